@@ -1,0 +1,63 @@
+# `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --custom-compile-command 'make lock' pyproject.toml --group build
+
+.PHONY: help install dev run demo test check format lint types layers lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# What the service needs, from the lock file, every file checked against its hash.
+$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed ## make .venv and install the service from the lock file
+
+dev: $(VENV)/.installed-dev ## the same, with everything that tests and checks need
+
+run: install ## start the service on port 8080 with the embedded defaults
+	@$(BIN)/gf-images serve --hints
+
+demo: install ## one photo through the whole main job; PHOTO=path for one of yours
+	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+test: dev ## every test that this machine can run
+	$(BIN)/python -m pytest
+
+check: dev format lint types layers ## everything that must be green before a change lands
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m coverage combine --quiet --append 2>/dev/null || true
+	$(BIN)/python -m coverage report --fail-under=90
+
+format: dev
+	$(BIN)/ruff format $(if $(CI),--check) .
+
+lint: dev
+	$(BIN)/ruff check .
+
+types: dev
+	$(BIN)/mypy
+
+layers: dev
+	$(BIN)/lint-imports
+
+lock: dev ## resolve the dependencies anew and write the lock files
+	$(UV) --upgrade -o requirements.txt
+	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove what the targets above made
+	rm -rf $(VENV) build var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

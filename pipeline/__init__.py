@@ -1,0 +1,1 @@
+"""Pixels: one original file in, derivative files out."""

@@ -1,0 +1,100 @@
+"""The questions asked of a render process and the answers it gives, one JSON document a line each.
+
+A process says `Ready` once when it can work, then answers every question with exactly one line. Files are named
+by path on the local disk; no pixels travel over the pipe.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of an original is taken on.
+
+    `pixels` counts width x height x frames that would be decoded; `frames` counts frames or pages in the file.
+    """
+
+    pixels: int = 100_000_000
+    frames: int = 1000
+
+
+class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an original is, from its header alone.
+
+    `width` and `height` are in pixels after the orientation is applied: as a person sees the picture.
+    `render_bytes` is the peak memory, in bytes, that rendering it is expected to take.
+    """
+
+    format: str
+    width: int
+    height: int
+    bands: int
+    bits: int
+    frames: int
+    orientation: int
+    has_alpha: bool
+    has_profile: bool
+    is_progressive: bool
+    render_bytes: int
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """One derivative, as a file in the folder that the question named."""
+
+    size: str
+    path: str
+    width: int
+    height: int
+    bytes: int
+    content_type: str
+    profile: str
+    """Render profile: a hash of the recipe, the library's version and our own rendering version."""
+
+
+class Probe(msgspec.Struct, frozen=True, tag="probe"):
+    """Ask what the original at `path` is."""
+
+    path: str
+    limits: Limits = Limits()
+
+
+class Render(msgspec.Struct, frozen=True, tag="render"):
+    """Ask for every one of `sizes` of the original at `path`, written into `folder`."""
+
+    path: str
+    folder: str
+    sizes: tuple[Size, ...]
+    limits: Limits = Limits()
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The process can work; it renders with this version of libvips."""
+
+    libvips: str
+
+
+class Probed(msgspec.Struct, frozen=True, tag="probed"):
+    """The answer to `Probe`."""
+
+    info: ImageInfo
+
+
+class Derived(msgspec.Struct, frozen=True, tag="derived"):
+    """The answer to `Render`: the derivatives in the order of the sizes asked for."""
+
+    info: ImageInfo
+    derivatives: tuple[Rendered, ...]
+
+
+class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
+    """The answer when the original cannot be rendered: an error's code and its sentence."""
+
+    code: str
+    detail: str
+
+
+Question = Probe | Render
+Answer = Ready | Probed | Derived | Refusal

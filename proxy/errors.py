@@ -1,0 +1,104 @@
+"""What can go wrong in the service, drawn as a tree.
+
+    ImagesError                  the root; `code` is stable, `str()` is a sentence that says what to do
+    ├── BadKey                   a key that no store can hold, or that no original may have
+    ├── UnknownSize              no size of that name in the sizes file
+    ├── NotFound                 the store has nothing under that key
+    │   └── UnknownJob           no job with that id, or it is past its retention
+    ├── TooManyBytes             the original's file is larger than originals may be
+    ├── Busy                     the line is full; come back after `retry_after_seconds`
+    ├── RenderFailed             the original is well, the rendering went wrong
+    │   ├── DeadlineExceeded     it took longer than a render may
+    │   └── ProcessDied          the render process died under it
+    └── StoreError               the store did not do what was asked
+        ├── StoreUnavailable     it may later: unreachable, overloaded, erring
+        └── StoreRefused         it will not: credentials, policy, a key it cannot hold
+
+What is wrong with an original itself is `pipeline.errors`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ImagesError(Exception):
+    """The root of every error that this service raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+
+class BadKey(ImagesError):
+    """A key that no store can hold, or that no original may have."""
+
+    code = "bad-key"
+
+
+class UnknownSize(ImagesError):
+    """No size of that name in the sizes file."""
+
+    code = "unknown-size"
+
+
+class NotFound(ImagesError):
+    """The store has nothing under that key."""
+
+    code = "not-found"
+
+
+class UnknownJob(NotFound):
+    """No job with that id, or it is past its retention."""
+
+    code = "unknown-job"
+
+
+class TooManyBytes(ImagesError):
+    """The original's file is larger than originals may be."""
+
+    code = "too-many-bytes"
+
+
+class Busy(ImagesError):
+    """The line is full; `retry_after_seconds` says when to come back."""
+
+    code = "busy"
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RenderFailed(ImagesError):
+    """The original is well as far as is known, the rendering went wrong."""
+
+    code = "render-failed"
+
+
+class DeadlineExceeded(RenderFailed):
+    """The rendering took longer than a render may."""
+
+    code = "deadline-exceeded"
+
+
+class ProcessDied(RenderFailed):
+    """The render process died under this original."""
+
+    code = "process-died"
+
+
+class StoreError(ImagesError):
+    """The store did not do what was asked of it."""
+
+    code = "store-error"
+
+
+class StoreUnavailable(StoreError):
+    """The store may do it later: it is unreachable, overloaded or erring."""
+
+    code = "store-unavailable"
+
+
+class StoreRefused(StoreError):
+    """The store will not do it: credentials, a policy, a key that it cannot hold."""
+
+    code = "store-refused"

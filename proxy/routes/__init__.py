@@ -1,0 +1,1 @@
+"""HTTP in, HTTP out: translate, call one thing, translate back."""
