@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class Refused(Exception):  # noqa: N818 - named for the state, as every error here
+class Refused(Exception):
     """An original that cannot be rendered; `str()` is a sentence that says why and what to do."""
 
     code: ClassVar[str] = "refused"

@@ -5,6 +5,7 @@
     ├── UnknownSize              no size of that name in the sizes file
     ├── NotFound                 the store has nothing under that key
     │   └── UnknownJob           no job with that id, or it is past its retention
+    ├── BadSignature             posted by somebody who does not know a secret
     ├── TooManyBytes             the original's file is larger than originals may be
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── RenderFailed             the original is well, the rendering went wrong
@@ -50,6 +51,12 @@ class UnknownJob(NotFound):
     """No job with that id, or it is past its retention."""
 
     code = "unknown-job"
+
+
+class BadSignature(ImagesError):
+    """Posted by somebody who does not know a secret."""
+
+    code = "bad-signature"
 
 
 class TooManyBytes(ImagesError):
