@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+from pipeline.size import Size
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,146 @@
+"""`gf-images`: the service and its tools on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import uvicorn
+
+from proxy.app import create_app
+from proxy.logs import configure_logs
+
+REFUSED, WRONG_WORDS = 1, 2
+"""Exit codes: something was refused; the command or the settings are not as they should be."""
+
+HINTS = """\
+Gallformers images listens on {address}. Try, from another terminal:
+
+  mkdir -p {folder}/gall/1
+  cp photo.jpg {folder}/gall/1/1_1_original.jpg
+  curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
+  curl -i {address}/img/gall/1/1_1_original.jpg/medium
+
+Every route with a form to try it: {address}/schema   Stop with Ctrl-C.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="gallformers-images", prog_name="gf-images")
+def main() -> None:
+    """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
+
+
+@main.command()
+@click.option("--hints", is_flag=True, help="Print what to try first.")
+def serve(*, hints: bool) -> None:
+    """Run the service: HTTP, the queue's workers, the render processes.
+
+    Example: PORT=8080 STORE=file:///srv/images gf-images serve
+    """
+    settings = _settings()
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    if hints:
+        address = f"http://{settings.host}:{settings.port}"
+        click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(settings.grace_seconds),
+    )
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
+@click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
+def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_json: bool) -> None:
+    """Render local files through the same render process as the service.
+
+    Example: gf-images render photo.jpg --out derivatives/
+    """
+    settings = _settings()
+    configure_logs(level="ERROR", form="console")
+    sizes = _sizes(sizes_file) if sizes_file else settings.sizes
+    out.mkdir(parents=True, exist_ok=True)
+    outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
+    if as_json:
+        for outcome in outcomes:
+            click.echo(msgspec.json.encode(outcome))
+    else:
+        _show(outcomes)
+    sys.exit(REFUSED if any(outcome.refusal for outcome in outcomes) else 0)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def check(*, as_json: bool) -> None:
+    """Read the settings, name every fault, print what the service would run with; secrets are masked.
+
+    Example: PORT=80 gf-images check
+    """
+    settings = _settings()
+    values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in told_by_environment()}
+    if as_json:
+        click.echo(msgspec.json.encode(values))
+        return
+    for name, value in values.items():
+        click.echo(f"{name}={value}")
+    for size in settings.sizes:
+        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
+
+
+@main.command("openapi")
+def print_openapi() -> None:
+    """Print the OpenAPI document.
+
+    Example: gf-images openapi > openapi.json
+    """
+    settings = _settings()
+    click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except BadSettings as bad:
+        for fault in bad.faults:
+            click.echo(fault, err=True)
+        sys.exit(WRONG_WORDS)
+
+
+def _sizes(path: Path) -> tuple[Size, ...]:
+    try:
+        return read_sizes(path)
+    except BadSettings as bad:
+        for fault in bad.faults:
+            click.echo(f"--sizes-file: {fault}", err=True)
+        sys.exit(WRONG_WORDS)
+
+
+def _masked(value: object, setting: Setting) -> object:
+    return "***" if setting.is_secret and value else value
+
+
+async def _render_all(
+    files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
+) -> list[offline.Outcome]:
+    limits = Limits(pixels=settings.max_pixels)
+    async with offline.local_renderers(deadline_seconds=settings.render_timeout_seconds) as renderers:
+        return [await offline.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
+
+
+def _show(outcomes: Sequence[offline.Outcome]) -> None:
+    table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
+    for outcome in outcomes:
+        for made in outcome.derivatives:
+            table.add_row(made.path, made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type)
+    Console().print(table)
+    for outcome in outcomes:
+        if outcome.refusal:
+            click.echo(f"{outcome.file}: {outcome.refusal}", err=True)

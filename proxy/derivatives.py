@@ -1,0 +1,254 @@
+"""The one use-case: where is this derivative? Known, else in the store, else rendered with all that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
+
+from anyio import to_thread
+
+from pipeline.errors import Refused
+from pipeline.wire import Limits, Render
+from proxy import metrics
+from proxy.errors import NotFound, TooManyBytes
+from proxy.recipe import ORIGINAL, Derivative, derivative
+from proxy.singleflight import SingleFlight
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pipeline.wire import Rendered
+    from proxy.cache import Remembered
+    from proxy.recipe import Recipe
+    from proxy.renderers import Renderers, Rendering
+    from proxy.stores.base import Blob, Store
+
+Remake = Literal["missing", "stale", "all"]
+"""Which of the wanted derivatives are made: those that are not there; also those made of other bytes or by another
+recipe than today's; every one."""
+
+Source = Literal["cache", "store", "render"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """All derivatives that were wanted, and how many seconds were spent at the store, in line, rendering."""
+
+    derivatives: tuple[Derivative, ...]
+    store_seconds: float
+    wait_seconds: float = 0.0
+    render_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Where a derivative is, how that was found out, and what it took if something had to be made."""
+
+    key: str
+    source: Source
+    store_seconds: float = 0.0
+    made: Made | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What is wrong with an original, and of which bytes that was found."""
+
+    kind: type[Refused | TooManyBytes]
+    detail: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What page views need not find out again: derivatives that are there, originals that are not or cannot be."""
+
+    known: Remembered[bool]
+    absent: Remembered[str]
+    failures: Remembered[Failure]
+
+    def forget(self, original: str) -> None:
+        """Forget what was wrong with an original: it is tried again."""
+        self.absent.forget(original)
+        self.failures.forget(original)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How much is taken on, where it is worked on."""
+
+    max_bytes: int
+    limits: Limits
+    folder: Path
+
+
+class Derivatives:
+    """Finds derivatives and makes what is missing; page views, jobs and reprocessing all come through here."""
+
+    def __init__(self, *, store: Store, renderers: Renderers, recipe: Recipe, memory: Memory, terms: Terms) -> None:
+        self.recipe = recipe
+        self._store = store
+        self._renderers = renderers
+        self._memory = memory
+        self._terms = terms
+        self._flights: SingleFlight[Made] = SingleFlight()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def locate(self, original: str, size: str) -> Located:
+        """Tell where a size of an original is; what is missing of it is made first, all sizes at once.
+
+        Raises:
+            BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
+            Refused: what is wrong with the original, see `pipeline.errors`.
+        """
+        if size == ORIGINAL:
+            return await self._locate_original(original)
+        self.recipe.check(original, [size])
+        key = self.recipe.key(original, size)
+        if self._memory.known.get(key):
+            return Located(key=key, source="cache")
+        started = time.perf_counter()
+        if await self._store.head(key):
+            self._memory.known.put(key, value=True)
+            return Located(key=key, source="store", store_seconds=time.perf_counter() - started)
+        await self._recall(original)
+        made = await self.make_all(original, remake="missing", patient=False)
+        return Located(key=key, source="render", store_seconds=made.store_seconds, made=made)
+
+    async def make_all(
+        self, original: str, sizes: Sequence[str] = (), *, remake: Remake = "stale", patient: bool = True
+    ) -> Made:
+        """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
+
+        A `patient` caller waits in line however long the line is. Raises what `locate` raises.
+        """
+        wanted = tuple(sizes) or self.recipe.names
+        self.recipe.check(original, wanted)
+        return await self._flights.run(
+            (original, wanted, remake), lambda: self._fly(original, wanted, remake=remake, patient=patient)
+        )
+
+    async def _locate_original(self, original: str) -> Located:
+        self.recipe.check(original, [])
+        started = time.perf_counter()
+        await self._head(original)
+        return Located(key=original, source="store", store_seconds=time.perf_counter() - started)
+
+    async def _recall(self, original: str) -> None:
+        """Raise what is remembered to be wrong with an original, if that is still so."""
+        if detail := self._memory.absent.get(original):
+            raise NotFound(detail)
+        failure = self._memory.failures.get(original)
+        if failure and (await self._head(original)).etag == failure.etag:
+            raise failure.kind(failure.detail)
+
+    async def _head(self, original: str) -> Blob:
+        blob = await self._store.head(original)
+        if blob is None:
+            raise NotFound(f"there is no original {original!r} in the store; upload it first")
+        return blob
+
+    async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
+        # Flights that want different things of one original go one after another: the later finds what was made.
+        async with self._locks.setdefault(original, asyncio.Lock()):
+            self._memory.forget(original)
+            started = time.perf_counter()
+            try:
+                blob = await self._head(original)
+            except NotFound as absence:
+                self._memory.absent.put(original, str(absence))
+                raise
+            try:
+                made, rendering = await self._make(blob, wanted, remake=remake, patient=patient)
+            except (Refused, TooManyBytes) as fault:
+                metrics.refused_total.labels(fault.code).inc()
+                self._memory.failures.put(original, Failure(kind=type(fault), detail=str(fault), etag=blob.etag))
+                raise
+            return _account(made, rendering, seconds=time.perf_counter() - started)
+
+    async def _make(
+        self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
+    ) -> tuple[tuple[Derivative, ...], Rendering | None]:
+        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake)
+        due = tuple(name for name in wanted if name not in there)
+        rendering = None
+        if due:
+            rendering, fresh = await self._render(original, due, patient=patient)
+            there |= fresh
+        for made in there.values():
+            self._memory.known.put(made.key, value=True)
+        return tuple(there[name] for name in wanted), rendering
+
+    async def _usable(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake) -> dict[str, Derivative]:
+        keys = [self.recipe.key(original.key, name) for name in wanted]
+        libvips = self._renderers.libvips
+        blobs = await asyncio.gather(*(self._store.head(key) for key in keys))
+        return {
+            name: derivative(name, blob)
+            for name, blob in zip(wanted, blobs, strict=True)
+            if blob
+            and (remake == "missing" or self.recipe.is_fresh(blob, original=original, size=name, libvips=libvips))
+        }
+
+    async def _render(
+        self, original: Blob, due: tuple[str, ...], *, patient: bool
+    ) -> tuple[Rendering, dict[str, Derivative]]:
+        async with _folder(self._terms.folder) as folder:
+            path = folder / "original"
+            fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+            question = Render(
+                path=str(path),
+                folder=str(folder),
+                sizes=self.recipe.sizes,
+                wanted=due,
+                limits=self._terms.limits,
+            )
+            rendering = await self._renderers.render(question, patient=patient)
+            puts = [self._keep(rendered, original=fetched) for rendered in rendering.derived.derivatives]
+            # Every put is over before the folder goes: the first fault is raised only then.
+            kept = await asyncio.gather(*puts, return_exceptions=True)
+        return rendering, {made.size: made for made in _all_well(kept)}
+
+    async def _keep(self, rendered: Rendered, *, original: Blob) -> Derivative:
+        blob = await self._store.put(
+            self.recipe.key(original.key, rendered.size),
+            Path(rendered.path),
+            self.recipe.attributes(rendered, original=original),
+        )
+        metrics.upload_bytes_total.inc(blob.bytes)
+        return derivative(rendered.size, blob)
+
+
+def _all_well(outcomes: Sequence[Derivative | BaseException]) -> list[Derivative]:
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Derivative)]
+
+
+def _account(made: tuple[Derivative, ...], rendering: Rendering | None, *, seconds: float) -> Made:
+    if rendering is None:
+        return Made(derivatives=made, store_seconds=seconds)
+    elsewhere = rendering.wait_seconds + rendering.render_seconds
+    return Made(
+        derivatives=made,
+        store_seconds=seconds - elsewhere,
+        wait_seconds=rendering.wait_seconds,
+        render_seconds=rendering.render_seconds,
+    )
+
+
+@asynccontextmanager
+async def _folder(parent: Path) -> AsyncIterator[Path]:
+    """Lend a folder of one's own, which goes with all that is in it, whatever happens."""
+    folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent, prefix="render-"))
+    try:
+        yield Path(folder.name)
+    finally:
+        folder.cleanup()

@@ -1,0 +1,58 @@
+"""One JSON line an event, on standard error; the libraries' own lines in the same shape."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+import structlog
+
+from proxy.work import TryAgain
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
+
+QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
+"""Loggers whose every call is a line; requests are logged by us, with what the caller needs to know."""
+
+
+def configure_logs(*, level: str, form: str) -> None:
+    """Send every event of this process through structlog; `form` is "json" or "console"."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
+    handler.addFilter(_is_news)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
+
+
+def _last_steps(form: str) -> list[Processor]:
+    drop_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if form == "console":
+        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [drop_meta, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop what the queue's library reports of a job that is put off: `job_put_off` has said it."""
+    return not (record.exc_info and record.exc_info[0] is TryAgain)

@@ -1,0 +1,61 @@
+"""Local files through the same render processes as the service, without a store."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio import to_thread
+
+from pipeline.errors import Refused
+from pipeline.wire import Limits, Render, Rendered
+from proxy.errors import RenderFailed
+from proxy.limiter import Limiter
+from proxy.renderers import Renderers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pipeline.size import Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one file: derivatives, by path, or the sentence that says why there are none."""
+
+    file: Path
+    derivatives: tuple[Rendered, ...] = ()
+    refusal: str | None = None
+    seconds: float = 0.0
+
+
+@asynccontextmanager
+async def local_renderers(*, deadline_seconds: float) -> AsyncIterator[Renderers]:
+    """Lend a pool of one render process."""
+    renderers = Renderers(limiter=Limiter(slots=1, waiting=1), deadline_seconds=deadline_seconds)
+    try:
+        yield renderers
+    finally:
+        await renderers.close()
+
+
+async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
+    """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`."""
+    with TemporaryDirectory(dir=out, prefix=".render-") as folder:
+        question = Render(path=str(file.absolute()), folder=folder, sizes=tuple(sizes), limits=limits)
+        try:
+            rendering = await renderers.render(question, patient=True)
+        except (Refused, RenderFailed) as fault:
+            return Outcome(file=file, refusal=str(fault))
+        kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]
+    return Outcome(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
+
+
+def _keep(file: Path, out: Path, made: Rendered) -> Rendered:
+    path = out / f"{file.stem}_{made.size}{Path(made.path).suffix}"
+    Path(made.path).replace(path)
+    return msgspec.structs.replace(made, path=str(path))

@@ -1,0 +1,96 @@
+"""What derivatives an original has: their sizes, their keys, what is kept with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.profile import render_profile
+
+from proxy.errors import UnknownSize
+from proxy.stores.base import Attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.size import Size
+    from pipeline.wire import Rendered
+    from proxy.keys import Layout
+    from proxy.stores.base import Blob
+
+ORIGINAL = "original"
+"""The name that stands for the original itself where a size is asked for."""
+
+PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
+"""Names of the metadata kept on every derivative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivative:
+    """One derivative as it lies in the store; lengths in pixels and bytes."""
+
+    size: str
+    key: str
+    width: int
+    height: int
+    bytes: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Every size that exists, and the names that derivatives get."""
+
+    sizes: tuple[Size, ...]
+    layout: Layout
+    cache_control: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sizes, in the order of the sizes file."""
+        return tuple(size.name for size in self.sizes)
+
+    def size(self, name: str) -> Size:
+        """Give the size of that name."""
+        return self.sizes[self.names.index(name)]
+
+    def check(self, original: str, sizes: Sequence[str]) -> None:
+        """Raise `BadKey` or `UnknownSize` unless `original` may have derivatives of these sizes."""
+        self.layout.check_original(original)
+        if unknown := [size for size in sizes if size not in self.names]:
+            raise UnknownSize(f"no size {', '.join(map(repr, unknown))}; there are {', '.join(self.names)}")
+
+    def key(self, original: str, size: str) -> str:
+        """Name the derivative of an original at a size."""
+        return self.layout.derivative(original, size)
+
+    def is_fresh(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> bool:
+        """Tell whether a derivative was made of today's bytes by today's recipe and library."""
+        metadata = derivative.attributes.metadata
+        return (metadata.get(ETAG), metadata.get(PROFILE)) == (original.etag, render_profile(self.size(size), libvips))
+
+    def attributes(self, rendered: Rendered, *, original: Blob) -> Attributes:
+        """What is kept with a derivative besides its bytes."""
+        return Attributes(
+            content_type=rendered.content_type,
+            cache_control=self.cache_control,
+            metadata={
+                PROFILE: rendered.profile,
+                ETAG: original.etag,
+                WIDTH: str(rendered.width),
+                HEIGHT: str(rendered.height),
+            },
+        )
+
+
+def derivative(size: str, blob: Blob) -> Derivative:
+    """Read a derivative off its blob; width and height are 0 where somebody else put it there."""
+    metadata = blob.attributes.metadata
+    return Derivative(
+        size=size,
+        key=blob.key,
+        width=int(metadata.get(WIDTH, "0")),
+        height=int(metadata.get(HEIGHT, "0")),
+        bytes=blob.bytes,
+        content_type=blob.attributes.content_type,
+    )

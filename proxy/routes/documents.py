@@ -1,0 +1,132 @@
+"""The OpenAPI document and the page to try it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import (
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    PathItem,
+    Reference,
+    RequestBody,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+
+from proxy.routes.errors import PROBLEM, Problem
+
+if TYPE_CHECKING:
+    from litestar.openapi.spec import OpenAPI
+
+TEXT = Schema(type=OpenAPIType.STRING)
+
+DESCRIPTION = """
+Renders the sizes of photographs: all of them when a signed job is posted, the missing ones when a page asks.
+"""
+
+IMAGE_PROBLEMS = {
+    400: "not a key, or not an original's",
+    404: "no original under that key, or no size of that name",
+    413: "the original's file is too large",
+    422: "the original cannot be rendered",
+    500: "the render process died",
+    502: "the store failed",
+    503: "the line for a render is full",
+    504: "the render took too long",
+}
+
+FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the store failed"}
+
+JOB = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["key"],
+    properties={
+        "key": Schema(
+            type=OpenAPIType.STRING, description="the original's key", examples=["gall/58/58_1_original.jpg"]
+        ),
+        "sizes": Schema(type=OpenAPIType.ARRAY, items=TEXT, description="some of the sizes; all when absent"),
+        "force": Schema(type=OpenAPIType.BOOLEAN, description="make those again that are fresh"),
+    },
+    additional_properties=False,
+)
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """Document that a route may answer with these statuses, each a problem."""
+    return {status: ResponseSpec(Problem, generate_examples=False, media_type=PROBLEM) for status in statuses}
+
+
+def openapi() -> OpenAPIConfig:
+    """Give the document's frame; `/schema` shows it as a page, `/schema/openapi.json` as it is."""
+    return OpenAPIConfig(
+        title="Gallformers images",
+        version=version("gallformers-images"),
+        description=DESCRIPTION.strip(),
+        path="/schema",
+        render_plugins=[SwaggerRenderPlugin(path="/")],
+        use_handler_docstrings=True,
+    )
+
+
+def write_in(document: OpenAPI) -> None:
+    """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
+    paths = document.paths if document.paths is not None else {}
+    paths["/img/{key}/{size}"] = _image_path()
+    paths["/files/{key}"] = _file_path()
+    post = paths["/v1/jobs"].post
+    if post is not None:
+        post.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=JOB)}, required=True)
+    document.paths = paths
+
+
+def _image_path() -> PathItem:
+    parameters: list[Parameter | Reference] = [
+        _parameter("key", "the original's key; its slashes may stay slashes", example="gall/58/58_1_original.jpg"),
+        _parameter("size", "a size of the sizes file, or `original`", example="medium"),
+    ]
+    found = OpenAPIResponse(
+        description="where the derivative is; made first if it was not there",
+        headers={"Location": OpenAPIHeader(description="its address", schema=TEXT)},
+    )
+    return _read_only(summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS)
+
+
+def _file_path() -> PathItem:
+    parameters: list[Parameter | Reference] = [
+        _parameter("key", "what a redirect or a job named", example="gall/58/58_1_medium.jpg")
+    ]
+    binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+    found = OpenAPIResponse(description="its bytes", content={"image/*": OpenAPIMediaType(schema=binary)})
+    return _read_only(
+        summary="What lies in the file store", parameters=parameters, well={"200": found}, ill=FILE_PROBLEMS
+    )
+
+
+def _parameter(name: str, description: str, *, example: str) -> Parameter:
+    schema = Schema(type=OpenAPIType.STRING, examples=[example])
+    return Parameter(name=name, param_in="path", required=True, description=description, schema=schema)
+
+
+def _read_only(
+    *,
+    summary: str,
+    parameters: list[Parameter | Reference],
+    well: dict[str, OpenAPIResponse | Reference],
+    ill: dict[int, str],
+) -> PathItem:
+    problem = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
+    refused = {str(status): OpenAPIResponse(description=says, content=problem) for status, says in ill.items()}
+    responses = {**well, **refused}
+    return PathItem(
+        parameters=parameters,
+        get=Operation(summary=summary, operation_id=f"get {summary}", responses=responses),
+        head=Operation(summary=f"{summary}, without the body", operation_id=f"head {summary}", responses=responses),
+    )

@@ -1,0 +1,124 @@
+"""Every error's status, in one table; every answer to an error in one shape (RFC 9457)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from litestar import Response
+from litestar.exceptions import HTTPException
+
+from pipeline.errors import Refused
+from proxy import metrics
+from proxy.errors import (
+    BadKey,
+    BadSignature,
+    Busy,
+    DeadlineExceeded,
+    ImagesError,
+    NotFound,
+    RenderFailed,
+    StoreError,
+    TooManyBytes,
+    UnknownSize,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Request
+    from litestar.datastructures import State
+
+log = structlog.get_logger(__name__)
+
+PROBLEM = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How an error is answered: its status, how long the answer may be kept, when to come back."""
+
+    status: int
+    title: str
+    cache_control: str = "no-store"
+    retry_after_seconds: int | None = None
+
+
+FOR_A_MINUTE = "public, max-age=60"
+FOR_HALF_A_MINUTE = "public, max-age=30"
+
+ROWS: Mapping[type[Exception], Row] = {
+    BadKey: Row(400, "Not a key", FOR_A_MINUTE),
+    BadSignature: Row(401, "Not signed by a known secret"),
+    UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
+    NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
+    TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
+    Refused: Row(422, "Original cannot be rendered", FOR_A_MINUTE),
+    Busy: Row(503, "Busy"),
+    DeadlineExceeded: Row(504, "Rendering took too long"),
+    RenderFailed: Row(500, "Rendering failed"),
+    StoreError: Row(502, "Store failed", retry_after_seconds=5),
+    ImagesError: Row(500, "Failed"),
+}
+"""The first row whose error it is, counts: a leaf stands above its parent."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every answer that is an error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str = ""
+    errors: tuple[str, ...] = ()
+
+
+def answer_error(_request: Request[object, object, State], error: Exception) -> Response[bytes]:
+    """Translate an error; one that nobody foresaw is logged whole and answered without a word of it."""
+    if isinstance(error, HTTPException):
+        return _framework_error(error)
+    row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
+    if row is None or not isinstance(error, ImagesError | Refused):
+        log.error("unforeseen_error", exc_info=error)
+        detail = "something broke here; report it with the request id, under which the log has the cause"
+        return _response(Row(500, "Failed"), code="internal", detail=detail)
+    if isinstance(error, Busy):
+        metrics.refused_total.labels(error.code).inc()
+        row = replace(row, retry_after_seconds=error.retry_after_seconds)
+    return _response(row, code=error.code, detail=str(error))
+
+
+def _framework_error(error: HTTPException) -> Response[bytes]:
+    """Answer what Litestar refused before a route saw it: no such path, no such method, a body that is not as said."""
+    code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
+    faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
+    row = Row(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
+    return _response(row, code=code, detail=error.detail, errors=faults, headers=error.headers)
+
+
+def _sentence(fault: object) -> str:
+    return f"{fault.get('key', 'body')}: {fault.get('message', fault)}" if isinstance(fault, dict) else str(fault)
+
+
+def _response(
+    row: Row, *, code: str, detail: str, errors: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
+    problem = Problem(
+        type=f"/problems/{code}",
+        title=row.title,
+        status=row.status,
+        detail=detail,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        errors=errors,
+    )
+    retry = {"Retry-After": str(row.retry_after_seconds)} if row.retry_after_seconds else {}
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=row.status,
+        headers={"Cache-Control": row.cache_control, **retry, **(headers or {})},
+        media_type=PROBLEM,
+    )

@@ -1,0 +1,219 @@
+"""Every setting, read once from the environment, with all faults named at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import tomllib
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+from environs import EnvValidationError, FileAwareEnv
+from marshmallow import ValidationError
+
+from pipeline.size import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+T = TypeVar("T")
+
+SIZES_FILE = str(Path(__file__).parents[1] / "config" / "sizes.toml")
+"""The sizes that ship with the service."""
+
+SECRET_BYTES = 24
+"""The fewest bytes of a secret that the Standard Webhooks scheme allows."""
+
+
+class BadSettings(Exception):
+    """Settings that the service cannot start with; `faults` has a sentence for each, with the variable's name."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
+    metadata = {"says": says, "check": check, "secret": secret}
+    return field(default=default, metadata=metadata)
+
+
+def _between(low: float, high: float) -> Callable[[float], str | None]:
+    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
+
+
+def _one_of(*words: str) -> Callable[[str], str | None]:
+    return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
+
+
+def _begins(*starts: str) -> Callable[[str], str | None]:
+    return lambda value: None if value.startswith(starts) else f"must begin with {' or '.join(starts)}, not {value!r}"
+
+
+def _secrets(value: str) -> str | None:
+    for number, secret in enumerate(split(value), start=1):
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_") + "==")
+        except binascii.Error:
+            key = b""
+        if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
+            return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the service was told. Each setting is the environment variable of its name in capitals.
+
+    `<NAME>_FILE` names a file that holds the value instead, as secrets are mounted into containers.
+    """
+
+    host: str = _setting("127.0.0.1", "address to listen on")
+    port: int = _setting(8080, "port to listen on", _between(1, 65535))
+    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", _between(0, 65535))
+    store: str = _setting(
+        "file://var/store", "where originals and derivatives lie: `file://<folder>`", _begins("file://")
+    )
+    public_base_url: str = _setting("/files", "where browsers read the store; redirects go to `<it>/<key>`")
+    queue: str = _setting(
+        "sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///", "redis", "postgres")
+    )
+    queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
+    workers: int = _setting(2, "how many jobs, and how many renders, run at once", _between(1, 64))
+    waiting: int = _setting(32, "how many page views may stand in line for a render", _between(0, 10_000))
+    webhook_secrets: str = _setting("", "secrets that sign jobs, `whsec_<base64>`, by comma", _secrets, secret=True)
+    allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
+    sizes_file: str = _setting(SIZES_FILE, "the named sizes")
+    key_layout: str = _setting(
+        "site", "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`"
+    )
+    originals_prefix: str = _setting("", "originals' keys begin with this")
+    max_upload_mb: int = _setting(30, "largest original, in MiB", _between(1, 1024))
+    max_pixels: int = _setting(100_000_000, "most pixels of an original, frames counted", _between(1, 10**10))
+    render_timeout_seconds: float = _setting(60.0, "longest that rendering one original may take", _between(1, 3600))
+    cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
+    redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", _between(0, 31_536_000))
+    cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
+    timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
+    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", _between(0.001, 365))
+    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", _between(0, 3600))
+    log_level: str = _setting("INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = _setting("json", "`json`, or `console` for people", _one_of("json", "console"))
+    sizes: tuple[Size, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting that an operator can make: the variable's name, its default, what it means."""
+
+    name: str
+    default: object
+    says: str
+    is_secret: bool
+
+
+def read_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        BadSettings: with every fault there is.
+    """
+    env = FileAwareEnv(eager=False, strip_whitespace=True)
+    told = {one.name: _read(env, one) for one in fields(Settings) if one.metadata}
+    faults = _faults(env)
+    sizes: tuple[Size, ...] = ()
+    try:
+        sizes = read_sizes(Path(str(told["sizes_file"])))
+    except BadSettings as bad:
+        faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
+    if not faults:
+        settings = msgspec.convert({**told, "sizes": sizes}, Settings)
+        faults = [fault for check in (_public_and_unsigned,) if (fault := check(settings))]
+    if faults:
+        raise BadSettings(faults)
+    return settings
+
+
+def told_by_environment() -> list[Setting]:
+    """List the settings that an operator can make, with what each means: for README's table and `gf-images check`."""
+    return [
+        Setting(name=one.name.upper(), default=one.default, says=one.metadata["says"], is_secret=one.metadata["secret"])
+        for one in fields(Settings)
+        if one.metadata
+    ]
+
+
+def read_sizes(path: Path) -> tuple[Size, ...]:
+    """Read the named sizes from a TOML file.
+
+    Raises:
+        BadSettings: with every fault there is.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("sizes", {})
+    except (OSError, ValueError) as fault:
+        raise BadSettings([f"{path}: {fault}"]) from fault
+    outcomes = [_read_size(name, table) for name, table in tables.items()]
+    faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    if not tables:
+        faults = [f"{path}: there is no [sizes.<name>] table in it"]
+    if faults:
+        raise BadSettings(faults)
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
+
+
+def split(value: str) -> list[str]:
+    """Split a list by comma, without the blanks around its entries."""
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
+
+
+def _read(env: FileAwareEnv, one: Field[object]) -> object:
+    parsers: dict[type, Callable[..., object]] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
+    return parsers[type(one.default)](one.name.upper(), one.default, validate=_validator(one.metadata["check"]))
+
+
+def _validator(check: Callable[[object], str | None] | None) -> Callable[[object], None]:
+    def validate(value: object) -> None:
+        if check and (fault := check(value)):
+            raise ValidationError(fault)
+
+    return validate
+
+
+def _faults(env: FileAwareEnv) -> list[str]:
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        faults = cast("Mapping[str, list[str]]", error.error_messages)
+        return [f"{name}: {message}" for name, messages in faults.items() for message in messages]
+    return []
+
+
+def _public_and_unsigned(settings: Settings) -> str | None:
+    if settings.webhook_secrets or settings.allow_unsigned or _is_loopback(settings.host):
+        return None
+    return (
+        f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address where anybody "
+        "could post jobs; ALLOW_UNSIGNED=true lets them"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _read_size(name: str, table: object) -> Size | str:
+    if not isinstance(table, dict):
+        return f"sizes.{name}: must be a table"
+    if unknown := set(table) - {one.name for one in fields(Size)}:
+        return f"sizes.{name}: there is no setting {', '.join(sorted(unknown))}"
+    try:
+        return msgspec.convert({**table, "name": name}, Size)
+    except msgspec.ValidationError as fault:
+        return f"sizes.{name}: {fault}"

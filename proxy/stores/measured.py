@@ -1,0 +1,80 @@
+"""Any store, with each of its calls in the series."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from proxy import metrics
+from proxy.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from proxy.stores.base import Attributes, Blob, Store
+
+
+class MeasuredStore:
+    """Passes every call on to another store; counts how long it took, and how it failed if it did."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def head(self, key: str) -> Blob | None:
+        """See `Store.head`."""
+        with _measured("head"):
+            return await self._store.head(key)
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        """See `Store.fetch`."""
+        with _measured("fetch"):
+            return await self._store.fetch(key, path, max_bytes=max_bytes)
+
+    def open(self, key: str) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
+        """See `Store.open`; the time to the first byte is what counts."""
+        return self._open(key)
+
+    @asynccontextmanager
+    async def _open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        async with AsyncExitStack() as stack:
+            with _measured("open"):
+                opened = await stack.enter_async_context(self._store.open(key))
+            yield opened
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        """See `Store.put`."""
+        with _measured("put"):
+            return await self._store.put(key, path, attributes)
+
+    async def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        with _measured("delete"):
+            await self._store.delete(key)
+
+    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+        """See `Store.list`; not measured: it takes as long as its reader."""
+        return self._store.list(prefix)
+
+    async def check(self) -> None:
+        """See `Store.check`."""
+        with _measured("check"):
+            await self._store.check()
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        await self._store.close()
+
+
+@contextmanager
+def _measured(operation: str) -> Iterator[None]:
+    started = time.perf_counter()
+    try:
+        yield
+    except StoreError as error:
+        metrics.store_errors_total.labels(operation, error.code).inc()
+        raise
+    finally:
+        metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)
