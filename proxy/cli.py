@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 import uvicorn
+from rich.console import Console
+from rich.table import Table
 
-from proxy.app import create_app
+from pipeline.wire import Limits
+from proxy import offline
+from proxy.app import build, create_app, routes
 from proxy.logs import configure_logs
+from proxy.settings import BadSettings, Setting, Settings, read_settings, read_sizes, told_by_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.size import Size
 
 REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
@@ -55,8 +69,8 @@ def serve(*, hints: bool) -> None:
 
 
 @main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, resolve_path=True))
+@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False, resolve_path=True), help="Folder for the results.")
 @click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
 def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_json: bool) -> None:

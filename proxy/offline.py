@@ -44,9 +44,9 @@ async def local_renderers(*, deadline_seconds: float) -> AsyncIterator[Renderers
 
 
 async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
-    """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`."""
+    """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
-        question = Render(path=str(file.absolute()), folder=folder, sizes=tuple(sizes), limits=limits)
+        question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
             rendering = await renderers.render(question, patient=True)
         except (Refused, RenderFailed) as fault:

@@ -155,10 +155,7 @@ class Renderers:
     async def check(self) -> None:
         """Render a tiny picture through a real process; raise what is wrong otherwise."""
         with TemporaryDirectory(prefix="gf-images-check-") as folder:
-            path = Path(folder, "original")
-            path.write_bytes(TINY_PICTURE)
-            sizes = (Size(name="tiny", width=1),)
-            await self.render(Render(path=str(path), folder=folder, sizes=sizes, wanted=("tiny",)), patient=True)
+            await self.render(_tiny_question(Path(folder)), patient=True)
 
     async def close(self) -> None:
         """End every idle process."""
@@ -215,3 +212,9 @@ class Renderers:
     async def _bury(self, process: RenderProcess, *, cause: str) -> None:
         metrics.render_process_deaths_total.labels(cause).inc()
         await process.kill()
+
+
+def _tiny_question(folder: Path) -> Render:
+    path = folder / "original"
+    path.write_bytes(TINY_PICTURE)
+    return Render(path=str(path), folder=str(folder), sizes=(Size(name="tiny", width=1),))

@@ -1,0 +1,89 @@
+"""One photograph through the whole main job, on a service of its own: `make demo [PHOTO=path]`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+import pyvips
+from rich.console import Console
+from rich.table import Table
+
+from loadtest.paint import paint
+from loadtest.service import Service, order, running, signed
+
+EAGER = ("small", "medium", "large")
+LAZY = "xlarge"
+JOB_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One derivative in the table, with how it came about and how long that took as seen from outside."""
+
+    size: str
+    key: str
+    how: str
+    width: int
+    height: int
+    bytes: int
+    milliseconds: float
+
+
+@click.command()
+@click.option("--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Yours; else one is painted.")
+def main(photo: Path | None) -> None:
+    """Start a service, store a photograph, post a signed job, fetch one more size on demand, print what came of it."""
+    with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as folder, running(Path(folder)) as service:
+        key = store_original(service, photo)
+        rows = [*eager(service, key), lazy(service, key)]
+        table = Table("size", "how", "key", "w x h", "bytes", "ms", title=f"{key} ({original_bytes(service, key):,} bytes)")
+        for row in rows:
+            table.add_row(
+                row.size, row.how, row.key, f"{row.width} x {row.height}", f"{row.bytes:,}", f"{row.milliseconds:,.0f}"
+            )
+        Console(width=140).print(table)
+
+
+def store_original(service: Service, photo: Path | None) -> str:
+    """Put the original where a site's upload would; give its key."""
+    suffix = photo.suffix if photo else ".jpg"
+    key = f"gall/58/58_{int(time.time() * 1000)}_original{suffix}"
+    path = service.store / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if photo:
+        shutil.copyfile(photo, path)
+    else:
+        paint(path, width=4000, height=3000, orientation=6, gps=True)
+    return key
+
+
+def original_bytes(service: Service, key: str) -> int:
+    """Give the size of the original's file."""
+    return (service.store / key).stat().st_size
+
+
+def eager(service: Service, key: str) -> list[Row]:
+    """Post a signed job for all sizes but one, wait for its end.
+
+    Raises:
+        click.ClickException: the job was not taken, ended in an error, or did not end in time.
+    """
+    body = order(key, *EAGER)
+    started = time.perf_counter()
+    posted = httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body))
+    if posted.status_code != httpx.codes.ACCEPTED:
+        raise click.ClickException(f"the job was not taken: {posted.text}")
+    job = ended(service, posted.headers["location"])
+    milliseconds = (time.perf_counter() - started) * 1000
+    if job["status"] != "done":
+        raise click.ClickException(f"the job failed: {job['error']}")
+    return [
+        Row(made["size"], made["key"], "by job", made["width"], made["height"], made["bytes"], milliseconds)
+        for made in job["derivatives"]
+    ]

@@ -1,0 +1,134 @@
+"""A service of one's own: started on free loopback ports, on an empty folder, stopped at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import httpx
+import msgspec
+from standardwebhooks import Webhook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+SECRET = "whsec_" + "Z2FsbGZvcm1lcnMgaW1hZ2VzIHRlc3Qga2V5"
+"""Signs what is posted to a service that lives for a demonstration or a test; it guards nothing."""
+
+
+def free_port() -> int:
+    """Give a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Service:
+    """One `gf-images serve` on a folder; it may be killed and started again, the folder stays."""
+
+    folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def store(self) -> Path:
+        """The folder of its file store."""
+        return self.folder / "store"
+
+    @property
+    def log(self) -> Path:
+        """Everything it logged, over all its starts."""
+        return self.folder / "log.jsonl"
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "PORT": str(self.port),
+            "METRICS_PORT": str(self.metrics_port),
+            "STORE": f"file://{self.store}",
+            "QUEUE": f"sqlite:////{str(self.folder / 'queue.db').lstrip('/')}",
+            "WEBHOOK_SECRETS": SECRET,
+            **self.settings,
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "proxy", "serve"], env=environment, stdout=log, stderr=log
+            )
+
+    def wait_until_ready(self) -> None:
+        """Return when `/readyz` says so.
+
+        Raises:
+            RuntimeError: it ended, or took too long; with the end of its log.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process is None or self.process.poll() is not None:
+                break
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=10).is_success:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"the service did not get ready; its log ends with:\n{self.log.read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to stop, as a platform does; give its exit status."""
+        if self.process is None:
+            return 0
+        self.process.terminate()
+        return self.process.wait(timeout=STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Service]:
+    """Lend a service that is ready; stop it when the block ends, however it ends."""
+    service = Service(folder=folder, settings=settings)
+    service.start()
+    try:
+        service.wait_until_ready()
+        yield service
+    finally:
+        service.stop()
+
+
+def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) -> dict[str, str]:
+    """Give the headers that sign a body as the Standard Webhooks scheme says."""
+    message_id = message_id or f"msg_{uuid4().hex}"
+    now = datetime.now(tz=UTC)
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign(message_id, now, body.decode()),
+    }
+
+
+def order(key: str, *sizes: str) -> bytes:
+    """Give the body of a job for some sizes of an original, or for all."""
+    return msgspec.json.encode({"key": key, **({"sizes": sizes} if sizes else {})})
