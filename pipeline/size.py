@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+from zlib import crc32
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+RENDERING_VERSION = 1
+"""Ours: one more whenever the same recipe and the same libvips give other bytes than before."""
 
 MAX_SIDE = 16_383
-"""Pixels. The most that WebP can hold (14 bits a side); JPEG and PNG hold more."""
+"""Pixels. The most that WebP can hold (14 bits a side); JPEG, PNG and AVIF hold more."""
+
+Fit = Literal["limit", "fill"]
+Position = Literal["centre", "attention"]
+OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_RESERVED = "original"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,19 +36,106 @@ class Size:
     name: str
     width: int
     height: int | None = None
-    fit: Literal["limit", "fill"] = "limit"
-    position: Literal["centre", "attention"] = "centre"
+    fit: Fit = "limit"
+    position: Position = "centre"
     quality: int = 82
-    format: Literal["jpeg", "png", "webp", "avif"] | None = None
+    format: OutputFormat | None = None
 
     def __post_init__(self) -> None:
         faults = list(self._faults())
         if faults:
             raise ValueError("; ".join(faults))
 
-    def _faults(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        yield from ()
-
     def dimensions(self, *, width: int, height: int) -> tuple[int, int]:
-        """Give the derivative's width and height in pixels for an upright original of `width` x `height`."""
-        raise NotImplementedError
+        """Give the derivative's width and height in pixels for an upright original of `width` x `height`.
+
+        `limit` shrinks the original into the box, never enlarging it; the aspect is kept to the nearest pixel (halves
+        up, at least one). Without a `height` the box is `MAX_SIDE` high, so that every format can hold the result.
+
+        `fill` gives the box. An original too small to cover it is not enlarged: it is cropped to the box's aspect at
+        its own resolution, so the result is the largest rectangle of that aspect that the original holds.
+        """
+        if self.fit == "limit":
+            return _shrunk(width, height, into=(self.width, self._box_height))
+        if width >= self.width and height >= self._box_height:
+            return self.width, self._box_height
+        return _shrunk(self.width, self._box_height, into=(width, height))
+
+    def cover(self, *, width: int, height: int) -> tuple[int, int]:
+        """Give the width and height in pixels that the whole original is shrunk to, before `fill` crops it."""
+        box = self.dimensions(width=width, height=height)
+        return box if self.fit == "limit" else _covering(width, height, box=box)
+
+    @property
+    def _box_height(self) -> int:
+        return self.height or MAX_SIDE
+
+    def _faults(self) -> Iterator[str]:
+        if not _NAME.fullmatch(self.name):
+            yield f"size name {self.name!r} must be lower case letters, digits and -, a letter first, 32 at most"
+        if self.name == _RESERVED:
+            yield f"size name {_RESERVED!r} is taken: it stands for the original itself"
+        yield from _side_faults("width", self.width)
+        if self.height is not None:
+            yield from _side_faults("height", self.height)
+        if self.fit == "fill" and self.height is None:
+            yield "fit 'fill' needs a height"
+        if not 1 <= self.quality <= 100:  # noqa: PLR2004 - percent, as every encoder counts it
+            yield f"quality {self.quality} must be 1 to 100"
+        yield from _choice_faults("fit", self.fit, get_args(Fit))
+        yield from _choice_faults("position", self.position, get_args(Position))
+        if self.format is not None:
+            yield from _choice_faults("format", self.format, get_args(OutputFormat))
+
+
+def render_profile(size: Size, *, among: Iterable[Size], libvips: str) -> str:
+    """Name everything but the original that decides a derivative's bytes, for people and for comparing.
+
+    Every size is rendered from one shared picture, which is as large as the largest of the recipe needs: so the boxes
+    that can decide it are part of every size's profile, and a new size changes the others' only by being larger.
+    """
+    recipe = json.dumps([astuple(size), sorted(_outermost(among))])
+    return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
+
+
+def _outermost(sizes: Iterable[Size]) -> set[tuple[str, int, int]]:
+    """Give the boxes, with their fit, that no other box of the same fit contains."""
+    boxes = {(size.fit, size.width, size.height or MAX_SIDE) for size in sizes}
+
+    def contained(box: tuple[str, int, int]) -> bool:
+        fit, width, height = box
+        return any(fit == other[0] and width <= other[1] and height <= other[2] for other in boxes - {box})
+
+    return {box for box in boxes if not contained(box)}
+
+
+def _side_faults(name: str, pixels: int) -> Iterator[str]:
+    if not 1 <= pixels <= MAX_SIDE:
+        yield f"{name} {pixels} must be 1 to {MAX_SIDE} pixels"
+
+
+def _choice_faults(name: str, value: str, choices: tuple[str, ...]) -> Iterator[str]:
+    if value not in choices:
+        yield f"{name} {value!r} must be one of {', '.join(choices)}"
+
+
+def _shrunk(width: int, height: int, *, into: tuple[int, int]) -> tuple[int, int]:
+    """Shrink `width` x `height` into a box in whole numbers: floating point would be one pixel off here and there."""
+    box_width, box_height = into
+    if width <= box_width and height <= box_height:
+        return width, height
+    if height * box_width <= width * box_height:
+        return box_width, max(1, _rounded(height * box_width, width))
+    return max(1, _rounded(width * box_height, height)), box_height
+
+
+def _covering(width: int, height: int, *, box: tuple[int, int]) -> tuple[int, int]:
+    box_width, box_height = box
+    if height * box_width >= width * box_height:
+        return box_width, max(box_height, _rounded(height * box_width, width))
+    return max(box_width, _rounded(width * box_height, height)), box_height
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """Divide, halves up."""
+    return (2 * numerator + denominator) // (2 * denominator)

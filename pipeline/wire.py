@@ -55,18 +55,24 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Probe(msgspec.Struct, frozen=True, tag="probe"):
-    """Ask what the original at `path` is."""
+    """Ask what the original at `path` is, and what rendering `sizes` of it will take."""
 
     path: str
+    sizes: tuple[Size, ...] = ()
     limits: Limits = Limits()
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):
-    """Ask for every one of `sizes` of the original at `path`, written into `folder`."""
+    """Ask for derivatives of the original at `path`, written into `folder`.
+
+    `sizes` is always the whole recipe, because every derivative is made from one shared picture that the largest size
+    decides; `wanted` names those to make, all when empty. So its bytes are the same whatever is asked along with it.
+    """
 
     path: str
     folder: str
     sizes: tuple[Size, ...]
+    wanted: tuple[str, ...] = ()
     limits: Limits = Limits()
 
 
@@ -83,7 +89,7 @@ class Probed(msgspec.Struct, frozen=True, tag="probed"):
 
 
 class Derived(msgspec.Struct, frozen=True, tag="derived"):
-    """The answer to `Render`: the derivatives in the order of the sizes asked for."""
+    """The answer to `Render`: the wanted derivatives in the order of `sizes`."""
 
     info: ImageInfo
     derivatives: tuple[Rendered, ...]

@@ -1,0 +1,159 @@
+"""The formats that originals come in: recognised by their magic bytes, written back with the right options."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline.errors import NotAnImage, UnsupportedFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pipeline.size import OutputFormat, Size
+
+HEAD_BYTES = 512
+"""How much of a file's beginning tells its format."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """A format that originals may have, and the format their derivatives get unless the size says otherwise."""
+
+    name: str
+    title: str
+    loader: str
+    shrinks: tuple[int, ...] = ()
+    shrink_option: Callable[[int], Mapping[str, float]] = field(default=lambda _: {})
+    opaque_becomes: OutputFormat
+    transparent_becomes: OutputFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writable:
+    """A format that derivatives may have."""
+
+    name: OutputFormat
+    content_type: str
+    extension: str
+    saver: str
+    holds_alpha: bool
+    options: Callable[[Size], Mapping[str, int | str]]
+
+
+READABLE = {
+    readable.name: readable
+    for readable in (
+        Readable(
+            name="jpeg",
+            title="JPEG",
+            loader="jpegload",
+            shrinks=(8, 4, 2),
+            shrink_option=lambda shrink: {"shrink": shrink},
+            opaque_becomes="jpeg",
+            transparent_becomes="jpeg",
+        ),
+        Readable(name="png", title="PNG", loader="pngload", opaque_becomes="png", transparent_becomes="png"),
+        Readable(
+            name="webp",
+            title="WebP",
+            loader="webpload",
+            shrinks=(8, 4, 2),
+            shrink_option=lambda shrink: {"scale": 1 / shrink},
+            opaque_becomes="webp",
+            transparent_becomes="webp",
+        ),
+    )
+}
+"""Every format that is read, by name."""
+
+WRITABLE = {
+    writable.name: writable
+    for writable in (
+        Writable(
+            name="jpeg",
+            content_type="image/jpeg",
+            saver="jpegsave",
+            extension=".jpg",
+            holds_alpha=False,
+            options=lambda size: {"Q": size.quality},
+        ),
+        Writable(
+            name="png",
+            content_type="image/png",
+            saver="pngsave",
+            extension=".png",
+            holds_alpha=True,
+            options=lambda _: {"filter": "all"},
+        ),
+        Writable(
+            name="webp",
+            content_type="image/webp",
+            saver="webpsave",
+            extension=".webp",
+            holds_alpha=True,
+            options=lambda size: {"Q": size.quality, "effort": 2},
+        ),
+    )
+}
+"""Every format that is written, by name."""
+
+_MAGIC = (
+    (rb"\xff\xd8\xff", "jpeg"),
+    (rb"\x89PNG\r\n\x1a\n", "png"),
+    (rb"RIFF....WEBP", "webp"),
+    (rb"GIF8[79]a", "gif"),
+    (rb"(II\*\0....|MM\0\*....)CR", "raw"),
+    (rb"II[\*+]\0|MM\0[\*+]", "tiff"),
+    (rb"IIU\0|IIR[OS]|MMOR|FUJIFILMCCD-RAW|\0MRM|FOVb|....ftypcrx ", "raw"),
+    (rb"....ftyp(avif|avis)", "avif"),
+    (rb"....ftyp(hei[cxms]|hev[cxms])", "heic"),
+    (rb"....ftyp(mif1|msf1|miaf).{4}(....)*?avi[fs]", "avif"),
+    (rb"....ftyp(mif1|msf1|miaf)", "heic"),
+    (rb"....ftyp", "video"),
+    (rb"\x1aE\xdf\xa3|RIFF....AVI ", "video"),
+    (rb"BM.{4}\0\0\0\0", "bmp"),
+    (rb"\0\0[\1\2]\0", "ico"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "jxl"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "jp2"),
+    (rb"8BPS", "psd"),
+    (rb"%PDF-", "pdf"),
+    (rb"%!PS", "postscript"),
+    (rb"(\xef\xbb\xbf)?\s*<(\?xml|svg|!DOCTYPE svg)", "svg"),
+    (rb"\x1f\x8b", "gzip"),
+    (rb"\x08\xf2\xa6\xb6|\xb6\xa6\xf2\x08", "vips"),
+    (rb"v/1\x01", "exr"),
+    (rb"#\?(RADIANCE|RGBE)", "hdr"),
+    (rb"P[1-7FfUZ]\s", "netpbm"),
+    (rb"SIMPLE  =", "fits"),
+    (rb"DDS ", "dds"),
+    (rb"gimp xcf", "xcf"),
+)
+"""The first that matches a file's beginning names its format. Sources: each format's own specification, `file`(1)."""
+
+_PATTERNS = tuple((re.compile(pattern, re.DOTALL), name) for pattern, name in _MAGIC)
+
+
+def recognise(path: Path) -> Readable:
+    """Tell the format of a file from its first bytes; its name and its extension are not asked.
+
+    Raises:
+        NotAnImage: the beginning is that of no known format.
+        UnsupportedFormat: it is known, but not one that is read here.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    name = next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
+    if name is None:
+        raise NotAnImage("This file is not a picture: it begins like no image format that is known.")
+    if name not in READABLE:
+        offered = ", ".join(readable.title for readable in READABLE.values())
+        raise UnsupportedFormat(f"A file of type {name} cannot be read here; upload one of {offered}.")
+    return READABLE[name]
+
+
+def output(readable: Readable, size: Size, *, has_alpha: bool) -> Writable:
+    """Choose the format of a derivative: the size's own choice, else the nearest that browsers show."""
+    return WRITABLE[size.format or (readable.transparent_becomes if has_alpha else readable.opaque_becomes)]

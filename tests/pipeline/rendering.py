@@ -1,0 +1,83 @@
+"""Ways to render in tests: in this process, in a real render process, and where the photographs are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import pytest
+
+from pipeline.render import render
+from pipeline.size import Size
+from pipeline.wire import Answer, Derived, Question, Ready, Render
+
+CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
+"""Photographs and hostile files that are too large to be kept with the code."""
+
+SITE = (
+    Size(name="small", width=300),
+    Size(name="medium", width=800),
+    Size(name="large", width=1200),
+    Size(name="xlarge", width=2000),
+)
+"""The sizes of the live site."""
+
+needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS}: set IMAGE_CORPUS")
+
+
+def photographs(*suffixes: str) -> list[Path]:
+    """List the photographs of the corpus with one of these suffixes, lower case; none where there is no corpus."""
+    return sorted(path for path in CORPUS.glob("photos/*") if path.suffix.lower() in suffixes)
+
+
+def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = ()) -> Derived:
+    """Render in this process, the live site's sizes when none are named."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return render(Render(path=str(path), folder=str(folder), sizes=sizes or SITE, wanted=wanted))
+
+
+class RenderProcess:
+    """A real render process, asked over its pipes; ended at the end of a `with`."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"},
+        )
+        self.ready = msgspec.json.decode(self.line(), type=Ready)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self) -> bytes:
+        """Read one line of what it says; empty when it has ended."""
+        assert self.process.stdout
+        return self.process.stdout.readline()
+
+    def say(self, line: bytes) -> None:
+        """Write one line to it."""
+        assert self.process.stdin
+        self.process.stdin.write(line + b"\n")
+        self.process.stdin.flush()
+
+    def ask(self, question: Question) -> Answer:
+        """Ask one question and wait for the answer."""
+        self.say(msgspec.json.encode(question))
+        answer: Answer = msgspec.json.decode(self.line(), type=Answer)
+        return answer
+
+    def finish(self) -> tuple[int, bytes, bytes]:
+        """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out, err

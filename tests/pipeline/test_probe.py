@@ -1,0 +1,58 @@
+"""A probe tells what an original is from its header, and refuses what is too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from pipeline.errors import Corrupt, TooManyFrames, TooManyPixels
+from pipeline.probe import probe
+from pipeline.wire import Limits
+from tests.pipeline.rendering import CORPUS, SITE, needs_corpus
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_width_and_height_are_as_a_person_sees_them(tmp_path: Path) -> None:
+    path = tmp_path / "original.jpg"
+    paint(path, Photograph(width=300, height=200, orientation=6), interlace=True)
+    info = probe(path, limits=Limits())
+    assert (info.width, info.height, info.orientation) == (300, 200, 6)
+    assert (info.format, info.bands, info.bits, info.frames) == ("jpeg", 3, 8, 1)
+    assert info.is_progressive
+    assert not info.has_alpha
+    assert not info.has_profile
+
+
+def test_too_many_pixels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "original.png"
+    paint(path, Photograph(width=300, height=200))
+    assert probe(path, limits=Limits(pixels=60_000)).width == 300
+    with pytest.raises(TooManyPixels, match="megapixels"):
+        probe(path, limits=Limits(pixels=59_999))
+
+
+@needs_corpus
+def test_too_many_frames_are_refused() -> None:
+    path = CORPUS / "photos" / "Pillow__iss634.webp"
+    assert probe(path, limits=Limits(frames=42)).frames == 42
+    with pytest.raises(TooManyFrames):
+        probe(path, limits=Limits(frames=41))
+
+
+def test_a_header_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "original.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    with pytest.raises(Corrupt):
+        probe(path, limits=Limits())
+
+
+def test_a_progressive_picture_takes_more_memory_than_a_baseline_one(tmp_path: Path) -> None:
+    baseline, progressive = tmp_path / "baseline.jpg", tmp_path / "progressive.jpg"
+    paint(baseline)
+    paint(progressive, interlace=True)
+    least, most = (probe(path, limits=Limits(), sizes=SITE).render_bytes for path in (baseline, progressive))
+    assert most - least >= 4000 * 3000

@@ -1,0 +1,184 @@
+"""Derivatives have the right dimensions and colours, and nothing of the original's metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import pyvips
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loadtest.paint import CORNERS, Photograph, paint
+from pipeline.errors import Corrupt, NotAnImage, Refused
+from pipeline.size import Size
+from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into
+
+if TYPE_CHECKING:
+    from pipeline.wire import Rendered
+
+TOLERANCE = 6
+"""Levels of 255 that a colour may shift by in JPEG."""
+
+
+def corners(path: str) -> list[tuple[int, ...]]:
+    """Read the colours an eighth into the picture from each corner: top left, top right, bottom left, bottom right."""
+    image = pyvips.Image.new_from_file(path)
+    across, down = image.width // 8, image.height // 8
+    return [
+        tuple(round(level) for level in image.getpoint(x, y))
+        for y in (down, image.height - 1 - down)
+        for x in (across, image.width - 1 - across)
+    ]
+
+
+def assert_painted(path: str, *, tolerance: float = TOLERANCE) -> None:
+    for seen, painted in zip(corners(path), CORNERS, strict=True):
+        assert max(abs(a - b) for a, b in zip(seen, painted, strict=True)) <= tolerance, (seen, painted)
+
+
+def assert_is_what_it_says(derivative: Rendered) -> None:
+    image = pyvips.Image.new_from_file(derivative.path)
+    assert (image.width, image.height) == (derivative.width, derivative.height)
+    assert Path(derivative.path).stat().st_size == derivative.bytes
+    assert derivative.content_type == "image/" + image.get("vips-loader").removesuffix("load")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_comes_out_upright_with_the_tag_gone(tmp_path: Path, orientation: int) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=640, height=480, orientation=orientation))
+    for derivative in render_into(
+        tmp_path / "out", original, Size(name="a", width=640), Size(name="b", width=90)
+    ).derivatives:
+        assert (derivative.width, derivative.height) == ((640, 480) if derivative.size == "a" else (90, 68))
+        assert_painted(derivative.path)
+        assert not pyvips.Image.new_from_file(derivative.path).get_typeof("orientation")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_fill_crops_the_upright_picture(tmp_path: Path, orientation: int) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=640, height=400, orientation=orientation))
+    square = Size(name="square", width=100, height=100, fit="fill")
+    tall = Size(name="tall", width=50, height=300, fit="fill", position="attention")
+    derivatives = render_into(tmp_path / "out", original, square, tall).derivatives
+    assert [(derivative.width, derivative.height) for derivative in derivatives] == [(100, 100), (50, 300)]
+    assert_painted(derivatives[0].path)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_derivative_has_the_format_of_its_original(tmp_path: Path, suffix: str) -> None:
+    original = tmp_path / f"original{suffix}"
+    paint(original, Photograph(width=500, height=400))
+    for derivative in render_into(tmp_path / "out", original).derivatives:
+        assert derivative.path.endswith(suffix)
+        assert_is_what_it_says(derivative)
+        assert_painted(derivative.path)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
+def test_a_size_may_choose_another_format(tmp_path: Path, name: str) -> None:
+    original = tmp_path / "original.png"
+    paint(original, Photograph(width=500, height=400))
+    size = Size(name="a", width=100, format=name)  # type: ignore[arg-type] # parametrised
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    assert derivative.content_type == f"image/{name}"
+    assert_is_what_it_says(derivative)
+
+
+def test_nothing_is_enlarged(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=120, height=90))
+    derivatives = render_into(tmp_path / "out", original).derivatives
+    assert {(derivative.width, derivative.height) for derivative in derivatives} == {(120, 90)}
+
+
+def test_a_derivative_is_the_same_bytes_whatever_is_asked_along_with_it(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=2600, height=1700, orientation=8, noise=20))
+    together = render_into(tmp_path / "all", original).derivatives
+    for derivative in together:
+        (alone,) = render_into(tmp_path / derivative.size, original, wanted=(derivative.size,)).derivatives
+        assert Path(alone.path).read_bytes() == Path(derivative.path).read_bytes()
+        assert alone.profile == derivative.profile
+
+
+def test_no_byte_of_metadata_reaches_a_derivative(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=640, height=480, gps=True))
+    assert b"Gall Camera" in original.read_bytes()
+    for derivative in render_into(tmp_path / "out", original).derivatives:
+        content = Path(derivative.path).read_bytes()
+        assert not [
+            mark for mark in (b"Exif", b"http://ns.adobe.com", b"GPS", b"Gall Camera", b"ICC_P") if mark in content
+        ]
+
+
+def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
+    """Black and white lines of one pixel reflect half the light, which sRGB writes as 188 and not as 128."""
+    original = tmp_path / "lines.png"
+    lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(500, 800)
+    lines.copy(interpretation="b-w").write_to_file(str(original))
+    derivatives = render_into(
+        tmp_path / "out", original, Size(name="a", width=250), Size(name="whole", width=1000)
+    ).derivatives
+    assert pyvips.Image.new_from_file(derivatives[0].path).avg() == pytest.approx(188, abs=1)
+
+
+def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> None:
+    original = tmp_path / "stripes.png"
+    stripes = pyvips.Image.new_from_memory(bytes((200, 40, 40, 255, 0, 255, 0, 0)), 2, 1, 4, "uchar").replicate(
+        500, 600
+    )
+    stripes.copy(interpretation="srgb").write_to_file(str(original))
+    for derivative in render_into(
+        tmp_path / "out", original, Size(name="a", width=400), Size(name="b", width=100)
+    ).derivatives:
+        red, green, blue, alpha = pyvips.Image.new_from_file(derivative.path).getpoint(40, 40)
+        assert (red, green, blue) == pytest.approx((200, 40, 40), abs=4)
+        assert alpha == pytest.approx(128, abs=8)
+
+
+def test_jpeg_lays_transparency_on_white(tmp_path: Path) -> None:
+    original = tmp_path / "clear.png"
+    pyvips.Image.black(50, 50, bands=4).copy(interpretation="srgb").write_to_file(str(original))
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=40, format="jpeg")).derivatives
+    assert pyvips.Image.new_from_file(derivative.path).getpoint(20, 20) == [255, 255, 255]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str) -> None:
+    original = tmp_path / f"original{suffix}"
+    paint(original, Photograph(width=900, height=700, noise=20))
+    content = original.read_bytes()
+    original.write_bytes(content[: len(content) * 6 // 10])
+    with pytest.raises(Corrupt):
+        render_into(tmp_path / "out", original)
+
+
+def test_a_text_is_not_an_image(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    original.write_text("Once upon a time there was a gall.")
+    with pytest.raises(NotAnImage):
+        render_into(tmp_path / "out", original)
+
+
+@needs_corpus
+@pytest.mark.parametrize("photograph", photographs(".jpg", ".png", ".webp", ".mpo"), ids=lambda path: path.name)
+def test_every_photograph_renders(tmp_path: Path, photograph: Path) -> None:
+    derived = render_into(tmp_path, photograph)
+    for size, derivative in zip(SITE, derived.derivatives, strict=True):
+        assert_is_what_it_says(derivative)
+        expected = size.dimensions(width=derived.info.width, height=derived.info.height)
+        assert (derivative.width, derivative.height) == expected
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b""]), st.binary(max_size=400))
+def test_bytes_at_random_raise_our_errors_only(tmp_path: Path, magic: bytes, rest: bytes) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(magic + rest)
+    with pytest.raises(Refused):
+        render_into(tmp_path / "out", original)

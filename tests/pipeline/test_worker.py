@@ -1,0 +1,62 @@
+"""A render process answers every question with one line, and says nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from pipeline import vips
+from pipeline.wire import Derived, Probe, Probed, Refusal, Render
+from tests.pipeline.rendering import SITE, RenderProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    path = tmp_path / "original.jpg"
+    paint(path, Photograph(width=400, height=300, orientation=6))
+    return path
+
+
+def test_it_answers_probes_and_renders_until_its_input_ends(tmp_path: Path, original: Path) -> None:
+    with RenderProcess() as process:
+        assert process.ready.libvips == vips.VERSION
+        probed = process.ask(Probe(path=str(original)))
+        derived = process.ask(Render(path=str(original), folder=str(tmp_path), sizes=SITE, wanted=("small",)))
+        assert isinstance(probed, Probed)
+        assert isinstance(derived, Derived)
+        assert derived.info == probed.info
+        assert [derivative.size for derivative in derived.derivatives] == ["small"]
+        assert process.finish() == (0, b"", b"")
+
+
+def test_a_refusal_is_an_answer_and_the_next_question_is_answered_too(tmp_path: Path, original: Path) -> None:
+    (tmp_path / "text").write_text("no picture")
+    with RenderProcess() as process:
+        refusal = process.ask(Render(path=str(tmp_path / "text"), folder=str(tmp_path), sizes=SITE))
+        assert isinstance(refusal, Refusal)
+        assert refusal.code == "not-an-image"
+        assert str(tmp_path) not in refusal.detail
+        assert isinstance(process.ask(Probe(path=str(original))), Probed)
+
+
+def test_what_is_nobodys_picture_ends_the_process_with_a_trace(tmp_path: Path, original: Path) -> None:
+    with RenderProcess() as process:
+        process.say(b'{"type": "render"}')
+        assert process.line() == b""
+        code, _, trace = process.finish()
+        assert code == 1
+        assert b"ValidationError" in trace
+
+
+def test_a_folder_that_is_not_there_is_not_blamed_on_the_original(tmp_path: Path, original: Path) -> None:
+    with RenderProcess() as process:
+        process.say(
+            b'{"type":"render","path":"%s","folder":"/nowhere","sizes":[{"name":"a","width":9}]}' % bytes(original)
+        )
+        assert process.line() == b""
+        assert process.finish()[0] == 1
