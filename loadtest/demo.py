@@ -7,15 +7,36 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import click
 import httpx
+import msgspec
 import pyvips
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.paint import paint
+from loadtest.paint import Photograph, paint
 from loadtest.service import Service, order, running, signed
+
+
+class Derivative(msgspec.Struct):
+    """What a job tells of a derivative."""
+
+    size: str
+    key: str
+    width: int
+    height: int
+    bytes: int
+
+
+class Job(msgspec.Struct):
+    """What the service tells of a job."""
+
+    status: str
+    derivatives: list[Derivative]
+    error: dict[str, str] | None
+
 
 EAGER = ("small", "medium", "large")
 LAZY = "xlarge"
@@ -36,13 +57,17 @@ class Row:
 
 
 @click.command()
-@click.option("--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Yours; else one is painted.")
+@click.option(
+    "--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Yours; else one is painted."
+)
 def main(photo: Path | None) -> None:
     """Start a service, store a photograph, post a signed job, fetch one more size on demand, print what came of it."""
     with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as folder, running(Path(folder)) as service:
         key = store_original(service, photo)
         rows = [*eager(service, key), lazy(service, key)]
-        table = Table("size", "how", "key", "w x h", "bytes", "ms", title=f"{key} ({original_bytes(service, key):,} bytes)")
+        table = Table(
+            "size", "how", "key", "w x h", "bytes", "ms", title=f"{key} ({original_bytes(service, key):,} bytes)"
+        )
         for row in rows:
             table.add_row(
                 row.size, row.how, row.key, f"{row.width} x {row.height}", f"{row.bytes:,}", f"{row.milliseconds:,.0f}"
@@ -59,7 +84,7 @@ def store_original(service: Service, photo: Path | None) -> str:
     if photo:
         shutil.copyfile(photo, path)
     else:
-        paint(path, width=4000, height=3000, orientation=6, gps=True)
+        paint(path, Photograph(width=4000, height=3000, orientation=6, gps=True, noise=8))
     return key
 
 
@@ -81,9 +106,36 @@ def eager(service: Service, key: str) -> list[Row]:
         raise click.ClickException(f"the job was not taken: {posted.text}")
     job = ended(service, posted.headers["location"])
     milliseconds = (time.perf_counter() - started) * 1000
-    if job["status"] != "done":
-        raise click.ClickException(f"the job failed: {job['error']}")
+    if job.status != "done":
+        raise click.ClickException(f"the job failed: {job.error}")
     return [
-        Row(made["size"], made["key"], "by job", made["width"], made["height"], made["bytes"], milliseconds)
-        for made in job["derivatives"]
+        Row(made.size, made.key, "by job", made.width, made.height, made.bytes, milliseconds)
+        for made in job.derivatives
     ]
+
+
+def ended(service: Service, location: str) -> Job:
+    """Ask for a job until it has ended."""
+    deadline = time.monotonic() + JOB_SECONDS
+    while time.monotonic() < deadline:
+        job = msgspec.json.decode(httpx.get(service.url + location).content, type=Job)
+        if job.status in {"done", "error"}:
+            return job
+        time.sleep(0.02)
+    raise click.ClickException(f"the job did not end within {JOB_SECONDS:g} s")
+
+
+def lazy(service: Service, key: str) -> Row:
+    """Fetch a size that is not there yet, as a page would, and follow the redirect."""
+    started = time.perf_counter()
+    answer = httpx.get(f"{service.url}/img/{quote(key)}/{LAZY}", follow_redirects=True, timeout=60)
+    milliseconds = (time.perf_counter() - started) * 1000
+    if not answer.is_success:
+        raise click.ClickException(f"{LAZY} could not be fetched: {answer.text}")
+    picture = pyvips.Image.new_from_buffer(answer.content, "")
+    derivative = unquote(answer.url.path.removeprefix("/files/"))
+    return Row(LAZY, derivative, "by page view", picture.width, picture.height, len(answer.content), milliseconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,7 +70,12 @@ def serve(*, hints: bool) -> None:
 
 @main.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, resolve_path=True))
-@click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False, resolve_path=True), help="Folder for the results.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Folder for the results.",
+)
 @click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
 def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_json: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.profile import render_profile
-
+from pipeline.size import render_profile
 from proxy.errors import UnknownSize
 from proxy.stores.base import Attributes
 
@@ -67,7 +66,8 @@ class Recipe:
     def is_fresh(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> bool:
         """Tell whether a derivative was made of today's bytes by today's recipe and library."""
         metadata = derivative.attributes.metadata
-        return (metadata.get(ETAG), metadata.get(PROFILE)) == (original.etag, render_profile(self.size(size), libvips))
+        profile = render_profile(self.size(size), among=self.sizes, libvips=libvips)
+        return (metadata.get(ETAG), metadata.get(PROFILE)) == (original.etag, profile)
 
     def attributes(self, rendered: Rendered, *, original: Blob) -> Attributes:
         """What is kept with a derivative besides its bytes."""
