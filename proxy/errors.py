@@ -8,6 +8,7 @@
     ├── BadSignature             posted by somebody who does not know a secret
     ├── TooManyBytes             the original's file is larger than originals may be
     ├── Busy                     the line is full; come back after `retry_after_seconds`
+    ├── QueueUnavailable         the queue cannot be opened, read or written
     ├── RenderFailed             the original is well, the rendering went wrong
     │   ├── DeadlineExceeded     it took longer than a render may
     │   └── ProcessDied          the render process died under it
@@ -73,6 +74,12 @@ class Busy(ImagesError):
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QueueUnavailable(ImagesError):
+    """The queue cannot be opened, read or written; what it accepted before is still in it."""
+
+    code = "queue-unavailable"
 
 
 class RenderFailed(ImagesError):

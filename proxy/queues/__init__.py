@@ -1,1 +1,1 @@
-"""Where jobs wait."""
+"""Where jobs wait: the embedded queue, and the way to SAQ's own."""

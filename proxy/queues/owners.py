@@ -1,0 +1,89 @@
+"""Which processes are alive, told by lock files that the kernel lets go of when their process dies.
+
+A pid would lie: in containers every service is pid 1, and pids are used again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A lock file that is held until `release` or the death of this process; `claim` makes one."""
+
+    path: Path
+    descriptor: int
+
+    @property
+    def name(self) -> str:
+        """What others know this owner by."""
+        return self.path.name
+
+    def release(self) -> None:
+        """Be dead to the others from now on."""
+        self.path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+
+
+def claim(folder: Path) -> Owner:
+    """Begin to be alive in `folder`, which is made if missing.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid.uuid4().hex
+    unlocked = folder / f".{name}"
+    descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    path = unlocked.rename(folder / name)  # it gets its name once locked, so that nobody ever finds it unlocked
+    return Owner(path, descriptor)
+
+
+def is_alive(folder: Path, name: str) -> bool:
+    """Tell whether the process that claimed `name` in `folder` still runs; one whose file is gone does not."""
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # another user's: leave it to that user's processes
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def bury(folder: Path) -> None:
+    """Remove the lock files of the dead."""
+    for path in folder.glob("[!.]*"):
+        if not is_alive(folder, path.name):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def turn(folder: Path) -> Iterator[bool]:
+    """Hold, within the block, what only one process at a time may hold; yields False when another has it."""
+    descriptor = os.open(folder / ".turn", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)

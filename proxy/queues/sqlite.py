@@ -1,0 +1,241 @@
+"""SAQ's queue on one SQLite file, for the processes of one machine.
+
+What SAQ's Redis and Postgres queues agree on holds here too. Beyond that:
+
+- When `enqueue` returns, the job is on the disk (WAL, `synchronous=FULL`).
+- The jobs of a process that died go back into the line at the next `connect` or `sweep` of any other, at once.
+- The line is in the order of `scheduled`, else of enqueueing; `priority` and `group_key` mean nothing, as with Redis.
+- Jobs are JSON. The file must be on a local disk: neither WAL nor flock can be trusted over a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from saq.job import TERMINAL_STATUSES, Job, Status
+from saq.queue.base import Queue, logger
+
+from proxy.errors import QueueUnavailable
+from proxy.queues import owners, rows
+from proxy.queues.database import Database
+from proxy.queues.steps import Steps, Taken
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Iterable
+    from pathlib import Path
+
+    from saq.types import CountKind, QueueInfo, WorkerInfo
+
+PAUSE_SECONDS = 1.0
+"""How long a worker rests when the queue fails it; SAQ's asks again at once, and would spin."""
+
+RECHECK_SECONDS = 60.0
+"""How soon a scheduled job is looked at again, should the clock be set."""
+
+
+class SqliteQueue(Queue):
+    """Jobs in the SQLite file at `path`; beside it `<path>.owners/` holds one lock file for each process."""
+
+    def __init__(self, path: Path, *, name: str = "default") -> None:
+        super().__init__(name=name, dump=None, load=None)
+        self._path = path.resolve()
+        self._owners = self._path.with_name(f"{self._path.name}.owners")
+        self._owner: owners.Owner | None = None
+        self._opened: tuple[Database, Steps] | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteQueue<path={self._path}, name={self.name!r}>"
+
+    async def connect(self) -> None:
+        """Open the file and put the jobs of dead processes back into the line.
+
+        Raises:
+            QueueUnavailable: the file or its folder cannot be used; the sentence says what to do.
+        """
+        if self._opened is not None:
+            return
+        database = await Database.open(self._path, rows.prepare)
+        try:
+            self._owner = await asyncio.to_thread(owners.claim, self._owners)
+        except OSError as error:
+            await database.close()
+            raise QueueUnavailable(
+                f"The folder {self._owners} cannot be written ({error.strerror}): give the user of this service"
+                " write access to it, or set QUEUE to another place."
+            ) from error
+        self._opened = database, Steps(self, self._owner.name, self._owners)
+        await super().connect()
+        await self._take_back()
+
+    async def disconnect(self) -> None:
+        """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
+        if self._opened is None or self._owner is None:
+            return
+        (database, _), self._opened = self._opened, None
+        await database.close()
+        self._owner.release()
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
+        """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
+        at = time.time()
+
+        def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[rows.Row]]:
+            page = rows.live(connection, self.name, offset=offset, limit=limit) if jobs else []
+            return rows.count(connection, self.name, at), rows.reports(connection, self.name, at), page
+
+        counted, reports, page = await self._database.read(read)
+        return {
+            "workers": {worker_id: json.loads(report) for worker_id, report in reports.items()},
+            "name": self.name,
+            "queued": counted["queued"],
+            "active": counted["active"],
+            "scheduled": counted["incomplete"] - counted["queued"] - counted["active"],
+            "jobs": [self._steps.read(row).to_dict() for row in page],
+        }
+
+    async def count(self, kind: CountKind) -> int:
+        """Count the jobs that may be taken now ("queued"), that run ("active"), or that have not ended."""
+        counted = await self._database.read(lambda connection: rows.count(connection, self.name, time.time()))
+        if kind not in counted:
+            raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
+        return counted[kind]
+
+    async def job(self, job_key: str) -> Job | None:
+        """Read one job; None when there is none, or it is past its `ttl`."""
+        return (await self.jobs([job_key]))[0]
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        """Read jobs in the order of their keys, None for each that is not there."""
+        keys = list(job_keys)
+        found = await self._database.read(lambda connection: [rows.find(connection, self.name, key) for key in keys])
+        return [None if row is None else self._steps.read(row) for row in found]
+
+    async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = 100) -> AsyncIterator[Job]:
+        """Walk the jobs of these statuses in the order of their enqueueing, `batch_size` to a read."""
+        wanted = [status.value for status in statuses]
+        sequence = 0
+
+        def read(connection: sqlite3.Connection) -> list[rows.Row]:
+            return rows.after(connection, self.name, sequence, statuses=wanted, limit=batch_size)
+
+        while page := await self._database.read(read):
+            for row in page:
+                sequence = row.sequence or 0
+                yield self._steps.read(row)
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
+        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+        deadline = time.monotonic() + timeout if timeout > 0 else math.inf
+        try:
+            while True:
+                change = self._database.next_change()
+                taken = await self._take()
+                left = deadline - time.monotonic()
+                if taken.job is not None or left <= 0:
+                    return taken.job
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, taken.next_scheduled - time.time(), RECHECK_SECONDS)):
+                        await change.wait()
+        except QueueUnavailable as trouble:
+            logger.warning("No jobs can be taken: %s", trouble)
+            await asyncio.sleep(PAUSE_SECONDS)
+            raise
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's
+        """End a job that waits; ask the worker to end one that runs; leave one alone that has ended."""
+        stored = await self._database.write(self._steps.abort(job, error))
+        if stored is not None:
+            job.replace(stored)
+            self._tally(job)
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
+        """Forget what is past its time, put back the jobs of dead processes, end or put back those that are stuck.
+
+        `abort`: how many seconds the worker of a stuck job has to let go of it.
+        """
+        await self._database.write(lambda connection: rows.prune(connection, time.time()))
+        swept = await self._take_back()
+        with owners.turn(self._owners) as ours:
+            held = await self._database.read(lambda connection: rows.held(connection, self.name)) if ours else []
+            stuck = [job for job in map(self._steps.read, held) if job.stuck]
+            await asyncio.gather(*(self._unstick(job, abort) for job in stuck))
+        return swept + [job.key for job in stuck]
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        """Keep a worker's report for `ttl` seconds."""
+        report = rows.Report(self.name, worker_id, json.dumps(info), time.time() + ttl)
+        await self._database.write(lambda connection: rows.keep_report(connection, report))
+
+    async def _enqueue(self, job: Job) -> Job | None:
+        if not await self._database.write(self._steps.enqueue(job)):
+            return None
+        logger.info("Enqueuing %s", job.info())
+        return job
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's
+        await self._database.write(self._steps.update(job, status))
+
+    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's; the job has it already
+        await self._database.write(self._steps.retry(job))
+
+    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's; the job has them already
+        await self._database.write(self._steps.finish(job))
+
+    async def _take(self) -> Taken:
+        taking = self._database.write(self._steps.take)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._put_back)  # its commit cannot be stopped half way, so undo it
+            raise
+
+    def _put_back(self, taking: asyncio.Future[Taken]) -> None:
+        if taking.cancelled() or taking.exception() is not None:
+            return
+        row = taking.result().row
+        if row is not None:
+            self._database.write(self._steps.put_back(row))
+
+    async def _take_back(self) -> list[str]:
+        released = await self._database.write(self._steps.take_back)
+        await asyncio.to_thread(owners.bury, self._owners)
+        for job in released:
+            self._tally(job)
+        return [job.key for job in released]
+
+    async def _unstick(self, job: Job, seconds: float) -> None:
+        asked = job.status == Status.ABORTING and job.error
+        await self.abort(job, asked or self.swept_error_message)
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await self.listen([job.key], lambda _, status: status in TERMINAL_STATUSES, timeout=seconds)
+        released = await self._database.write(self._steps.let_go(job))
+        if released is not None:
+            self._tally(released)
+
+    def _tally(self, job: Job) -> None:
+        """Count what was done to a job here and not by SAQ's own `finish` and `retry`, which count for themselves."""
+        if job.status == Status.ABORTED:
+            self.aborted += 1
+        elif job.status == Status.QUEUED:
+            self.retried += 1
+        logger.info("Now %s: %s", job.status.value, job.info())
+
+    @property
+    def _database(self) -> Database:
+        return self._connected()[0]
+
+    @property
+    def _steps(self) -> Steps:
+        return self._connected()[1]
+
+    def _connected(self) -> tuple[Database, Steps]:
+        if self._opened is None:
+            raise QueueUnavailable(f"The queue {self._path} is not connected.")
+        return self._opened
