@@ -1,0 +1,24 @@
+# Two stages: the first installs from the lock file, the second holds only what runs.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /build
+RUN python -m venv /opt/venv
+COPY requirements.txt .
+RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+
+FROM python:3.11-slim-bookworm
+RUN useradd --uid 10001 --create-home --home-dir /data gallformers
+COPY --from=build /opt/venv /opt/venv
+WORKDIR /app
+COPY LICENSE NOTICE ./
+COPY config config
+COPY pipeline pipeline
+COPY proxy proxy
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    HOST=0.0.0.0 STORE=file:///data/store QUEUE=sqlite:////data/queue.db
+USER gallformers
+VOLUME /data
+EXPOSE 8080 9091
+HEALTHCHECK --interval=30s --timeout=6s --start-period=10s \
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/readyz', timeout=6)"]
+ENTRYPOINT ["python", "-m", "proxy"]
+CMD ["serve"]
