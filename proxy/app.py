@@ -155,6 +155,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         parts.folder.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, parts.folder, ignore_errors=True)
+        await parts.store.start()
         stack.push_async_callback(parts.store.close)
         await parts.queue.connect()
         stack.push_async_callback(parts.queue.disconnect)

@@ -23,6 +23,10 @@ class MeasuredStore:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    async def start(self) -> None:
+        """See `Store.start`."""
+        await self._store.start()
+
     async def head(self, key: str) -> Blob | None:
         """See `Store.head`."""
         with _measured("head"):
@@ -48,6 +52,11 @@ class MeasuredStore:
         """See `Store.put`."""
         with _measured("put"):
             return await self._store.put(key, path, attributes)
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        """See `Store.put_new`."""
+        with _measured("put_new"):
+            return await self._store.put_new(key, path, attributes)
 
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
