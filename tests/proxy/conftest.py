@@ -1,0 +1,113 @@
+"""Parts of the service as tests need them: real render processes, a store in memory, painted photographs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from pipeline.size import Size
+from pipeline.wire import Limits
+from proxy.cache import Remembered
+from proxy.derivatives import Derivatives, Memory, Terms
+from proxy.keys import SiteLayout
+from proxy.limiter import Limiter
+from proxy.recipe import Recipe
+from proxy.renderers import Renderers
+from proxy.stores.base import Attributes
+from proxy.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from proxy.stores.base import Blob
+
+SIZES = (Size(name="small", width=60), Size(name="large", width=240), Size(name="xlarge", width=4000))
+
+ORIGINAL = "gall/58/58_1_original.jpg"
+
+
+class CountingStore(MemoryStore):
+    """A store in memory that counts its calls."""
+
+    def __init__(self, calls: Counter[str]) -> None:
+        super().__init__()
+        self.calls = calls
+
+    async def head(self, key: str) -> Blob | None:
+        self.calls["head"] += 1
+        return await super().head(key)
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        self.calls["fetch"] += 1
+        return await super().fetch(key, path, max_bytes=max_bytes)
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        self.calls["put"] += 1
+        return await super().put(key, path, attributes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Everything that makes derivatives, joined as the service joins it, on a store in memory."""
+
+    store: CountingStore
+    renderers: Renderers
+    derivatives: Derivatives
+    photo: Path
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often the store was asked for what."""
+        return self.store.calls
+
+    async def upload(self, key: str = ORIGINAL, path: Path | None = None) -> Blob:
+        """Put an original into the store, as a site's upload would; not counted."""
+        blob = await self.store.put(key, path or self.photo, Attributes(content_type="image/jpeg"))
+        self.calls.clear()
+        return blob
+
+
+@pytest.fixture(scope="session")
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A photograph of 480 x 360 pixels, held upright by its EXIF orientation, with GPS."""
+    path = tmp_path_factory.mktemp("photo") / "photo.jpg"
+    paint(path, Photograph(width=480, height=360, orientation=6, gps=True))
+    return path
+
+
+@pytest.fixture
+async def renderers() -> AsyncIterator[Renderers]:
+    pool = Renderers(limiter=Limiter(slots=2, waiting=100), deadline_seconds=30)
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def workshop(renderers: Renderers, photo: Path, tmp_path: Path) -> Workshop:
+    return open_workshop(renderers, photo=photo, folder=tmp_path)
+
+
+def open_workshop(
+    renderers: Renderers, *, photo: Path, folder: Path, sizes: tuple[Size, ...] = SIZES, max_bytes: int = 1 << 20
+) -> Workshop:
+    """Join the parts around a pool of render processes."""
+    store = CountingStore(Counter())
+    layout = SiteLayout(sizes=tuple(size.name for size in sizes))
+    derivatives = Derivatives(
+        store=store,
+        renderers=renderers,
+        recipe=Recipe(sizes=sizes, layout=layout, cache_control="public, max-age=86400"),
+        memory=Memory(
+            known=Remembered(entries=100, seconds=60),
+            absent=Remembered(entries=100, seconds=30),
+            failures=Remembered(entries=100, seconds=600),
+        ),
+        terms=Terms(max_bytes=max_bytes, limits=Limits(pixels=1_000_000), folder=folder),
+    )
+    return Workshop(store=store, renderers=renderers, derivatives=derivatives, photo=photo)

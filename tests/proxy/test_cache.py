@@ -1,0 +1,49 @@
+"""What was learned a moment ago."""
+
+from __future__ import annotations
+
+from proxy.cache import JITTER, Remembered
+
+
+class Clock:
+    """A clock that is set by hand, in seconds."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_put_in_is_remembered_and_then_forgotten() -> None:
+    clock = Clock()
+    memory: Remembered[str] = Remembered(entries=10, seconds=100, clock=clock)
+    memory.put("key", "value")
+    clock.now = 100 * (1 - JITTER) - 1
+    assert memory.get("key") == "value"
+    clock.now = 100 * (1 + JITTER) + 1
+    assert memory.get("key") is None
+
+
+def test_what_was_learned_together_is_not_forgotten_together() -> None:
+    clock = Clock()
+    memory: Remembered[int] = Remembered(entries=1000, seconds=100, clock=clock)
+    for number in range(1000):
+        memory.put(str(number), number)
+    clock.now = 100
+    left = sum(memory.get(str(number)) is not None for number in range(1000))
+    assert 300 < left < 700
+
+
+def test_it_never_holds_more_than_it_may() -> None:
+    memory: Remembered[int] = Remembered(entries=10, seconds=100)
+    for number in range(1000):
+        memory.put(str(number), number)
+    assert len(memory) == 10
+
+
+def test_forgetting_what_was_never_known_is_no_error() -> None:
+    memory: Remembered[str] = Remembered(entries=10, seconds=100)
+    memory.put("key", "value")
+    memory.forget("key")
+    memory.forget("key")
+    assert memory.get("key") is None

@@ -1,0 +1,214 @@
+"""Known, else in the store, else rendered with all that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from pipeline.errors import NotAnImage, TooManyPixels
+from pipeline.size import Size
+from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
+from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
+from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proxy.renderers import Renderers
+
+pytestmark = pytest.mark.anyio
+
+ALL = ("small", "large", "xlarge")
+
+
+async def stored(workshop: Workshop, size: str) -> bytes:
+    async with workshop.store.open(f"gall/58/58_1_{size}.jpg") as (_, chunks):
+        return b"".join([chunk async for chunk in chunks])
+
+
+async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
+    await workshop.upload()
+    located = await workshop.derivatives.locate(ORIGINAL, "small")
+    assert (located.key, located.source) == ("gall/58/58_1_small.jpg", "render")
+    assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
+    assert located.made is not None
+    assert located.made.render_seconds > 0
+
+
+async def test_what_was_found_once_is_known_without_asking_the_store(workshop: Workshop) -> None:
+    await workshop.upload()
+    await workshop.derivatives.locate(ORIGINAL, "small")
+    workshop.calls.clear()
+    located = await workshop.derivatives.locate(ORIGINAL, "large")
+    assert (located.source, sum(workshop.calls.values())) == ("cache", 0)
+
+
+async def test_what_somebody_else_made_is_found_in_the_store(workshop: Workshop, photo: Path) -> None:
+    await workshop.upload("gall/58/58_1_small.jpg")
+    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "store"
+
+
+async def test_fifty_callers_at_once_cost_one_fetch_one_render_and_a_write_a_size(workshop: Workshop) -> None:
+    await workshop.upload()
+    sizes = [ALL[number % 3] for number in range(50)]
+    located = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, size) for size in sizes))
+    assert [one.key for one in located] == [f"gall/58/58_1_{size}.jpg" for size in sizes]
+    assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
+
+
+async def test_a_job_and_a_page_view_at_once_share_what_is_made(workshop: Workshop) -> None:
+    await workshop.upload()
+    made, located = await asyncio.gather(
+        workshop.derivatives.make_all(ORIGINAL), workshop.derivatives.locate(ORIGINAL, "large")
+    )
+    assert [one.size for one in made.derivatives] == list(ALL)
+    assert located.key == made.derivatives[1].key
+    assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
+
+
+async def test_lazy_bytes_are_eager_bytes_whatever_is_asked_together(
+    workshop: Workshop, renderers: Renderers, tmp_path: Path
+) -> None:
+    other = open_workshop(renderers, photo=workshop.photo, folder=tmp_path)
+    await workshop.upload()
+    await other.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    for size in ALL:
+        await other.derivatives.make_all(ORIGINAL, [size])
+    assert [await stored(workshop, size) for size in ALL] == [await stored(other, size) for size in ALL]
+
+
+async def test_derivatives_carry_where_they_come_from_and_how_large_they_are(workshop: Workshop) -> None:
+    original = await workshop.upload()
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    blob = await workshop.store.head(made.derivatives[1].key)
+    assert blob is not None
+    metadata = blob.attributes.metadata
+    assert (metadata[ETAG], metadata[WIDTH], metadata[HEIGHT]) == (original.etag, "240", "180")
+    assert metadata[PROFILE]
+    assert (blob.attributes.content_type, blob.attributes.cache_control) == ("image/jpeg", "public, max-age=86400")
+
+
+async def test_nothing_is_enlarged_and_all_sizes_exist(workshop: Workshop) -> None:
+    await workshop.upload()
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert [(one.size, one.width, one.height) for one in made.derivatives] == [
+        ("small", 60, 45),
+        ("large", 240, 180),
+        ("xlarge", 480, 360),
+    ]
+
+
+async def test_a_job_leaves_alone_what_is_fresh(workshop: Workshop) -> None:
+    await workshop.upload()
+    first = await workshop.derivatives.make_all(ORIGINAL)
+    workshop.calls.clear()
+    second = await workshop.derivatives.make_all(ORIGINAL)
+    assert second.derivatives == first.derivatives
+    assert (workshop.calls["fetch"], workshop.calls["put"]) == (0, 0)
+
+
+async def test_a_job_makes_again_what_was_made_of_other_bytes(workshop: Workshop, tmp_path: Path) -> None:
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    paint(tmp_path / "new.jpg", Photograph(width=400, height=400, seed=2))
+    await workshop.upload(path=tmp_path / "new.jpg")
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
+
+
+async def test_a_job_makes_again_what_was_made_by_another_recipe(workshop: Workshop, tmp_path: Path) -> None:
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    others = (Size(name="small", width=30), *workshop.derivatives.recipe.sizes[1:])
+    changed = open_workshop(workshop.renderers, photo=workshop.photo, folder=tmp_path, sizes=others)
+    async for blob in workshop.store.list():
+        await workshop.store.fetch(blob.key, tmp_path / "copy", max_bytes=1 << 20)
+        await changed.store.put(blob.key, tmp_path / "copy", blob.attributes)
+    changed.calls.clear()
+    made = await changed.derivatives.make_all(ORIGINAL)
+    assert made.derivatives[0].width == 30
+    assert changed.calls["put"] == 1
+
+
+async def test_force_makes_everything_again(workshop: Workshop) -> None:
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    workshop.calls.clear()
+    await workshop.derivatives.make_all(ORIGINAL, remake="all")
+    assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
+
+
+async def test_the_original_itself_can_be_located(workshop: Workshop) -> None:
+    await workshop.upload()
+    assert (await workshop.derivatives.locate(ORIGINAL, "original")).key == ORIGINAL
+
+
+async def test_an_original_that_is_not_there_is_asked_for_once_in_a_while(workshop: Workshop) -> None:
+    for _ in range(5):
+        with pytest.raises(NotFound):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] == 0
+    assert workshop.calls["head"] <= 6
+
+
+async def test_an_original_that_comes_late_is_found_by_its_job(workshop: Workshop) -> None:
+    with pytest.raises(NotFound):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
+
+
+async def test_what_is_no_image_is_fetched_once_until_its_bytes_change(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    for _ in range(3):
+        with pytest.raises(NotAnImage):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] == 1
+    await workshop.upload()
+    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
+
+
+async def test_too_many_pixels_are_refused_before_they_are_decoded(workshop: Workshop, tmp_path: Path) -> None:
+    paint(tmp_path / "large.jpg", Photograph(width=1200, height=1000))
+    await workshop.upload(path=tmp_path / "large.jpg")
+    with pytest.raises(TooManyPixels):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+
+
+async def test_too_many_bytes_are_refused_and_remembered(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    workshop = open_workshop(renderers, photo=photo, folder=tmp_path, max_bytes=100)
+    await workshop.upload()
+    for _ in range(3):
+        with pytest.raises(TooManyBytes):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] <= 1
+
+
+async def test_nothing_is_left_on_the_disk(workshop: Workshop, tmp_path: Path) -> None:
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL)
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    (tmp_path / "text.jpg").unlink()
+    with pytest.raises(NotAnImage):
+        await workshop.derivatives.make_all(ORIGINAL)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["../secret_original.jpg", "gall/58/58_1_small.jpg", "", "/a_original.jpg"])
+async def test_what_is_no_originals_key_is_refused(workshop: Workshop, key: str) -> None:
+    with pytest.raises(BadKey):
+        await workshop.derivatives.locate(key, "small")
+
+
+async def test_a_size_that_does_not_exist_is_refused_with_those_that_do(workshop: Workshop) -> None:
+    with pytest.raises(UnknownSize, match="small, large, xlarge"):
+        await workshop.derivatives.locate(ORIGINAL, "huge")

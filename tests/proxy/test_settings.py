@@ -1,0 +1,93 @@
+"""Every setting, read once, with all faults named at once."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from proxy.settings import BadSettings, read_settings, read_sizes, split, told_by_environment
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in told_by_environment():
+        monkeypatch.delenv(setting.name, raising=False)
+
+
+def faults() -> tuple[str, ...]:
+    with pytest.raises(BadSettings) as refusal:
+        read_settings()
+    return refusal.value.faults
+
+
+def test_the_defaults_are_the_live_sites_sizes_on_a_loopback_address() -> None:
+    settings = read_settings()
+    assert {size.name: size.width for size in settings.sizes} == {
+        "small": 300,
+        "medium": 800,
+        "large": 1200,
+        "xlarge": 2000,
+    }
+    assert (settings.host, settings.queue_size, settings.workers) == ("127.0.0.1", 64, 2)
+
+
+def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "eighty")
+    monkeypatch.setenv("WORKERS", "0")
+    monkeypatch.setenv("STORE", "ftp://somewhere")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    monkeypatch.setenv("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")
+    monkeypatch.setenv("SIZES_FILE", "/nowhere.toml")
+    named = {fault.partition(":")[0] for fault in faults()}
+    assert named == {"PORT", "WORKERS", "STORE", "LOG_LEVEL", "WEBHOOK_SECRETS", "SIZES_FILE"}
+
+
+def test_a_secret_never_stands_in_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", "hunter2")
+    assert "hunter2" not in "".join(faults())
+
+
+def test_it_does_not_start_unsigned_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
+    assert [fault.partition(":")[0] for fault in faults()] == ["WEBHOOK_SECRETS"]
+    monkeypatch.setenv("ALLOW_UNSIGNED", "true")
+    assert read_settings().allow_unsigned
+    monkeypatch.delenv("ALLOW_UNSIGNED")
+    monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
+    assert read_settings().webhook_secrets == SECRET
+
+
+def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    monkeypatch.setenv("WEBHOOK_SECRETS_FILE", str(tmp_path / "secret"))
+    assert read_settings().webhook_secrets == SECRET
+
+
+def test_the_second_sizes_file_is_ready_to_use() -> None:
+    sizes = {size.name: (size.width, size.height, size.fit) for size in read_sizes(CONFIG / "sizes-square.toml")}
+    assert sizes["thumbnail"] == (200, 200, "fill")
+
+
+def test_every_fault_of_a_sizes_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.toml"
+    path.write_text("[sizes.a]\nwidth = 0\n[sizes.b]\nwidth = 3\nheigth = 3\n[sizes.c]\n[sizes]\nd = 3\n")
+    with pytest.raises(BadSettings) as refusal:
+        read_sizes(path)
+    assert [fault.partition(":")[0] for fault in refusal.value.faults] == ["sizes.a", "sizes.b", "sizes.c", "sizes.d"]
+
+
+@pytest.mark.parametrize("text", ["", "not toml =", "[other]\n"])
+def test_a_file_without_sizes_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "sizes.toml"
+    path.write_text(text)
+    with pytest.raises(BadSettings):
+        read_sizes(path)
+
+
+def test_lists_are_split_at_commas_without_their_blanks() -> None:
+    assert split(" a, b ,,c ") == ["a", "b", "c"]

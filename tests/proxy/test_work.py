@@ -1,0 +1,157 @@
+"""What a worker does with a job."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy import work
+from proxy.errors import NotFound
+from proxy.jobs import Job, Jobs, Order
+from proxy.queues.open import open_queue
+from proxy.work import Patience, Worker
+from tests.proxy.conftest import ORIGINAL, Workshop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from saq import Queue
+
+pytestmark = pytest.mark.anyio
+
+ORDER = Order(key=ORIGINAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A queue, the jobs in it, and what a worker of it needs."""
+
+    queue: Queue
+    jobs: Jobs
+    workshop: Workshop
+
+    @asynccontextmanager
+    async def worked(self, *, grace_seconds: float = 30) -> AsyncIterator[Worker]:
+        """Have a worker work the queue as long as the block lasts."""
+        worker = Worker(
+            queue=self.queue, derivatives=self.workshop.derivatives, concurrency=2, grace_seconds=grace_seconds
+        )
+        working = asyncio.create_task(worker.start())
+        try:
+            yield worker
+        finally:
+            worker.event.set()
+            await working
+
+    async def ended(self, job: Job) -> Job:
+        """Wait until a job has ended."""
+        async with asyncio.timeout(30):
+            while (now := await self.jobs.get(job.id)).status not in {"done", "error"}:
+                await asyncio.sleep(0.01)
+        return now
+
+
+@pytest.fixture
+async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    queue = open_queue(f"sqlite:////{tmp_path_factory.mktemp('queue')}/queue.db", name="test")
+    await queue.connect()
+    jobs = Jobs(queue=queue, recipe=workshop.derivatives.recipe, queue_size=64, keep_seconds=600)
+    yield Site(queue=queue, jobs=jobs, workshop=workshop)
+    await queue.disconnect()
+
+
+async def test_a_job_ends_with_every_derivative(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert (job.status, job.attempts, job.error) == ("done", 1, None)
+    assert [(made.size, made.width, made.height) for made in job.derivatives] == [
+        ("small", 60, 45),
+        ("large", 240, 180),
+        ("xlarge", 480, 360),
+    ]
+    assert job.created_at is not None
+    assert job.started_at is not None
+    assert job.finished_at is not None
+    assert job.created_at <= job.started_at <= job.finished_at
+
+
+async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"this is not a picture")
+    await site.workshop.upload(path=tmp_path / "text")
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert (job.status, job.attempts) == ("error", 1)
+    assert job.error is not None
+    assert job.error.code == "not-an-image"
+    assert len(job.error.detail) > 20
+
+
+async def test_an_original_that_comes_after_its_webhook_is_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=100, first=0.01, longest=0.01))
+    async with site.worked():
+        job = await site.jobs.submit(ORDER)
+        async with asyncio.timeout(30):
+            while (await site.jobs.get(job.id)).attempts < 1:
+                await asyncio.sleep(0.01)
+        await site.workshop.upload()
+        job = await site.ended(job)
+    assert job.status == "done"
+    assert job.attempts > 1
+
+
+async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert (job.status, job.attempts) == ("error", 3)
+    assert job.error is not None
+    assert job.error.code == "not-found"
+
+
+async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"this is not a picture")
+    await site.workshop.upload(path=tmp_path / "text")
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+        await site.workshop.upload()
+        again = await site.jobs.replay(job.id)
+        assert again.id == job.id
+        assert (await site.ended(again)).status == "done"
+
+
+async def test_many_jobs_of_one_original_render_it_once(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        posted = await asyncio.gather(*(site.jobs.submit(ORDER, idempotency_key=str(n)) for n in range(50)))
+        for job in posted:
+            assert (await site.ended(job)).status == "done"
+    assert (site.workshop.calls["fetch"], site.workshop.calls["put"]) == (1, 3)
+
+
+async def test_stopping_lets_a_running_job_finish(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        job = await site.jobs.submit(ORDER)
+        async with asyncio.timeout(30):
+            while (await site.jobs.get(job.id)).status == "queued":
+                await asyncio.sleep(0.001)
+    assert (await site.jobs.get(job.id)).status == "done"
+
+
+async def test_stopping_without_patience_gives_a_running_job_back(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked(grace_seconds=0) as worker:
+        job = await site.jobs.submit(ORDER)
+        async with asyncio.timeout(30):
+            while not worker.job_task_contexts:
+                await asyncio.sleep(0.001)
+    async with site.worked():
+        assert (await site.ended(job)).status == "done"
