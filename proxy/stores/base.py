@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -11,12 +11,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+MAX_KEY_BYTES: Final = 1024
+"""The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
+
+UNKNOWN_TYPE: Final = "application/octet-stream"
+"""The content type of bytes of which nothing is known."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What is kept with a blob besides its bytes. Metadata names are lower case ASCII letters, digits and `-`."""
+    """What is kept with a blob besides its bytes.
 
-    content_type: str = "application/octet-stream"
+    Metadata names are lower case ASCII letters, digits and `-`. Values are any text without control characters, not
+    empty; S3 holds at most 2,000 bytes of names and values together.
+    """
+
+    content_type: str = UNKNOWN_TYPE
     cache_control: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -40,16 +50,20 @@ class Store(Protocol):
     Every method may raise `StoreUnavailable` (later, perhaps) or `StoreRefused` (never).
     """
 
+    async def start(self) -> None:
+        """Open what is held open until `close`; called once, before anything else."""
+        ...
+
     async def head(self, key: str) -> Blob | None:
         """Tell what is under `key`; None when nothing is."""
         ...
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to the local file `path`.
+        """Write the whole blob to the local file `path`; whatever is raised, nothing of it is left at `path`.
 
         Raises:
             NotFound: nothing is under `key`.
-            TooManyBytes: the blob is larger than `max_bytes`; nothing of it is left at `path`.
+            TooManyBytes: the blob is larger than `max_bytes`.
         """
         ...
 
@@ -63,6 +77,10 @@ class Store(Protocol):
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of the local file `path` under `key`; when this returns, they stay."""
+        ...
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        """Put, unless something is under `key` already: then that stays, and None is the answer."""
         ...
 
     async def delete(self, key: str) -> None:

@@ -181,9 +181,7 @@ async def test_too_many_pixels_are_refused_before_they_are_decoded(workshop: Wor
         await workshop.derivatives.locate(ORIGINAL, "small")
 
 
-async def test_too_many_bytes_are_refused_and_remembered(
-    renderers: Renderers, photo: Path, tmp_path: Path
-) -> None:
+async def test_too_many_bytes_are_refused_and_remembered(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
     workshop = open_workshop(renderers, photo=photo, folder=tmp_path, max_bytes=100)
     await workshop.upload()
     for _ in range(3):

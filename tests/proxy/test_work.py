@@ -15,6 +15,7 @@ from proxy.jobs import Job, Jobs, Order
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
 from tests.proxy.conftest import ORIGINAL, Workshop
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,10 +51,21 @@ class Site:
 
     async def ended(self, job: Job) -> Job:
         """Wait until a job has ended."""
-        async with asyncio.timeout(30):
-            while (now := await self.jobs.get(job.id)).status not in {"done", "error"}:
-                await asyncio.sleep(0.01)
-        return now
+
+        async def look() -> Job | None:
+            now = await self.jobs.get(job.id)
+            return now if now.status in {"done", "error"} else None
+
+        return await until(look)
+
+    async def begun(self, worker: Worker) -> None:
+        """Wait until a worker is at work."""
+
+        async def look() -> bool:
+            await asyncio.sleep(0)
+            return bool(worker.job_task_contexts)
+
+        await until(look)
 
 
 @pytest.fixture
@@ -98,9 +110,11 @@ async def test_an_original_that_comes_after_its_webhook_is_waited_for(
     monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=100, first=0.01, longest=0.01))
     async with site.worked():
         job = await site.jobs.submit(ORDER)
-        async with asyncio.timeout(30):
-            while (await site.jobs.get(job.id)).attempts < 1:
-                await asyncio.sleep(0.01)
+
+        async def tried() -> bool:
+            return (await site.jobs.get(job.id)).attempts > 0
+
+        await until(tried)
         await site.workshop.upload()
         job = await site.ended(job)
     assert job.status == "done"
@@ -138,11 +152,9 @@ async def test_many_jobs_of_one_original_render_it_once(site: Site) -> None:
 
 async def test_stopping_lets_a_running_job_finish(site: Site) -> None:
     await site.workshop.upload()
-    async with site.worked():
+    async with site.worked() as worker:
         job = await site.jobs.submit(ORDER)
-        async with asyncio.timeout(30):
-            while (await site.jobs.get(job.id)).status == "queued":
-                await asyncio.sleep(0.001)
+        await site.begun(worker)
     assert (await site.jobs.get(job.id)).status == "done"
 
 
@@ -150,8 +162,6 @@ async def test_stopping_without_patience_gives_a_running_job_back(site: Site) ->
     await site.workshop.upload()
     async with site.worked(grace_seconds=0) as worker:
         job = await site.jobs.submit(ORDER)
-        async with asyncio.timeout(30):
-            while not worker.job_task_contexts:
-                await asyncio.sleep(0.001)
+        await site.begun(worker)
     async with site.worked():
         assert (await site.ended(job)).status == "done"

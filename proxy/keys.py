@@ -1,0 +1,230 @@
+"""The only place that makes, splits or judges keys."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final, Protocol, cast
+from urllib.parse import quote, unquote_to_bytes
+
+from proxy.errors import BadKey, UnknownSize
+from proxy.stores.base import MAX_KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ORIGINAL: Final = "original"
+"""Stands where a size's name stands; so no size may have this name."""
+
+DERIVATIVES: Final = "derivatives/"
+"""Where `PrefixLayout` puts what was made; so no original lies there."""
+
+_SIZE_NAME = re.compile(r"[a-z0-9-]+")
+_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+_EXTENSIONS = {"jpeg": "jpg"}
+_SHOWN_CHARACTERS = 80
+_MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def check_key(key: str) -> None:
+    """Return when every store can hold `key`.
+
+    Raises:
+        BadKey: a sentence that names what is wrong with it.
+    """
+    if fault := _fault(key):
+        raise BadKey(f"The key {_shown(key)} {fault}.")
+
+
+def decode_path(raw: bytes) -> str:
+    """Decode the percent escapes of a URL's path, exactly once; `+` stays `+`.
+
+    Raises:
+        BadKey: an escape is malformed, or the bytes are not UTF-8.
+    """
+    if malformed := _MALFORMED_ESCAPE.search(raw):
+        raise BadKey(
+            f"The path has a '%' at byte {malformed.start()} that no two hexadecimal digits follow; send '%25'."
+        )
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise BadKey(f"The path is not UTF-8 once decoded (byte {error.start}).") from error
+
+
+def url(base: str, key: str) -> str:
+    """Give the address of `key` below `base`, escaped so that `decode_path` gives the key back."""
+    return f"{base.rstrip('/')}/{quote(key, safe='/')}"
+
+
+class Layout(Protocol):
+    """Where an original's derivatives lie."""
+
+    def check_original(self, key: str) -> None:
+        """Return when `key` may be an original's, with room for the key of every derivative.
+
+        Raises:
+            BadKey: a sentence that names what is wrong with it.
+        """
+        ...
+
+    def derivative(self, original: str, size: str) -> str:
+        """Give the key of `original` at `size`.
+
+        Raises:
+            BadKey: `original` may not be an original's key.
+            UnknownSize: there is no size of that name.
+        """
+        ...
+
+    def original_of(self, key: str) -> tuple[str, str] | None:
+        """Give the original's key and the size's name that `key` was made from; None when it is no derivative's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteLayout:
+    """The live site's names: `58_1586986467_original.jpg` lies beside `58_1586986467_small.jpg`.
+
+    Raises:
+        ValueError: a size's name could be taken for an original's or for a part of a name.
+    """
+
+    sizes: tuple[str, ...]
+    originals_prefix: str = ""
+    _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.sizes)
+        names = "|".join(map(re.escape, (ORIGINAL, *self.sizes)))
+        # No `_` in the extension: so `_<name>` can end a name in one way only.
+        pattern = rf"(?P<stem>.*)_(?P<name>{names})(?P<extension>\.[^./_]+)?"
+        object.__setattr__(self, "_name", re.compile(pattern, re.DOTALL))
+
+    def check_original(self, key: str) -> None:
+        """Return when `key` may be an original's; see `Layout`."""
+        _check_inside(key, self.originals_prefix)
+        match = self._name.fullmatch(key)
+        if match is None or match["name"] != ORIGINAL:
+            raise BadKey(
+                f"The key {_shown(key)} is no original's: its name must end in '_{ORIGINAL}', then an extension."
+            )
+        _check_room(_renamed(match, size) for size in self.sizes)
+
+    def derivative(self, original: str, size: str) -> str:
+        """Give the key of `original` at `size`; see `Layout`."""
+        _check_size(size, self.sizes)
+        self.check_original(original)
+        return _renamed(cast("re.Match[str]", self._name.fullmatch(original)), size)
+
+    def original_of(self, key: str) -> tuple[str, str] | None:
+        """Give the original's key and the size's name; see `Layout`."""
+        match = self._name.fullmatch(key)
+        if match is None or match["name"] == ORIGINAL:
+            return None
+        return _verified(self, (_renamed(match, ORIGINAL), match["name"]), key)
+
+
+def _renamed(match: re.Match[str], name: str) -> str:
+    return f"{match['stem']}_{name}{match['extension'] or ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixLayout:
+    """For other sites: `derivatives/<original key>/<size>.<extension>`, so that a prefix holds all of one original's.
+
+    `formats` gives the format that a size is forced to; a size without one takes after the original's extension.
+
+    Raises:
+        ValueError: a size's name could be taken for an original's, or originals would lie among derivatives.
+    """
+
+    sizes: tuple[str, ...]
+    formats: Mapping[str, str] = field(default_factory=dict)
+    originals_prefix: str = ""
+
+    def __post_init__(self) -> None:
+        _check_sizes(self.sizes)
+        if self.originals_prefix.startswith(DERIVATIVES):
+            raise ValueError(f"Originals cannot lie in '{DERIVATIVES}': that is where derivatives lie.")
+
+    def check_original(self, key: str) -> None:
+        """Return when `key` may be an original's; see `Layout`."""
+        _check_inside(key, self.originals_prefix)
+        if key.startswith(DERIVATIVES):
+            raise BadKey(f"The key {_shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
+        _check_room(self._joined(key, size) for size in self.sizes)
+
+    def derivative(self, original: str, size: str) -> str:
+        """Give the key of `original` at `size`; see `Layout`."""
+        _check_size(size, self.sizes)
+        self.check_original(original)
+        return self._joined(original, size)
+
+    def original_of(self, key: str) -> tuple[str, str] | None:
+        """Give the original's key and the size's name; see `Layout`."""
+        if not key.startswith(DERIVATIVES):
+            return None
+        original, _, name = key.removeprefix(DERIVATIVES).rpartition("/")
+        return _verified(self, (original, name.partition(".")[0]), key)
+
+    def _joined(self, original: str, size: str) -> str:
+        format_name = self.formats.get(size) or _FORMATS.get(PurePosixPath(original).suffix.lower(), "jpeg")
+        return f"{DERIVATIVES}{original}/{size}.{_EXTENSIONS.get(format_name, format_name)}"
+
+
+def _verified(layout: Layout, made_from: tuple[str, str], key: str) -> tuple[str, str] | None:
+    try:
+        return made_from if layout.derivative(*made_from) == key else None
+    except (BadKey, UnknownSize):
+        return None
+
+
+def _check_sizes(sizes: tuple[str, ...]) -> None:
+    bad = sorted(size for size in sizes if size == ORIGINAL or not _SIZE_NAME.fullmatch(size))
+    if bad:
+        raise ValueError(f"These sizes cannot have a place among keys: {', '.join(bad)}.")
+
+
+def _check_size(size: str, sizes: tuple[str, ...]) -> None:
+    if size not in sizes:
+        raise UnknownSize(f"There is no size {_shown(size)}; there are {', '.join(sizes)}.")
+
+
+def _check_inside(key: str, prefix: str) -> None:
+    check_key(key)
+    if not key.startswith(prefix):
+        raise BadKey(f"The key {_shown(key)} is no original's: originals' keys begin with '{prefix}'.")
+
+
+def _check_room(derivatives: Iterable[str]) -> None:
+    if any(len(key.encode()) > MAX_KEY_BYTES for key in derivatives):
+        raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
+
+
+def _fault(key: str) -> str | None:
+    if not key:
+        return "is empty"
+    if any(unicodedata.category(character) == "Cs" for character in key):
+        return "holds half of a surrogate pair, which is no UTF-8"
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"is longer than {MAX_KEY_BYTES} bytes of UTF-8"
+    if any(unicodedata.category(character) == "Cc" for character in key):
+        return "holds a control character"
+    if key.startswith("/") or key.endswith("/"):
+        return "begins or ends with '/'"
+    return _segment_fault(key.split("/"))
+
+
+def _segment_fault(segments: list[str]) -> str | None:
+    if "" in segments:
+        return "holds '//', an empty segment"
+    if "." in segments or ".." in segments:
+        return "holds a segment '.' or '..'"
+    return None
+
+
+def _shown(name: str) -> str:
+    return ascii(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...")

@@ -1,0 +1,227 @@
+"""A store in a folder: an object is a plain file at `<root>/<key>`, to be dropped in and looked at by hand."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from io import BytesIO
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from anyio.to_thread import run_sync
+
+from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
+from proxy.stores.base import Attributes, Blob
+from proxy.stores.disk import (
+    AlreadyThere,
+    Identity,
+    chunks,
+    disk_errors,
+    flush_folder,
+    locked,
+    open_plain,
+    place,
+    prune,
+    written,
+)
+from proxy.stores.sidecars import Sidecars
+from proxy.stores.sniff import SNIFF_BYTES, content_type
+from proxy.stores.tree import locate, walk
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+HIDDEN: Final = "\x7fgallformers"
+"""The folder of what is ours alone; no key has a control character, so no key leads into it."""
+
+LIST_BATCH: Final = 500
+
+
+class FileStore:
+    """Keeps blobs as plain files below `root`, safe against other writers on the same machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._temporary = self._root / HIDDEN / "temporary"
+        self._sidecars = Sidecars(self._root / HIDDEN / "sidecars", self._temporary)
+
+    async def start(self) -> None:
+        """Make the folders; remove what writers have left that died."""
+        await run_sync(self._start)
+
+    async def head(self, key: str) -> Blob | None:
+        """Tell what is under `key`; see `Store`."""
+        return await run_sync(self._head, key)
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        """Write the whole blob to `path`; see `Store`."""
+        return await run_sync(self._fetch, key, path, max_bytes)
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob in chunks; see `Store`."""
+        file, blob = await run_sync(self._find, key)
+        with file:
+            yield blob, _stream(file)
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        """Keep the bytes of `path`; see `Store`."""
+        return await run_sync(self._put, key, path, attributes)
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        return await run_sync(self._put_new, key, path, attributes)
+
+    async def delete(self, key: str) -> None:
+        """Remove what is under `key`; see `Store`."""
+        await run_sync(self._delete, key)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+        """Walk the blobs; see `Store`."""
+        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in walk(self._root, prefix))
+        while batch := await run_sync(_batch, blobs):
+            for blob in batch:
+                yield blob
+
+    async def check(self) -> None:
+        """Return when a file can be written below the root."""
+        await run_sync(self._check)
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _start(self) -> None:
+        with disk_errors():
+            self._temporary.mkdir(parents=True, exist_ok=True)
+            # Whoever writes shares this lock; who holds it alone knows that every file there is left over.
+            with suppress(BlockingIOError), locked(self._writers, wait=False):
+                for left in self._temporary.iterdir():
+                    left.unlink(missing_ok=True)
+
+    @property
+    def _writers(self) -> Path:
+        return self._root / HIDDEN / "locks" / "writers"
+
+    @contextmanager
+    def _written(self, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        with locked(self._writers, shared=True), written(self._temporary, source) as result:
+            yield result
+
+    def _check(self) -> None:
+        if not self._root.is_dir():
+            raise StoreUnavailable("The file store's folder is not there.")
+        with disk_errors(), self._written(BytesIO()):
+            pass
+
+    def _head(self, key: str) -> Blob | None:
+        try:
+            file, blob = self._find(key)
+        except NotFound:
+            return None
+        file.close()
+        return blob
+
+    def _fetch(self, key: str, path: Path, max_bytes: int) -> Blob:
+        file, blob = self._find(key)
+        with file:
+            if blob.bytes > max_bytes:
+                raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")
+            try:
+                with path.open("wb") as copy:
+                    copy.writelines(chunks(file))
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+        return blob
+
+    def _find(self, key: str) -> tuple[BinaryIO, Blob]:
+        path = locate(self._root, key)
+        with disk_errors():
+            while file := open_plain(path):
+                identity = Identity.of(os.fstat(file.fileno()))
+                attributes = self._sidecars.read(key, identity)
+                if attributes is None and not _stands(path, identity):
+                    file.close()
+                    continue  # it was replaced, and its attributes with it, before they were read
+                return file, _blob(key, identity, attributes or _guess(file))
+        raise NotFound(f"Nothing is under the key {key!a}.")
+
+    def _put(self, key: str, path: Path, attributes: Attributes, *, only_new: bool = False) -> Blob:
+        target = locate(self._root, key)
+        with (
+            path.open("rb") as source,
+            disk_errors(),
+            self._written(source) as (temporary, identity),
+            self._sidecars.locked(key),
+        ):
+            current = _replaced(target, only_new=only_new)
+            self._sidecars.write(key, identity, attributes, current=current)
+            place(temporary, target, only_new=only_new)
+        return _blob(key, identity, attributes)
+
+    def _put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        try:
+            return self._put(key, path, attributes, only_new=True)
+        except AlreadyThere:
+            return None
+
+    def _delete(self, key: str) -> None:
+        target = locate(self._root, key)
+        with disk_errors(), self._sidecars.locked(key):
+            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                target.unlink()
+                flush_folder(target.parent)
+                prune(target.parent, self._root)
+            self._sidecars.remove(key)
+
+
+def _stands(path: Path, identity: Identity) -> bool:
+    try:
+        return Identity.of(path.lstat()) == identity
+    except OSError:
+        return False
+
+
+def _replaced(target: Path, *, only_new: bool) -> Identity | None:
+    try:
+        status = target.lstat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if only_new:
+        raise AlreadyThere
+    return Identity.of(status)
+
+
+def _guess(file: BinaryIO) -> Attributes:
+    start = file.read(SNIFF_BYTES)
+    file.seek(0)
+    return Attributes(content_type=content_type(start))
+
+
+def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
+    return Blob(
+        key=key,
+        bytes=identity.bytes,
+        etag=f"{identity.mtime_ns:x}-{identity.bytes:x}-{identity.inode:x}",
+        modified=datetime.fromtimestamp(identity.mtime_ns // 1_000_000_000, UTC),
+        attributes=attributes,
+    )
+
+
+async def _stream(file: BinaryIO) -> AsyncIterator[bytes]:
+    pieces = chunks(file)
+    while piece := await run_sync(next, pieces, b""):
+        yield piece
+
+
+def _batch(blobs: Iterator[Blob]) -> list[Blob]:
+    with disk_errors():
+        return [*islice(blobs, LIST_BATCH)]

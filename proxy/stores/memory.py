@@ -1,0 +1,96 @@
+"""A store that forgets everything when the process ends: for tests and first tries."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from anyio import Path as AsyncPath
+from anyio.lowlevel import checkpoint
+
+from proxy.errors import NotFound, StoreRefused, TooManyBytes
+from proxy.stores.base import MAX_KEY_BYTES, Attributes, Blob
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+CHUNK_BYTES: Final = 64 * 1024
+
+
+class MemoryStore:
+    """Keeps blobs in a dict; keeps every promise of `Store` but that they stay."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Blob, bytes]] = {}
+
+    async def start(self) -> None:
+        """Nothing is held open."""
+
+    async def head(self, key: str) -> Blob | None:
+        """Tell what is under `key`; see `Store`."""
+        await checkpoint()
+        kept = self._kept.get(key)
+        return kept and kept[0]
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        """Write the whole blob to `path`; see `Store`."""
+        blob, body = self._get(key)
+        if blob.bytes > max_bytes:
+            raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")
+        await AsyncPath(path).write_bytes(body)
+        return blob
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob in chunks; see `Store`."""
+        await checkpoint()  # as where bytes travel: so that a reader in a loop lets others run
+        blob, body = self._get(key)
+        yield blob, _chunks(body)
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        """Keep the bytes of `path`; see `Store`."""
+        body = await AsyncPath(path).read_bytes()
+        return self._keep(key, body, attributes)
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        body = await AsyncPath(path).read_bytes()
+        return None if key in self._kept else self._keep(key, body, attributes)
+
+    async def delete(self, key: str) -> None:
+        """Forget what is under `key`; see `Store`."""
+        await checkpoint()
+        self._kept.pop(key, None)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+        """Walk the blobs as they are now; see `Store`."""
+        found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix)]
+        for blob in sorted(found, key=lambda blob: blob.key.encode()):
+            yield blob
+
+    async def check(self) -> None:
+        """Memory is always there."""
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _get(self, key: str) -> tuple[Blob, bytes]:
+        if key not in self._kept:
+            raise NotFound(f"Nothing is under the key {key!a}.")
+        return self._kept[key]
+
+    def _keep(self, key: str, body: bytes, attributes: Attributes) -> Blob:
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise StoreRefused(f"The store cannot hold this key: it has over {MAX_KEY_BYTES} bytes.")
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()  # as S3 makes it
+        blob = Blob(key=key, bytes=len(body), etag=etag, modified=datetime.now(UTC), attributes=attributes)
+        self._kept[key] = blob, body
+        return blob
+
+
+async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), CHUNK_BYTES):
+        yield body[start : start + CHUNK_BYTES]

@@ -1,0 +1,88 @@
+"""Which plain file below a folder stands for which key."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+from proxy.errors import StoreRefused
+from proxy.stores.base import MAX_KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_SEGMENT_BYTES: Final = 255
+"""The longest name that Linux's file systems hold (NAME_MAX)."""
+
+
+def locate(root: Path, key: str) -> Path:
+    """Give the path that stands for `key`; `root` is resolved.
+
+    Raises:
+        StoreRefused: no file below `root` can stand for it.
+    """
+    segments = key.split("/")
+    fault = next(filter(None, map(_fault, segments)), None)
+    if fault or len(key.encode()) > MAX_KEY_BYTES:
+        raise StoreRefused(f"The file store cannot hold this key: {fault or f'it has over {MAX_KEY_BYTES} bytes'}.")
+    path = root.joinpath(*segments)
+    if os.path.realpath(path) != str(path):
+        raise StoreRefused("The file store cannot use this key: a symbolic link is on its way, which may lead outside.")
+    return path
+
+
+def walk(root: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Walk the keys that begin with `prefix`, in the order of their UTF-8 bytes.
+
+    The names held in memory are those in the folders on the way to the present key, never the whole tree's.
+    """
+    above, slash, start = prefix.rpartition("/")
+    try:
+        folder = locate(root, above) if slash else root
+    except StoreRefused:
+        return
+    yield from _walk(folder, above + slash, os.fsencode(start))
+
+
+def _walk(folder: Path, above: str, start: bytes) -> Iterator[tuple[str, os.stat_result]]:
+    for name in _names(folder, start):
+        segment = os.fsdecode(name.removesuffix(b"/"))
+        key = above + segment
+        if _fault(segment) or len(key.encode()) > MAX_KEY_BYTES:
+            continue
+        path = folder / segment
+        if name.endswith(b"/"):
+            yield from _walk(path, f"{key}/", b"")
+        elif status := _plain(path):
+            yield key, status
+
+
+def _names(folder: Path, start: bytes) -> list[bytes]:
+    # With '/' after the folders' names, names sort as the whole keys do: 'a-b' before 'a/b'.
+    try:
+        with os.scandir(os.fsencode(folder)) as entries:
+            names = (entry.name + b"/" * entry.is_dir(follow_symlinks=False) for entry in entries)
+            return sorted(name for name in names if name.startswith(start))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _plain(path: Path) -> os.stat_result | None:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _fault(segment: str) -> str | None:
+    if segment in {"", ".", ".."}:
+        return "a segment is empty, '.' or '..'"
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in segment):
+        return "it has a control character or half of a surrogate pair"
+    if len(segment.encode()) > MAX_SEGMENT_BYTES:
+        return f"a segment between '/' has over {MAX_SEGMENT_BYTES} bytes"
+    return None
