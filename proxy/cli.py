@@ -90,7 +90,7 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
     outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
     if as_json:
         for outcome in outcomes:
-            click.echo(msgspec.json.encode(outcome))
+            click.echo(msgspec.json.encode(outcome, enc_hook=str))
     else:
         _show(outcomes)
     sys.exit(REFUSED if any(outcome.refusal for outcome in outcomes) else 0)

@@ -3,6 +3,7 @@
     ImagesError                  the root; `code` is stable, `str()` is a sentence that says what to do
     ├── BadKey                   a key that no store can hold, or that no original may have
     ├── UnknownSize              no size of that name in the sizes file
+    │   └── BadOrder             a job was ordered for such a size
     ├── NotFound                 the store has nothing under that key
     │   └── UnknownJob           no job with that id, or it is past its retention
     ├── BadSignature             posted by somebody who does not know a secret
@@ -40,6 +41,10 @@ class UnknownSize(ImagesError):
     """No size of that name in the sizes file."""
 
     code = "unknown-size"
+
+
+class BadOrder(UnknownSize):
+    """A job was ordered for a size that does not exist."""
 
 
 class NotFound(ImagesError):

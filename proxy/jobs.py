@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from saq import Status as QueueStatus
 
-from proxy.errors import Busy, UnknownJob
+from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
 from proxy.recipe import Derivative
 
 if TYPE_CHECKING:
@@ -107,10 +107,13 @@ class Jobs:
         that job, unless the order wants more than the job will make.
 
         Raises:
-            BadKey, UnknownSize: the order is nonsense.
+            BadKey, BadOrder: the order is nonsense.
             Busy: as many jobs wait as may.
         """
-        self._recipe.check(order.key, order.sizes)
+        try:
+            self._recipe.check(order.key, order.sizes)
+        except UnknownSize as fault:
+            raise BadOrder(str(fault)) from fault
         job_id = _job_id(idempotency_key)
         async with self._submitting:  # so that the bound and the sameness hold for posts that come together
             known = await self._queue.job(job_id) if idempotency_key else None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DEQUEUE_SECONDS = 1.0
+DEQUEUE_SECONDS = 0.5
 """How long a worker waits for a job before it looks whether it should stop."""
 
 

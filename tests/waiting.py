@@ -14,13 +14,13 @@ DEADLINE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.002
 
 
-async def until(look: Callable[[], Awaitable[T]]) -> T:
+async def until(look: Callable[[], Awaitable[T | None]]) -> T:
     """Look until there is something to see, and give it.
 
     Raises:
         TimeoutError: there was nothing within the deadline.
     """
     async with asyncio.timeout(DEADLINE_SECONDS):
-        while not (seen := await look()):
+        while not (seen := await look()):  # noqa: ASYNC110 - what other processes do raises no event here
             await asyncio.sleep(LOOK_EVERY_SECONDS)
         return seen

@@ -15,6 +15,7 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import (
     BadKey,
+    BadOrder,
     BadSignature,
     Busy,
     DeadlineExceeded,
@@ -53,6 +54,7 @@ FOR_HALF_A_MINUTE = "public, max-age=30"
 ROWS: Mapping[type[Exception], Row] = {
     BadKey: Row(400, "Not a key", FOR_A_MINUTE),
     BadSignature: Row(401, "Not signed by a known secret"),
+    BadOrder: Row(422, "Unknown size"),
     UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
     NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
     TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
@@ -64,6 +66,9 @@ ROWS: Mapping[type[Exception], Row] = {
     ImagesError: Row(500, "Failed"),
 }
 """The first row whose error it is, counts: a leaf stands above its parent."""
+
+
+NO_ROUTE = "There is nothing at this address; /schema describes every route."
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,7 +102,8 @@ def _framework_error(error: HTTPException) -> Response[bytes]:
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = Row(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
-    return _response(row, code=code, detail=error.detail, errors=faults, headers=error.headers)
+    detail = NO_ROUTE if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 
 def _sentence(fault: object) -> str:

@@ -60,7 +60,9 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     error: Fault | None
 
 
-@post("/v1/jobs", status_code=202, responses=problems(400, 401, 404, 413, 503), request_max_body_size=MAX_BODY_BYTES)
+@post(
+    "/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 502, 503), request_max_body_size=MAX_BODY_BYTES
+)
 async def post_job(
     request: Request[None, None, State],
     jobs: NamedDependency[Jobs],

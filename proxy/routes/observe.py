@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import structlog
+from litestar.enums import ScopeType
 
 from proxy import metrics
 
@@ -29,7 +30,7 @@ def observe(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASGIAp
     """Wrap the whole application; `fixed_headers` go out with every answer."""
 
     async def observed(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         request_id = _request_id(scope)

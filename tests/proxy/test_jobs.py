@@ -67,7 +67,7 @@ async def test_a_webhook_delivered_many_times_at_once_is_one_job(jobs: Jobs) -> 
 async def test_no_more_wait_than_may_however_many_come_at_once(jobs: Jobs) -> None:
     outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(200)), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
-    assert (len(refused), await jobs.waiting()) == (197, pytest.approx((3, 0), abs=10))
+    assert (len(refused), (await jobs.waiting())[0]) == (197, 3)
     assert all(refusal.retry_after_seconds > 0 for refusal in refused)
 
 

@@ -1,0 +1,66 @@
+"""The whole service in this process, on the embedded defaults, asked over ASGI."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+
+from loadtest.paint import Photograph, paint
+from proxy.app import create_app
+from proxy.settings import SIZES_FILE, Settings, read_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
+
+KEY = "gall/58/58_1_original.jpg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A service that runs, and the folder of its store."""
+
+    client: httpx.AsyncClient
+    store: Path
+
+    def upload(self, key: str = KEY, *, width: int = 480, height: int = 360) -> None:
+        """Drop an original into the store's folder."""
+        path = self.store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        paint(path, Photograph(width=width, height=height))
+
+
+@asynccontextmanager
+async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
+    """Lend a service that runs on `folder` as long as the block lasts."""
+    told = replace(
+        Settings(
+            store=f"file://{folder}/store",
+            queue=f"sqlite:////{folder}/queue.db",
+            metrics_port=0,
+            webhook_secrets=SECRET,
+            sizes=read_sizes(Path(SIZES_FILE)),
+        ),
+        **settings,  # type: ignore[arg-type] # the test says the right types
+    )
+    app = create_app(told)
+    # Not the manager's own app: that gives every request the same state, where servers give each a copy.
+    async with (
+        LifespanManager(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://images.test") as client,
+    ):
+        yield Site(client=client, store=folder / "store")
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as one:
+        yield one

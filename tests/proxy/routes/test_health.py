@@ -1,0 +1,53 @@
+"""What a platform asks: `/healthz`, `/readyz`; what a person asks: `/schema`."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.proxy.routes.conftest import KEY, Site
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_it_is_alive_and_ready(site: Site) -> None:
+    assert (await site.client.get("/healthz")).json() == {"status": "ok", "missing": []}
+    answer = await site.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "missing": []})
+
+
+async def test_without_its_store_it_is_alive_but_not_ready(site: Site) -> None:
+    shutil.rmtree(site.store)
+    assert (await site.client.get("/healthz")).status_code == 200
+    answer = await site.client.get("/readyz")
+    assert (answer.status_code, answer.json()["missing"]) == (503, ["store: store-unavailable"])
+
+
+async def test_the_document_describes_every_way_in(site: Site) -> None:
+    document = (await site.client.get("/schema/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/healthz",
+        "/readyz",
+        "/files/{key}",
+        "/img/{key}/{size}",
+        "/v1/jobs",
+        "/v1/jobs/{job_id}",
+        "/v1/jobs/{job_id}/replay",
+    }
+    assert "requestBody" in document["paths"]["/v1/jobs"]["post"]
+
+
+async def test_there_is_a_page_to_try_it(site: Site) -> None:
+    answer = await site.client.get("/schema")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+
+
+async def test_a_forged_request_id_is_replaced(site: Site) -> None:
+    answer = await site.client.get("/healthz", headers={"x-request-id": 'a" b\tc' * 50})
+    assert len(answer.headers["x-request-id"]) == 32
+
+
+async def test_a_callers_request_id_comes_back(site: Site) -> None:
+    answer = await site.client.get(f"/img/{KEY}/small", headers={"x-request-id": "trace-1"})
+    assert answer.headers["x-request-id"] == "trace-1"

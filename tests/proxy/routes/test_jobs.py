@@ -1,0 +1,134 @@
+"""`/v1/jobs`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from loadtest.service import signed as sign
+from proxy.routes.jobs import ShownJob
+from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+
+pytestmark = pytest.mark.anyio
+
+
+async def post(site: Site, body: bytes, **headers: str) -> httpx.Response:
+    return await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET) | headers)
+
+
+async def ended(site: Site, location: str) -> ShownJob:
+    async def look() -> ShownJob | None:
+        job = msgspec.json.decode((await site.client.get(location)).content, type=ShownJob)
+        return job if job.status in {"done", "error"} else None
+
+    return await until(look)
+
+
+async def test_a_signed_order_is_taken_and_its_job_ends_with_every_size(site: Site) -> None:
+    site.upload(width=2400, height=1800)
+    answer = await post(site, msgspec.json.encode({"key": KEY}))
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
+    job = await ended(site, answer.headers["location"])
+    assert (job.status, job.error, job.key) == ("done", None, KEY)
+    assert [(made.size, made.width, made.height, made.content_type) for made in job.derivatives] == [
+        ("small", 300, 225, "image/jpeg"),
+        ("medium", 800, 600, "image/jpeg"),
+        ("large", 1200, 900, "image/jpeg"),
+        ("xlarge", 2000, 1500, "image/jpeg"),
+    ]
+    for made in job.derivatives:
+        file = await site.client.get(made.url)
+        assert len(file.content) == made.bytes
+
+
+async def test_times_are_told_in_rfc_3339(site: Site) -> None:
+    site.upload()
+    answer = await post(site, msgspec.json.encode({"key": KEY}))
+    await ended(site, answer.headers["location"])
+    job = (await site.client.get(answer.headers["location"])).json()
+    assert all(datetime.fromisoformat(job[name]).tzinfo for name in ("created_at", "started_at", "finished_at"))
+
+
+async def test_the_same_webhook_delivered_five_times_is_one_job(site: Site) -> None:
+    body = msgspec.json.encode({"key": KEY})
+    headers = sign(body, secret=SECRET, message_id="msg_1")
+    answers = [await site.client.post("/v1/jobs", content=body, headers=headers) for _ in range(5)]
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("header", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+async def test_a_missing_header_keeps_the_order_out(site: Site, header: str) -> None:
+    body = msgspec.json.encode({"key": KEY})
+    headers = {name: value for name, value in sign(body, secret=SECRET).items() if name != header}
+    answer = await site.client.post("/v1/jobs", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/bad-signature")
+
+
+async def test_an_order_that_was_tampered_with_is_kept_out(site: Site) -> None:
+    headers = sign(msgspec.json.encode({"key": KEY}), secret=SECRET)
+    answer = await site.client.post("/v1/jobs", content=b'{"key": "other_original.jpg"}', headers=headers)
+    assert answer.status_code == 401
+
+
+async def test_every_fault_of_an_order_is_named(site: Site) -> None:
+    answer = await post(site, b'{"sizes": "small", "force": 1, "color": "red"}')
+    assert answer.status_code == 400
+    assert {fault.partition(":")[0] for fault in answer.json()["errors"]} == {"key", "sizes", "force", "color"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"[]", 400),
+        (b"\xff", 401),
+        (b'{"key": "no-original.jpg"}', 400),
+        (b'{"key": "a_original.jpg", "sizes": ["huge"]}', 422),
+        (b'{"key": "' + b"a" * 70_000 + b'_original.jpg"}', 413),
+    ],
+)
+async def test_what_is_no_order_is_refused(site: Site, body: bytes, status: int) -> None:
+    headers = sign(body if status != 401 else b"", secret=SECRET)
+    answer = await site.client.post("/v1/jobs", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+async def test_a_full_queue_is_told_when_to_come_back(tmp_path: Path) -> None:
+    async with serving(tmp_path, queue_size=1, workers=1) as site:
+        answers = [await post(site, msgspec.json.encode({"key": f"{n}_original.jpg"})) for n in range(10)]
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert refused
+        assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+
+
+async def test_a_job_that_failed_says_why_and_can_be_run_again(site: Site) -> None:
+    path = site.store / KEY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"this is not a picture")
+    answer = await post(site, msgspec.json.encode({"key": KEY}))
+    job = await ended(site, answer.headers["location"])
+    assert job.status == "error"
+    assert job.error is not None
+    assert job.error.code == "not-an-image"
+    site.upload()
+    replay = f"{answer.headers['location']}/replay"
+    assert (await site.client.post(replay)).status_code == 401
+    again = await site.client.post(replay, headers=sign(b"", secret=SECRET))
+    assert again.status_code == 202
+    assert (await ended(site, answer.headers["location"])).status == "done"
+
+
+async def test_an_unknown_job_is_not_found(site: Site) -> None:
+    answer = await site.client.get("/v1/jobs/0123")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-job")

@@ -1,0 +1,101 @@
+"""`gf-images` on the command line."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from click.testing import CliRunner
+
+from loadtest.paint import Photograph, paint
+from proxy.cli import main
+
+if TYPE_CHECKING:
+    import pytest
+    from click.testing import Result
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def test_render_makes_every_size_and_shows_a_table(tmp_path: Path) -> None:
+    paint(tmp_path / "photo.jpg", Photograph(width=900, height=600))
+    result = run("render", str(tmp_path / "photo.jpg"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "photo_large.jpg",
+        "photo_medium.jpg",
+        "photo_small.jpg",
+        "photo_xlarge.jpg",
+    ]
+    assert "300 x 200" in result.stdout
+
+
+def test_render_goes_on_past_a_file_that_is_refused_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    paint(tmp_path / "photo.png", Photograph(width=90, height=60))
+    result = run("render", str(tmp_path / "text.jpg"), str(tmp_path / "photo.png"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "text.jpg" in result.stderr
+    assert (tmp_path / "out" / "photo_small.png").exists()
+
+
+def test_render_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+    result = run("render", str(tmp_path / "nowhere.jpg"), "--out", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "nowhere.jpg" in result.stderr
+
+
+def test_render_takes_other_sizes_and_answers_a_machine(tmp_path: Path) -> None:
+    paint(tmp_path / "photo.jpg", Photograph(width=900, height=600))
+    sizes = Path(__file__).parents[2] / "config" / "sizes-square.toml"
+    result = run("render", str(tmp_path / "photo.jpg"), "--out", str(tmp_path), "--sizes-file", str(sizes), "--json")
+    (line,) = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
+    assert [(made["size"], made["width"], made["height"]) for made in line["derivatives"]] == [
+        ("thumbnail", 200, 200),
+        ("medium", 512, 341),
+        ("large", 900, 600),
+        ("xlarge", 900, 600),
+    ]
+
+
+def test_a_sizes_file_that_is_wrong_is_wrong_words(tmp_path: Path) -> None:
+    (tmp_path / "sizes.toml").write_text("[sizes.a]\nwidth = 0\n")
+    result = run("render", "x.jpg", "--out", str(tmp_path), "--sizes-file", str(tmp_path / "sizes.toml"))
+    assert result.exit_code == 2
+    assert "sizes.a" in result.stderr
+
+
+def test_check_shows_what_it_would_run_with_but_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
+    monkeypatch.setenv("WORKERS", "7")
+    result = run("check")
+    assert result.exit_code == 0
+    assert "WORKERS=7" in result.stdout
+    assert "WEBHOOK_SECRETS=***" in result.stdout
+    assert SECRET not in result.output
+    assert msgspec.json.decode(run("check", "--json").stdout)["WORKERS"] == 7
+
+
+def test_check_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "eighty")
+    monkeypatch.setenv("WORKERS", "0")
+    result = run("check")
+    assert result.exit_code == 2
+    assert {line.partition(":")[0] for line in result.stderr.splitlines()} == {"PORT", "WORKERS"}
+
+
+def test_the_openapi_document_can_be_printed() -> None:
+    document = msgspec.json.decode(run("openapi").stdout)
+    assert document["openapi"].startswith("3.1")
+    assert "/img/{key}/{size}" in document["paths"]
+
+
+def test_every_command_has_an_example() -> None:
+    for command in main.commands:
+        assert "Example:" in run(command, "--help").output, command

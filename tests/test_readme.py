@@ -1,0 +1,58 @@
+"""What README says is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from proxy import metrics
+from proxy.cli import main
+from proxy.settings import told_by_environment
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """Read the table under a heading: its rows by the name in their first column."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line.strip("|\n ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {cells[0].strip("`"): cells[1:] for cells in lines}
+
+
+def test_the_table_of_settings_is_every_setting_with_its_default_and_meaning() -> None:
+    assert rows("Settings") == {
+        setting.name: [f"`{shown(setting.default)}`" if shown(setting.default) else "", setting.says]
+        for setting in told_by_environment()
+    }
+
+
+def shown(default: object) -> str:
+    """Show a default as an operator would write it."""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return str(default).removeprefix(f"{ROOT}/")
+
+
+def test_the_table_of_metrics_is_every_series_with_its_labels() -> None:
+    series = {name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase)}
+    assert {name: cells[0] for name, cells in rows("Metrics").items()} == {
+        name: ", ".join(f"`{label}`" for label in one._labelnames)  # noqa: SLF001 - the library tells it nowhere else
+        for name, one in series.items()
+    }
+    assert all(isinstance(one, Counter | Gauge | Histogram) for one in series.values())
+
+
+def test_every_command_is_in_the_table_of_commands() -> None:
+    named = {re.split(r" ", name)[1] for name in rows("Command line")}
+    assert named == set(main.commands)
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"`make (\w+)", README))))
+def test_every_target_that_is_named_exists(target: str) -> None:
+    subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
