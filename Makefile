@@ -36,11 +36,9 @@ demo: install ## one photo through the whole main job; PHOTO=path for one of you
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 test: dev ## every test that this machine can run
-	$(BIN)/python -m pytest
-
-check: dev format lint types layers ## everything that must be green before a change lands
 	$(BIN)/python -m pytest --cov --cov-report=
-	$(BIN)/python -m coverage combine --quiet --append 2>/dev/null || true
+
+check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
 
 format: dev

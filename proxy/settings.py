@@ -78,9 +78,7 @@ class Settings:
         "file://var/store", "where originals and derivatives lie: `file://<folder>`", _begins("file://")
     )
     public_base_url: str = _setting("/files", "where browsers read the store; redirects go to `<it>/<key>`")
-    queue: str = _setting(
-        "sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///", "redis", "postgres")
-    )
+    queue: str = _setting("sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///"))
     queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
     workers: int = _setting(2, "how many jobs, and how many renders, run at once", _between(1, 64))
     waiting: int = _setting(32, "how many page views may stand in line for a render", _between(0, 10_000))
@@ -88,7 +86,9 @@ class Settings:
     allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
     sizes_file: str = _setting(SIZES_FILE, "the named sizes")
     key_layout: str = _setting(
-        "site", "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`"
+        "site",
+        "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
+        _one_of("site", "prefix"),
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
     max_upload_mb: int = _setting(30, "largest original, in MiB", _between(1, 1024))

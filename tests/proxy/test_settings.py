@@ -41,10 +41,11 @@ def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.Monk
     monkeypatch.setenv("WORKERS", "0")
     monkeypatch.setenv("STORE", "ftp://somewhere")
     monkeypatch.setenv("LOG_LEVEL", "loud")
+    monkeypatch.setenv("KEY_LAYOUT", "other")
     monkeypatch.setenv("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")
     monkeypatch.setenv("SIZES_FILE", "/nowhere.toml")
     named = {fault.partition(":")[0] for fault in faults()}
-    assert named == {"PORT", "WORKERS", "STORE", "LOG_LEVEL", "WEBHOOK_SECRETS", "SIZES_FILE"}
+    assert named == {"PORT", "WORKERS", "STORE", "LOG_LEVEL", "KEY_LAYOUT", "WEBHOOK_SECRETS", "SIZES_FILE"}
 
 
 def test_a_secret_never_stands_in_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,8 @@ def test_without_secrets_anybody_may_post() -> None:
     [
         pytest.param(BODY + b" ", signed(), id="a body that was tampered with"),
         pytest.param(BODY, signed(secret=OTHER), id="a secret that is not known"),
-        pytest.param(BODY, signed(age=timedelta(minutes=6)), id="a message that is too old"),
-        pytest.param(BODY, signed(age=timedelta(minutes=-6)), id="a message from the future"),
+        pytest.param(BODY, signed(age=timedelta(hours=1)), id="a message that is too old"),
+        pytest.param(BODY, signed(age=timedelta(hours=-1)), id="a message from the future"),
         pytest.param(BODY, {}, id="no headers"),
         pytest.param(BODY, signed() | {"webhook-id": "msg_2"}, id="another id"),
         pytest.param(BODY, signed() | {"webhook-timestamp": "yesterday"}, id="a timestamp that is none"),

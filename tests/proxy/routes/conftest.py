@@ -54,8 +54,11 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
     app = create_app(told)
     # Not the manager's own app: that gives every request the same state, where servers give each a copy.
     async with (
-        LifespanManager(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://images.test") as client,
+        LifespanManager(app),  # type: ignore[arg-type] # the same protocol under other names
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),  # type: ignore[arg-type] # likewise
+            base_url="http://images.test",
+        ) as client,
     ):
         yield Site(client=client, store=folder / "store")
 
