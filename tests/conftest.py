@@ -1,0 +1,26 @@
+"""What every test may lean on: the event loop, and a word for programs that may be missing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def find_program(name: str) -> str | None:
+    """Find a program on PATH or where Debian keeps the servers of PostgreSQL."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next(filter(None, (shutil.which(name, path=folder) for folder in (None, *map(str, versions)))), None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        program, package = marker.args
+        if find_program(program) is None:
+            pytest.skip(f"install {package}")
