@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from proxy.queues.open import open_queue
 from tests.conftest import find_program
 
 if TYPE_CHECKING:
@@ -25,7 +26,22 @@ if TYPE_CHECKING:
 
     Another: TypeAlias = Callable[[], Awaitable[Queue]]
 
-pytest.register_assert_rewrite("tests.proxy.queues.contract", "tests.proxy.queues.worker_contract")
+pytest.register_assert_rewrite("tests.proxy.queues.asking")
+
+
+@pytest.fixture(
+    params=[
+        "make_sqlite_database",
+        pytest.param("make_redis_database", marks=pytest.mark.needs("redis-server", "redis-server")),
+        pytest.param("make_postgres_database", marks=pytest.mark.needs("postgres", "postgresql")),
+    ],
+    ids=["sqlite", "redis", "postgres"],
+)
+def make_queue(request: pytest.FixtureRequest) -> Callable[[], Queue]:
+    """Make queues on the same jobs, on every backend in turn; a module may have its own."""
+    make: Callable[[], str] = request.getfixturevalue(request.param)
+    url = make()
+    return lambda: open_queue(url, name="images")
 
 
 @pytest.fixture
@@ -45,6 +61,11 @@ async def another(make_queue: Callable[[], Queue]) -> AsyncIterator[Another]:
 @pytest.fixture
 async def queue(another: Another) -> Queue:
     return await another()
+
+
+@pytest.fixture
+def make_sqlite_database(tmp_path: Path) -> Callable[[], str]:
+    return lambda: f"sqlite:///{tmp_path / 'queue.db'}"
 
 
 @pytest.fixture(scope="session")
