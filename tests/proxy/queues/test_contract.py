@@ -1,0 +1,211 @@
+"""What every queue promises, whatever keeps its jobs: ours, and SAQ's own on real servers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from saq import Status
+
+from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, take
+
+if TYPE_CHECKING:
+    from saq import Queue
+
+    from tests.proxy.queues.conftest import Another
+
+LONG_AGO_MS = 3_600_000
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_enqueued_job_can_be_read_and_counted(queue: Queue) -> None:
+    assert await queue.enqueue("paint", key="a", colour="red") is not None
+    job = await stored(queue, "a")
+    assert (job.function, job.kwargs, job.status) == ("paint", {"colour": "red"}, Status.QUEUED)
+    assert await counts(queue) == (1, 0, 1)
+
+
+async def test_a_dequeued_job_is_active_and_can_be_finished_with_a_result(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a")
+    job = await take(queue)
+    assert (job.key, (await stored(queue, "a")).status) == ("a", Status.ACTIVE)
+    assert await counts(queue) == (0, 1, 1)
+    await job.finish(Status.COMPLETE, result={"sizes": 4})
+    ended = await stored(queue, "a")
+    assert (ended.status, ended.result, ended.progress) == (Status.COMPLETE, {"sizes": 4}, 1.0)
+    assert await counts(queue) == (0, 0, 0)
+
+
+async def test_an_empty_queue_gives_nothing_within_the_timeout(queue: Queue) -> None:
+    assert await queue.dequeue(timeout=0.2) is None
+
+
+async def test_a_waiting_worker_gets_the_job_that_comes(another: Another) -> None:
+    here, there = await another(), await another()
+    taken: list[str] = []
+
+    async def wait() -> None:
+        taken.append((await take(there)).key)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.lowlevel.checkpoint()
+        await here.enqueue("paint", key="a")
+    assert taken == ["a"]
+
+
+async def test_a_key_is_enqueued_once_while_its_job_is_live(queue: Queue) -> None:
+    assert await queue.enqueue("paint", key="a", colour="red") is not None
+    assert await queue.enqueue("paint", key="a", colour="blue") is None
+    await take(queue)
+    assert await queue.enqueue("paint", key="a", colour="blue") is None
+    assert (await stored(queue, "a")).kwargs == {"colour": "red"}
+
+
+@pytest.mark.parametrize("end", [Status.COMPLETE, Status.FAILED, Status.ABORTED])
+async def test_a_key_whose_job_ended_can_be_enqueued_again(queue: Queue, end: Status) -> None:
+    await queue.enqueue("paint", key="a", colour="red")
+    await (await take(queue)).finish(end)
+    assert await queue.enqueue("paint", key="a", colour="blue") is not None
+    again = await take(queue)
+    assert (again.kwargs, again.attempts) == ({"colour": "blue"}, 1)
+
+
+async def test_a_retried_job_is_taken_again_with_its_attempts_and_error(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", retries=3)
+    await (await take(queue)).retry("the paint was wet")
+    assert (await stored(queue, "a")).status == Status.QUEUED
+    again = await take(queue)
+    assert (again.attempts, again.error) == (2, "the paint was wet")
+
+
+async def test_a_retry_with_a_delay_waits_for_it(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", retries=3, retry_delay=2)
+    await (await take(queue)).retry("the paint was wet")
+    assert await counts(queue) == (0, 0, 1)
+    assert (await take(queue)).attempts == 2
+
+
+async def test_a_scheduled_job_waits_for_its_time(queue: Queue) -> None:
+    scheduled = int(time.time()) + 2
+    await queue.enqueue("paint", key="a", scheduled=scheduled)
+    assert await counts(queue) == (0, 0, 1)
+    assert (await queue.info())["scheduled"] == 1
+    assert (await take(queue)).key == "a"
+    assert time.time() >= scheduled
+
+
+async def test_an_aborted_job_that_waited_is_never_taken(queue: Queue) -> None:
+    job = await queue.enqueue("paint", key="a")
+    assert job is not None
+    await job.abort("nobody wants it")
+    ended = await stored(queue, "a")
+    assert (ended.status, ended.error) == (Status.ABORTED, "nobody wants it")
+    assert await queue.dequeue(timeout=0.2) is None
+    assert await counts(queue) == (0, 0, 0)
+
+
+async def test_an_aborted_job_that_runs_is_marked_for_its_worker(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a")
+    await (await take(queue)).abort("nobody wants it")
+    marked = await stored(queue, "a")
+    assert (marked.status, marked.error) == (Status.ABORTING, "nobody wants it")
+    await queue.finish_abort(marked)
+    assert (await stored(queue, "a")).status == Status.ABORTED
+
+
+async def test_an_update_keeps_the_status_unless_it_gives_one(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a")
+    job = await take(queue)
+    await job.update(progress=0.5, meta={"sizes": ["small"]})
+    seen = await stored(queue, "a")
+    assert (seen.status, seen.progress, seen.meta) == (Status.ACTIVE, 0.5, {"sizes": ["small"]})
+
+
+async def test_a_job_that_runs_too_long_goes_back_into_the_line(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", retries=2, timeout=60)
+    job = await take(queue)
+    job.started -= LONG_AGO_MS
+    await job.update(status=Status.ACTIVE)
+    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    again = await take(queue)
+    assert (again.key, again.attempts, again.error) == ("a", 2, "swept")
+
+
+async def test_a_job_that_runs_too_long_ends_when_it_has_no_attempts_left(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", retries=1, timeout=60)
+    job = await take(queue)
+    job.started -= LONG_AGO_MS
+    await job.update(status=Status.ACTIVE)
+    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    ended = await stored(queue, "a")
+    assert (ended.status, ended.error) == (Status.ABORTED, "swept")
+    assert await counts(queue) == (0, 0, 0)
+
+
+async def test_a_job_within_its_time_is_left_alone(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", timeout=60)
+    await take(queue)
+    assert await queue.sweep(lock=1, abort=0.2) == []
+    assert (await stored(queue, "a")).status == Status.ACTIVE
+
+
+async def test_an_ended_job_is_forgotten_after_its_ttl(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", ttl=1)
+    await (await take(queue)).finish(Status.COMPLETE)
+    assert (await stored(queue, "a")).status == Status.COMPLETE
+
+    async def is_gone() -> bool:
+        await queue.sweep(lock=1)
+        return await queue.job("a") is None
+
+    await eventually(is_gone)
+
+
+async def test_a_job_without_a_ttl_is_forgotten_at_once(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a", ttl=-1)
+    await (await take(queue)).finish(Status.COMPLETE)
+    assert await queue.job("a") is None
+
+
+async def test_jobs_are_read_in_the_order_of_their_keys(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a")
+    await queue.enqueue("paint", key="b")
+    found = await queue.jobs(["b", "none of that key", "a"])
+    assert [job and job.key for job in found] == ["b", None, "a"]
+
+
+async def test_jobs_are_walked_by_their_statuses(queue: Queue) -> None:
+    for number in range(7):
+        await queue.enqueue("paint", key=str(number))
+    done = await take(queue)
+    await done.finish(Status.COMPLETE)
+    waiting = [job.key async for job in queue.iter_jobs([Status.QUEUED], batch_size=2)]
+    assert sorted([*waiting, done.key]) == [str(number) for number in range(7)]
+    assert [job.key async for job in queue.iter_jobs([Status.COMPLETE], batch_size=2)] == [done.key]
+
+
+async def test_workers_and_jobs_are_told(queue: Queue) -> None:
+    await queue.enqueue("paint", key="a")
+    await queue.worker_info("painter", queue_key=queue.name, metadata={"brush": "small"}, ttl=60)
+    told = await queue.info(jobs=True)
+    assert (told["name"], told["queued"], told["active"], told["scheduled"]) == (queue.name, 1, 0, 0)
+    assert told["workers"]["painter"]["metadata"] == {"brush": "small"}
+    assert [job["key"] for job in told["jobs"]] == ["a"]
+
+
+async def test_a_job_refreshes_until_it_ends(queue: Queue) -> None:
+    asked = await queue.enqueue("paint", key="a")
+    assert asked is not None
+    job = await take(queue)
+
+    async def is_seen() -> bool:
+        await job.finish(Status.COMPLETE)  # again and again: on Redis one who listens late hears nothing
+        return asked.status == Status.COMPLETE
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asked.refresh, DEADLINE_SECONDS)
+        await eventually(is_seen)
