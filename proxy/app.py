@@ -16,7 +16,6 @@ import structlog
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
-from prometheus_client import start_http_server
 
 from pipeline.wire import Limits
 from proxy import metrics
@@ -25,6 +24,7 @@ from proxy.derivatives import Derivatives, Memory, Terms
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout
 from proxy.limiter import Limiter
+from proxy.ports import answering_prometheus
 from proxy.queues.open import open_queue
 from proxy.readiness import Readiness
 from proxy.recipe import Recipe
@@ -117,12 +117,12 @@ def build(settings: Settings) -> Parts:
     )
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """Give the whole service as one ASGI application; it starts and stops with its lifespan."""
+def create_app(parts: Parts, settings: Settings) -> ASGIApp:
+    """Give everything that answers requests as one ASGI application; `running` must hold around it."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
-    return observe(routes(build(settings), settings), fixed_headers=fixed_headers)
+    return observe(routes(parts, settings), fixed_headers=fixed_headers)
 
 
 def routes(parts: Parts, settings: Settings) -> Litestar:
@@ -139,7 +139,6 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
             "readiness": _given(parts.readiness),
             "public_base_url": _given(settings.public_base_url),
         },
-        lifespan=[lambda _app: running(parts, settings)],
         exception_handlers={Exception: answer_error},
         cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=openapi(),
@@ -151,7 +150,11 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
 
 @asynccontextmanager
 async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
-    """Start the parts from the bottom up; stop them from the top down, when the block ends."""
+    """Start the parts from the bottom up; stop them from the top down, when the block ends.
+
+    Raises:
+        ImagesError: a part cannot start; its sentence says what to do.
+    """
     async with AsyncExitStack() as stack:
         parts.folder.mkdir(mode=0o700)
         stack.callback(shutil.rmtree, parts.folder, ignore_errors=True)
@@ -164,12 +167,12 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await stack.enter_async_context(_working(parts, settings))
         await stack.enter_async_context(_background(_watch(parts.jobs)))
         if settings.metrics_port:
-            server, _thread = start_http_server(settings.metrics_port, addr=settings.host)
-            stack.callback(server.shutdown)
+            stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
-        log.info("started", store=settings.store, queue=settings.queue.partition("@")[-1] or settings.queue)
+        log.info("started", host=settings.host, port=settings.port, store=settings.store)
         yield
         parts.readiness.is_open = False
+        log.info("stopping", grace_seconds=settings.grace_seconds)
 
 
 @asynccontextmanager

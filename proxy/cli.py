@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,16 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 import uvicorn
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from pipeline.wire import Limits
 from proxy import offline
-from proxy.app import build, create_app, routes
+from proxy.app import build, create_app, routes, running
+from proxy.errors import ImagesError
 from proxy.logs import configure_logs
+from proxy.ports import listening
 from proxy.settings import BadSettings, Setting, Settings, read_settings, read_sizes, told_by_environment
 
 if TYPE_CHECKING:
@@ -57,15 +61,32 @@ def serve(*, hints: bool) -> None:
     if hints:
         address = f"http://{settings.host}:{settings.port}"
         click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=round(settings.grace_seconds),
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except ImagesError as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(REFUSED)
+
+
+async def _serve(settings: Settings) -> None:
+    # When it is through, uvicorn raises the signal that ended it once more: by then it has done its work.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    parts = build(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(parts, settings),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(settings.grace_seconds),
+        )
     )
+    with listening(host=settings.host, port=settings.port) as socket:
+        async with running(parts, settings):
+            await server.serve(sockets=[socket])
 
 
 @main.command()

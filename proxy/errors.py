@@ -1,6 +1,7 @@
 """What can go wrong in the service, drawn as a tree.
 
     ImagesError                  the root; `code` is stable, `str()` is a sentence that says what to do
+    ├── CannotStart              a part of the service cannot start
     ├── BadKey                   a key that no store can hold, or that no original may have
     ├── UnknownSize              no size of that name in the sizes file
     │   └── BadOrder             a job was ordered for such a size
@@ -29,6 +30,12 @@ class ImagesError(Exception):
     """The root of every error that this service raises on purpose."""
 
     code: ClassVar[str] = "error"
+
+
+class CannotStart(ImagesError):
+    """A part of the service cannot start."""
+
+    code = "cannot-start"
 
 
 class BadKey(ImagesError):

@@ -161,7 +161,8 @@ class Jobs:
         return None
 
     async def _enqueue(self, job_id: str, order: Order) -> QueuedJob:
-        waiting = await self._queue.count("queued")
+        # Not count("queued"): jobs that were put off until later wait as well.
+        waiting = await self._queue.count("incomplete") - await self._queue.count("active")
         if waiting >= self._queue_size:
             raise Busy(
                 f"{waiting} jobs wait already, which is as many as may; post again in a moment",

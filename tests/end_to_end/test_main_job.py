@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,8 +128,38 @@ def test_asked_to_stop_it_finishes_what_runs_and_goes(tmp_path: Path) -> None:
     with running(tmp_path) as service:
         upload(service, "1_original.jpg", Photograph(width=4000, height=3000))
         location = post(service, "1_original.jpg")
-        assert service.stop() == -signal.SIGTERM  # uvicorn ends by the signal it was sent, when all is done
+        assert service.stop() == 0
         assert (service.store / "1_xlarge.jpg").exists()
         service.start()
         service.wait_until_ready()
         assert demo.ended(service, location).attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"QUEUE": "sqlite:////proc/nowhere/queue.db"}, "The queue /proc/nowhere/queue.db cannot be opened"),
+        ({"STORE": "file:///proc/nowhere"}, "The file store"),
+        ({"PORT": "99999"}, "PORT: must be between 1 and 65535"),
+    ],
+)
+def test_a_service_that_cannot_start_says_why_in_a_sentence(
+    tmp_path: Path, settings: dict[str, str], says: str
+) -> None:
+    service = Service(folder=tmp_path, settings=settings)
+    service.start()
+    assert service.process is not None
+    assert service.process.wait(timeout=30) in {1, 2}
+    last = service.log.read_text().splitlines()[-1]
+    assert last.startswith(says)
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_ports_that_are_taken_are_named(service: Service, tmp_path: Path) -> None:
+    for name, taken in (("METRICS_PORT", service.metrics_port), ("PORT", service.port)):
+        other = Service(folder=tmp_path, settings={name: str(taken)})
+        other.start()
+        assert other.process is not None
+        assert other.process.wait(timeout=30) == 1
+        assert str(taken) in other.log.read_text().splitlines()[-1]
+        other.log.unlink()

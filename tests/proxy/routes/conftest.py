@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from asgi_lifespan import LifespanManager
 
 from loadtest.paint import Photograph, paint
-from proxy.app import create_app
+from proxy.app import build, create_app, running
 from proxy.settings import SIZES_FILE, Settings, read_sizes
 
 if TYPE_CHECKING:
@@ -51,15 +50,9 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
         ),
         **settings,  # type: ignore[arg-type] # the test says the right types
     )
-    app = create_app(told)
-    # Not the manager's own app: that gives every request the same state, where servers give each a copy.
-    async with (
-        LifespanManager(app),  # type: ignore[arg-type] # the same protocol under other names
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),  # type: ignore[arg-type] # likewise
-            base_url="http://images.test",
-        ) as client,
-    ):
+    parts = build(told)
+    app = httpx.ASGITransport(create_app(parts, told))  # type: ignore[arg-type] # the same protocol, other names
+    async with running(parts, told), httpx.AsyncClient(transport=app, base_url="http://images.test") as client:
         yield Site(client=client, store=folder / "store")
 
 
