@@ -3,6 +3,9 @@
 Why not aiosqlite: there each statement is a trip to the thread, and the statements of two coroutines mix within one
 transaction. Here a transaction's step is one function that runs whole. While one commit waits for the disk the next
 steps gather, so thirty enqueues at once cost one or two fsyncs and not thirty, and an idle queue adds no delay.
+
+Why writers also take turns at a lock of their own: until 3.51.3 SQLite may damage a file when one process commits
+while another copies the log into it (sqlite.org/wal.html, "The WAL-Reset Bug"), and it copies outside its own lock.
 """
 
 from __future__ import annotations
@@ -10,17 +13,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.errors import QueueUnavailable
+from proxy.queues.faults import explain, is_busy
+from proxy.queues.turns import turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BUSY_SECONDS = 30.0
+BUSY_SECONDS = 10.0
 """How long a transaction waits for another process's; theirs take milliseconds."""
 
 WATCH_SECONDS = 0.25
@@ -37,20 +42,19 @@ class _Step(Generic[T_co]):
 
     def __init__(self, work: Callable[[sqlite3.Connection], T_co], *, writes: bool) -> None:
         self.writes = writes
-        self.error: Exception | None = None
         self.future: asyncio.Future[T_co] = asyncio.get_running_loop().create_future()
         self._work = work
 
     def run(self, connection: sqlite3.Connection) -> None:
         self._result = self._work(connection)
 
-    def settle(self) -> None:
-        if self.future.done():
-            return
-        if self.error is None:
+    def succeed(self) -> None:
+        if not self.future.done():  # its caller may have been cancelled
             self.future.set_result(self._result)
-        else:
-            self.future.set_exception(self.error)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class Database:
@@ -80,9 +84,9 @@ class Database:
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue")
         try:
             connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
-        except BaseException:
+        except (sqlite3.Error, OSError) as error:
             thread.shutdown(wait=False)
-            raise
+            raise explain(path, error) from error
         database = cls(path, connection, thread)
         try:
             await database.write(prepare)
@@ -116,7 +120,7 @@ class Database:
         while self._committing is not None and not self._committing.done():
             await asyncio.wait([self._committing])
         self._closed = True
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
     def _submit(self, step: _Step[T]) -> asyncio.Future[T]:
@@ -130,28 +134,38 @@ class Database:
     async def _commit(self) -> None:
         while self._steps:
             batch, self._steps = self._steps, []
-            changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, batch)
-            for step in batch:
-                step.settle()
-            if changed:
-                self._announce()
+            await self._settle(batch)
         self._committing = None
 
-    def _run(self, batch: list[_Step[object]]) -> bool:
-        before = self._connection.total_changes
+    async def _settle(self, batch: list[_Step[object]]) -> None:
+        """Run the steps in one transaction; when that fails for one of them, each in its own."""
         try:
-            self._transact(batch)
+            changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, batch)
         except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to the caller who asked for it
-            if len(batch) == 1:
-                batch[0].error = explain(self._path, error) if isinstance(error, sqlite3.Error) else error
+            if len(batch) > 1 and not is_busy(error):  # to wait once for all of them is enough
+                for step in batch:
+                    await self._settle([step])
             else:
                 for step in batch:
-                    self._run([step])
+                    step.fail(explain(self._path, error) if isinstance(error, sqlite3.Error | OSError) else error)
+        else:
+            for step in batch:
+                step.succeed()
+            if changed:
+                self._announce()
+
+    def _transact(self, batch: list[_Step[object]]) -> bool:
+        """Tell whether any row was changed."""
+        before = self._connection.total_changes
+        if any(step.writes for step in batch):
+            with _turn_to_write(self._path):
+                self._execute("BEGIN IMMEDIATE", batch)
+        else:
+            self._execute("BEGIN", batch)
         return self._connection.total_changes != before
 
-    def _transact(self, batch: list[_Step[object]]) -> None:
-        writes = any(step.writes for step in batch)
-        self._connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+    def _execute(self, begin: str, batch: list[_Step[object]]) -> None:
+        self._connection.execute(begin)
         try:
             for step in batch:
                 step.run(self._connection)
@@ -160,6 +174,10 @@ class Database:
             if self._connection.in_transaction:  # a full disk may have rolled it back already
                 self._connection.execute("ROLLBACK")
             raise
+
+    def _disconnect(self) -> None:
+        with turn(_lock(self._path), seconds=BUSY_SECONDS):  # the last one copies the log into the file
+            self._connection.close()
 
     def _announce(self) -> None:
         self._change.set()
@@ -179,59 +197,29 @@ class Database:
             await asyncio.sleep(WATCH_SECONDS)
 
 
-def explain(path: Path, error: sqlite3.Error) -> QueueUnavailable:
-    """Turn an error of SQLite into ours, with what a person can do about it."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the upper bits only refine the lower
-    return QueueUnavailable(
-        _SENTENCES.get(code, "The queue {path} does not work: {error}.").format(path=path, error=error)
-    )
-
-
-_CANNOT_OPEN = (
-    "The queue {path} cannot be opened for writing ({error}): give the user of this service write access to the file "
-    "and its folder, or set QUEUE to another place."
-)
-_SENTENCES = {
-    sqlite3.SQLITE_FULL: "The disk that holds the queue {path} is full: free some space; accepted jobs are safe.",
-    sqlite3.SQLITE_NOTADB: "{path} is not a queue: move that file away or set QUEUE to another one.",
-    sqlite3.SQLITE_CORRUPT: "The queue {path} is damaged ({error}): move it, its -wal and its -shm file away.",
-    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: end what holds it open (a shell, a backup).",
-    sqlite3.SQLITE_IOERR: "The queue {path} cannot be read or written ({error}): look at the disk and its free space.",
-    sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
-    sqlite3.SQLITE_READONLY: _CANNOT_OPEN,
-    sqlite3.SQLITE_PERM: _CANNOT_OPEN,
-}
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _turn_to_write(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    except sqlite3.Error as error:
-        raise explain(path, error) from error
-    except OSError as error:
-        raise QueueUnavailable(_CANNOT_OPEN.format(path=path, error=error.strerror)) from error
-    try:
-        _enter_wal(connection)
-        connection.execute("PRAGMA synchronous = FULL")  # every commit reaches the disk, not only every checkpoint
-    except sqlite3.Error as error:
-        connection.close()
-        raise explain(path, error) from error
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # every commit reaches the disk, not only every checkpoint
+        except sqlite3.Error:
+            connection.close()
+            raise
     return connection
 
 
-def _enter_wal(connection: sqlite3.Connection) -> None:
-    """Turn on the write-ahead log; SQLite does not wait by itself when two processes do it to a new file at once."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-        else:
-            return
+@contextmanager
+def _turn_to_write(path: Path) -> Iterator[None]:
+    with turn(_lock(path), seconds=BUSY_SECONDS) as ours:
+        if not ours:
+            raise TimeoutError
+        yield
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

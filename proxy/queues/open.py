@@ -32,7 +32,7 @@ def open_queue(url: str, *, name: str) -> Queue:
         raise QueueUnavailable("QUEUE begins with none of sqlite:///, redis://, rediss:// or postgresql://.")
     try:
         return Queue.from_url(url, name=name)
-    except MissingDependencyError as error:
+    except (MissingDependencyError, ImportError) as error:  # SAQ turns only some of the missing imports into its own
         extra = _EXTRAS[scheme]
         raise QueueUnavailable(
             f"QUEUE={scheme}:// needs the {extra} extra: pip install 'gallformers-images[{extra}]'"

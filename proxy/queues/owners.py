@@ -8,12 +8,10 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -73,17 +71,3 @@ def bury(folder: Path) -> None:
     for path in folder.glob("[!.]*"):
         if not is_alive(folder, path.name):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def turn(folder: Path) -> Iterator[bool]:
-    """Hold, within the block, what only one process at a time may hold; yields False when another has it."""
-    descriptor = os.open(folder / ".turn", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)

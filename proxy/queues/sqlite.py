@@ -23,7 +23,9 @@ from saq.queue.base import Queue, logger
 from proxy.errors import QueueUnavailable
 from proxy.queues import owners, rows
 from proxy.queues.database import Database
+from proxy.queues.faults import explain
 from proxy.queues.steps import Steps, Taken
+from proxy.queues.turns import turn
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,7 +42,7 @@ RECHECK_SECONDS = 60.0
 
 
 class SqliteQueue(Queue):
-    """Jobs in the SQLite file at `path`; beside it `<path>.owners/` holds one lock file for each process."""
+    """Jobs in the SQLite file at `path`; beside it lie SQLite's own -wal and -shm, -lock, and .owners/ with a file for each process."""
 
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(name=name, dump=None, load=None)
@@ -65,10 +67,7 @@ class SqliteQueue(Queue):
             self._owner = await asyncio.to_thread(owners.claim, self._owners)
         except OSError as error:
             await database.close()
-            raise QueueUnavailable(
-                f"The folder {self._owners} cannot be written ({error.strerror}): give the user of this service"
-                " write access to it, or set QUEUE to another place."
-            ) from error
+            raise explain(self._path, error) from error
         self._opened = database, Steps(self, self._owner.name, self._owners)
         await super().connect()
         await self._take_back()
@@ -161,7 +160,7 @@ class SqliteQueue(Queue):
         """
         await self._database.write(lambda connection: rows.prune(connection, time.time()))
         swept = await self._take_back()
-        with owners.turn(self._owners) as ours:
+        with turn(self._owners / ".sweep") as ours:
             held = await self._database.read(lambda connection: rows.held(connection, self.name)) if ours else []
             stuck = [job for job in map(self._steps.read, held) if job.stuck]
             await asyncio.gather(*(self._unstick(job, abort) for job in stuck))

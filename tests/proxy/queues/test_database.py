@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import struct
+import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +17,6 @@ from proxy.queues import rows
 from proxy.queues.database import Database
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -84,6 +86,21 @@ async def test_a_full_disk_refuses_what_comes_and_keeps_what_was_accepted(databa
     await database.read(lambda c: c.execute("PRAGMA max_page_count = 1000").fetchone())
     await database.write(partial(add, "green"))
     assert await database.read(names) == ["green", "red"]
+
+
+async def test_a_lock_that_another_program_keeps_is_named_and_waited_for_once(
+    database: Database, tmp_path: Path
+) -> None:
+    await database.read(lambda c: c.execute("PRAGMA busy_timeout = 200").fetchone())
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        outcomes = await asyncio.gather(
+            *(database.write(partial(add, str(number))) for number in range(20)), return_exceptions=True
+        )
+        assert time.monotonic() - began < 2
+    assert all("locked by another program" in str(outcome) for outcome in outcomes)
+    await database.write(partial(add, "red"))
 
 
 async def test_a_change_by_another_connection_is_noticed(database: Database, tmp_path: Path) -> None:

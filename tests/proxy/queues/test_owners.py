@@ -28,10 +28,3 @@ def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
     owners.bury(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [owner.name]
     owner.release()
-
-
-def test_a_turn_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    with owners.turn(tmp_path) as mine, owners.turn(tmp_path) as another:
-        assert (mine, another) == (True, False)
-    with owners.turn(tmp_path) as later:
-        assert later

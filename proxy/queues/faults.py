@@ -1,0 +1,44 @@
+"""What the errors of SQLite mean to the person who runs the service."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from proxy.errors import QueueUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CANNOT_OPEN = (
+    "The queue {path} cannot be opened for writing ({error}): give the user of this service write access to the file "
+    "and its folder, or set QUEUE to another place."
+)
+_SENTENCES = {
+    sqlite3.SQLITE_FULL: "The disk that holds the queue {path} is full: free some space; accepted jobs are safe.",
+    sqlite3.SQLITE_NOTADB: "{path} is not a queue: move that file away or set QUEUE to another one.",
+    sqlite3.SQLITE_CORRUPT: "The queue {path} is damaged ({error}): move it, its -wal and its -shm file away.",
+    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: end what holds it open (a shell, a backup).",
+    sqlite3.SQLITE_IOERR: "The queue {path} cannot be read or written ({error}): look at the disk and its free space.",
+    sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
+    sqlite3.SQLITE_READONLY: _CANNOT_OPEN,
+    sqlite3.SQLITE_PERM: _CANNOT_OPEN,
+}
+
+
+def explain(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
+    """Turn what went wrong with the file at `path` into our error, with what a person can do about it."""
+    sentence = _SENTENCES.get(_code(error), "The queue {path} does not work: {error}.")
+    return QueueUnavailable(sentence.format(path=path, error=getattr(error, "strerror", error)))
+
+
+def is_busy(error: Exception) -> bool:
+    """Tell whether the file was locked by others for longer than one waits."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, OSError):
+        return sqlite3.SQLITE_BUSY if isinstance(error, TimeoutError) else sqlite3.SQLITE_CANTOPEN
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF  # the upper bits only refine the lower
