@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-import uuid
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,6 +33,7 @@ from proxy.routes.health import healthz, readyz
 from proxy.routes.images import images_route
 from proxy.routes.jobs import get_job, post_job, replay_job
 from proxy.routes.observe import observe
+from proxy.scratch import Scratch, scratch_place
 from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.stores.files import FileStore
@@ -81,7 +79,7 @@ class Parts:
     derivatives: Derivatives
     jobs: Jobs
     readiness: Readiness
-    folder: Path
+    scratch: Scratch
 
 
 def build(settings: Settings) -> Parts:
@@ -93,11 +91,11 @@ def build(settings: Settings) -> Parts:
         limiter=Limiter(slots=settings.workers, waiting=settings.waiting),
         deadline_seconds=settings.render_timeout_seconds,
     )
-    folder = Path(gettempdir(), f"gf-images-{uuid.uuid4().hex}")
+    scratch = Scratch(scratch_place())
     terms = Terms(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
-        folder=folder,
+        scratch=scratch,
     )
     jobs = Jobs(
         queue=queue,
@@ -113,7 +111,7 @@ def build(settings: Settings) -> Parts:
         derivatives=Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms),
         jobs=jobs,
         readiness=Readiness({"store": store.check, "queue": jobs.waiting, "renderers": renderers.check}),
-        folder=folder,
+        scratch=scratch,
     )
 
 
@@ -156,8 +154,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         ImagesError: a part cannot start; its sentence says what to do.
     """
     async with AsyncExitStack() as stack:
-        parts.folder.mkdir(mode=0o700)
-        stack.callback(shutil.rmtree, parts.folder, ignore_errors=True)
+        stack.enter_context(parts.scratch.opened())
         await parts.store.start()
         stack.push_async_callback(parts.store.close)
         await parts.queue.connect()

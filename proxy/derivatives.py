@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
-
-from anyio import to_thread
 
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render
@@ -21,12 +17,13 @@ from proxy.recipe import ORIGINAL, Derivative, derivative
 from proxy.singleflight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from pipeline.wire import Rendered
     from proxy.cache import Remembered
     from proxy.recipe import Recipe
     from proxy.renderers import Renderers, Rendering
+    from proxy.scratch import Scratch
     from proxy.stores.base import Blob, Store
 
 Remake = Literal["missing", "stale", "all"]
@@ -81,11 +78,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """How much is taken on, where it is worked on."""
+    """How much is taken on, and where it is worked on."""
 
     max_bytes: int
     limits: Limits
-    folder: Path
+    scratch: Scratch
 
 
 class Derivatives:
@@ -199,7 +196,7 @@ class Derivatives:
     async def _render(
         self, original: Blob, due: tuple[str, ...], *, patient: bool
     ) -> tuple[Rendering, dict[str, Derivative]]:
-        async with _folder(self._terms.folder) as folder:
+        async with self._terms.scratch.folder() as folder:
             path = folder / "original"
             fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
             question = Render(
@@ -242,13 +239,3 @@ def _account(made: tuple[Derivative, ...], rendering: Rendering | None, *, secon
         wait_seconds=rendering.wait_seconds,
         render_seconds=rendering.render_seconds,
     )
-
-
-@asynccontextmanager
-async def _folder(parent: Path) -> AsyncIterator[Path]:
-    """Lend a folder of one's own, which goes with all that is in it, whatever happens."""
-    folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent, prefix="render-"))
-    try:
-        yield Path(folder.name)
-    finally:
-        folder.cleanup()

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import Queue, logger
 
+from proxy import owners
 from proxy.errors import QueueUnavailable
-from proxy.queues import owners, rows
+from proxy.queues import rows
 from proxy.queues.database import Database
 from proxy.queues.faults import explain
 from proxy.queues.steps import Steps, Taken

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues import owners, rows
+from proxy import owners
+from proxy.queues import rows
 
 if TYPE_CHECKING:
     import sqlite3

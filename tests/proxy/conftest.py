@@ -17,11 +17,12 @@ from proxy.keys import SiteLayout
 from proxy.limiter import Limiter
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
+from proxy.scratch import Scratch
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from proxy.stores.base import Blob
@@ -89,12 +90,19 @@ async def renderers() -> AsyncIterator[Renderers]:
 
 
 @pytest.fixture
-def workshop(renderers: Renderers, photo: Path, tmp_path: Path) -> Workshop:
-    return open_workshop(renderers, photo=photo, folder=tmp_path)
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
+    one = Scratch(tmp_path_factory.mktemp("scratch"))
+    with one.opened():
+        yield one
+
+
+@pytest.fixture
+def workshop(renderers: Renderers, photo: Path, scratch: Scratch) -> Workshop:
+    return open_workshop(renderers, photo=photo, scratch=scratch)
 
 
 def open_workshop(
-    renderers: Renderers, *, photo: Path, folder: Path, sizes: tuple[Size, ...] = SIZES, max_bytes: int = 1 << 20
+    renderers: Renderers, *, photo: Path, scratch: Scratch, sizes: tuple[Size, ...] = SIZES, max_bytes: int = 1 << 20
 ) -> Workshop:
     """Join the parts around a pool of render processes."""
     store = CountingStore(Counter())
@@ -108,6 +116,6 @@ def open_workshop(
             absent=Remembered(entries=100, seconds=30),
             failures=Remembered(entries=100, seconds=600),
         ),
-        terms=Terms(max_bytes=max_bytes, limits=Limits(pixels=1_000_000), folder=folder),
+        terms=Terms(max_bytes=max_bytes, limits=Limits(pixels=1_000_000), scratch=scratch),
     )
     return Workshop(store=store, renderers=renderers, derivatives=derivatives, photo=photo)

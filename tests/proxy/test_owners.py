@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.queues import owners
+from proxy import owners
 
 if TYPE_CHECKING:
     from pathlib import Path
