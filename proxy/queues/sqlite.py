@@ -43,7 +43,10 @@ RECHECK_SECONDS = 60.0
 
 
 class SqliteQueue(Queue):
-    """Jobs in the SQLite file at `path`; beside it lie SQLite's own -wal and -shm, -lock, and .owners/ with a file for each process."""
+    """Jobs in the SQLite file at `path`.
+
+    Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
+    """
 
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(name=name, dump=None, load=None)
