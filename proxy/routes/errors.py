@@ -21,6 +21,7 @@ from proxy.errors import (
     DeadlineExceeded,
     ImagesError,
     NotFound,
+    QueueUnavailable,
     RenderFailed,
     StoreError,
     TooManyBytes,
@@ -62,6 +63,7 @@ ROWS: Mapping[type[Exception], Row] = {
     Busy: Row(503, "Busy"),
     DeadlineExceeded: Row(504, "Rendering took too long"),
     RenderFailed: Row(500, "Rendering failed"),
+    QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
     StoreError: Row(502, "Store failed", retry_after_seconds=5),
     ImagesError: Row(500, "Failed"),
 }

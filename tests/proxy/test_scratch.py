@@ -11,8 +11,6 @@ import pytest
 from proxy.errors import CannotStart
 from proxy.scratch import Scratch
 
-pytestmark = pytest.mark.anyio
-
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
 from proxy.scratch import Scratch
@@ -32,6 +30,7 @@ def left_in(place: Path) -> list[str]:
     return [path.name for path in place.rglob("*") if path.is_file() and "owners" not in path.parts]
 
 
+@pytest.mark.anyio
 async def test_a_folder_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
     with scratch.opened():
@@ -43,13 +42,14 @@ async def test_a_folder_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
     assert list((tmp_path / "work").iterdir()) == []
 
 
-async def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", DIES_AT_WORK, str(tmp_path)], check=False)
     assert left_in(tmp_path) == ["half"]
     with Scratch(tmp_path).opened():
         assert left_in(tmp_path) == []
 
 
+@pytest.mark.anyio
 async def test_what_a_living_process_works_on_stays(tmp_path: Path) -> None:
     scratch = Scratch(tmp_path)
     with scratch.opened():
@@ -59,6 +59,6 @@ async def test_what_a_living_process_works_on_stays(tmp_path: Path) -> None:
                 assert left_in(tmp_path) == ["file"]
 
 
-async def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
+def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
     with pytest.raises(CannotStart, match="TMPDIR"), Scratch(Path("/proc/nowhere")).opened():
         pass
