@@ -148,7 +148,7 @@ class Derivatives:
     async def _head(self, original: str) -> Blob:
         blob = await self._store.head(original)
         if blob is None:
-            raise NotFound(f"there is no original {original!r} in the store; upload it first")
+            raise NotFound(f"There is no original {original!r} in the store; upload it first.")
         return blob
 
     async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:

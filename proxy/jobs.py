@@ -150,7 +150,7 @@ class Jobs:
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id)
         if queued is None:
-            raise UnknownJob(f"there is no job {job_id!r}, or it ended more than {self._keep_seconds} s ago")
+            raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {self._keep_seconds} s ago.")
         return queued
 
     async def _live_job(self, order: Order) -> QueuedJob | None:
@@ -165,7 +165,7 @@ class Jobs:
         waiting = await self._queue.count("incomplete") - await self._queue.count("active")
         if waiting >= self._queue_size:
             raise Busy(
-                f"{waiting} jobs wait already, which is as many as may; post again in a moment",
+                f"{waiting} jobs wait already, which is as many as may; post again in a moment.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         await self._queue.enqueue(
@@ -221,7 +221,7 @@ def _job(queued: QueuedJob) -> Job:
 def _unforeseen(queued: QueuedJob) -> Fault:
     return Fault(
         code="abandoned",
-        detail=f"given up after {queued.attempts} attempts; the log has the cause under job_id {queued.key}",
+        detail=f"Given up after {queued.attempts} attempts; the log has the cause under job_id {queued.key}.",
     )
 
 

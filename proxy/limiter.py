@@ -56,7 +56,7 @@ class Limiter:
             return
         if len(self._line) >= self._waiting and not patient:
             raise Busy(
-                f"{self._working} renders are running and {len(self._line)} wait; try again in a moment",
+                f"{self._working} renders are running and {len(self._line)} wait; try again in a moment.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         await self._wait_in_line()

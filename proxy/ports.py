@@ -24,7 +24,7 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
     try:
         held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
     except OSError as fault:
-        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another") from fault
+        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
     with held:
         yield held
 
@@ -40,7 +40,7 @@ def answering_prometheus(*, host: str, port: int) -> Iterator[None]:
         server, _thread = start_http_server(port, addr=host)
     except OSError as fault:
         raise CannotStart(
-            f"METRICS_PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another port, or 0 for none"
+            f"METRICS_PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another port, or 0 for none."
         ) from fault
     try:
         yield

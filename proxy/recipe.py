@@ -57,7 +57,7 @@ class Recipe:
         """Raise `BadKey` or `UnknownSize` unless `original` may have derivatives of these sizes."""
         self.layout.check_original(original)
         if unknown := [size for size in sizes if size not in self.names]:
-            raise UnknownSize(f"no size {', '.join(map(repr, unknown))}; there are {', '.join(self.names)}")
+            raise UnknownSize(f"There is no size {', '.join(map(repr, unknown))}; there are {', '.join(self.names)}.")
 
     def key(self, original: str, size: str) -> str:
         """Name the derivative of an original at a size."""

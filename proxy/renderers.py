@@ -79,7 +79,7 @@ class RenderProcess:
                 ready = await process._answer()
         except TimeoutError:
             await process.kill()
-            raise ProcessDied("the render process did not start in time; is the machine overloaded?") from None
+            raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
         if isinstance(ready, Ready):
             process.libvips = ready.libvips
         return process
@@ -96,7 +96,7 @@ class RenderProcess:
             ProcessDied: the process ended before it answered.
         """
         if self._process.stdin is None:
-            raise ProcessDied("the render process has no stdin")
+            raise ProcessDied("The render process has no stdin.")
         with contextlib.suppress(ConnectionError):  # it died: reading the answer tells
             self._process.stdin.write(msgspec.json.encode(question) + b"\n")
             await self._process.stdin.drain()
@@ -104,11 +104,11 @@ class RenderProcess:
 
     async def _answer(self) -> Answer:
         if self._process.stdout is None:
-            raise ProcessDied("the render process has no stdout")
+            raise ProcessDied("The render process has no stdout.")
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             status = await self._process.wait()
-            raise ProcessDied(f"the render process ended with status {status} before it answered")
+            raise ProcessDied(f"The render process ended with status {status} before it answered.")
         return _answers.decode(line)
 
     async def kill(self) -> None:
@@ -181,7 +181,7 @@ class Renderers:
         if isinstance(answer, Refusal):
             raise BY_CODE.get(answer.code, Refused)(answer.detail)
         if not isinstance(answer, Derived):
-            raise ProcessDied(f"the render process answered {type(answer).__name__} to a Render")
+            raise ProcessDied(f"The render process answered {type(answer).__name__} to a Render.")
         metrics.render_seconds.labels(answer.info.format).observe(ended - started)
         return Rendering(derived=answer, wait_seconds=started - asked, render_seconds=ended - started)
 
@@ -193,7 +193,7 @@ class Renderers:
         except TimeoutError:
             await self._bury(process, cause="deadline")
             raise DeadlineExceeded(
-                f"rendering took longer than {self._deadline_seconds:g} s; a smaller original may do"
+                f"Rendering took longer than {self._deadline_seconds:g} s; a smaller original may do."
             ) from None
         except ProcessDied:
             await self._bury(process, cause="died")

@@ -44,7 +44,7 @@ class Scratch:
             self._folder.mkdir(parents=True)
         except OSError as fault:
             raise CannotStart(
-                f"nothing can be written to {self._place} ({fault.strerror}); set TMPDIR to a folder where it can"
+                f"Nothing can be written to {self._place} ({fault.strerror}); set TMPDIR to a folder where it can."
             ) from fault
         try:
             self._remove_what_the_dead_left()
@@ -57,7 +57,7 @@ class Scratch:
     async def folder(self) -> AsyncIterator[Path]:
         """Lend a folder of one's own; it goes with all that is in it, whatever happens."""
         if self._folder is None:
-            raise RuntimeError("folders are lent within `opened`")
+            raise RuntimeError("Folders are lent within `opened`.")
         parent = self._folder
         folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
         try:

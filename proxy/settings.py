@@ -197,7 +197,7 @@ def _public_and_unsigned(settings: Settings) -> str | None:
         return None
     return (
         f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address where anybody "
-        "could post jobs; ALLOW_UNSIGNED=true lets them"
+        "could post jobs; ALLOW_UNSIGNED=true lets them."
     )
 
 

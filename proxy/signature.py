@@ -38,7 +38,7 @@ class Verifier:
             return
         reasons = [reason for webhook in self._webhooks if (reason := _fault(webhook, body, headers))]
         if len(reasons) == len(self._webhooks):
-            raise BadSignature(f"{reasons[0]}; sign the body as standardwebhooks.com says, with a secret known here")
+            raise BadSignature(f"{reasons[0]}; sign the body as standardwebhooks.com says, with a secret known here.")
 
 
 def _fault(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> str | None:
@@ -47,5 +47,5 @@ def _fault(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> str | N
     except WebhookVerificationError as fault:
         return str(fault)
     except ValueError:  # a signature that is not base64, a body that is not UTF-8: the library lets these through
-        return "the signature headers or the body are malformed"
+        return "The signature headers or the body are malformed"
     return None

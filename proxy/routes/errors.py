@@ -91,7 +91,7 @@ def answer_error(_request: Request[object, object, State], error: Exception) -> 
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
     if row is None or not isinstance(error, ImagesError | Refused):
         log.error("unforeseen_error", exc_info=error)
-        detail = "something broke here; report it with the request id, under which the log has the cause"
+        detail = "Something broke here; report it with the request id, under which the log has the cause."
         return _response(Row(500, "Failed"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()

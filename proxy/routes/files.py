@@ -38,7 +38,7 @@ def files_route(store: Store, *, layout: Layout) -> ASGIRouteHandler:
         if method == "HEAD":
             blob = await store.head(key)
             if blob is None:
-                raise NotFound(f"there is nothing under {key!r}")
+                raise NotFound(f"There is nothing under {key!r}.")
             await send({"type": "http.response.start", "status": 200, "headers": _headers(blob)})
         else:
             async with store.open(key) as (blob, chunks):

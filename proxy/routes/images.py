@@ -50,7 +50,7 @@ def _key_and_size(raw_path: bytes) -> tuple[str, str]:
     path = raw_path.partition(b"?")[0].removeprefix(PATH.encode() + b"/")
     key, slash, size = path.rpartition(b"/")
     if not slash:
-        raise BadKey(f"the address is {PATH}/<key of the original>/<size>")
+        raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")
     return decode_path(key), decode_path(size)
 
 
