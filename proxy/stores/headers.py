@@ -1,4 +1,4 @@
-"""What S3 tells of a blob in HTTP headers, and how any text fits into them."""
+"""How what is told of a blob travels over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+PASSING_STATUSES: Final = frozenset({408, 429, *range(500, 600)} - {501, 505})
+"""Too slow, too many, and what a server says of itself; but not that it does not know what was asked."""
+
+METADATA_PREFIX: Final = "x-amz-meta-"
 
 # Not the space: HTTP takes it away at both ends. Not the percent sign: it begins an escape.
 _PLAIN: Final = string.punctuation.replace("%", "")

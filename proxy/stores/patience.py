@@ -32,7 +32,7 @@ class Patience:
 
     def wait_seconds(self, attempt: int) -> float:
         """Give how long to wait after the attempt of that number, counted from 0."""
-        longest = min(self.first_wait_seconds * 2**attempt, self.longest_wait_seconds)
+        longest = min(self.first_wait_seconds * 2 ** min(attempt, 30), self.longest_wait_seconds)
         return random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
 
 

@@ -70,11 +70,16 @@ class S3Store:
 
     async def start(self) -> None:
         """Make the client; nothing is sent yet."""
-        with s3_errors():
-            made = get_session().create_client("s3", **_options(self._bucket, self._credentials))
-            self._client = await self._held.enter_async_context(made)
+        try:
+            with s3_errors():
+                made = get_session().create_client("s3", **_options(self._bucket, self._credentials))
+                self._client = await self._held.enter_async_context(made)
+        except ValueError as error:
+            raise StoreRefused(f"The store cannot be reached as it is set: {error}; check S3_ENDPOINT_URL.") from error
         # It costs a round trip for every put, and nothing would limit the wait for its answer.
         self._client.meta.events.unregister("before-call.s3", add_expect_header)
+        # Only botocore's own search for a bucket's region asks this; a server that redirects all makes it endless.
+        self._client.meta.events.register("before-call.s3.HeadBucket", _refuse_search)
 
     async def close(self) -> None:
         """Close the client with its connections."""
@@ -182,6 +187,10 @@ class S3Store:
         answer = await patiently(ask, self._patience)
         told: Answer = {"ETag": answer["ETag"], "ContentLength": size, "LastModified": datetime.now(UTC)}
         return replace(blob_of(key, told), attributes=attributes)
+
+
+def _refuse_search(**_: object) -> None:
+    raise StoreRefused("The store says that the bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL.")
 
 
 def _options(bucket: Bucket, credentials: Credentials | None) -> dict[str, object]:

@@ -22,6 +22,7 @@ from botocore.parsers import ResponseParserError
 
 from proxy.errors import ImagesError, NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import AlreadyThere
+from proxy.stores.headers import PASSING_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,10 +59,6 @@ _HINTS: Final = {
     "RequestTimeTooSkewed": "Check this machine's clock.",
     "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY.",
 }
-
-
-PASSING_STATUSES: Final = frozenset({429, *range(500, 600)} - {501, 505})
-"""Too many requests, and what a server says of itself; but not that it does not know what was asked."""
 
 
 class Denied(StoreRefused):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 3
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC this far above each HTTP port, so both must be free."""
 
@@ -65,9 +65,18 @@ class Seaweed:
         """Give the address of the S3 endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
-    def bucket(self, name: str = BUCKET, *, url: str | None = None) -> Bucket:
+    def bucket(
+        self, name: str = BUCKET, *, url: str | None = None, connections: int = 20, read_seconds: float = 10
+    ) -> Bucket:
         """Give a bucket to connect to, at this server or at what stands before it."""
-        return Bucket(name=name, endpoint_url=url or self.url, region="us-east-1", addressing="path")
+        return Bucket(
+            name=name,
+            endpoint_url=url or self.url,
+            region="us-east-1",
+            addressing="path",
+            connections=connections,
+            read_seconds=read_seconds,
+        )
 
 
 def program() -> str | None:

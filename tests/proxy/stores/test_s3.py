@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.request import Request, urlopen
 
 import anyio
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from proxy.stores.base import Store
 
+S = TypeVar("S", bound="Store")
+
 ANYBODY = Credentials(access_key_id="anybody", secret_access_key="anything")
 
 
@@ -34,7 +36,7 @@ async def connected(bucket: Bucket, credentials: Credentials) -> AsyncIterator[S
         await store.close()
 
 
-async def emptied(store: S3Store) -> S3Store:
+async def emptied(store: S) -> S:
     """Take everything out of a store."""
     limiter = anyio.CapacityLimiter(10)
 
