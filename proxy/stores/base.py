@@ -96,7 +96,10 @@ class Store(Protocol):
         ...
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Put, unless something is under `key` already: then that stays, and None is the answer."""
+        """Put, unless something is under `key` already: then that stays, and None is the answer.
+
+        What is there may also be what this call itself put, when the answer to it was lost on the way.
+        """
         ...
 
     async def delete(self, key: str) -> None:

@@ -135,7 +135,14 @@ class S3Store:
         try:
             return await self._put(key, path, {"IfNoneMatch": "*", **self._headers(attributes)}, attributes)
         except AlreadyThere:
-            return None
+            # SeaweedFS says so of an empty folder too, which blobs below that name leave behind when they are deleted.
+            return None if await self._is_there(key) else await self.put(key, path, attributes)
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            return await self.head(key) is not None
+        except Denied:
+            return True  # who may only write has to believe it
 
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""

@@ -16,7 +16,9 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.origin import OriginStore, Reach
 from proxy.stores.patience import Patience
 from proxy.stores.s3 import S3Store
-from tests.proxy.stores.contract import ATTRIBUTES, AWKWARD_KEYS, StoreContract, get, put
+from tests.proxy.stores.blobs import ATTRIBUTES, get, put
+from tests.proxy.stores.contract import StoreContract
+from tests.proxy.stores.contract_keys import AWKWARD_KEYS
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.proxy.stores.scripted import Scripted, answer
 from tests.proxy.stores.seaweed import ADMIN, PUBLIC_BUCKET, WRITER, Seaweed

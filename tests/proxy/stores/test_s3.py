@@ -11,7 +11,8 @@ import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from proxy.stores.s3 import Bucket, Credentials, S3Store
-from tests.proxy.stores.contract import StoreContract, keys, put
+from tests.proxy.stores.blobs import ATTRIBUTES, keys, put
+from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.seaweed import ADMIN, BUCKET, Seaweed
 
 if TYPE_CHECKING:
@@ -91,6 +92,12 @@ class TestOnSeaweed(StoreContract):
         """It is one there: the deviation is known, and this tells when it ends."""
         await put(store, "a\\b", b"bytes", file)
         assert await keys(store) == ["a/b"]
+
+    async def test_a_folder_that_a_deleted_blob_left_is_no_blob(self, store: Store, file: Path) -> None:
+        """SeaweedFS says it is, when a first write asks."""
+        await put(store, "folder/b/c", b"bytes", file)
+        await store.delete("folder/b/c")
+        assert await store.put_new("folder/b", file, ATTRIBUTES) is not None
 
     @pytest.fixture(scope="class")
     async def client(self, weed: Seaweed) -> AsyncIterator[S3Store]:
