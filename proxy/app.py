@@ -18,6 +18,7 @@ from pipeline.wire import Limits
 from proxy import metrics
 from proxy.cache import Remembered
 from proxy.derivatives import Derivatives, Memory, Terms
+from proxy.errors import ImagesError
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout
 from proxy.limiter import Limiter
@@ -80,6 +81,8 @@ class Parts:
     jobs: Jobs
     readiness: Readiness
     scratch: Scratch
+    draining: asyncio.Event
+    """Set when the service should take nothing more on."""
 
 
 def build(settings: Settings) -> Parts:
@@ -112,6 +115,7 @@ def build(settings: Settings) -> Parts:
         jobs=jobs,
         readiness=Readiness({"store": store.check, "queue": jobs.waiting, "renderers": renderers.check}),
         scratch=scratch,
+        draining=asyncio.Event(),
     )
 
 
@@ -182,10 +186,16 @@ async def _working(parts: Parts, settings: Settings) -> AsyncIterator[None]:
     )
     working = asyncio.create_task(worker.start())
     try:
-        yield
+        async with _background(_stop_when(parts.draining, worker)):
+            yield
     finally:
         worker.event.set()
         await working
+
+
+async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
+    await draining.wait()
+    worker.event.set()
 
 
 @asynccontextmanager
@@ -201,9 +211,13 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
 
 async def _watch(jobs: Jobs) -> None:
     while True:
-        depth, oldest_seconds = await jobs.waiting()
-        metrics.queue_depth.set(depth)
-        metrics.queue_oldest_seconds.set(oldest_seconds)
+        try:
+            depth, oldest_seconds = await jobs.waiting()
+        except ImagesError as fault:
+            log.warning("queue_not_read", detail=str(fault))
+        else:
+            metrics.queue_depth.set(depth)
+            metrics.queue_oldest_seconds.set(oldest_seconds)
         await asyncio.sleep(WATCH_SECONDS)
 
 

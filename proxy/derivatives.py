@@ -167,7 +167,10 @@ class Derivatives:
                 metrics.refused_total.labels(fault.code).inc()
                 self._memory.failures.put(original, Failure(kind=type(fault), detail=str(fault), etag=blob.etag))
                 raise
-            return _account(made, rendering, seconds=time.perf_counter() - started)
+            accounted = _account(made, rendering, seconds=time.perf_counter() - started)
+            is_current = rendering is None or (await self._head(original)).etag == blob.etag
+        # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
+        return accounted if is_current else await self._fly(original, wanted, remake="stale", patient=patient)
 
     async def _make(
         self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
@@ -196,20 +199,27 @@ class Derivatives:
     async def _render(
         self, original: Blob, due: tuple[str, ...], *, patient: bool
     ) -> tuple[Rendering, dict[str, Derivative]]:
-        async with self._terms.scratch.folder() as folder:
-            path = folder / "original"
-            fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
-            question = Render(
-                path=str(path),
-                folder=str(folder),
-                sizes=self.recipe.sizes,
-                wanted=due,
-                limits=self._terms.limits,
-            )
-            rendering = await self._renderers.render(question, patient=patient)
-            puts = [self._keep(rendered, original=fetched) for rendered in rendering.derived.derivatives]
-            # Every put is over before the folder goes: the first fault is raised only then.
-            kept = await asyncio.gather(*puts, return_exceptions=True)
+        with self._renderers.place(patient=patient):
+            async with self._terms.scratch.folder() as folder:
+                return await self._render_in(folder, original, due)
+
+    async def _render_in(
+        self, folder: Path, original: Blob, due: tuple[str, ...]
+    ) -> tuple[Rendering, dict[str, Derivative]]:
+        path = folder / "original"
+        fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+        question = Render(
+            path=str(path),
+            folder=str(folder),
+            sizes=self.recipe.sizes,
+            wanted=due,
+            limits=self._terms.limits,
+        )
+        rendering = await self._renderers.render(question)
+        metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+        puts = [self._keep(rendered, original=fetched) for rendered in rendering.derived.derivatives]
+        # Every put is over before the folder goes: the first fault is raised only then.
+        kept = await asyncio.gather(*puts, return_exceptions=True)
         return rendering, {made.size: made for made in _all_well(kept)}
 
     async def _keep(self, rendered: Rendered, *, original: Blob) -> Derivative:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import tomllib
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_origin, get_type_hints
 
 import msgspec
 from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size
+from proxy.keys import DERIVATIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,14 +50,18 @@ def _one_of(*words: str) -> Callable[[str], str | None]:
 
 
 def _begins(*starts: str) -> Callable[[str], str | None]:
-    return lambda value: None if value.startswith(starts) else f"must begin with {' or '.join(starts)}, not {value!r}"
+    return lambda value: (
+        None
+        if value.startswith(starts) and value not in starts
+        else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
+    )
 
 
 def _secrets(value: str) -> str | None:
     for number, secret in enumerate(split(value), start=1):
         try:
             key = base64.b64decode(secret.removeprefix("whsec_") + "==")
-        except binascii.Error:
+        except ValueError:  # not base64, not even ASCII
             key = b""
         if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
             return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
@@ -129,9 +133,9 @@ def read_settings() -> Settings:
         sizes = read_sizes(Path(str(told["sizes_file"])))
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
-    if not faults:
-        settings = msgspec.convert({**told, "sizes": sizes}, Settings)
-        faults = [fault for check in (_public_and_unsigned,) if (fault := check(settings))]
+    good = {name: value for name, value in told.items() if value is not None}
+    settings = msgspec.convert({**good, "sizes": sizes}, Settings)
+    faults += [fault for check in (_public_and_unsigned, _prefixes) if (fault := check(settings))]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -153,14 +157,14 @@ def read_sizes(path: Path) -> tuple[Size, ...]:
         BadSettings: with every fault there is.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("sizes", {})
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
         raise BadSettings([f"{path}: {fault}"]) from fault
+    tables = file.get("sizes")
+    if not isinstance(tables, dict) or not tables or len(file) > 1:
+        raise BadSettings([f"{path}: must have [sizes.<name>] tables, and nothing else"])
     outcomes = [_read_size(name, table) for name, table in tables.items()]
-    faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    if not tables:
-        faults = [f"{path}: there is no [sizes.<name>] table in it"]
-    if faults:
+    if faults := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise BadSettings(faults)
     return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
 
@@ -201,6 +205,15 @@ def _public_and_unsigned(settings: Settings) -> str | None:
     )
 
 
+def _prefixes(settings: Settings) -> str | None:
+    prefix = settings.originals_prefix
+    if prefix.startswith("/"):
+        return "ORIGINALS_PREFIX: must not begin with /, as no key does"
+    if settings.key_layout == "prefix" and prefix.startswith(DERIVATIVES):
+        return f"ORIGINALS_PREFIX: must not begin with {DERIVATIVES}, where derivatives lie"
+    return None
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -213,7 +226,19 @@ def _read_size(name: str, table: object) -> Size | str:
         return f"sizes.{name}: must be a table"
     if unknown := set(table) - {one.name for one in fields(Size)}:
         return f"sizes.{name}: there is no setting {', '.join(sorted(unknown))}"
+    kinds = get_type_hints(Size)
+    # A choice is checked by the size itself, which names all its faults; msgspec would stop at the first.
+    loose = {field: str if get_origin(kind) is Literal else kind for field, kind in kinds.items()}
+    faults = [fault for field, value in table.items() if (fault := _mistyped(field, value, loose[field]))]
     try:
-        return msgspec.convert({**table, "name": name}, Size)
-    except msgspec.ValidationError as fault:
+        return f"sizes.{name}: {'; '.join(faults)}" if faults else Size(**{**table, "name": name})
+    except (TypeError, ValueError) as fault:
         return f"sizes.{name}: {fault}"
+
+
+def _mistyped(field: str, value: object, kind: type) -> str | None:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as fault:
+        return f"{field}: {fault}"
+    return None

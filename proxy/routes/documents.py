@@ -96,7 +96,9 @@ def _image_path() -> PathItem:
         description="where the derivative is; made first if it was not there",
         headers={"Location": OpenAPIHeader(description="its address", schema=TEXT)},
     )
-    return _read_only(summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS)
+    return _read_only(
+        name="Image", summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS
+    )
 
 
 def _file_path() -> PathItem:
@@ -106,7 +108,11 @@ def _file_path() -> PathItem:
     binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
     found = OpenAPIResponse(description="its bytes", content={"image/*": OpenAPIMediaType(schema=binary)})
     return _read_only(
-        summary="What lies in the file store", parameters=parameters, well={"200": found}, ill=FILE_PROBLEMS
+        name="File",
+        summary="What lies in the file store",
+        parameters=parameters,
+        well={"200": found},
+        ill=FILE_PROBLEMS,
     )
 
 
@@ -117,6 +123,7 @@ def _parameter(name: str, description: str, *, example: str) -> Parameter:
 
 def _read_only(
     *,
+    name: str,
     summary: str,
     parameters: list[Parameter | Reference],
     well: dict[str, OpenAPIResponse | Reference],
@@ -127,6 +134,6 @@ def _read_only(
     responses = {**well, **refused}
     return PathItem(
         parameters=parameters,
-        get=Operation(summary=summary, operation_id=f"get {summary}", responses=responses),
-        head=Operation(summary=f"{summary}, without the body", operation_id=f"head {summary}", responses=responses),
+        get=Operation(summary=summary, operation_id=f"get{name}", responses=responses),
+        head=Operation(summary=f"{summary}, without the body", operation_id=f"head{name}", responses=responses),
     )

@@ -20,7 +20,7 @@ UNKNOWN_TYPE: Final = "application/octet-stream"
 """The content type of bytes of which nothing is known."""
 
 
-class AlreadyThere(Exception):  # noqa: N818 - named for the state, as every error here
+class AlreadyThere(Exception):
     """Something is under a key that was to be new; `put_new` answers None, so it never leaves a store."""
 
 

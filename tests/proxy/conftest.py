@@ -38,6 +38,8 @@ class CountingStore(MemoryStore):
     def __init__(self, calls: Counter[str]) -> None:
         super().__init__()
         self.calls = calls
+        self.replace_after_fetch: Path | None = None
+        """Put in the place of the next original that is fetched, right after."""
 
     async def head(self, key: str) -> Blob | None:
         self.calls["head"] += 1
@@ -45,7 +47,11 @@ class CountingStore(MemoryStore):
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         self.calls["fetch"] += 1
-        return await super().fetch(key, path, max_bytes=max_bytes)
+        blob = await super().fetch(key, path, max_bytes=max_bytes)
+        if self.replace_after_fetch:
+            await super().put(key, self.replace_after_fetch, Attributes())
+            self.replace_after_fetch = None
+        return blob
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         self.calls["put"] += 1

@@ -137,6 +137,14 @@ async def test_a_job_makes_again_what_was_made_by_another_recipe(
     assert changed.calls["put"] == 1
 
 
+async def test_an_original_replaced_while_it_is_rendered_is_rendered_again(workshop: Workshop, tmp_path: Path) -> None:
+    paint(tmp_path / "new.jpg", Photograph(width=400, height=400, seed=2))
+    await workshop.upload()
+    workshop.store.replace_after_fetch = tmp_path / "new.jpg"
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
+
+
 async def test_force_makes_everything_again(workshop: Workshop) -> None:
     await workshop.upload()
     await workshop.derivatives.make_all(ORIGINAL)

@@ -16,6 +16,7 @@ from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.limiter import Limiter
 from proxy.renderers import Renderers
 from tests.proxy.conftest import SIZES
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,14 +90,30 @@ async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_proc
     assert not before & render_pids()
 
 
-async def test_a_process_that_dies_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(ProcessDied):
-        await renderers.render(question(photo, tmp_path))
+
+    async def gone() -> bool:
+        await asyncio.sleep(0)
+        return pid not in render_pids()
+
+    await until(gone)
     rendering = await renderers.render(question(photo, tmp_path))
     assert len(rendering.derived.derivatives) == 3
-    assert pid not in render_pids()
+
+
+async def test_a_process_that_dies_at_work_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path)))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ProcessDied):
+        await rendering
+    assert len((await renderers.render(question(photo, tmp_path))).derived.derivatives) == 3
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(

@@ -1,7 +1,5 @@
 """The part of the one contract that is about keys."""
 
-# ruff: noqa: D102 - a test's name is its sentence
-
 from __future__ import annotations
 
 import unicodedata

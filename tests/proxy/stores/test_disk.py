@@ -1,6 +1,6 @@
 """What is on the disk is whole, whoever writes at once, dies or fails."""
 
-# ruff: noqa: ASYNC221, ASYNC240 - a test looks into the folder as a person would; nobody waits for its event loop
+# ruff: noqa: ASYNC221 - a test looks into the folder as a person would; nobody waits for its event loop
 # ruff: noqa: PT012 - what raises is the last step of a stream
 
 from __future__ import annotations

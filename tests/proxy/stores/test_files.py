@@ -1,7 +1,5 @@
 """The store in a folder keeps the contract, and its promises to the person who looks into the folder."""
 
-# ruff: noqa: ASYNC240 - a test looks into the folder as a person would; nobody waits for its event loop
-
 from __future__ import annotations
 
 import os
