@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import metadata, vips
+from pipeline import colour, metadata, vips
 from pipeline.errors import TooManyFrames, TooManyPixels
-from pipeline.formats import recognise
+from pipeline.original import open_original
 from pipeline.size import Size
 from pipeline.wire import ImageInfo
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyvips
 
     from pipeline.formats import Readable
+    from pipeline.original import Original
     from pipeline.wire import Limits
 
 PROCESS_BYTES = 32_000_000
@@ -35,13 +36,12 @@ def probe(path: Path, *, limits: Limits, sizes: Sequence[Size] = ()) -> ImageInf
         TooManyPixels: decoding would give more pixels than `limits` allows.
         TooManyFrames: it holds more frames or pages than `limits` allows.
     """
-    readable = recognise(path)
-    header = vips.load(readable.loader, path)
-    return describe(header, readable, limits=limits, sizes=sizes)
+    return describe(open_original(path), limits=limits, sizes=sizes)
 
 
-def describe(header: pyvips.Image, readable: Readable, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
+def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
     """Tell what an opened original is, refusing it over its `limits`; errors as `probe`."""
+    header, readable = original.header, original.readable
     frames = vips.number(header, "n-pages", default=1)
     _refuse_over(limits, pixels=header.width * header.height, frames=frames)
     orientation = metadata.orientation(header)
@@ -56,7 +56,7 @@ def describe(header: pyvips.Image, readable: Readable, *, limits: Limits, sizes:
         frames=frames,
         orientation=orientation,
         has_alpha=bool(header.hasalpha()),
-        has_profile=metadata.has_profile(header),
+        has_profile=colour.profile(header) is not None,
         is_progressive=bool(vips.number(header, "interlaced", default=0)),
         render_bytes=_render_bytes(header, readable, sizes=sizes or _USUAL),
     )

@@ -6,67 +6,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import metadata, vips
-from pipeline.formats import Writable, output, recognise
+from pipeline import colour, metadata, vips
+from pipeline.formats import WRITABLE, output
+from pipeline.original import first_frame, frames, open_original
 from pipeline.probe import describe
 from pipeline.size import Size, render_profile
 from pipeline.wire import Derived, Rendered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyvips
 
-    from pipeline.formats import Readable
-    from pipeline.wire import ImageInfo, Render
+    from pipeline.formats import Writable
+    from pipeline.original import Original
+    from pipeline.wire import ImageInfo, Limits, Render
 
 _WHITE = 255.0
-_LEFT_TO_RESIZE = 1.5
-"""How much larger than the shared picture a decoder's own shrinking leaves it: a proper kernel does the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What the steps make of the shared picture; all pixels as the file stores them, before it is turned upright."""
+    """What the steps make of a picture; pixels are counted as the file stores them, before it is turned upright."""
 
     size: Size
     cover: tuple[int, int]
     box: tuple[int, int]
-    writable: Writable
+    moves: bool
 
 
 def render(question: Render) -> Derived:
     """Render the wanted sizes of an original from one decode.
 
-    Every derivative is made from one shared picture: the original shrunk to the largest that the whole recipe needs,
-    colours converted. It depends on the recipe, never on what is wanted, so the bytes of a derivative do not either.
+    Every derivative is made from one shared picture: the original shrunk to the largest that the whole recipe needs.
+    It depends on the recipe, never on what is wanted, so the bytes of a derivative do not either.
 
     Raises:
         Refused: what is wrong with the original.
     """
-    path = Path(question.path)
-    readable = recognise(path)
-    header = vips.load(readable.loader, path)
-    info = describe(header, readable, limits=question.limits, sizes=question.sizes)
-    targets = [_target(info, readable, size) for size in question.sizes]
-    shared = _shared(header, readable, cover=max(target.cover for target in targets))
-    wanted = question.wanted or [size.name for size in question.sizes]
+    original = open_original(Path(question.path))
+    info = describe(original, limits=question.limits, sizes=question.sizes)
+    targets = [_target(original, info, size, limits=question.limits) for size in question.sizes]
+    wanted = [target for target in targets if not question.wanted or target.size.name in question.wanted]
+    film = frames(original) if any(target.moves for target in wanted) else []
+    shared = _shared(original, targets) if any(not target.moves for target in wanted) else None
     return Derived(
         info=info,
-        derivatives=tuple(_derive(shared, target, question) for target in targets if target.size.name in wanted),
+        derivatives=tuple(_derive(original, film if target.moves else [shared], target, question) for target in wanted),
     )
 
 
 def fit(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Shrink the shared picture in linear light; one that has the dimensions already is taken as it is."""
+    """Shrink the picture in linear light; one that has the dimensions already is taken as it is."""
     if (image.width, image.height) == target.cover:
-        return metadata.to_8_bit(image)
-    return metadata.to_gamma(_resize(metadata.to_linear(image), target.cover))
+        return colour.to_8_bit(image)
+    return colour.to_gamma(_resize(colour.to_linear(image), target.cover))
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Cut off what hangs over the box."""
+    """Cut off what hangs over the box; the frames of an animation all alike, or the picture would jump."""
     if target.cover == target.box:
         return image
-    return image.copy_memory().smartcrop(*target.box, interesting=target.size.position)
+    position = "centre" if target.moves else target.size.position
+    return image.copy_memory().smartcrop(*target.box, interesting=position)
 
 
 def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
@@ -76,36 +78,33 @@ def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
     return metadata.upright(image.copy_memory())
 
 
-def flatten(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Lay the picture on white where the format cannot hold alpha."""
-    if target.writable.holds_alpha or not image.hasalpha():
-        return image
-    return image.flatten(background=[_WHITE])
+def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
+    """Convert a wide gamut to sRGB, where it is not to be kept."""
+    return image if target.size.gamut == "keep" else colour.to_srgb(image)
 
 
-STEPS = (fit, crop, turn, flatten)
+STEPS = (fit, crop, turn, recolour)
 """From the shared picture to a derivative's pixels, in this order."""
 
 
-def _target(info: ImageInfo, readable: Readable, size: Size) -> Target:
+def _target(original: Original, info: ImageInfo, size: Size, *, limits: Limits) -> Target:
     cover = size.cover(width=info.width, height=info.height)
     box = size.dimensions(width=info.width, height=info.height)
     is_turned = metadata.is_turned(info.orientation)
+    most_frames = limits.animation_pixels // (info.width * info.height)
     return Target(
         size=size,
         cover=cover[::-1] if is_turned else cover,
         box=box[::-1] if is_turned else box,
-        writable=output(readable, size, has_alpha=info.has_alpha),
+        moves=size.animate and original.readable.animates and 1 < info.frames <= most_frames,
     )
 
 
-def _shared(header: pyvips.Image, readable: Readable, *, cover: tuple[int, int]) -> pyvips.Image:
-    """Decode once, shrink, and hold in memory what every derivative is made from."""
-    shrink = next((n for n in readable.shrinks if header.width >= n * cover[0] * _LEFT_TO_RESIZE), 1)
-    image = (
-        header if shrink == 1 else vips.load(readable.loader, Path(header.filename), **readable.shrink_option(shrink))
-    )
-    return vips.hold(metadata.to_srgb(_resize(image, cover)))
+def _shared(original: Original, targets: Sequence[Target]) -> pyvips.Image:
+    """Decode once, shrink, and hold in memory what every still derivative is made from."""
+    cover = max(target.cover for target in targets)
+    image = vips.hold(_resize(colour.to_rgb(first_frame(original, sides=cover)), cover))
+    return colour.without_idle_alpha(image)
 
 
 def _resize(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
@@ -116,24 +115,45 @@ def _resize(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     scale, vscale = width / image.width, height / image.height
     if not image.hasalpha():
         return image.resize(scale, vscale=vscale)
-    top = metadata.TOP[image.format]
+    top = colour.TOP[image.format]
     weighed = image.premultiply(max_alpha=top).resize(scale, vscale=vscale)
     return weighed.unpremultiply(max_alpha=top).cast(image.format)
 
 
-def _derive(shared: pyvips.Image, target: Target, question: Render) -> Rendered:
-    image = shared
-    for step in STEPS:
-        image = step(image, target)
-    writable = target.writable
+def _derive(original: Original, pictures: Sequence[pyvips.Image], target: Target, question: Render) -> Rendered:
+    """Take the picture, or each frame of an animation, through the steps, and write what comes of it."""
+    made = []
+    for picture in pictures:
+        image = picture
+        for step in STEPS:
+            image = step(image, target)
+        made.append(image)
+    writable = (
+        WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=made[0].hasalpha())
+    )
+    image = made[0] if len(made) == 1 else vips.film(made)
     path = Path(question.folder) / f"{target.size.name}{writable.extension}"
-    vips.save(image, writable.saver, path, **writable.options(target.size))
+    _save(image, path, original, target, writable)
     return Rendered(
         size=target.size.name,
         path=str(path),
         width=image.width,
-        height=image.height,
+        height=made[0].height,
         bytes=path.stat().st_size,
         content_type=writable.content_type,
         profile=render_profile(target.size, among=question.sizes, libvips=vips.VERSION),
+    )
+
+
+def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:
+    """Write the picture with what of its metadata the size keeps: a wide gamut's profile, its owner's name."""
+    if image.hasalpha() and not writable.holds_alpha:
+        image = image.flatten(background=[_WHITE])
+    owner = metadata.owner(original.header) if target.size.keep_copyright else {}
+    vips.save(
+        vips.with_text(image, owner),
+        writable.saver,
+        path,
+        keep=vips.keep(texts=bool(owner), profile=target.size.gamut == "keep" and colour.is_wide(image)),
+        **writable.options(target.size),
     )

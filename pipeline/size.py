@@ -19,6 +19,7 @@ MAX_SIDE = 16_383
 
 Fit = Literal["limit", "fill"]
 Position = Literal["centre", "attention"]
+Gamut = Literal["srgb", "keep"]
 OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -40,6 +41,14 @@ class Size:
     position: Position = "centre"
     quality: int = 82
     format: OutputFormat | None = None
+    effort: int | None = None
+    """How hard the encoder tries, 0 (fast) to 9; None is the encoder's own balance. JPEG has no such choice."""
+    gamut: Gamut = "srgb"
+    """What becomes of colours that sRGB does not have: converted, or kept with their small profile."""
+    animate: bool = False
+    """Keep the frames of an animation, as WebP; else the first frame is the picture."""
+    keep_copyright: bool = False
+    """Keep the names of who made the picture and who holds the right to it."""
 
     def __post_init__(self) -> None:
         faults = list(self._faults())
@@ -75,17 +84,27 @@ class Size:
             yield f"size name {self.name!r} must be lower case letters, digits and -, a letter first, 32 at most"
         if self.name == _RESERVED:
             yield f"size name {_RESERVED!r} is taken: it stands for the original itself"
-        yield from _side_faults("width", self.width)
+        yield from _range_faults("width", self.width, least=1, most=MAX_SIDE)
         if self.height is not None:
-            yield from _side_faults("height", self.height)
+            yield from _range_faults("height", self.height, least=1, most=MAX_SIDE)
         if self.fit == "fill" and self.height is None:
             yield "fit 'fill' needs a height"
-        if not 1 <= self.quality <= 100:  # noqa: PLR2004 - percent, as every encoder counts it
-            yield f"quality {self.quality} must be 1 to 100"
-        yield from _choice_faults("fit", self.fit, get_args(Fit))
-        yield from _choice_faults("position", self.position, get_args(Position))
-        if self.format is not None:
-            yield from _choice_faults("format", self.format, get_args(OutputFormat))
+        yield from _range_faults("quality", self.quality, least=1, most=100)
+        if self.effort is not None:
+            yield from _range_faults("effort", self.effort, least=0, most=9)
+        if self.animate and self.format not in (None, "webp"):
+            yield "animate needs format 'webp', or none"
+        yield from self._choice_faults()
+
+    def _choice_faults(self) -> Iterator[str]:
+        for name, value, choices in (
+            ("fit", self.fit, Fit),
+            ("position", self.position, Position),
+            ("gamut", self.gamut, Gamut),
+            ("format", self.format, OutputFormat),
+        ):
+            if value not in get_args(choices) and not (name == "format" and value is None):
+                yield f"{name} {value!r} must be one of {', '.join(get_args(choices))}"
 
 
 def render_profile(size: Size, *, among: Iterable[Size], libvips: str) -> str:
@@ -109,14 +128,9 @@ def _outermost(sizes: Iterable[Size]) -> set[tuple[str, int, int]]:
     return {box for box in boxes if not contained(box)}
 
 
-def _side_faults(name: str, pixels: int) -> Iterator[str]:
-    if not 1 <= pixels <= MAX_SIDE:
-        yield f"{name} {pixels} must be 1 to {MAX_SIDE} pixels"
-
-
-def _choice_faults(name: str, value: str, choices: tuple[str, ...]) -> Iterator[str]:
-    if value not in choices:
-        yield f"{name} {value!r} must be one of {', '.join(choices)}"
+def _range_faults(name: str, value: int, *, least: int, most: int) -> Iterator[str]:
+    if not least <= value <= most:
+        yield f"{name} {value} must be {least} to {most}"
 
 
 def _shrunk(width: int, height: int, *, into: tuple[int, int]) -> tuple[int, int]:

@@ -14,11 +14,13 @@ from pipeline.size import Size
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of an original is taken on.
 
-    `pixels` counts width x height x frames that would be decoded; `frames` counts frames or pages in the file.
+    `pixels` counts width x height of one frame, `frames` counts the frames or pages in the file. An animation of more
+    than `animation_pixels`, all its frames together, is not refused: its first frame is the picture.
     """
 
     pixels: int = 100_000_000
     frames: int = 1000
+    animation_pixels: int = 25_000_000
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):

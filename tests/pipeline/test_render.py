@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import PIL.Image
 import pytest
 import pyvips
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import ImageStat
 
 from loadtest.paint import CORNERS, Photograph, paint
 from pipeline.errors import Corrupt, NotAnImage, Refused
 from pipeline.size import Size
-from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into
+from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into, seen
 
 if TYPE_CHECKING:
     from pipeline.wire import Rendered
@@ -22,27 +24,32 @@ TOLERANCE = 6
 """Levels of 255 that a colour may shift by in JPEG."""
 
 
+def colour_at(picture: PIL.Image.Image, x: int, y: int) -> tuple[int, ...]:
+    colour = picture.getpixel((x, y))
+    return colour if isinstance(colour, tuple) else (round(colour or 0),)
+
+
 def corners(path: str) -> list[tuple[int, ...]]:
     """Read the colours an eighth into the picture from each corner: top left, top right, bottom left, bottom right."""
-    image = pyvips.Image.new_from_file(path)
-    across, down = image.width // 8, image.height // 8
+    picture = seen(path)
+    across, down = picture.width // 8, picture.height // 8
     return [
-        tuple(round(level) for level in image.getpoint(x, y))
-        for y in (down, image.height - 1 - down)
-        for x in (across, image.width - 1 - across)
+        colour_at(picture, x, y)
+        for y in (down, picture.height - 1 - down)
+        for x in (across, picture.width - 1 - across)
     ]
 
 
 def assert_painted(path: str, *, tolerance: float = TOLERANCE) -> None:
-    for seen, painted in zip(corners(path), CORNERS, strict=True):
-        assert max(abs(a - b) for a, b in zip(seen, painted, strict=True)) <= tolerance, (seen, painted)
+    for shown, painted in zip(corners(path), CORNERS, strict=True):
+        assert max(abs(a - b) for a, b in zip(shown, painted, strict=True)) <= tolerance, (shown, painted)
 
 
 def assert_is_what_it_says(derivative: Rendered) -> None:
-    image = pyvips.Image.new_from_file(derivative.path)
-    assert (image.width, image.height) == (derivative.width, derivative.height)
+    picture = seen(derivative.path)
+    assert picture.size == (derivative.width, derivative.height)
     assert Path(derivative.path).stat().st_size == derivative.bytes
-    assert derivative.content_type == "image/" + image.get("vips-loader").removesuffix("load")
+    assert derivative.content_type == PIL.Image.MIME[str(picture.format)]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -54,7 +61,7 @@ def test_every_orientation_comes_out_upright_with_the_tag_gone(tmp_path: Path, o
     ).derivatives:
         assert (derivative.width, derivative.height) == ((640, 480) if derivative.size == "a" else (90, 68))
         assert_painted(derivative.path)
-        assert not pyvips.Image.new_from_file(derivative.path).get_typeof("orientation")
+        assert not seen(derivative.path).getexif()
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -124,7 +131,7 @@ def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
     derivatives = render_into(
         tmp_path / "out", original, Size(name="a", width=250), Size(name="whole", width=1000)
     ).derivatives
-    assert pyvips.Image.new_from_file(derivatives[0].path).avg() == pytest.approx(188, abs=1)
+    assert ImageStat.Stat(seen(derivatives[0].path)).mean == pytest.approx([188], abs=1)
 
 
 def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> 
     for derivative in render_into(
         tmp_path / "out", original, Size(name="a", width=400), Size(name="b", width=100)
     ).derivatives:
-        red, green, blue, alpha = pyvips.Image.new_from_file(derivative.path).getpoint(40, 40)
+        red, green, blue, alpha = colour_at(seen(derivative.path), 40, 40)
         assert (red, green, blue) == pytest.approx((200, 40, 40), abs=4)
         assert alpha == pytest.approx(128, abs=8)
 
@@ -145,7 +152,7 @@ def test_jpeg_lays_transparency_on_white(tmp_path: Path) -> None:
     original = tmp_path / "clear.png"
     pyvips.Image.black(50, 50, bands=4).copy(interpretation="srgb").write_to_file(str(original))
     (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=40, format="jpeg")).derivatives
-    assert pyvips.Image.new_from_file(derivative.path).getpoint(20, 20) == [255, 255, 255]
+    assert colour_at(seen(derivative.path), 20, 20) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
@@ -166,7 +173,7 @@ def test_a_text_is_not_an_image(tmp_path: Path) -> None:
 
 
 @needs_corpus
-@pytest.mark.parametrize("photograph", photographs(".jpg", ".png", ".webp", ".mpo"), ids=lambda path: path.name)
+@pytest.mark.parametrize("photograph", photographs(), ids=lambda path: path.name)
 def test_every_photograph_renders(tmp_path: Path, photograph: Path) -> None:
     derived = render_into(tmp_path, photograph)
     for size, derivative in zip(SITE, derived.derivatives, strict=True):

@@ -1,0 +1,132 @@
+"""What the numbers of a pixel mean: another gamut or depth into sRGB, sRGB's curve into light and back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pipeline import vips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyvips
+
+TOP = {"uchar": 255, "ushort": 65_535}
+"""The highest level of each pixel format."""
+
+_RGB = ("srgb", "rgb16")
+_GREY = ("b-w", "grey16")
+
+_SAME_COLOUR = 3
+"""Levels of 255. sRGB profiles of all makers shift the patches by 1 at most, Display P3 by 19 (70 photographs)."""
+
+_COLOURS = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 128, 128, 128, 200, 100, 50, 20, 30, 60))
+_GREYS = bytes((0, 32, 64, 128, 192, 255))
+
+_LEVELS = 256
+_KNEE, _SLOPE = 0.003_130_8, 12.92
+"""Where sRGB's curve leaves its straight part, in light, and how steep that is: IEC 61966-2-1."""
+
+
+def profile(image: pyvips.Image) -> bytes | None:
+    """Give what the file says that its colours mean: an ICC profile, or None."""
+    return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
+
+
+def to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """Give red, green and blue, or grey, where the file has ink or perception; the depth, at most 16 bits, stays.
+
+    The gamut of an RGB or grey picture stays, and so does its profile: see `to_srgb`.
+    """
+    if image.interpretation in (*_RGB, *_GREY):
+        return image
+    is_deep = image.format != "uchar"
+    if image.interpretation == "cmyk":
+        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative")
+    return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Give the same colours as sRGB, or as grey on sRGB's curve; bit depth and alpha stay.
+
+    Meant for a picture that is already small: every pixel passes through a transform, unless none is needed.
+    """
+    if not is_wide(image):
+        return image
+    is_deep = image.format != "uchar"
+    shown = image.icc_transform("srgb", embedded=True, intent="relative")
+    if image.interpretation in _GREY:
+        return shown.colourspace("grey16" if is_deep else "b-w")
+    return shown
+
+
+def to_8_bit(image: pyvips.Image) -> pyvips.Image:
+    """Give the same picture with 256 levels."""
+    if image.format == "uchar":
+        return image
+    return image.colourspace("b-w" if image.interpretation in _GREY else "srgb")
+
+
+def is_wide(image: pyvips.Image) -> bool:
+    """Tell whether the picture's colours mean something else than sRGB would have it."""
+    embedded = profile(image)
+    return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
+
+
+def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
+    """Cut alpha off a picture that is opaque all over: GIF calls every picture transparent."""
+    if not image.hasalpha():
+        return image
+    colours = image.bands - 1
+    return image.extract_band(0, n=colours) if image.extract_band(colours).min() == TOP[image.format] else image
+
+
+def to_linear(image: pyvips.Image) -> pyvips.Image:
+    """Give the same picture as 16 bits that are proportional to light: only those may be averaged."""
+    return _by_table(image, _LINEAR[image.format], alpha=lambda alpha: alpha * (65_535 / TOP[image.format]))
+
+
+def to_gamma(image: pyvips.Image) -> pyvips.Image:
+    """Give a picture of linear light as 8 bits on sRGB's curve."""
+    return _by_table(image, _GAMMA, alpha=lambda alpha: alpha / 257)
+
+
+def _by_table(
+    image: pyvips.Image, table: pyvips.Image, *, alpha: Callable[[pyvips.Image], pyvips.Image]
+) -> pyvips.Image:
+    if not image.hasalpha():
+        return image.maplut(table)
+    colours = image.extract_band(0, n=image.bands - 1).maplut(table)
+    return colours.bandjoin(alpha(image.extract_band(image.bands - 1)).rint().cast(table.format))
+
+
+def _curve_to_linear(levels: int) -> pyvips.Image:
+    coded = vips.Image.identity(ushort=levels > _LEVELS, size=levels) / (levels - 1)
+    light = (coded <= _KNEE * _SLOPE).ifthenelse(coded / _SLOPE, ((coded + 0.055) / 1.055) ** 2.4)
+    return (light * 65_535).rint().cast("ushort").copy_memory()
+
+
+def _curve_to_gamma() -> pyvips.Image:
+    light = vips.Image.identity(ushort=True, size=65_536) / 65_535
+    coded = (light <= _KNEE).ifthenelse(light * _SLOPE, light ** (1 / 2.4) * 1.055 - 0.055)
+    return (coded * 255).rint().cast("uchar").copy_memory()
+
+
+_LINEAR = {"uchar": _curve_to_linear(_LEVELS), "ushort": _curve_to_linear(65_536)}
+_GAMMA = _curve_to_gamma()
+
+
+@lru_cache(maxsize=32)
+def _differs_from_srgb(embedded: bytes, *, is_grey: bool) -> bool:
+    """Try the profile on a few patches; one that does not work at all is as good as none."""
+    patches = (
+        vips.from_bytes(_GREYS, (len(_GREYS), 1), bands=1)
+        if is_grey
+        else vips.from_bytes(_COLOURS, (len(_COLOURS) // 3, 1), bands=3)
+    )
+    try:
+        shown = vips.with_profile(patches, embedded).icc_transform("srgb", embedded=True, intent="relative")
+        return bool((shown - patches).abs().max() > _SAME_COLOUR)
+    except vips.Error:
+        return False

@@ -1,0 +1,93 @@
+"""An original, opened: its header at once, its pixels when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import colour, heic, vips
+from pipeline.errors import UnsupportedFormat
+from pipeline.formats import recognise
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyvips
+
+    from pipeline.formats import Readable
+
+_SHRINKS = (8, 4, 2)
+_LEFT_TO_RESIZE = 1.5
+"""How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
+
+_COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
+"""The meanings of pixels that are understood, and how many bands they have without alpha."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A file that is a picture: its format and its header; the header's pixels are not to be read."""
+
+    path: Path
+    readable: Readable
+    header: pyvips.Image
+
+
+def open_original(path: Path) -> Original:
+    """Read what a file is, from its beginning.
+
+    Raises:
+        NotAnImage: it begins like no picture.
+        UnsupportedFormat: a format that is not read here, or a kind of one that is not.
+        Corrupt: the header makes no sense.
+    """
+    readable = recognise(path)
+    header = vips.load(readable.loader, path)
+    if header.format not in colour.TOP and header.interpretation not in ("lab", "labs"):
+        raise UnsupportedFormat(
+            f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
+            "export it as a picture of 8 or 16 bits."
+        )
+    return Original(path=path, readable=readable, header=header)
+
+
+def first_frame(original: Original, *, sides: tuple[int, int]) -> pyvips.Image:
+    """Open the pixels of the first frame, to be read once, as the decoder gives them when asked for `sides` or more.
+
+    Raises:
+        UnsupportedFormat: its decoder is not installed.
+        Corrupt: the file makes no sense.
+    """
+    if original.readable.name == "heic":
+        return heic.load(original.path, colour.profile(original.header))
+    options = _shrinking(original, sides)
+    return _named(vips.streamed(vips.load(original.readable.loader, original.path, **options)))
+
+
+def frames(original: Original) -> list[pyvips.Image]:
+    """Decode every frame of an animation into memory.
+
+    Raises:
+        Corrupt: the file ends early or makes no sense.
+    """
+    roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, n=-1))))
+    height = vips.number(roll, "page-height", default=roll.height)
+    return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+
+
+def _shrinking(original: Original, sides: tuple[int, int]) -> dict[str, float]:
+    """Choose how much the decoder shrinks, as its own option."""
+    if not original.readable.shrinks:
+        return {}
+    most = min(original.header.width / sides[0], original.header.height / sides[1]) / _LEFT_TO_RESIZE
+    times = next((times for times in _SHRINKS if times <= most), None)
+    return original.readable.shrinks(times) if times else {}
+
+
+def _named(image: pyvips.Image) -> pyvips.Image:
+    """Say that nameless bands are colours, and cut off those that are neither colour nor alpha: some TIFF have both."""
+    is_deep = image.format == "ushort"
+    if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
+        image = image.copy(interpretation=vips.meaning(image.bands, is_deep=is_deep))
+    most = _COLOUR_BANDS[image.interpretation] + 1
+    return image if image.bands <= most else image.extract_band(0, n=most)
