@@ -27,6 +27,8 @@ class Readable:
     loader: str
     shrinks: Callable[[int], dict[str, float]] | None = None
     """How its loader is told to shrink by 2, 4 or 8 while it decodes; None where it cannot."""
+    fail_on: str = "error"
+    """What its loader takes for damage: "error", or "warning" where a lost part of the picture is only that."""
     animates: bool = False
     opaque_becomes: OutputFormat
     transparent_becomes: OutputFormat
@@ -51,6 +53,7 @@ READABLE = {
             name="jpeg",
             title="JPEG",
             loader="source",
+            fail_on="warning",
             shrinks=lambda times: {"shrink": times},
             opaque_becomes="jpeg",
             transparent_becomes="jpeg",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline import colour, heic, vips
-from pipeline.errors import UnsupportedFormat
+from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pyvips
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 _SHRINKS = (8, 4, 2)
 _LEFT_TO_RESIZE = 1.5
 """How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
+
+_HARMLESS = re.compile("extraneous bytes before marker|Unknown Adobe color transform|Invalid SOS parameters")
+"""Warnings of libjpeg that lose no pixel, and that whole generations of phones cause."""
 
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
 """The meanings of pixels that are understood, and how many bands they have without alpha."""
@@ -42,7 +47,7 @@ def open_original(path: Path) -> Original:
         Corrupt: the header makes no sense.
     """
     readable = recognise(path)
-    header = vips.load(readable.loader, path)
+    header = vips.load(readable.loader, path, fail_on="error")
     if header.format not in colour.TOP and header.interpretation not in ("lab", "labs"):
         raise UnsupportedFormat(
             f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
@@ -51,17 +56,23 @@ def open_original(path: Path) -> Original:
     return Original(path=path, readable=readable, header=header)
 
 
-def first_frame(original: Original, *, sides: tuple[int, int]) -> pyvips.Image:
-    """Open the pixels of the first frame, to be read once, as the decoder gives them when asked for `sides` or more.
+def first_frame(
+    original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
+) -> pyvips.Image:
+    """Read the first frame `through` what is to be done with its lines, and keep in memory what comes of it.
+
+    The decoder is asked for `sides` or a little more, so `through` is given a picture of at least that.
 
     Raises:
         UnsupportedFormat: its decoder is not installed.
-        Corrupt: the file makes no sense.
+        Corrupt: the file ends early, or part of its picture is lost.
     """
-    if original.readable.name == "heic":
-        return heic.load(original.path, colour.profile(original.header))
-    options = _shrinking(original, sides)
-    return _named(vips.streamed(vips.load(original.readable.loader, original.path, **options)))
+    try:
+        return vips.hold(through(_opened(original, sides, fail_on=original.readable.fail_on)))
+    except Corrupt as corrupt:
+        if not _HARMLESS.search(str(corrupt)):
+            raise
+        return vips.hold(through(_opened(original, sides, fail_on="error")))
 
 
 def frames(original: Original) -> list[pyvips.Image]:
@@ -70,9 +81,17 @@ def frames(original: Original) -> list[pyvips.Image]:
     Raises:
         Corrupt: the file ends early or makes no sense.
     """
-    roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, n=-1))))
+    roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, fail_on="error", n=-1))))
     height = vips.number(roll, "page-height", default=roll.height)
     return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+
+
+def _opened(original: Original, sides: tuple[int, int], *, fail_on: str) -> pyvips.Image:
+    readable = original.readable
+    if readable.name == "heic":
+        return heic.load(original.path, colour.profile(original.header))
+    image = vips.load(readable.loader, original.path, fail_on=fail_on, **_shrinking(original, sides))
+    return _named(vips.streamed(image))
 
 
 def _shrinking(original: Original, sides: tuple[int, int]) -> dict[str, float]:

@@ -103,7 +103,7 @@ def _target(original: Original, info: ImageInfo, size: Size, *, limits: Limits) 
 def _shared(original: Original, targets: Sequence[Target]) -> pyvips.Image:
     """Decode once, shrink, and hold in memory what every still derivative is made from."""
     cover = max(target.cover for target in targets)
-    image = vips.hold(_resize(colour.to_rgb(first_frame(original, sides=cover)), cover))
+    image = first_frame(original, lambda image: _resize(colour.to_rgb(image), cover), sides=cover)
     return colour.without_idle_alpha(image)
 
 

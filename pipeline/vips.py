@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyvips
 
-from pipeline.errors import Corrupt, TooManyPixels
+from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,9 @@ _EXIF, _ICC = 1, 8
 
 _HEIF_LIMIT = "Security"
 """libheif's word for a picture above its own limits, which libvips passes on as one error among others."""
+
+_MISSING = re.compile(r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in")
+"""How decoders say that the file may be well, but is beyond them."""
 
 Error = pyvips.Error
 Image = pyvips.Image
@@ -57,18 +61,20 @@ def _set_up() -> None:
 _set_up()
 
 
-def load(loader: str, path: Path, **options: float) -> pyvips.Image:
+def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.Image:
     """Open a file with one loader, to be read once from top to bottom; only its header is read yet.
 
-    A file that ends early is an error when the pixels are read, never a picture with a grey lower half.
+    With `fail_on` "error" a file that ends early is an error when its pixels are read, never a picture with a grey
+    lower half; with "warning" even a doubt is one.
 
     Raises:
+        UnsupportedFormat: the file uses a part of its format that its decoder does not have.
         Corrupt: the header makes no sense.
     """
     with _reading():
         if loader == READ_BY_US:
-            return pyvips.Image.new_from_source(_source(path), "", access="sequential", fail_on="truncated", **options)
-        return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on="truncated", **options)
+            return pyvips.Image.new_from_source(_source(path), "", access="sequential", fail_on=fail_on, **options)
+        return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
 def hold(image: pyvips.Image) -> pyvips.Image:
@@ -176,6 +182,8 @@ def _reading() -> Iterator[None]:
     except pyvips.Error as error:
         if _HEIF_LIMIT in str(error.detail):
             raise TooManyPixels("This picture is larger than its decoder takes on; shrink it first.") from error
+        if _MISSING.search(str(error.detail)):
+            raise UnsupportedFormat(f"A rare kind of file ({_reason(error)}); export it as a JPEG.") from error
         raise Corrupt(
             f"This file is damaged or cut short ({_reason(error)}); upload it again from the camera."
         ) from error
