@@ -42,6 +42,8 @@ class Writable:
     content_type: str
     extension: str
     saver: str
+    pixel_bytes: tuple[int, int]
+    """What its encoder holds in memory for each pixel, opaque and transparent; see `pipeline.memory`."""
     holds_alpha: bool = True
     options: Callable[[Size], Mapping[str, int | str]]
 
@@ -91,6 +93,7 @@ WRITABLE = {
             content_type="image/jpeg",
             extension=".jpg",
             saver="jpegsave",
+            pixel_bytes=(1, 1),
             holds_alpha=False,
             options=lambda size: {"Q": size.quality},
         ),
@@ -99,6 +102,7 @@ WRITABLE = {
             content_type="image/png",
             extension=".png",
             saver="pngsave",
+            pixel_bytes=(2, 2),
             options=lambda size: {"filter": "all", "compression": _effort(size, usual=6)},
         ),
         Writable(
@@ -106,6 +110,7 @@ WRITABLE = {
             content_type="image/webp",
             extension=".webp",
             saver="webpsave",
+            pixel_bytes=(7, 40),
             options=lambda size: {"Q": size.quality, "effort": min(6, _effort(size, usual=2))},
         ),
         Writable(
@@ -113,6 +118,7 @@ WRITABLE = {
             content_type="image/avif",
             extension=".avif",
             saver="heifsave",
+            pixel_bytes=(30, 40),
             options=lambda size: {
                 "Q": size.quality,
                 "effort": _effort(size, usual=1),

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import colour, heic, vips
+from pipeline import colour, heic, metadata, vips
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
 
@@ -36,6 +36,32 @@ class Original:
     path: Path
     readable: Readable
     header: pyvips.Image
+
+    @property
+    def frames(self) -> int:
+        """How many frames or pages the file holds."""
+        return vips.number(self.header, "n-pages", default=1)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Its width and height in pixels, as a person sees it."""
+        return self.as_stored((self.header.width, self.header.height))
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether it is stored as a person sees it."""
+        return metadata.orientation(self.header) == metadata.UPRIGHT
+
+    def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
+        """Exchange width and height if the picture is stored lying on its side; doing it twice undoes it."""
+        return sides[::-1] if metadata.is_turned(metadata.orientation(self.header)) else sides
+
+    def shrink(self, sides: tuple[int, int]) -> int:
+        """Tell how many times the decoder itself can shrink the picture and leave enough to make stored `sides` of."""
+        if not self.readable.shrinks:
+            return 1
+        most = min(self.header.width / sides[0], self.header.height / sides[1]) / _LEFT_TO_RESIZE
+        return next((times for times in _SHRINKS if times <= most), 1)
 
 
 def open_original(path: Path) -> Original:
@@ -90,17 +116,10 @@ def _opened(original: Original, sides: tuple[int, int], *, fail_on: str) -> pyvi
     readable = original.readable
     if readable.name == "heic":
         return heic.load(original.path, colour.profile(original.header))
-    image = vips.load(readable.loader, original.path, fail_on=fail_on, **_shrinking(original, sides))
+    times = original.shrink(sides)
+    options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
+    image = vips.load(readable.loader, original.path, fail_on=fail_on, **options)
     return _named(vips.streamed(image))
-
-
-def _shrinking(original: Original, sides: tuple[int, int]) -> dict[str, float]:
-    """Choose how much the decoder shrinks, as its own option."""
-    if not original.readable.shrinks:
-        return {}
-    most = min(original.header.width / sides[0], original.header.height / sides[1]) / _LEFT_TO_RESIZE
-    times = next((times for times in _SHRINKS if times <= most), None)
-    return original.readable.shrinks(times) if times else {}
 
 
 def _named(image: pyvips.Image) -> pyvips.Image:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.formats import Writable
     from pipeline.original import Original
-    from pipeline.wire import ImageInfo, Limits, Render
+    from pipeline.wire import Limits, Render
 
 _WHITE = 255.0
 
@@ -46,7 +46,7 @@ def render(question: Render) -> Derived:
     """
     original = open_original(Path(question.path))
     info = describe(original, limits=question.limits, sizes=question.sizes)
-    targets = [_target(original, info, size, limits=question.limits) for size in question.sizes]
+    targets = [_target(original, size, question.limits) for size in question.sizes]
     wanted = [target for target in targets if not question.wanted or target.size.name in question.wanted]
     film = frames(original) if any(target.moves for target in wanted) else []
     shared = _shared(original, targets) if any(not target.moves for target in wanted) else None
@@ -87,16 +87,15 @@ STEPS = (fit, crop, turn, recolour)
 """From the shared picture to a derivative's pixels, in this order."""
 
 
-def _target(original: Original, info: ImageInfo, size: Size, *, limits: Limits) -> Target:
-    cover = size.cover(width=info.width, height=info.height)
-    box = size.dimensions(width=info.width, height=info.height)
-    is_turned = metadata.is_turned(info.orientation)
-    most_frames = limits.animation_pixels // (info.width * info.height)
+def _target(original: Original, size: Size, limits: Limits) -> Target:
+    width, height = original.sides
     return Target(
         size=size,
-        cover=cover[::-1] if is_turned else cover,
-        box=box[::-1] if is_turned else box,
-        moves=size.animate and original.readable.animates and 1 < info.frames <= most_frames,
+        cover=original.as_stored(size.cover(width=width, height=height)),
+        box=original.as_stored(size.dimensions(width=width, height=height)),
+        moves=size.animate
+        and original.readable.animates
+        and 1 < original.frames <= limits.animation_pixels // (width * height),
     )
 
 
@@ -122,27 +121,27 @@ def _resize(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
 
 def _derive(original: Original, pictures: Sequence[pyvips.Image], target: Target, question: Render) -> Rendered:
     """Take the picture, or each frame of an animation, through the steps, and write what comes of it."""
-    made = []
-    for picture in pictures:
-        image = picture
-        for step in STEPS:
-            image = step(image, target)
-        made.append(image)
-    writable = (
-        WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=made[0].hasalpha())
-    )
-    image = made[0] if len(made) == 1 else vips.film(made)
+    made = [_stepped(picture, target) for picture in pictures]
+    has_alpha = bool(made[0].hasalpha())
+    writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
     path = Path(question.folder) / f"{target.size.name}{writable.extension}"
-    _save(image, path, original, target, writable)
+    _save(vips.film(made) if target.moves else made[0], path, original, target, writable)
     return Rendered(
         size=target.size.name,
         path=str(path),
-        width=image.width,
+        width=made[0].width,
         height=made[0].height,
         bytes=path.stat().st_size,
         content_type=writable.content_type,
         profile=render_profile(target.size, among=question.sizes, libvips=vips.VERSION),
     )
+
+
+def _stepped(picture: pyvips.Image, target: Target) -> pyvips.Image:
+    """Take a picture through the steps; a frame at once, because a hundred unfinished ones hold a hundred caches."""
+    for step in STEPS:
+        picture = step(picture, target)
+    return picture.copy_memory() if target.moves else picture
 
 
 def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:

@@ -89,6 +89,11 @@ class RenderProcess:
         answer: Answer = msgspec.json.decode(self.line(), type=Answer)
         return answer
 
+    def peak_bytes(self) -> int:
+        """Tell the most resident memory that it ever had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
+
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""
         out, err = self.process.communicate(timeout=20)
