@@ -22,6 +22,10 @@ _SHRINKS = (8, 4, 2)
 _LEFT_TO_RESIZE = 1.5
 """How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
 
+_STREAMED = 3
+"""Times. A picture that is to be shrunk less needs the lines around the current one only; from 4 on libvips needs more
+than a loader keeps, or fails with "out of order read"."""
+
 _HARMLESS = re.compile("extraneous bytes before marker|Unknown Adobe color transform|Invalid SOS parameters")
 """Warnings of libjpeg that lose no pixel, and that whole generations of phones cause."""
 
@@ -119,7 +123,7 @@ def _opened(original: Original, sides: tuple[int, int], *, fail_on: str) -> pyvi
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
     image = vips.load(readable.loader, original.path, fail_on=fail_on, **options)
-    return _named(vips.streamed(image))
+    return _named(vips.streamed(image) if image.height < _STREAMED * sides[1] else image)
 
 
 def _named(image: pyvips.Image) -> pyvips.Image:

@@ -43,19 +43,15 @@ READ_BY_US = "source"
 _READ = ("JpegSource", "PngSource", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
 """The only loaders that may run, by libvips' class name without its `VipsForeignLoad`."""
 
-_WRITTEN = ("JpegFile", "PngFile", "WebpFile", "AvifFile", "HeifFile")
-"""The only savers that may run, by libvips' class name without its `VipsForeignSave`."""
-
 
 def _set_up() -> None:
     """Threads and caches cost memory that a small machine lacks; a loader that cannot run cannot be attacked."""
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature
-    for operation, allowed in (("VipsForeignLoad", _READ), ("VipsForeignSave", _WRITTEN)):
-        pyvips.operation_block_set(operation, True)  # noqa: FBT003 - as above
-        for name in allowed:
-            pyvips.operation_block_set(operation + name, False)  # noqa: FBT003 - as above
+    pyvips.operation_block_set("VipsForeignLoad", True)  # noqa: FBT003 - as above
+    for name in _READ:
+        pyvips.operation_block_set(f"VipsForeignLoad{name}", False)  # noqa: FBT003 - as above
 
 
 _set_up()
