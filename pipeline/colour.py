@@ -1,4 +1,4 @@
-"""What the numbers of a pixel mean: another gamut or depth into sRGB, sRGB's curve into light and back."""
+"""What the numbers of a pixel mean: whatever a file calls its colours becomes sRGB."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline import vips
+from pipeline.light import TOP
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyvips
-
-TOP = {"uchar": 255, "ushort": 65_535}
-"""The highest level of each pixel format."""
 
 _RGB = ("srgb", "rgb16")
 _GREY = ("b-w", "grey16")
@@ -23,10 +19,6 @@ _SAME_COLOUR = 3
 
 _COLOURS = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 128, 128, 128, 200, 100, 50, 20, 30, 60))
 _GREYS = bytes((0, 32, 64, 128, 192, 255))
-
-_LEVELS = 256
-_KNEE, _SLOPE = 0.003_130_8, 12.92
-"""Where sRGB's curve leaves its straight part, in light, and how steep that is: IEC 61966-2-1."""
 
 
 def profile(image: pyvips.Image) -> bytes | None:
@@ -80,41 +72,6 @@ def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
         return image
     colours = image.bands - 1
     return image.extract_band(0, n=colours) if image.extract_band(colours).min() == TOP[image.format] else image
-
-
-def to_linear(image: pyvips.Image) -> pyvips.Image:
-    """Give the same picture as 16 bits that are proportional to light: only those may be averaged."""
-    return _by_table(image, _LINEAR[image.format], alpha=lambda alpha: alpha * (65_535 / TOP[image.format]))
-
-
-def to_gamma(image: pyvips.Image) -> pyvips.Image:
-    """Give a picture of linear light as 8 bits on sRGB's curve."""
-    return _by_table(image, _GAMMA, alpha=lambda alpha: alpha / 257)
-
-
-def _by_table(
-    image: pyvips.Image, table: pyvips.Image, *, alpha: Callable[[pyvips.Image], pyvips.Image]
-) -> pyvips.Image:
-    if not image.hasalpha():
-        return image.maplut(table)
-    colours = image.extract_band(0, n=image.bands - 1).maplut(table)
-    return colours.bandjoin(alpha(image.extract_band(image.bands - 1)).rint().cast(table.format))
-
-
-def _curve_to_linear(levels: int) -> pyvips.Image:
-    coded = vips.Image.identity(ushort=levels > _LEVELS, size=levels) / (levels - 1)
-    light = (coded <= _KNEE * _SLOPE).ifthenelse(coded / _SLOPE, ((coded + 0.055) / 1.055) ** 2.4)
-    return (light * 65_535).rint().cast("ushort").copy_memory()
-
-
-def _curve_to_gamma() -> pyvips.Image:
-    light = vips.Image.identity(ushort=True, size=65_536) / 65_535
-    coded = (light <= _KNEE).ifthenelse(light * _SLOPE, light ** (1 / 2.4) * 1.055 - 0.055)
-    return (coded * 255).rint().cast("uchar").copy_memory()
-
-
-_LINEAR = {"uchar": _curve_to_linear(_LEVELS), "ushort": _curve_to_linear(65_536)}
-_GAMMA = _curve_to_gamma()
 
 
 @lru_cache(maxsize=32)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline import colour, heic, metadata, vips
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
+from pipeline.light import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.formats import Readable
 
 _SHRINKS = (8, 4, 2)
-_LEFT_TO_RESIZE = 1.5
+_LEFT_TO_RESIZE = 1.2
 """How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
 
 _STREAMED = 3
@@ -78,7 +79,7 @@ def open_original(path: Path) -> Original:
     """
     readable = recognise(path)
     header = vips.load(readable.loader, path, fail_on="error")
-    if header.format not in colour.TOP and header.interpretation not in ("lab", "labs"):
+    if header.format not in TOP and header.interpretation not in ("lab", "labs"):
         raise UnsupportedFormat(
             f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
             "export it as a picture of 8 or 16 bits."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
 RENDERING_VERSION = 1
 """Ours: one more whenever the same recipe and the same libvips give other bytes than before."""
@@ -22,6 +22,10 @@ Position = Literal["centre", "attention"]
 Gamut = Literal["srgb", "keep"]
 OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
+STEP_WIDTH = 1000
+"""Pixels. A derivative wider than this is large enough to shrink smaller ones from, and is a step on their way."""
+
+_Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _RESERVED = "original"
 
@@ -76,6 +80,11 @@ class Size:
         return box if self.fit == "limit" else _covering(width, height, box=box)
 
     @property
+    def is_step(self) -> bool:
+        """Whether smaller sizes are shrunk from this one, rather than from a larger one."""
+        return self.width > STEP_WIDTH
+
+    @property
     def _box_height(self) -> int:
         return self.height or MAX_SIDE
 
@@ -107,25 +116,30 @@ class Size:
                 yield f"{name} {value!r} must be one of {', '.join(get_args(choices))}"
 
 
-def render_profile(size: Size, *, among: Iterable[Size], libvips: str) -> str:
+def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
     """Name everything but the original that decides a derivative's bytes, for people and for comparing.
 
-    Every size is rendered from one shared picture, which is as large as the largest of the recipe needs: so the boxes
-    that can decide it are part of every size's profile, and a new size changes the others' only by being larger.
+    A derivative is shrunk from the next larger one that serves as a step, or from the largest: so those that may lie
+    above it are part of its profile, and a new size changes the profiles of smaller ones only.
     """
-    recipe = json.dumps([astuple(size), sorted(_outermost(among))])
+    recipe = json.dumps([astuple(size), sorted(_above(size, among))])
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 
-def _outermost(sizes: Iterable[Size]) -> set[tuple[str, int, int]]:
-    """Give the boxes, with their fit, that no other box of the same fit contains."""
-    boxes = {(size.fit, size.width, size.height or MAX_SIDE) for size in sizes}
+def _above(size: Size, among: Collection[Size]) -> list[_Box]:
+    """Give the boxes that the way from the original to a size's derivative may lead through."""
+    boxes = {_box(other) for other in among}
+    steps = {_box(other) for other in among if other.is_step}
+    outermost = {box for box in boxes if not any(_contains(other, box) for other in boxes - {box})}
+    return [box for box in steps | outermost if not _contains(_box(size), box)]
 
-    def contained(box: tuple[str, int, int]) -> bool:
-        fit, width, height = box
-        return any(fit == other[0] and width <= other[1] and height <= other[2] for other in boxes - {box})
 
-    return {box for box in boxes if not contained(box)}
+def _box(size: Size) -> _Box:
+    return size.fit, size.width, size.height or MAX_SIDE
+
+
+def _contains(outer: _Box, inner: _Box) -> bool:
+    return outer[0] == inner[0] and outer[1] >= inner[1] and outer[2] >= inner[2]
 
 
 def _range_faults(name: str, value: int, *, least: int, most: int) -> Iterator[str]:

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-import pyvips
 from PIL import ImageChops, ImageCms, ImageStat
 
 from loadtest.paint import Photograph, paint, pixels
-from pipeline.colour import to_gamma, to_linear
 from pipeline.size import Size
 from tests.pipeline.rendering import CORPUS, needs_corpus, render_into, seen
 from tests.pipeline.test_render import assert_painted
@@ -66,11 +64,6 @@ def test_grey_stays_grey(tmp_path: Path) -> None:
     pixels(SMALL).copy(interpretation="srgb").colourspace("b-w").write_to_file(str(original))
     for derivative in render_into(tmp_path / "out", original).derivatives:
         assert seen(derivative.path).mode == "L"
-
-
-def test_every_level_survives_the_way_to_light_and_back() -> None:
-    levels = pyvips.Image.identity().copy(interpretation="b-w")
-    assert (to_gamma(to_linear(levels)) - levels).abs().max() == 0
 
 
 @needs_corpus
