@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pipeline.original import Original
 
 _NO_BOX = 0
-"""libvips' `gap` at which a reduction is Lanczos all the way. By default it begins with a plain average of pixels, which
-costs small pictures up to 14 points of SSIMULACRA2."""
+"""libvips' `gap` at which a reduction is Lanczos all the way.
+
+By default it begins with a plain average of pixels, which costs small pictures up to 14 points of SSIMULACRA2.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rende
 
 
 def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
-    """Write the finished picture, or the frames of an animation, in the format that the size asks for, or the original."""
+    """Write the finished picture, or the frames of an animation, in the format that the size asks for."""
     has_alpha = bool(made[0].hasalpha())
     writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
     path = target.folder / f"{target.size.name}{writable.extension}"

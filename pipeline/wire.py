@@ -10,6 +10,12 @@ import msgspec
 
 from pipeline.size import Size
 
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""What glibc has to be told when a render process starts, so that it gives back what a render used.
+
+After 100 mixed photographs a process held 48 MB with both, 118 MB with the first alone; neither is slower.
+"""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of an original is taken on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Literal
 
 import PIL.Image
 import pytest
@@ -25,6 +26,29 @@ def test_colours_of_another_gamut_become_srgb(tmp_path: Path, profile: str, tole
     picture.write_to_file(str(original), profile=profile, Q=95)
     for derivative in render_into(tmp_path / "out", original).derivatives:
         assert_painted(derivative.path, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
+def test_a_wide_gamut_may_be_kept(tmp_path: Path, name: Literal["jpeg", "png", "webp", "avif"]) -> None:
+    original = tmp_path / "original.png"
+    wide = pixels(SMALL).copy(interpretation="srgb").icc_transform("p3", input_profile="srgb")
+    wide.write_to_file(str(original), profile="p3")
+    size = Size(name="a", width=600, gamut="keep", format=name, quality=95)
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    picture = seen(derivative.path)
+    assert len(picture.info["icc_profile"]) < 1000
+    kept = ImageCms.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
+    shown = ImageCms.profileToProfile(picture, kept, ImageCms.createProfile("sRGB"))
+    assert shown
+    shown.save(tmp_path / "shown.png")
+    assert_painted(str(tmp_path / "shown.png"), tolerance=8)
+
+
+def test_srgb_is_never_written_out_at_length(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, SMALL, profile="srgb")
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=300, gamut="keep")).derivatives
+    assert "icc_profile" not in seen(derivative.path).info
 
 
 def test_16_bits_become_8(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import PIL.Image
 import pytest
@@ -14,11 +14,10 @@ from PIL import ImageStat
 
 from loadtest.paint import CORNERS, Photograph, paint
 from pipeline.errors import NotAnImage, Refused
+from pipeline.render import render
 from pipeline.size import Size
+from pipeline.wire import Limits, Render, Rendered
 from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into, seen
-
-if TYPE_CHECKING:
-    from pipeline.wire import Rendered
 
 TOLERANCE = 6
 """Levels of 255 that a colour may shift by in JPEG."""
@@ -121,6 +120,43 @@ def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
         tmp_path / "out", original, Size(name="a", width=250), Size(name="whole", width=1000)
     ).derivatives
     assert ImageStat.Stat(seen(derivatives[0].path)).mean == pytest.approx([188], abs=1)
+
+
+@pytest.fixture
+def animation(tmp_path: Path) -> Path:
+    frames = [PIL.Image.new("RGB", (120, 80), colour) for colour in CORNERS]
+    path = tmp_path / "animation.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[40, 80, 120, 160], loop=0)
+    return path
+
+
+def test_an_animation_is_its_first_frame(tmp_path: Path, animation: Path) -> None:
+    (derivative,) = render_into(tmp_path / "out", animation, Size(name="a", width=60)).derivatives
+    assert derivative.content_type == "image/jpeg"
+    assert colour_at(seen(derivative.path), 30, 20) == pytest.approx(CORNERS[0], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("fit", ["limit", "fill"])
+def test_an_animation_moves_where_the_size_says_so(
+    tmp_path: Path, animation: Path, fit: Literal["limit", "fill"]
+) -> None:
+    size = Size(name="a", width=60, height=30, fit=fit, animate=True, quality=95)
+    (derivative,) = render_into(tmp_path / "out", animation, size).derivatives
+    assert derivative.content_type == "image/webp"
+    with PIL.Image.open(derivative.path) as moving:
+        assert moving.size == (derivative.width, derivative.height) == ((45, 30) if fit == "limit" else (60, 30))
+        for number, painted in enumerate(CORNERS):
+            moving.seek(number)
+            moving.load()
+            assert moving.info["duration"] == 40 * (number + 1)
+            assert colour_at(moving.convert("RGB"), 20, 20) == pytest.approx(painted, abs=14)
+
+
+def test_an_animation_over_its_budget_is_its_first_frame(tmp_path: Path, animation: Path) -> None:
+    limits = Limits(animation_pixels=120 * 80 * 4 - 1)
+    sizes = (Size(name="a", width=60, animate=True),)
+    question = Render(path=str(animation), folder=str(tmp_path), sizes=sizes, limits=limits)
+    assert render(question).derivatives[0].content_type == "image/jpeg"
 
 
 def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> None:
