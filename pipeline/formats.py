@@ -18,6 +18,11 @@ HEAD_BYTES = 512
 """How much of a file's beginning tells its format."""
 
 
+_QUANT_TABLE = 5
+"""libjpeg's choice that needs the fewest bytes: 0.58 (300 pixels) to 0.88 (2000) of table 0 at equal SSIMULACRA2, where
+trellis quantisation saves 3 % more for seven times the work, and a progressive file 3 % for twice the work."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
     """A format that originals may have, and the format their derivatives get unless the size says otherwise."""
@@ -95,7 +100,11 @@ WRITABLE = {
             saver="jpegsave",
             pixel_bytes=(1, 1),
             holds_alpha=False,
-            options=lambda size: {"Q": size.quality},
+            options=lambda size: {
+                "Q": size.quality,
+                "quant_table": _QUANT_TABLE,
+                "optimize_coding": bool(size.effort),
+            },
         ),
         Writable(
             name="png",

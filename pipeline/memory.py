@@ -34,6 +34,9 @@ _WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
 _DEEPER = 1.5
 """How much more those hold for a pixel of more than 8 bits."""
 
+_CODES = 4
+"""Bytes a pixel of a JPEG whose Huffman codes are chosen when all of it is known."""
+
 _FILMS = 3
 """An animation is decoded, joined, and held once more at its size."""
 
@@ -85,12 +88,12 @@ def _window(original: Original, *, cover: tuple[int, int]) -> float:
 
 
 def _writing(original: Original, size: Size) -> float:
-    """Add up what turning, cropping and encoding one derivative holds."""
+    """Tell what the encoder of one derivative holds."""
     has_alpha = bool(original.header.hasalpha())
     width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
     writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
-    copied = 0 if original.is_upright and size.fit == "limit" else original.header.bands
-    return width * height * (copied + writable.pixel_bytes[has_alpha])
+    searched = _CODES if writable.name == "jpeg" and size.effort else 0
+    return width * height * (searched + writable.pixel_bytes[has_alpha])
 
 
 def _film(original: Original, sizes: Sequence[Size]) -> float:

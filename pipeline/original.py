@@ -52,11 +52,6 @@ class Original:
         """Its width and height in pixels, as a person sees it."""
         return self.as_stored((self.header.width, self.header.height))
 
-    @property
-    def is_upright(self) -> bool:
-        """Whether it is stored as a person sees it."""
-        return metadata.orientation(self.header) == metadata.UPRIGHT
-
     def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
         """Exchange width and height if the picture is stored lying on its side; doing it twice undoes it."""
         return sides[::-1] if metadata.is_turned(metadata.orientation(self.header)) else sides

@@ -46,7 +46,10 @@ class Size:
     quality: int = 82
     format: OutputFormat | None = None
     effort: int | None = None
-    """How hard the encoder tries, 0 (fast) to 9; None is the encoder's own balance. JPEG has no such choice."""
+    """How hard the encoder tries, 0 (fast) to 9; None is the encoder's own balance.
+
+    For JPEG anything above 0 looks for the best Huffman codes: 3 % fewer bytes for three times the work.
+    """
     gamut: Gamut = "srgb"
     """What becomes of colours that sRGB does not have: converted, or kept with their small profile."""
     animate: bool = False
