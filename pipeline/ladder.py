@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.original import Original
 
-_NO_BOX = 0
-"""libvips' `gap` at which a reduction is Lanczos all the way.
-
-By default it begins with a plain average of pixels, which costs small pictures up to 14 points of SSIMULACRA2.
-"""
+_FEW_TIMES = 10
+"""Up to this reduction Lanczos sees every pixel. libvips would begin with a plain average of some, which costs small
+pictures up to 14 points of SSIMULACRA2; far beyond, its kernel has more taps than its whole numbers can balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,7 @@ def _next(source: _Held, rung: Rung) -> _Held:
         return source
     scale = _scale(source.image, rung)
     image = convert(source.image, source.scale, scale)
-    return _Held(_resized(image, rung.sides, gap=_NO_BOX if scale is Scale.LINEAR else None).copy_memory(), scale)
+    return _Held(_resized(image, rung.sides, is_exact=scale is Scale.LINEAR).copy_memory(), scale)
 
 
 def _scale(image: pyvips.Image, rung: Rung) -> Scale:
@@ -95,10 +93,10 @@ def _shown(held: _Held) -> pyvips.Image:
     return convert(held.image, held.scale, Scale.SRGB)
 
 
-def _resized(image: pyvips.Image, sides: tuple[int, int], *, gap: float | None = None) -> pyvips.Image:
+def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = False) -> pyvips.Image:
     """Shrink to exactly these sides with Lanczos3; colours weigh as much as they are opaque."""
-    options = {} if gap is None else {"gap": gap}
     scale, vscale = sides[0] / image.width, sides[1] / image.height
+    options = {"gap": 0} if is_exact and min(scale, vscale) * _FEW_TIMES >= 1 else {}
     if not image.hasalpha():
         return image.resize(scale, vscale=vscale, **options)
     top = TOP[image.format]

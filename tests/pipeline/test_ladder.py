@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyvips
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loadtest.paint import Photograph, paint, pixels
@@ -32,7 +32,9 @@ def test_nothing_is_read_when_nothing_is_asked_for(tmp_path: Path) -> None:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(1, 1500), min_size=1, max_size=5))
+@example(asked=[1500, 1])
+@example(asked=[234, 1])
+@given(asked=st.lists(st.integers(1, 1500), min_size=1, max_size=5))
 def test_every_rung_has_its_sides_and_the_colour_of_the_original(tmp_path: Path, asked: list[int]) -> None:
     original = tmp_path / "original.png"
     if not original.exists():
