@@ -96,7 +96,7 @@ async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):  # asyncio may have taken its exit status already
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     rendering = await renderers.render(question(photo, tmp_path))
     assert len(rendering.derived.derivatives) == 3
 
