@@ -32,8 +32,8 @@ dev: $(VENV)/.installed-dev ## the same, with everything that tests and checks n
 run: install ## start the service on port 8080 with the embedded defaults
 	@$(BIN)/gf-images serve --hints
 
-demo: install ## one photo through the whole main job; PHOTO=path for one of yours
-	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)")
+demo: $(if $(filter s3,$(STORE)),dev,install) ## one photo through the whole main job; PHOTO=path for yours, STORE=s3 for a real SeaweedFS
+	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
 test: dev ## every test that this machine can run
 	$(BIN)/python -m pytest --cov --cov-report=

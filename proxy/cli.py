@@ -18,11 +18,13 @@ from rich.table import Table
 
 from pipeline.wire import Limits
 from proxy import offline
-from proxy.app import build, create_app, routes, running
+from proxy.app import create_app, routes, running
 from proxy.errors import ImagesError
 from proxy.logs import configure_logs
+from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import BadSettings, Setting, Settings, read_settings, read_sizes, told_by_environment
+from proxy.settings import Setting, Settings, read_settings, told_by_environment
+from proxy.sizes import BadSettings, read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import tomllib
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_origin, get_type_hints
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
-from pipeline.size import Size
+from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys import DERIVATIVES
+from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
-SIZES_FILE = str(Path(__file__).parents[1] / "config" / "sizes.toml")
-"""The sizes that ship with the service."""
+
+ADDRESSING = ("auto", "path", "virtual")
 
 SECRET_BYTES = 24
 """The fewest bytes of a secret that the Standard Webhooks scheme allows."""
-
-
-class BadSettings(Exception):
-    """Settings that the service cannot start with; `faults` has a sentence for each, with the variable's name."""
-
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
 
 
 def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
@@ -79,9 +71,16 @@ class Settings:
     port: int = _setting(8080, "port to listen on", _between(1, 65535))
     metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", _between(0, 65535))
     store: str = _setting(
-        "file://var/store", "where originals and derivatives lie: `file://<folder>`", _begins("file://")
+        "file://var/store",
+        "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
+        _begins("file://", "s3://"),
     )
     public_base_url: str = _setting("/files", "where browsers read the store; redirects go to `<it>/<key>`")
+    originals_base_url: str = _setting("", "read the bucket there, over HTTP, with credentials that can only write")
+    s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's")
+    s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", _one_of(*ADDRESSING))
+    s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
+    aws_region: str = _setting("", "the bucket's region")
     queue: str = _setting("sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///"))
     queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
     workers: int = _setting(2, "how many jobs, and how many renders, run at once", _between(1, 64))
@@ -135,7 +134,7 @@ def read_settings() -> Settings:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
-    faults += [fault for check in (_public_and_unsigned, _prefixes) if (fault := check(settings))]
+    faults += [fault for check in (_public_and_unsigned, _prefixes, _bucket) if (fault := check(settings))]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -148,25 +147,6 @@ def told_by_environment() -> list[Setting]:
         for one in fields(Settings)
         if one.metadata
     ]
-
-
-def read_sizes(path: Path) -> tuple[Size, ...]:
-    """Read the named sizes from a TOML file.
-
-    Raises:
-        BadSettings: with every fault there is.
-    """
-    try:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
-        raise BadSettings([f"{path}: {fault}"]) from fault
-    tables = file.get("sizes")
-    if not isinstance(tables, dict) or not tables or len(file) > 1:
-        raise BadSettings([f"{path}: must have [sizes.<name>] tables, and nothing else"])
-    outcomes = [_read_size(name, table) for name, table in tables.items()]
-    if faults := [outcome for outcome in outcomes if isinstance(outcome, str)]:
-        raise BadSettings(faults)
-    return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
 
 
 def split(value: str) -> list[str]:
@@ -214,31 +194,16 @@ def _prefixes(settings: Settings) -> str | None:
     return None
 
 
+def _bucket(settings: Settings) -> str | None:
+    if settings.store.startswith("s3://") and settings.public_base_url == "/files":
+        return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
+    if settings.originals_base_url and not settings.store.startswith("s3://"):
+        return "ORIGINALS_BASE_URL: goes with STORE=s3://<bucket> only"
+    return None
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _read_size(name: str, table: object) -> Size | str:
-    if not isinstance(table, dict):
-        return f"sizes.{name}: must be a table"
-    if unknown := set(table) - {one.name for one in fields(Size)}:
-        return f"sizes.{name}: there is no setting {', '.join(sorted(unknown))}"
-    kinds = get_type_hints(Size)
-    # A choice is checked by the size itself, which names all its faults; msgspec would stop at the first.
-    loose = {field: str if get_origin(kind) is Literal else kind for field, kind in kinds.items()}
-    faults = [fault for field, value in table.items() if (fault := _mistyped(field, value, loose[field]))]
-    try:
-        return f"sizes.{name}: {'; '.join(faults)}" if faults else Size(**{**table, "name": name})
-    except (TypeError, ValueError) as fault:
-        return f"sizes.{name}: {fault}"
-
-
-def _mistyped(field: str, value: object, kind: type) -> str | None:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError as fault:
-        return f"{field}: {fault}"
-    return None

@@ -76,11 +76,12 @@ def openapi() -> OpenAPIConfig:
     )
 
 
-def write_in(document: OpenAPI) -> None:
+def write_in(document: OpenAPI, *, has_files: bool) -> None:
     """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
     paths = document.paths if document.paths is not None else {}
     paths["/img/{key}/{size}"] = _image_path()
-    paths["/files/{key}"] = _file_path()
+    if has_files:
+        paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
     if post is not None:
         post.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=JOB)}, required=True)
