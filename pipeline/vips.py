@@ -38,9 +38,9 @@ Error = pyvips.Error
 Image = pyvips.Image
 
 READ_BY_US = "source"
-"""The name of no loader: the file is read by us, and libvips, which may run one of two then, chooses by magic bytes."""
+"""The name of no loader: the file is read by us, and libvips chooses among what may run by magic bytes."""
 
-_READ = ("JpegSource", "PngSource", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
+_READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
 """The only loaders that may run, by libvips' class name without its `VipsForeignLoad`."""
 
 

@@ -35,9 +35,16 @@ UNREADABLE = {"pillow_heif__200MP.heic": "too-many-pixels", "images__tv-test-pat
 """The photographs of the corpus that are refused, and why."""
 
 
-def photographs() -> list[Path]:
-    """List the photographs of the corpus that must render; none where there is no corpus."""
-    return sorted(path for path in CORPUS.glob("photos/*") if path.suffix != ".tsv" and path.name not in UNREADABLE)
+def photographs(*suffixes: str) -> list[Path]:
+    """List the photographs of the corpus that must render, all or those with one of these suffixes, in lower case.
+
+    There are none where there is no corpus.
+    """
+    return sorted(
+        path
+        for path in CORPUS.glob("photos/*")
+        if path.suffix.lower() in (suffixes or {path.suffix.lower()} - {".tsv"}) and path.name not in UNREADABLE
+    )
 
 
 def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = ()) -> Derived:
