@@ -43,7 +43,7 @@ class Size:
     height: int | None = None
     fit: Fit = "limit"
     position: Position = "centre"
-    quality: int = 82
+    quality: int = 76
     format: OutputFormat | None = None
     effort: int | None = None
     """How hard the encoder tries, 0 (fast) to 9; None is the encoder's own balance.
