@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import time
@@ -85,7 +85,7 @@ def _judged(photos: Sequence[Photograph], folder: Path) -> Iterator[Judged]:
 def _machine(photos: int, rounds: int) -> str:
     peers = ", ".join((*tools.NODE_PACKAGES, *tools.PYTHON_PACKAGES))
     return (
-        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} processors, "
+        f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} processors, "
         f"libvips {vips.VERSION}, Python {platform.python_version()}; {peers}. {photos} photographs, least CPU of "
         f"{rounds} fresh processes each, one thread a program, the same JPEG settings for sharp as for us."
     )

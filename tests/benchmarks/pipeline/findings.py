@@ -134,7 +134,7 @@ class Findings:
 
     def _score_table(self) -> str:
         names = sorted({name for one in self.judged for name in one.pixels}, reverse=True)
-        return self._by_width("pixels of", names, lambda name, width: self._scores(name, width))
+        return self._by_width("pixels of", names, self._scores)
 
     def _scores(self, name: str, width: int) -> str:
         scores = [one.pixels[name] for one in self.judged if one.width == width]

@@ -6,6 +6,7 @@ import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def judge(photos: Sequence[Photograph], tools: Path) -> Iterator[Judged]:
 def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
     """Interpolate the bytes that a score takes: along the logarithm, between the two nearest; None outside them."""
     rising = sorted(encoded, key=lambda one: one.bytes)
-    for low, high in zip(rising, rising[1:], strict=False):
+    for low, high in pairwise(rising):
         if low.score <= score <= high.score and low.score < high.score:
             share = (score - low.score) / (high.score - low.score)
             return math.exp((1 - share) * math.log(low.bytes) + share * math.log(high.bytes))

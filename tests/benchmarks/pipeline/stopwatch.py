@@ -18,7 +18,7 @@ _PROCESS_CLOCK = 2
 MEGABYTE = 1 << 20
 
 
-class Ended(Exception):  # noqa: N818 - named for the state
+class Ended(Exception):
     """The child ended instead of answering; what it said on standard error is on ours."""
 
 

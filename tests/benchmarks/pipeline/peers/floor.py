@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import pyvips
 
 from pipeline import vips
 from pipeline.original import open_original
 from tests.benchmarks.pipeline.programs import SIZES, Question
+
+if TYPE_CHECKING:
+    import pyvips
 
 
 def answer(question: Question) -> None:
