@@ -1,0 +1,130 @@
+"""The programs that are measured, and how each is asked to make the same four sizes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline.formats import WRITABLE
+from pipeline.size import Size
+from pipeline.wire import ENVIRONMENT, Render
+from tests.benchmarks.pipeline.stopwatch import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SIZES = tuple(Size(name=f"w{width}", width=width) for width in (2000, 1200, 800, 300))
+"""Those of the live site, the largest first."""
+
+LOSSLESS: Final = "png"
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[2]
+
+Option = int | str | bool
+
+_SHARPS_NAMES = {
+    "Q": "quality",
+    "optimize_coding": "optimiseCoding",
+    "quant_table": "quantisationTable",
+    "interlace": "progressive",
+    "trellis_quant": "trellisQuantisation",
+    "overshoot_deringing": "overshootDeringing",
+    "optimize_scans": "optimiseScans",
+    "subsample_mode": "chromaSubsampling",
+}
+"""What sharp calls libvips' options for a JPEG."""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a peer is asked: every width of the photograph, as files `w<width>.<format>` in the folder."""
+
+    path: str
+    folder: str
+    widths: tuple[int, ...] = tuple(size.width for size in SIZES)
+    format: str = "jpg"
+    options: dict[str, Option] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A program under the stopwatch; `question` writes the line that asks it for a photograph's four sizes."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    question: Callable[[Path, Path], bytes]
+
+    def start(self) -> Child:
+        """Start it, and wait until it says that it is ready."""
+        return Child(self.command, environment=self.environment)
+
+
+def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
+    """Give the render process as the service runs it; with other quality numbers, or with nothing lost in encoding."""
+    sizes = SIZES if quality is None else tuple(replace(size, quality=quality) for size in SIZES)
+    if lossless:
+        sizes = tuple(replace(size, format=LOSSLESS) for size in sizes)
+    return Program(
+        name="ours",
+        command=(sys.executable, "-m", "pipeline.worker"),
+        environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
+        question=lambda path, folder: msgspec.json.encode(Render(path=str(path), folder=str(folder), sizes=sizes)),
+    )
+
+
+def sharp(tools: Path, *, own_defaults: bool = False, lossless: bool = False) -> Program:
+    """Give sharp, one resize after another; with our encoder's settings, or with its own."""
+    options = {} if own_defaults or lossless else as_sharp_says(WRITABLE["jpeg"].options(SIZES[0]))
+    return _node("sharp", tools, _asking(LOSSLESS if lossless else "jpg", options))
+
+
+def pillow(tools: Path, *, lossless: bool = False) -> Program:
+    """Give Pillow, with its own shrink-on-load (`draft`)."""
+    options = {} if lossless else {"quality": SIZES[0].quality}
+    return Program(
+        name="Pillow",
+        command=(str(tools / "venv" / "bin" / "python"), str(_HERE / "peers" / "with_pillow.py")),
+        environment=dict(ENVIRONMENT),
+        question=_asking(LOSSLESS if lossless else "jpg", options),
+    )
+
+
+def jimp(tools: Path) -> Program:
+    """Give Jimp, which the site used so far."""
+    return _node("Jimp", tools, _asking("jpg", {"quality": SIZES[0].quality}))
+
+
+def floor() -> Program:
+    """Give what no plan can go below: the decode at our own shrink, the pixels dropped, and four encodes."""
+    return Program(
+        name="floor",
+        command=(sys.executable, str(_HERE / "peers" / "floor.py")),
+        environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
+        question=_asking("jpg", WRITABLE["jpeg"].options(SIZES[0])),
+    )
+
+
+def as_sharp_says(options: Mapping[str, Option]) -> dict[str, Option]:
+    """Translate libvips' options for a JPEG; what they leave out is off, as it is in libvips."""
+    return {"optimiseCoding": False} | {_SHARPS_NAMES[name]: value for name, value in options.items()}
+
+
+def _node(name: str, tools: Path, question: Callable[[Path, Path], bytes]) -> Program:
+    return Program(
+        name=name,
+        command=("node", str(_HERE / "peers" / f"with_{name.lower()}.js")),
+        environment={"NODE_PATH": str(tools / "node_modules"), **ENVIRONMENT},
+        question=question,
+    )
+
+
+def _asking(file_format: str, options: Mapping[str, Option]) -> Callable[[Path, Path], bytes]:
+    return lambda path, folder: msgspec.json.encode(
+        Question(path=str(path), folder=str(folder), format=file_format, options=dict(options))
+    )

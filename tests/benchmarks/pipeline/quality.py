@@ -1,0 +1,120 @@
+"""How good the pictures are: SSIMULACRA2 against the same photograph shrunk in linear light from a full decode."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tests.benchmarks.pipeline import programs
+from tests.benchmarks.pipeline.programs import LOSSLESS, SIZES
+from tests.benchmarks.pipeline.stopwatch import Child
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.benchmarks.pipeline.photographs import Photograph
+    from tests.benchmarks.pipeline.programs import Program
+
+QUALITIES = (45, 62, 74, 84)
+"""Numbers that our JPEGs are encoded with, to find by interpolation how many bytes a score takes."""
+
+JUDGES = 2
+"""Processes that score at once."""
+
+_JUDGE = Path(__file__).parent / "peers" / "score.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """A JPEG's bytes and its score."""
+
+    bytes: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One photograph at one width: each program's pixels before encoding, and JPEGs of sharp's and ours."""
+
+    photo: Photograph
+    width: int
+    pixels: dict[str, float] = field(default_factory=dict)
+    sharps: Encoded
+    ours: tuple[Encoded, ...]
+
+    @property
+    def bytes_ratio(self) -> float | None:
+        """Our bytes for the score of sharp's default JPEG, over the bytes of that; None where we never meet it."""
+        needed = bytes_for(self.sharps.score, self.ours)
+        return None if needed is None else needed / self.sharps.bytes
+
+
+def judge(photos: Sequence[Photograph], tools: Path) -> Iterator[Judged]:
+    """Score every photograph at every width."""
+    with ThreadPoolExecutor(JUDGES) as judges:
+        for results in judges.map(lambda photo: _judged(photo, tools), photos):
+            yield from results
+
+
+def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
+    """Interpolate the bytes that a score takes: along the logarithm, between the two nearest; None outside them."""
+    rising = sorted(encoded, key=lambda one: one.bytes)
+    for low, high in pairwise(rising):
+        if low.score <= score <= high.score and low.score < high.score:
+            share = (score - low.score) / (high.score - low.score)
+            return math.exp((1 - share) * math.log(low.bytes) + share * math.log(high.bytes))
+    return None
+
+
+def _judged(photo: Photograph, tools: Path) -> list[Judged]:
+    pixels = {
+        "ours": programs.ours(lossless=True),
+        "sharp": programs.sharp(tools, lossless=True),
+        "Pillow": programs.pillow(tools, lossless=True),
+    }
+    ours = [programs.ours(quality=quality) for quality in QUALITIES]
+    with tempfile.TemporaryDirectory() as folder:
+        made = [
+            _make(photo, program, Path(folder) / str(i))
+            for i, program in enumerate([*pixels.values(), programs.sharp(tools, own_defaults=True), *ours])
+        ]
+        scores = _scores(photo, [picture for pictures in made for picture in pictures], tools)
+        return [
+            Judged(
+                photo=photo,
+                width=size.width,
+                pixels={name: scores[made[i][column]] for i, name in enumerate(pixels)},
+                sharps=_encoded(made[len(pixels)][column], scores),
+                ours=tuple(_encoded(pictures[column], scores) for pictures in made[len(pixels) + 1 :]),
+            )
+            for column, size in enumerate(SIZES)
+        ]
+
+
+def _make(photo: Photograph, program: Program, folder: Path) -> list[Path]:
+    folder.mkdir()
+    with program.start() as child:
+        child.ask(program.question(photo.path, folder))
+    is_lossless = (folder / f"{SIZES[0].name}.{LOSSLESS}").exists()
+    return [folder / f"{size.name}.{LOSSLESS if is_lossless else 'jpg'}" for size in SIZES]
+
+
+def _scores(photo: Photograph, pictures: Sequence[Path], tools: Path) -> dict[Path, float]:
+    references = tools / "references"
+    references.mkdir(exist_ok=True)
+    question = {"photo": str(photo.path), "folder": str(references), "pictures": [str(path) for path in pictures]}
+    command = (str(tools / "venv" / "bin" / "python"), str(_JUDGE))
+    with Child(command, environment={"OMP_NUM_THREADS": "1"}) as child:
+        answer, _ = child.ask(msgspec.json.encode(question))
+    return dict(zip(pictures, msgspec.json.decode(answer, type=list[float]), strict=True))
+
+
+def _encoded(picture: Path, scores: dict[Path, float]) -> Encoded:
+    return Encoded(bytes=picture.stat().st_size, score=scores[picture])
