@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command 'make lock' pyproject.toml --group build
 
-.PHONY: help install dev run demo test check format lint types layers lock clean
+.PHONY: help install dev run demo test check bench-pipeline bench-memory format lint types layers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ test: dev ## every test that this machine can run
 
 check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
+
+bench-pipeline: dev ## the pipeline beside sharp, Pillow and Jimp, into docs/benchmarks.md; half an hour
+	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)
+
+bench-memory: dev ## predicted against measured peak memory, for every photograph
+	$(BIN)/python -m tests.benchmarks.memory
 
 format: dev
 	$(BIN)/ruff format $(if $(CI),--check) .
