@@ -38,8 +38,8 @@ def _pictures(path: str) -> dict[int, pyvips.Image]:
     return {size.width: decoded.thumbnail_image(size.width, size="down").copy_memory() for size in SIZES}
 
 
-def _encoding(question: Question) -> dict[str, int | str]:
-    return msgspec.convert(question.options, dict[str, int | str])
+def _encoding(question: Question) -> dict[str, int | str | bool]:
+    return msgspec.convert(question.options, dict[str, int | str | bool])
 
 
 if __name__ == "__main__":
