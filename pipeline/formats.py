@@ -103,7 +103,7 @@ WRITABLE = {
             options=lambda size: {
                 "Q": size.quality,
                 "quant_table": _QUANT_TABLE,
-                # Huffman tables of its own: 3 % of a large JPEG's bytes for twice its CPU, 10 % of a small one's for 1 ms.
+                # Huffman tables of its own: a large JPEG's 3 % for twice its CPU, a small one's 10 % for 1 ms.
                 "optimize_coding": bool(size.effort) if size.effort is not None else not size.is_step,
             },
         ),

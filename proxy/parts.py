@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.wire import Limits
 from proxy.cache import Remembered
-from proxy.derivatives import Derivatives, Memory, Terms
+from proxy.derivatives import Derivatives, Terms
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout, url
 from proxy.limiter import Limiter
+from proxy.memory import Memory
 from proxy.queues.open import open_queue
 from proxy.readiness import Readiness
 from proxy.recipe import Recipe
@@ -73,6 +74,7 @@ def build(settings: Settings) -> Parts:
     terms = Terms(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
+        conditional_writes=settings.conditional_writes,
         scratch=scratch,
     )
     jobs = Jobs(

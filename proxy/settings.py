@@ -80,6 +80,9 @@ class Settings:
     s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's")
     s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", _one_of(*ADDRESSING))
     s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
+    conditional_writes: bool = _setting(
+        default=False, says="page views write only where nothing is yet: one visible write when machines race"
+    )
     aws_region: str = _setting("", "the bucket's region")
     queue: str = _setting("sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///"))
     queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
