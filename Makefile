@@ -36,7 +36,7 @@ demo: $(if $(filter s3,$(STORE)),dev,install) ## one photo through the whole mai
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
 test: dev ## every test that this machine can run
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
 
 check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
