@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from proxy.scratch import Scratch
     from proxy.stores.base import Blob, Store
 
+LOOK_SECONDS = 4.0
+"""How long a page view waits for the store's word on a derivative."""
+
 Remake = Literal["missing", "stale", "all"]
 """Which of the wanted derivatives are made: those that are not there; also those made of other bytes or by another
 recipe than today's; every one."""
@@ -91,7 +94,7 @@ class Derivatives:
         if self._memory.known.get(key):
             return Located(key=key, source="cache")
         started = time.perf_counter()
-        if await self._store.head(key):
+        if await self._look(key):
             self._memory.known.put(key, value=True)
             return Located(key=key, source="store", store_seconds=time.perf_counter() - started)
         await self._recall(original)
@@ -116,6 +119,14 @@ class Derivatives:
         started = time.perf_counter()
         await self._head(original)
         return Located(key=original, source="store", store_seconds=time.perf_counter() - started)
+
+    async def _look(self, key: str) -> Blob | None:
+        """Look for a derivative as long as a page can wait; a job asks a troubled store for much longer."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self._store.head(key)
+        except TimeoutError:
+            raise StoreUnavailable("The store gave no answer in time; try again in a moment.") from None
 
     async def _recall(self, original: str) -> None:
         """Raise what is remembered to be wrong with an original, if that is still so."""

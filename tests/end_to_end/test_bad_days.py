@@ -12,6 +12,7 @@ import pytest
 from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from proxy.app import running
+from proxy.errors import NotFound, StoreUnavailable
 from proxy.jobs import Job, Order
 from proxy.parts import build
 from proxy.settings import Settings
@@ -121,3 +122,22 @@ async def test_two_hundred_jobs_all_end_done(
             kept = client.head_object(Bucket=seaweed.PUBLIC_BUCKET, Key=made.key)
             assert (kept["ContentLength"], kept["ContentType"]) == (made.bytes, "image/jpeg")
     assert len({job.derivatives[0].bytes for job in jobs}) == 1
+
+
+async def test_a_store_that_hangs_costs_a_page_seconds_and_is_used_again_when_it_answers(
+    weed: seaweed.Seaweed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.ADMIN.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.ADMIN.secret_access_key)
+    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path) as parts:
+        known = await parts.derivatives.locate(key(0), "small")
+        proxy.fault = Fault(stopped=True)
+        assert (await parts.derivatives.locate(key(0), "small")).key == known.key
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable):
+                await parts.derivatives.locate("gall/x_original.jpg", "small")
+        assert await parts.readiness.check() == ["store: did not answer within 5 s"]
+        proxy.fault = CALM
+        assert await parts.readiness.check() == []
+        with pytest.raises(NotFound):
+            await parts.derivatives.locate("gall/x_original.jpg", "small")
