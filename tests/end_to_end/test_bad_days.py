@@ -61,7 +61,7 @@ async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Parts]:
         public_base_url="http://images.test",
         queue=f"sqlite:////{folder}/queue.db",
         queue_size=JOBS,
-        workers=16,
+        workers=32,
         metrics_port=0,
         sizes=read_sizes(Path(SIZES_FILE)),
     )
