@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.pipeline.photographs import Photograph
     from tests.benchmarks.pipeline.programs import Program
 
-QUALITIES = (45, 62, 74, 84)
+QUALITIES = (30, 55, 72, 84)
 """Numbers that our JPEGs are encoded with, to find by interpolation how many bytes a score takes."""
 
 JUDGES = 2
@@ -64,8 +64,13 @@ def judge(photos: Sequence[Photograph], tools: Path) -> Iterator[Judged]:
 
 
 def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
-    """Interpolate the bytes that a score takes: along the logarithm, between the two nearest; None outside them."""
+    """Interpolate the bytes that a score takes, along the logarithm, between the two nearest.
+
+    A score that even the smallest passes takes its bytes at most; one that none reaches is None.
+    """
     rising = sorted(encoded, key=lambda one: one.bytes)
+    if score <= rising[0].score:
+        return rising[0].bytes
     for low, high in pairwise(rising):
         if low.score <= score <= high.score and low.score < high.score:
             share = (score - low.score) / (high.score - low.score)
