@@ -4,6 +4,10 @@ WORKDIR /build
 RUN python -m venv /opt/venv
 COPY requirements.txt .
 RUN /opt/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pipeline pipeline
+COPY proxy proxy
+RUN /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --create-home --home-dir /data gallformers
@@ -11,9 +15,7 @@ COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY LICENSE NOTICE ./
 COPY config config
-COPY pipeline pipeline
-COPY proxy proxy
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/opt/venv/bin:$PATH SIZES_FILE=/app/config/sizes.toml PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOST=0.0.0.0 STORE=file:///data/store QUEUE=sqlite:////data/queue.db
 USER gallformers
 VOLUME /data

@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command 'make lock' pyproject.toml --group build
 
-.PHONY: help install dev run demo test check format lint types layers lock clean
+.PHONY: help install dev run demo test check bench-pipeline bench-memory format lint types layers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,14 +32,20 @@ dev: $(VENV)/.installed-dev ## the same, with everything that tests and checks n
 run: install ## start the service on port 8080 with the embedded defaults
 	@$(BIN)/gf-images serve --hints
 
-demo: install ## one photo through the whole main job; PHOTO=path for one of yours
-	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)")
+demo: $(if $(filter s3,$(STORE)),dev,install) ## one photo through the whole main job; PHOTO=path for yours, STORE=s3 for a real SeaweedFS
+	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
 test: dev ## every test that this machine can run
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
 
 check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
+
+bench-pipeline: dev ## the pipeline beside sharp, Pillow and Jimp, into docs/benchmarks.md; half an hour
+	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)
+
+bench-memory: dev ## predicted against measured peak memory, for every photograph
+	$(BIN)/python -m tests.benchmarks.memory
 
 format: dev
 	$(BIN)/ruff format $(if $(CI),--check) .

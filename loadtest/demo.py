@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 import click
@@ -16,8 +17,12 @@ import pyvips
 from rich.console import Console
 from rich.table import Table
 
+from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, running, signed
+from loadtest.service import Service, on_bucket, order, running, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 class Derivative(msgspec.Struct):
@@ -61,37 +66,44 @@ class Row:
 @click.option(
     "--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Yours; else one is painted."
 )
-def main(photo: Path | None) -> None:
+@click.option("--store", type=click.Choice(["files", "s3"]), default="files", help="A folder, or a real SeaweedFS.")
+def main(photo: Path | None, *, store: str) -> None:
     """Start a service, store a photograph, post a signed job, fetch one more size on demand, print what came of it."""
-    with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as folder, running(Path(folder)) as service:
+    with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        service = stack.enter_context(running(folder) if store == "files" else _running_on_bucket(folder))
+        photo = photo or _painted(folder)
         key = store_original(service, photo)
-        rows = [*eager(service, key), lazy(service, key)]
-        table = Table(
-            "size", "how", "key", "w x h", "bytes", "ms", title=f"{key} ({original_bytes(service, key):,} bytes)"
+        _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])
+
+
+@contextlib.contextmanager
+def _running_on_bucket(folder: Path) -> Iterator[Service]:
+    (folder / "weed").mkdir()
+    with seaweed.running(folder / "weed") as weed, running(folder, weed=weed, **on_bucket(weed, seaweed.ADMIN)) as one:
+        yield one
+
+
+def _painted(folder: Path) -> Path:
+    photo = folder / "painted.jpg"
+    paint(photo, Photograph(width=4000, height=3000, orientation=6, gps=True, noise=8))
+    return photo
+
+
+def _show(title: str, rows: Sequence[Row]) -> None:
+    table = Table("size", "how", "key", "w x h", "bytes", "ms", title=title)
+    for row in rows:
+        table.add_row(
+            row.size, row.how, row.key, f"{row.width} x {row.height}", f"{row.bytes:,}", f"{row.milliseconds:,.0f}"
         )
-        for row in rows:
-            table.add_row(
-                row.size, row.how, row.key, f"{row.width} x {row.height}", f"{row.bytes:,}", f"{row.milliseconds:,.0f}"
-            )
-        Console(width=140).print(table)
+    Console(width=140).print(table)
 
 
-def store_original(service: Service, photo: Path | None) -> str:
+def store_original(service: Service, photo: Path) -> str:
     """Put the original where a site's upload would; give its key."""
-    suffix = photo.suffix if photo else ".jpg"
-    key = f"gall/58/58_{int(time.time() * 1000)}_original{suffix}"
-    path = service.store / key
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if photo:
-        shutil.copyfile(photo, path)
-    else:
-        paint(path, Photograph(width=4000, height=3000, orientation=6, gps=True, noise=8))
+    key = f"gall/58/58_{int(time.time() * 1000)}_original{photo.suffix}"
+    service.put(key, photo)
     return key
-
-
-def original_bytes(service: Service, key: str) -> int:
-    """Give the size of the original's file."""
-    return (service.store / key).stat().st_size
 
 
 def eager(service: Service, key: str) -> list[Row]:
@@ -133,8 +145,10 @@ def lazy(service: Service, key: str) -> Row:
     milliseconds = (time.perf_counter() - started) * 1000
     if not answer.is_success:
         raise click.ClickException(f"{LAZY} could not be fetched: {answer.text}")
-    derivative = unquote(answer.url.path.removeprefix("/files/"))
-    picture = pyvips.Image.new_from_file(str(service.store / derivative))
+    derivative = unquote(answer.url.path).split("/", 2)[2]  # below /files, or below the bucket's name
+    fetched = service.folder / "fetched"
+    fetched.write_bytes(answer.content)
+    picture = pyvips.Image.new_from_file(str(fetched))
     return Row(LAZY, derivative, "by page view", picture.width, picture.height, len(answer.content), milliseconds)
 
 

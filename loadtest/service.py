@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,9 +18,13 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
+from loadtest.seaweed import PUBLIC_BUCKET
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from loadtest.seaweed import Keys, Seaweed
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -40,6 +45,8 @@ class Service:
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    weed: Seaweed | None = None
+    """The server of its bucket; without one its store is a folder."""
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -58,6 +65,15 @@ class Service:
     def log(self) -> Path:
         """Everything it logged, over all its starts."""
         return self.folder / "log.jsonl"
+
+    def put(self, key: str, photo: Path) -> None:
+        """Put an original where a site's upload would."""
+        if self.weed is not None:
+            self.weed.put(key, photo)
+            return
+        path = self.store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(photo, path)
 
     def start(self) -> None:
         """Start it; returns at once."""
@@ -105,10 +121,25 @@ class Service:
         return self.process.wait(timeout=STOP_SECONDS)
 
 
+def on_bucket(weed: Seaweed, keys: Keys, *, bucket: str = PUBLIC_BUCKET, **more: str) -> dict[str, str]:
+    """Give the settings of a service whose store is a bucket of that server."""
+    return {
+        "STORE": f"s3://{bucket}",
+        "S3_ENDPOINT_URL": weed.url,
+        "S3_ADDRESSING": "path",
+        "S3_ACL": "",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "PUBLIC_BASE_URL": f"{weed.url}/{bucket}",
+        **more,
+    }
+
+
 @contextlib.contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Service]:
+def running(folder: Path, *, weed: Seaweed | None = None, **settings: str) -> Iterator[Service]:
     """Lend a service that is ready; stop it when the block ends, however it ends."""
-    service = Service(folder=folder, settings=settings)
+    service = Service(folder=folder, settings=settings, weed=weed)
     service.start()
     try:
         service.wait_until_ready()

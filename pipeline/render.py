@@ -1,4 +1,4 @@
-"""Original plus sizes to derivatives: one decode, then a list of steps, one function each."""
+"""Original plus sizes to derivatives: every picture of one decode, through a list of steps, one function each."""
 
 from __future__ import annotations
 
@@ -6,134 +6,150 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import metadata, vips
-from pipeline.formats import Writable, output, recognise
+from pipeline import colour, metadata, vips
+from pipeline.formats import WRITABLE, output
+from pipeline.ladder import Rung, descend, shrunk
+from pipeline.original import frames, open_original
 from pipeline.probe import describe
 from pipeline.size import Size, render_profile
 from pipeline.wire import Derived, Rendered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import pyvips
 
-    from pipeline.formats import Readable
-    from pipeline.wire import ImageInfo, Render
+    from pipeline.formats import Writable
+    from pipeline.original import Original
+    from pipeline.wire import Render
 
 _WHITE = 255.0
-_LEFT_TO_RESIZE = 1.5
-"""How much larger than the shared picture a decoder's own shrinking leaves it: a proper kernel does the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What the steps make of the shared picture; all pixels as the file stores them, before it is turned upright."""
+    """What becomes of a picture; pixels are counted as the file stores them, before it is turned upright."""
 
     size: Size
     cover: tuple[int, int]
     box: tuple[int, int]
-    writable: Writable
+    moves: bool
+    is_wanted: bool
+    profile: str
+    folder: Path
 
 
 def render(question: Render) -> Derived:
     """Render the wanted sizes of an original from one decode.
 
-    Every derivative is made from one shared picture: the original shrunk to the largest that the whole recipe needs,
-    colours converted. It depends on the recipe, never on what is wanted, so the bytes of a derivative do not either.
+    How a size is made depends on the original and on the whole recipe, never on what is wanted: so a derivative is the
+    same bytes whatever is asked along with it.
 
     Raises:
         Refused: what is wrong with the original.
     """
-    path = Path(question.path)
-    readable = recognise(path)
-    header = vips.load(readable.loader, path)
-    info = describe(header, readable, limits=question.limits, sizes=question.sizes)
-    targets = [_target(info, readable, size) for size in question.sizes]
-    shared = _shared(header, readable, cover=max(target.cover for target in targets))
-    wanted = question.wanted or [size.name for size in question.sizes]
-    return Derived(
-        info=info,
-        derivatives=tuple(_derive(shared, target, question) for target in targets if target.size.name in wanted),
-    )
-
-
-def fit(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Shrink the shared picture in linear light; one that has the dimensions already is taken as it is."""
-    if (image.width, image.height) == target.cover:
-        return metadata.to_8_bit(image)
-    return metadata.to_gamma(_resize(metadata.to_linear(image), target.cover))
+    original = open_original(Path(question.path))
+    info = describe(original, limits=question.limits, sizes=question.sizes)
+    targets = [_target(original, size, question) for size in question.sizes]
+    made = {
+        derivative.size: derivative for derivative in (*_stills(original, targets), *_animations(original, targets))
+    }
+    return Derived(info=info, derivatives=tuple(made[size.name] for size in question.sizes if size.name in made))
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Cut off what hangs over the box."""
+    """Cut off what hangs over the box; the frames of an animation all alike, or the picture would jump."""
     if target.cover == target.box:
         return image
-    return image.copy_memory().smartcrop(*target.box, interesting=target.size.position)
+    position = "centre" if target.moves else target.size.position
+    return image.smartcrop(*target.box, interesting=position)
 
 
 def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
-    """Set the picture upright; turned by columns, so what would be computed line by line is computed first."""
-    if metadata.orientation(image) == metadata.UPRIGHT:
-        return image
-    return metadata.upright(image.copy_memory())
+    """Set the picture upright, its columns becoming its rows: which is why it is in memory already."""
+    return metadata.upright(image)
 
 
-def flatten(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Lay the picture on white where the format cannot hold alpha."""
-    if target.writable.holds_alpha or not image.hasalpha():
-        return image
-    return image.flatten(background=[_WHITE])
+def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
+    """Convert a wide gamut to sRGB, where it is not to be kept."""
+    return image if target.size.gamut == "keep" else colour.to_srgb(image)
 
 
-STEPS = (fit, crop, turn, flatten)
-"""From the shared picture to a derivative's pixels, in this order."""
+STEPS = (crop, turn, recolour)
+"""From a picture of the right scale to a derivative's pixels, in this order."""
 
 
-def _target(info: ImageInfo, readable: Readable, size: Size) -> Target:
-    cover = size.cover(width=info.width, height=info.height)
-    box = size.dimensions(width=info.width, height=info.height)
-    is_turned = metadata.is_turned(info.orientation)
+def _target(original: Original, size: Size, question: Render) -> Target:
+    width, height = original.sides
+    most_frames = question.limits.animation_pixels // (width * height)
     return Target(
         size=size,
-        cover=cover[::-1] if is_turned else cover,
-        box=box[::-1] if is_turned else box,
-        writable=output(readable, size, has_alpha=info.has_alpha),
+        cover=original.as_stored(size.cover(width=width, height=height)),
+        box=original.as_stored(size.dimensions(width=width, height=height)),
+        moves=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
+        is_wanted=not question.wanted or size.name in question.wanted,
+        profile=render_profile(size, among=question.sizes, libvips=vips.VERSION),
+        folder=Path(question.folder),
     )
 
 
-def _shared(header: pyvips.Image, readable: Readable, *, cover: tuple[int, int]) -> pyvips.Image:
-    """Decode once, shrink, and hold in memory what every derivative is made from."""
-    shrink = next((n for n in readable.shrinks if header.width >= n * cover[0] * _LEFT_TO_RESIZE), 1)
-    image = (
-        header if shrink == 1 else vips.load(readable.loader, Path(header.filename), **readable.shrink_option(shrink))
-    )
-    return vips.hold(metadata.to_srgb(_resize(image, cover)))
+def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
+    """Make the wanted derivatives of the first frame, the largest first."""
+    ladder = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
+    while ladder and not ladder[-1].is_wanted:
+        ladder.pop()
+    rungs = [target for target in ladder if target.is_wanted or target.size.is_step or target is ladder[0]]
+    pictures = descend(original, [Rung(sides=target.cover, is_step=target.size.is_step) for target in rungs])
+    for target, picture in zip(rungs, pictures, strict=True):
+        if target.is_wanted:
+            yield _write(original, target, [_stepped(picture, target)])
 
 
-def _resize(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
-    """Shrink to exactly these sides with Lanczos3; colours weigh as much as they are opaque."""
-    width, height = sides
-    if (image.width, image.height) == sides:
-        return image
-    scale, vscale = width / image.width, height / image.height
-    if not image.hasalpha():
-        return image.resize(scale, vscale=vscale)
-    top = metadata.TOP[image.format]
-    weighed = image.premultiply(max_alpha=top).resize(scale, vscale=vscale)
-    return weighed.unpremultiply(max_alpha=top).cast(image.format)
+def _height(target: Target) -> tuple[tuple[int, int], bool]:
+    """Order a ladder; of two rungs alike, the step comes first."""
+    return target.cover, target.size.is_step
 
 
-def _derive(shared: pyvips.Image, target: Target, question: Render) -> Rendered:
-    image = shared
-    for step in STEPS:
-        image = step(image, target)
-    writable = target.writable
-    path = Path(question.folder) / f"{target.size.name}{writable.extension}"
-    vips.save(image, writable.saver, path, **writable.options(target.size))
+def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
+    """Make the wanted derivatives that move; each frame at once, or a hundred unfinished ones hold as many caches."""
+    moving = [target for target in targets if target.moves and target.is_wanted]
+    film = frames(original) if moving else []
+    for target in moving:
+        yield _write(original, target, [_stepped(shrunk(frame, target.cover), target).copy_memory() for frame in film])
+
+
+def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
+    """Write the finished picture, or the frames of an animation, in the format that the size asks for."""
+    has_alpha = bool(made[0].hasalpha())
+    writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
+    path = target.folder / f"{target.size.name}{writable.extension}"
+    _save(vips.film(made) if target.moves else made[0], path, original, target, writable)
     return Rendered(
         size=target.size.name,
         path=str(path),
-        width=image.width,
-        height=image.height,
+        width=made[0].width,
+        height=made[0].height,
         bytes=path.stat().st_size,
         content_type=writable.content_type,
-        profile=render_profile(target.size, among=question.sizes, libvips=vips.VERSION),
+        profile=target.profile,
+    )
+
+
+def _stepped(picture: pyvips.Image, target: Target) -> pyvips.Image:
+    for step in STEPS:
+        picture = step(picture, target)
+    return picture
+
+
+def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:
+    """Write the picture with what of its metadata the size keeps: a wide gamut's profile, its owner's name."""
+    if image.hasalpha() and not writable.holds_alpha:
+        image = image.flatten(background=[_WHITE])
+    owner = metadata.owner(original.header) if target.size.keep_copyright else {}
+    vips.save(
+        vips.with_text(image, owner),
+        writable.saver,
+        path,
+        keep=vips.keep(texts=bool(owner), profile=target.size.gamut == "keep" and colour.is_wide(image)),
+        **writable.options(target.size),
     )

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import re
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyvips
 
-from pipeline.errors import Corrupt
+from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of libvips that is loaded."""
 
-READ = ("JpegFile", "PngFile", "WebpFile")
-"""The only loaders that may run, by libvips' class name without its `VipsForeignLoad`."""
+PROFILE = "icc-profile-data"
+"""The field of a header that says what the colours mean."""
 
-WRITTEN = ("JpegFile", "PngFile", "WebpFile")
-"""The only savers that may run, by libvips' class name without its `VipsForeignSave`."""
+_FOREIGN = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
+"""How the fields begin that hold what a file says about its picture."""
+
+_EXIF, _ICC = 1, 8
+"""Of libvips' `VipsForeignKeep`."""
+
+_HEIF_LIMIT = "Security"
+"""libheif's word for a picture above its own limits, which libvips passes on as one error among others."""
+
+_MISSING = re.compile(r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in")
+"""How decoders say that the file may be well, but is beyond them."""
+
+Error = pyvips.Error
+Image = pyvips.Image
+
+READ_BY_US = "source"
+"""The name of no loader: the file is read by us, and libvips chooses among what may run by magic bytes."""
+
+_READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
+"""The only loaders that may run, by libvips' class name without its `VipsForeignLoad`."""
 
 
 def _set_up() -> None:
@@ -28,29 +49,28 @@ def _set_up() -> None:
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature
-    for operation, allowed in (("VipsForeignLoad", READ), ("VipsForeignSave", WRITTEN)):
-        pyvips.operation_block_set(operation, True)  # noqa: FBT003 - as above
-        for name in allowed:
-            pyvips.operation_block_set(operation + name, False)  # noqa: FBT003 - as above
+    pyvips.operation_block_set("VipsForeignLoad", True)  # noqa: FBT003 - as above
+    for name in _READ:
+        pyvips.operation_block_set(f"VipsForeignLoad{name}", False)  # noqa: FBT003 - as above
 
 
 _set_up()
 
 
-Error = pyvips.Error
-Image = pyvips.Image
-
-
-def load(loader: str, path: Path, **options: float) -> pyvips.Image:
+def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.Image:
     """Open a file with one loader, to be read once from top to bottom; only its header is read yet.
 
-    A file that ends early is an error when the pixels are read, never a picture with a grey lower half.
+    With `fail_on` "error" a file that ends early is an error when its pixels are read, never a picture with a grey
+    lower half; with "warning" even a doubt is one.
 
     Raises:
+        UnsupportedFormat: the file uses a part of its format that its decoder does not have.
         Corrupt: the header makes no sense.
     """
     with _reading():
-        return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on="truncated", **options)
+        if loader == READ_BY_US:
+            return pyvips.Image.new_from_source(_source(path), "", access="sequential", fail_on=fail_on, **options)
+        return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
 def hold(image: pyvips.Image) -> pyvips.Image:
@@ -63,9 +83,20 @@ def hold(image: pyvips.Image) -> pyvips.Image:
         return image.copy_memory()
 
 
+def streamed(image: pyvips.Image) -> pyvips.Image:
+    """Give a picture that is read from top to bottom once, without the lines that libvips would keep a second time.
+
+    Operations that shrink put a cache of some 400 lines before them when their input calls itself sequential; a
+    loader has one already. It was 4 MB of 50 for a 12 megapixel photograph.
+    """
+    bare = image.copy()
+    bare.remove("vips-sequential")
+    return bare
+
+
 def save(image: pyvips.Image, saver: str, path: Path, **options: float | str) -> None:
-    """Write a picture with one saver, without any metadata."""
-    getattr(image, saver)(str(path), keep="none", **options)
+    """Write a picture with one saver."""
+    getattr(image, saver)(str(path), **options)
 
 
 def number(image: pyvips.Image, field: str, *, default: int) -> int:
@@ -73,17 +104,67 @@ def number(image: pyvips.Image, field: str, *, default: int) -> int:
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
-def swatches(colours: bytes, *, bands: int) -> pyvips.Image:
-    """Make a picture one pixel high of some 8-bit colours: sRGB with three bands, grey with one."""
-    strip = pyvips.Image.new_from_memory(colours, len(colours) // bands, 1, bands, "uchar")
-    return strip.copy(interpretation="srgb" if bands > 1 else "b-w")
+def meaning(bands: int, *, is_deep: bool) -> str:
+    """Give libvips' name for pixels of that many bands: grey or sRGB, perhaps with alpha, of 8 or of 16 bits."""
+    if bands < 3:  # noqa: PLR2004 - grey, or grey and alpha
+        return "grey16" if is_deep else "b-w"
+    return "rgb16" if is_deep else "srgb"
+
+
+def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bool = False) -> pyvips.Image:
+    """Make a picture of pixels in memory: grey or sRGB, and alpha where there is a band more."""
+    picture = pyvips.Image.new_from_memory(pixels, *sides, bands, "ushort" if is_deep else "uchar")
+    return picture.copy(interpretation=meaning(bands, is_deep=is_deep))
 
 
 def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     """Say what a picture's colours mean, without changing them."""
     labelled = image.copy()
-    labelled.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    labelled.set_type(pyvips.GValue.blob_type, PROFILE, profile)
     return labelled
+
+
+def with_text(image: pyvips.Image, fields: dict[str, str]) -> pyvips.Image:
+    """Write texts into a picture's header, and take out of it every text and block but its colour profile."""
+    labelled = image.copy()
+    for field in image.get_fields():
+        if field.startswith(_FOREIGN):
+            labelled.remove(field)
+    for field, text in fields.items():
+        labelled.set_type(pyvips.GValue.gstr_type, field, text)
+    return labelled
+
+
+def keep(*, texts: bool, profile: bool) -> int:
+    """Give libvips' flags for what a saver writes of the header."""
+    return _EXIF * texts | _ICC * profile
+
+
+def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
+    """Join frames, one below the other, as libvips' savers take an animation; its timing is the first frame's."""
+    roll = pyvips.Image.arrayjoin(list(frames), across=1).copy()
+    roll.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    return roll
+
+
+def _source(path: Path) -> pyvips.Source:
+    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory.
+
+    What raises here, libvips takes for the position 0, or for the end of the file; so nothing raises.
+    """
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def seek(offset: int, whence: int) -> int:
+        try:
+            return os.lseek(file, offset, whence)
+        except OSError:
+            return -1
+
+    source = pyvips.SourceCustom()
+    weakref.finalize(source, os.close, file)
+    source.on_read(lambda most: os.read(file, most))
+    source.on_seek(seek)
+    return source
 
 
 @contextmanager
@@ -95,6 +176,10 @@ def _reading() -> Iterator[None]:
     try:
         yield
     except pyvips.Error as error:
+        if _HEIF_LIMIT in str(error.detail):
+            raise TooManyPixels("This picture is larger than its decoder takes on; shrink it first.") from error
+        if _MISSING.search(str(error.detail)):
+            raise UnsupportedFormat(f"A rare kind of file ({_reason(error)}); export it as a JPEG.") from error
         raise Corrupt(
             f"This file is damaged or cut short ({_reason(error)}); upload it again from the camera."
         ) from error

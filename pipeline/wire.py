@@ -10,15 +10,23 @@ import msgspec
 
 from pipeline.size import Size
 
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""What glibc has to be told when a render process starts, so that it gives back what a render used.
+
+After 100 mixed photographs a process held 48 MB with both, 118 MB with the first alone; neither is slower.
+"""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How much of an original is taken on.
 
-    `pixels` counts width x height x frames that would be decoded; `frames` counts frames or pages in the file.
+    `pixels` counts width x height of one frame, `frames` counts the frames or pages in the file. An animation of more
+    than `animation_pixels`, all its frames together, is not refused: its first frame is the picture.
     """
 
     pixels: int = 100_000_000
     frames: int = 1000
+    animation_pixels: int = 25_000_000
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):

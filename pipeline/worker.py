@@ -85,7 +85,7 @@ def _warm_up() -> None:
     """Render a tiny picture: the first render pays for what libvips sets up once."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.jpg"
-        vips.save(vips.swatches(bytes(3 * 64), bands=3), "jpegsave", path)
+        vips.save(vips.from_bytes(bytes(3 * 64 * 64), (64, 64), bands=3), "jpegsave", path)
         render(Render(path=str(path), folder=folder, sizes=(Size(name="warm", width=32),)))
 
 

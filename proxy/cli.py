@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -17,19 +18,24 @@ from rich.table import Table
 
 from pipeline.wire import Limits
 from proxy import offline
-from proxy.app import build, create_app, routes, running
+from proxy.app import create_app, routes, running
 from proxy.errors import ImagesError
 from proxy.logs import configure_logs
+from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import BadSettings, Setting, Settings, read_settings, read_sizes, told_by_environment
+from proxy.settings import Setting, Settings, read_settings, told_by_environment
+from proxy.sizes import BadSettings, read_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.size import Size
 
 REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
+
+WIDE = 500
+"""Columns of a table that no person looks at: nothing is cut off."""
 
 HINTS = """\
 Gallformers images listens on {address}. Try, from another terminal:
@@ -59,7 +65,8 @@ def serve(*, hints: bool) -> None:
     settings = _settings()
     configure_logs(level=settings.log_level, form=settings.log_format)
     if hints:
-        address = f"http://{settings.host}:{settings.port}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{settings.port}"
         click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -70,11 +77,8 @@ def serve(*, hints: bool) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    # When it is through, uvicorn raises the signal that ended it once more: by then it has done its work.
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
     parts = build(settings)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             create_app(parts, settings),
             lifespan="off",
@@ -84,9 +88,26 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )
+
+    def drain() -> None:
+        parts.readiness.is_open = False
+        parts.draining.set()
+        server.should_exit = True
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, drain)
     with listening(host=settings.host, port=settings.port) as socket:
         async with running(parts, settings):
             await server.serve(sockets=[socket])
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to us: one ends everything at once, not HTTP first and the jobs after."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
 @main.command()
@@ -107,6 +128,8 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
     settings = _settings()
     configure_logs(level="ERROR", form="console")
     sizes = _sizes(sizes_file) if sizes_file else settings.sizes
+    if len({file.stem for file in files}) < len(files):
+        raise click.UsageError("Two files have the same name, and so would their derivatives: use a folder for each.")
     out.mkdir(parents=True, exist_ok=True)
     outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
     if as_json:
@@ -180,7 +203,8 @@ def _show(outcomes: Sequence[offline.Outcome]) -> None:
     for outcome in outcomes:
         for made in outcome.derivatives:
             table.add_row(made.path, made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type)
-    Console().print(table)
+    if table.row_count:
+        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
     for outcome in outcomes:
         if outcome.refusal:
             click.echo(f"{outcome.file}: {outcome.refusal}", err=True)

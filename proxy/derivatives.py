@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render
 from proxy import metrics
-from proxy.errors import NotFound, TooManyBytes
+from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
+from proxy.memory import Failure
 from proxy.recipe import ORIGINAL, Derivative, derivative
 from proxy.singleflight import SingleFlight
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.wire import Rendered
-    from proxy.cache import Remembered
+    from proxy.memory import Memory
     from proxy.recipe import Recipe
     from proxy.renderers import Renderers, Rendering
     from proxy.scratch import Scratch
@@ -54,35 +55,14 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """What is wrong with an original, and of which bytes that was found."""
-
-    kind: type[Refused | TooManyBytes]
-    detail: str
-    etag: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What page views need not find out again: derivatives that are there, originals that are not or cannot be."""
-
-    known: Remembered[bool]
-    absent: Remembered[str]
-    failures: Remembered[Failure]
-
-    def forget(self, original: str) -> None:
-        """Forget what was wrong with an original: it is tried again."""
-        self.absent.forget(original)
-        self.failures.forget(original)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """How much is taken on, and where it is worked on."""
 
     max_bytes: int
     limits: Limits
     scratch: Scratch
+    conditional_writes: bool = False
+    """What a page view found missing is written only where nothing is yet."""
 
 
 class Derivatives:
@@ -167,7 +147,10 @@ class Derivatives:
                 metrics.refused_total.labels(fault.code).inc()
                 self._memory.failures.put(original, Failure(kind=type(fault), detail=str(fault), etag=blob.etag))
                 raise
-            return _account(made, rendering, seconds=time.perf_counter() - started)
+            accounted = _account(made, rendering, seconds=time.perf_counter() - started)
+            is_current = rendering is None or (await self._head(original)).etag == blob.etag
+        # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
+        return accounted if is_current else await self._fly(original, wanted, remake="stale", patient=patient)
 
     async def _make(
         self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
@@ -176,7 +159,8 @@ class Derivatives:
         due = tuple(name for name in wanted if name not in there)
         rendering = None
         if due:
-            rendering, fresh = await self._render(original, due, patient=patient)
+            only_new = remake == "missing" and self._terms.conditional_writes
+            rendering, fresh = await self._render(original, due, patient=patient, only_new=only_new)
             there |= fresh
         for made in there.values():
             self._memory.known.put(made.key, value=True)
@@ -194,31 +178,43 @@ class Derivatives:
         }
 
     async def _render(
-        self, original: Blob, due: tuple[str, ...], *, patient: bool
+        self, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
     ) -> tuple[Rendering, dict[str, Derivative]]:
-        async with self._terms.scratch.folder() as folder:
-            path = folder / "original"
-            fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
-            question = Render(
-                path=str(path),
-                folder=str(folder),
-                sizes=self.recipe.sizes,
-                wanted=due,
-                limits=self._terms.limits,
-            )
-            rendering = await self._renderers.render(question, patient=patient)
-            puts = [self._keep(rendered, original=fetched) for rendered in rendering.derived.derivatives]
-            # Every put is over before the folder goes: the first fault is raised only then.
-            kept = await asyncio.gather(*puts, return_exceptions=True)
+        with self._renderers.place(patient=patient):
+            async with self._terms.scratch.folder() as folder:
+                return await self._render_in(folder, original, due, only_new=only_new)
+
+    async def _render_in(
+        self, folder: Path, original: Blob, due: tuple[str, ...], *, only_new: bool
+    ) -> tuple[Rendering, dict[str, Derivative]]:
+        path = folder / "original"
+        fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+        question = Render(
+            path=str(path),
+            folder=str(folder),
+            sizes=self.recipe.sizes,
+            wanted=due,
+            limits=self._terms.limits,
+        )
+        rendering = await self._renderers.render(question)
+        metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+        puts = [self._keep(rendered, original=fetched, only_new=only_new) for rendered in rendering.derived.derivatives]
+        # Every put is over before the folder goes: the first fault is raised only then.
+        kept = await asyncio.gather(*puts, return_exceptions=True)
         return rendering, {made.size: made for made in _all_well(kept)}
 
-    async def _keep(self, rendered: Rendered, *, original: Blob) -> Derivative:
-        blob = await self._store.put(
-            self.recipe.key(original.key, rendered.size),
-            Path(rendered.path),
-            self.recipe.attributes(rendered, original=original),
-        )
-        metrics.upload_bytes_total.inc(blob.bytes)
+    async def _keep(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
+        key = self.recipe.key(original.key, rendered.size)
+        attributes = self.recipe.attributes(rendered, original=original)
+        put = self._store.put_new if only_new else self._store.put
+        blob = await put(key, Path(rendered.path), attributes)
+        if blob is None:  # another machine was first, with the same bytes
+            metrics.writes_lost_total.inc()
+            blob = await self._store.head(key)
+        else:
+            metrics.upload_bytes_total.inc(blob.bytes)
+        if blob is None:
+            raise StoreUnavailable("A derivative was deleted in the moment it was written; ask again.")
         return derivative(rendered.size, blob)
 
 

@@ -177,6 +177,7 @@ class Jobs:
             retry_delay=1.0,
             retry_backoff=60.0,
             ttl=self._keep_seconds,
+            meta={"request_id": structlog.contextvars.get_contextvars().get("request_id", "")},
         )
         log.info("job_queued", job_id=job_id, key=order.key)
         return await self._queued_job(job_id)

@@ -1,83 +1,59 @@
-"""The right to render now: a bounded line in front of a number of slots."""
+"""The right to render now: a bounded number of places, and fewer slots."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from proxy.errors import Busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 RETRY_AFTER_SECONDS = 2
 """What a caller that finds the line full is told; a place comes free with every render, which takes about a second."""
 
 
 class Limiter:
-    """Lets at most `slots` callers work at once; at most `waiting` more may stand in line, first come first served."""
+    """Lets `slots` callers work at once, first come first served, and `waiting` more be underway to a slot.
+
+    A caller takes a place first, which costs it nothing if there is none; what it has to fetch, it fetches then, so
+    that slow stores hold no slots and no more is fetched than can be worked on.
+    """
 
     def __init__(self, *, slots: int, waiting: int) -> None:
-        self._slots = slots
-        self._waiting = waiting
-        self._working = 0
-        self._line: deque[asyncio.Future[None]] = deque()
+        self._places = slots + waiting
+        self._taken = 0
+        self._slots = asyncio.Semaphore(slots)  # wakes its waiters in the order they came
 
     @property
-    def working(self) -> int:
-        """How many callers hold a slot."""
-        return self._working
+    def taken(self) -> int:
+        """How many callers have a place, at work or underway."""
+        return self._taken
 
-    @property
-    def in_line(self) -> int:
-        """How many callers wait for a slot."""
-        return len(self._line)
+    @contextmanager
+    def place(self, *, patient: bool = False) -> Iterator[None]:
+        """Hold a place for the length of the block.
 
-    @asynccontextmanager
-    async def slot(self, *, patient: bool = False) -> AsyncIterator[None]:
-        """Hold a slot for the length of the block.
-
-        A `patient` caller (a job that is safe in its queue) may always join the line.
+        A `patient` caller (a job that is safe in its queue) always gets one.
 
         Raises:
-            Busy: the line is full.
+            Busy: all places are taken.
         """
-        await self._enter(patient=patient)
+        if self._taken >= self._places and not patient:
+            raise Busy(
+                f"As many renders as may are running or waiting ({self._taken}); try again in a moment.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        self._taken += 1
         try:
             yield
         finally:
-            self._leave()
+            self._taken -= 1
 
-    async def _enter(self, *, patient: bool) -> None:
-        if self._working < self._slots and not self._line:
-            self._working += 1
-            return
-        if len(self._line) >= self._waiting and not patient:
-            raise Busy(
-                f"{self._working} renders are running and {len(self._line)} wait; try again in a moment.",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
-        await self._wait_in_line()
-
-    async def _wait_in_line(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._line.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the slot came in the very moment of giving up: pass it on
-                self._leave()
-            else:
-                self._line.remove(turn)
-            raise
-
-    def _leave(self) -> None:
-        self._working -= 1
-        while self._line:
-            turn = self._line.popleft()
-            if not turn.done():
-                self._working += 1
-                turn.set_result(None)
-                return
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot for the length of the block, after those who came before."""
+        async with self._slots:
+            yield

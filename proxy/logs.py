@@ -11,10 +11,14 @@ import structlog
 from proxy.work import TryAgain
 
 if TYPE_CHECKING:
-    from structlog.typing import Processor
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
 QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
 """Loggers whose every call is a line; requests are logged by us, with what the caller needs to know."""
+
+
+_TRACES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+"""Without the values of variables: one may be a secret."""
 
 
 def configure_logs(*, level: str, form: str) -> None:
@@ -23,6 +27,7 @@ def configure_logs(*, level: str, form: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _without_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     ]
     structlog.configure(
@@ -47,10 +52,15 @@ def configure_logs(*, level: str, form: str) -> None:
 
 
 def _last_steps(form: str) -> list[Processor]:
-    drop_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
         return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [drop_meta, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
+
+
+def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    event.pop("color_message", None)  # uvicorn's, for terminals
+    return event
 
 
 def _is_news(record: logging.LogRecord) -> bool:

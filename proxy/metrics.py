@@ -18,6 +18,7 @@ queue_depth = Gauge("queue_depth", "Jobs that wait")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "How long the oldest waiting job has waited")
 job_duration_seconds = Histogram("job_duration_seconds", "From a job's start to its end", buckets=JOB_BUCKETS)
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
+writes_lost_total = Counter("writes_lost_total", "Conditional writes that another machine had made first")
 derivatives_total = Counter("derivatives_total", "Derivatives located for page views, by where they were", ["source"])
 render_seconds = Histogram(
     "render_seconds", "One original rendered, all sizes, by its format", ["format"], buckets=RENDER_BUCKETS

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import msgspec
+from anyio import Path as AsyncPath
 from anyio import to_thread
 
 from pipeline.errors import Refused
@@ -45,10 +46,12 @@ async def local_renderers(*, deadline_seconds: float) -> AsyncIterator[Renderers
 
 async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
     """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
+    if not await AsyncPath(file).is_file():
+        return Outcome(file=file, refusal="There is no such file.")
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
-            rendering = await renderers.render(question, patient=True)
+            rendering = await renderers.render(question)
         except (Refused, RenderFailed) as fault:
             return Outcome(file=file, refusal=str(fault))
         kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]

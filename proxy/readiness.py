@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from pipeline.errors import Refused
 from proxy.errors import ImagesError
 from proxy.singleflight import SingleFlight
 
@@ -44,7 +45,7 @@ async def _try(name: str, probe: Probe) -> str | None:
             await probe()
     except TimeoutError:
         return f"{name}: did not answer within {CHECK_SECONDS:g} s"
-    except ImagesError as fault:
+    except (ImagesError, Refused) as fault:
         log.warning("not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.code}"
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -17,11 +19,13 @@ import structlog
 import pipeline
 from pipeline.errors import BY_CODE, Refused
 from pipeline.size import Size
-from pipeline.wire import Answer, Derived, Question, Ready, Refusal, Render
+from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Refusal, Render
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ProcessDied
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from proxy.limiter import Limiter
 
 log = structlog.get_logger(__name__)
@@ -32,9 +36,11 @@ START_SECONDS = 20.0
 LINE_BYTES = 1 << 20
 """The longest answer that is read; a real one is below 4 KiB."""
 
-ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""All that a render process sees of the environment: no credential. One malloc arena halves its peak memory
-(79 MB against 148 MB over ten 24-megapixel renders), at the same speed."""
+SEEN = {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""All that a render process sees of the environment: what it needs for its memory, no credential."""
+
+RECENT_SECONDS = 5.0
+"""How long a render that went well shows that all is well."""
 
 TINY_PICTURE = bytes.fromhex(
     "89504e470d0a1a0a0000000d494844520000000200000002080000000057dd52f80000000e4944415478da6370686038f01f0005c5028045"
@@ -68,7 +74,7 @@ class RenderProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=ENVIRONMENT,
+                env=SEEN,
                 cwd=Path(pipeline.__file__).parents[1],
                 limit=LINE_BYTES,
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
@@ -86,8 +92,11 @@ class RenderProcess:
 
     @property
     def is_alive(self) -> bool:
-        """False once the process has ended."""
-        return self._process.returncode is None
+        """False once the process has ended: the kernel knows before asyncio does."""
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # asyncio has taken its exit status already
+            return False
 
     async def ask(self, question: Question) -> Answer:
         """Send a question and wait for its answer.
@@ -97,7 +106,8 @@ class RenderProcess:
         """
         if self._process.stdin is None:
             raise ProcessDied("The render process has no stdin.")
-        with contextlib.suppress(ConnectionError):  # it died: reading the answer tells
+        # It died: reading the answer tells. uvloop raises RuntimeError on a pipe that it has closed.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             self._process.stdin.write(msgspec.json.encode(question) + b"\n")
             await self._process.stdin.drain()
         return await self._answer()
@@ -142,6 +152,7 @@ class Renderers:
         self._deadline_seconds = deadline_seconds
         self._idle: list[RenderProcess] = []
         self._libvips = ""
+        self._last_answer = -math.inf
 
     @property
     def libvips(self) -> str:
@@ -152,41 +163,49 @@ class Renderers:
         """Start one process, so that the first caller does not wait for it and a broken installation shows at once."""
         self._idle.append(await self._process())
 
+    def place(self, *, patient: bool = False) -> AbstractContextManager[None]:
+        """Hold a place on the way to a slot; see `Limiter.place`."""
+        return self._limiter.place(patient=patient)
+
     async def check(self) -> None:
-        """Render a tiny picture through a real process; raise what is wrong otherwise."""
+        """Return when a render went well a moment ago, or a tiny one does now; raise what is wrong otherwise.
+
+        On a busy machine the tiny picture would stand in line behind the very renders that show that all is well.
+        """
+        if time.monotonic() - self._last_answer < RECENT_SECONDS:
+            return
         with TemporaryDirectory(prefix="gf-images-check-") as folder:
-            await self.render(_tiny_question(Path(folder)), patient=True)
+            await self.render(_tiny_question(Path(folder)))
 
     async def close(self) -> None:
         """End every idle process."""
         while self._idle:
             await self._idle.pop().kill()
 
-    async def render(self, question: Render, *, patient: bool = False) -> Rendering:
+    async def render(self, question: Render) -> Rendering:
         """Ask a process for derivatives, once there is a slot.
 
         A caller that is cancelled takes its process with it: what a process does cannot be taken back otherwise.
 
         Raises:
             Refused: what is wrong with the original, from `pipeline.errors`.
-            Busy: the line is full.
             DeadlineExceeded: it took too long; the process was killed.
             ProcessDied: the process died under it.
         """
         asked = time.perf_counter()
-        async with self._limiter.slot(patient=patient):
+        async with self._limiter.slot():
             started = time.perf_counter()
             answer = await self._ask(question)
             ended = time.perf_counter()
+            self._last_answer = time.monotonic()
         if isinstance(answer, Refusal):
             raise BY_CODE.get(answer.code, Refused)(answer.detail)
         if not isinstance(answer, Derived):
             raise ProcessDied(f"The render process answered {type(answer).__name__} to a Render.")
-        metrics.render_seconds.labels(answer.info.format).observe(ended - started)
         return Rendering(derived=answer, wait_seconds=started - asked, render_seconds=ended - started)
 
     async def _ask(self, question: Question) -> Answer:
-        process = self._idle.pop() if self._idle else await self._process()
+        process = await self._living_process()
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 answer = await process.ask(question)
@@ -198,11 +217,19 @@ class Renderers:
         except ProcessDied:
             await self._bury(process, cause="died")
             raise
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or an answer that makes no sense: what it does now cannot be known
             await self._bury(process, cause="cancelled")
             raise
         self._idle.append(process)
         return answer
+
+    async def _living_process(self) -> RenderProcess:
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive:
+                return process
+            await self._bury(process, cause="idle")
+        return await self._process()
 
     async def _process(self) -> RenderProcess:
         process = await RenderProcess.start()

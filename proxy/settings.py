@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
-import tomllib
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -14,26 +12,20 @@ import msgspec
 from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
-from pipeline.size import Size
+from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.keys import DERIVATIVES
+from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
-SIZES_FILE = str(Path(__file__).parents[1] / "config" / "sizes.toml")
-"""The sizes that ship with the service."""
+
+ADDRESSING = ("auto", "path", "virtual")
 
 SECRET_BYTES = 24
 """The fewest bytes of a secret that the Standard Webhooks scheme allows."""
-
-
-class BadSettings(Exception):
-    """Settings that the service cannot start with; `faults` has a sentence for each, with the variable's name."""
-
-    def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
 
 
 def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
@@ -50,14 +42,18 @@ def _one_of(*words: str) -> Callable[[str], str | None]:
 
 
 def _begins(*starts: str) -> Callable[[str], str | None]:
-    return lambda value: None if value.startswith(starts) else f"must begin with {' or '.join(starts)}, not {value!r}"
+    return lambda value: (
+        None
+        if value.startswith(starts) and value not in starts
+        else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
+    )
 
 
 def _secrets(value: str) -> str | None:
     for number, secret in enumerate(split(value), start=1):
         try:
             key = base64.b64decode(secret.removeprefix("whsec_") + "==")
-        except binascii.Error:
+        except ValueError:  # not base64, not even ASCII
             key = b""
         if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
             return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
@@ -75,9 +71,19 @@ class Settings:
     port: int = _setting(8080, "port to listen on", _between(1, 65535))
     metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", _between(0, 65535))
     store: str = _setting(
-        "file://var/store", "where originals and derivatives lie: `file://<folder>`", _begins("file://")
+        "file://var/store",
+        "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
+        _begins("file://", "s3://"),
     )
     public_base_url: str = _setting("/files", "where browsers read the store; redirects go to `<it>/<key>`")
+    originals_base_url: str = _setting("", "read the bucket there, over HTTP, with credentials that can only write")
+    s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's")
+    s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", _one_of(*ADDRESSING))
+    s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
+    conditional_writes: bool = _setting(
+        default=False, says="page views write only where nothing is yet: one visible write when machines race"
+    )
+    aws_region: str = _setting("", "the bucket's region")
     queue: str = _setting("sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///"))
     queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
     workers: int = _setting(2, "how many jobs, and how many renders, run at once", _between(1, 64))
@@ -129,9 +135,9 @@ def read_settings() -> Settings:
         sizes = read_sizes(Path(str(told["sizes_file"])))
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
-    if not faults:
-        settings = msgspec.convert({**told, "sizes": sizes}, Settings)
-        faults = [fault for check in (_public_and_unsigned,) if (fault := check(settings))]
+    good = {name: value for name, value in told.items() if value is not None}
+    settings = msgspec.convert({**good, "sizes": sizes}, Settings)
+    faults += [fault for check in (_public_and_unsigned, _prefixes, _bucket) if (fault := check(settings))]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -144,25 +150,6 @@ def told_by_environment() -> list[Setting]:
         for one in fields(Settings)
         if one.metadata
     ]
-
-
-def read_sizes(path: Path) -> tuple[Size, ...]:
-    """Read the named sizes from a TOML file.
-
-    Raises:
-        BadSettings: with every fault there is.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("sizes", {})
-    except (OSError, ValueError) as fault:
-        raise BadSettings([f"{path}: {fault}"]) from fault
-    outcomes = [_read_size(name, table) for name, table in tables.items()]
-    faults = [outcome for outcome in outcomes if isinstance(outcome, str)]
-    if not tables:
-        faults = [f"{path}: there is no [sizes.<name>] table in it"]
-    if faults:
-        raise BadSettings(faults)
-    return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
 
 
 def split(value: str) -> list[str]:
@@ -201,19 +188,25 @@ def _public_and_unsigned(settings: Settings) -> str | None:
     )
 
 
+def _prefixes(settings: Settings) -> str | None:
+    prefix = settings.originals_prefix
+    if prefix.startswith("/"):
+        return "ORIGINALS_PREFIX: must not begin with /, as no key does"
+    if settings.key_layout == "prefix" and prefix.startswith(DERIVATIVES):
+        return f"ORIGINALS_PREFIX: must not begin with {DERIVATIVES}, where derivatives lie"
+    return None
+
+
+def _bucket(settings: Settings) -> str | None:
+    if settings.store.startswith("s3://") and settings.public_base_url == "/files":
+        return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
+    if settings.originals_base_url and not settings.store.startswith("s3://"):
+        return "ORIGINALS_BASE_URL: goes with STORE=s3://<bucket> only"
+    return None
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _read_size(name: str, table: object) -> Size | str:
-    if not isinstance(table, dict):
-        return f"sizes.{name}: must be a table"
-    if unknown := set(table) - {one.name for one in fields(Size)}:
-        return f"sizes.{name}: there is no setting {', '.join(sorted(unknown))}"
-    try:
-        return msgspec.convert({**table, "name": name}, Size)
-    except msgspec.ValidationError as fault:
-        return f"sizes.{name}: {fault}"

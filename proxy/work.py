@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import saq
 import structlog
+from saq.utils import cancel_tasks
 
 from pipeline.errors import Refused
 from proxy import metrics
@@ -73,13 +74,17 @@ class Worker(saq.Worker["Context"]):
         self.event.set()
         if working := [task for task in self.tasks if task.get_name() == "process"]:
             await asyncio.wait(working, timeout=self._grace_seconds)
+        if timers := [task for task in self.tasks if task.get_name() != "process"]:
+            await cancel_tasks(timers)
         await super().stop()
 
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
         job = context["job"]
         wanted = msgspec.convert(order, Order)
-        with structlog.contextvars.bound_contextvars(job_id=job.key, key=wanted.key, attempt=job.attempts):
+        with structlog.contextvars.bound_contextvars(
+            job_id=job.key, key=wanted.key, attempt=job.attempts, request_id=job.meta.get("request_id", "")
+        ):
             started = time.perf_counter()
             log.info("job_started")
             try:

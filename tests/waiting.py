@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 30.0
-LOOK_EVERY_SECONDS = 0.002
+LOOK_EVERY_SECONDS = 0.005
 
 
-async def until(look: Callable[[], Awaitable[T | None]]) -> T:
+async def until(look: Callable[[], Awaitable[T | None]], *, seconds: float = DEADLINE_SECONDS) -> T:
     """Look until there is something to see, and give it.
 
     Raises:
         TimeoutError: there was nothing within the deadline.
     """
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110 - what other processes do raises no event here
             await asyncio.sleep(LOOK_EVERY_SECONDS)
         return seen

@@ -76,11 +76,12 @@ def openapi() -> OpenAPIConfig:
     )
 
 
-def write_in(document: OpenAPI) -> None:
+def write_in(document: OpenAPI, *, has_files: bool) -> None:
     """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
     paths = document.paths if document.paths is not None else {}
     paths["/img/{key}/{size}"] = _image_path()
-    paths["/files/{key}"] = _file_path()
+    if has_files:
+        paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
     if post is not None:
         post.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=JOB)}, required=True)
@@ -96,7 +97,9 @@ def _image_path() -> PathItem:
         description="where the derivative is; made first if it was not there",
         headers={"Location": OpenAPIHeader(description="its address", schema=TEXT)},
     )
-    return _read_only(summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS)
+    return _read_only(
+        name="Image", summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS
+    )
 
 
 def _file_path() -> PathItem:
@@ -106,7 +109,11 @@ def _file_path() -> PathItem:
     binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
     found = OpenAPIResponse(description="its bytes", content={"image/*": OpenAPIMediaType(schema=binary)})
     return _read_only(
-        summary="What lies in the file store", parameters=parameters, well={"200": found}, ill=FILE_PROBLEMS
+        name="File",
+        summary="What lies in the file store",
+        parameters=parameters,
+        well={"200": found},
+        ill=FILE_PROBLEMS,
     )
 
 
@@ -117,6 +124,7 @@ def _parameter(name: str, description: str, *, example: str) -> Parameter:
 
 def _read_only(
     *,
+    name: str,
     summary: str,
     parameters: list[Parameter | Reference],
     well: dict[str, OpenAPIResponse | Reference],
@@ -127,6 +135,6 @@ def _read_only(
     responses = {**well, **refused}
     return PathItem(
         parameters=parameters,
-        get=Operation(summary=summary, operation_id=f"get {summary}", responses=responses),
-        head=Operation(summary=f"{summary}, without the body", operation_id=f"head {summary}", responses=responses),
+        get=Operation(summary=summary, operation_id=f"get{name}", responses=responses),
+        head=Operation(summary=f"{summary}, without the body", operation_id=f"head{name}", responses=responses),
     )

@@ -24,7 +24,9 @@ from proxy.errors import (
     QueueUnavailable,
     RenderFailed,
     StoreError,
+    StoreRefused,
     TooManyBytes,
+    UnknownJob,
     UnknownSize,
 )
 
@@ -39,14 +41,19 @@ log = structlog.get_logger(__name__)
 PROBLEM = "application/problem+json"
 
 
+NO_STORE = "no-store"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """How an error is answered: its status, how long the answer may be kept, when to come back."""
 
     status: int
     title: str
-    cache_control: str = "no-store"
+    cache_control: str = NO_STORE
     retry_after_seconds: int | None = None
+    detail: str | None = None
+    """Says what callers may know, where the error's own sentence is for the log."""
 
 
 FOR_A_MINUTE = "public, max-age=60"
@@ -57,13 +64,17 @@ ROWS: Mapping[type[Exception], Row] = {
     BadSignature: Row(401, "Not signed by a known secret"),
     BadOrder: Row(422, "Unknown size"),
     UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
+    UnknownJob: Row(404, "Unknown job"),
     NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
     TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
     Refused: Row(422, "Original cannot be rendered", FOR_A_MINUTE),
     Busy: Row(503, "Busy"),
     DeadlineExceeded: Row(504, "Rendering took too long"),
     RenderFailed: Row(500, "Rendering failed"),
-    QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
+    QueueUnavailable: Row(
+        503, "Queue failed", retry_after_seconds=5, detail="The queue cannot be used now; try again in a moment."
+    ),
+    StoreRefused: Row(502, "Store refused"),
     StoreError: Row(502, "Store failed", retry_after_seconds=5),
     ImagesError: Row(500, "Failed"),
 }
@@ -84,8 +95,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[str, ...] = ()
 
 
-def answer_error(_request: Request[object, object, State], error: Exception) -> Response[bytes]:
+def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
     """Translate an error; one that nobody foresaw is logged whole and answered without a word of it."""
+    answer = _answer(error)
+    if request.method not in ("GET", "HEAD"):
+        answer.headers["Cache-Control"] = NO_STORE
+    return answer
+
+
+def _answer(error: Exception) -> Response[bytes]:
     if isinstance(error, HTTPException):
         return _framework_error(error)
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
@@ -96,7 +114,9 @@ def answer_error(_request: Request[object, object, State], error: Exception) -> 
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
-    return _response(row, code=error.code, detail=str(error))
+    if row.detail:
+        log.error(error.code, detail=str(error))
+    return _response(row, code=error.code, detail=row.detail or str(error))
 
 
 def _framework_error(error: HTTPException) -> Response[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from proxy.errors import NotFound
 from proxy.keys import decode_path
@@ -29,10 +29,14 @@ def files_route(store: Store, *, layout: Layout) -> ASGIRouteHandler:
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def file(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
+        scope["path_template"] = f"{PATH}/{{key}}"  # a mount has none of its own: the series' label
         method = scope["method"]  # type: ignore[typeddict-item] # a mount of http requests
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
-        key = decode_path(scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode() + b"/"))
+        mount, below, raw_key = scope["raw_path"].partition(b"?")[0].partition(PATH.encode() + b"/")
+        if mount or not below:  # a mount also gets what merely begins like it
+            raise NotFoundException
+        key = decode_path(raw_key)
         if layout.original_of(key) is None:
             layout.check_original(key)
         if method == "HEAD":

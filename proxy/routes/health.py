@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import structlog
-from litestar import Response, get
+from litestar import Response, route
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 
 from proxy.readiness import Readiness
 
@@ -19,13 +20,13 @@ class Health(msgspec.Struct, frozen=True):
     missing: list[str]
 
 
-@get("/healthz", sync_to_thread=False)
+@route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
 def healthz() -> Health:
     """Tell that the process answers."""
     return Health(status="ok", missing=[])
 
 
-@get("/readyz")
+@route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
     """Tell whether the store, the queue and a render process work; 503 while starting or draining."""
     missing = await readiness.check()

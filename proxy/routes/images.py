@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from proxy import metrics
 from proxy.errors import BadKey
@@ -30,6 +30,7 @@ def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seco
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
+        scope["path_template"] = f"{PATH}/{{key}}/{{size}}"  # a mount has none of its own: the series' label
         if scope["method"] not in ("GET", "HEAD"):  # type: ignore[typeddict-item] # a mount of http requests
             raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
         located = await derivatives.locate(*_key_and_size(scope["raw_path"]))
@@ -47,7 +48,9 @@ def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seco
 
 
 def _key_and_size(raw_path: bytes) -> tuple[str, str]:
-    path = raw_path.partition(b"?")[0].removeprefix(PATH.encode() + b"/")
+    mount, below, path = raw_path.partition(b"?")[0].partition(PATH.encode() + b"/")
+    if mount or not below:  # a mount also gets what merely begins like it
+        raise NotFoundException
     key, slash, size = path.rpartition(b"/")
     if not slash:
         raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 from litestar.params import FromPath
@@ -74,8 +74,8 @@ async def post_job(
     verifier.verify(body, request.headers)
     posted = _posted(body)
     job = await jobs.submit(
-        Order(key=posted.key, sizes=tuple(posted.sizes), force=posted.force),
-        idempotency_key=request.headers.get(ID_HEADER) or request.headers.get(IDEMPOTENCY_HEADER),
+        Order(key=posted.key, sizes=tuple(dict.fromkeys(posted.sizes)), force=posted.force),
+        idempotency_key=request.headers.get(IDEMPOTENCY_HEADER) or request.headers.get(ID_HEADER),
     )
     return _accepted(job, public_base_url)
 
@@ -98,7 +98,7 @@ async def replay_job(
     return _accepted(await jobs.replay(job_id), public_base_url)
 
 
-@get("/v1/jobs/{job_id:str}", responses=problems(404))
+@route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404))
 async def get_job(
     job_id: FromPath[str], jobs: NamedDependency[Jobs], public_base_url: NamedDependency[str]
 ) -> Response[ShownJob]:
@@ -109,7 +109,7 @@ async def get_job(
 def _posted(body: bytes) -> PostedJob:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except msgspec.DecodeError as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise ValidationException('The body is not a JSON object; post {"key": "<key of the original>"}.') from fault
     if faults := [*_faults(fields)]:
         raise ValidationException("The body is not a job.", extra=faults)
@@ -127,7 +127,7 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             continue
         try:
             msgspec.json.decode(posted[name], type=field.type)
-        except msgspec.ValidationError as fault:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             yield f"{name}: {fault}"
 
 

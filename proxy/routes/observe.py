@@ -67,7 +67,7 @@ def _record(scope: Scope, *, status: int, seconds: float) -> None:
     log.info(
         "request",
         method=scope["method"],  # type: ignore[typeddict-item] # only http scopes come here
-        path=scope["path"],
+        path=scope["raw_path"].decode("latin-1"),
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),

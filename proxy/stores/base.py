@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.errors import StoreRefused
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
@@ -16,6 +18,10 @@ MAX_KEY_BYTES: Final = 1024
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
 """The content type of bytes of which nothing is known."""
+
+
+class AlreadyThere(Exception):
+    """Something is under a key that was to be new; `put_new` answers None, so it never leaves a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +47,16 @@ class Blob:
     """Changes whenever the bytes do; without the quotes that HTTP puts around it."""
     modified: datetime
     attributes: Attributes
+
+
+def check_length(key: str) -> None:
+    """Return when `key` is short enough for every store.
+
+    Raises:
+        StoreRefused: it is not.
+    """
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise StoreRefused(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
 
 
 class Store(Protocol):
@@ -80,7 +96,10 @@ class Store(Protocol):
         ...
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Put, unless something is under `key` already: then that stays, and None is the answer."""
+        """Put, unless something is under `key` already: then that stays, and None is the answer.
+
+        What is there may also be what this call itself put, when the answer to it was lost on the way.
+        """
         ...
 
     async def delete(self, key: str) -> None:
@@ -90,6 +109,7 @@ class Store(Protocol):
     def list(self, prefix: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs whose keys begin with `prefix`, in the order of their keys' UTF-8 bytes.
 
+        That is S3's order; some that speak its protocol have another one (SeaweedFS compares segment by segment).
         The attributes of a listed blob may be empty: a listing does not promise them, `head` does.
         """
         ...

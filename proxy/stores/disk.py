@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.stores.base import AlreadyThere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,6 @@ _REFUSALS: Final = {
     errno.EISDIR: _BOTH,
     errno.ELOOP: "a symbolic link is on its way",
 }
-
-
-class AlreadyThere(Exception):
-    """Something has the name that was wanted for a new file."""
 
 
 @contextmanager

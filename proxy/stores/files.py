@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from anyio.to_thread import run_sync
 
-from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
-from proxy.stores.base import Attributes, Blob
+from proxy.errors import NotFound, StoreUnavailable
+from proxy.stores.arrival import check_bytes
+from proxy.stores.base import AlreadyThere, Attributes, Blob
 from proxy.stores.disk import (
-    AlreadyThere,
     Identity,
     chunks,
     disk_errors,
@@ -130,8 +130,7 @@ class FileStore:
     def _fetch(self, key: str, path: Path, max_bytes: int) -> Blob:
         file, blob = self._find(key)
         with file:
-            if blob.bytes > max_bytes:
-                raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")
+            check_bytes(blob, max_bytes)
             try:
                 with path.open("wb") as copy:
                     copy.writelines(chunks(file))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from anyio import Path as AsyncPath
 from anyio.lowlevel import checkpoint
 
-from proxy.errors import NotFound, StoreRefused, TooManyBytes
-from proxy.stores.base import MAX_KEY_BYTES, Attributes, Blob
+from proxy.errors import NotFound
+from proxy.stores.arrival import check_bytes
+from proxy.stores.base import Attributes, Blob, check_length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,8 +39,7 @@ class MemoryStore:
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         """Write the whole blob to `path`; see `Store`."""
         blob, body = self._get(key)
-        if blob.bytes > max_bytes:
-            raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")
+        check_bytes(blob, max_bytes)
         await AsyncPath(path).write_bytes(body)
         return blob
 
@@ -83,8 +83,7 @@ class MemoryStore:
         return self._kept[key]
 
     def _keep(self, key: str, body: bytes, attributes: Attributes) -> Blob:
-        if len(key.encode()) > MAX_KEY_BYTES:
-            raise StoreRefused(f"The store cannot hold this key: it has over {MAX_KEY_BYTES} bytes.")
+        check_length(key)
         etag = hashlib.md5(body, usedforsecurity=False).hexdigest()  # as S3 makes it
         blob = Blob(key=key, bytes=len(body), etag=etag, modified=datetime.now(UTC), attributes=attributes)
         self._kept[key] = blob, body

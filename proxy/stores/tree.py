@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreRefused
-from proxy.stores.base import MAX_KEY_BYTES
+from proxy.stores.base import MAX_KEY_BYTES, check_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,9 @@ def locate(root: Path, key: str) -> Path:
         StoreRefused: no file below `root` can stand for it.
     """
     segments = key.split("/")
-    fault = next(filter(None, map(_fault, segments)), None)
-    if fault or len(key.encode()) > MAX_KEY_BYTES:
-        raise StoreRefused(f"The file store cannot hold this key: {fault or f'it has over {MAX_KEY_BYTES} bytes'}.")
+    if fault := next(filter(None, map(_fault, segments)), None):
+        raise StoreRefused(f"The file store cannot hold this key: {fault}.")
+    check_length(key)
     path = root.joinpath(*segments)
     if os.path.realpath(path) != str(path):
         raise StoreRefused("The file store cannot use this key: a symbolic link is on its way, which may lead outside.")

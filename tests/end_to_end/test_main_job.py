@@ -98,7 +98,7 @@ def test_what_a_killed_service_had_accepted_is_done_by_the_next(tmp_path: Path) 
 
 
 def test_every_photograph_of_the_corpus_goes_through_the_whole_main_job(service: Service) -> None:
-    photos = photographs(".jpg", ".jpeg", ".png", ".webp", ".mpo")
+    photos = [photo for photo in photographs() if photo.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}]
     if not photos:
         pytest.skip("no photographs here: set IMAGE_CORPUS to a folder with photos/")
     for photo in photos:

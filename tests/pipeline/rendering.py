@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
 from typing import Self
 
 import msgspec
+import PIL.Image
 import pytest
 
 from pipeline.render import render
 from pipeline.size import Size
-from pipeline.wire import Answer, Derived, Question, Ready, Render
+from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Render
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
 """Photographs and hostile files that are too large to be kept with the code."""
@@ -29,15 +31,33 @@ SITE = (
 needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS}: set IMAGE_CORPUS")
 
 
+UNREADABLE = {"pillow_heif__200MP.heic": "too-many-pixels", "images__tv-test-pattern-146649.svg": "unsupported-format"}
+"""The photographs of the corpus that are refused, and why."""
+
+
 def photographs(*suffixes: str) -> list[Path]:
-    """List the photographs of the corpus with one of these suffixes, lower case; none where there is no corpus."""
-    return sorted(path for path in CORPUS.glob("photos/*") if path.suffix.lower() in suffixes)
+    """List the photographs of the corpus that must render, all or those with one of these suffixes, in lower case.
+
+    There are none where there is no corpus.
+    """
+    return sorted(
+        path
+        for path in CORPUS.glob("photos/*")
+        if path.suffix.lower() in (suffixes or {path.suffix.lower()} - {".tsv"}) and path.name not in UNREADABLE
+    )
 
 
 def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = ()) -> Derived:
     """Render in this process, the live site's sizes when none are named."""
     folder.mkdir(parents=True, exist_ok=True)
     return render(Render(path=str(path), folder=str(folder), sizes=sizes or SITE, wanted=wanted))
+
+
+def seen(path: str) -> PIL.Image.Image:
+    """Look at a derivative with a program that is not ours."""
+    with PIL.Image.open(path) as picture:
+        picture.load()
+        return picture
 
 
 class RenderProcess:
@@ -49,7 +69,7 @@ class RenderProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT},
         )
         self.ready = msgspec.json.decode(self.line(), type=Ready)
 
@@ -71,11 +91,34 @@ class RenderProcess:
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
-    def ask(self, question: Question) -> Answer:
-        """Ask one question and wait for the answer."""
+    def ask(self, question: Question, *, seconds: float = 60) -> Answer:
+        """Ask one question and wait for the answer.
+
+        Raises:
+            TimeoutError: there was none in time.
+            EOFError: the process ended instead.
+        """
         self.say(msgspec.json.encode(question))
-        answer: Answer = msgspec.json.decode(self.line(), type=Answer)
+        assert self.process.stdout
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
+            raise TimeoutError
+        line = self.line()
+        if not line:
+            raise EOFError(self.process.wait())
+        answer: Answer = msgspec.json.decode(line, type=Answer)
         return answer
+
+    def peak_bytes(self) -> int:
+        """Tell the most resident memory that it ever had."""
+        return self._status_bytes("VmHWM:")
+
+    def held_bytes(self) -> int:
+        """Tell the resident memory that it has now."""
+        return self._status_bytes("VmRSS:")
+
+    def _status_bytes(self, name: str) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(name)))
 
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""

@@ -1,86 +1,77 @@
-"""Colours reach a derivative whatever the original calls them."""
+"""Nothing of an original's metadata reaches a derivative, but what its size asks for."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+import json
+import subprocess
+from typing import TYPE_CHECKING
 
-import PIL.Image
 import pytest
-import pyvips
-from PIL import ImageChops, ImageCms, ImageStat
 
-from loadtest.paint import Photograph, paint, pixels
-from pipeline.metadata import to_gamma, to_linear
+from loadtest.paint import Photograph, paint
 from pipeline.size import Size
-from tests.pipeline.rendering import CORPUS, needs_corpus, render_into
-from tests.pipeline.test_render import assert_painted
+from tests.pipeline.rendering import needs_corpus, photographs, render_into, seen
 
-SMALL = Photograph(width=600, height=450)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ARTIST, COPYRIGHT = 0x013B, 0x8298
+MARKS = (
+    b"Exif\0\0",
+    b"http://ns.adobe.com/",
+    b"GPS",
+    b"MakerNote",
+    b"Photoshop 3.0",
+    b"MPF\0",
+    b"ICC_PROFILE",
+    b"Gall Camera",
+)
+"""How each block of metadata that may be in a photograph begins."""
+
+HARMLESS = {"File", "SourceFile", "ExifTool", "JFIF", "PNG", "RIFF", "QuickTime", "Composite", "Meta"}
+"""The groups that exiftool makes up of a picture without metadata: its dimensions, its encoding."""
 
 
-@pytest.mark.parametrize(("profile", "tolerance"), [("p3", 6), ("cmyk", 42)])
-def test_colours_of_another_gamut_become_srgb(tmp_path: Path, profile: str, tolerance: int) -> None:
-    """The tolerance for CMYK is what ink cannot do: the painted blue loses 40 levels of its blue."""
-    original = tmp_path / "original.jpg"
-    picture = pixels(SMALL).copy(interpretation="srgb").icc_transform(profile, input_profile="srgb")
-    picture.write_to_file(str(original), profile=profile, Q=95)
-    for derivative in render_into(tmp_path / "out", original).derivatives:
-        assert_painted(derivative.path, tolerance=tolerance)
+def painted(tmp_path: Path, suffix: str = ".jpg") -> Path:
+    path = tmp_path / f"original{suffix}"
+    paint(path, Photograph(width=640, height=480, gps=True))
+    assert b"Gall Camera" in path.read_bytes()
+    return path
 
 
-def test_16_bits_become_8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
+def test_no_byte_of_metadata_reaches_a_derivative(tmp_path: Path, name: str) -> None:
+    size = Size(name="a", width=300, format=name)  # type: ignore[arg-type] # parametrised
+    (derivative,) = render_into(tmp_path / "out", painted(tmp_path), size).derivatives
+    content = (tmp_path / "out" / derivative.path).read_bytes()
+    assert not [mark for mark in MARKS if mark in content]
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
+def test_the_owner_is_kept_where_the_size_says_so_and_nothing_else(tmp_path: Path, name: str) -> None:
+    size = Size(name="a", width=300, format=name, keep_copyright=True)  # type: ignore[arg-type] # parametrised
+    (derivative,) = render_into(tmp_path / "out", painted(tmp_path), size).derivatives
+    exif = seen(derivative.path).getexif()
+    assert exif[ARTIST] == "A. Painter"
+    assert exif[COPYRIGHT] == "Nobody at all"
+    content = (tmp_path / "out" / derivative.path).read_bytes()
+    assert not [mark for mark in (b"Gall Camera", b"GPS", b"Painted") if mark in content]
+
+
+def test_a_picture_without_an_owner_gets_none(tmp_path: Path) -> None:
     original = tmp_path / "original.png"
-    (pixels(SMALL) * 257).cast("ushort").copy(interpretation="rgb16").write_to_file(str(original))
-    for derivative in render_into(
-        tmp_path / "out", original, Size(name="a", width=600), Size(name="b", width=50)
-    ).derivatives:
-        assert pyvips.Image.new_from_file(derivative.path).format == "uchar"
-        assert_painted(derivative.path, tolerance=1)
-
-
-def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
-    plain, labelled = tmp_path / "plain.png", tmp_path / "labelled.png"
-    paint(plain, SMALL)
-    paint(labelled, SMALL, profile="srgb")
-    assert labelled.stat().st_size > plain.stat().st_size
-    whole = Size(name="whole", width=600)
-    contents = {Path(render_into(tmp_path, path, whole).derivatives[0].path).read_bytes() for path in (plain, labelled)}
-    assert len(contents) == 1
-
-
-def test_a_profile_that_is_broken_is_as_good_as_none(tmp_path: Path) -> None:
-    original, profile = tmp_path / "original.jpg", tmp_path / "broken.icc"
-    paint(original, SMALL, profile="p3", Q=95)
-    content = bytearray(original.read_bytes())
-    start = content.index(b"ICC_PROFILE") + 14
-    content[start + 128 : start + 400] = bytes(272)
-    original.write_bytes(content)
-    assert not profile.exists()
-    for derivative in render_into(tmp_path / "out", original).derivatives:
-        assert_painted(derivative.path)
-
-
-def test_grey_stays_grey(tmp_path: Path) -> None:
-    original = tmp_path / "original.jpg"
-    pixels(SMALL).copy(interpretation="srgb").colourspace("b-w").write_to_file(str(original))
-    for derivative in render_into(tmp_path / "out", original).derivatives:
-        assert pyvips.Image.new_from_file(derivative.path).bands == 1
-
-
-def test_every_level_survives_the_way_to_light_and_back() -> None:
-    levels = pyvips.Image.identity().copy(interpretation="b-w")
-    assert (to_gamma(to_linear(levels)) - levels).abs().max() == 0
+    paint(original, Photograph(width=64, height=48), keep="none")
+    size = Size(name="a", width=32, keep_copyright=True)
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    assert not seen(derivative.path).getexif()
 
 
 @needs_corpus
-def test_wide_gamut_is_converted_as_another_program_converts_it(tmp_path: Path) -> None:
-    original = CORPUS / "photos" / "imagor__jpg-24bit-icc-adobe-rgb.jpg"
-    (derivative,) = render_into(tmp_path, original, Size(name="a", width=1900, format="png")).derivatives
-    with PIL.Image.open(original) as image, PIL.Image.open(derivative.path) as ours:
-        embedded = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        srgb = ImageCms.createProfile("sRGB")
-        theirs = ImageCms.profileToProfile(image, embedded, srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC)
-        assert theirs
-        difference = ImageStat.Stat(ImageChops.difference(theirs, ours))
-    assert max(difference.mean) < 1
+@pytest.mark.needs("exiftool", "libimage-exiftool-perl")
+@pytest.mark.parametrize("photograph", photographs(), ids=lambda path: path.name)
+def test_another_program_finds_no_metadata_in_any_derivative(tmp_path: Path, photograph: Path) -> None:
+    render_into(tmp_path, photograph, Size(name="a", width=300), Size(name="b", width=300, format="webp"))
+    found = subprocess.run(["exiftool", "-json", "-G", "-a", "-u", tmp_path], capture_output=True, check=True)
+    for derivative in json.loads(found.stdout):
+        assert {tag.split(":")[0] for tag in derivative} <= HARMLESS
+        assert not [tag for tag in derivative if "GPS" in tag or "Thumbnail" in tag]

@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+import PIL.Image
 import pytest
 import pyvips
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import ImageStat
 
 from loadtest.paint import CORNERS, Photograph, paint
-from pipeline.errors import Corrupt, NotAnImage, Refused
+from pipeline.errors import NotAnImage, Refused
+from pipeline.render import render
 from pipeline.size import Size
-from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into
-
-if TYPE_CHECKING:
-    from pipeline.wire import Rendered
+from pipeline.wire import Limits, Render, Rendered
+from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into, seen
 
 TOLERANCE = 6
 """Levels of 255 that a colour may shift by in JPEG."""
 
 
+def colour_at(picture: PIL.Image.Image, x: int, y: int) -> tuple[int, ...]:
+    colour = picture.getpixel((x, y))
+    return colour if isinstance(colour, tuple) else (round(colour or 0),)
+
+
 def corners(path: str) -> list[tuple[int, ...]]:
     """Read the colours an eighth into the picture from each corner: top left, top right, bottom left, bottom right."""
-    image = pyvips.Image.new_from_file(path)
-    across, down = image.width // 8, image.height // 8
+    picture = seen(path)
+    across, down = picture.width // 8, picture.height // 8
     return [
-        tuple(round(level) for level in image.getpoint(x, y))
-        for y in (down, image.height - 1 - down)
-        for x in (across, image.width - 1 - across)
+        colour_at(picture, x, y)
+        for y in (down, picture.height - 1 - down)
+        for x in (across, picture.width - 1 - across)
     ]
 
 
 def assert_painted(path: str, *, tolerance: float = TOLERANCE) -> None:
-    for seen, painted in zip(corners(path), CORNERS, strict=True):
-        assert max(abs(a - b) for a, b in zip(seen, painted, strict=True)) <= tolerance, (seen, painted)
+    for shown, painted in zip(corners(path), CORNERS, strict=True):
+        assert max(abs(a - b) for a, b in zip(shown, painted, strict=True)) <= tolerance, (shown, painted)
 
 
 def assert_is_what_it_says(derivative: Rendered) -> None:
-    image = pyvips.Image.new_from_file(derivative.path)
-    assert (image.width, image.height) == (derivative.width, derivative.height)
+    picture = seen(derivative.path)
+    assert picture.size == (derivative.width, derivative.height)
     assert Path(derivative.path).stat().st_size == derivative.bytes
-    assert derivative.content_type == "image/" + image.get("vips-loader").removesuffix("load")
+    assert derivative.content_type == PIL.Image.MIME[str(picture.format)]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -54,7 +60,7 @@ def test_every_orientation_comes_out_upright_with_the_tag_gone(tmp_path: Path, o
     ).derivatives:
         assert (derivative.width, derivative.height) == ((640, 480) if derivative.size == "a" else (90, 68))
         assert_painted(derivative.path)
-        assert not pyvips.Image.new_from_file(derivative.path).get_typeof("orientation")
+        assert not seen(derivative.path).getexif()
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -78,7 +84,7 @@ def test_a_derivative_has_the_format_of_its_original(tmp_path: Path, suffix: str
         assert_painted(derivative.path)
 
 
-@pytest.mark.parametrize("name", ["jpeg", "png", "webp"])
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
 def test_a_size_may_choose_another_format(tmp_path: Path, name: str) -> None:
     original = tmp_path / "original.png"
     paint(original, Photograph(width=500, height=400))
@@ -105,17 +111,6 @@ def test_a_derivative_is_the_same_bytes_whatever_is_asked_along_with_it(tmp_path
         assert alone.profile == derivative.profile
 
 
-def test_no_byte_of_metadata_reaches_a_derivative(tmp_path: Path) -> None:
-    original = tmp_path / "original.jpg"
-    paint(original, Photograph(width=640, height=480, gps=True))
-    assert b"Gall Camera" in original.read_bytes()
-    for derivative in render_into(tmp_path / "out", original).derivatives:
-        content = Path(derivative.path).read_bytes()
-        assert not [
-            mark for mark in (b"Exif", b"http://ns.adobe.com", b"GPS", b"Gall Camera", b"ICC_P") if mark in content
-        ]
-
-
 def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
     """Black and white lines of one pixel reflect half the light, which sRGB writes as 188 and not as 128."""
     original = tmp_path / "lines.png"
@@ -124,7 +119,44 @@ def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
     derivatives = render_into(
         tmp_path / "out", original, Size(name="a", width=250), Size(name="whole", width=1000)
     ).derivatives
-    assert pyvips.Image.new_from_file(derivatives[0].path).avg() == pytest.approx(188, abs=1)
+    assert ImageStat.Stat(seen(derivatives[0].path)).mean == pytest.approx([188], abs=1)
+
+
+@pytest.fixture
+def animation(tmp_path: Path) -> Path:
+    frames = [PIL.Image.new("RGB", (120, 80), colour) for colour in CORNERS]
+    path = tmp_path / "animation.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[40, 80, 120, 160], loop=0)
+    return path
+
+
+def test_an_animation_is_its_first_frame(tmp_path: Path, animation: Path) -> None:
+    (derivative,) = render_into(tmp_path / "out", animation, Size(name="a", width=60)).derivatives
+    assert derivative.content_type == "image/jpeg"
+    assert colour_at(seen(derivative.path), 30, 20) == pytest.approx(CORNERS[0], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("fit", ["limit", "fill"])
+def test_an_animation_moves_where_the_size_says_so(
+    tmp_path: Path, animation: Path, fit: Literal["limit", "fill"]
+) -> None:
+    size = Size(name="a", width=60, height=30, fit=fit, animate=True, quality=95)
+    (derivative,) = render_into(tmp_path / "out", animation, size).derivatives
+    assert derivative.content_type == "image/webp"
+    with PIL.Image.open(derivative.path) as moving:
+        assert moving.size == (derivative.width, derivative.height) == ((45, 30) if fit == "limit" else (60, 30))
+        for number, painted in enumerate(CORNERS):
+            moving.seek(number)
+            moving.load()
+            assert moving.info["duration"] == 40 * (number + 1)
+            assert colour_at(moving.convert("RGB"), 20, 20) == pytest.approx(painted, abs=14)
+
+
+def test_an_animation_over_its_budget_is_its_first_frame(tmp_path: Path, animation: Path) -> None:
+    limits = Limits(animation_pixels=120 * 80 * 4 - 1)
+    sizes = (Size(name="a", width=60, animate=True),)
+    question = Render(path=str(animation), folder=str(tmp_path), sizes=sizes, limits=limits)
+    assert render(question).derivatives[0].content_type == "image/jpeg"
 
 
 def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> None:
@@ -136,7 +168,7 @@ def test_what_is_transparent_does_not_bleed_into_what_is_not(tmp_path: Path) -> 
     for derivative in render_into(
         tmp_path / "out", original, Size(name="a", width=400), Size(name="b", width=100)
     ).derivatives:
-        red, green, blue, alpha = pyvips.Image.new_from_file(derivative.path).getpoint(40, 40)
+        red, green, blue, alpha = colour_at(seen(derivative.path), 40, 40)
         assert (red, green, blue) == pytest.approx((200, 40, 40), abs=4)
         assert alpha == pytest.approx(128, abs=8)
 
@@ -145,17 +177,7 @@ def test_jpeg_lays_transparency_on_white(tmp_path: Path) -> None:
     original = tmp_path / "clear.png"
     pyvips.Image.black(50, 50, bands=4).copy(interpretation="srgb").write_to_file(str(original))
     (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=40, format="jpeg")).derivatives
-    assert pyvips.Image.new_from_file(derivative.path).getpoint(20, 20) == [255, 255, 255]
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
-def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str) -> None:
-    original = tmp_path / f"original{suffix}"
-    paint(original, Photograph(width=900, height=700, noise=20))
-    content = original.read_bytes()
-    original.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(Corrupt):
-        render_into(tmp_path / "out", original)
+    assert colour_at(seen(derivative.path), 20, 20) == (255, 255, 255)
 
 
 def test_a_text_is_not_an_image(tmp_path: Path) -> None:
@@ -166,13 +188,31 @@ def test_a_text_is_not_an_image(tmp_path: Path) -> None:
 
 
 @needs_corpus
-@pytest.mark.parametrize("photograph", photographs(".jpg", ".png", ".webp", ".mpo"), ids=lambda path: path.name)
+@pytest.mark.parametrize("photograph", photographs(), ids=lambda path: path.name)
 def test_every_photograph_renders(tmp_path: Path, photograph: Path) -> None:
     derived = render_into(tmp_path, photograph)
     for size, derivative in zip(SITE, derived.derivatives, strict=True):
         assert_is_what_it_says(derivative)
         expected = size.dimensions(width=derived.info.width, height=derived.info.height)
         assert (derivative.width, derivative.height) == expected
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.tuples(st.integers(1, 2500), st.integers(1, 2500)),
+    st.integers(1, 600),
+    st.sampled_from([".jpg", ".png", ".webp"]),
+    st.integers(1, 8),
+)
+def test_every_shape_comes_out_at_its_exact_dimensions(
+    tmp_path: Path, sides: tuple[int, int], width: int, suffix: str, orientation: int
+) -> None:
+    original = tmp_path / f"original{suffix}"
+    paint(original, Photograph(width=sides[0], height=sides[1], orientation=orientation, noise=30))
+    size = Size(name="a", width=width)
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    expected = size.dimensions(width=sides[0], height=sides[1])
+    assert (derivative.width, derivative.height) == expected == seen(derivative.path).size
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline import vips
 from pipeline.wire import Derived, Probe, Probed, Refusal, Render
+from pipeline.worker import ADDRESS_BYTES, CPU_SECONDS, FILE_BYTES, OPEN_FILES
 from tests.pipeline.rendering import SITE, RenderProcess
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -60,3 +58,15 @@ def test_a_folder_that_is_not_there_is_not_blamed_on_the_original(tmp_path: Path
         )
         assert process.line() == b""
         assert process.finish()[0] == 1
+
+
+def test_it_limits_itself(original: Path) -> None:
+    with RenderProcess() as process:
+        process.ask(Probe(path=str(original)))
+        limits = Path(f"/proc/{process.process.pid}/limits").read_text()
+        soft = {line[:26].strip(): line[26:47].strip() for line in limits.splitlines()[1:]}
+    assert soft["Max address space"] == str(ADDRESS_BYTES)
+    assert soft["Max file size"] == str(FILE_BYTES)
+    assert soft["Max open files"] == str(OPEN_FILES)
+    assert soft["Max core file size"] == "0"
+    assert CPU_SECONDS <= int(soft["Max cpu time"]) < CPU_SECONDS + 60

@@ -12,9 +12,10 @@ from loadtest.paint import Photograph, paint
 from pipeline.size import Size
 from pipeline.wire import Limits
 from proxy.cache import Remembered
-from proxy.derivatives import Derivatives, Memory, Terms
+from proxy.derivatives import Derivatives, Terms
 from proxy.keys import SiteLayout
 from proxy.limiter import Limiter
+from proxy.memory import Memory
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch
@@ -38,6 +39,8 @@ class CountingStore(MemoryStore):
     def __init__(self, calls: Counter[str]) -> None:
         super().__init__()
         self.calls = calls
+        self.replace_after_fetch: Path | None = None
+        """Put in the place of the next original that is fetched, right after."""
 
     async def head(self, key: str) -> Blob | None:
         self.calls["head"] += 1
@@ -45,11 +48,19 @@ class CountingStore(MemoryStore):
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         self.calls["fetch"] += 1
-        return await super().fetch(key, path, max_bytes=max_bytes)
+        blob = await super().fetch(key, path, max_bytes=max_bytes)
+        if self.replace_after_fetch:
+            await super().put(key, self.replace_after_fetch, Attributes())
+            self.replace_after_fetch = None
+        return blob
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         self.calls["put"] += 1
         return await super().put(key, path, attributes)
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        self.calls["put_new"] += 1
+        return await super().put_new(key, path, attributes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +108,25 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
 
 
 @pytest.fixture
-def workshop(renderers: Renderers, photo: Path, scratch: Scratch) -> Workshop:
-    return open_workshop(renderers, photo=photo, scratch=scratch)
+def terms(scratch: Scratch) -> Terms:
+    return Terms(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch)
+
+
+@pytest.fixture
+def workshop(renderers: Renderers, photo: Path, terms: Terms) -> Workshop:
+    return open_workshop(renderers, photo=photo, terms=terms)
 
 
 def open_workshop(
-    renderers: Renderers, *, photo: Path, scratch: Scratch, sizes: tuple[Size, ...] = SIZES, max_bytes: int = 1 << 20
+    renderers: Renderers,
+    *,
+    photo: Path,
+    terms: Terms,
+    sizes: tuple[Size, ...] = SIZES,
+    store: CountingStore | None = None,
 ) -> Workshop:
-    """Join the parts around a pool of render processes."""
-    store = CountingStore(Counter())
+    """Join the parts around a pool of render processes, on a store of their own or on somebody else's."""
+    store = store or CountingStore(Counter())
     layout = SiteLayout(sizes=tuple(size.name for size in sizes))
     derivatives = Derivatives(
         store=store,
@@ -116,6 +137,6 @@ def open_workshop(
             absent=Remembered(entries=100, seconds=30),
             failures=Remembered(entries=100, seconds=600),
         ),
-        terms=Terms(max_bytes=max_bytes, limits=Limits(pixels=1_000_000), scratch=scratch),
+        terms=terms,
     )
     return Workshop(store=store, renderers=renderers, derivatives=derivatives, photo=photo)

@@ -51,6 +51,15 @@ def test_render_of_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert "nowhere.jpg" in result.stderr
 
 
+def test_render_never_lets_one_file_overwrite_anothers_derivatives(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paint(tmp_path / folder / "photo.jpg", Photograph(width=90, height=60))
+    result = run("render", *(str(tmp_path / folder / "photo.jpg") for folder in ("a", "b")), "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "same name" in result.stderr
+
+
 def test_render_takes_other_sizes_and_answers_a_machine(tmp_path: Path) -> None:
     paint(tmp_path / "photo.jpg", Photograph(width=900, height=600))
     sizes = Path(__file__).parents[2] / "config" / "sizes-square.toml"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
+from proxy import metrics
 from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
 from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
@@ -17,8 +19,8 @@ from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from proxy.derivatives import Terms
     from proxy.renderers import Renderers
-    from proxy.scratch import Scratch
 
 pytestmark = pytest.mark.anyio
 
@@ -71,9 +73,9 @@ async def test_a_job_and_a_page_view_at_once_share_what_is_made(workshop: Worksh
 
 
 async def test_lazy_bytes_are_eager_bytes_whatever_is_asked_together(
-    workshop: Workshop, renderers: Renderers, scratch: Scratch
+    workshop: Workshop, renderers: Renderers, terms: Terms
 ) -> None:
-    other = open_workshop(renderers, photo=workshop.photo, scratch=scratch)
+    other = open_workshop(renderers, photo=workshop.photo, terms=terms)
     await workshop.upload()
     await other.upload()
     await workshop.derivatives.make_all(ORIGINAL)
@@ -122,12 +124,12 @@ async def test_a_job_makes_again_what_was_made_of_other_bytes(workshop: Workshop
 
 
 async def test_a_job_makes_again_what_was_made_by_another_recipe(
-    workshop: Workshop, scratch: Scratch, tmp_path: Path
+    workshop: Workshop, terms: Terms, tmp_path: Path
 ) -> None:
     await workshop.upload()
     await workshop.derivatives.make_all(ORIGINAL)
     others = (Size(name="small", width=30), *workshop.derivatives.recipe.sizes[1:])
-    changed = open_workshop(workshop.renderers, photo=workshop.photo, scratch=scratch, sizes=others)
+    changed = open_workshop(workshop.renderers, photo=workshop.photo, terms=terms, sizes=others)
     async for blob in workshop.store.list():
         await workshop.store.fetch(blob.key, tmp_path / "copy", max_bytes=1 << 20)
         await changed.store.put(blob.key, tmp_path / "copy", blob.attributes)
@@ -135,6 +137,14 @@ async def test_a_job_makes_again_what_was_made_by_another_recipe(
     made = await changed.derivatives.make_all(ORIGINAL)
     assert made.derivatives[0].width == 30
     assert changed.calls["put"] == 1
+
+
+async def test_an_original_replaced_while_it_is_rendered_is_rendered_again(workshop: Workshop, tmp_path: Path) -> None:
+    paint(tmp_path / "new.jpg", Photograph(width=400, height=400, seed=2))
+    await workshop.upload()
+    workshop.store.replace_after_fetch = tmp_path / "new.jpg"
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
 
 
 async def test_force_makes_everything_again(workshop: Workshop) -> None:
@@ -184,8 +194,8 @@ async def test_too_many_pixels_are_refused_before_they_are_decoded(workshop: Wor
         await workshop.derivatives.locate(ORIGINAL, "small")
 
 
-async def test_too_many_bytes_are_refused_and_remembered(renderers: Renderers, photo: Path, scratch: Scratch) -> None:
-    workshop = open_workshop(renderers, photo=photo, scratch=scratch, max_bytes=100)
+async def test_too_many_bytes_are_refused_and_remembered(renderers: Renderers, photo: Path, terms: Terms) -> None:
+    workshop = open_workshop(renderers, photo=photo, terms=replace(terms, max_bytes=100))
     await workshop.upload()
     for _ in range(3):
         with pytest.raises(TooManyBytes):
@@ -202,3 +212,19 @@ async def test_what_is_no_originals_key_is_refused(workshop: Workshop, key: str)
 async def test_a_size_that_does_not_exist_is_refused_with_those_that_do(workshop: Workshop) -> None:
     with pytest.raises(UnknownSize, match="small, large, xlarge"):
         await workshop.derivatives.locate(ORIGINAL, "huge")
+
+
+async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
+    renderers: Renderers, photo: Path, terms: Terms
+) -> None:
+    one = open_workshop(renderers, photo=photo, terms=replace(terms, conditional_writes=True))
+    await one.upload()
+    other = open_workshop(renderers, photo=photo, terms=replace(terms, conditional_writes=True), store=one.store)
+    lost = metrics.writes_lost_total._value.get()  # noqa: SLF001 - the library gives no other way to read a counter
+    located = await asyncio.gather(
+        one.derivatives.locate(ORIGINAL, "small"), other.derivatives.locate(ORIGINAL, "large")
+    )
+    assert [each.key for each in located] == ["gall/58/58_1_small.jpg", "gall/58/58_1_large.jpg"]
+    assert one.calls["put"] == 0
+    written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - likewise
+    assert written == 3

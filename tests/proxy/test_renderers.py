@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,14 +90,26 @@ async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_proc
     assert not before & render_pids()
 
 
-async def test_a_process_that_dies_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(ProcessDied):
-        await renderers.render(question(photo, tmp_path))
+    with suppress(ChildProcessError):  # asyncio may have taken its exit status already
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     rendering = await renderers.render(question(photo, tmp_path))
     assert len(rendering.derived.derivatives) == 3
-    assert pid not in render_pids()
+
+
+async def test_a_process_that_dies_at_work_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path)))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ProcessDied):
+        await rendering
+    assert len((await renderers.render(question(photo, tmp_path))).derived.derivatives) == 3
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(

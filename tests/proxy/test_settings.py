@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import BadSettings, read_settings, read_sizes, split, told_by_environment
+from proxy.settings import read_settings, split, told_by_environment
+from proxy.sizes import BadSettings, read_sizes
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 CONFIG = Path(__file__).parents[2] / "config"
@@ -44,8 +45,18 @@ def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.Monk
     monkeypatch.setenv("KEY_LAYOUT", "other")
     monkeypatch.setenv("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")
     monkeypatch.setenv("SIZES_FILE", "/nowhere.toml")
+    monkeypatch.setenv("ORIGINALS_PREFIX", "/gall/")
     named = {fault.partition(":")[0] for fault in faults()}
-    assert named == {"PORT", "WORKERS", "STORE", "LOG_LEVEL", "KEY_LAYOUT", "WEBHOOK_SECRETS", "SIZES_FILE"}
+    assert named == {
+        "PORT",
+        "WORKERS",
+        "STORE",
+        "LOG_LEVEL",
+        "KEY_LAYOUT",
+        "WEBHOOK_SECRETS",
+        "SIZES_FILE",
+        "ORIGINALS_PREFIX",
+    }
 
 
 def test_a_secret_never_stands_in_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,13 +87,15 @@ def test_the_second_sizes_file_is_ready_to_use() -> None:
 
 def test_every_fault_of_a_sizes_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sizes.toml"
-    path.write_text("[sizes.a]\nwidth = 0\n[sizes.b]\nwidth = 3\nheigth = 3\n[sizes.c]\n[sizes]\nd = 3\n")
+    path.write_text("[sizes.a]\nwidth = 0\nfit = 'x'\n[sizes.b]\nwidth = 3\nheigth = 3\n[sizes.c]\n[sizes]\nd = 3\n")
     with pytest.raises(BadSettings) as refusal:
         read_sizes(path)
     assert [fault.partition(":")[0] for fault in refusal.value.faults] == ["sizes.a", "sizes.b", "sizes.c", "sizes.d"]
+    assert "width" in refusal.value.faults[0]
+    assert "fit" in refusal.value.faults[0]
 
 
-@pytest.mark.parametrize("text", ["", "not toml =", "[other]\n"])
+@pytest.mark.parametrize("text", ["", "not toml =", "[other]\n", "sizes = 3\n"])
 def test_a_file_without_sizes_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "sizes.toml"
     path.write_text(text)

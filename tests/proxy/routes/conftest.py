@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from proxy.app import build, create_app, running
-from proxy.settings import SIZES_FILE, Settings, read_sizes
+from proxy.app import create_app, running
+from proxy.parts import build
+from proxy.settings import Settings
+from proxy.sizes import SIZES_FILE, read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -51,3 +51,8 @@ async def test_a_forged_request_id_is_replaced(site: Site) -> None:
 async def test_a_callers_request_id_comes_back(site: Site) -> None:
     answer = await site.client.get(f"/img/{KEY}/small", headers={"x-request-id": "trace-1"})
     assert answer.headers["x-request-id"] == "trace-1"
+
+
+async def test_monitors_may_ask_without_a_body(site: Site) -> None:
+    assert (await site.client.head("/healthz")).status_code == 200
+    assert (await site.client.head("/readyz")).status_code == 200

@@ -92,6 +92,7 @@ async def test_every_fault_of_an_order_is_named(site: Site) -> None:
     [
         (b"", 400),
         (b"[]", 400),
+        (b'{"key": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", 400),
         (b"\xff", 401),
         (b'{"key": "no-original.jpg"}', 400),
         (b'{"key": "a_original.jpg", "sizes": ["huge"]}', 422),

@@ -1,27 +1,25 @@
 """The store in a folder keeps the contract, and its promises to the person who looks into the folder."""
 
-# ruff: noqa: ASYNC221 - a test looks into the folder as a person would; nobody waits for its event loop
-# ruff: noqa: PT012 - what raises is the last step of a stream
-
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.base import UNKNOWN_TYPE, Attributes, Store
-from proxy.stores.files import HIDDEN, FileStore
-from tests.proxy.stores.contract import ATTRIBUTES, StoreContract, get, keys, put
+from proxy.errors import NotFound, StoreRefused
+from proxy.stores.base import UNKNOWN_TYPE, Attributes
+from proxy.stores.files import HIDDEN
+from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
+from tests.proxy.stores.contract import StoreContract
+from tests.proxy.stores.file_stores import started, type_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from proxy.stores.base import Store
+    from proxy.stores.files import FileStore
 
 pytestmark = pytest.mark.anyio
 
@@ -37,36 +35,10 @@ class TestFileStore(StoreContract):
         return await started(root)
 
 
-async def started(root: Path) -> FileStore:
-    """Start a store, as another process or the next one would."""
-    store = FileStore(root)
-    await store.start()
-    return store
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Give the path of a folder that is not there yet."""
-    return tmp_path / "root"
-
-
 @pytest.fixture
 async def store(root: Path) -> Store:
     """Give an empty store."""
     return await started(root)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Give the path of a local file that is not there yet."""
-    return tmp_path / "local"
-
-
-async def type_of(store: Store, key: str) -> str:
-    """Tell the content type of what is under `key`."""
-    head = await store.head(key)
-    assert head is not None
-    return head.attributes.content_type
 
 
 async def test_an_object_is_a_plain_file_under_its_key(store: Store, root: Path, file: Path) -> None:
@@ -237,123 +209,3 @@ async def test_delete_takes_empty_folders_along_but_never_the_root(store: Store,
     await store.delete("a/e")
     assert [path.name for path in root.iterdir()] == [HIDDEN]
     assert list((root / HIDDEN).rglob("*.json")) == []
-
-
-async def test_puts_and_deletes_in_one_folder_do_not_disturb_each_other(root: Path, tmp_path: Path) -> None:
-    stores = [await started(root) for _ in range(2)]
-
-    async def come_and_go(number: int) -> None:
-        file = tmp_path / str(number)
-        for _ in range(25):
-            await put(stores[number % 2], f"x/y/z/{number}", b"bytes", file)
-            assert await get(stores[number % 2], f"x/y/z/{number}") == b"bytes"
-            await stores[number % 2].delete(f"x/y/z/{number}")
-
-    with anyio.fail_after(60):
-        async with anyio.create_task_group() as tasks:
-            for number in range(6):
-                tasks.start_soon(come_and_go, number)
-    assert await keys(stores[0]) == []
-    assert list((root / HIDDEN / "temporary").iterdir()) == []
-
-
-async def test_a_failed_put_leaves_the_old_blob_and_no_trace(store: Store, root: Path, file: Path) -> None:
-    await put(store, "a", b"bytes", file)
-    with pytest.raises(IsADirectoryError):
-        await store.put("a", root, ATTRIBUTES)
-    assert await get(store, "a") == b"bytes"
-    assert list((root / HIDDEN / "temporary").iterdir()) == []
-
-
-async def test_what_a_dead_writer_left_is_removed_at_the_start(store: Store, root: Path) -> None:
-    left = root / HIDDEN / "temporary" / "0123"
-    left.write_bytes(b"half")
-    await started(root)
-    assert not left.exists()
-
-
-async def test_what_a_living_writer_is_at_stays(store: Store, root: Path, file: Path) -> None:
-    held = root / HIDDEN / "temporary" / "0123"
-    held.write_bytes(b"half")
-    await store.check()
-    with (root / HIDDEN / "locks" / "writers").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        await started(root)
-        assert held.exists()
-    await started(root)
-    assert not held.exists()
-
-
-KILLED = """
-import asyncio, os, pathlib, signal, sys
-from proxy.stores.base import Attributes
-from proxy.stores.files import FileStore
-
-root, source = map(pathlib.Path, sys.argv[1:3])
-left = int(sys.argv[3])
-
-def count(event, arguments):
-    global left
-    if event == "open" or event.startswith(("os.", "fcntl.")):
-        left -= 1
-        if left < 0:
-            signal.raise_signal(signal.SIGKILL)
-
-async def main():
-    store = FileStore(root)
-    await store.head("a/b")
-    sys.addaudithook(count)
-    await store.put("a/b", source, Attributes(content_type="image/png"))
-    os._exit(0)
-
-asyncio.run(main())
-"""
-
-
-async def test_a_writer_killed_at_any_moment_leaves_the_old_blob_or_the_new_one(
-    store: Store, root: Path, file: Path
-) -> None:
-    seen = set()
-    for moment in range(100):
-        await put(store, "a/b", b"old", file)
-        file.write_bytes(b"new")
-        child = subprocess.run([sys.executable, "-c", KILLED, root, file, str(moment)], check=False, timeout=60)
-        seen.add((await get(store, "a/b"), await type_of(store, "a/b")))
-        await started(root)
-        assert list((root / HIDDEN / "temporary").iterdir()) == []
-        if child.returncode == 0:
-            break
-        assert child.returncode == -signal.SIGKILL
-    assert moment > 10
-    assert seen == {(b"old", "image/jpeg"), (b"new", "image/png")}
-
-
-async def test_a_file_written_to_while_it_is_read_is_not_taken_for_whole(
-    store: Store, root: Path, tmp_path: Path
-) -> None:
-    (root / "growing").write_bytes(b"x" * 1_000_000)
-    with pytest.raises(StoreUnavailable, match="while it was read"):
-        async with store.open("growing") as (_, chunks):
-            async for _ in chunks:
-                with (root / "growing").open("ab") as growing:
-                    growing.write(b"y")
-    (root / "shrinking").write_bytes(b"x" * 1_000_000)
-    with pytest.raises(StoreUnavailable, match="while it was read"):
-        async with store.open("shrinking") as (_, chunks):
-            async for _ in chunks:
-                os.truncate(root / "shrinking", 10)
-
-
-async def test_a_root_that_is_gone_fails_the_check(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="not there"):
-        await FileStore(tmp_path / "gone").check()
-
-
-async def test_trouble_with_the_disk_is_told_without_a_local_path(root: Path, file: Path) -> None:
-    store = await started(root)
-    (root / HIDDEN / "temporary").rmdir()
-    (root / HIDDEN / "temporary").write_bytes(b"a file where a folder was")
-    file.write_bytes(b"bytes")
-    with pytest.raises(StoreUnavailable) as caught:
-        await store.put("a", file, ATTRIBUTES)
-    assert str(root) not in str(caught.value)

@@ -1,0 +1,176 @@
+"""A real SeaweedFS on loopback, to try the service on."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import msgspec
+from botocore.session import get_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from botocore.client import BaseClient
+
+START_SECONDS = 60
+STOP_SECONDS = 3
+GRPC_OFFSET = 10_000
+"""SeaweedFS listens for gRPC this far above each HTTP port, so both must be free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Who somebody is to the server; made up, they guard nothing."""
+
+    access_key_id: str
+    secret_access_key: str
+
+
+ADMIN = Keys("admin-key", "admin-secret")
+WRITER = Keys("writer-key", "writer-secret")
+"""May put into the bucket, and nothing else."""
+
+BUCKET = "images"
+PUBLIC_BUCKET = "public-images"
+"""Anybody may read it, nobody may list it."""
+
+_IDENTITIES = {
+    "identities": [
+        {
+            "name": "admin",
+            "credentials": [{"accessKey": ADMIN.access_key_id, "secretKey": ADMIN.secret_access_key}],
+            "actions": ["Admin"],
+        },
+        {
+            "name": "writer",
+            "credentials": [{"accessKey": WRITER.access_key_id, "secretKey": WRITER.secret_access_key}],
+            "actions": [f"Write:{BUCKET}", f"Write:{PUBLIC_BUCKET}"],
+        },
+        {"name": "anonymous", "actions": [f"Read:{PUBLIC_BUCKET}"]},
+    ]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seaweed:
+    """A running SeaweedFS that has `BUCKET` and `PUBLIC_BUCKET`."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Give the address of the S3 endpoint."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self, keys: Keys = ADMIN) -> BaseClient:
+        """Give a client that is not the service's, to put originals and to look."""
+        return get_session().create_client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=keys.access_key_id,
+            aws_secret_access_key=keys.secret_access_key,
+        )
+
+    def put(self, key: str, photo: Path, *, bucket: str = PUBLIC_BUCKET) -> None:
+        """Upload a file."""
+        with photo.open("rb") as body:
+            self.client().put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def program() -> str | None:
+    """Find SeaweedFS beside the interpreter or on PATH."""
+    return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Seaweed]:
+    """Run SeaweedFS with its data in `folder`; only loopback, nothing sent out."""
+    (folder / "s3.json").write_bytes(msgspec.json.encode(_IDENTITIES))
+    (folder / "data").mkdir()
+    ports = _free_ports()
+    with (folder / "log").open("wb") as log:
+        weed = subprocess.Popen(_command(ports), cwd=folder, stdout=log, stderr=log, env=_environment(folder))
+        try:
+            _wait_until_ready(weed, ports["s3"], folder / "log")
+            yield Seaweed(ports["s3"])
+        finally:
+            _stop(weed)
+
+
+def _command(ports: dict[str, int]) -> list[str]:
+    listeners = [f"-{name}.port={port}" for name, port in ports.items()]
+    only_loopback = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
+    no_more = ["-admin.ui=false", "-webdav=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    buckets = f"-bucket={BUCKET},{PUBLIC_BUCKET}"
+    return [
+        program() or "weed",
+        "mini",
+        "-dir=data",
+        "-s3.config=s3.json",
+        buckets,
+        *only_loopback,
+        *no_more,
+        *listeners,
+    ]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_", "WEED_"))}
+    return {**plain, "HOME": str(folder)}
+
+
+def _free_ports() -> dict[str, int]:
+    names = ("master", "filer", "volume", "s3", "admin")
+    while True:
+        # Below 32,768 even with the offset: no client's connection gets a port there by chance.
+        first = random.randrange(20_000, 22_700)  # noqa: S311 - a place to try, no secret
+        ports = {name: first + place for place, name in enumerate(names)}
+        with suppress(OSError), ExitStack() as held:
+            for port in (*ports.values(), *(port + GRPC_OFFSET for port in ports.values())):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return ports
+
+
+def _wait_until_ready(weed: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and weed.poll() is None:
+        if all(_answers(f"http://127.0.0.1:{port}/{bucket}/none") for bucket in (BUCKET, PUBLIC_BUCKET)):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            weed.wait(0.1)
+    raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=5):  # noqa: S310 - loopback
+            return True
+    except HTTPError as error:
+        with error:
+            return b"NoSuchBucket" not in error.read() and error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+    except (URLError, OSError):
+        return False
+
+
+def _stop(weed: subprocess.Popen[bytes]) -> None:
+    weed.send_signal(signal.SIGTERM)
+    try:
+        weed.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        weed.kill()
+        weed.wait()

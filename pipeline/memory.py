@@ -1,0 +1,104 @@
+"""How much memory rendering an original will take, from its header alone.
+
+Every number was measured on the 70 photographs of the corpus with tests/benchmarks/memory.py, libvips 8.18.7 on
+x86-64, with `wire.ENVIRONMENT`, and rounded up: a prediction may be too high, never too low.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline import vips
+from pipeline.formats import WRITABLE, output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.original import Original
+    from pipeline.size import Size
+
+_PROCESS = 40_000_000
+"""The render process itself: interpreter, libvips, and the code that any picture touches."""
+
+_PILLOW = 14_000_000
+_LINES = 800
+"""Lines of the picture, as the decoder gives it, that libvips keeps for the operations that follow it."""
+
+_SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
+_FLOAT = 4
+"""Bytes. Alpha is weighed in floating point."""
+
+_WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
+"""Bytes a pixel of the decoders that hold whole frames, at 8 bits."""
+
+_DEEPER = 1.5
+"""How much more those hold for a pixel of more than 8 bits."""
+
+_CODES = 4
+"""Bytes a pixel of a JPEG whose Huffman codes are chosen when all of it is known."""
+
+_FILMS = 3
+"""An animation is decoded, joined, and held once more at its size."""
+
+_COEFFICIENT = 2
+"""Bytes. Progressive JPEG keeps every coefficient of every channel until its last scan."""
+
+
+def render_bytes(original: Original, sizes: Sequence[Size]) -> int:
+    """Predict the peak of the render process's resident memory while it renders `sizes`, in bytes."""
+    across, down = original.sides
+    covers = [size.cover(width=across, height=down) for size in sizes]
+    shared = max(width * height for width, height in covers) * original.header.bands * _sample(original)
+    decoding = _decoder(original) + _window(original, cover=max(covers))
+    return _PROCESS + int(
+        shared + max(decoding, *(_writing(original, size) for size in sizes)) + _film(original, sizes)
+    )
+
+
+def _sample(original: Original) -> int:
+    return _SAMPLE[original.header.format]
+
+
+def _decoder(original: Original) -> float:
+    """Add up what the decoder of the first frame holds."""
+    header = original.header
+    pixels = float(header.width * header.height)
+    name = original.readable.name
+    if name in _WHOLE:
+        extra = _PILLOW if name == "heic" else 0
+        return extra + pixels * _WHOLE[name] * (_DEEPER if _sample(original) > 1 else 1)
+    if vips.number(header, "interlaced", default=0):
+        return pixels * int(header.bands) * (_coefficients(original) if name == "jpeg" else _sample(original))
+    tiles = 2 * vips.number(header, "tile-height", default=0)
+    return float(tiles * header.width * header.bands * _sample(original))
+
+
+def _coefficients(original: Original) -> float:
+    """Count the bytes of coefficients a sample; libvips calls every halving of colour 4:2:0, the dearest is 4:2:2."""
+    is_halved = original.header.get("jpeg-chroma-subsample") == "4:2:0"
+    return _COEFFICIENT * (2 / 3 if is_halved else 1)
+
+
+def _window(original: Original, *, cover: tuple[int, int]) -> float:
+    """Add up the lines that are kept while the first frame is shrunk."""
+    header = original.header
+    sample = _FLOAT if header.hasalpha() else _sample(original)
+    lines = min(_LINES, header.height)
+    return float(lines * header.width * header.bands * sample / original.shrink(original.as_stored(cover)))
+
+
+def _writing(original: Original, size: Size) -> float:
+    """Tell what the encoder of one derivative holds."""
+    has_alpha = bool(original.header.hasalpha())
+    width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
+    writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
+    searched = _CODES if writable.name == "jpeg" and size.effort else 0
+    return width * height * (searched + writable.pixel_bytes[has_alpha])
+
+
+def _film(original: Original, sizes: Sequence[Size]) -> float:
+    """Add up the frames of an animation, all of them decoded, where a size wants them."""
+    if not any(size.animate for size in sizes) or not original.readable.animates or original.frames == 1:
+        return 0
+    header = original.header
+    return float(_FILMS * header.width * header.height * header.bands * original.frames)

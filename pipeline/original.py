@@ -1,0 +1,131 @@
+"""An original, opened: its header at once, its pixels when they are asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import colour, heic, metadata, vips
+from pipeline.errors import Corrupt, UnsupportedFormat
+from pipeline.formats import recognise
+from pipeline.light import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pyvips
+
+    from pipeline.formats import Readable
+
+_SHRINKS = (8, 4, 2)
+_LEFT_TO_RESIZE = 1.2
+"""How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
+
+_STREAMED = 3
+"""Times. A picture that is to be shrunk less needs the lines around the current one only; from 4 on libvips needs more
+than a loader keeps, or fails with "out of order read"."""
+
+_HARMLESS = re.compile("extraneous bytes before marker|Unknown Adobe color transform|Invalid SOS parameters")
+"""Warnings of libjpeg that lose no pixel, and that whole generations of phones cause."""
+
+_COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
+"""The meanings of pixels that are understood, and how many bands they have without alpha."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """A file that is a picture: its format and its header; the header's pixels are not to be read."""
+
+    path: Path
+    readable: Readable
+    header: pyvips.Image
+
+    @property
+    def frames(self) -> int:
+        """How many frames or pages the file holds."""
+        return vips.number(self.header, "n-pages", default=1)
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Its width and height in pixels, as a person sees it."""
+        return self.as_stored((self.header.width, self.header.height))
+
+    def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
+        """Exchange width and height if the picture is stored lying on its side; doing it twice undoes it."""
+        return sides[::-1] if metadata.is_turned(metadata.orientation(self.header)) else sides
+
+    def shrink(self, sides: tuple[int, int]) -> int:
+        """Tell how many times the decoder itself can shrink the picture and leave enough to make stored `sides` of."""
+        if not self.readable.shrinks:
+            return 1
+        most = min(self.header.width / sides[0], self.header.height / sides[1]) / _LEFT_TO_RESIZE
+        return next((times for times in _SHRINKS if times <= most), 1)
+
+
+def open_original(path: Path) -> Original:
+    """Read what a file is, from its beginning.
+
+    Raises:
+        NotAnImage: it begins like no picture.
+        UnsupportedFormat: a format that is not read here, or a kind of one that is not.
+        Corrupt: the header makes no sense.
+    """
+    readable = recognise(path)
+    header = vips.load(readable.loader, path, fail_on="error")
+    if header.format not in TOP and header.interpretation not in ("lab", "labs"):
+        raise UnsupportedFormat(
+            f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
+            "export it as a picture of 8 or 16 bits."
+        )
+    return Original(path=path, readable=readable, header=header)
+
+
+def first_frame(
+    original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
+) -> pyvips.Image:
+    """Read the first frame `through` what is to be done with its lines, and keep in memory what comes of it.
+
+    The decoder is asked for `sides` or a little more, so `through` is given a picture of at least that.
+
+    Raises:
+        UnsupportedFormat: its decoder is not installed.
+        Corrupt: the file ends early, or part of its picture is lost.
+    """
+    try:
+        return vips.hold(through(_opened(original, sides, fail_on=original.readable.fail_on)))
+    except Corrupt as corrupt:
+        if not _HARMLESS.search(str(corrupt)):
+            raise
+        return vips.hold(through(_opened(original, sides, fail_on="error")))
+
+
+def frames(original: Original) -> list[pyvips.Image]:
+    """Decode every frame of an animation into memory.
+
+    Raises:
+        Corrupt: the file ends early or makes no sense.
+    """
+    roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, fail_on="error", n=-1))))
+    height = vips.number(roll, "page-height", default=roll.height)
+    return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+
+
+def _opened(original: Original, sides: tuple[int, int], *, fail_on: str) -> pyvips.Image:
+    readable = original.readable
+    if readable.name == "heic":
+        return heic.load(original.path, colour.profile(original.header))
+    times = original.shrink(sides)
+    options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
+    image = vips.load(readable.loader, original.path, fail_on=fail_on, **options)
+    return _named(vips.streamed(image) if image.height < _STREAMED * sides[1] else image)
+
+
+def _named(image: pyvips.Image) -> pyvips.Image:
+    """Say that nameless bands are colours, and cut off those that are neither colour nor alpha: some TIFF have both."""
+    is_deep = image.format == "ushort"
+    if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
+        image = image.copy(interpretation=vips.meaning(image.bands, is_deep=is_deep))
+    most = _COLOUR_BANDS[image.interpretation] + 1
+    return image if image.bands <= most else image.extract_band(0, n=most)

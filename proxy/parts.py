@@ -1,0 +1,124 @@
+"""Every part of the service, made and joined; nothing is opened or started here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
+
+from pipeline.wire import Limits
+from proxy.cache import Remembered
+from proxy.derivatives import Derivatives, Terms
+from proxy.jobs import Jobs
+from proxy.keys import PrefixLayout, SiteLayout, url
+from proxy.limiter import Limiter
+from proxy.memory import Memory
+from proxy.queues.open import open_queue
+from proxy.readiness import Readiness
+from proxy.recipe import Recipe
+from proxy.renderers import Renderers
+from proxy.scratch import Scratch, scratch_place
+from proxy.stores.measured import MeasuredStore
+from proxy.stores.open import Place, open_store
+
+if TYPE_CHECKING:
+    from saq import Queue
+
+    from proxy.keys import Layout
+    from proxy.settings import Settings
+    from proxy.stores.base import Store
+
+MEBIBYTE = 1 << 20
+DAY_SECONDS = 86_400
+
+KNOWN_ENTRIES, KNOWN_SECONDS = 50_000, 60.0
+"""Derivatives remembered to be there; about 200 bytes each, so 10 MB when full."""
+
+ABSENT_ENTRIES, ABSENT_SECONDS = 10_000, 30.0
+"""Originals remembered not to be there, as long as callers are told to keep that answer."""
+
+FAILURE_ENTRIES, FAILURE_SECONDS = 10_000, 3600.0
+"""Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them."""
+
+PAGE_VIEW_CONNECTIONS = 20
+"""Connections to the store besides those on which workers put derivatives: page views that look for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What lives as long as the service, joined and not yet started."""
+
+    store: Store
+    queue: Queue
+    recipe: Recipe
+    renderers: Renderers
+    derivatives: Derivatives
+    jobs: Jobs
+    readiness: Readiness
+    scratch: Scratch
+    draining: asyncio.Event
+    """Set when the service should take nothing more on."""
+
+
+def build(settings: Settings) -> Parts:
+    """Make every part; nothing is opened or started yet."""
+    store = MeasuredStore(open_store(_place(settings)))
+    queue = open_queue(settings.queue, name="derivatives")
+    recipe = Recipe(sizes=settings.sizes, layout=_layout(settings), cache_control=settings.cache_control)
+    renderers = Renderers(
+        limiter=Limiter(slots=settings.workers, waiting=settings.waiting),
+        deadline_seconds=settings.render_timeout_seconds,
+    )
+    scratch = Scratch(scratch_place())
+    terms = Terms(
+        max_bytes=settings.max_upload_mb * MEBIBYTE,
+        limits=Limits(pixels=settings.max_pixels),
+        conditional_writes=settings.conditional_writes,
+        scratch=scratch,
+    )
+    jobs = Jobs(
+        queue=queue,
+        recipe=recipe,
+        queue_size=settings.queue_size,
+        keep_seconds=round(settings.job_keep_days * DAY_SECONDS),
+    )
+    return Parts(
+        store=store,
+        queue=queue,
+        recipe=recipe,
+        renderers=renderers,
+        derivatives=Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms),
+        jobs=jobs,
+        readiness=Readiness({"store": store.check, "queue": jobs.waiting, "renderers": renderers.check}),
+        scratch=scratch,
+        draining=asyncio.Event(),
+    )
+
+
+def _layout(settings: Settings) -> Layout:
+    names = tuple(size.name for size in settings.sizes)
+    if settings.key_layout == "site":
+        return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)
+    formats = {size.name: size.format for size in settings.sizes if size.format}
+    return PrefixLayout(sizes=names, formats=formats, originals_prefix=settings.originals_prefix)
+
+
+def _place(settings: Settings) -> Place:
+    return Place(
+        store=settings.store,
+        endpoint_url=settings.s3_endpoint_url or None,
+        region=settings.aws_region or None,
+        addressing=cast("Literal['auto', 'path', 'virtual']", settings.s3_addressing),
+        acl=settings.s3_acl,
+        public_address=partial(url, settings.originals_base_url) if settings.originals_base_url else None,
+        connections=settings.workers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS,
+    )
+
+
+def _memory() -> Memory:
+    return Memory(
+        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS),
+        absent=Remembered(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
+        failures=Remembered(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
+    )

@@ -1,0 +1,58 @@
+"""Bytes that arrive from far away, held against what was announced of them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from anyio import open_file
+
+from proxy.errors import StoreUnavailable, TooManyBytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from proxy.stores.base import Blob
+
+
+async def verified(chunks: AsyncIterator[bytes], *, announced_bytes: int, md5: str | None) -> AsyncIterator[bytes]:
+    """Pass `chunks` on.
+
+    Raises:
+        StoreUnavailable: at the end, or at once when they are too many, that they are not what was announced.
+    """
+    arrived = 0
+    digest = hashlib.md5(usedforsecurity=False)
+    async for chunk in chunks:
+        arrived += len(chunk)
+        if arrived > announced_bytes:
+            break
+        if md5:
+            digest.update(chunk)
+        yield chunk
+    if arrived != announced_bytes:
+        raise StoreUnavailable(f"The store announced {announced_bytes} bytes and sent {arrived} or more.")
+    if md5 and digest.hexdigest() != md5:
+        raise StoreUnavailable("The store sent other bytes than its ETag (an MD5) tells.")
+
+
+async def save(chunks: AsyncIterator[bytes], path: Path) -> None:
+    """Write `chunks` to the local file `path`; whatever is raised, nothing is left there."""
+    try:
+        async with await open_file(path, "wb") as file:
+            async for chunk in chunks:
+                await file.write(chunk)
+    except BaseException:
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one quick call; a cancelled task could not wait for a thread
+        raise
+
+
+def check_bytes(blob: Blob, max_bytes: int) -> None:
+    """Return when the blob has no more than `max_bytes`.
+
+    Raises:
+        TooManyBytes: it has.
+    """
+    if blob.bytes > max_bytes:
+        raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")

@@ -1,0 +1,56 @@
+"""The store that the settings name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from proxy.stores.files import FileStore
+from proxy.stores.origin import OriginStore, Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where blobs lie and how that is reached; `connections` is as many as may be in flight at once.
+
+    `public_address`, if there is one, names where everybody can read a key: then nothing is read with the credentials.
+    """
+
+    store: str
+    endpoint_url: str | None
+    region: str | None
+    addressing: Literal["auto", "path", "virtual"]
+    acl: str
+    public_address: Callable[[str], str] | None
+    connections: int
+
+
+def open_store(place: Place) -> Store:
+    """Make the store at a place, not started yet: `file://<folder>` or `s3://<bucket>`."""
+    if place.store.startswith("file://"):
+        return FileStore(Path(place.store.removeprefix("file://")))
+    bucket = _bucket_store(place)
+    if place.public_address is None:
+        return bucket
+    return OriginStore(place.public_address, bucket, Reach(connections=place.connections))
+
+
+def _bucket_store(place: Place) -> Store:
+    from proxy.stores.s3 import Bucket, S3Store  # noqa: PLC0415 - aiobotocore costs 40 MB, which a file store saves
+
+    return S3Store(
+        Bucket(
+            name=place.store.removeprefix("s3://"),
+            endpoint_url=place.endpoint_url,
+            region=place.region,
+            addressing=place.addressing,
+            acl=place.acl,
+            connections=place.connections,
+        )
+    )

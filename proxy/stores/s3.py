@@ -1,0 +1,225 @@
+"""A store in a bucket of S3 or of whatever speaks its protocol."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from anyio.to_thread import run_sync
+from botocore.handlers import add_expect_header
+
+from proxy.errors import NotFound, StoreRefused
+from proxy.stores.arrival import check_bytes, save
+from proxy.stores.base import AlreadyThere, Attributes, Blob, check_length
+from proxy.stores.headers import escaped
+from proxy.stores.patience import Patience, patiently
+from proxy.stores.s3_answers import Answer, blob_of, body_of
+from proxy.stores.s3_errors import Denied, s3_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who we are to the store; without one, what botocore finds: environment, container, machine."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Which bucket, and how it is reached.
+
+    `acl` goes with every put; empty for buckets that take none. `connections` is as many as may be in flight.
+    """
+
+    name: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    acl: str = "public-read"
+    connections: int = 20
+    connect_seconds: float = 5.0
+    read_seconds: float = 10.0
+
+
+class S3Store:
+    """Keeps blobs as objects of one bucket, through one client that lives from `start` to `close`."""
+
+    def __init__(
+        self, bucket: Bucket, credentials: Credentials | None = None, patience: Patience | None = None
+    ) -> None:
+        self._bucket = bucket
+        self._credentials = credentials
+        self._patience = patience or Patience()
+        self._held = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Make the client; nothing is sent yet."""
+        try:
+            with s3_errors():
+                made = get_session().create_client("s3", **_options(self._bucket, self._credentials))
+                self._client = await self._held.enter_async_context(made)
+        except ValueError as error:
+            raise StoreRefused(f"The store cannot be reached as it is set: {error}; check S3_ENDPOINT_URL.") from error
+        # It costs a round trip for every put, and nothing would limit the wait for its answer.
+        self._client.meta.events.unregister("before-call.s3", add_expect_header)
+        # Only botocore's own search for a bucket's region asks this; a server that redirects all makes it endless.
+        self._client.meta.events.register("before-call.s3.HeadBucket", _refuse_search)
+
+    async def close(self) -> None:
+        """Close the client with its connections."""
+        await self._held.aclose()
+
+    async def check(self) -> None:
+        """Return when the bucket answers to these credentials, be it that they may not list."""
+        try:
+            await self._ask(self._client.list_objects_v2, MaxKeys=1)
+        except Denied:
+            return
+
+    async def head(self, key: str) -> Blob | None:
+        """Tell what is under `key`; see `Store`."""
+        try:
+            try:
+                return blob_of(key, await self._ask(self._client.head_object, Key=key))
+            except StoreRefused:
+                # The answer to a HEAD has no body: only a GET tells why it was refused.
+                async with self.open(key) as (blob, _):
+                    return blob
+        except NotFound:
+            return None
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        """Write the whole blob to `path`; see `Store`."""
+
+        async def ask() -> Blob:
+            with s3_errors():
+                answer = await self._client.get_object(Bucket=self._bucket.name, Key=key)
+            blob = blob_of(key, answer)
+            with closing(answer["Body"]):
+                check_bytes(blob, max_bytes)
+                await save(body_of(answer), path)
+            return blob
+
+        return await patiently(ask, self._patience)
+
+    @asynccontextmanager
+    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob in chunks; see `Store`."""
+        answer = await self._ask(self._client.get_object, Key=key)
+        # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
+        with closing(answer["Body"]):
+            yield blob_of(key, answer), body_of(answer)
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        """Keep the bytes of `path`; see `Store`."""
+        return await self._put(key, path, self._headers(attributes), attributes)
+
+    async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
+        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        try:
+            return await self._put(key, path, {"IfNoneMatch": "*", **self._headers(attributes)}, attributes)
+        except AlreadyThere:
+            # SeaweedFS says so of an empty folder too, which blobs below that name leave behind when they are deleted.
+            return None if await self._is_there(key) else await self.put(key, path, attributes)
+
+    async def _is_there(self, key: str) -> bool:
+        try:
+            return await self.head(key) is not None
+        except Denied:
+            return True  # who may only write has to believe it
+
+    async def delete(self, key: str) -> None:
+        """Remove what is under `key`; see `Store`."""
+        await self._ask(self._client.delete_object, Key=key)
+
+    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+        """Walk the blobs; see `Store`."""
+        page: dict[str, str] = {}
+        while True:
+            answer = await self._ask(self._client.list_objects_v2, Prefix=prefix, **page)
+            for told in answer.get("Contents", []):
+                listed: Answer = {
+                    "ETag": told["ETag"],
+                    "ContentLength": told["Size"],
+                    "LastModified": told["LastModified"],
+                }
+                yield blob_of(told["Key"], listed)
+            if not answer.get("IsTruncated"):
+                return
+            page = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
+        async def ask() -> T:
+            with s3_errors():
+                return await operation(Bucket=self._bucket.name, **parameters)
+
+        return await patiently(ask, self._patience)
+
+    def _headers(self, attributes: Attributes) -> dict[str, object]:
+        headers = {
+            "ContentType": attributes.content_type,
+            "CacheControl": attributes.cache_control,
+            "Metadata": escaped(attributes.metadata),
+            "ACL": self._bucket.acl,
+        }
+        return {name: value for name, value in headers.items() if value}
+
+    async def _put(self, key: str, path: Path, headers: dict[str, object], attributes: Attributes) -> Blob:
+        check_length(key)
+        size, md5 = await run_sync(_measured, path)
+
+        async def ask() -> Answer:
+            with path.open("rb") as file, s3_errors():
+                answer: Answer = await self._client.put_object(
+                    Bucket=self._bucket.name, Key=key, Body=file, ContentMD5=base64.b64encode(md5).decode(), **headers
+                )
+                return answer
+
+        answer = await patiently(ask, self._patience)
+        told: Answer = {"ETag": answer["ETag"], "ContentLength": size, "LastModified": datetime.now(UTC)}
+        return replace(blob_of(key, told), attributes=attributes)
+
+
+def _refuse_search(**_: object) -> None:
+    raise StoreRefused("The store says that the bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL.")
+
+
+def _options(bucket: Bucket, credentials: Credentials | None) -> dict[str, object]:
+    config = AioConfig(
+        connect_timeout=bucket.connect_seconds,
+        read_timeout=bucket.read_seconds,
+        max_pool_connections=bucket.connections,
+        retries={"total_max_attempts": 1},  # `patiently` asks again, for the bodies too
+        s3={"addressing_style": bucket.addressing},
+        request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5
+        response_checksum_validation="when_required",
+    )
+    options: dict[str, object] = {"config": config, "endpoint_url": bucket.endpoint_url, "region_name": bucket.region}
+    if credentials:
+        options["aws_access_key_id"] = credentials.access_key_id
+        options["aws_secret_access_key"] = credentials.secret_access_key
+        options["aws_session_token"] = credentials.session_token
+    return options
+
+
+def _measured(path: Path) -> tuple[int, bytes]:
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, hashlib.file_digest(
+            file, partial(hashlib.md5, usedforsecurity=False)
+        ).digest()

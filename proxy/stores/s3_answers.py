@@ -1,0 +1,61 @@
+"""What the answers of S3 tell of a blob."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Required, TypedDict
+
+from proxy.stores.arrival import verified
+from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
+from proxy.stores.headers import bare, md5_in, unescaped
+from proxy.stores.s3_errors import s3_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from aiobotocore.response import StreamingBody
+
+CHUNK_BYTES: Final = 256 * 1024
+
+
+class Answer(TypedDict, total=False):
+    """What is read of an answer about one object."""
+
+    ETag: Required[str]
+    LastModified: Required[datetime]
+    ContentLength: Required[int]
+    ContentType: str
+    CacheControl: str
+    Metadata: dict[str, str]
+    ServerSideEncryption: str
+    SSECustomerAlgorithm: str
+    Body: StreamingBody
+
+
+def blob_of(key: str, answer: Answer) -> Blob:
+    """Give what an answer tells of the blob under `key`."""
+    return Blob(
+        key=key,
+        bytes=answer["ContentLength"],
+        etag=bare(answer["ETag"]),
+        modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
+        attributes=Attributes(
+            content_type=answer.get("ContentType", UNKNOWN_TYPE),
+            cache_control=answer.get("CacheControl"),
+            metadata=unescaped(answer.get("Metadata", {})),
+        ),
+    )
+
+
+def body_of(answer: Answer) -> AsyncIterator[bytes]:
+    """Read the body of an answer, verified by its length and its ETag."""
+    # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
+    encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
+    md5 = None if encrypted else md5_in(bare(answer["ETag"]))
+    return verified(_chunks(answer["Body"]), announced_bytes=answer["ContentLength"], md5=md5)
+
+
+async def _chunks(body: StreamingBody) -> AsyncIterator[bytes]:
+    with s3_errors():
+        while chunk := await body.read(CHUNK_BYTES):
+            yield chunk

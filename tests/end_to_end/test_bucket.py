@@ -1,0 +1,82 @@
+"""The main job on a real bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from loadtest import demo, seaweed
+from loadtest.paint import Photograph, paint
+from loadtest.service import Service, on_bucket, order, running, signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZES = ["small", "medium", "large", "xlarge"]
+
+
+@pytest.fixture(scope="module")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
+    with seaweed.running(tmp_path_factory.mktemp("weed")) as one:
+        yield one
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    paint(tmp_path / "photo.jpg", Photograph(width=2400, height=1800, gps=True))
+    return tmp_path / "photo.jpg"
+
+
+def main_job(service: Service, photo: Path) -> None:
+    """Go through the whole main job, eager and lazy, and look at what the bucket gives to everybody."""
+    key = demo.store_original(service, photo)
+    rows = [*demo.eager(service, key), demo.lazy(service, key)]
+    assert [(row.size, row.width) for row in rows] == [
+        ("small", 300),
+        ("medium", 800),
+        ("large", 1200),
+        ("xlarge", 2000),
+    ]
+    for row in rows:
+        kept = httpx.get(f"{service.settings['PUBLIC_BASE_URL']}/{row.key}")
+        assert (kept.status_code, kept.headers["content-type"], len(kept.content)) == (200, "image/jpeg", row.bytes)
+        assert kept.headers["cache-control"] == "public, max-age=86400"
+
+
+def test_the_whole_main_job_on_a_bucket(weed: seaweed.Seaweed, photo: Path, tmp_path: Path) -> None:
+    with running(tmp_path, weed=weed, **on_bucket(weed, seaweed.ADMIN)) as service:
+        main_job(service, photo)
+
+
+def test_the_whole_main_job_with_a_credential_that_can_only_put(
+    weed: seaweed.Seaweed, photo: Path, tmp_path: Path
+) -> None:
+    address = f"{weed.url}/{seaweed.PUBLIC_BUCKET}"
+    settings = on_bucket(weed, seaweed.WRITER, ORIGINALS_BASE_URL=address)
+    with running(tmp_path, weed=weed, **settings) as service:
+        main_job(service, photo)
+
+
+def test_without_its_bucket_known_keys_redirect_and_unknown_ones_are_told_to_come_back(
+    tmp_path: Path, photo: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with seaweed.running(tmp_path_factory.mktemp("mortal")) as weed:
+        service = Service(folder=tmp_path, settings=on_bucket(weed, seaweed.ADMIN), weed=weed)
+        service.start()
+        service.wait_until_ready()
+        key = demo.store_original(service, photo)
+        demo.lazy(service, key)
+    try:
+        known = httpx.get(f"{service.url}/img/{key}/small")
+        assert known.status_code == httpx.codes.FOUND
+        unknown = httpx.get(f"{service.url}/img/gall/1/1_1_original.jpg/small", timeout=5)
+        assert unknown.status_code == httpx.codes.BAD_GATEWAY
+        assert int(unknown.headers["retry-after"]) > 0
+        assert httpx.get(f"{service.url}/readyz", timeout=10).status_code == httpx.codes.SERVICE_UNAVAILABLE
+        body = order(key)
+        assert httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body)).is_success
+    finally:
+        service.stop()

@@ -1,0 +1,68 @@
+"""A render takes no more memory than was predicted from the header, and gives back what it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from pipeline.wire import Derived, Render
+from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.wire import ImageInfo
+
+MIB = 1 << 20
+
+
+def peak(path: Path, folder: Path) -> tuple[ImageInfo, int]:
+    with RenderProcess() as process:
+        answer = process.ask(Render(path=str(path), folder=str(folder), sizes=SITE))
+        assert isinstance(answer, Derived)
+        return answer.info, process.peak_bytes()
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(4000, 3000, 50), (6000, 4000, 60)])
+def test_a_baseline_photograph_takes_little_memory(tmp_path: Path, width: int, height: int, most: int) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=width, height=height, noise=12, gps=True), Q=92)
+    info, used = peak(original, tmp_path)
+    assert used < most * MIB
+    assert used <= info.render_bytes <= 2 * used
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "orientation"),
+    [
+        (".jpg", {"interlace": True}, 1),
+        (".jpg", {"interlace": True, "subsample_mode": "off"}, 6),
+        (".jpg", {}, 6),
+        (".png", {}, 1),
+        (".png", {"interlace": True}, 1),
+        (".webp", {"effort": 0}, 8),
+        (".tif", {"tile": True}, 1),
+        (".gif", {"effort": 1}, 1),
+        (".avif", {"effort": 0}, 1),
+    ],
+)
+def test_no_prediction_is_too_low(tmp_path: Path, suffix: str, options: dict[str, bool], orientation: int) -> None:
+    original = tmp_path / f"original{suffix}"
+    paint(original, Photograph(width=3000, height=2000, noise=6, orientation=orientation), **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+@needs_corpus
+def test_a_process_does_not_grow(tmp_path: Path) -> None:
+    """Photographs of a few megabytes, three times each: the third round holds no more than the second, 10 MB apart."""
+    chosen = [path for path in photographs() if path.suffix in (".jpg", ".png", ".webp")][:24]
+    held = []
+    with RenderProcess() as process:
+        for _ in range(3):
+            for path in chosen:
+                process.ask(Render(path=str(path), folder=str(tmp_path), sizes=SITE))
+            held.append(process.held_bytes())
+    assert held[2] - held[1] < 10 * MIB

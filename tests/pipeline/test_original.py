@@ -1,0 +1,106 @@
+"""An original is read whole or refused, whatever litter it carries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import pyvips
+
+from loadtest.paint import Photograph, paint
+from pipeline.errors import Corrupt, UnsupportedFormat
+from pipeline.original import open_original
+from pipeline.size import Size
+from tests.pipeline.rendering import render_into
+from tests.pipeline.test_render import assert_painted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EOI = b"\xff\xd9"
+
+
+def photograph(tmp_path: Path, suffix: str = ".jpg", **options: bool) -> Path:
+    path = tmp_path / f"original{suffix}"
+    paint(path, Photograph(width=900, height=700, noise=4), **options)
+    return path
+
+
+def cut(path: Path, tenths: int) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * tenths // 10])
+
+
+@pytest.mark.parametrize("tenths", [1, 5, 9])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".tif", ".avif"])
+def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str, tenths: int) -> None:
+    original = photograph(tmp_path, suffix)
+    cut(original, tenths)
+    with pytest.raises(Corrupt):
+        render_into(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("interlace", [False, True])
+def test_a_jpeg_that_was_cut_and_closed_is_refused(tmp_path: Path, *, interlace: bool) -> None:
+    """It ends as a JPEG must, so only the decoder's warning tells that its lower half is grey."""
+    original = photograph(tmp_path, interlace=interlace)
+    cut(original, 6)
+    original.write_bytes(original.read_bytes() + EOI)
+    with pytest.raises(Corrupt):
+        render_into(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".tif"])
+def test_garbage_behind_the_picture_is_ignored(tmp_path: Path, suffix: str) -> None:
+    original = photograph(tmp_path, suffix)
+    original.write_bytes(original.read_bytes() + bytes(range(200)))
+    for derivative in render_into(tmp_path / "out", original).derivatives:
+        assert_painted(derivative.path, tolerance=30)
+
+
+def test_garbage_between_the_picture_and_its_end_is_ignored(tmp_path: Path) -> None:
+    original = photograph(tmp_path)
+    content = original.read_bytes()
+    original.write_bytes(content.removesuffix(EOI) + b"\0" * 16 + EOI)
+    assert render_into(tmp_path / "out", original).derivatives
+
+
+def test_a_broken_exif_block_is_ignored(tmp_path: Path) -> None:
+    original = photograph(tmp_path)
+    content = bytearray(original.read_bytes())
+    start = content.index(b"Exif\0\0") + 6
+    content[start + 8 : start + 40] = b"\xff" * 32
+    original.write_bytes(content)
+    for derivative in render_into(tmp_path / "out", original).derivatives:
+        assert_painted(derivative.path, tolerance=30)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".avif"])
+def test_what_browsers_do_not_all_show_becomes_jpeg(tmp_path: Path, suffix: str) -> None:
+    for derivative in render_into(tmp_path / "out", photograph(tmp_path, suffix)).derivatives:
+        assert derivative.content_type == "image/jpeg"
+        assert_painted(derivative.path, tolerance=30)
+
+
+def test_measurements_are_no_picture(tmp_path: Path) -> None:
+    original = tmp_path / "original.tif"
+    pyvips.Image.black(9, 9).cast("float").write_to_file(str(original))
+    with pytest.raises(UnsupportedFormat, match="float"):
+        open_original(original)
+
+
+@pytest.mark.parametrize(("bands", "mode"), [(1, "grey"), (2, "grey"), (3, "colour"), (4, "colour"), (7, "colour")])
+def test_nameless_bands_are_grey_or_colours(tmp_path: Path, bands: int, mode: str) -> None:
+    original = tmp_path / "original.tif"
+    pyvips.Image.black(40, 30, bands=bands).copy(interpretation="multiband").write_to_file(str(original))
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=20, format="png")).derivatives
+    assert (derivative.width, derivative.height) == (20, 15)
+    assert mode in ("grey", "colour")
+
+
+@pytest.mark.parametrize("photograph_bits", [1, 2, 4])
+def test_a_png_of_few_bits_is_read(tmp_path: Path, photograph_bits: int) -> None:
+    original = tmp_path / "original.png"
+    ramp = pyvips.Image.identity().copy(interpretation="b-w").replicate(1, 50)
+    ramp.write_to_file(str(original), bitdepth=photograph_bits)
+    assert render_into(tmp_path / "out", original).info.bits == photograph_bits

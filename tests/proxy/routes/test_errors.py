@@ -1,0 +1,56 @@
+"""Every error's status, in one table."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from litestar.testing import RequestFactory
+
+from pipeline import errors as pixels
+from proxy import errors
+from proxy.routes.errors import Problem, answer_error
+
+MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "cache_control", "retries"),
+    [
+        (errors.BadKey("no"), 400, MINUTE, False),
+        (errors.BadSignature("no"), 401, NEVER, False),
+        (errors.UnknownSize("no"), 404, MINUTE, False),
+        (errors.NotFound("no"), 404, HALF, False),
+        (errors.UnknownJob("no"), 404, NEVER, False),
+        (errors.TooManyBytes("no"), 413, MINUTE, False),
+        (errors.BadOrder("no"), 422, NEVER, False),
+        (pixels.NotAnImage("no"), 422, MINUTE, False),
+        (pixels.Corrupt("no"), 422, MINUTE, False),
+        (pixels.UnsupportedFormat("no"), 422, MINUTE, False),
+        (pixels.TooManyPixels("no"), 422, MINUTE, False),
+        (pixels.NeedsTooMuchMemory("no"), 422, MINUTE, False),
+        (errors.ProcessDied("no"), 500, NEVER, False),
+        (errors.StoreUnavailable("no"), 502, NEVER, True),
+        (errors.StoreRefused("no"), 502, NEVER, False),
+        (errors.Busy("no", retry_after_seconds=3), 503, NEVER, True),
+        (errors.QueueUnavailable("/a/path"), 503, NEVER, True),
+        (errors.DeadlineExceeded("no"), 504, NEVER, False),
+        (errors.ImagesError("no"), 500, NEVER, False),
+        (ValueError("/a/path"), 500, NEVER, False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_is_answered_as_the_table_says(
+    error: Exception, status: int, cache_control: str, *, retries: bool
+) -> None:
+    answer = answer_error(RequestFactory().get("/"), error)
+    problem = msgspec.json.decode(answer.content, type=Problem)
+    assert (answer.status_code, problem.status) == (status, status)
+    assert answer.headers["Cache-Control"] == cache_control
+    assert ("Retry-After" in answer.headers) == retries
+    assert problem.type.startswith("/problems/")
+    assert "/a/path" not in problem.detail
+
+
+def test_the_answer_to_a_post_is_never_kept() -> None:
+    answer = answer_error(RequestFactory().post("/"), errors.BadKey("no"))
+    assert answer.headers["Cache-Control"] == NEVER

@@ -1,0 +1,33 @@
+"""Short ways to a bucket, for tests."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from proxy.stores.patience import Patience
+from proxy.stores.s3 import Bucket, Credentials, S3Store
+from tests.proxy.stores.seaweed import ADMIN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.proxy.stores.scripted import Scripted
+
+BRIEF = Patience(attempts=3, first_wait_seconds=0.001)
+
+
+@asynccontextmanager
+async def opened(bucket: Bucket, credentials: Credentials | None = ADMIN) -> AsyncIterator[S3Store]:
+    """Give a store that is started, and closed at the end."""
+    store = S3Store(bucket, credentials, BRIEF)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def at(server: Scripted) -> Bucket:
+    """Give a bucket at a scripted server."""
+    return Bucket(name="images", endpoint_url=server.url, region="us-east-1", addressing="path")

@@ -1,0 +1,67 @@
+"""A server on loopback that gives the answers it was told to give."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from tests.proxy.stores.fault_proxy import Seen, parsed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
+    """Make an answer; in the headers' names `_` stands for `-`."""
+    told = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items() if value)
+    return f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode("latin-1") + body
+
+
+def refusal(status: int, code: str) -> bytes:
+    """Make an answer as S3 gives it when something is wrong."""
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>on purpose</Message></Error>"
+    return answer(status, body.encode(), Content_Type="application/xml")
+
+
+class Scripted:
+    """Gives `answers` one after another, then the last one again and again."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = answers
+        self.seen: list[Seen] = []
+        """Every request so far."""
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening."""
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def port(self) -> int:
+        """Give the port it listens on."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Give where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, EOFError):
+            seen = parsed(await reader.readuntil(b"\r\n\r\n"))
+            await reader.readexactly(int(seen.headers.get("content-length", 0)))
+            answer = self.answers[min(len(self.seen), len(self.answers) - 1)]
+            self.seen.append(seen)
+            head, end, body = answer.partition(b"\r\n\r\n")
+            writer.write(head + b"\r\nConnection: close" + end + (b"" if seen.method == "HEAD" else body))
+            await writer.drain()
+        writer.close()

@@ -1,0 +1,49 @@
+"""A real SeaweedFS on loopback, as a store connects to it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from loadtest import seaweed
+from loadtest.seaweed import BUCKET, PUBLIC_BUCKET, program
+from proxy.stores.s3 import Bucket, Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["ADMIN", "BUCKET", "PUBLIC_BUCKET", "WRITER", "Seaweed", "program", "running"]
+
+
+def _credentials(keys: seaweed.Keys) -> Credentials:
+    return Credentials(access_key_id=keys.access_key_id, secret_access_key=keys.secret_access_key)
+
+
+ADMIN = _credentials(seaweed.ADMIN)
+WRITER = _credentials(seaweed.WRITER)
+"""May put into the bucket, and nothing else."""
+
+
+class Seaweed(seaweed.Seaweed):
+    """A running SeaweedFS that has `BUCKET` and `PUBLIC_BUCKET`."""
+
+    def bucket(
+        self, name: str = BUCKET, *, url: str | None = None, connections: int = 20, read_seconds: float = 10
+    ) -> Bucket:
+        """Give a bucket to connect to, at this server or at what stands before it."""
+        return Bucket(
+            name=name,
+            endpoint_url=url or self.url,
+            region="us-east-1",
+            addressing="path",
+            connections=connections,
+            read_seconds=read_seconds,
+        )
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Seaweed]:
+    """Run SeaweedFS with its data in `folder`."""
+    with seaweed.running(folder) as one:
+        yield Seaweed(one.port)

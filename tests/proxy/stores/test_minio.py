@@ -1,0 +1,43 @@
+"""The contract on a MinIO that somebody runs: `MINIO_URL=http://127.0.0.1:9000`, with its default credentials."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from botocore.session import get_session
+
+from proxy.stores.s3 import Bucket, Credentials
+from tests.proxy.stores.contract import StoreContract
+from tests.proxy.stores.s3_stores import opened
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.stores.base import Store
+
+MINIO = Credentials(access_key_id="minioadmin", secret_access_key="minioadmin")
+
+pytestmark = pytest.mark.skipif(
+    "MINIO_URL" not in os.environ, reason="no MinIO here: set MINIO_URL to one with default credentials"
+)
+
+
+class TestMinio(StoreContract):
+    """A bucket of MinIO, made anew for each test."""
+
+    @pytest.fixture
+    async def store(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:
+        name = tmp_path_factory.mktemp("bucket").name.replace("_", "-").lower() + f"-{os.getpid()}"
+        client = get_session().create_client(
+            "s3",
+            endpoint_url=os.environ["MINIO_URL"],
+            region_name="us-east-1",
+            aws_access_key_id=MINIO.access_key_id,
+            aws_secret_access_key=MINIO.secret_access_key,
+        )
+        client.create_bucket(Bucket=name)
+        bucket = Bucket(name=name, endpoint_url=os.environ["MINIO_URL"], region="us-east-1", addressing="path", acl="")
+        async with opened(bucket, MINIO) as store:
+            yield store

@@ -1,0 +1,66 @@
+"""A troubled store is asked again, for as long as was said and no longer."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.stores.patience import Patience, patiently
+
+BRIEF = Patience(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
+
+
+class Troubled:
+    """Raises what it was given, one after another, then answers."""
+
+    def __init__(self, *troubles: Exception) -> None:
+        self.troubles = list(troubles)
+        self.asked = 0
+
+    async def ask(self) -> str:
+        """Count, raise or answer."""
+        self.asked += 1
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return "answer"
+
+
+@pytest.mark.anyio
+async def test_an_answer_ends_the_asking() -> None:
+    store = Troubled(StoreUnavailable("once"), TimeoutError())
+    assert await patiently(store.ask, BRIEF) == "answer"
+    assert store.asked == 3
+
+
+@pytest.mark.anyio
+async def test_the_last_trouble_is_told() -> None:
+    store = Troubled(*(StoreUnavailable(f"trouble {number}") for number in range(3)))
+    with pytest.raises(StoreUnavailable, match="trouble 2"):
+        await patiently(store.ask, BRIEF)
+
+
+@pytest.mark.anyio
+async def test_what_will_not_pass_is_asked_once() -> None:
+    store = Troubled(StoreRefused("never"))
+    with pytest.raises(StoreRefused):
+        await patiently(store.ask, BRIEF)
+    assert store.asked == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("patience", [BRIEF, Patience(attempts=1000, attempt_seconds=5, total_seconds=0.1)])
+async def test_silence_ends_in_time(patience: Patience) -> None:
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="no answer in time"):
+        await patiently(anyio.sleep_forever, patience)
+    assert time.monotonic() - started < 3
+
+
+@given(st.integers(min_value=0, max_value=1000))
+def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
+    assert 0 <= Patience().wait_seconds(attempt) <= Patience().longest_wait_seconds

@@ -1,0 +1,111 @@
+"""The store in a bucket keeps the contract, on a simulated S3 and on a real server."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+from urllib.request import Request, urlopen
+
+import anyio
+import pytest
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from proxy.stores.s3 import Bucket, Credentials, S3Store
+from tests.proxy.stores.blobs import ATTRIBUTES, keys, put
+from tests.proxy.stores.contract import StoreContract
+from tests.proxy.stores.seaweed import ADMIN, BUCKET, Seaweed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from proxy.stores.base import Store
+
+S = TypeVar("S", bound="Store")
+
+ANYBODY = Credentials(access_key_id="anybody", secret_access_key="anything")
+
+
+@asynccontextmanager
+async def connected(bucket: Bucket, credentials: Credentials) -> AsyncIterator[S3Store]:
+    """Give a store that is started, and closed at the end."""
+    store = S3Store(bucket, credentials)
+    await store.start()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def emptied(store: S) -> S:
+    """Take everything out of a store."""
+    limiter = anyio.CapacityLimiter(10)
+
+    async def remove(key: str) -> None:
+        async with limiter:
+            await store.delete(key)
+
+    async with anyio.create_task_group() as tasks:
+        async for blob in store.list():
+            tasks.start_soon(remove, blob.key)
+    return store
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Bucket]:
+    """Give a bucket of a simulated S3."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        with urlopen(Request(f"http://{host}:{port}/{BUCKET}", method="PUT"), timeout=10):
+            pass
+        yield Bucket(name=BUCKET, endpoint_url=f"http://{host}:{port}", region="us-east-1", addressing="path")
+    finally:
+        server.stop()
+
+
+class TestOnSimulatedS3(StoreContract):
+    """The contract, on moto."""
+
+    @pytest.fixture(scope="class")
+    async def client(self, moto: Bucket) -> AsyncIterator[S3Store]:
+        """Give a store."""
+        async with connected(moto, ANYBODY) as store:
+            yield store
+
+    @pytest.fixture
+    async def store(self, client: S3Store) -> S3Store:
+        """Give an empty store."""
+        return await emptied(client)
+
+
+class TestOnSeaweed(StoreContract):
+    """The contract, on SeaweedFS, which knows folders."""
+
+    @staticmethod
+    def place(key: str) -> list[bytes]:
+        """Give the segments: SeaweedFS lists folder by folder."""
+        return [segment.encode() for segment in key.split("/")]
+
+    async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
+        """It is one there: the deviation is known, and this tells when it ends."""
+        await put(store, "a\\b", b"bytes", file)
+        assert await keys(store) == ["a/b"]
+
+    async def test_a_folder_that_a_deleted_blob_left_is_no_blob(self, store: Store, file: Path) -> None:
+        """SeaweedFS says it is, when a first write asks."""
+        await put(store, "folder/b/c", b"bytes", file)
+        await store.delete("folder/b/c")
+        assert await store.put_new("folder/b", file, ATTRIBUTES) is not None
+
+    @pytest.fixture(scope="class")
+    async def client(self, weed: Seaweed) -> AsyncIterator[S3Store]:
+        """Give a store."""
+        async with connected(weed.bucket(), ADMIN) as store:
+            yield store
+
+    @pytest.fixture
+    async def store(self, client: S3Store) -> S3Store:
+        """Give an empty store."""
+        return await emptied(client)

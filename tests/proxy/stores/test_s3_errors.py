@@ -1,0 +1,130 @@
+"""What a bucket's refusals become: asked again, or refused with what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.stores.s3 import Bucket, Credentials
+from tests.proxy.stores.blobs import ATTRIBUTES
+from tests.proxy.stores.s3_stores import BRIEF, at, opened
+from tests.proxy.stores.scripted import Scripted, answer, refusal
+from tests.proxy.stores.seaweed import ADMIN, PUBLIC_BUCKET, WRITER, Seaweed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+PUT_OK = answer(200, ETag='"abc"')
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"bytes")
+    return path
+
+
+PASSING = [
+    (500, "InternalError"),
+    (502, "BadGateway"),
+    (503, "SlowDown"),
+    (504, "GatewayTimeout"),
+    (429, "TooManyRequests"),
+    (400, "RequestTimeout"),
+    (400, "BadDigest"),
+    (409, "ConditionalRequestConflict"),
+]
+
+LASTING = [
+    (403, "AccessDenied", "s3:ListBucket"),
+    (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+    (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+    (403, "RequestTimeTooSkewed", "clock"),
+    (400, "AccessControlListNotSupported", "S3_ACL"),
+    (400, "ExpiredToken", "too old"),
+    (404, "NoSuchBucket", "S3_BUCKET"),
+    (301, "PermanentRedirect", "S3_ENDPOINT_URL"),
+    (400, "EntityTooLarge", "EntityTooLarge"),
+    (501, "NotImplemented", "does not know"),
+]
+
+
+@pytest.mark.parametrize(("status", "code"), PASSING)
+async def test_what_may_pass_is_asked_again(file: Path, status: int, code: str) -> None:
+    async with Scripted(refusal(status, code), refusal(status, code), PUT_OK) as server, opened(at(server)) as store:
+        assert (await store.put("a", file, ATTRIBUTES)).etag == "abc"
+        assert len(server.seen) == 3
+
+
+@pytest.mark.parametrize(("status", "code"), PASSING)
+async def test_what_does_not_pass_in_time_is_unavailable(file: Path, status: int, code: str) -> None:
+    async with Scripted(refusal(status, code)) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable, match=code):
+            await store.put("a", file, ATTRIBUTES)
+        assert len(server.seen) == BRIEF.attempts
+
+
+@pytest.mark.parametrize(("status", "code", "hint"), LASTING)
+async def test_what_will_not_pass_is_refused_at_once_with_what_to_do(
+    file: Path, status: int, code: str, hint: str
+) -> None:
+    async with Scripted(refusal(status, code)) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match=hint):
+            await store.put("a", file, ATTRIBUTES)
+        assert len(server.seen) == 1
+
+
+# A HEAD cannot tell a missing bucket from a missing key: the check at the start does.
+@pytest.mark.parametrize(("status", "code", "hint"), [lasting for lasting in LASTING if lasting[0] != 404])
+async def test_a_refused_head_tells_why_by_a_get(status: int, code: str, hint: str) -> None:
+    async with Scripted(refusal(status, code)) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match=hint):
+            await store.head("a")
+        assert [seen.method for seen in server.seen] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("said", [b"not HTTP at all\r\n\r\n", answer(200, b"<not-closed>"), answer(503, b"<html>busy")])
+async def test_nonsense_is_trouble_that_may_pass(said: bytes) -> None:
+    async with Scripted(said) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable):
+            await anext(aiter(store.list()))
+        assert len(server.seen) == BRIEF.attempts
+
+
+@pytest.mark.parametrize(
+    "bucket", [Bucket(name="images", endpoint_url="nonsense", region="us-east-1"), Bucket(name="a bucket", region="us")]
+)
+async def test_a_bucket_that_cannot_be_is_refused(bucket: Bucket) -> None:
+    with pytest.raises(StoreRefused):
+        async with opened(bucket) as store:
+            await store.check()
+
+
+async def test_a_check_tells_what_is_wrong(weed: Seaweed) -> None:
+    stranger = Credentials(access_key_id="nobody", secret_access_key="nothing")
+    forger = replace(ADMIN, secret_access_key="wrong")
+    for bucket, credentials, hint in (
+        (weed.bucket(), stranger, "AWS_ACCESS_KEY_ID"),
+        (weed.bucket(), forger, "AWS_SECRET_ACCESS_KEY"),
+        (weed.bucket("nowhere"), ADMIN, "S3_BUCKET"),
+    ):
+        async with opened(bucket, credentials) as store:
+            with pytest.raises(StoreRefused, match=hint):
+                await store.check()
+
+
+async def test_credentials_that_only_write_can_write_and_are_told_that_they_cannot_read(
+    weed: Seaweed, file: Path, tmp_path: Path
+) -> None:
+    async with opened(weed.bucket(PUBLIC_BUCKET), WRITER) as store:
+        await store.check()
+        await store.put("only/written", file, ATTRIBUTES)
+        assert await store.put_new("only/written", file, ATTRIBUTES) is None
+        for asked in (store.head("only/written"), store.fetch("only/written", tmp_path / "copy", max_bytes=9)):
+            with pytest.raises(StoreRefused, match="s3:ListBucket"):
+                await asked
