@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", ROOT / ".." / "shared" / "images"))
-JUDGED = 12
-"""Photographs whose pictures are scored: a score at 2000 pixels takes the judge 6 seconds, and each needs eight."""
-
 JIMPED = 2
 """Photographs that Jimp renders: each takes it 5 to 10 seconds."""
 
@@ -75,10 +72,10 @@ def _jimp(photos: Sequence[Photograph], folder: Path) -> Iterator[Spent]:
 
 def _judged(photos: Sequence[Photograph], folder: Path) -> Iterator[Judged]:
     alike = [photo for photo in photos if photo.is_srgb]
-    step = max(1, -(-len(alike) // JUDGED))
-    for judged in quality.judge(alike[::step], folder):
+    for judged in quality.judge(alike, folder):
         scores = " ".join(f"{name} {score:.1f}" for name, score in judged.pixels.items())
-        print(f"{judged.photo.name:34} {judged.width:4} {scores}; bytes {judged.bytes_ratio or 0:.2f}", flush=True)
+        weight = "" if judged.bytes_ratio is None else f"; bytes {judged.bytes_ratio:.2f}"
+        print(f"{judged.photo.name:34} {judged.width:4} {scores}{weight}", flush=True)
         yield judged
 
 

@@ -48,7 +48,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     widths: tuple[int, ...] = tuple(size.width for size in SIZES)
     format: str = "jpg"
-    options: dict[str, Option] = {}
+    options: dict[int, dict[str, Option]] = {}
+    """What the encoder is told, by width: a small JPEG may be encoded otherwise than a large one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,24 +81,23 @@ def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
 
 def sharp(tools: Path, *, own_defaults: bool = False, lossless: bool = False) -> Program:
     """Give sharp, one resize after another; with our encoder's settings, or with its own."""
-    options = {} if own_defaults or lossless else as_sharp_says(WRITABLE["jpeg"].options(SIZES[0]))
-    return _node("sharp", tools, _asking(LOSSLESS if lossless else "jpg", options))
+    is_told = not (own_defaults or lossless)
+    return _node("sharp", tools, _asking(LOSSLESS if lossless else "jpg", _as_sharp_is_told if is_told else _nothing))
 
 
 def pillow(tools: Path, *, lossless: bool = False) -> Program:
     """Give Pillow, with its own shrink-on-load (`draft`)."""
-    options = {} if lossless else {"quality": SIZES[0].quality}
     return Program(
         name="Pillow",
         command=(str(tools / "venv" / "bin" / "python"), str(_HERE / "peers" / "with_pillow.py")),
         environment=dict(ENVIRONMENT),
-        question=_asking(LOSSLESS if lossless else "jpg", options),
+        question=_asking(LOSSLESS if lossless else "jpg", _nothing if lossless else _quality),
     )
 
 
 def jimp(tools: Path) -> Program:
     """Give Jimp, which the site used so far."""
-    return _node("Jimp", tools, _asking("jpg", {"quality": SIZES[0].quality}))
+    return _node("Jimp", tools, _asking("jpg", _quality))
 
 
 def floor() -> Program:
@@ -106,7 +106,7 @@ def floor() -> Program:
         name="floor",
         command=(sys.executable, str(_HERE / "peers" / "floor.py")),
         environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
-        question=_asking("jpg", WRITABLE["jpeg"].options(SIZES[0])),
+        question=_asking("jpg", WRITABLE["jpeg"].options),
     )
 
 
@@ -124,7 +124,20 @@ def _node(name: str, tools: Path, question: Callable[[Path, Path], bytes]) -> Pr
     )
 
 
-def _asking(file_format: str, options: Mapping[str, Option]) -> Callable[[Path, Path], bytes]:
+def _asking(file_format: str, told: Callable[[Size], Mapping[str, Option]]) -> Callable[[Path, Path], bytes]:
+    options = {size.width: dict(told(size)) for size in SIZES}
     return lambda path, folder: msgspec.json.encode(
-        Question(path=str(path), folder=str(folder), format=file_format, options=dict(options))
+        Question(path=str(path), folder=str(folder), format=file_format, options=options)
     )
+
+
+def _nothing(_: Size) -> dict[str, Option]:
+    return {}
+
+
+def _quality(size: Size) -> dict[str, Option]:
+    return {"quality": size.quality}
+
+
+def _as_sharp_is_told(size: Size) -> dict[str, Option]:
+    return as_sharp_says(WRITABLE["jpeg"].options(size))

@@ -21,9 +21,12 @@ def test_bytes_for_a_score_lie_between_the_two_nearest_on_a_logarithm() -> None:
     assert bytes_for(80.0, RISING) == pytest.approx(4000)
 
 
-@pytest.mark.parametrize("score", [59.9, 85.1])
-def test_bytes_for_a_score_that_was_never_met_are_not_guessed(score: float) -> None:
-    assert bytes_for(score, RISING) is None
+def test_a_score_that_the_smallest_passes_takes_its_bytes_at_most() -> None:
+    assert bytes_for(59.9, RISING) == 1000
+
+
+def test_bytes_for_a_score_that_none_reaches_are_not_guessed() -> None:
+    assert bytes_for(85.1, RISING) is None
 
 
 def test_a_bar_on_nothing_is_neither_met_nor_missed() -> None:

@@ -21,7 +21,7 @@ def answer(question: Question) -> None:
     """Spend what every plan must: one decode whose pixels are only added up, and the encodes."""
     _decoded(question.path).avg()
     for width, picture in _pictures(question.path).items():
-        vips.save(picture, "jpegsave", Path(question.folder) / f"w{width}.jpg", keep="none", **_encoding(question))
+        vips.save(picture, "jpegsave", Path(question.folder) / f"w{width}.jpg", keep="none", **question.options[width])
 
 
 def _decoded(path: str) -> pyvips.Image:
@@ -36,10 +36,6 @@ def _pictures(path: str) -> dict[int, pyvips.Image]:
     """Make the pictures once, with the first question, which nobody measures."""
     decoded = _decoded(path).copy_memory()
     return {size.width: decoded.thumbnail_image(size.width, size="down").copy_memory() for size in SIZES}
-
-
-def _encoding(question: Question) -> dict[str, int | str | bool]:
-    return msgspec.convert(question.options, dict[str, int | str | bool])
 
 
 if __name__ == "__main__":

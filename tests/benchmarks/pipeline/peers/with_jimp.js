@@ -5,7 +5,7 @@ const readline = require("node:readline");
 async function answer({ path, folder, widths, options }) {
   const original = await Jimp.read(path);
   for (const width of widths) {
-    await original.clone().resize({ w: width }).write(`${folder}/w${width}.jpg`, options);
+    await original.clone().resize({ w: width }).write(`${folder}/w${width}.jpg`, options[width]);
   }
 }
 

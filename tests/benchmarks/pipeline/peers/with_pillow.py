@@ -22,7 +22,7 @@ class Question(TypedDict):
     folder: str
     widths: list[int]
     format: str
-    options: Quality
+    options: dict[str, Quality]
 
 
 def answer(question: Question) -> None:
@@ -35,7 +35,7 @@ def answer(question: Question) -> None:
             sides = (min(width, own_width), max(1, round(min(width, own_width) * aspect)))
             photo.draft("RGB", sides[::-1] if is_sideways else sides)
             upright = ImageOps.exif_transpose(photo).resize(sides, Image.Resampling.LANCZOS)
-            upright.save(f"{question['folder']}/w{width}.{question['format']}", **question["options"])
+            upright.save(f"{question['folder']}/w{width}.{question['format']}", **question["options"][str(width)])
 
 
 if __name__ == "__main__":

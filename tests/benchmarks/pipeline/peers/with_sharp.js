@@ -8,7 +8,7 @@ sharp.cache(false);
 async function answer({ path, folder, widths, format, options }) {
   for (const width of widths) {
     const resized = sharp(path).autoOrient().resize({ width, withoutEnlargement: true });
-    const encoded = format === "png" ? resized.png({ compressionLevel: 1 }) : resized.jpeg(options);
+    const encoded = format === "png" ? resized.png({ compressionLevel: 1 }) : resized.jpeg(options[width]);
     await encoded.toFile(`${folder}/w${width}.${format}`);
   }
 }
