@@ -127,7 +127,8 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
     """
     settings = _settings()
     configure_logs(level="ERROR", form="console")
-    sizes = _sizes(sizes_file) if sizes_file else settings.sizes
+    with _faults_shown("--sizes-file: "):
+        sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
     if len({file.stem for file in files}) < len(files):
         raise click.UsageError("Two files have the same name, and so would their derivatives: use a folder for each.")
     out.mkdir(parents=True, exist_ok=True)
@@ -169,20 +170,18 @@ def print_openapi() -> None:
 
 
 def _settings() -> Settings:
-    try:
+    with _faults_shown():
         return read_settings()
-    except BadSettings as bad:
-        for fault in bad.faults:
-            click.echo(fault, err=True)
-        sys.exit(WRONG_WORDS)
 
 
-def _sizes(path: Path) -> tuple[Size, ...]:
+@contextlib.contextmanager
+def _faults_shown(where: str = "") -> Iterator[None]:
+    """End the command with every fault on a line of its own."""
     try:
-        return read_sizes(path)
+        yield
     except BadSettings as bad:
         for fault in bad.faults:
-            click.echo(f"--sizes-file: {fault}", err=True)
+            click.echo(f"{where}{fault}", err=True)
         sys.exit(WRONG_WORDS)
 
 

@@ -13,8 +13,9 @@ from pipeline.errors import Refused
 from pipeline.wire import Limits, Render
 from proxy import metrics
 from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
+from proxy.keys import ORIGINAL
 from proxy.memory import Failure
-from proxy.recipe import ORIGINAL, Derivative, derivative
+from proxy.recipe import Derivative, derivative
 from proxy.singleflight import SingleFlight
 
 if TYPE_CHECKING:

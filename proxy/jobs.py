@@ -8,7 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import structlog
@@ -143,8 +143,7 @@ class Jobs:
 
     async def waiting(self) -> tuple[int, float]:
         """Tell how many jobs wait, and for how many seconds the oldest has."""
-        live = (await self._queue.info(jobs=True, limit=LIVE_JOBS_READ))["jobs"]
-        since = [job["queued"] for job in live if job.get("status") == QueueStatus.QUEUED]
+        since = [job["queued"] for job in await self._live_jobs() if job.get("status") == QueueStatus.QUEUED]
         return len(since), time.time() - min(since) / 1000 if since else 0.0
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
@@ -153,9 +152,11 @@ class Jobs:
             raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {self._keep_seconds} s ago.")
         return queued
 
+    async def _live_jobs(self) -> list[dict[str, Any]]:
+        return (await self._queue.info(jobs=True, limit=LIVE_JOBS_READ))["jobs"]
+
     async def _live_job(self, order: Order) -> QueuedJob | None:
-        live = (await self._queue.info(jobs=True, limit=LIVE_JOBS_READ))["jobs"]
-        for job in live:
+        for job in await self._live_jobs():
             if _covers(msgspec.convert(job["kwargs"], Order), order):
                 return await self._queue.job(job["key"])
         return None

@@ -8,7 +8,7 @@ RENDER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60)
 """Seconds. A 12-megapixel JPEG takes about 0.2 s, AVIF several; the deadline ends the scale."""
 
 JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
-"""Seconds from the first attempt to the end, retries included."""
+"""Seconds from the order to the end, waits and retries included."""
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Seconds. A redirect from memory takes below 1 ms, one that renders about a second."""
@@ -16,7 +16,7 @@ REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Jobs that wait")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "How long the oldest waiting job has waited")
-job_duration_seconds = Histogram("job_duration_seconds", "From a job's start to its end", buckets=JOB_BUCKETS)
+job_duration_seconds = Histogram("job_duration_seconds", "From a job's order to its end", buckets=JOB_BUCKETS)
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 writes_lost_total = Counter("writes_lost_total", "Conditional writes that another machine had made first")
 derivatives_total = Counter("derivatives_total", "Derivatives located for page views, by where they were", ["source"])

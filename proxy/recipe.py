@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from proxy.keys import Layout
     from proxy.stores.base import Blob
 
-ORIGINAL = "original"
-"""The name that stands for the original itself where a size is asked for."""
-
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """Names of the metadata kept on every derivative."""
 

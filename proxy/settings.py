@@ -98,7 +98,7 @@ class Settings:
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
     max_upload_mb: int = _setting(30, "largest original, in MiB", _between(1, 1024))
-    max_pixels: int = _setting(100_000_000, "most pixels of an original, frames counted", _between(1, 10**10))
+    max_pixels: int = _setting(100_000_000, "most pixels of an original, of one frame if it moves", _between(1, 10**10))
     render_timeout_seconds: float = _setting(60.0, "longest that rendering one original may take", _between(1, 3600))
     cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
     redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", _between(0, 31_536_000))

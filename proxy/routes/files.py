@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from proxy.errors import NotFound
 from proxy.keys import decode_path
+from proxy.routes.mounts import read_below
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 PATH = "/files"
 
-
 NO_SCRIPTS = b"default-src 'none'; sandbox"
 """A file that somebody put there may be a page; it must not run with this service's name (Content-Security-Policy)."""
 
@@ -29,17 +28,10 @@ def files_route(store: Store, *, layout: Layout) -> ASGIRouteHandler:
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def file(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        scope["path_template"] = f"{PATH}/{{key}}"  # a mount has none of its own: the series' label
-        method = scope["method"]  # type: ignore[typeddict-item] # a mount of http requests
-        if method not in ("GET", "HEAD"):
-            raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
-        mount, below, raw_key = scope["raw_path"].partition(b"?")[0].partition(PATH.encode() + b"/")
-        if mount or not below:  # a mount also gets what merely begins like it
-            raise NotFoundException
-        key = decode_path(raw_key)
+        key = decode_path(read_below(PATH, scope, template="/{key}"))
         if layout.original_of(key) is None:
             layout.check_original(key)
-        if method == "HEAD":
+        if scope["method"] == "HEAD":  # type: ignore[typeddict-item] # a mount of http requests
             blob = await store.head(key)
             if blob is None:
                 raise NotFound(f"There is nothing under {key!r}.")

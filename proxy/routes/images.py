@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from proxy import metrics
 from proxy.errors import BadKey
 from proxy.keys import decode_path, url
+from proxy.routes.mounts import read_below
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
@@ -30,10 +30,7 @@ def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seco
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        scope["path_template"] = f"{PATH}/{{key}}/{{size}}"  # a mount has none of its own: the series' label
-        if scope["method"] not in ("GET", "HEAD"):  # type: ignore[typeddict-item] # a mount of http requests
-            raise MethodNotAllowedException(headers={"Allow": "GET, HEAD"})
-        located = await derivatives.locate(*_key_and_size(scope["raw_path"]))
+        located = await derivatives.locate(*_key_and_size(read_below(PATH, scope, template="/{key}/{size}")))
         metrics.derivatives_total.labels(located.source).inc()
         headers = [
             (b"location", url(public_base_url, located.key).encode()),
@@ -48,10 +45,7 @@ def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seco
 
 
 def _key_and_size(raw_path: bytes) -> tuple[str, str]:
-    mount, below, path = raw_path.partition(b"?")[0].partition(PATH.encode() + b"/")
-    if mount or not below:  # a mount also gets what merely begins like it
-        raise NotFoundException
-    key, slash, size = path.rpartition(b"/")
+    key, slash, size = raw_path.rpartition(b"/")
     if not slash:
         raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")
     return decode_path(key), decode_path(size)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from proxy.stores.files import FileStore
-from proxy.stores.origin import OriginStore, Reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,16 +34,15 @@ def open_store(place: Place) -> Store:
     """Make the store at a place, not started yet: `file://<folder>` or `s3://<bucket>`."""
     if place.store.startswith("file://"):
         return FileStore(Path(place.store.removeprefix("file://")))
-    bucket = _bucket_store(place)
-    if place.public_address is None:
-        return bucket
-    return OriginStore(place.public_address, bucket, Reach(connections=place.connections))
+    return _bucket_store(place)
 
 
 def _bucket_store(place: Place) -> Store:
-    from proxy.stores.s3 import Bucket, S3Store  # noqa: PLC0415 - aiobotocore costs 40 MB, which a file store saves
+    # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
+    from proxy.stores.origin import OriginStore, Reach  # noqa: PLC0415 - see above
+    from proxy.stores.s3 import Bucket, S3Store  # noqa: PLC0415 - see above
 
-    return S3Store(
+    bucket = S3Store(
         Bucket(
             name=place.store.removeprefix("s3://"),
             endpoint_url=place.endpoint_url,
@@ -54,3 +52,6 @@ def _bucket_store(place: Place) -> Store:
             connections=place.connections,
         )
     )
+    if place.public_address is None:
+        return bucket
+    return OriginStore(place.public_address, bucket, Reach(connections=place.connections))
