@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import colour
+from pipeline import colour, footprint
 from pipeline.light import TOP, Scale, convert
 from pipeline.original import first_frame
 
@@ -49,9 +49,10 @@ def descend(original: Original, rungs: Sequence[Rung]) -> Iterator[pyvips.Image]
     source = _first(original, rungs[0])
     yield _shown(source)
     for rung in rungs[1:]:
+        footprint.give_back()
         held = _next(source, rung)
+        source = held if rung.is_step else source  # before it is written: the larger one is not needed any more
         yield _shown(held)
-        source = held if rung.is_step else source
 
 
 def shrunk(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:

@@ -92,7 +92,7 @@ def _writing(original: Original, size: Size) -> float:
     has_alpha = bool(original.header.hasalpha())
     width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
     writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
-    searched = _CODES if writable.name == "jpeg" and size.effort else 0
+    searched = _CODES if writable.options(size).get("optimize_coding") else 0
     return width * height * (searched + writable.pixel_bytes[has_alpha])
 
 

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from pipeline.formats import Readable
 
 _SHRINKS = (8, 4, 2)
-_LEFT_TO_RESIZE = 1.2
-"""How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest."""
+_LEFT_TO_RESIZE = 1.15
+"""How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest.
+
+A photograph 4600 pixels wide is decoded at half, in half the time; where it is full of fine bright detail that costs 6
+points of SSIMULACRA2 at 2000 pixels, which is what sharp has from a full decode. At 1.0 many more would lose as much.
+"""
 
 _STREAMED = 3
 """Times. A picture that is to be shrunk less needs the lines around the current one only; from 4 on libvips needs more

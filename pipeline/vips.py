@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
+from pipeline import footprint
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ _READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFil
 
 def _set_up() -> None:
     """Threads and caches cost memory that a small machine lacks; a loader that cannot run cannot be attacked."""
+    footprint.work_on_few_lines()
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature

@@ -23,7 +23,7 @@ def original(tmp_path: Path) -> Path:
 def test_it_answers_probes_and_renders_until_its_input_ends(tmp_path: Path, original: Path) -> None:
     with RenderProcess() as process:
         assert process.ready.libvips == vips.VERSION
-        probed = process.ask(Probe(path=str(original)))
+        probed = process.ask(Probe(path=str(original), sizes=SITE))
         derived = process.ask(Render(path=str(original), folder=str(tmp_path), sizes=SITE, wanted=("small",)))
         assert isinstance(probed, Probed)
         assert isinstance(derived, Derived)
