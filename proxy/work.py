@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,20 +16,33 @@ from saq.utils import cancel_tasks
 
 from pipeline.errors import Refused
 from proxy import metrics
-from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
-from proxy.jobs import FUNCTION, Fault, Order, Outcome
+from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, QueueUnavailable, StoreUnavailable
+from proxy.jobs import FUNCTION, HEARTBEAT_SECONDS, Fault, Order, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from saq.types import Context
 
     from proxy.derivatives import Derivatives
+    from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
 
 DEQUEUE_SECONDS = 0.5
 """How long a worker waits for a job before it looks whether it should stop."""
+
+BEAT_SECONDS = 5.0
+"""How often a worker shows that it lives, on each of its jobs."""
+
+SWEEP_SECONDS = 10.0
+"""How often a worker looks for jobs whose worker went silent. With the heartbeat: taken over within 40 s."""
+
+LOOK_SECONDS = 1.0
+"""How often a worker looks for jobs that have come due, and for those of its own that are to be aborted."""
+
+REPORT_SECONDS = 10.0
+"""How often a worker says what it has done, to SAQ's own tools."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +52,10 @@ class Patience:
     attempts: int
     first: float
     longest: float
+
+    def delay(self, attempt: int) -> float:
+        """Give the seconds until the next try; a fifth more or less, so that jobs put off together come apart."""
+        return min(self.first * 2.0 ** (attempt - 1), self.longest) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 PATIENCE: Mapping[type[ImagesError], Patience] = {
@@ -57,7 +76,9 @@ class Worker(saq.Worker["Context"]):
 
     SIGNALS = []  # noqa: RUF012 - the base class's own name and type
 
-    def __init__(self, *, queue: saq.Queue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
+    queue: JobQueue
+
+    def __init__(self, *, queue: JobQueue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
         super().__init__(
             queue,
             [(FUNCTION, self.make_derivatives)],
@@ -77,6 +98,43 @@ class Worker(saq.Worker["Context"]):
         if timers := [task for task in self.tasks if task.get_name() != "process"]:
             await cancel_tasks(timers)
         await super().stop()
+
+    async def upkeep(self) -> list[asyncio.Task[None]]:
+        """Begin what a worker does besides jobs; it goes on until `stop` has seen the last of them."""
+        duties: tuple[tuple[Callable[[], Awaitable[object]], float], ...] = (
+            (self.beat, BEAT_SECONDS),
+            (self.sweep, SWEEP_SECONDS),
+            (self.schedule, LOOK_SECONDS),
+            (partial(self.abort, LOOK_SECONDS), LOOK_SECONDS),
+            (self.worker_info, REPORT_SECONDS),
+        )
+        return [asyncio.create_task(_repeat(duty, seconds)) for duty, seconds in duties]
+
+    async def beat(self) -> None:
+        """Show on each job that its worker lives; let go of those that are not its any more."""
+        for job, running in list(self.job_task_contexts.items()):
+            if not await self.queue.touch(job) and not running["task"].done():
+                log.warning("job_lost", job_id=job.key, attempt=job.attempts)
+                running["task"].cancel()
+
+    async def sweep(self) -> None:
+        """Take jobs from workers that went silent; after an outage of the queue, let all of them beat first."""
+        try:
+            taken_over = await self.queue.sweep()
+        except QueueUnavailable:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            raise
+        if taken_over:
+            metrics.jobs_taken_over_total.inc(len(taken_over))
+            log.warning("jobs_taken_over", jobs=taken_over)
+
+    async def process(self) -> bool:
+        """Take a job and work it; one that the queue would hear nothing more of is taken over in a while."""
+        try:
+            return await super().process()
+        except QueueUnavailable as trouble:
+            log.warning("job_left", detail=str(trouble))
+            return False
 
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
@@ -106,10 +164,23 @@ class Worker(saq.Worker["Context"]):
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
 
 
+async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float) -> None:
+    while True:
+        try:
+            await duty()
+        except QueueUnavailable:
+            pass  # whoever asks for jobs tells of it, once
+        except Exception:
+            log.exception("upkeep_failed")
+        await asyncio.sleep(seconds)
+
+
 def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:
     patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
-    if patience and job.attempts < patience.attempts:
-        job.retry_delay, job.retry_backoff = patience.first, patience.longest
+    tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
+    tries[fault.code] = tries.get(fault.code, 0) + 1
+    if patience and tries[fault.code] < patience.attempts:
+        job.retry_delay, job.retry_backoff = patience.delay(tries[fault.code]), False
         log.warning("job_put_off", code=fault.code, detail=str(fault))
         raise TryAgain(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))

@@ -93,7 +93,7 @@ def test_check_shows_what_it_would_run_with_but_no_secret(monkeypatch: pytest.Mo
 
 def test_check_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
-    monkeypatch.setenv("WORKERS", "0")
+    monkeypatch.setenv("WORKERS", "65")
     result = run("check")
     assert result.exit_code == 2
     assert {line.partition(":")[0] for line in result.stderr.splitlines()} == {"PORT", "WORKERS"}

@@ -39,7 +39,7 @@ def test_the_defaults_are_the_live_sites_sizes_on_a_loopback_address() -> None:
 
 def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
-    monkeypatch.setenv("WORKERS", "0")
+    monkeypatch.setenv("WORKERS", "-1")
     monkeypatch.setenv("STORE", "ftp://somewhere")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     monkeypatch.setenv("KEY_LAYOUT", "other")

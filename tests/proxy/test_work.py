@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from saq import Queue
+    from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ ORDER = Order(key=ORIGINAL)
 class Site:
     """A queue, the jobs in it, and what a worker of it needs."""
 
-    queue: Queue
+    queue: JobQueue
     jobs: Jobs
     workshop: Workshop
 
