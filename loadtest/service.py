@@ -125,13 +125,18 @@ class Service:
 
     def cut_power(self) -> None:
         """End all its processes at once."""
-        if self.process is None:
-            return
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
-        for pid in (self.process.pid, *map(int, children.split())):
+        children = self.children()
+        self.kill()
+        for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+
+    def children(self) -> set[int]:
+        """Give the ids of its render processes."""
+        if self.process is None:
+            return set()
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
 
     def stop(self) -> int:
         """Ask it to stop, as a platform does; give its exit status."""

@@ -35,3 +35,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         program, package = marker.args
         if servers.find_program(program) is None:
             pytest.skip(f"needs {program}: apt-get install {package}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted, also those that ran in other processes."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
