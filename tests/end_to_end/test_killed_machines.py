@@ -36,18 +36,6 @@ TAKEN_OVER_SECONDS = 60
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
-        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
-    ]
-)
-def queue(request: pytest.FixtureRequest) -> str:
-    """Give the address of an empty queue, on each server in turn."""
-    address: str = request.getfixturevalue(f"{request.param}_server").make_database()
-    return address
-
-
 @contextmanager
 def machines(folder: Path, queue: str) -> Iterator[tuple[Service, list[Service]]]:
     """Lend one machine that takes posts and two that work, on one queue and one store."""
