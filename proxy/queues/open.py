@@ -64,7 +64,10 @@ def _queue_on_server(url: str, name: str) -> JobQueue:
     if url.startswith("redis"):
         from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see above
 
-        return RedisQueue(url, name=name)
+        try:
+            return RedisQueue(url, name=name)
+        except ValueError as error:  # whose sentence may quote what it did not understand
+            raise QueueUnavailable("QUEUE is no address of a Redis: redis://<host>:<port>/<database>") from error
     from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see above
 
     return PostgresQueue(url, name=name)
