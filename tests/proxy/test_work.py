@@ -130,6 +130,34 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
     assert job.error.code == "not-found"
 
 
+async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    job = await site.jobs.submit(ORDER)
+    begun = await site.queue.dequeue(timeout=5)
+    assert begun is not None
+    begun.attempts, begun.retry_delay, begun.retry_backoff = 10, 0.0, False  # ten machines died under it
+    await begun.retry("swept")
+    async with site.worked():
+        job = await site.ended(job)
+    assert job.error is not None
+    assert (job.attempts, job.error.code) == (10 + 3, "not-found")
+
+
+def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
+    patience = work.PATIENCE[NotFound]
+    for _ in range(20):
+        seconds = sum(patience.delay(attempt) for attempt in range(1, patience.attempts))
+        assert 48 <= seconds <= 72
+
+
+def test_delays_double_up_to_the_longest() -> None:
+    patience = Patience(attempts=9, first=2, longest=10)
+    for attempt, middle in ((1, 2), (2, 4), (3, 8), (4, 10), (50, 10)):
+        assert 0.8 * middle <= patience.delay(attempt) <= 1.2 * middle
+
+
 async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"this is not a picture")
     await site.workshop.upload(path=tmp_path / "text")
