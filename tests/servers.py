@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from loadtest.service import free_port
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterator
 
 
@@ -43,6 +44,10 @@ class RedisServer:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def make_database(self) -> str:
         """Give the address of one that is empty: SAQ's marks of aborted keys are one set for a whole database."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ANSWER_SECONDS = 4.0
-"""How long Redis may take to connect or to answer; a look at the queue's readiness waits for 5 s."""
+ANSWER_SECONDS = 2.0
+"""How long Redis may take to connect or to answer, twice over; a look at the queue's readiness waits for 5 s."""
 
 _HELD = """
 local held = {}

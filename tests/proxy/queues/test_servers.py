@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
     from tests.servers import PostgresServer, RedisServer
+
+HANG_SECONDS = 5
+"""As long as `/readyz` waits for the queue."""
 
 pytestmark = [
     pytest.mark.anyio,
@@ -80,6 +84,21 @@ async def test_a_lost_server_is_our_error_everywhere_and_is_used_again_when_it_i
         await until(lambda: is_back(queue))
         assert await queue.job("a") is not None
         assert await queue.enqueue("paint", key="b") is not None
+        await queue.disconnect()
+
+
+async def test_a_redis_that_hangs_costs_a_caller_seconds_and_is_used_again_when_it_answers() -> None:
+    with servers.running_redis() as server:
+        queue = open_queue(server.make_database(), name="images")
+        await queue.connect()
+        server.signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(HANG_SECONDS):
+                with pytest.raises(QueueUnavailable, match="does not answer"):
+                    await queue.count("queued")
+        finally:
+            server.signal(signal.SIGCONT)
+        await until(lambda: is_back(queue))
         await queue.disconnect()
 
 
