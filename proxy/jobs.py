@@ -34,8 +34,8 @@ TIMEOUT_SECONDS = 900
 ATTEMPTS = 40
 """How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
 
-HEARTBEAT_SECONDS = 30
-"""A job whose worker was silent for so long is another's: four of its beats are missing, and a sweep comes soon."""
+HEARTBEAT_SECONDS = 20
+"""A job whose worker was silent for so long is another's: three of its beats are missing, and a sweep comes soon."""
 
 RETRY_AFTER_SECONDS = 5
 """What a sender that finds the queue full is told: the default queue of 64 empties in about 15 s."""

@@ -36,7 +36,7 @@ BEAT_SECONDS = 5.0
 """How often a worker shows that it lives, on each of its jobs."""
 
 SWEEP_SECONDS = 5.0
-"""How often a worker looks for jobs whose worker went silent. With the heartbeat: taken over within 35 s."""
+"""How often a worker looks for jobs whose worker went silent. With the heartbeat: taken over within 25 s."""
 
 LOOK_SECONDS = 1.0
 """How often a worker looks for jobs that have come due, and for those of its own that are to be aborted."""

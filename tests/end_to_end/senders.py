@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import httpx
+import msgspec
 import pyvips
 
 from loadtest import demo
@@ -20,7 +21,7 @@ from loadtest.paint import Photograph, paint
 from loadtest.service import order, signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from loadtest.service import Service
@@ -130,11 +131,27 @@ def expected(key: str) -> dict[str, tuple[int, int]]:
 
 def jobs_done(senders: Senders) -> list[demo.Job]:
     """Give every accepted job once it has ended: done, and with exactly its derivatives."""
-    jobs = {key: demo.ended(senders.service, location) for key, location in senders.accepted.items()}
+    jobs = dict(zip(senders.accepted, all_ended(senders.service, senders.accepted.values()), strict=True))
     for key, job in jobs.items():
         assert (job.status, job.error) == ("done", None), key
         assert {made.key: (made.width, made.height) for made in job.derivatives} == expected(key)
     return list(jobs.values())
+
+
+def all_ended(service: Service, locations: Iterable[str]) -> list[demo.Job]:
+    """Give jobs once each of them has ended."""
+    with httpx.Client(base_url=service.url) as client:
+        return [_ended(client, location) for location in locations]
+
+
+def _ended(client: httpx.Client, location: str) -> demo.Job:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        job = msgspec.json.decode(client.get(location).content, type=demo.Job)
+        if job.status in {"done", "error"}:
+            return job
+        time.sleep(SOON_SECONDS)
+    raise TimeoutError(f"{location} did not end")
 
 
 def check_store(store: Path, keys: list[str]) -> int:

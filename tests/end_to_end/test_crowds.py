@@ -12,7 +12,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.service import Service, order, running, signed, started
-from tests.end_to_end.senders import check_store, metric, paint_originals, write_sizes
+from tests.end_to_end.senders import all_ended, check_store, metric, paint_originals, write_sizes
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def test_a_thousand_posts_of_a_hundred_originals_are_a_hundred_renders(
         answers = await post_all([(service, keys[number % ORIGINALS], None) for number in range(POSTS)])
         assert {answer.status_code for answer in answers} == {httpx.codes.ACCEPTED}
         locations = {answer.headers["location"] for answer in answers}
-        jobs = [demo.ended(service, location) for location in locations]
+        jobs = all_ended(service, locations)
         assert {(job.status, len(job.derivatives)) for job in jobs} == {("done", 4)}
         assert metric(service, "render_seconds_count") == ORIGINALS
         check_store(service.store, keys)
@@ -102,8 +102,8 @@ async def test_exactly_as_many_are_accepted_as_may_wait(tmp_path: Path) -> None:
         Service(folder=tmp_path, settings=settings)
     ) as service:  # those that were accepted are worked, and nothing else is
         taken = {answer.json()["key"] for answer in accepted}
-        for answer in accepted:
-            assert demo.ended(service, answer.headers["location"]).status == "done"
+        jobs = all_ended(service, [answer.headers["location"] for answer in accepted])
+        assert {job.status for job in jobs} == {"done"}
         assert metric(service, "jobs_total") == QUEUE_SIZE
         for key in set(keys) - taken:
             (service.store / key).unlink()
