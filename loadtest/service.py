@@ -108,13 +108,14 @@ class Service:
         """
         says = f"{self.url}/readyz" if self.command == "serve" else f"http://127.0.0.1:{self.metrics_port}/metrics"
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process is None or self.process.poll() is not None:
-                break
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(says, timeout=10).is_success:
-                    return
-            time.sleep(0.05)
+        with httpx.Client(timeout=10) as client:
+            while time.monotonic() < deadline:
+                if self.process is None or self.process.poll() is not None:
+                    break
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get(says).is_success:
+                        return
+                time.sleep(0.05)
         raise RuntimeError(f"the service did not get ready; its log ends with:\n{self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:

@@ -33,7 +33,7 @@ SHAPES = ((64, 48), (80, 40), (40, 80), (56, 56))
 """Width and height of the originals, by turns."""
 
 SENDERS = 3
-SOON_SECONDS = 0.03
+SOON_SECONDS = 0.05
 DEADLINE_SECONDS = 60.0
 
 
