@@ -25,6 +25,7 @@ from proxy.routes.observe import observe
 from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.work import Worker
+from proxy.workers import at_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -110,13 +111,8 @@ async def _working(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
-    working = asyncio.create_task(worker.start())
-    try:
-        async with _background(_stop_when(parts.draining, worker)):
-            yield
-    finally:
-        worker.event.set()
-        await working
+    async with at_work(worker), _background(_stop_when(parts.draining, worker)):
+        yield
 
 
 async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:

@@ -34,9 +34,6 @@ TIMEOUT_SECONDS = 900
 ATTEMPTS = 40
 """How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
 
-HEARTBEAT_SECONDS = 20
-"""A job whose worker was silent for so long is another's: three of its beats are missing, and a sweep comes soon."""
-
 RETRY_AFTER_SECONDS = 5
 """What a sender that finds the queue full is told: the default queue of 64 empties in about 15 s."""
 
@@ -177,7 +174,6 @@ class Jobs:
             key=job_id,
             kwargs=msgspec.to_builtins(order),
             timeout=TIMEOUT_SECONDS,
-            heartbeat=HEARTBEAT_SECONDS,
             retries=ATTEMPTS,
             retry_delay=1.0,
             retry_backoff=60.0,

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from saq.job import Job
 
 
+HEARTBEAT_SECONDS = 20
+"""A job whose worker was silent for so long is another's, unless the job itself says how long."""
+
+
 class JobQueue(Queue):
-    """A queue of SAQ whose workers can show that they live."""
+    """A queue of SAQ whose workers can show that they live, and have to."""
 
     @abstractmethod
     async def touch(self, job: Job) -> bool:
@@ -21,6 +25,10 @@ class JobQueue(Queue):
 
         SAQ's `Job.update` shows it too, but writes the job as its worker last saw it over what became of it since.
         """
+
+    async def _before_enqueue(self, job: Job) -> None:
+        job.heartbeat = job.heartbeat or HEARTBEAT_SECONDS
+        await super()._before_enqueue(job)
 
 
 def is_same_run(stored: Job, job: Job) -> bool:

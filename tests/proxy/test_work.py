@@ -14,6 +14,7 @@ from proxy.errors import NotFound
 from proxy.jobs import Job, Jobs, Order
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
+from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.waiting import until
 
@@ -42,12 +43,8 @@ class Site:
         worker = Worker(
             queue=self.queue, derivatives=self.workshop.derivatives, concurrency=2, grace_seconds=grace_seconds
         )
-        working = asyncio.create_task(worker.start())
-        try:
+        async with at_work(worker):
             yield worker
-        finally:
-            worker.event.set()
-            await working
 
     async def ended(self, job: Job) -> Job:
         """Wait until a job has ended."""

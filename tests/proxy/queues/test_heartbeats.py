@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
+from proxy.queues.base import HEARTBEAT_SECONDS
 from tests.proxy.queues.asking import counts, eventually, stored, take
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ async def test_a_job_that_has_no_attempts_left_ends_with_its_silent_worker(queue
     ended = await stored(queue, "a")
     assert (ended.status, ended.error) == (Status.ABORTED, "swept")
     assert await counts(queue) == (0, 0, 0)
+
+
+async def test_every_job_has_a_heartbeat_unless_it_says_otherwise(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a")
+    await queue.enqueue("paint", key="b", heartbeat=3600)
+    assert ((await stored(queue, "a")).heartbeat, (await stored(queue, "b")).heartbeat) == (HEARTBEAT_SECONDS, 3600)
 
 
 async def test_a_touched_job_is_left_alone(queue: JobQueue) -> None:

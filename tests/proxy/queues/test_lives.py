@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy import work
+from proxy import workers
 from proxy.jobs import FUNCTION
 from proxy.stores.base import Attributes
 from proxy.work import Worker
+from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
 from tests.waiting import until
@@ -63,12 +64,8 @@ def slow_workshop(renderers: Renderers, photo: Path, terms: Terms, store: SlowSt
 @asynccontextmanager
 async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[Worker]:
     worker = Worker(queue=queue, derivatives=workshop.derivatives, concurrency=1, grace_seconds=DEADLINE_SECONDS)
-    running = asyncio.create_task(worker.start())
-    try:
+    async with at_work(worker):
         yield worker
-    finally:
-        worker.event.set()
-        await running
 
 
 async def order(queue: JobQueue) -> None:
@@ -84,7 +81,7 @@ async def ended(queue: JobQueue) -> bool:
 async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
+    monkeypatch.setattr(workers, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop):
@@ -104,7 +101,7 @@ async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
 async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "BEAT_SECONDS", 3600)  # as if its machine slept
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 3600)  # as if its machine slept
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop) as sleeper:
