@@ -63,11 +63,11 @@ class Senders:
         for sender in senders:
             sender.result()
 
-    def wait_for_one_more(self) -> None:
-        """Return when one more job is accepted than were when this was asked."""
+    def wait_for_more(self, jobs: int = 1) -> None:
+        """Return when so many more jobs are accepted than were when this was asked."""
         with self._change:
-            before = len(self.accepted)
-            assert self._change.wait_for(lambda: len(self.accepted) > before, timeout=DEADLINE_SECONDS)
+            enough = len(self.accepted) + jobs
+            assert self._change.wait_for(lambda: len(self.accepted) >= enough, timeout=DEADLINE_SECONDS)
 
     def _post_on(self) -> None:
         with httpx.Client(timeout=10) as client:

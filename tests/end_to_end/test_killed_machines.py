@@ -58,7 +58,7 @@ def test_every_accepted_job_is_done_however_often_a_worker_is_killed(
             for _ in range(KILLS):
                 victim = moments.choice(workers)
                 victim.wait_until_ready()
-                senders.wait_for_one_more()
+                senders.wait_for_more()
                 time.sleep(moments.uniform(0, WORKING_SECONDS))  # the experiment itself
                 victim.cut_power()
                 victim.start()
@@ -81,8 +81,7 @@ def test_no_job_is_worked_twice_by_workers_that_live(
     with machines(tmp_path, queue) as (front, workers):
         senders = Senders(front, paint_originals(tmp_path))
         with senders.posting():
-            while len(senders.accepted) < JOBS:
-                senders.wait_for_one_more()
+            senders.wait_for_more(JOBS)
         jobs = jobs_done(senders)
         renders = [round(metric(worker, "render_seconds_count")) for worker in workers]
         assert sum(renders) == len(jobs)

@@ -44,7 +44,7 @@ def test_every_accepted_job_is_done_however_often_the_service_is_killed(
     with senders.posting():
         for number in range(KILLS):
             if number % 4:
-                senders.wait_for_one_more()
+                senders.wait_for_more()
             time.sleep(moments.uniform(0, WORKING_SECONDS if number % 4 else STARTING_SECONDS))  # the experiment itself
             renderers |= service.children()
             (service.kill if number % 2 else service.cut_power)()

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tests.servers import PostgresServer, RedisServer
 
+JOBS = 30
+"""As many before the queue goes away as after it is back."""
+
 AWAY_SECONDS = 12.0
 ANSWER_SECONDS = 5.0
 
@@ -59,7 +62,7 @@ def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
             running.enter_context(started(machine))
         senders = Senders(front, paint_originals(tmp_path))
         with senders.posting():
-            senders.wait_for_one_more()
+            senders.wait_for_more(JOBS)
             lost = time.monotonic()
             mortal.kill()
             asyncio.run(until(lambda: many_refused(senders, since=lost)))
@@ -72,8 +75,9 @@ def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
             assert readiness(front) == httpx.codes.SERVICE_UNAVAILABLE
             mortal.start()
             back = time.monotonic()
-            senders.wait_for_one_more()
+            senders.wait_for_more()
             again = time.monotonic()
+            senders.wait_for_more(JOBS)
         assert readiness(front) == httpx.codes.OK
         jobs = jobs_done(senders)
         asyncio.run(until(lambda: has_told(worker, "queue_back")))
