@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 import httpx
@@ -22,7 +24,6 @@ from loadtest.seaweed import PUBLIC_BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from loadtest.seaweed import Keys, Seaweed
 
@@ -41,12 +42,13 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    """One `gf-images serve` on a folder; it may be killed and started again, the folder stays."""
+    """One `gf-images serve`, or `worker`, on a folder; it may be killed and started again, the folder stays."""
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     weed: Seaweed | None = None
     """The server of its bucket; without one its store is a folder."""
+    command: Literal["serve", "worker"] = "serve"
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -60,6 +62,11 @@ class Service:
     def store(self) -> Path:
         """The folder of its file store."""
         return self.folder / "store"
+
+    @property
+    def scratch(self) -> Path:
+        """The machine's folder for temporary files, as the service sees it."""
+        return self.folder / "scratch"
 
     @property
     def log(self) -> Path:
@@ -79,6 +86,7 @@ class Service:
         """Start it; returns at once."""
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "TMPDIR": str(self.scratch),
             "PORT": str(self.port),
             "METRICS_PORT": str(self.metrics_port),
             "STORE": f"file://{self.store}",
@@ -86,32 +94,50 @@ class Service:
             "WEBHOOK_SECRETS": SECRET,
             **self.settings,
         }
+        self.scratch.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "proxy", "serve"], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "proxy", self.command], env=environment, stdout=log, stderr=log
             )
 
     def wait_until_ready(self) -> None:
-        """Return when `/readyz` says so.
+        """Return when `/readyz` says so; a worker, which has none, when it tells its metrics.
 
         Raises:
             RuntimeError: it ended, or took too long; with the end of its log.
         """
+        says = f"{self.url}/readyz" if self.command == "serve" else f"http://127.0.0.1:{self.metrics_port}/metrics"
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.process is None or self.process.poll() is not None:
-                break
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=10).is_success:
-                    return
-            time.sleep(0.05)
+        with httpx.Client(timeout=10) as client:
+            while time.monotonic() < deadline:
+                if self.process is None or self.process.poll() is not None:
+                    break
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get(says).is_success:
+                        return
+                time.sleep(0.05)
         raise RuntimeError(f"the service did not get ready; its log ends with:\n{self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """End its main process, and leave its render processes to find out."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def cut_power(self) -> None:
+        """End all its processes at once."""
+        children = self.children()
+        self.kill()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def children(self) -> set[int]:
+        """Give the ids of its render processes."""
+        if self.process is None:
+            return set()
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
 
     def stop(self) -> int:
         """Ask it to stop, as a platform does; give its exit status."""
@@ -139,7 +165,13 @@ def on_bucket(weed: Seaweed, keys: Keys, *, bucket: str = PUBLIC_BUCKET, **more:
 @contextlib.contextmanager
 def running(folder: Path, *, weed: Seaweed | None = None, **settings: str) -> Iterator[Service]:
     """Lend a service that is ready; stop it when the block ends, however it ends."""
-    service = Service(folder=folder, settings=settings, weed=weed)
+    with started(Service(folder=folder, settings=settings, weed=weed)) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def started(service: Service) -> Iterator[Service]:
+    """Have a service ready within the block; it is stopped when that ends, however it ends."""
     service.start()
     try:
         service.wait_until_ready()

@@ -25,6 +25,7 @@ from proxy.routes.observe import observe
 from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.work import Worker
+from proxy.workers import at_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -90,12 +91,13 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(parts.queue.disconnect)
         stack.push_async_callback(parts.renderers.close)
         await parts.renderers.start()
-        await stack.enter_async_context(_working(parts, settings))
+        if settings.workers:
+            await stack.enter_async_context(_working(parts, settings))
         await stack.enter_async_context(_background(_watch(parts.jobs)))
         if settings.metrics_port:
             stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
-        log.info("started", host=settings.host, port=settings.port, store=settings.store)
+        log.info("started", store=settings.store, queue=settings.queue.partition("://")[0], workers=settings.workers)
         yield
         parts.readiness.is_open = False
         log.info("stopping", grace_seconds=settings.grace_seconds)
@@ -109,13 +111,8 @@ async def _working(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
-    working = asyncio.create_task(worker.start())
-    try:
-        async with _background(_stop_when(parts.draining, worker)):
-            yield
-    finally:
-        worker.event.set()
-        await working
+    async with at_work(worker), _background(_stop_when(parts.draining, worker)):
+        yield
 
 
 async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
@@ -135,12 +132,16 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
 
 
 async def _watch(jobs: Jobs) -> None:
+    is_told = False
     while True:
         try:
             depth, oldest_seconds = await jobs.waiting()
         except ImagesError as fault:
-            log.warning("queue_not_read", detail=str(fault))
+            if not is_told:
+                log.warning("queue_not_read", detail=str(fault))
+            is_told = True
         else:
+            is_told = False
             metrics.queue_depth.set(depth)
             metrics.queue_oldest_seconds.set(oldest_seconds)
         await asyncio.sleep(WATCH_SECONDS)

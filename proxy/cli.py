@@ -23,13 +23,14 @@ from proxy.errors import ImagesError
 from proxy.logs import configure_logs
 from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import Setting, Settings, read_settings, told_by_environment
+from proxy.settings import Setting, Settings, read_settings, told_by_environment, without_passwords
 from proxy.sizes import BadSettings, read_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from pipeline.size import Size
+    from proxy.parts import Parts
 
 REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
@@ -58,7 +59,7 @@ def main() -> None:
 @main.command()
 @click.option("--hints", is_flag=True, help="Print what to try first.")
 def serve(*, hints: bool) -> None:
-    """Run the service: HTTP, the queue's workers, the render processes.
+    """Run the service: HTTP, the queue's workers unless WORKERS=0, the render processes.
 
     Example: PORT=8080 STORE=file:///srv/images gf-images serve
     """
@@ -68,16 +69,46 @@ def serve(*, hints: bool) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{settings.port}"
         click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
+    _run(_serve, settings)
+
+
+@main.command()
+def worker() -> None:
+    """Work jobs beside a service or on another machine: its QUEUE, its STORE, no HTTP.
+
+    Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
+    """
+    settings = _settings()
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    if not settings.workers:
+        click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
+        sys.exit(WRONG_WORDS)
+    _run(_work, settings)
+
+
+def _run(program: Callable[[Parts, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
+    """Run a program until it is asked to stop; end the command with the sentence of what keeps it from starting."""
+
+    async def run() -> None:
+        parts = build(settings)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, parts.drain)
+        await program(parts, settings)
+
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+            runner.run(run())
     except ImagesError as fault:
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
 
 
-async def _serve(settings: Settings) -> None:
-    parts = build(settings)
+async def _work(parts: Parts, settings: Settings) -> None:
+    async with running(parts, settings):
+        await parts.draining.wait()
+
+
+async def _serve(parts: Parts, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
             create_app(parts, settings),
@@ -88,21 +119,20 @@ async def _serve(settings: Settings) -> None:
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )
-
-    def drain() -> None:
-        parts.readiness.is_open = False
-        parts.draining.set()
-        server.should_exit = True
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, drain)
     with listening(host=settings.host, port=settings.port) as socket:
-        async with running(parts, settings):
+        async with running(parts, settings), asyncio.TaskGroup() as tasks:
+            leaving = tasks.create_task(server.leave_when(parts.draining))
             await server.serve(sockets=[socket])
+            leaving.cancel()
 
 
 class Server(uvicorn.Server):
     """A server that leaves signals to us: one ends everything at once, not HTTP first and the jobs after."""
+
+    async def leave_when(self, draining: asyncio.Event) -> None:
+        """Answer what is being asked, then end, once the event is set."""
+        await draining.wait()
+        self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -186,7 +216,9 @@ def _faults_shown(where: str = "") -> Iterator[None]:
 
 
 def _masked(value: object, setting: Setting) -> object:
-    return "***" if setting.is_secret and value else value
+    if setting.is_secret and value:
+        return "***"
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 async def _render_all(

@@ -31,8 +31,8 @@ FUNCTION = "make_derivatives"
 TIMEOUT_SECONDS = 900
 """The longest one attempt may take: in line for a slot, downloading, rendering, uploading."""
 
-ATTEMPTS = 20
-"""How often a job is begun at most. An attempt is also spent when the process dies under it, whoever's fault it is."""
+ATTEMPTS = 40
+"""How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
 
 RETRY_AFTER_SECONDS = 5
 """What a sender that finds the queue full is told: the default queue of 64 empties in about 15 s."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.work import TryAgain
+from proxy.workers import TryAgain
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -48,6 +48,7 @@ def configure_logs(*, level: str, form: str) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each of its tries; who waited for one tells of it
     logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
 
 

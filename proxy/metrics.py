@@ -16,6 +16,8 @@ REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Jobs that wait")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "How long the oldest waiting job has waited")
+queue_outages_total = Counter("queue_outages_total", "Times that workers lost their queue")
+jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken from workers that went silent")
 job_duration_seconds = Histogram("job_duration_seconds", "From a job's order to its end", buckets=JOB_BUCKETS)
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 writes_lost_total = Counter("writes_lost_total", "Conditional writes that another machine had made first")

@@ -23,9 +23,8 @@ from proxy.stores.measured import MeasuredStore
 from proxy.stores.open import Place, open_store
 
 if TYPE_CHECKING:
-    from saq import Queue
-
     from proxy.keys import Layout
+    from proxy.queues.base import JobQueue
     from proxy.settings import Settings
     from proxy.stores.base import Store
 
@@ -41,6 +40,9 @@ ABSENT_ENTRIES, ABSENT_SECONDS = 10_000, 30.0
 FAILURE_ENTRIES, FAILURE_SECONDS = 10_000, 3600.0
 """Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them."""
 
+PAGE_VIEW_RENDERS = 2
+"""Renders at once where no jobs are worked, which leaves them to page views: the default of WORKERS."""
+
 PAGE_VIEW_CONNECTIONS = 20
 """Connections to the store besides those on which workers put derivatives: page views that look for one."""
 
@@ -50,7 +52,7 @@ class Parts:
     """What lives as long as the service, joined and not yet started."""
 
     store: Store
-    queue: Queue
+    queue: JobQueue
     recipe: Recipe
     renderers: Renderers
     derivatives: Derivatives
@@ -60,6 +62,11 @@ class Parts:
     draining: asyncio.Event
     """Set when the service should take nothing more on."""
 
+    def drain(self) -> None:
+        """Take nothing more on."""
+        self.readiness.is_open = False
+        self.draining.set()
+
 
 def build(settings: Settings) -> Parts:
     """Make every part; nothing is opened or started yet."""
@@ -67,7 +74,7 @@ def build(settings: Settings) -> Parts:
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(sizes=settings.sizes, layout=_layout(settings), cache_control=settings.cache_control)
     renderers = Renderers(
-        limiter=Limiter(slots=settings.workers, waiting=settings.waiting),
+        limiter=Limiter(slots=settings.workers or PAGE_VIEW_RENDERS, waiting=settings.waiting),
         deadline_seconds=settings.render_timeout_seconds,
     )
     scratch = Scratch(scratch_place())

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from socket import AF_INET, AF_INET6, create_server, socket
 from typing import TYPE_CHECKING
 
+import structlog
 from prometheus_client import start_http_server
 
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
     except OSError as fault:
         raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
     with held:
+        log.info("listening", host=host, port=port)
         yield held
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -14,6 +15,7 @@ from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys import DERIVATIVES
+from proxy.queues.open import SCHEMES, missing_extra
 from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ T = TypeVar("T")
 
 
 ADDRESSING = ("auto", "path", "virtual")
+
+_PASSWORDS = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
+"""In the address of a server: between user and host, whatever they are made of, or among the options."""
 
 SECRET_BYTES = 24
 """The fewest bytes of a secret that the Standard Webhooks scheme allows."""
@@ -47,6 +52,13 @@ def _begins(*starts: str) -> Callable[[str], str | None]:
         if value.startswith(starts) and value not in starts
         else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
     )
+
+
+def _queue(value: str) -> str | None:
+    """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
+    if not value.startswith(SCHEMES) or value in SCHEMES:
+        return f"must begin with {', '.join(SCHEMES)} and go on"
+    return missing_extra(value)
 
 
 def _secrets(value: str) -> str | None:
@@ -84,9 +96,15 @@ class Settings:
         default=False, says="page views write only where nothing is yet: one visible write when machines race"
     )
     aws_region: str = _setting("", "the bucket's region")
-    queue: str = _setting("sqlite:///var/queue.db", "where jobs wait: `sqlite:///<file>`", _begins("sqlite:///"))
+    queue: str = _setting(
+        "sqlite:///var/queue.db",
+        "where jobs wait: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
+        _queue,
+    )
     queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
-    workers: int = _setting(2, "how many jobs, and how many renders, run at once", _between(1, 64))
+    workers: int = _setting(
+        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", _between(0, 64)
+    )
     waiting: int = _setting(32, "how many page views may stand in line for a render", _between(0, 10_000))
     webhook_secrets: str = _setting("", "secrets that sign jobs, `whsec_<base64>`, by comma", _secrets, secret=True)
     allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
@@ -150,6 +168,11 @@ def told_by_environment() -> list[Setting]:
         for one in fields(Settings)
         if one.metadata
     ]
+
+
+def without_passwords(value: str) -> str:
+    """Give an address as it may be shown."""
+    return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
 def split(value: str) -> list[str]:

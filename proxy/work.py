@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import saq
 import structlog
-from saq.utils import cancel_tasks
 
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
 from proxy.jobs import FUNCTION, Fault, Order, Outcome
+from proxy.workers import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.derivatives import Derivatives
+    from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
-
-DEQUEUE_SECONDS = 0.5
-"""How long a worker waits for a job before it looks whether it should stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +35,10 @@ class Patience:
     attempts: int
     first: float
     longest: float
+
+    def delay(self, attempt: int) -> float:
+        """Give the seconds until the next try; a fifth more or less, so that jobs put off together come apart."""
+        return min(self.first * 2.0 ** (attempt - 1), self.longest) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
 
 
 PATIENCE: Mapping[type[ImagesError], Patience] = {
@@ -48,35 +50,18 @@ PATIENCE: Mapping[type[ImagesError], Patience] = {
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
 
-class TryAgain(Exception):
-    """Tells the queue to run the job again; never seen outside of the worker."""
+class Worker(QueueWorker):
+    """Works the queue of jobs until it is stopped."""
 
-
-class Worker(saq.Worker["Context"]):
-    """Takes jobs from a queue, `concurrency` at a time, until it is stopped; its host listens for signals."""
-
-    SIGNALS = []  # noqa: RUF012 - the base class's own name and type
-
-    def __init__(self, *, queue: saq.Queue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
+    def __init__(self, *, queue: JobQueue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
         super().__init__(
             queue,
             [(FUNCTION, self.make_derivatives)],
             concurrency=concurrency,
-            dequeue_timeout=DEQUEUE_SECONDS,
+            grace_seconds=grace_seconds,
             after_process=self.count,
         )
         self._derivatives = derivatives
-        self._grace_seconds = grace_seconds
-
-    async def stop(self) -> None:
-        """Take no more jobs, let those that run finish within the grace, give the rest back to the queue."""
-        # saq's own grace period waits for its upkeep timers too, which sleep for up to a minute.
-        self.event.set()
-        if working := [task for task in self.tasks if task.get_name() == "process"]:
-            await asyncio.wait(working, timeout=self._grace_seconds)
-        if timers := [task for task in self.tasks if task.get_name() != "process"]:
-            await cancel_tasks(timers)
-        await super().stop()
 
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
@@ -108,8 +93,10 @@ class Worker(saq.Worker["Context"]):
 
 def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:
     patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
-    if patience and job.attempts < patience.attempts:
-        job.retry_delay, job.retry_backoff = patience.first, patience.longest
+    tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
+    tries[fault.code] = tries.get(fault.code, 0) + 1
+    if patience and tries[fault.code] < patience.attempts:
+        job.retry_delay, job.retry_backoff = patience.delay(tries[fault.code]), False
         log.warning("job_put_off", code=fault.code, detail=str(fault))
         raise TryAgain(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")
@@ -14,14 +18,27 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def find_program(name: str) -> str | None:
-    """Find a program on PATH or where Debian keeps the servers of PostgreSQL."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next(filter(None, (shutil.which(name, path=folder) for folder in (None, *map(str, versions)))), None)
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[servers.RedisServer]:
+    with servers.running_redis() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.PostgresServer]:
+    with servers.running_postgres() as server:
+        yield server
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         program, package = marker.args
-        if find_program(program) is None:
+        if servers.find_program(program) is None:
             pytest.skip(f"needs {program}: apt-get install {package}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests counted, also those that ran in other processes."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")

@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-
-from saq.errors import MissingDependencyError
-from saq.queue.base import Queue
+from typing import TYPE_CHECKING
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite import SqliteQueue
 
-_EXTRAS = {"redis": "redis", "rediss": "redis", "postgres": "postgres", "postgresql": "postgres"}
-"""The optional dependencies of this distribution that each scheme needs."""
+if TYPE_CHECKING:
+    from proxy.queues.base import JobQueue
+
+SCHEMES = ("sqlite:///", "redis://", "rediss://", "postgresql://", "postgres://")
+"""How the URL of a queue begins."""
+
+_NEEDS = {"redis": ("redis", ("redis",)), "postgres": ("postgres", ("psycopg", "psycopg_pool"))}
+"""By the start of a scheme: the extra of this distribution, and what it installs."""
 
 
-def open_queue(url: str, *, name: str) -> Queue:
+def missing_extra(url: str) -> str | None:
+    """Tell how to install what the queue at `url` needs; None when it is there."""
+    for start, (extra, packages) in _NEEDS.items():
+        if url.startswith(start) and not all(find_spec(package) for package in packages):
+            scheme = url.partition("://")[0]
+            return f"QUEUE={scheme}:// needs the {extra} extra: pip install 'gallformers-images[{extra}]'"
+    return None
+
+
+def open_queue(url: str, *, name: str) -> JobQueue:
     """Make the queue at `url`, not connected yet.
 
     `sqlite:///var/queue.db` is a path relative to the working directory, `sqlite:////var/queue.db` (four slashes) an
     absolute one, as SQLAlchemy reads them; nothing in it is percent-decoded. `redis://`, `rediss://`, `postgresql://`
-    and `postgres://` are SAQ's own queues, with the options that their clients read from the URL.
+    and `postgres://` take the options that their clients read from the URL.
 
     Raises:
         QueueUnavailable: the URL names no queue, or the packages for it are missing. The sentence never quotes the
             URL, which may hold a password.
     """
-    scheme = url.partition("://")[0]
-    if scheme == "sqlite":
-        return SqliteQueue(_path(url), name=name)
-    if scheme not in _EXTRAS:
-        raise QueueUnavailable("QUEUE begins with none of sqlite:///, redis://, rediss:// or postgresql://.")
-    try:
-        return Queue.from_url(url, name=name)
-    except (MissingDependencyError, ImportError) as error:  # SAQ turns only some of the missing imports into its own
-        extra = _EXTRAS[scheme]
+    if not url.startswith(SCHEMES):
         raise QueueUnavailable(
-            f"QUEUE={scheme}:// needs the {extra} extra: pip install 'gallformers-images[{extra}]'"
-        ) from error
+            "QUEUE begins with none of sqlite:/// (three slashes and a file), redis://, rediss:// or postgresql://."
+        )
+    if url.startswith("sqlite"):
+        return SqliteQueue(_path(url), name=name)
+    if missing := missing_extra(url):
+        raise QueueUnavailable(missing)
+    return _queue_on_server(url, name)
 
 
 def _path(url: str) -> Path:
     path = url.removeprefix("sqlite:///")
-    if path in {"", url}:
+    if not path:
         raise QueueUnavailable(
             "QUEUE names no file: write sqlite:///relative/queue.db (three slashes) or sqlite:////absolute/queue.db."
         )
     return Path(path)
+
+
+def _queue_on_server(url: str, name: str) -> JobQueue:
+    # Imported only here, because the clients of servers cost memory that the embedded queue saves, and may be missing.
+    if url.startswith("redis"):
+        from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see above
+
+        try:
+            return RedisQueue(url, name=name)
+        except ValueError as error:  # whose sentence may quote what it did not understand
+            raise QueueUnavailable("QUEUE is no address of a Redis: redis://<host>:<port>/<database>") from error
+    from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see above
+
+    return PostgresQueue(url, name=name)

@@ -18,13 +18,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from saq.job import TERMINAL_STATUSES, Job, Status
-from saq.queue.base import Queue, logger
+from saq.queue.base import logger
 
 from proxy import owners
 from proxy.errors import QueueUnavailable
 from proxy.queues import rows
+from proxy.queues.base import JobQueue
 from proxy.queues.database import Database
 from proxy.queues.faults import explain
+from proxy.queues.outages import Outages
 from proxy.queues.steps import Steps, Taken
 from proxy.queues.turns import turn
 
@@ -35,14 +37,11 @@ if TYPE_CHECKING:
 
     from saq.types import CountKind, QueueInfo, WorkerInfo
 
-PAUSE_SECONDS = 1.0
-"""How long a worker rests when the queue fails it; SAQ's asks again at once, and would spin."""
-
 RECHECK_SECONDS = 60.0
 """How soon a scheduled job is looked at again, should the clock be set."""
 
 
-class SqliteQueue(Queue):
+class SqliteQueue(JobQueue):
     """Jobs in the SQLite file at `path`.
 
     Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
@@ -52,6 +51,7 @@ class SqliteQueue(Queue):
         super().__init__(name=name, dump=None, load=None)
         self._path = path.resolve()
         self._owners = self._path.with_name(f"{self._path.name}.owners")
+        self._outages = Outages()
         self._owner: owners.Owner | None = None
         self._opened: tuple[Database, Steps] | None = None
 
@@ -135,7 +135,7 @@ class SqliteQueue(Queue):
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
         """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
         deadline = time.monotonic() + timeout if timeout > 0 else math.inf
-        try:
+        async with self._outages.rested():
             while True:
                 change = self._database.next_change()
                 taken = await self._take()
@@ -145,10 +145,10 @@ class SqliteQueue(Queue):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, taken.next_scheduled - time.time(), RECHECK_SECONDS)):
                         await change.wait()
-        except QueueUnavailable as trouble:
-            logger.warning("No jobs can be taken: %s", trouble)
-            await asyncio.sleep(PAUSE_SECONDS)
-            raise
+
+    async def touch(self, job: Job) -> bool:
+        """Show that the worker of `job` lives; see `JobQueue`."""
+        return await self._database.write(self._steps.touch(job))
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's
         """End a job that waits; ask the worker to end one that runs; leave one alone that has ended."""

@@ -16,6 +16,7 @@ from saq.utils import now
 
 from proxy import owners
 from proxy.queues import rows
+from proxy.queues.base import is_same_run
 
 if TYPE_CHECKING:
     import sqlite3
@@ -70,6 +71,22 @@ class Steps:
         """Write down what a worker says of its job."""
         row = self._row(job)
         return lambda connection: rows.update(connection, row, status=None if status is None else status.value)
+
+    def touch(self, job: Job) -> Step[bool]:
+        """Show that the worker of a job lives; False when the job is not its any more."""
+        claim, touched = self.queue.copy(job), now()
+        job.touched = touched
+
+        def step(connection: sqlite3.Connection) -> bool:
+            row = self._find(connection, claim)
+            stored = self.read(row) if row else None
+            if stored is None or not is_same_run(stored, claim):
+                return False
+            stored.touched = touched
+            rows.update(connection, self._row(stored), status=None)
+            return True
+
+        return step
 
     def finish(self, job: Job) -> Step[None]:
         """Write down how a job ended, for as long as its `ttl` says."""

@@ -93,7 +93,7 @@ def test_check_shows_what_it_would_run_with_but_no_secret(monkeypatch: pytest.Mo
 
 def test_check_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
-    monkeypatch.setenv("WORKERS", "0")
+    monkeypatch.setenv("WORKERS", "65")
     result = run("check")
     assert result.exit_code == 2
     assert {line.partition(":")[0] for line in result.stderr.splitlines()} == {"PORT", "WORKERS"}
@@ -108,3 +108,23 @@ def test_the_openapi_document_can_be_printed() -> None:
 def test_every_command_has_an_example() -> None:
     for command in main.commands:
         assert "Example:" in run(command, "--help").output, command
+
+
+def test_check_shows_addresses_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    for url, shown in (
+        ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
+        ("rediss://user:hunter2/@x@host?password=hunter2&db=1", "rediss://user:***@host?password=***&db=1"),
+        ("postgresql://user:hunter2@host/queue?sslmode=require", "postgresql://user:***@host/queue?sslmode=require"),
+        ("postgresql://user@host:5432/queue", "postgresql://user@host:5432/queue"),
+    ):
+        monkeypatch.setenv("QUEUE", url)
+        result = run("check")
+        assert f"QUEUE={shown}\n" in result.stdout
+        assert "hunter2" not in result.output
+
+
+def test_a_worker_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "0")
+    result = run("worker")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("WORKERS: must be at least 1")

@@ -39,7 +39,7 @@ def test_the_defaults_are_the_live_sites_sizes_on_a_loopback_address() -> None:
 
 def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
-    monkeypatch.setenv("WORKERS", "0")
+    monkeypatch.setenv("WORKERS", "-1")
     monkeypatch.setenv("STORE", "ftp://somewhere")
     monkeypatch.setenv("LOG_LEVEL", "loud")
     monkeypatch.setenv("KEY_LAYOUT", "other")
@@ -62,6 +62,22 @@ def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.Monk
 def test_a_secret_never_stands_in_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_SECRETS", "hunter2")
     assert "hunter2" not in "".join(faults())
+
+
+@pytest.mark.parametrize("url", ["redi://:hunter2@host", "sqlite:queue.db", "redis://", "mysql://user:hunter2@host/db"])
+def test_the_address_of_no_queue_is_refused_without_quoting_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("QUEUE", url)
+    (fault,) = faults()
+    assert fault.startswith("QUEUE: must begin with sqlite:///, redis://, rediss://, postgresql://")
+    assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:///queue.db", "redis://host", "rediss://:hunter2@host:1/2", "postgresql://h/d"]
+)
+def test_every_kind_of_queue_is_welcome(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("QUEUE", url)
+    assert read_settings().queue == url
 
 
 def test_it_does_not_start_unsigned_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from proxy.errors import NotFound
 from proxy.jobs import Job, Jobs, Order
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
+from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.waiting import until
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from saq import Queue
+    from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +33,7 @@ ORDER = Order(key=ORIGINAL)
 class Site:
     """A queue, the jobs in it, and what a worker of it needs."""
 
-    queue: Queue
+    queue: JobQueue
     jobs: Jobs
     workshop: Workshop
 
@@ -42,12 +43,8 @@ class Site:
         worker = Worker(
             queue=self.queue, derivatives=self.workshop.derivatives, concurrency=2, grace_seconds=grace_seconds
         )
-        working = asyncio.create_task(worker.start())
-        try:
+        async with at_work(worker):
             yield worker
-        finally:
-            worker.event.set()
-            await working
 
     async def ended(self, job: Job) -> Job:
         """Wait until a job has ended."""
@@ -128,6 +125,34 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
     assert (job.status, job.attempts) == ("error", 3)
     assert job.error is not None
     assert job.error.code == "not-found"
+
+
+async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    job = await site.jobs.submit(ORDER)
+    begun = await site.queue.dequeue(timeout=5)
+    assert begun is not None
+    begun.attempts, begun.retry_delay, begun.retry_backoff = 10, 0.0, False  # ten machines died under it
+    await begun.retry("swept")
+    async with site.worked():
+        job = await site.ended(job)
+    assert job.error is not None
+    assert (job.attempts, job.error.code) == (10 + 3, "not-found")
+
+
+def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
+    patience = work.PATIENCE[NotFound]
+    for _ in range(20):
+        seconds = sum(patience.delay(attempt) for attempt in range(1, patience.attempts))
+        assert 48 <= seconds <= 72
+
+
+def test_delays_double_up_to_the_longest() -> None:
+    patience = Patience(attempts=9, first=2, longest=10)
+    for attempt, middle in ((1, 2), (2, 4), (3, 8), (4, 10), (50, 10)):
+        assert 0.8 * middle <= patience.delay(attempt) <= 1.2 * middle
 
 
 async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) -> None:

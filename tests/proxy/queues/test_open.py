@@ -60,3 +60,11 @@ def test_the_clients_of_servers_are_not_loaded_for_the_embedded_queue() -> None:
         "sys.exit(bool({'redis', 'psycopg'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://host:port", "redis://host?socket_timeout=red", "postgresql://host/queue?colour=red"]
+)
+def test_an_address_that_makes_no_sense_is_refused(url: str) -> None:
+    with pytest.raises(QueueUnavailable):
+        open_queue(url, name="images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -67,6 +68,20 @@ async def test_a_failing_job_is_run_as_often_as_its_retries_say(queue: Queue) ->
     ended = await stored(queue, "a")
     assert (len(runs), ended.attempts, ended.status) == (3, 3, Status.FAILED)
     assert "the paint was wet" in (ended.error or "")
+
+
+async def test_a_failing_job_with_a_backoff_is_run_as_often_only_later(queue: Queue) -> None:
+    runs: list[float] = []
+
+    async def fail(_ctx: Context) -> None:
+        runs.append(time.monotonic())
+        raise ValueError("the paint was wet")
+
+    async with working(queue, ("fail", fail)):
+        await queue.enqueue("fail", key="a", retries=3, retry_delay=0.5, retry_backoff=1)
+        await until_ended(queue, "a")
+    assert (len(runs), (await stored(queue, "a")).status) == (3, Status.FAILED)
+    assert runs == sorted(runs)
 
 
 async def test_a_job_over_its_timeout_is_cancelled(queue: Queue) -> None:

@@ -1,0 +1,157 @@
+"""SAQ's queue on PostgreSQL, as several machines can rely on it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL
+from psycopg_pool import AsyncConnectionPool
+from saq.job import TERMINAL_STATUSES
+from saq.queue.postgres import ListenMultiplexer
+from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
+from saq.utils import now_seconds
+
+from proxy.errors import QueueUnavailable
+from proxy.queues.door import Door
+from proxy.queues.outages import Outages
+from proxy.queues.servers import ServerQueue, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from saq.job import Job
+
+ANSWER_SECONDS = 3.0
+"""How long one waits for a connection; a look at the queue's readiness waits for 5 s."""
+
+CONNECTIONS = 10
+"""The most that one process has: PostgreSQL takes 100 by default, of all processes together."""
+
+_LINK = {
+    "connect_timeout": 4,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""How soon libpq finds out that the server is gone (seconds; the last in milliseconds); its own answer is hours."""
+
+_STARTING = 0x67666A71
+"""The advisory lock that is held while tables are made: SAQ does not wait for another that makes them."""
+
+
+class PostgresQueue(ServerQueue, SaqPostgresQueue):
+    """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
+
+    def __init__(self, url: str, *, name: str = "default") -> None:
+        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,))
+        with self._door.opened():  # a URL that makes no sense is found out here
+            self._link = make_conninfo(url, **_LINK)
+        pool = _Pool(self._link, self._door)
+        SaqPostgresQueue.__init__(
+            self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True
+        )
+        self._listener = _Listener(pool, self._channel)
+        self._outages = Outages()
+
+    def __repr__(self) -> str:
+        return f"PostgresQueue<name={self.name!r}>"
+
+    async def connect(self) -> None:
+        """Connect, and make the tables where they are missing.
+
+        Raises:
+            QueueUnavailable: the server does not answer, or not to this user; the sentence is the server's.
+        """
+        with self._door.opened():
+            async with await AsyncConnection.connect(self._link, autocommit=True) as starting:
+                await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
+                await super().connect()
+
+    async def disconnect(self) -> None:
+        """Give back what was taken and not begun, close every connection."""
+        with suppress(QueueUnavailable):
+            while not self._job_queue.empty():
+                await self.retry(self._job_queue.get_nowait(), None)
+        await super().disconnect()
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
+        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+        async with self._outages.rested():
+            return await super().dequeue(timeout, poll_interval)
+
+    async def _enqueue(self, job: Job) -> Job | None:
+        queued = await super()._enqueue(job)
+        if queued is None and (ended := await self.job(job.key)) and ended.status in TERMINAL_STATUSES:
+            # SAQ takes an ended key again only when it is scheduled for later, in whole seconds, than it was.
+            job.scheduled = max(job.scheduled, ended.scheduled + 1)
+            queued = await super()._enqueue(job)
+        return queued
+
+    async def _stored(self, key: str) -> Stored | None:
+        found = await self._select(SQL("key = %(key)s"), {"key": key})
+        return found[0] if found else None
+
+    async def _lost(self) -> list[Stored]:
+        async with self.pool.connection() as connection:
+            ended = SQL(
+                "DELETE FROM {} WHERE queue = %s AND status IN ('aborted', 'complete', 'failed') AND expire_at <= %s"
+            )
+            await connection.execute(ended.format(self.jobs_table), [self.name, now_seconds()])
+            reports = SQL("DELETE FROM {} WHERE expire_at <= %s")
+            await connection.execute(reports.format(self.stats_table), [now_seconds()])
+        held = await self._select(SQL("status IN ('active', 'aborting')"), {})
+        return [stored for stored in held if stored.job.stuck]
+
+    async def _select(self, condition: SQL, values: dict[str, str]) -> list[Stored]:
+        question = SQL("SELECT job, status FROM {} WHERE queue = %(queue)s AND {}").format(self.jobs_table, condition)
+        async with self.pool.connection() as connection:
+            found = await (await connection.execute(question, {"queue": self.name, **values})).fetchall()
+        return [Stored(job, body) for body, status in found if (job := self.deserialize(body, status))]
+
+    async def _swap(self, stored: Stored, job: Job) -> bool:
+        question = SQL(
+            "UPDATE {} SET job = %s, status = %s, scheduled = %s"
+            " WHERE key = %s AND queue = %s AND job = %s AND status = %s"
+        ).format(self.jobs_table)
+        values = [self.serialize(job), job.status.value, job.scheduled, job.key, self.name]
+        async with self.pool.connection() as connection:
+            done = await connection.execute(question, [*values, stored.body, stored.job.status.value])
+        return done.rowcount == 1
+
+    async def _put_back(self, stored: Stored, job: Job) -> bool:
+        return await self._swap(stored, job)  # the line is in the order of `scheduled`, which is long past
+
+
+class _Pool(AsyncConnectionPool):
+    """Connections whose errors are ours, made anew as soon as somebody needs one."""
+
+    def __init__(self, link: str, door: Door) -> None:
+        super().__init__(
+            link,
+            min_size=1,
+            max_size=CONNECTIONS,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+            timeout=ANSWER_SECONDS,
+            reconnect_timeout=1.0,  # the pool's own tries come ever more seldom, and nobody else may try meanwhile
+        )
+        self._door = door
+
+    @asynccontextmanager
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[AsyncConnection]:  # noqa: ASYNC109 - theirs
+        with self._door.opened():
+            async with super().connection(timeout) as connection:
+                yield connection
+
+
+class _Listener(ListenMultiplexer):
+    """Waits for the server's word; when that is lost, whoever listens asks for jobs and finds out."""
+
+    async def _start(self) -> None:
+        with suppress(QueueUnavailable):
+            await super()._start()

@@ -1,0 +1,156 @@
+"""SAQ's queue on Redis, as several machines can rely on it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from redis import exceptions
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from saq.job import Status
+from saq.queue.redis import RedisQueue as SaqRedisQueue
+
+from proxy.queues.door import Door
+from proxy.queues.outages import Outages
+from proxy.queues.servers import ServerQueue, Stored
+
+if TYPE_CHECKING:
+    from saq.job import Job
+
+log = structlog.get_logger(__name__)
+
+ANSWER_SECONDS = 2.0
+"""How long Redis may take to connect or to answer, twice over; a look at the queue's readiness waits for 5 s."""
+
+_HELD = """
+local held = {}
+for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local body = redis.call('GET', id)
+  if body then
+    held[#held + 1] = {id, body}
+  else
+    redis.call('LREM', KEYS[1], 0, id)
+    redis.call('ZREM', KEYS[2], id)
+  end
+end
+return held
+"""
+"""The jobs that workers have; one whose record is gone was past its time, or deleted by hand."""
+
+_SWAP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+
+_PUT_BACK = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('LREM', KEYS[2], 0, KEYS[1]) == 0 then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[3], 0, KEYS[1])
+redis.call('LPUSH', KEYS[4], KEYS[1])
+return 1
+"""
+
+
+class RedisQueue(ServerQueue, SaqRedisQueue):
+    """Jobs in the Redis at `url`, which may say more of the connection: `?socket_timeout=...`."""
+
+    def __init__(self, url: str, *, name: str = "default") -> None:
+        SaqRedisQueue.__init__(self, _Client(url), name=name)
+        self._outages = Outages()
+        self._unbegun: dict[bytes, bytes] = {}
+        self._held_script = self.redis.register_script(_HELD)
+        self._swap_script = self.redis.register_script(_SWAP)
+        self._put_back_script = self.redis.register_script(_PUT_BACK)
+
+    def __repr__(self) -> str:
+        return f"RedisQueue<name={self.name!r}>"  # SAQ's would tell the password
+
+    async def connect(self) -> None:
+        """Try the server; tell if it may lose jobs.
+
+        Raises:
+            QueueUnavailable: it does not answer, or not to this user.
+        """
+        facts = await self.redis.info()
+        if not facts.get("aof_enabled"):
+            log.warning("redis_may_forget", detail="Jobs do not survive a crash of Redis: set appendonly yes there.")
+        if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":
+            log.warning("redis_may_forget", detail="Redis may evict jobs: set maxmemory-policy noeviction there.")
+        await super().connect()
+
+    async def disconnect(self) -> None:
+        """Close every connection, also those to a server that is gone."""
+        with suppress(exceptions.RedisError):
+            await super().disconnect()
+        await self.redis.connection_pool.disconnect()
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
+        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+        async with self._outages.rested():
+            return await super().dequeue(timeout, poll_interval)
+
+    async def _stored(self, key: str) -> Stored | None:
+        return self._read(await self.redis.get(self.job_id(key)))
+
+    async def _lost(self) -> list[Stored]:
+        found: list[tuple[bytes, bytes]] = await self._held_script(keys=[self._active, self._incomplete])
+        held = {job_id: stored for job_id, body in found if (stored := self._read(body))}
+        # A worker takes a job in one step and writes so in the next; one that died in between says nothing of it.
+        unbegun = {job_id: stored.body for job_id, stored in held.items() if stored.job.status == Status.QUEUED}
+        before, self._unbegun = self._unbegun, unbegun
+        return [one for job_id, one in held.items() if one.job.stuck or before.get(job_id) == unbegun.get(job_id, b"")]
+
+    def _read(self, body: bytes | None) -> Stored | None:
+        job = self.deserialize(body)
+        return Stored(job, body) if job and body else None
+
+    async def _swap(self, stored: Stored, job: Job) -> bool:
+        return bool(await self._swap_script(keys=[job.id], args=[stored.body, self.serialize(job)]))
+
+    async def _put_back(self, stored: Stored, job: Job) -> bool:
+        keys = [job.id, self._active, self._incomplete, self._queued]
+        return bool(await self._put_back_script(keys=keys, args=[stored.body, self.serialize(job)]))
+
+
+class _Client(Redis):
+    """A client whose errors are ours, and which tries a connection that turns out to be dead once more."""
+
+    def __init__(self, url: str) -> None:
+        pool = ConnectionPool.from_url(
+            url,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 1),
+        )
+        super().__init__(connection_pool=pool)
+        self._door = Door(
+            "Redis",
+            errors=exceptions.RedisError,
+            lost=(exceptions.ConnectionError, exceptions.TimeoutError),
+            but=(exceptions.NoScriptError,),  # which the scripts wait for, to load themselves
+        )
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        with self._door.opened():
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # theirs has no types
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - theirs
+        return _Transaction(self.connection_pool, self.response_callbacks, transaction, shard_hint, self._door)
+
+
+class _Transaction(Pipeline):
+    """Several commands at once through the same door."""
+
+    def __init__(self, *given: Any) -> None:
+        *theirs, self._door = given
+        super().__init__(*theirs)
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - theirs
+        with self._door.opened():
+            return await super().execute(raise_on_error)

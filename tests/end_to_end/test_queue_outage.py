@@ -1,0 +1,117 @@
+"""A queue's server that goes away for a while, under a stream of posts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import httpx
+import msgspec
+import pytest
+
+from loadtest.service import Service, order, signed, started
+from tests import servers
+from tests.end_to_end.senders import Senders, check_store, counts, jobs_done, paint_originals, write_sizes
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.servers import PostgresServer, RedisServer
+
+JOBS = 30
+"""As many before the queue goes away as after it is back."""
+
+AWAY_SECONDS = 12.0
+ANSWER_SECONDS = 5.0
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
+        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
+    ]
+)
+def mortal(request: pytest.FixtureRequest) -> Iterator[RedisServer | PostgresServer]:
+    """Lend a server that this test alone uses."""
+    with servers.running_redis() if request.param == "redis" else servers.running_postgres() as server:
+        yield server
+
+
+def readiness(service: Service) -> int:
+    return httpx.get(f"{service.url}/readyz", timeout=10).status_code
+
+
+def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
+    mortal: RedisServer | PostgresServer, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    settings = {
+        "QUEUE": mortal.make_database(),
+        "SIZES_FILE": str(write_sizes(tmp_path)),
+        "STORE": f"file://{tmp_path}/front/store",
+    }
+    front = Service(folder=tmp_path / "front", settings={**settings, "WORKERS": "0"})
+    worker = Service(folder=tmp_path / "worker", settings=settings, command="worker")
+    with ExitStack() as running:
+        for machine in (front, worker):
+            running.enter_context(started(machine))
+        senders = Senders(front, paint_originals(tmp_path))
+        with senders.posting():
+            senders.wait_for_more(JOBS)
+            lost = time.monotonic()
+            mortal.kill()
+            asyncio.run(until(lambda: many_refused(senders, since=lost)))
+            asked = time.monotonic()
+            answer = httpx.post(f"{front.url}/v1/jobs", content=(body := order("1_original.jpg")), headers=signed(body))
+            assert time.monotonic() - asked < ANSWER_SECONDS
+            problem = answer.json()
+            assert (answer.status_code, problem["type"]) == (503, "/problems/queue-unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert readiness(front) == httpx.codes.SERVICE_UNAVAILABLE
+            mortal.start()
+            back = time.monotonic()
+            senders.wait_for_more()
+            again = time.monotonic()
+            senders.wait_for_more(JOBS)
+        assert readiness(front) == httpx.codes.OK
+        jobs = jobs_done(senders)
+        asyncio.run(until(lambda: has_told(worker, "queue_back")))
+    check_store(front.store, list(senders.accepted))
+    told = events(worker)
+    assert (told.count("queue_lost"), told.count("queue_back")) == (1, 1)
+    assert "upkeep_failed" not in told
+    assert events(front).count("queue_not_read") == 1
+    record_property(
+        "counts",
+        f"{counts(senders, jobs)}, away for {back - lost:.1f} s, first job accepted {again - back:.1f} s after",
+    )
+
+
+async def many_refused(senders: Senders, *, since: float) -> bool:
+    return senders.answers["503"] > 0 and time.monotonic() - since > AWAY_SECONDS
+
+
+async def has_told(service: Service, event: str) -> bool:
+    return event in events(service)
+
+
+def events(service: Service) -> list[object]:
+    lines = [msgspec.json.decode(line, type=dict[str, object]) for line in service.log.read_bytes().splitlines()]
+    return [line["event"] for line in lines]
+
+
+def test_a_service_whose_queue_does_not_answer_says_so_and_goes(tmp_path: Path) -> None:
+    for url in ("redis://:hunter2@127.0.0.1:1", "postgresql://user:hunter2@127.0.0.1:1/queue"):
+        service = Service(folder=tmp_path, settings={"QUEUE": url})
+        service.start()
+        assert service.process is not None
+        assert service.process.wait(timeout=30) == 1
+        log = service.log.read_text()
+        assert "does not answer" in log.splitlines()[-1]
+        assert "Traceback" not in log
+        assert "hunter2" not in log

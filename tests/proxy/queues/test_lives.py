@@ -1,0 +1,126 @@
+"""Our worker and its heartbeat, on every queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from saq import Status
+
+from proxy import workers
+from proxy.jobs import FUNCTION
+from proxy.stores.base import Attributes
+from proxy.work import Worker
+from proxy.workers import at_work
+from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from proxy.derivatives import Terms
+    from proxy.queues.base import JobQueue
+    from proxy.renderers import Renderers
+    from proxy.stores.base import Blob
+    from tests.proxy.queues.conftest import Another
+
+pytestmark = pytest.mark.anyio
+
+HEARTBEAT_SECONDS = 1
+"""Whole seconds are all that SAQ knows."""
+
+
+class SlowStore(CountingStore):
+    """A store that gives originals only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(Counter())
+        self.asked = asyncio.Event()
+        self.let = asyncio.Event()
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        self.asked.set()
+        await self.let.wait()
+        return await super().fetch(key, path, max_bytes=max_bytes)
+
+
+@pytest.fixture
+async def store(photo: Path) -> SlowStore:
+    slow = SlowStore()
+    await slow.put(ORIGINAL, photo, Attributes(content_type="image/jpeg"))
+    return slow
+
+
+@pytest.fixture
+def slow_workshop(renderers: Renderers, photo: Path, terms: Terms, store: SlowStore) -> Workshop:
+    return open_workshop(renderers, photo=photo, terms=terms, store=store)
+
+
+@asynccontextmanager
+async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[Worker]:
+    worker = Worker(queue=queue, derivatives=workshop.derivatives, concurrency=1, grace_seconds=DEADLINE_SECONDS)
+    async with at_work(worker):
+        yield worker
+
+
+async def order(queue: JobQueue) -> None:
+    await queue.enqueue(
+        FUNCTION, key="a", kwargs={"key": ORIGINAL}, heartbeat=HEARTBEAT_SECONDS, timeout=600, retries=3, ttl=600
+    )
+
+
+async def ended(queue: JobQueue) -> bool:
+    return (await stored(queue, "a")).status == Status.COMPLETE
+
+
+async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
+    another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
+    queue, sweeper = await another(), await another()
+    await order(queue)
+    async with working(queue, slow_workshop):
+        await store.asked.wait()
+        began = (await stored(queue, "a")).touched
+
+        async def is_old_enough() -> bool:
+            assert await sweeper.sweep(abort=0.1) == []
+            return (await stored(queue, "a")).touched - began > 3000 * HEARTBEAT_SECONDS
+
+        await until(is_old_enough)
+        store.let.set()
+        await until(lambda: ended(queue))
+    assert (await stored(queue, "a")).attempts == 1
+
+
+async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
+    another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "BEAT_SECONDS", 3600)  # as if its machine slept
+    queue, sweeper = await another(), await another()
+    await order(queue)
+    async with working(queue, slow_workshop) as sleeper:
+        await store.asked.wait()
+        sleeper.event.set()  # it takes nothing more, but this is its own
+
+        async def is_taken_over() -> bool:
+            return bool(await sweeper.sweep(abort=0.1))
+
+        await until(is_taken_over)
+        await sleeper.beat()
+
+        async def has_let_go() -> bool:
+            await asyncio.sleep(0)
+            return not sleeper.job_task_contexts
+
+        await until(has_let_go)
+    assert (await stored(queue, "a")).status == Status.QUEUED
+    store.let.set()
+    async with working(sweeper, slow_workshop):
+        await until(lambda: ended(queue))
+    assert (await stored(queue, "a")).attempts == 2
