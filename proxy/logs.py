@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.work import TryAgain
+from proxy.workers import TryAgain
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger

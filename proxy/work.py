@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import saq
 import structlog
-from saq.utils import cancel_tasks
 
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
 from proxy.jobs import FUNCTION, Fault, Order, Outcome
+from proxy.workers import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.derivatives import Derivatives
+    from proxy.endings import Endings
 
 log = structlog.get_logger(__name__)
-
-DEQUEUE_SECONDS = 0.5
-"""How long a worker waits for a job before it looks whether it should stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,35 +45,21 @@ PATIENCE: Mapping[type[ImagesError], Patience] = {
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
 
-class TryAgain(Exception):
-    """Tells the queue to run the job again; never seen outside of the worker."""
+class Worker(QueueWorker):
+    """Works the queue of jobs until it is stopped."""
 
-
-class Worker(saq.Worker["Context"]):
-    """Takes jobs from a queue, `concurrency` at a time, until it is stopped; its host listens for signals."""
-
-    SIGNALS = []  # noqa: RUF012 - the base class's own name and type
-
-    def __init__(self, *, queue: saq.Queue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
+    def __init__(
+        self, *, queue: saq.Queue, derivatives: Derivatives, endings: Endings, concurrency: int, grace_seconds: float
+    ) -> None:
         super().__init__(
             queue,
             [(FUNCTION, self.make_derivatives)],
             concurrency=concurrency,
-            dequeue_timeout=DEQUEUE_SECONDS,
-            after_process=self.count,
+            grace_seconds=grace_seconds,
+            after_process=self.close,
         )
         self._derivatives = derivatives
-        self._grace_seconds = grace_seconds
-
-    async def stop(self) -> None:
-        """Take no more jobs, let those that run finish within the grace, give the rest back to the queue."""
-        # saq's own grace period waits for its upkeep timers too, which sleep for up to a minute.
-        self.event.set()
-        if working := [task for task in self.tasks if task.get_name() == "process"]:
-            await asyncio.wait(working, timeout=self._grace_seconds)
-        if timers := [task for task in self.tasks if task.get_name() != "process"]:
-            await cancel_tasks(timers)
-        await super().stop()
+        self._endings = endings
 
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
@@ -96,14 +79,16 @@ class Worker(saq.Worker["Context"]):
             log.info("job_done", seconds=round(time.perf_counter() - started, 3), sizes=len(made.derivatives))
             return msgspec.to_builtins(Outcome(derivatives=made.derivatives))
 
-    async def count(self, context: Context) -> None:
-        """Count a job that has ended."""
+    async def close(self, context: Context) -> None:
+        """Count a job that has ended, and see to what follows."""
         job = context["job"]
         if not job.completed:
             return
         ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
         metrics.jobs_total.labels("done" if ended_well else "error").inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
+        if (job.kwargs or {}).get("callback_url"):
+            await self._endings.look(job.key)
 
 
 def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:
