@@ -37,6 +37,9 @@ the wrong moment delays a callback, and double what waiting jobs cost."""
 TIMEOUT_SECONDS = 60
 """The longest one attempt may take, several times the deadline of a delivery; then it is another worker's."""
 
+AGAIN_SECONDS = 5.0
+"""How soon a callback is tried again whose process died, or stumbled over what nobody foresaw."""
+
 NEVER_TIRED = 1_000_000
 """Attempts that the queue allows. Processes that die spend one each; those that receivers fail are counted apart."""
 
@@ -96,6 +99,7 @@ class Callbacks:
             kwargs=msgspec.to_builtins(callback),
             timeout=TIMEOUT_SECONDS,
             retries=NEVER_TIRED,
+            retry_delay=AGAIN_SECONDS,
             ttl=self._keep_seconds,
         )
 

@@ -155,5 +155,5 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return float(told)
     try:
         return (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):  # no date; a date without its zone
+    except (ValueError, TypeError, OverflowError):  # no date; one without its zone; one beyond all zones
         return None

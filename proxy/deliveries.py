@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from proxy import metrics
-from proxy.callbacks import DELIVER, WATCH, Callback
+from proxy.callbacks import AGAIN_SECONDS, DELIVER, WATCH, Callback
 from proxy.errors import BadCallback, CallbackFailed
 from proxy.workers import QueueWorker, TryAgain
 
@@ -66,9 +66,8 @@ class Deliveries(QueueWorker):
     async def deliver(self, context: Context, **owed: object) -> Outcome:
         """Deliver a callback, or put it off."""
         callback, job = msgspec.convert(owed, Callback), context["job"]
-        if job.retry_delay:  # that wait is over; should this process die, another need not wait again
-            job.retry_delay = 0.0
-            await job.update()
+        if job.retry_delay != AGAIN_SECONDS:  # that wait is over; should this process die, it need not be waited again
+            await job.update(retry_delay=AGAIN_SECONDS)
         with structlog.contextvars.bound_contextvars(callback_id=callback.id, attempt=_failures(job) + 1):
             return await self._deliver(job, callback)
 

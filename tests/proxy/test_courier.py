@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import subprocess
 from contextlib import asynccontextmanager
@@ -203,6 +204,8 @@ async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
         (429, "0", 0.0),
         (429, "soon", None),
         (503, "Mon, 23 Nov 2026 00:00:00", None),
+        (503, "Mon, 23 Nov 2026 00:00:00 +99999999999999", None),
+        (503, "9" * 400, math.inf),
         (503, "", None),
         (500, "120", None),
     ],

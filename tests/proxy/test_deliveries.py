@@ -12,7 +12,7 @@ import pytest
 from loadtest.receiver import Receiver, receiving
 from loadtest.service import SECRET
 from proxy import metrics
-from proxy.callbacks import Callback, Callbacks
+from proxy.callbacks import AGAIN_SECONDS, Callback, Callbacks
 from proxy.courier import Courier
 from proxy.deliveries import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Deliveries
 from proxy.destinations import Destinations, listed
@@ -238,6 +238,30 @@ async def test_a_receiver_that_was_down_gets_it_from_the_next_start_of_the_servi
         async with open_house(tmp_path, workshop, receiver.listed) as house, house.delivering():
             await told(receiver)
     assert [got.status for got in receiver.received] == [503, 204]
+
+
+async def test_while_a_callback_is_tried_the_last_wait_is_forgotten(tmp_path: Path, workshop: Workshop) -> None:
+    """So that a process that dies meanwhile does not put it off for hours again."""
+    asked = asyncio.Event()
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, open_house(tmp_path, workshop, url) as house:
+        await house.callbacks.owe(callback(url))
+        owed = await house.owed.job("callback:1-2")
+        assert owed is not None
+        await owed.update(retry_delay=28_800.0)
+        async with house.delivering():
+            async with asyncio.timeout(10):
+                await asked.wait()
+            tried = await house.owed.job("callback:1-2")
+    assert tried is not None
+    assert (tried.status, tried.retry_delay) == ("active", AGAIN_SECONDS)
 
 
 async def test_a_host_that_is_no_longer_listed_gets_nothing(tmp_path: Path, workshop: Workshop) -> None:
