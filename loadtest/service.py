@@ -192,6 +192,7 @@ def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) 
     }
 
 
-def order(key: str, *sizes: str) -> bytes:
-    """Give the body of a job for some sizes of an original, or for all."""
-    return msgspec.json.encode({"key": key, **({"sizes": sizes} if sizes else {})})
+def order(key: str, *sizes: str, callback_url: str = "") -> bytes:
+    """Give the body of a job for some sizes of an original, or for all; its end is told at `callback_url`."""
+    told = {"callback_url": callback_url} if callback_url else {}
+    return msgspec.json.encode({"key": key, **({"sizes": sizes} if sizes else {}), **told})

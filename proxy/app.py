@@ -13,6 +13,7 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
 from proxy import metrics
+from proxy.deliveries import Deliveries
 from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
 from proxy.routes.documents import openapi, write_in
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from proxy.jobs import Jobs
-    from proxy.parts import Parts
+    from proxy.parts import Outgoing, Parts
     from proxy.settings import Settings
+    from proxy.workers import QueueWorker
 
 log = structlog.get_logger(__name__)
 
@@ -91,8 +93,10 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(parts.queue.disconnect)
         stack.push_async_callback(parts.renderers.close)
         await parts.renderers.start()
+        if parts.outgoing is not None:
+            await stack.enter_async_context(_delivering(parts.outgoing, parts, settings))
         if settings.workers:
-            await stack.enter_async_context(_working(parts, settings))
+            await stack.enter_async_context(_working(_worker(parts, settings), draining=parts.draining))
         await stack.enter_async_context(_background(_watch(parts.jobs)))
         if settings.metrics_port:
             stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
@@ -103,19 +107,36 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         log.info("stopping", grace_seconds=settings.grace_seconds)
 
 
-@asynccontextmanager
-async def _working(parts: Parts, settings: Settings) -> AsyncIterator[None]:
-    worker = Worker(
+def _worker(parts: Parts, settings: Settings) -> Worker:
+    return Worker(
         queue=parts.queue,
         derivatives=parts.derivatives,
+        endings=parts.endings,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
-    async with at_work(worker), _background(_stop_when(parts.draining, worker)):
+
+
+@asynccontextmanager
+async def _delivering(outgoing: Outgoing, parts: Parts, settings: Settings) -> AsyncIterator[None]:
+    queue, courier = outgoing.queue, outgoing.courier
+    async with AsyncExitStack() as stack:
+        await queue.connect()
+        stack.push_async_callback(queue.disconnect)
+        await courier.start()
+        stack.push_async_callback(courier.close)
+        worker = Deliveries(queue=queue, courier=courier, endings=parts.endings, grace_seconds=settings.grace_seconds)
+        await stack.enter_async_context(_working(worker, draining=parts.draining))
         yield
 
 
-async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
+@asynccontextmanager
+async def _working(worker: QueueWorker, *, draining: asyncio.Event) -> AsyncIterator[None]:
+    async with at_work(worker), _background(_stop_when(draining, worker)):
+        yield
+
+
+async def _stop_when(draining: asyncio.Event, worker: QueueWorker) -> None:
     await draining.wait()
     worker.event.set()
 

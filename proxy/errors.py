@@ -8,6 +8,8 @@
     ├── NotFound                 the store has nothing under that key
     │   └── UnknownJob           no job with that id, or it is past its retention
     ├── BadSignature             posted by somebody who does not know a secret
+    ├── BadCallback              a callback_url that callbacks may not go to
+    ├── CallbackFailed           the receiver of a callback cannot be reached
     ├── TooManyBytes             the original's file is larger than originals may be
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
@@ -70,6 +72,18 @@ class BadSignature(ImagesError):
     """Posted by somebody who does not know a secret."""
 
     code = "bad-signature"
+
+
+class BadCallback(ImagesError):
+    """A `callback_url` that callbacks may not go to."""
+
+    code = "bad-callback"
+
+
+class CallbackFailed(ImagesError):
+    """The receiver of a callback cannot be reached, or not where callbacks may go."""
+
+    code = "callback-failed"
 
 
 class TooManyBytes(ImagesError):

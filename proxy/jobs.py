@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from saq import Job as QueuedJob
     from saq import Queue
 
+    from proxy.callbacks import Callbacks
     from proxy.recipe import Recipe
 
 log = structlog.get_logger(__name__)
@@ -45,11 +46,15 @@ Status = Literal["queued", "processing", "done", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What is asked for: derivatives of an original, `sizes` of them or all; with `force` also those that are fresh."""
+    """What is asked for: derivatives of an original, `sizes` of them or all; with `force` also those that are fresh.
+
+    `callback_url` is told when the job has ended; empty is nobody.
+    """
 
     key: str
     sizes: tuple[str, ...] = ()
     force: bool = False
+    callback_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ class Job:
     finished_at: datetime | None
     derivatives: tuple[Derivative, ...]
     error: Fault | None
+    callback_url: str
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,6 +92,7 @@ _STATUSES: dict[QueueStatus, Status] = {
     QueueStatus.NEW: "queued",
     QueueStatus.QUEUED: "queued",
     QueueStatus.ACTIVE: "processing",
+    QueueStatus.ABORTING: "processing",  # not over yet: it may be tried again
     QueueStatus.COMPLETE: "done",
 }
 
@@ -93,8 +100,11 @@ _STATUSES: dict[QueueStatus, Status] = {
 class Jobs:
     """Takes orders into the queue and tells what became of them."""
 
-    def __init__(self, *, queue: Queue, recipe: Recipe, queue_size: int, keep_seconds: int) -> None:
+    def __init__(
+        self, *, queue: Queue, callbacks: Callbacks, recipe: Recipe, queue_size: int, keep_seconds: int
+    ) -> None:
         self._queue = queue
+        self._callbacks = callbacks
         self._recipe = recipe
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
@@ -107,13 +117,14 @@ class Jobs:
         that job, unless the order wants more than the job will make.
 
         Raises:
-            BadKey, BadOrder: the order is nonsense.
+            BadKey, BadOrder, BadCallback: the order is nonsense.
             Busy: as many jobs wait as may.
         """
         try:
             self._recipe.check(order.key, order.sizes)
         except UnknownSize as fault:
             raise BadOrder(str(fault)) from fault
+        self._callbacks.check(order.callback_url)
         job_id = _job_id(idempotency_key)
         async with self._submitting:  # so that the bound and the sameness hold for posts that come together
             known = await self._queue.job(job_id) if idempotency_key else None
@@ -169,6 +180,7 @@ class Jobs:
                 f"{waiting} jobs wait already, which is as many as may; post again in a moment.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
+        await self._callbacks.promise(job_id, order.callback_url)
         await self._queue.enqueue(
             FUNCTION,
             key=job_id,
@@ -200,16 +212,18 @@ def _covers(live: Order, order: Order) -> bool:
         live.key == order.key
         and (not live.sizes or (bool(order.sizes) and set(order.sizes) <= set(live.sizes)))
         and (live.force or not order.force)
+        and order.callback_url in ("", live.callback_url)
     )
 
 
 def _job(queued: QueuedJob) -> Job:
     outcome = msgspec.convert(queued.result or {}, Outcome)
-    ended_otherwise = queued.status in (QueueStatus.FAILED, QueueStatus.ABORTED, QueueStatus.ABORTING)
+    ended_otherwise = queued.status in (QueueStatus.FAILED, QueueStatus.ABORTED)
     error = outcome.error or (_unforeseen(queued) if ended_otherwise else None)
+    order = _order(queued)
     return Job(
         id=queued.key,
-        key=_order(queued).key,
+        key=order.key,
         status="error" if error else _STATUSES[queued.status],
         attempts=queued.attempts,
         created_at=_time(queued.queued),
@@ -217,6 +231,7 @@ def _job(queued: QueuedJob) -> Job:
         finished_at=_time(queued.completed),
         derivatives=outcome.derivatives,
         error=error,
+        callback_url=order.callback_url,
     )
 
 

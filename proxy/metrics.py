@@ -19,6 +19,7 @@ queue_oldest_seconds = Gauge("queue_oldest_seconds", "How long the oldest waitin
 queue_outages_total = Counter("queue_outages_total", "Times that workers lost their queue")
 jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken from workers that went silent")
 job_duration_seconds = Histogram("job_duration_seconds", "From a job's order to its end", buckets=JOB_BUCKETS)
+callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by what came of them", ["outcome"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 writes_lost_total = Counter("writes_lost_total", "Conditional writes that another machine had made first")
 derivatives_total = Counter("derivatives_total", "Derivatives located for page views, by where they were", ["source"])

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.wire import Limits
 from proxy.cache import Remembered
+from proxy.callbacks import Callbacks
 from proxy.derivatives import Derivatives, Terms
+from proxy.destinations import listed
+from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout, url
 from proxy.limiter import Limiter
@@ -19,10 +22,14 @@ from proxy.readiness import Readiness
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
+from proxy.settings import split
+from proxy.signature import Signer
 from proxy.stores.measured import MeasuredStore
 from proxy.stores.open import Place, open_store
 
 if TYPE_CHECKING:
+    from proxy.courier import Courier
+    from proxy.destinations import Destinations
     from proxy.keys import Layout
     from proxy.queues.base import JobQueue
     from proxy.settings import Settings
@@ -48,6 +55,14 @@ PAGE_VIEW_CONNECTIONS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """Where callbacks wait, and what carries them."""
+
+    queue: JobQueue
+    courier: Courier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What lives as long as the service, joined and not yet started."""
 
@@ -57,6 +72,9 @@ class Parts:
     renderers: Renderers
     derivatives: Derivatives
     jobs: Jobs
+    endings: Endings
+    outgoing: Outgoing | None
+    """None where callbacks may go nowhere."""
     readiness: Readiness
     scratch: Scratch
     draining: asyncio.Event
@@ -84,11 +102,12 @@ def build(settings: Settings) -> Parts:
         conditional_writes=settings.conditional_writes,
         scratch=scratch,
     )
+    keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
+    destinations = listed(split(settings.callback_hosts))
+    callback_queue = open_queue(settings.queue, name="callbacks")
+    callbacks = Callbacks(queue=callback_queue, destinations=destinations, keep_seconds=keep_seconds)
     jobs = Jobs(
-        queue=queue,
-        recipe=recipe,
-        queue_size=settings.queue_size,
-        keep_seconds=round(settings.job_keep_days * DAY_SECONDS),
+        queue=queue, callbacks=callbacks, recipe=recipe, queue_size=settings.queue_size, keep_seconds=keep_seconds
     )
     return Parts(
         store=store,
@@ -97,10 +116,19 @@ def build(settings: Settings) -> Parts:
         renderers=renderers,
         derivatives=Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms),
         jobs=jobs,
+        endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url),
+        outgoing=_outgoing(callback_queue, destinations, settings) if settings.callback_hosts else None,
         readiness=Readiness({"store": store.check, "queue": jobs.waiting, "renderers": renderers.check}),
         scratch=scratch,
         draining=asyncio.Event(),
     )
+
+
+def _outgoing(queue: JobQueue, destinations: Destinations, settings: Settings) -> Outgoing:
+    # Imported only here, because httpx costs memory that a service without callbacks saves.
+    from proxy.courier import Courier  # noqa: PLC0415 - see above
+
+    return Outgoing(queue=queue, courier=Courier(destinations, Signer(split(settings.webhook_secrets))))
 
 
 def _layout(settings: Settings) -> Layout:

@@ -14,6 +14,7 @@ from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.destinations import listed
 from proxy.keys import DERIVATIVES
 from proxy.queues.open import SCHEMES, missing_extra
 from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
@@ -72,6 +73,14 @@ def _secrets(value: str) -> str | None:
     return None
 
 
+def _hosts(value: str) -> str | None:
+    try:
+        listed(split(value))
+    except ValueError as fault:
+        return str(fault)
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the service was told. Each setting is the environment variable of its name in capitals.
@@ -108,6 +117,7 @@ class Settings:
     waiting: int = _setting(32, "how many page views may stand in line for a render", _between(0, 10_000))
     webhook_secrets: str = _setting("", "secrets that sign jobs, `whsec_<base64>`, by comma", _secrets, secret=True)
     allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
+    callback_hosts: str = _setting("", "where callbacks may go, by comma; see [Callbacks](#callbacks)", _hosts)
     sizes_file: str = _setting(SIZES_FILE, "the named sizes")
     key_layout: str = _setting(
         "site",
@@ -155,7 +165,9 @@ def read_settings() -> Settings:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
-    faults += [fault for check in (_public_and_unsigned, _prefixes, _bucket) if (fault := check(settings))]
+    faults += [
+        fault for check in (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket) if (fault := check(settings))
+    ]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -209,6 +221,12 @@ def _public_and_unsigned(settings: Settings) -> str | None:
         f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address where anybody "
         "could post jobs; ALLOW_UNSIGNED=true lets them."
     )
+
+
+def _unsigned_callbacks(settings: Settings) -> str | None:
+    if settings.callback_hosts and not settings.webhook_secrets:
+        return "CALLBACK_HOSTS: goes with WEBHOOK_SECRETS only, which sign the callbacks"
+    return None
 
 
 def _prefixes(settings: Settings) -> str | None:

@@ -10,6 +10,7 @@ from proxy.errors import BadSignature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
 ID_HEADER = "webhook-id"
 
@@ -39,6 +40,21 @@ class Verifier:
         reasons = [reason for webhook in self._webhooks if (reason := _fault(webhook, body, headers))]
         if len(reasons) == len(self._webhooks):
             raise BadSignature(f"{reasons[0]}; sign the body as standardwebhooks.com says, with a secret known here.")
+
+
+class Signer:
+    """Signs bodies with every secret, so that a receiver may know any one of them while they are changed."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._webhooks = [Webhook(secret) for secret in secrets]
+
+    def headers(self, body: str, *, message_id: str, at: datetime) -> dict[str, str]:
+        """Give the headers that sign `body` as sent `at` that time, which has to be in UTC."""
+        return {
+            ID_HEADER: message_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": " ".join(webhook.sign(message_id, at, body) for webhook in self._webhooks),
+        }
 
 
 def _fault(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> str | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.derivatives import Derivatives
+    from proxy.endings import Endings
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -53,15 +54,18 @@ PATIENCE: Mapping[type[ImagesError], Patience] = {
 class Worker(QueueWorker):
     """Works the queue of jobs until it is stopped."""
 
-    def __init__(self, *, queue: JobQueue, derivatives: Derivatives, concurrency: int, grace_seconds: float) -> None:
+    def __init__(
+        self, *, queue: JobQueue, derivatives: Derivatives, endings: Endings, concurrency: int, grace_seconds: float
+    ) -> None:
         super().__init__(
             queue,
             [(FUNCTION, self.make_derivatives)],
             concurrency=concurrency,
             grace_seconds=grace_seconds,
-            after_process=self.count,
+            after_process=self.close,
         )
         self._derivatives = derivatives
+        self._endings = endings
 
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
@@ -81,14 +85,16 @@ class Worker(QueueWorker):
             log.info("job_done", seconds=round(time.perf_counter() - started, 3), sizes=len(made.derivatives))
             return msgspec.to_builtins(Outcome(derivatives=made.derivatives))
 
-    async def count(self, context: Context) -> None:
-        """Count a job that has ended."""
+    async def close(self, context: Context) -> None:
+        """Count a job that has ended, and see to what follows."""
         job = context["job"]
         if not job.completed:
             return
         ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
         metrics.jobs_total.labels("done" if ended_well else "error").inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
+        if (job.kwargs or {}).get("callback_url"):
+            await self._endings.look(job.key)
 
 
 def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:

@@ -21,6 +21,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from proxy.destinations import MAX_URL_CHARACTERS
 from proxy.routes.errors import PROBLEM, Problem
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ JOB = Schema(
         ),
         "sizes": Schema(type=OpenAPIType.ARRAY, items=TEXT, description="some of the sizes; all when absent"),
         "force": Schema(type=OpenAPIType.BOOLEAN, description="make those again that are fresh"),
+        "callback_url": Schema(
+            type=OpenAPIType.STRING,
+            max_length=MAX_URL_CHARACTERS,
+            description="told, signed, when the job has ended; its host is one of CALLBACK_HOSTS",
+        ),
     },
     additional_properties=False,
 )

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import (
+    BadCallback,
     BadKey,
     BadOrder,
     BadSignature,
@@ -63,6 +64,7 @@ ROWS: Mapping[type[Exception], Row] = {
     BadKey: Row(400, "Not a key", FOR_A_MINUTE),
     BadSignature: Row(401, "Not signed by a known secret"),
     BadOrder: Row(422, "Unknown size"),
+    BadCallback: Row(422, "Callbacks may not go there"),
     UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
     UnknownJob: Row(404, "Unknown job"),
     NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),

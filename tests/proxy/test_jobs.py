@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import BadKey, Busy, UnknownJob, UnknownSize
+from proxy.callbacks import Callbacks
+from proxy.destinations import listed
+from proxy.errors import BadCallback, BadKey, Busy, UnknownJob, UnknownSize
 from proxy.jobs import Jobs, Order
 from proxy.queues.open import open_queue
 from tests.proxy.conftest import ORIGINAL, Workshop
@@ -29,7 +31,8 @@ def other(number: int) -> Order:
 async def jobs(workshop: Workshop, tmp_path: Path) -> AsyncIterator[Jobs]:
     queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="test")
     await queue.connect()
-    yield Jobs(queue=queue, recipe=workshop.derivatives.recipe, queue_size=3, keep_seconds=600)
+    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    yield Jobs(queue=queue, callbacks=callbacks, recipe=workshop.derivatives.recipe, queue_size=3, keep_seconds=600)
     await queue.disconnect()
 
 
@@ -83,6 +86,8 @@ async def test_what_is_nonsense_never_becomes_a_job(jobs: Jobs) -> None:
         await jobs.submit(Order(key="no-original.jpg"))
     with pytest.raises(UnknownSize):
         await jobs.submit(Order(key=ORIGINAL, sizes=("huge",)))
+    with pytest.raises(BadCallback):
+        await jobs.submit(Order(key=ORIGINAL, callback_url="https://example.org/"))
     assert (await jobs.waiting())[0] == 0
 
 

@@ -44,6 +44,7 @@ def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.Monk
     monkeypatch.setenv("LOG_LEVEL", "loud")
     monkeypatch.setenv("KEY_LAYOUT", "other")
     monkeypatch.setenv("WEBHOOK_SECRETS", "whsec_c2hvcnQ=")
+    monkeypatch.setenv("CALLBACK_HOSTS", "example.org, https://example.org/path")
     monkeypatch.setenv("SIZES_FILE", "/nowhere.toml")
     monkeypatch.setenv("ORIGINALS_PREFIX", "/gall/")
     named = {fault.partition(":")[0] for fault in faults()}
@@ -54,6 +55,7 @@ def test_every_fault_is_named_at_once_with_its_variable(monkeypatch: pytest.Monk
         "LOG_LEVEL",
         "KEY_LAYOUT",
         "WEBHOOK_SECRETS",
+        "CALLBACK_HOSTS",
         "SIZES_FILE",
         "ORIGINALS_PREFIX",
     }
@@ -88,6 +90,13 @@ def test_it_does_not_start_unsigned_on_a_public_address(monkeypatch: pytest.Monk
     monkeypatch.delenv("ALLOW_UNSIGNED")
     monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
     assert read_settings().webhook_secrets == SECRET
+
+
+def test_callbacks_are_never_unsigned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLBACK_HOSTS", "example.org")
+    assert [fault.partition(":")[0] for fault in faults()] == ["CALLBACK_HOSTS"]
+    monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
+    assert read_settings().callback_hosts == "example.org"
 
 
 def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from proxy.errors import BadSignature
-from proxy.signature import Verifier
+from proxy.signature import Signer, Verifier
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 OTHER = "whsec_" + base64.b64encode(b"another one of 24 bytes too!").decode()
+THIRD = "whsec_" + base64.b64encode(b"and a third one of 24 bytes").decode()
 BODY = b'{"key": "gall/1/1_1_original.jpg"}'
 
 
@@ -65,3 +66,15 @@ def test_a_stranger_is_kept_out(body: bytes, headers: dict[str, str]) -> None:
 def test_no_made_up_signature_gets_in_or_breaks_the_verifier(signature: str) -> None:
     with pytest.raises(BadSignature):
         Verifier([SECRET]).verify(BODY, signed() | {"webhook-signature": signature})
+
+
+@given(body=st.text(max_size=200), message_id=st.from_regex(r"[0-9a-f-]{1,50}", fullmatch=True))
+def test_what_is_signed_here_is_verified_with_any_one_of_the_secrets(body: str, message_id: str) -> None:
+    headers = Signer([SECRET, OTHER]).headers(body, message_id=message_id, at=datetime.now(tz=UTC))
+    assert headers["webhook-id"] == message_id
+    for secret in (SECRET, OTHER):
+        Verifier([secret]).verify(body.encode(), headers)
+        with pytest.raises(BadSignature):
+            Verifier([secret]).verify(body.encode() + b" ", headers)
+    with pytest.raises(BadSignature):
+        Verifier([THIRD]).verify(body.encode(), headers)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy import work
+from proxy.callbacks import Callbacks
+from proxy.destinations import listed
+from proxy.endings import Endings
 from proxy.errors import NotFound
 from proxy.jobs import Job, Jobs, Order
 from proxy.queues.open import open_queue
@@ -35,13 +38,18 @@ class Site:
 
     queue: JobQueue
     jobs: Jobs
+    endings: Endings
     workshop: Workshop
 
     @asynccontextmanager
     async def worked(self, *, grace_seconds: float = 30) -> AsyncIterator[Worker]:
         """Have a worker work the queue as long as the block lasts."""
         worker = Worker(
-            queue=self.queue, derivatives=self.workshop.derivatives, concurrency=2, grace_seconds=grace_seconds
+            queue=self.queue,
+            derivatives=self.workshop.derivatives,
+            endings=self.endings,
+            concurrency=2,
+            grace_seconds=grace_seconds,
         )
         async with at_work(worker):
             yield worker
@@ -69,8 +77,11 @@ class Site:
 async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     queue = open_queue(f"sqlite:////{tmp_path_factory.mktemp('queue')}/queue.db", name="test")
     await queue.connect()
-    jobs = Jobs(queue=queue, recipe=workshop.derivatives.recipe, queue_size=64, keep_seconds=600)
-    yield Site(queue=queue, jobs=jobs, workshop=workshop)
+    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    recipe = workshop.derivatives.recipe
+    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url="/files")
+    yield Site(queue=queue, jobs=jobs, endings=endings, workshop=workshop)
     await queue.disconnect()
 
 
@@ -190,3 +201,19 @@ async def test_stopping_without_patience_gives_a_running_job_back(site: Site) ->
         await site.begun(worker)
     async with site.worked():
         assert (await site.ended(job)).status == "done"
+
+
+async def test_a_job_that_is_being_aborted_is_not_over_yet(site: Site) -> None:
+    job = await site.jobs.submit(ORDER)
+    taken = await site.queue.dequeue(timeout=1)
+    assert taken is not None
+    await taken.update(status=taken.status.ACTIVE)
+    await site.queue.abort(taken, "swept")
+    asked = await site.jobs.get(job.id)
+    assert (asked.status, asked.error) == ("processing", None)
+
+
+async def test_a_worker_that_is_stopped_before_it_began_stops(site: Site) -> None:
+    async with asyncio.timeout(10):
+        async with site.worked():
+            pass

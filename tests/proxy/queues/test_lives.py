@@ -11,11 +11,16 @@ import pytest
 from saq import Status
 
 from proxy import workers
-from proxy.jobs import FUNCTION
+from proxy.callbacks import Callbacks
+from proxy.destinations import listed
+from proxy.endings import Endings
+from proxy.jobs import FUNCTION, Jobs
+from proxy.keys import SiteLayout
+from proxy.recipe import Recipe
 from proxy.stores.base import Attributes
 from proxy.work import Worker
 from proxy.workers import at_work
-from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from tests.proxy.conftest import ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
 from tests.waiting import until
 
@@ -63,7 +68,16 @@ def slow_workshop(renderers: Renderers, photo: Path, terms: Terms, store: SlowSt
 
 @asynccontextmanager
 async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[Worker]:
-    worker = Worker(queue=queue, derivatives=workshop.derivatives, concurrency=1, grace_seconds=DEADLINE_SECONDS)
+    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
+    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    worker = Worker(
+        queue=queue,
+        derivatives=workshop.derivatives,
+        endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url=""),
+        concurrency=1,
+        grace_seconds=DEADLINE_SECONDS,
+    )
     async with at_work(worker):
         yield worker
 

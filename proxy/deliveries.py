@@ -1,0 +1,108 @@
+"""What a worker does with callbacks: delivers them, waits for jobs that are not over, tries later what failed."""
+
+from __future__ import annotations
+
+import random
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+import structlog
+
+from proxy import metrics
+from proxy.callbacks import AGAIN_SECONDS, DELIVER, WATCH, Callback
+from proxy.errors import BadCallback, CallbackFailed
+from proxy.workers import QueueWorker, TryAgain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import saq
+    from saq.types import Context
+
+    from proxy.courier import Courier
+    from proxy.endings import Endings
+    from proxy.queues.base import JobQueue
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 4
+"""Callbacks on their way at the same time. Slots of their own: a slow receiver never keeps a job from being worked."""
+
+WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
+"""After each failed attempt, how long until the next: eleven attempts in about a day."""
+
+SPREAD: Final = 0.2
+"""Each wait is up to this share of itself longer, so that those who failed together do not come back together."""
+
+LONGEST_WAIT_SECONDS: Final = 28_800.0
+"""However late a receiver asks to be called again (`Retry-After`)."""
+
+Outcome = Literal["delivered", "put_off", "gone", "given_up", "refused"]
+
+
+class Deliveries(QueueWorker):
+    """Works the queue of callbacks until it is stopped."""
+
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        courier: Courier,
+        endings: Endings,
+        grace_seconds: float,
+        waits_seconds: Sequence[float] = WAITS_SECONDS,
+    ) -> None:
+        functions = [(WATCH, self.watch), (DELIVER, self.deliver)]
+        super().__init__(queue, functions, concurrency=AT_ONCE, grace_seconds=grace_seconds)
+        self._courier = courier
+        self._endings = endings
+        self._waits_seconds = waits_seconds
+
+    async def watch(self, _context: Context, *, job_id: str) -> None:
+        """Keep the promise of a callback: owe it when the job has ended, look again later when it has not."""
+        if not await self._endings.look(job_id):
+            raise TryAgain(f"job {job_id} has not ended")
+
+    async def deliver(self, context: Context, **owed: object) -> Outcome:
+        """Deliver a callback, or put it off."""
+        callback, job = msgspec.convert(owed, Callback), context["job"]
+        if job.retry_delay != AGAIN_SECONDS:  # that wait is over; should this process die, it need not be waited again
+            await job.update(retry_delay=AGAIN_SECONDS)
+        with structlog.contextvars.bound_contextvars(callback_id=callback.id, attempt=_failures(job) + 1):
+            return await self._deliver(job, callback)
+
+    async def _deliver(self, job: saq.Job, callback: Callback) -> Outcome:
+        try:
+            answer = await self._courier.carry(url=callback.url, message_id=callback.id, body=callback.body)
+        except BadCallback as fault:
+            return _ended("refused", str(fault))
+        except CallbackFailed as fault:
+            return self._put_off(job, str(fault))
+        if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            return _ended("delivered", f"The receiver answered {answer.status}.")
+        if answer.status == HTTPStatus.GONE:
+            return _ended("gone", "The receiver answered 410: it wants no callbacks any more.")
+        return self._put_off(job, f"The receiver answered {answer.status}.", answer.retry_after_seconds)
+
+    def _put_off(self, job: saq.Job, detail: str, retry_after_seconds: float | None = None) -> Outcome:
+        failures = _failures(job)
+        if failures >= len(self._waits_seconds):
+            return _ended("given_up", detail)
+        wait = self._waits_seconds[failures] * random.uniform(1, 1 + SPREAD)  # noqa: S311 - spreads load, keeps no secret
+        job.retry_delay = max(wait, min(retry_after_seconds or 0, LONGEST_WAIT_SECONDS))
+        job.meta["failures"] = failures + 1
+        metrics.callbacks_total.labels("put_off").inc()
+        log.warning("callback_put_off", detail=detail, seconds=round(job.retry_delay, 1))
+        raise TryAgain(detail)
+
+
+def _failures(job: saq.Job) -> int:
+    """Count the attempts that a receiver failed; those that our own process did not survive are none."""
+    return int(job.meta.get("failures", 0))
+
+
+def _ended(outcome: Outcome, detail: str) -> Outcome:
+    metrics.callbacks_total.labels(outcome).inc()
+    (log.info if outcome == "delivered" else log.error)(f"callback_{outcome}", detail=detail)
+    return outcome

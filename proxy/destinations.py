@@ -1,0 +1,157 @@
+"""Where callbacks may go: hosts by their names, private addresses by their numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from proxy.errors import BadCallback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Network: TypeAlias = IPv4Network | IPv6Network
+
+MAX_URL_CHARACTERS: Final = 2048
+
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+
+_HIGHEST_PORT: Final = 65_535
+
+# Narrower than any URL parser, so that no two can read it differently: no user, no fragment, no backslash, only ASCII.
+_URL: Final = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>[/?][!\"$-\[\]-~]*)?",
+    re.IGNORECASE | re.ASCII,  # else the Kelvin sign would be a k
+)
+
+_GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
+"""All of IPv6 that is routed on the internet (RFC 4291, 2.4)."""
+
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as networks of IPv6 alone know them, in the last 32 bits (RFC 6052)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A URL, taken apart once and for all; `host` is a name in lower case, or an address without brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """The host, with the port where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        """Say which door it is, without the path, which may hold a secret."""
+        return f"{self.scheme}://{self.authority}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destinations:
+    """The hosts that may be called, and the addresses that may be called although they are not public."""
+
+    doors: tuple[Target, ...] = ()
+    networks: tuple[Network, ...] = ()
+
+    def target(self, url: str) -> Target:
+        """Take the URL of a receiver apart.
+
+        Raises:
+            BadCallback: it is no URL for callbacks, or its host is not listed.
+        """
+        target = _taken_apart(url) if len(url) <= MAX_URL_CHARACTERS else None
+        if target is None or target.host.startswith("*"):
+            raise BadCallback(
+                f"callback_url must be https://<host>[:<port>]/<path>, in ASCII, without a user or a fragment, "
+                f"at most {MAX_URL_CHARACTERS} characters."
+            )
+        if not any(_leads_to(door, target) for door in self.doors):
+            raise BadCallback(f"callback_url leads to {target}, which CALLBACK_HOSTS does not list.")
+        return target
+
+    def permit(self, address: str) -> bool:
+        """Tell whether a connection may be made to an address: a public one, or one that is listed."""
+        ip = _unmapped(ip_address(address.partition("%")[0]))
+        return _is_public(ip) or any(ip in network for network in self.networks)
+
+
+def listed(entries: Iterable[str]) -> Destinations:
+    """Read a list of hosts, addresses and networks.
+
+    `example.org` and `*.example.org` may be called by https on port 443, `example.org:8443` on that port,
+    `http://example.org` by plain http. An address, `127.0.0.1:9000` or `[::1]`, is a host, and may be connected to
+    although it is private; a network, `10.0.0.0/8`, is no host, but its addresses may be connected to.
+
+    Raises:
+        ValueError: an entry is none of these; the sentence names it.
+    """
+    doors: list[Target] = []
+    networks: list[Network] = []
+    for entry in entries:
+        network = _network(entry)
+        if network and "/" in entry:
+            networks.append(network)
+            continue
+        door = _door(f"[{entry}]" if isinstance(network, IPv6Network) else entry)
+        doors.append(door)
+        if address := _network(door.host):
+            networks.append(address)
+    return Destinations(doors=tuple(doors), networks=tuple(networks))
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
+
+
+def _door(entry: str) -> Target:
+    door = _taken_apart(entry if "://" in entry else f"https://{entry}")
+    if door is None or door.path != "/":
+        raise ValueError(f"{entry!r} is no host, address or network")
+    return door
+
+
+def _taken_apart(url: str) -> Target | None:
+    found = _URL.fullmatch(url)
+    if found is None:
+        return None
+    scheme, host, path = found["scheme"].lower(), found["host"].lower(), found["path"] or "/"
+    port = int(found["port"] or _DEFAULT_PORTS[scheme])
+    if host.startswith("["):
+        try:
+            host = str(IPv6Address(host[1:-1]))
+        except ValueError:
+            return None
+    if not 0 < port <= _HIGHEST_PORT:
+        return None
+    return Target(scheme=scheme, host=host, port=port, path=path if path.startswith("/") else f"/{path}")
+
+
+def _leads_to(door: Target, target: Target) -> bool:
+    if (door.scheme, door.port) != (target.scheme, target.port):
+        return False
+    return target.host == door.host or (door.host.startswith("*.") and target.host.endswith(door.host[1:]))
+
+
+def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return ip.ipv4_mapped or ip if isinstance(ip, IPv6Address) else ip
+
+
+def _is_public(ip: IPv4Address | IPv6Address) -> bool:
+    if isinstance(ip, IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    if ip in _NAT64:
+        return _is_public(IPv4Address(int(ip) & 0xFFFF_FFFF))
+    if ip.sixtofour:
+        return _is_public(ip.sixtofour)
+    return ip in _GLOBAL_UNICAST and ip.is_global

@@ -1,0 +1,37 @@
+"""What follows the end of a job: the callback that was promised is owed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.callbacks import Callback
+from proxy.errors import UnknownJob
+from proxy.record import announcement
+
+if TYPE_CHECKING:
+    from proxy.callbacks import Callbacks
+    from proxy.jobs import Jobs
+
+
+class Endings:
+    """Looks at jobs, and sees to what follows where one has ended."""
+
+    def __init__(self, *, jobs: Jobs, callbacks: Callbacks, public_base_url: str) -> None:
+        self._jobs = jobs
+        self._callbacks = callbacks
+        self._public_base_url = public_base_url
+
+    async def look(self, job_id: str) -> bool:
+        """Tell whether a job has ended; if it has, its callback is owed when this returns."""
+        try:
+            job = await self._jobs.get(job_id)
+        except UnknownJob:  # its order never entered the queue, or it ended longer ago than jobs are kept
+            return True
+        if job.finished_at is None or job.created_at is None:
+            return False
+        if job.callback_url:
+            # A job that is run again has another callback, with the time of that order in its id.
+            run = round(job.created_at.timestamp() * 1000)
+            body = announcement(job, self._public_base_url)
+            await self._callbacks.owe(Callback(id=f"{job.id}-{run}", url=job.callback_url, body=body))
+        return True

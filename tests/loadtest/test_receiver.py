@@ -1,0 +1,28 @@
+"""A receiver of callbacks, as tests and load tests use it."""
+
+from __future__ import annotations
+
+import httpx
+import msgspec
+
+from loadtest.receiver import receiving
+from loadtest.service import signed
+
+BODY = msgspec.json.encode({"type": "job.done", "timestamp": "2026-11-23T00:00:00Z", "data": {"id": "abc"}})
+
+
+def test_it_writes_down_what_is_signed_and_answers_as_it_was_told() -> None:
+    with receiving(statuses=(503,)) as receiver:
+        statuses = [httpx.post(receiver.url, content=BODY, headers=signed(BODY)).status_code for _ in range(2)]
+        assert statuses == [503, 204]
+        assert [one.status for one in receiver.received] == statuses
+        assert receiver.jobs() == {"abc"}
+        assert receiver.wait_for({"abc"}, seconds=5)
+        assert not receiver.wait_for({"another"}, seconds=0)
+
+
+def test_what_is_not_signed_is_counted_and_not_written_down() -> None:
+    with receiving() as receiver:
+        assert httpx.post(receiver.url, content=BODY).status_code == 401
+        assert httpx.post(receiver.url, content=BODY + b" ", headers=signed(BODY)).status_code == 401
+        assert (receiver.forged, receiver.received) == (2, [])

@@ -1,0 +1,100 @@
+"""Callbacks wait, are tried again and delivered on every queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.receiver import receiving
+from loadtest.service import SECRET
+from proxy.callbacks import Callback, Callbacks
+from proxy.courier import Courier
+from proxy.deliveries import Deliveries
+from proxy.destinations import listed
+from proxy.endings import Endings
+from proxy.jobs import Jobs, Order
+from proxy.keys import SiteLayout
+from proxy.queues.open import open_queue
+from proxy.recipe import Recipe
+from proxy.signature import Signer
+from proxy.workers import at_work
+from tests.proxy.conftest import ORIGINAL, SIZES
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from loadtest.receiver import Receiver
+    from proxy.queues.base import JobQueue
+    from tests.proxy.queues.conftest import Another
+
+pytestmark = pytest.mark.anyio
+
+BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}'
+
+
+@pytest.fixture
+async def elsewhere(tmp_path: Path) -> AsyncIterator[JobQueue]:
+    """A queue of jobs, so that the queue under test has only callbacks in it."""
+    queue = open_queue(f"sqlite:////{tmp_path}/jobs.db", name="jobs")
+    await queue.connect()
+    yield queue
+    await queue.disconnect()
+
+
+def open_jobs(jobs: JobQueue, callbacks: Callbacks) -> Jobs:
+    recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
+    return Jobs(queue=jobs, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+
+
+async def deliver(owed: JobQueue, elsewhere: JobQueue, receiver: Receiver, *, times: int) -> None:
+    """Work the queue of callbacks until a receiver took that many, and nothing waits any more."""
+    destinations = listed([receiver.listed])
+    callbacks = Callbacks(queue=owed, destinations=destinations, keep_seconds=600)
+    courier = Courier(destinations, Signer([SECRET]))
+    await courier.start()
+    worker = Deliveries(
+        queue=owed,
+        courier=courier,
+        endings=Endings(jobs=open_jobs(elsewhere, callbacks), callbacks=callbacks, public_base_url="/files"),
+        grace_seconds=30,
+        waits_seconds=(0.01,) * 5,
+    )
+
+    async def all_told() -> bool:
+        return len(receiver.taken()) >= times and await owed.count("incomplete") == 0
+
+    async with at_work(worker):
+        await until(all_told)
+    await courier.close()
+
+
+async def test_a_callback_is_owed_once_and_tried_until_it_is_taken(another: Another, elsewhere: JobQueue) -> None:
+    with receiving(statuses=(500, 503)) as receiver:
+        first, second = await another(), await another()
+        for queue in (first, second, first):
+            owing = Callbacks(queue=queue, destinations=listed([receiver.listed]), keep_seconds=600)
+            await owing.owe(Callback(id="1-2", url=receiver.url, body=BODY))
+        await deliver(second, elsewhere, receiver, times=1)
+        assert [got.status for got in receiver.received] == [500, 503, 204]
+        kept = await first.job("callback:1-2")
+        assert kept is not None
+        assert kept.result == "delivered"
+
+
+async def test_a_promise_is_kept_when_its_job_has_ended_and_then_forgotten(
+    another: Another, elsewhere: JobQueue
+) -> None:
+    with receiving() as receiver:
+        owed = await another()
+        callbacks = Callbacks(queue=owed, destinations=listed([receiver.listed]), keep_seconds=600, watch_seconds=0.05)
+        job = await open_jobs(elsewhere, callbacks).submit(Order(key=ORIGINAL, callback_url=receiver.url))
+        queued = await elsewhere.job(job.id)
+        assert queued is not None
+        assert await owed.count("incomplete") == 1
+        await elsewhere.abort(queued, "by an operator")
+        await deliver(owed, elsewhere, receiver, times=1)
+        assert receiver.jobs() == {job.id}
+        assert [kept.function async for kept in owed.iter_jobs()] == ["deliver"]

@@ -1,0 +1,268 @@
+"""How a callback reaches its receiver, on real connections over loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.receiver import receiving
+from loadtest.service import SECRET
+from proxy.courier import Answer, Courier
+from proxy.destinations import listed
+from proxy.errors import BadCallback, CallbackFailed
+from proxy.signature import Signer
+from tests.proxy.stores.scripted import Scripted, answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from proxy.courier import Resolve
+
+pytestmark = pytest.mark.anyio
+
+BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}'
+NAME = "hooks.example.org"
+
+
+def at(*addresses: str) -> Resolve:
+    """Be a name server that knows one answer."""
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        return addresses
+
+    return resolve
+
+
+@asynccontextmanager
+async def courier(
+    *entries: str, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None, deadline_seconds: float = 10
+) -> AsyncIterator[Courier]:
+    one = Courier(listed(entries), Signer([SECRET]), resolve=resolve, tls=tls, deadline_seconds=deadline_seconds)
+    await one.start()
+    try:
+        yield one
+    finally:
+        await one.close()
+
+
+async def carry(one: Courier, url: str) -> Answer:
+    return await one.carry(url=url, message_id="1-2", body=BODY)
+
+
+async def test_a_callback_arrives_signed_as_it_was_written() -> None:
+    with receiving() as receiver:
+        async with courier(receiver.listed) as one:
+            assert (await carry(one, receiver.url)).status == 204
+    (got,) = receiver.received
+    assert (got.id, got.event.type, got.event.data) == ("1-2", "job.done", {"id": "1"})
+    assert got.headers["content-type"] == "application/json"
+    assert got.headers["user-agent"].startswith("gallformers-images/")
+    assert got.headers["host"] == receiver.listed.removeprefix("http://")
+
+
+async def test_a_name_is_called_by_its_name_at_the_address_that_was_checked() -> None:
+    async with Scripted(answer(200)) as server:
+        entry = f"http://{NAME}:{server.port}"
+        async with courier(entry, "127.0.0.0/8", resolve=at("127.0.0.1")) as one:
+            assert (await carry(one, f"{entry}/a?b=c")).status == 200
+    (seen,) = server.seen
+    assert (seen.method, seen.target, seen.headers["host"]) == ("POST", "/a?b=c", entry.removeprefix("http://"))
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["::1"], ["::ffff:127.0.0.1"], ["93.184.216.34", "127.0.0.1"]],
+)
+async def test_a_name_that_leads_to_a_private_address_is_not_called(addresses: list[str]) -> None:
+    async with Scripted(answer(200)) as server:
+        entry = f"http://{NAME}:{server.port}"
+        async with courier(entry, resolve=at(*addresses)) as one:
+            with pytest.raises(CallbackFailed, match="private address"):
+                await carry(one, entry)
+    assert server.seen == []
+
+
+async def test_a_name_is_resolved_once_and_what_it_leads_to_later_does_not_matter() -> None:
+    answers = [["127.0.0.1"], ["10.0.0.1"]]
+
+    async def rebinding(_host: str, _port: int) -> Sequence[str]:
+        return answers.pop(0)
+
+    async with Scripted(answer(200)) as server:
+        entry = f"http://{NAME}:{server.port}"
+        async with courier(entry, "127.0.0.1", resolve=rebinding) as one:
+            assert (await carry(one, entry)).status == 200
+    assert answers == [["10.0.0.1"]]
+
+
+async def test_another_address_is_tried_where_one_takes_no_connection() -> None:
+    async with Scripted(answer(200)) as server:
+        entry = f"http://{NAME}:{server.port}"
+        async with courier(entry, "127.0.0.0/8", resolve=at("127.0.0.9", "127.0.0.1")) as one:
+            assert (await carry(one, entry)).status == 200
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.0.9"]])
+async def test_a_receiver_that_is_nowhere_fails_with_a_sentence(addresses: list[str]) -> None:
+    async with courier(f"http://{NAME}:9", "127.0.0.0/8", resolve=at(*addresses)) as one:
+        with pytest.raises(CallbackFailed, match=NAME):
+            await carry(one, f"http://{NAME}:9/secret")
+
+
+async def test_a_name_that_does_not_resolve_fails_with_a_sentence() -> None:
+    async with courier("*.invalid") as one:
+        with pytest.raises(CallbackFailed, match="does not resolve"):
+            await carry(one, "https://" + "a" * 64 + ".invalid/")  # no label may have 64 letters: nobody is asked
+
+
+async def test_a_host_that_is_not_listed_is_not_called() -> None:
+    async with courier() as one:
+        with pytest.raises(BadCallback):
+            await carry(one, f"https://{NAME}/")
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    async with Scripted(answer(200)) as private, Scripted(answer(302, Location=f"{private.url}/")) as server:
+        async with courier(server.url, private.url) as one:
+            assert (await carry(one, server.url)).status == 302
+        assert private.seen == []
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Scripted(answer(200)) as proxy, Scripted(answer(200)) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        async with courier(server.url) as one:
+            await carry(one, server.url)
+        assert (len(proxy.seen), len(server.seen)) == (0, 1)
+
+
+async def test_a_huge_answer_is_not_read() -> None:
+    endless = asyncio.Event()
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            while True:
+                writer.write(b"10000\r\n" + b"x" * 65_536 + b"\r\n")
+                await writer.drain()
+        except ConnectionError:
+            endless.set()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(flood, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, courier(url) as one:
+        assert (await carry(one, url)).status == 200
+        async with asyncio.timeout(10):
+            await endless.wait()
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\n"])
+async def test_a_slow_receiver_meets_the_deadline(said: bytes) -> None:
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, courier(url, deadline_seconds=0.2) as one:
+        with pytest.raises(CallbackFailed, match=r"within 0\.2 s"):
+            await carry(one, url)
+
+
+async def test_a_name_server_that_hangs_meets_the_deadline() -> None:
+    async def hang(_host: str, _port: int) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async with courier(NAME, resolve=hang, deadline_seconds=0.2) as one:
+        with pytest.raises(CallbackFailed, match="no answer within"):
+            await carry(one, f"https://{NAME}/")
+
+
+@pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000])
+async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
+    async with Scripted(said + b"\r\n\r\n" if said else said) as server, courier(server.url) as one:
+        with pytest.raises(CallbackFailed, match="broke off"):
+            await carry(one, server.url)
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "seconds"),
+    [
+        (503, "120", 120.0),
+        (429, "0", 0.0),
+        (429, "soon", None),
+        (503, "Mon, 23 Nov 2026 00:00:00", None),
+        (503, "Mon, 23 Nov 2026 00:00:00 +99999999999999", None),
+        (503, "9" * 400, math.inf),
+        (503, "", None),
+        (500, "120", None),
+    ],
+)
+async def test_when_to_come_back_is_told(status: int, told: str, seconds: float | None) -> None:
+    async with Scripted(answer(status, Retry_After=told)) as server, courier(server.url) as one:
+        assert await carry(one, server.url) == Answer(status=status, retry_after_seconds=seconds)
+
+
+async def test_when_to_come_back_may_be_a_date() -> None:
+    later = answer(503, Retry_After="Fri, 23 Nov 2125 00:00:00 GMT")
+    async with Scripted(later) as server, courier(server.url) as one:
+        told = await carry(one, server.url)
+    assert told.retry_after_seconds is not None
+    assert told.retry_after_seconds > 86_400
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for `NAME`, and its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    made = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    subject = (
+        "-subj",
+        f"/CN={NAME}",
+        "-addext",
+        f"subjectAltName=DNS:{NAME}",
+        "-keyout",
+        path,
+        "-out",
+        path.with_suffix(".crt"),
+    )
+    subprocess.run(("openssl", "req", *made, *subject), check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + path.with_suffix(".crt").read_bytes())
+    return path
+
+
+@pytest.mark.needs("openssl", "openssl")
+@pytest.mark.parametrize(("name", "is_taken"), [(NAME, True), ("other.example.org", False)])
+async def test_the_certificate_must_be_the_names_whatever_the_address(
+    certificate: Path, name: str, *, is_taken: bool
+) -> None:
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(certificate)
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"}}")
+        writer.write(answer(204))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0, ssl=ours)
+    entry = f"{name}:{server.sockets[0].getsockname()[1]}"
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with server, courier(entry, "127.0.0.1", resolve=at("127.0.0.1"), tls=trusting) as one:
+        if is_taken:
+            assert (await carry(one, f"https://{entry}/")).status == 204
+        else:
+            with pytest.raises(CallbackFailed, match="ConnectError"):
+                await carry(one, f"https://{entry}/")
