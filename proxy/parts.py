@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
 
-KNOWN_ENTRIES, KNOWN_SECONDS = 50_000, 60.0
-"""Derivatives remembered to be there; about 200 bytes each, so 10 MB when full."""
+KNOWN_ENTRIES, KNOWN_SECONDS, KNOWN_STALE_SECONDS = 25_000, 60.0, DAY_SECONDS
+"""Derivatives remembered to be there, looked for again after a minute, and believed to be there for a day more while
+the store is in trouble; about 400 bytes each, so 10 MB when full."""
 
 ABSENT_ENTRIES, ABSENT_SECONDS = 10_000, 30.0
 """Originals remembered not to be there, as long as callers are told to keep that answer."""
@@ -118,7 +119,7 @@ def _place(settings: Settings) -> Place:
 
 def _memory() -> Memory:
     return Memory(
-        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS),
+        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
         absent=Remembered(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
         failures=Remembered(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
     )
