@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from proxy.stores.patience import Attempt
+
 T = TypeVar("T")
 
 
@@ -107,12 +109,13 @@ class S3Store:
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         """Write the whole blob to `path`; see `Store`."""
 
-        async def ask() -> Blob:
+        async def ask(attempt: Attempt) -> Blob:
             with s3_errors():
                 answer = await self._client.get_object(Bucket=self._bucket.name, Key=key)
-            blob = blob_of(key, answer)
             with closing(answer["Body"]):
+                blob = blob_of(key, answer)
                 check_bytes(blob, max_bytes)
+                attempt.move(blob.bytes)
                 await save(body_of(answer), path)
             return blob
 
@@ -165,7 +168,7 @@ class S3Store:
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
-        async def ask() -> T:
+        async def ask(_attempt: Attempt) -> T:
             with s3_errors():
                 return await operation(Bucket=self._bucket.name, **parameters)
 
@@ -184,7 +187,8 @@ class S3Store:
         check_length(key)
         size, md5 = await run_sync(_measured, path)
 
-        async def ask() -> Answer:
+        async def ask(attempt: Attempt) -> Answer:
+            attempt.move(size)
             with path.open("rb") as file, s3_errors():
                 answer: Answer = await self._client.put_object(
                     Bucket=self._bucket.name, Key=key, Body=file, ContentMD5=base64.b64encode(md5).decode(), **headers

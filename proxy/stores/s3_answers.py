@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Required, TypedDict
 
 from proxy.stores.arrival import verified
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
-from proxy.stores.headers import bare, md5_in, unescaped
+from proxy.stores.headers import bare, md5s_in, unescaped
 from proxy.stores.s3_errors import s3_errors
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def body_of(answer: Answer) -> AsyncIterator[bytes]:
     """Read the body of an answer, verified by its length and its ETag."""
     # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-    md5 = None if encrypted else md5_in(bare(answer["ETag"]))
-    return verified(_chunks(answer["Body"]), announced_bytes=answer["ContentLength"], md5=md5)
+    md5s = () if encrypted else md5s_in(answer["ETag"])
+    return verified(_chunks(answer["Body"]), announced_bytes=answer["ContentLength"], md5s=md5s)
 
 
 async def _chunks(body: StreamingBody) -> AsyncIterator[bytes]:
