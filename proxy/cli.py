@@ -23,7 +23,7 @@ from proxy.errors import ImagesError
 from proxy.logs import configure_logs
 from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import Setting, Settings, read_settings, told_by_environment
+from proxy.settings import Setting, Settings, read_settings, told_by_environment, without_passwords
 from proxy.sizes import BadSettings, read_sizes
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ WIDE = 500
 HINTS = """\
 Gallformers images listens on {address}. Try, from another terminal:
 
-  mkdir -p {folder}/gall/1
-  cp photo.jpg {folder}/gall/1/1_1_original.jpg
+{upload}
   curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
   curl -i {address}/img/gall/1/1_1_original.jpg/medium
 
@@ -67,7 +66,7 @@ def serve(*, hints: bool) -> None:
     if hints:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{settings.port}"
-        click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
+        click.echo(HINTS.format(address=address, upload=_upload(settings)))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings))
@@ -99,6 +98,15 @@ async def _serve(settings: Settings) -> None:
     with listening(host=settings.host, port=settings.port) as socket:
         async with running(parts, settings):
             await server.serve(sockets=[socket])
+
+
+def _upload(settings: Settings) -> str:
+    """Give the commands that put an original into the store."""
+    if settings.store.startswith("s3://"):
+        endpoint = f" --endpoint-url {settings.s3_endpoint_url}" if settings.s3_endpoint_url else ""
+        return f"  aws s3 cp photo.jpg {settings.store}/gall/1/1_1_original.jpg{endpoint}"
+    folder = settings.store.removeprefix("file://")
+    return f"  mkdir -p {folder}/gall/1\n  cp photo.jpg {folder}/gall/1/1_1_original.jpg"
 
 
 class Server(uvicorn.Server):
@@ -186,7 +194,9 @@ def _faults_shown(where: str = "") -> Iterator[None]:
 
 
 def _masked(value: object, setting: Setting) -> object:
-    return "***" if setting.is_secret and value else value
+    if setting.is_secret and value:
+        return "***"
+    return without_passwords(value) if isinstance(value, str) else value
 
 
 async def _render_all(

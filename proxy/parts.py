@@ -43,7 +43,7 @@ FAILURE_ENTRIES, FAILURE_SECONDS = 10_000, 3600.0
 """Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them."""
 
 PAGE_VIEW_CONNECTIONS = 20
-"""Connections to the store besides those on which workers put derivatives: page views that look for one."""
+"""Connections to the store besides those on which derivatives are put: page views that look for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +113,14 @@ def _place(settings: Settings) -> Place:
         addressing=cast("Literal['auto', 'path', 'virtual']", settings.s3_addressing),
         acl=settings.s3_acl,
         public_address=partial(url, settings.originals_base_url) if settings.originals_base_url else None,
-        connections=settings.workers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS,
+        connections=connections(settings),
     )
+
+
+def connections(settings: Settings) -> int:
+    """Count what may be in flight at once: jobs and page views that put every size, page views that look for one."""
+    writers = settings.workers + settings.workers + settings.waiting  # those of jobs, those of the line's places
+    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS
 
 
 def _memory() -> Memory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -25,6 +26,9 @@ T = TypeVar("T")
 
 
 ADDRESSING = ("auto", "path", "virtual")
+
+_PASSWORDS = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
+"""In the address of a server: between user and host, whatever they are made of, or among the options."""
 
 SECRET_BYTES = 24
 """The fewest bytes of a secret that the Standard Webhooks scheme allows."""
@@ -161,6 +165,11 @@ def told_by_environment() -> list[Setting]:
         for one in fields(Settings)
         if one.metadata
     ]
+
+
+def without_passwords(value: str) -> str:
+    """Give an address as it may be shown."""
+    return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
 def split(value: str) -> list[str]:

@@ -59,6 +59,7 @@ class OriginStore:
         self._writes = writes
         self._reach = reach or Reach()
         self._patience = patience or Patience()
+        self._shown = f"origin {shown(httpx.URL(address(NO_KEY)))}"
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
@@ -79,7 +80,7 @@ class OriginStore:
     async def check(self) -> None:
         """Return when the store that is written to is in order, and the origin answers; nothing need be there yet."""
         await self._writes.check()
-        await patiently(self._check_origin, self._patience)
+        await patiently(self._check_origin, self._patience, whom=self._shown)
 
     async def _check_origin(self, _attempt: Attempt) -> None:
         async with self._answer("HEAD", NO_KEY) as answer:
@@ -103,7 +104,7 @@ class OriginStore:
                 return blob
 
         try:
-            return await patiently(ask, self._patience)
+            return await patiently(ask, self._patience, whom=self._shown)
         except NotFound:
             return None
 
@@ -125,14 +126,15 @@ class OriginStore:
                     raise
                 return blob
 
-        return await patiently(ask, self._patience)
+        return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
         async with AsyncExitStack() as held:
-            found = await patiently(lambda _attempt: held.enter_async_context(self._found(key)), self._patience)
-            blob, answer = found
+            blob, answer = await patiently(
+                lambda _attempt: held.enter_async_context(self._found(key)), self._patience, whom=self._shown
+            )
             yield blob, verified(_chunks(answer), announced_bytes=blob.bytes)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:

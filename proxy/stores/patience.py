@@ -56,8 +56,8 @@ class Attempt:
         self._whole.deadline = max(self._whole.deadline, self._latest + seconds)
 
 
-async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience) -> T:
-    """Give what `ask` returns, asking again while the store is unavailable.
+async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience, *, whom: str = "store") -> T:
+    """Give what `ask` returns, asking again while the store is unavailable; `whom` is named if no answer comes.
 
     Raises:
         StoreUnavailable: the last attempt's trouble, or that no answer came in time.
@@ -74,4 +74,4 @@ async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience) 
             with fail_after(patience.attempt_seconds) as attempt:
                 return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
-        raise StoreUnavailable("The store gave no answer in time.") from error
+        raise StoreUnavailable(f"The {whom} gave no answer in time.") from error

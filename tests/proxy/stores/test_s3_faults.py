@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,11 +15,13 @@ from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
 from proxy.stores.patience import Patience
 from proxy.stores.s3 import S3Store
+from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.proxy.stores.seaweed import ADMIN, Seaweed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -82,16 +82,6 @@ async def fetch_all(store: S3Store, folder: Path) -> None:
     async with anyio.create_task_group() as tasks:
         for number in range(BLOBS):
             tasks.start_soon(fetch, number)
-
-
-def descriptors() -> int:
-    """Count this process's open files and sockets."""
-    return len([*Path("/proc/self/fd").iterdir()])
-
-
-def resident_bytes() -> int:
-    """Tell how much memory this process has in use."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 FAULTS = {
