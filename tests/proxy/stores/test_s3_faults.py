@@ -91,7 +91,7 @@ FAULTS = {
     "30 % reset": Fault(resets=0.3),
     "30 % cut short": Fault(cuts=0.3),
     "30 % shortened without a trace": Fault(lies=0.3),
-    "a little of all": Fault(latency_seconds=0.05, errors=0.1, resets=0.1, cuts=0.1, lies=0.1),
+    "a little of all": Fault(latency_seconds=0.05, errors=0.1, resets=0.1, cuts=0.1, lies=0.1, garbles=0.1),
 }
 
 
@@ -108,7 +108,7 @@ async def test_every_put_and_fetch_ends_well(
         await fetch_all(store, tmp_path)
         assert resident_bytes() - before < MAX_GROWTH_BYTES
         assert proxy.connections <= CONNECTIONS
-        assert (proxy.struck > 0) == bool(fault.errors or fault.resets or fault.cuts or fault.lies)
+        assert (proxy.struck > 0) == bool(fault.errors or fault.resets or fault.cuts or fault.lies or fault.garbles)
         proxy.fault = CALM
         assert len([blob async for blob in store.list("faults/")]) == BLOBS
 
