@@ -18,25 +18,39 @@ JITTER = 0.2
 
 
 class Remembered(Generic[T]):
-    """A bounded memory; each entry is forgotten about `seconds` after it was put in, give or take the jitter."""
+    """A bounded memory; each entry is fresh for about `seconds` after it was put in, give or take the jitter.
 
-    def __init__(self, *, entries: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        def forget_at(_key: str, _value: T, now: float) -> float:
-            return now + seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
+    For `stale_seconds` more it is kept for those who cannot find out anew, then forgotten.
+    """
 
-        self._entries: TLRUCache[str, T] = TLRUCache(maxsize=entries, ttu=forget_at, timer=clock)
+    def __init__(
+        self, *, entries: int, seconds: float, stale_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        def forget_at(_key: str, entry: tuple[T, float], _now: float) -> float:
+            return entry[1] + stale_seconds
+
+        self._seconds = seconds
+        self._clock = clock
+        self._entries: TLRUCache[str, tuple[T, float]] = TLRUCache(maxsize=entries, ttu=forget_at, timer=clock)
 
     def __len__(self) -> int:
         """Count the entries that are not forgotten yet."""
         return len(self._entries)
 
     def get(self, key: str) -> T | None:
-        """Give what is remembered of `key`; None when nothing is."""
-        return self._entries.get(key)
+        """Give what is remembered of `key`; None when nothing is, or nothing fresh."""
+        entry = self._entries.get(key)
+        return entry[0] if entry and self._clock() < entry[1] else None
+
+    def get_stale(self, key: str) -> T | None:
+        """Give what is remembered of `key`, however long ago it was true; None when nothing is."""
+        entry = self._entries.get(key)
+        return entry[0] if entry else None
 
     def put(self, key: str, value: T) -> None:
         """Remember `value` for `key`, in place of what was remembered before."""
-        self._entries[key] = value
+        lifetime = self._seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
+        self._entries[key] = value, self._clock() + lifetime
 
     def forget(self, key: str) -> None:
         """Forget `key`; nothing remembered is no error."""

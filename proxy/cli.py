@@ -41,8 +41,7 @@ WIDE = 500
 HINTS = """\
 Gallformers images listens on {address}. Try, from another terminal:
 
-  mkdir -p {folder}/gall/1
-  cp photo.jpg {folder}/gall/1/1_1_original.jpg
+{upload}
   curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
   curl -i {address}/img/gall/1/1_1_original.jpg/medium
 
@@ -68,7 +67,7 @@ def serve(*, hints: bool) -> None:
     if hints:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"http://{host}:{settings.port}"
-        click.echo(HINTS.format(address=address, folder=settings.store.removeprefix("file://")))
+        click.echo(HINTS.format(address=address, upload=_upload(settings)))
     _run(_serve, settings)
 
 
@@ -124,6 +123,15 @@ async def _serve(parts: Parts, settings: Settings) -> None:
             leaving = tasks.create_task(server.leave_when(parts.draining))
             await server.serve(sockets=[socket])
             leaving.cancel()
+
+
+def _upload(settings: Settings) -> str:
+    """Give the commands that put an original into the store."""
+    if settings.store.startswith("s3://"):
+        endpoint = f" --endpoint-url {settings.s3_endpoint_url}" if settings.s3_endpoint_url else ""
+        return f"  aws s3 cp photo.jpg {settings.store}/gall/1/1_1_original.jpg{endpoint}"
+    folder = settings.store.removeprefix("file://")
+    return f"  mkdir -p {folder}/gall/1\n  cp photo.jpg {folder}/gall/1/1_1_original.jpg"
 
 
 class Server(uvicorn.Server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakValueDictionary
@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render
 from proxy import metrics
-from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
+from proxy.errors import NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.haste import Haste
 from proxy.keys import ORIGINAL
 from proxy.memory import Failure
 from proxy.recipe import Derivative, derivative
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from proxy.renderers import Renderers, Rendering
     from proxy.scratch import Scratch
     from proxy.stores.base import Blob, Store
-
-LOOK_SECONDS = 4.0
-"""How long a page view waits for the store's word on a derivative."""
 
 Remake = Literal["missing", "stale", "all"]
 """Which of the wanted derivatives are made: those that are not there; also those made of other bytes or by another
@@ -67,6 +65,7 @@ class Terms:
     scratch: Scratch
     conditional_writes: bool = False
     """What a page view found missing is written only where nothing is yet."""
+    haste: Haste = field(default_factory=Haste)
 
 
 class Derivatives:
@@ -95,9 +94,9 @@ class Derivatives:
         if self._memory.known.get(key):
             return Located(key=key, source="cache")
         started = time.perf_counter()
-        if await self._look(key):
+        if source := await self._look(key):
             self._memory.known.put(key, value=True)
-            return Located(key=key, source="store", store_seconds=time.perf_counter() - started)
+            return Located(key=key, source=source, store_seconds=time.perf_counter() - started)
         await self._recall(original)
         made = await self.make_all(original, remake="missing", patient=False)
         return Located(key=key, source="render", store_seconds=made.store_seconds, made=made)
@@ -118,27 +117,32 @@ class Derivatives:
     async def _locate_original(self, original: str) -> Located:
         self.recipe.check(original, [])
         started = time.perf_counter()
-        await self._head(original)
+        await self._head(original, patient=False)
         return Located(key=original, source="store", store_seconds=time.perf_counter() - started)
 
-    async def _look(self, key: str) -> Blob | None:
-        """Look for a derivative as long as a page can wait; a job asks a troubled store for much longer."""
+    async def _look(self, key: str) -> Source | None:
+        """Look for a derivative; a store that is in trouble leaves us with what was true when it was well."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                return await self._store.head(key)
-        except TimeoutError:
-            raise StoreUnavailable("The store gave no answer in time; try again in a moment.") from None
+            is_there = await self._terms.haste.look(self._store.head(key))
+        except StoreError:
+            if self._memory.known.get_stale(key):
+                return "cache"
+            raise
+        if is_there:
+            return "store"
+        self._memory.known.forget(key)
+        return None
 
     async def _recall(self, original: str) -> None:
         """Raise what is remembered to be wrong with an original, if that is still so."""
         if detail := self._memory.absent.get(original):
             raise NotFound(detail)
         failure = self._memory.failures.get(original)
-        if failure and (await self._head(original)).etag == failure.etag:
+        if failure and (await self._head(original, patient=False)).etag == failure.etag:
             raise failure.kind(failure.detail)
 
-    async def _head(self, original: str) -> Blob:
-        blob = await self._store.head(original)
+    async def _head(self, original: str, *, patient: bool) -> Blob:
+        blob = await self._terms.haste.look(self._store.head(original), patient=patient)
         if blob is None:
             raise NotFound(f"There is no original {original!r} in the store; upload it first.")
         return blob
@@ -149,7 +153,7 @@ class Derivatives:
             self._memory.forget(original)
             started = time.perf_counter()
             try:
-                blob = await self._head(original)
+                blob = await self._head(original, patient=patient)
             except NotFound as absence:
                 self._memory.absent.put(original, str(absence))
                 raise
@@ -160,14 +164,14 @@ class Derivatives:
                 self._memory.failures.put(original, Failure(kind=type(fault), detail=str(fault), etag=blob.etag))
                 raise
             accounted = _account(made, rendering, seconds=time.perf_counter() - started)
-            is_current = rendering is None or (await self._head(original)).etag == blob.etag
+            is_current = rendering is None or (await self._head(original, patient=patient)).etag == blob.etag
         # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
         return accounted if is_current else await self._fly(original, wanted, remake="stale", patient=patient)
 
     async def _make(
         self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
     ) -> tuple[tuple[Derivative, ...], Rendering | None]:
-        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake)
+        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=patient)
         due = tuple(name for name in wanted if name not in there)
         rendering = None
         if due:
@@ -178,10 +182,12 @@ class Derivatives:
             self._memory.known.put(made.key, value=True)
         return tuple(there[name] for name in wanted), rendering
 
-    async def _usable(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake) -> dict[str, Derivative]:
+    async def _usable(
+        self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
+    ) -> dict[str, Derivative]:
         keys = [self.recipe.key(original.key, name) for name in wanted]
         libvips = self._renderers.libvips
-        blobs = await asyncio.gather(*(self._store.head(key) for key in keys))
+        blobs = await asyncio.gather(*(self._terms.haste.look(self._store.head(key), patient=patient) for key in keys))
         return {
             name: derivative(name, blob)
             for name, blob in zip(wanted, blobs, strict=True)
@@ -194,13 +200,14 @@ class Derivatives:
     ) -> tuple[Rendering, dict[str, Derivative]]:
         with self._renderers.place(patient=patient):
             async with self._terms.scratch.folder() as folder:
-                return await self._render_in(folder, original, due, only_new=only_new)
+                return await self._render_in(folder, original, due, patient=patient, only_new=only_new)
 
     async def _render_in(
-        self, folder: Path, original: Blob, due: tuple[str, ...], *, only_new: bool
+        self, folder: Path, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
     ) -> tuple[Rendering, dict[str, Derivative]]:
         path = folder / "original"
-        fetched = await self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+        fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+        fetched = await self._terms.haste.move(fetch, original.bytes, patient=patient)
         question = Render(
             path=str(path),
             folder=str(folder),
@@ -210,7 +217,10 @@ class Derivatives:
         )
         rendering = await self._renderers.render(question)
         metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
-        puts = [self._keep(rendered, original=fetched, only_new=only_new) for rendered in rendering.derived.derivatives]
+        puts = [
+            self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=patient)
+            for one in rendering.derived.derivatives
+        ]
         # Every put is over before the folder goes: the first fault is raised only then.
         kept = await asyncio.gather(*puts, return_exceptions=True)
         return rendering, {made.size: made for made in _all_well(kept)}

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
 
-KNOWN_ENTRIES, KNOWN_SECONDS = 50_000, 60.0
-"""Derivatives remembered to be there; about 200 bytes each, so 10 MB when full."""
+KNOWN_ENTRIES, KNOWN_SECONDS, KNOWN_STALE_SECONDS = 25_000, 60.0, DAY_SECONDS
+"""Derivatives remembered to be there, looked for again after a minute, and believed to be there for a day more while
+the store is in trouble; about 400 bytes each, so 10 MB when full."""
 
 ABSENT_ENTRIES, ABSENT_SECONDS = 10_000, 30.0
 """Originals remembered not to be there, as long as callers are told to keep that answer."""
@@ -51,7 +52,7 @@ PAGE_VIEW_RENDERS = 2
 """Renders at once where no jobs are worked, which leaves them to page views: the default of WORKERS."""
 
 PAGE_VIEW_CONNECTIONS = 20
-"""Connections to the store besides those on which workers put derivatives: page views that look for one."""
+"""Connections to the store besides those on which derivatives are put: page views that look for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +148,19 @@ def _place(settings: Settings) -> Place:
         addressing=cast("Literal['auto', 'path', 'virtual']", settings.s3_addressing),
         acl=settings.s3_acl,
         public_address=partial(url, settings.originals_base_url) if settings.originals_base_url else None,
-        connections=settings.workers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS,
+        connections=connections(settings),
     )
+
+
+def connections(settings: Settings) -> int:
+    """Count what may be in flight at once: jobs and page views that put every size, page views that look for one."""
+    writers = settings.workers + settings.workers + settings.waiting  # those of jobs, those of the line's places
+    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS
 
 
 def _memory() -> Memory:
     return Memory(
-        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS),
+        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
         absent=Remembered(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
         failures=Remembered(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
     )

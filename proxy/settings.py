@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.addresses import bucket_fault, endpoint_fault, public_fault, store_fault, web_fault
 from proxy.destinations import listed
 from proxy.keys import DERIVATIVES
 from proxy.queues.open import SCHEMES, missing_extra
@@ -94,11 +96,16 @@ class Settings:
     store: str = _setting(
         "file://var/store",
         "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
-        _begins("file://", "s3://"),
+        store_fault,
     )
-    public_base_url: str = _setting("/files", "where browsers read the store; redirects go to `<it>/<key>`")
-    originals_base_url: str = _setting("", "read the bucket there, over HTTP, with credentials that can only write")
-    s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's")
+    s3_bucket: str = _setting("", "short for `STORE=s3://<bucket>`", bucket_fault)
+    public_base_url: str = _setting(
+        "/files", "where browsers read the store; redirects go to `<it>/<key>`", public_fault
+    )
+    originals_base_url: str = _setting(
+        "", "read the bucket there, over HTTP, with credentials that can only write", web_fault
+    )
+    s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's", endpoint_fault)
     s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", _one_of(*ADDRESSING))
     s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
     conditional_writes: bool = _setting(
@@ -163,11 +170,14 @@ def read_settings() -> Settings:
         sizes = read_sizes(Path(str(told["sizes_file"])))
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
+    if (bucket := told["s3_bucket"]) and not {"STORE", "STORE_FILE"} & set(os.environ):
+        told["store"] = f"s3://{bucket}"
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
-    faults += [
-        fault for check in (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket) if (fault := check(settings))
-    ]
+    named = {fault.partition(":")[0] for fault in faults}
+    checks = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket)
+    together = [fault for check in checks if (fault := check(settings))]
+    faults += [fault for fault in together if fault.partition(":")[0] not in named]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -239,6 +249,8 @@ def _prefixes(settings: Settings) -> str | None:
 
 
 def _bucket(settings: Settings) -> str | None:
+    if settings.s3_bucket and settings.store != f"s3://{settings.s3_bucket}":
+        return f"S3_BUCKET: is short for STORE=s3://{settings.s3_bucket}, but STORE says {settings.store}; set one"
     if settings.store.startswith("s3://") and settings.public_base_url == "/files":
         return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
     if settings.originals_base_url and not settings.store.startswith("s3://"):

@@ -76,8 +76,15 @@ ROWS: Mapping[type[Exception], Row] = {
     QueueUnavailable: Row(
         503, "Queue failed", retry_after_seconds=5, detail="The queue cannot be used now; try again in a moment."
     ),
-    StoreRefused: Row(502, "Store refused"),
-    StoreError: Row(502, "Store failed", retry_after_seconds=5),
+    StoreRefused: Row(
+        502,
+        "Store refused",
+        retry_after_seconds=60,
+        detail="The store refuses what this service asks of it; its operator has to mend that.",
+    ),
+    StoreError: Row(
+        502, "Store failed", retry_after_seconds=5, detail="The store cannot be used now; try again in a moment."
+    ),
     ImagesError: Row(500, "Failed"),
 }
 """The first row whose error it is, counts: a leaf stands above its parent."""

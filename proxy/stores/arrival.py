@@ -10,14 +10,24 @@ from anyio import open_file
 from proxy.errors import StoreUnavailable, TooManyBytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
     from proxy.stores.base import Blob
 
 
-async def verified(chunks: AsyncIterator[bytes], *, announced_bytes: int, md5: str | None) -> AsyncIterator[bytes]:
-    """Pass `chunks` on.
+class OtherBytes(StoreUnavailable):
+    """As many bytes came as were announced, but not those of their MD5; theirs is `md5`."""
+
+    def __init__(self, md5: str) -> None:
+        super().__init__("The store sent other bytes than its ETag (an MD5) tells.")
+        self.md5 = md5
+
+
+async def verified(
+    chunks: AsyncIterator[bytes], *, announced_bytes: int, md5s: Collection[str] = ()
+) -> AsyncIterator[bytes]:
+    """Pass `chunks` on; `md5s` are those that all together may have, none if that is not known.
 
     Raises:
         StoreUnavailable: at the end, or at once when they are too many, that they are not what was announced.
@@ -28,13 +38,13 @@ async def verified(chunks: AsyncIterator[bytes], *, announced_bytes: int, md5: s
         arrived += len(chunk)
         if arrived > announced_bytes:
             break
-        if md5:
+        if md5s:
             digest.update(chunk)
         yield chunk
     if arrived != announced_bytes:
         raise StoreUnavailable(f"The store announced {announced_bytes} bytes and sent {arrived} or more.")
-    if md5 and digest.hexdigest() != md5:
-        raise StoreUnavailable("The store sent other bytes than its ETag (an MD5) tells.")
+    if md5s and digest.hexdigest() not in md5s:
+        raise OtherBytes(digest.hexdigest())
 
 
 async def save(chunks: AsyncIterator[bytes], path: Path) -> None:

@@ -98,8 +98,8 @@ def place(temporary: Path, target: Path, *, only_new: bool = False) -> None:
         AlreadyThere: with `only_new`, when something has that name.
     """
     while True:
-        make_folder(target.parent)
         try:
+            make_folder(target.parent)
             if only_new:
                 os.link(temporary, target)
             else:
@@ -107,10 +107,12 @@ def place(temporary: Path, target: Path, *, only_new: bool = False) -> None:
         except FileExistsError as error:
             raise AlreadyThere from error
         except FileNotFoundError:
-            # A delete has just taken the empty folder away: make it again, unless it is the file that is gone.
+            # A delete has just taken an empty folder away: make it again, unless it is the file that is gone.
             temporary.lstat()
         else:
-            return flush_folder(target.parent)
+            with suppress(FileNotFoundError):  # a delete was quick to take the file away, its folder with it
+                flush_folder(target.parent)
+            return
 
 
 def make_folder(folder: Path) -> None:

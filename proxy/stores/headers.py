@@ -35,6 +35,7 @@ def bare(etag: str) -> str:
     return etag.removeprefix("W/").strip('"')
 
 
-def md5_in(etag: str) -> str | None:
-    """Give the MD5 that an ETag of S3 is; None when it is none, as for blobs put in parts."""
-    return etag if _MD5.fullmatch(etag) else None
+def md5s_in(etag: str) -> tuple[str, ...]:
+    """Give the MD5 that an ETag of S3 is; nothing when it is none, as for blobs put in parts, or a weak one."""
+    stripped = etag.strip('"')
+    return (stripped,) if _MD5.fullmatch(stripped) else ()

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.arrival import check_bytes, save, verified
-from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
-from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, unescaped
+from proxy.stores.arrival import OtherBytes, check_bytes, save, verified
+from proxy.stores.origin_answers import blob_of, md5s_of, shown, unfit
 from proxy.stores.patience import Patience, patiently
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-    from proxy.stores.base import Store
+    from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.patience import Attempt
 
 CHUNK_BYTES: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3
+
+NO_KEY: Final = "gallformers-images/nothing-is-here"
+"""Asked for to see whether the origin answers: that nothing is there is an answer."""
 
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
@@ -58,6 +59,7 @@ class OriginStore:
         self._writes = writes
         self._reach = reach or Reach()
         self._patience = patience or Patience()
+        self._shown = f"origin {shown(httpx.URL(address(NO_KEY)))}"
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
@@ -76,43 +78,64 @@ class OriginStore:
         await self._held.aclose()
 
     async def check(self) -> None:
-        """Return when the store that is written to is in order; nothing public need be there yet."""
+        """Return when the store that is written to is in order, and the origin answers; nothing need be there yet."""
         await self._writes.check()
+        await patiently(self._check_origin, self._patience, whom=self._shown)
+
+    async def _check_origin(self, _attempt: Attempt) -> None:
+        async with self._answer("HEAD", NO_KEY) as answer:
+            if answer.is_success or answer.status_code in _MISSING:
+                return
+        async with self._answer("GET", NO_KEY) as answer:
+            if not answer.is_success and answer.status_code not in _MISSING:
+                raise unfit(answer)
 
     async def head(self, key: str) -> Blob | None:
         """Tell what is under `key`; see `Store`."""
 
-        async def ask() -> Blob | None:
+        async def ask(_attempt: Attempt) -> Blob | None:
             async with self._answer("HEAD", key) as answer:
                 if answer.status_code in _GONE:
                     return None
                 if answer.is_success:
-                    return _blob(key, answer)
+                    return blob_of(key, answer)
             # A HEAD may be forbidden where a GET is not: so only a GET proves that nothing is there.
             async with self._found(key) as (blob, _):
                 return blob
 
         try:
-            return await patiently(ask, self._patience)
+            return await patiently(ask, self._patience, whom=self._shown)
         except NotFound:
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         """Write the whole blob to `path`; see `Store`."""
+        seen: dict[str, set[str]] = {}  # the MD5s of what has come under each ETag
 
-        async def ask() -> Blob:
-            async with self._found(key) as (blob, chunks):
+        async def ask(attempt: Attempt) -> Blob:
+            async with self._found(key, fresh=bool(seen)) as (blob, answer):
                 check_bytes(blob, max_bytes)
-                await save(chunks, path)
+                attempt.move(blob.bytes)
+                # Other web servers, and S3 with keys of the customer, make ETags that look like an MD5 and are none.
+                # So bytes that come a second time, past every cache, are what the origin has, whatever the ETag.
+                md5s = {*md5s_of(answer), *seen.get(blob.etag, ())}
+                try:
+                    await save(verified(_chunks(answer), announced_bytes=blob.bytes, md5s=md5s), path)
+                except OtherBytes as other:
+                    seen.setdefault(blob.etag, set()).add(other.md5)
+                    raise
                 return blob
 
-        return await patiently(ask, self._patience)
+        return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks; see `Store`."""
+        """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
         async with AsyncExitStack() as held:
-            yield await patiently(lambda: held.enter_async_context(self._found(key)), self._patience)
+            blob, answer = await patiently(
+                lambda _attempt: held.enter_async_context(self._found(key)), self._patience, whom=self._shown
+            )
+            yield blob, verified(_chunks(answer), announced_bytes=blob.bytes)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -131,77 +154,50 @@ class OriginStore:
         return self._writes.list(prefix)
 
     @asynccontextmanager
-    async def _found(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        async with self._answer("GET", key) as answer:
+    async def _found(self, key: str, *, fresh: bool = False) -> AsyncIterator[tuple[Blob, httpx.Response]]:
+        async with self._answer("GET", key, fresh=fresh) as answer:
             if answer.status_code in _MISSING:
                 raise NotFound("Nothing that the public may read is under that key.")
-            blob = _blob(key, answer)
-            yield blob, verified(_chunks(answer), announced_bytes=blob.bytes, md5=None)
+            yield blob_of(key, answer), answer
 
     @asynccontextmanager
-    async def _answer(self, method: str, key: str) -> AsyncIterator[httpx.Response]:
+    async def _answer(self, method: str, key: str, *, fresh: bool = False) -> AsyncIterator[httpx.Response]:
         url = httpx.URL(self._address(key))
+        headers = {"Cache-Control": "no-cache"} if fresh else {}
         for _ in range(MAX_REDIRECTS + 1):
             async with AsyncExitStack() as held:
-                with _http_errors():
-                    answer = await held.enter_async_context(self._client.stream(method, url))
+                with _http_errors(url):
+                    answer = await held.enter_async_context(self._client.stream(method, url, headers=headers))
                 if not answer.has_redirect_location:
                     yield answer
                     return
                 url = _followed(url, answer.headers["Location"])
-        raise StoreRefused("The origin redirects in circles.")
+        raise StoreRefused(f"The origin {shown(url)} redirects in circles: check ORIGINALS_BASE_URL.")
 
 
 def _followed(url: httpx.URL, location: str) -> httpx.URL:
     target = url.join(location)
-    if target.host != url.host or target.scheme not in {url.scheme, "https"}:
-        raise StoreRefused("The origin redirects to another host; set ORIGINALS_BASE_URL to where the originals are.")
+    to_https = url.port is None and (target.scheme, target.port) == ("https", None)
+    if target.host != url.host or not (to_https or (target.scheme, target.port) == (url.scheme, url.port)):
+        raise StoreRefused(
+            f"The origin {shown(url)} redirects to another host or port; set ORIGINALS_BASE_URL to where the "
+            "originals are."
+        )
     return target
 
 
 @contextmanager
-def _http_errors() -> Iterator[None]:
+def _http_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
-        raise StoreUnavailable(f"The origin cannot be reached, or broke off ({type(error).__name__}).") from error
-
-
-def _blob(key: str, answer: httpx.Response) -> Blob:
-    if answer.status_code in PASSING_STATUSES:
-        raise StoreUnavailable(f"The origin cannot do it now ({answer.status_code}).")
-    headers = answer.headers
-    length = headers.get("Content-Length", "")
-    if answer.status_code != HTTPStatus.OK or not length.isdecimal() or "Content-Encoding" in headers:
-        raise StoreRefused(f"The origin's answer ({answer.status_code}) is not a plain file of a known length.")
-    modified = headers.get("Last-Modified", "")
-    return Blob(
-        key=key,
-        bytes=int(length),
-        etag=bare(headers.get("ETag", "")) or f"{modified}-{length}".replace(" ", "-"),
-        modified=_date(modified),
-        attributes=Attributes(
-            content_type=headers.get("Content-Type", UNKNOWN_TYPE),
-            cache_control=headers.get("Cache-Control"),
-            metadata=unescaped(
-                {
-                    name.removeprefix(METADATA_PREFIX): value
-                    for name, value in headers.items()
-                    if name.startswith(METADATA_PREFIX)
-                }
-            ),
-        ),
-    )
-
-
-def _date(told: str) -> datetime:
-    try:
-        return parsedate_to_datetime(told)
-    except ValueError:
-        return datetime.now(UTC)
+        raise StoreUnavailable(
+            f"The origin {shown(url)} cannot be reached, or broke off ({type(error).__name__}); "
+            "if that lasts, check ORIGINALS_BASE_URL."
+        ) from error
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:
-    with _http_errors():
+    with _http_errors(answer.url):
         async for chunk in answer.aiter_raw(CHUNK_BYTES):
             yield chunk

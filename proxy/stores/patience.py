@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import fail_after, sleep
 
@@ -13,7 +13,12 @@ from proxy.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from anyio import CancelScope
+
 T = TypeVar("T")
+
+SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
+"""The slowest line on which bytes are still moved: 30 MiB take eight minutes on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,7 @@ class Patience:
     """How often and how long one thing is asked for; `total_seconds` holds the attempts and the waits between them.
 
     The waits double from the first to the longest, and each is cut to a random part of itself, so that many who
-    failed together do not come back together.
+    failed together do not come back together. Bytes that are announced lengthen both deadlines, see `Attempt`.
     """
 
     attempts: int = 10
@@ -36,21 +41,37 @@ class Patience:
         return random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
 
 
-async def patiently(ask: Callable[[], Awaitable[T]], patience: Patience) -> T:
-    """Give what `ask` returns, asking again while the store is unavailable.
+class Attempt:
+    """One of the attempts at one thing; what it has to move lengthens its deadline, and once that of all attempts."""
+
+    def __init__(self, attempt: CancelScope, whole: CancelScope, *, latest: float) -> None:
+        self._attempt = attempt
+        self._whole = whole
+        self._latest = latest
+
+    def move(self, size: int) -> None:
+        """Allow for `size` bytes, as long as the slowest line needs for them."""
+        seconds = size / SLOWEST_BYTES_PER_SECOND
+        self._attempt.deadline += seconds
+        self._whole.deadline = max(self._whole.deadline, self._latest + seconds)
+
+
+async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience, *, whom: str = "store") -> T:
+    """Give what `ask` returns, asking again while the store is unavailable; `whom` is named if no answer comes.
 
     Raises:
         StoreUnavailable: the last attempt's trouble, or that no answer came in time.
     """
     try:
-        with fail_after(patience.total_seconds):
-            for attempt in range(patience.attempts - 1):
+        with fail_after(patience.total_seconds) as whole:
+            latest = whole.deadline
+            for number in range(patience.attempts - 1):
                 try:
-                    with fail_after(patience.attempt_seconds):
-                        return await ask()
+                    with fail_after(patience.attempt_seconds) as attempt:
+                        return await ask(Attempt(attempt, whole, latest=latest))
                 except (StoreUnavailable, TimeoutError):
-                    await sleep(patience.wait_seconds(attempt))
-            with fail_after(patience.attempt_seconds):
-                return await ask()
+                    await sleep(patience.wait_seconds(number))
+            with fail_after(patience.attempt_seconds) as attempt:
+                return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
-        raise StoreUnavailable("The store gave no answer in time.") from error
+        raise StoreUnavailable(f"The {whom} gave no answer in time.") from error

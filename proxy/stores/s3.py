@@ -5,30 +5,37 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from anyio.to_thread import run_sync
 from botocore.handlers import add_expect_header
 
-from proxy.errors import NotFound, StoreRefused
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.arrival import check_bytes, save
-from proxy.stores.base import AlreadyThere, Attributes, Blob, check_length
+from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.patience import Patience, patiently
-from proxy.stores.s3_answers import Answer, blob_of, body_of
-from proxy.stores.s3_errors import Denied, s3_errors
+from proxy.stores.s3_answers import Answer, blob_of, body_of, listed
+from proxy.stores.s3_errors import Denied, Precluded, s3_errors
+from proxy.stores.s3_session import Session, closed_on_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from proxy.stores.patience import Attempt
+
 T = TypeVar("T")
+
+SEEN_SECONDS: Final = 60.0
+"""How long the bucket is believed to be there once it has answered: until then a HEAD that finds nothing is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +73,18 @@ class S3Store:
         self._bucket = bucket
         self._credentials = credentials
         self._patience = patience or Patience()
+        self._shown = f"bucket {bucket.name} at {bucket.endpoint_url or 'Amazon S3'}"
+        self._seen_until = 0.0
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
         """Make the client; nothing is sent yet."""
-        try:
-            with s3_errors():
+        with s3_errors(self._shown):
+            try:
                 made = get_session().create_client("s3", **_options(self._bucket, self._credentials))
                 self._client = await self._held.enter_async_context(made)
-        except ValueError as error:
-            raise StoreRefused(f"The store cannot be reached as it is set: {error}; check S3_ENDPOINT_URL.") from error
+            except ValueError as error:
+                raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error
         # It costs a round trip for every put, and nothing would limit the wait for its answer.
         self._client.meta.events.unregister("before-call.s3", add_expect_header)
         # Only botocore's own search for a bucket's region asks this; a server that redirects all makes it endless.
@@ -91,32 +100,42 @@ class S3Store:
             await self._ask(self._client.list_objects_v2, MaxKeys=1)
         except Denied:
             return
+        except NotFound as error:
+            raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
 
     async def head(self, key: str) -> Blob | None:
         """Tell what is under `key`; see `Store`."""
         try:
-            try:
-                return blob_of(key, await self._ask(self._client.head_object, Key=key))
-            except StoreRefused:
-                # The answer to a HEAD has no body: only a GET tells why it was refused.
-                async with self.open(key) as (blob, _):
-                    return blob
+            blob = blob_of(key, await self._ask(self._client.head_object, Key=key))
         except NotFound:
+            return None if time.monotonic() < self._seen_until else await self._get_told(key)
+        except StoreRefused:
+            return await self._get_told(key)
+        self._seen_until = time.monotonic() + SEEN_SECONDS
+        return blob
+
+    async def _get_told(self, key: str) -> Blob | None:
+        """Ask by a GET: the answer to a HEAD has no body that tells why, or that the bucket itself is missing."""
+        try:
+            async with self.open(key) as (blob, _):
+                return blob
+        except NotFound:
+            self._seen_until = time.monotonic() + SEEN_SECONDS
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         """Write the whole blob to `path`; see `Store`."""
 
-        async def ask() -> Blob:
-            with s3_errors():
-                answer = await self._client.get_object(Bucket=self._bucket.name, Key=key)
-            blob = blob_of(key, answer)
+        async def ask(attempt: Attempt) -> Blob:
+            answer: Answer = await self._call(self._client.get_object, Key=key)
             with closing(answer["Body"]):
+                blob = blob_of(key, answer)
                 check_bytes(blob, max_bytes)
-                await save(body_of(answer), path)
+                attempt.move(blob.bytes)
+                await save(body_of(answer, self._shown), path)
             return blob
 
-        return await patiently(ask, self._patience)
+        return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
     async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
@@ -124,7 +143,7 @@ class S3Store:
         answer = await self._ask(self._client.get_object, Key=key)
         # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
         with closing(answer["Body"]):
-            yield blob_of(key, answer), body_of(answer)
+            yield blob_of(key, answer), body_of(answer, self._shown)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -134,7 +153,7 @@ class S3Store:
         """Keep the bytes of `path` where nothing is yet; see `Store`."""
         try:
             return await self._put(key, path, {"IfNoneMatch": "*", **self._headers(attributes)}, attributes)
-        except AlreadyThere:
+        except Precluded:
             # SeaweedFS says so of an empty folder too, which blobs below that name leave behind when they are deleted.
             return None if await self._is_there(key) else await self.put(key, path, attributes)
 
@@ -146,7 +165,8 @@ class S3Store:
 
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
-        await self._ask(self._client.delete_object, Key=key)
+        with suppress(NotFound):
+            await self._ask(self._client.delete_object, Key=key)
 
     async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""
@@ -154,22 +174,22 @@ class S3Store:
         while True:
             answer = await self._ask(self._client.list_objects_v2, Prefix=prefix, **page)
             for told in answer.get("Contents", []):
-                listed: Answer = {
-                    "ETag": told["ETag"],
-                    "ContentLength": told["Size"],
-                    "LastModified": told["LastModified"],
-                }
-                yield blob_of(told["Key"], listed)
+                yield listed(told)
             if not answer.get("IsTruncated"):
                 return
+            if "NextContinuationToken" not in answer:
+                raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
-        async def ask() -> T:
-            with s3_errors():
-                return await operation(Bucket=self._bucket.name, **parameters)
+        async def ask(_attempt: Attempt) -> T:
+            return await self._call(operation, **parameters)
 
-        return await patiently(ask, self._patience)
+        return await patiently(ask, self._patience, whom=self._shown)
+
+    async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
+        with s3_errors(self._shown), closed_on_error():
+            return await operation(Bucket=self._bucket.name, **parameters)
 
     def _headers(self, attributes: Attributes) -> dict[str, object]:
         headers = {
@@ -184,15 +204,18 @@ class S3Store:
         check_length(key)
         size, md5 = await run_sync(_measured, path)
 
-        async def ask() -> Answer:
-            with path.open("rb") as file, s3_errors():
-                answer: Answer = await self._client.put_object(
-                    Bucket=self._bucket.name, Key=key, Body=file, ContentMD5=base64.b64encode(md5).decode(), **headers
+        async def ask(attempt: Attempt) -> Answer:
+            attempt.move(size)
+            with path.open("rb") as file:
+                return await self._call(
+                    self._client.put_object, Key=key, Body=file, ContentMD5=base64.b64encode(md5).decode(), **headers
                 )
-                return answer
 
-        answer = await patiently(ask, self._patience)
-        told: Answer = {"ETag": answer["ETag"], "ContentLength": size, "LastModified": datetime.now(UTC)}
+        try:
+            answer = await patiently(ask, self._patience, whom=self._shown)
+        except NotFound as error:
+            raise StoreRefused(f"The {self._shown} does not take what is put: check S3_ENDPOINT_URL.") from error
+        told: Answer = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}
         return replace(blob_of(key, told), attributes=attributes)
 
 
@@ -205,6 +228,7 @@ def _options(bucket: Bucket, credentials: Credentials | None) -> dict[str, objec
         connect_timeout=bucket.connect_seconds,
         read_timeout=bucket.read_seconds,
         max_pool_connections=bucket.connections,
+        http_session_cls=Session,
         retries={"total_max_attempts": 1},  # `patiently` asks again, for the bodies too
         s3={"addressing_style": bucket.addressing},
         request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Required, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
+from proxy.errors import StoreUnavailable
 from proxy.stores.arrival import verified
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
-from proxy.stores.headers import bare, md5_in, unescaped
+from proxy.stores.headers import bare, md5s_in, unescaped
 from proxy.stores.s3_errors import s3_errors
 
 if TYPE_CHECKING:
@@ -19,11 +20,13 @@ CHUNK_BYTES: Final = 256 * 1024
 
 
 class Answer(TypedDict, total=False):
-    """What is read of an answer about one object."""
+    """What is read of an answer about one object; any of it may be lacking."""
 
-    ETag: Required[str]
-    LastModified: Required[datetime]
-    ContentLength: Required[int]
+    Key: str
+    Size: int
+    ETag: str
+    LastModified: datetime
+    ContentLength: int
     ContentType: str
     CacheControl: str
     Metadata: dict[str, str]
@@ -33,29 +36,41 @@ class Answer(TypedDict, total=False):
 
 
 def blob_of(key: str, answer: Answer) -> Blob:
-    """Give what an answer tells of the blob under `key`."""
-    return Blob(
-        key=key,
-        bytes=answer["ContentLength"],
-        etag=bare(answer["ETag"]),
-        modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
-        attributes=Attributes(
-            content_type=answer.get("ContentType", UNKNOWN_TYPE),
-            cache_control=answer.get("CacheControl"),
-            metadata=unescaped(answer.get("Metadata", {})),
-        ),
-    )
+    """Give what an answer tells of the blob under `key`.
+
+    Raises:
+        StoreUnavailable: it does not tell all that S3 tells.
+    """
+    try:
+        return Blob(
+            key=key,
+            bytes=answer["ContentLength"],
+            etag=bare(answer["ETag"]),
+            modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
+            attributes=Attributes(
+                content_type=answer.get("ContentType", UNKNOWN_TYPE),
+                cache_control=answer.get("CacheControl"),
+                metadata=unescaped(answer.get("Metadata", {})),
+            ),
+        )
+    except KeyError as lacking:
+        raise StoreUnavailable(f"The store's answer lacks {lacking}.") from None
 
 
-def body_of(answer: Answer) -> AsyncIterator[bytes]:
-    """Read the body of an answer, verified by its length and its ETag."""
+def listed(told: Answer) -> Blob:
+    """Give what a listing tells of one blob; raises as `blob_of` does."""
+    return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
+
+
+def body_of(answer: Answer, bucket: str) -> AsyncIterator[bytes]:
+    """Read the body of an answer of `bucket`, verified by its length and its ETag."""
     # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-    md5 = None if encrypted else md5_in(bare(answer["ETag"]))
-    return verified(_chunks(answer["Body"]), announced_bytes=answer["ContentLength"], md5=md5)
+    md5s = () if encrypted else md5s_in(answer["ETag"])
+    return verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
 
 
-async def _chunks(body: StreamingBody) -> AsyncIterator[bytes]:
-    with s3_errors():
+async def _chunks(body: StreamingBody, bucket: str) -> AsyncIterator[bytes]:
+    with s3_errors(bucket):
         while chunk := await body.read(CHUNK_BYTES):
             yield chunk

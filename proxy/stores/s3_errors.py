@@ -16,12 +16,14 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
     MetadataRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
 )
 from botocore.exceptions import ConnectionError as ConnectingError
 from botocore.parsers import ResponseParserError
 
 from proxy.errors import ImagesError, NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.base import AlreadyThere
 from proxy.stores.headers import PASSING_STATUSES
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ _PASSING_CODES: Final = frozenset(
     {"BadDigest", "ConditionalRequestConflict", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown"}
 )
 
+_ELSEWHERE: Final = "The bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL."
+_KEYS: Final = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+
 _HINTS: Final = {
     "AccessControlListNotSupported": "The bucket takes no ACLs: set S3_ACL to nothing and make it public by a policy.",
     "AccessDenied": "Its policy must allow this: also s3:PutObjectAcl while S3_ACL is set, and s3:ListBucket, without "
@@ -53,11 +58,18 @@ _HINTS: Final = {
     "AuthorizationHeaderMalformed": "Check AWS_REGION.",
     "ExpiredToken": "The session token is too old.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID.",
-    "NoSuchBucket": "Check S3_BUCKET.",
-    "NotImplemented": "It does not know what was asked of it.",
-    "PermanentRedirect": "The bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL.",
+    "NoSuchBucket": "Check STORE, or S3_BUCKET.",
+    "NotImplemented": "It does not know what was asked of it: set S3_ACL to nothing and CONDITIONAL_WRITES to false.",
+    "PermanentRedirect": _ELSEWHERE,
     "RequestTimeTooSkewed": "Check this machine's clock.",
     "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY.",
+}
+
+
+_MISSING: Final = {
+    NoCredentialsError: _KEYS,
+    PartialCredentialsError: _KEYS,
+    NoRegionError: "Set AWS_REGION.",
 }
 
 
@@ -65,28 +77,39 @@ class Denied(StoreRefused):
     """The credentials are good, but may not do this."""
 
 
+class Precluded(StoreRefused):
+    """What was to be so before, is not: something is under a key that was to be new."""
+
+
 @contextmanager
-def s3_errors() -> Iterator[None]:
-    """Turn every error of S3 and its client into one of ours."""
+def s3_errors(bucket: str) -> Iterator[None]:
+    """Turn every error of S3 and its client into one of ours; `bucket` says which one and where."""
     try:
         yield
     except ClientError as error:
-        raise _translated(error) from error
+        raise _translated(error, bucket) from error
     except _PASSING as error:
-        raise StoreUnavailable(f"The store cannot be reached, or broke off ({type(error).__name__}).") from error
+        raise StoreUnavailable(
+            f"The {bucket} cannot be reached, or broke off ({type(error).__name__}); if that lasts, check "
+            "S3_ENDPOINT_URL."
+        ) from error
     except BotoCoreError as error:
-        raise StoreRefused(f"The store cannot be asked: {error}") from error
+        hint = next((hint for kind, hint in _MISSING.items() if isinstance(error, kind)), "")
+        raise StoreRefused(f"The {bucket} cannot be asked: {error} {hint}".rstrip()) from error
+    except ValueError as error:  # a date or a number that is none, where botocore reads an answer
+        raise StoreUnavailable(f"The {bucket} gives an answer that makes no sense: {error}.") from error
 
 
-def _translated(error: ClientError) -> ImagesError | AlreadyThere:
+def _translated(error: ClientError, bucket: str) -> ImagesError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in {"NoSuchKey", "404"}:
+    # Not by the code alone: what stands before a bucket may answer with a page for people.
+    if code == "NoSuchKey" or (status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket"):
         return NotFound("Nothing is under that key.")
-    if status == HTTPStatus.PRECONDITION_FAILED:
-        return AlreadyThere()
-    said = f"{code} ({status})"
+    said = f"{code or 'without a reason'} ({status})"
     if code in _PASSING_CODES or status in PASSING_STATUSES:
-        return StoreUnavailable(f"The store cannot do it now: {said}.")
-    refused = Denied if code == "AccessDenied" else StoreRefused
-    return refused(f"The store refuses: {said}. {_HINTS.get(code, '')}".rstrip())
+        return StoreUnavailable(f"The {bucket} cannot do it now: {said}.")
+    hint = _HINTS.get(code, _ELSEWHERE if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST else "")
+    precluded = Precluded if status == HTTPStatus.PRECONDITION_FAILED else StoreRefused
+    refused = Denied if code == "AccessDenied" else precluded
+    return refused(f"The {bucket} refuses: {said}. {hint}".rstrip())

@@ -24,6 +24,20 @@ def test_what_is_put_in_is_remembered_and_then_forgotten() -> None:
     assert memory.get("key") is None
 
 
+def test_what_is_stale_is_still_known_to_those_who_ask_for_it_until_it_is_forgotten() -> None:
+    clock = Clock()
+    memory: Remembered[str] = Remembered(entries=10, seconds=100, stale_seconds=1000, clock=clock)
+    memory.put("key", "value")
+    assert (memory.get("key"), memory.get_stale("key")) == ("value", "value")
+    clock.now = 100 * (1 + JITTER) + 1
+    assert (memory.get("key"), memory.get_stale("key")) == (None, "value")
+    clock.now = 1000 + 100 * (1 + JITTER) + 1
+    assert memory.get_stale("key") is None
+    memory.put("key", "value")
+    memory.forget("key")
+    assert memory.get_stale("key") is None
+
+
 def test_what_was_learned_together_is_not_forgotten_together() -> None:
     clock = Clock()
     memory: Remembered[int] = Remembered(entries=1000, seconds=100, clock=clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,32 @@ def test_check_shows_what_it_would_run_with_but_no_secret(monkeypatch: pytest.Mo
     assert "WEBHOOK_SECRETS=***" in result.stdout
     assert SECRET not in result.output
     assert msgspec.json.decode(run("check", "--json").stdout)["WORKERS"] == 7
+
+
+def test_check_shows_no_password_of_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE", "s3://images")
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
+    monkeypatch.setenv("ORIGINALS_BASE_URL", "https://user:hunter2@images.test/a")
+    result = run("check")
+    assert result.exit_code == 0
+    assert "ORIGINALS_BASE_URL=https://user:***@images.test/a" in result.stdout
+    assert "hunter2" not in result.output + run("check", "--json").output
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:9000")
+    result = run("check")
+    assert result.exit_code == 2
+    assert "hunter2" not in result.output
+
+
+def test_hints_say_how_to_put_an_original_where_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it ends at once
+        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
+        assert "mkdir -p " in run("serve", "--hints").stdout
+        monkeypatch.setenv("STORE", "s3://images")
+        monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
+        monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9000")
+        hints = run("serve", "--hints").stdout
+    assert "mkdir" not in hints
+    assert "s3://images/gall/1/1_1_original.jpg --endpoint-url http://127.0.0.1:9000" in hints
 
 
 def test_check_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,3 +130,62 @@ def test_a_file_without_sizes_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_lists_are_split_at_commas_without_their_blanks() -> None:
     assert split(" a, b ,,c ") == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_BASE_URL", "ORIGINALS_BASE_URL", "S3_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "cdn.example.com",
+        "ftp:/bla",
+        "ftp://cdn.example.com",
+        "http:/cdn.example.com",
+        "https://",
+        "http://[",
+        "http://cdn.example.com:port",
+        "http://cdn.example.com/?a=b",
+        "http://cdn.example.com/#a",
+        "http://cdn example.com",
+        "//cdn.example.com",
+    ],
+)
+def test_an_address_that_leads_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    for setting in ("PUBLIC_BASE_URL", "ORIGINALS_BASE_URL", "S3_ENDPOINT_URL"):
+        monkeypatch.setenv(setting, "https://cdn.example.com:8443/some/where")
+    monkeypatch.setenv("STORE", "s3://images")
+    read_settings()
+    monkeypatch.setenv(name, value)
+    assert [fault.partition(":")[0] for fault in faults()] == [name]
+
+
+def test_an_endpoint_takes_no_password_and_does_not_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:9000")
+    (fault,) = faults()
+    assert "AWS_SECRET_ACCESS_KEY" in fault
+    assert "hunter2" not in fault
+
+
+def test_a_bucket_may_be_named_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "images")
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
+    assert read_settings().store == "s3://images"
+    monkeypatch.setenv("STORE", "s3://images")
+    assert read_settings().store == "s3://images"
+    for other in ("s3://other", "file://var/store"):
+        monkeypatch.setenv("STORE", other)
+        assert [fault.partition(":")[0] for fault in faults()] == ["S3_BUCKET"]
+
+
+def test_a_bucket_named_by_itself_needs_what_a_bucket_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUCKET", "images")
+    assert [fault.partition(":")[0] for fault in faults()] == ["PUBLIC_BASE_URL"]
+
+
+@pytest.mark.parametrize("name", ["a bucket", "images/prefix", "s3://images", "ü"])
+def test_a_bucket_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
+    monkeypatch.setenv("S3_BUCKET", name)
+    assert [fault.partition(":")[0] for fault in faults()] == ["S3_BUCKET"]
+    monkeypatch.delenv("S3_BUCKET")
+    monkeypatch.setenv("STORE", f"s3://{name}")
+    assert [fault.partition(":")[0] for fault in faults()] == ["STORE"]

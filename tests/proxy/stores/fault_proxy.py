@@ -43,6 +43,8 @@ class Fault:
     """Share whose answer ends early, the connection closed as if all were well."""
     lies: float = 0.0
     """Share whose answer's body is cut to half, its Content-Length too, so that only the bytes tell."""
+    garbles: float = 0.0
+    """Share whose answer has a body with one wrong byte in it, its length and its headers as they were."""
     stopped: bool = False
     """Nothing is passed on or answered until this ends; connections are taken and kept."""
 
@@ -71,7 +73,7 @@ class FaultProxy:
         self.seen: list[Seen] = []
         """Every request so far."""
         self.struck = 0
-        """How many requests got an error, a reset, a cut or a lie."""
+        """How many requests got an error, a reset, a cut, a lie or a wrong byte."""
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
@@ -168,7 +170,7 @@ class FaultProxy:
 
     def _draw(self) -> str | None:
         drawn = self._random.random()
-        for stroke in ("errors", "resets", "cuts", "lies"):
+        for stroke in ("errors", "resets", "cuts", "lies", "garbles"):
             drawn -= getattr(self._fault, stroke)
             if drawn < 0:
                 self.struck += 1
@@ -222,6 +224,9 @@ async def _strike(stroke: str | None, writer: asyncio.StreamWriter, answer: byte
         half = body[: len(body) // 2]
         honest = _without(head, b"content-length")
         return _answer(writer, honest + f"\r\nContent-Length: {len(half)}\r\n\r\n".encode() + half)
+    if stroke == "garbles" and body:
+        middle = len(body) // 2
+        answer = head + b"\r\n\r\n" + body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
     if stroke in {"resets", "cuts"}:
         writer.write(answer[: len(answer) - (len(body) + 1) // 2 - (not body) * 10])
         with suppress(ConnectionError):

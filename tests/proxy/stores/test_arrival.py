@@ -24,16 +24,16 @@ async def pieces(body: bytes) -> AsyncIterator[bytes]:
         yield body[number : number + 1]
 
 
-@pytest.mark.parametrize("md5", [MD5, None])
-async def test_what_was_announced_is_saved(tmp_path: Path, md5: str | None) -> None:
-    await save(verified(pieces(b"bytes"), announced_bytes=5, md5=md5), tmp_path / "saved")
+@pytest.mark.parametrize("md5s", [(), (MD5,), (MD5, "another")])
+async def test_what_was_announced_is_saved(tmp_path: Path, md5s: tuple[str, ...]) -> None:
+    await save(verified(pieces(b"bytes"), announced_bytes=5, md5s=md5s), tmp_path / "saved")
     assert (tmp_path / "saved").read_bytes() == b"bytes"
 
 
 @pytest.mark.parametrize("body", [b"", b"byte", b"bytes!", b"Bytes"])
 async def test_what_was_not_announced_leaves_nothing(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(StoreUnavailable):
-        await save(verified(pieces(body), announced_bytes=5, md5=MD5), tmp_path / "saved")
+        await save(verified(pieces(body), announced_bytes=5, md5s=(MD5,)), tmp_path / "saved")
     assert not (tmp_path / "saved").exists()
 
 
@@ -42,6 +42,6 @@ async def test_an_endless_answer_is_left_at_once() -> None:
         while True:
             yield b"x"
 
-    taken = verified(endless(), announced_bytes=5, md5=None)
+    taken = verified(endless(), announced_bytes=5)
     with pytest.raises(StoreUnavailable, match="announced 5 bytes"):
         assert len([chunk async for chunk in taken]) == 5

@@ -10,19 +10,19 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
 from proxy.errors import StoreUnavailable
+from proxy.stores.disk import place, prune
 from proxy.stores.files import HIDDEN, FileStore
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.file_stores import started, type_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from proxy.stores.base import Store
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +50,31 @@ async def test_puts_and_deletes_in_one_folder_do_not_disturb_each_other(root: Pa
                 tasks.start_soon(come_and_go, number)
     assert await keys(stores[0]) == []
     assert list((root / HIDDEN / "temporary").iterdir()) == []
+
+
+class Contested(PosixPath):
+    """A path whose folders somebody else finds empty and takes away, right after they were made."""
+
+    takes_away = 3
+
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as Path has it
+        super().mkdir(mode, parents, exist_ok)
+        if Contested.takes_away and self.name == "z":
+            Contested.takes_away -= 1
+            prune(self, Path(self.anchor))
+
+
+def test_a_folder_that_somebody_takes_away_while_it_is_made_is_made_again(file: Path, tmp_path: Path) -> None:
+    file.write_bytes(b"bytes")
+    (tmp_path / "kept").write_bytes(b"so that what is above stays")
+    place(file, Contested(tmp_path / "x" / "y" / "z" / "a"))
+    assert Contested.takes_away == 0
+    assert (tmp_path / "x" / "y" / "z" / "a").read_bytes() == b"bytes"
+
+
+def test_a_file_that_is_not_there_is_placed_nowhere(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        place(file, tmp_path / "x" / "a")
 
 
 async def test_a_failed_put_leaves_the_old_blob_and_no_trace(store: Store, root: Path, file: Path) -> None:

@@ -144,7 +144,18 @@ async def test_a_redirect_is_followed_on_the_same_host(tmp_path: Path) -> None:
         assert [seen.target for seen in server.seen] == ["/a", "/elsewhere"]
 
 
-@pytest.mark.parametrize("location", ["http://127.0.0.2/x", "//localhost/x", "file:///etc/passwd", "ftp://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.2/x",
+        "//localhost/x",
+        "http://127.0.0.1:1/x",
+        "https://127.0.0.1/x",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "http://[",
+    ],
+)
 async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: str) -> None:
     async with Scripted(answer(302, Location=location)) as server, reading(server) as store:
         with pytest.raises(StoreRefused, match="ORIGINALS_BASE_URL"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.patience import Patience, patiently
+from proxy.stores.patience import SLOWEST_BYTES_PER_SECOND, Attempt, Patience, patiently
 
 BRIEF = Patience(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
 
@@ -22,7 +22,7 @@ class Troubled:
         self.troubles = list(troubles)
         self.asked = 0
 
-    async def ask(self) -> str:
+    async def ask(self, _attempt: Attempt) -> str:
         """Count, raise or answer."""
         self.asked += 1
         if self.troubles:
@@ -57,8 +57,38 @@ async def test_what_will_not_pass_is_asked_once() -> None:
 async def test_silence_ends_in_time(patience: Patience) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="no answer in time"):
-        await patiently(anyio.sleep_forever, patience)
+        await patiently(forever, patience)
     assert time.monotonic() - started < 3
+
+
+async def forever(_attempt: Attempt) -> None:
+    await anyio.sleep_forever()
+
+
+@pytest.mark.anyio
+async def test_bytes_that_were_announced_get_the_time_that_a_slow_line_needs() -> None:
+    hasty = Patience(attempts=3, attempt_seconds=0.05, total_seconds=0.1)
+
+    async def move(attempt: Attempt) -> str:
+        attempt.move(SLOWEST_BYTES_PER_SECOND)
+        await anyio.sleep(0.3)
+        return "moved"
+
+    assert await patiently(move, hasty) == "moved"
+
+
+@pytest.mark.anyio
+async def test_bytes_that_are_announced_again_and_again_do_not_lengthen_the_whole_each_time() -> None:
+    hasty = Patience(attempts=1000, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=0.1)
+    started = time.monotonic()
+
+    async def stall(attempt: Attempt) -> None:
+        attempt.move(SLOWEST_BYTES_PER_SECOND // 5)
+        await anyio.sleep_forever()
+
+    with pytest.raises(StoreUnavailable, match="no answer in time"):
+        await patiently(stall, hasty)
+    assert time.monotonic() - started < 1
 
 
 @given(st.integers(min_value=0, max_value=1000))

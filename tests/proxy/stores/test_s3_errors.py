@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.s3 import Bucket, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3_stores import BRIEF, at, opened
@@ -50,7 +50,10 @@ LASTING = [
     (404, "NoSuchBucket", "S3_BUCKET"),
     (301, "PermanentRedirect", "S3_ENDPOINT_URL"),
     (400, "EntityTooLarge", "EntityTooLarge"),
-    (501, "NotImplemented", "does not know"),
+    (501, "NotImplemented", "S3_ACL .*CONDITIONAL_WRITES"),
+    (412, "PreconditionFailed", "PreconditionFailed"),
+    (307, "TemporaryRedirect", "AWS_REGION"),
+    (302, "Found", "S3_ENDPOINT_URL"),
 ]
 
 
@@ -79,13 +82,70 @@ async def test_what_will_not_pass_is_refused_at_once_with_what_to_do(
         assert len(server.seen) == 1
 
 
-# A HEAD cannot tell a missing bucket from a missing key: the check at the start does.
-@pytest.mark.parametrize(("status", "code", "hint"), [lasting for lasting in LASTING if lasting[0] != 404])
+@pytest.mark.parametrize(("status", "code", "hint"), LASTING)
 async def test_a_refused_head_tells_why_by_a_get(status: int, code: str, hint: str) -> None:
     async with Scripted(refusal(status, code)) as server, opened(at(server)) as store:
         with pytest.raises(StoreRefused, match=hint):
             await store.head("a")
         assert [seen.method for seen in server.seen] == ["HEAD", "GET"]
+
+
+async def test_a_refusal_names_the_bucket_and_where_it_was_looked_for(file: Path) -> None:
+    for said, error in ((refusal(403, "NoSuchBucket"), StoreRefused), (refusal(503, "SlowDown"), StoreUnavailable)):
+        async with Scripted(said) as server, opened(at(server)) as store:
+            with pytest.raises(error, match=f"bucket images at {server.url}"):
+                await store.put("a", file, ATTRIBUTES)
+
+
+async def test_an_endpoint_where_nobody_listens_is_named_with_its_setting(file: Path) -> None:
+    async with Scripted(PUT_OK) as server:
+        bucket = at(server)
+    async with opened(bucket) as store:
+        with pytest.raises(StoreUnavailable, match=f"{bucket.endpoint_url}.*S3_ENDPOINT_URL"):
+            await store.put("a", file, ATTRIBUTES)
+
+
+async def test_credentials_that_are_nowhere_are_named_by_their_variables(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file.with_name("none")))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
+    async with Scripted(PUT_OK) as server, opened(at(server), credentials=None) as store:
+        with pytest.raises(StoreRefused, match="AWS_ACCESS_KEY_ID"):
+            await store.put("a", file, ATTRIBUTES)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>nginx</html>"])
+async def test_a_page_for_people_that_says_404_is_a_miss(body: bytes, tmp_path: Path) -> None:
+    async with Scripted(answer(404, body)) as server, opened(at(server)) as store:
+        assert await store.head("a") is None
+        with pytest.raises(NotFound):
+            await store.fetch("a", tmp_path / "copy", max_bytes=9)
+        await store.delete("a")
+
+
+async def test_an_endpoint_that_knows_no_bucket_fails_the_check_and_takes_nothing(file: Path) -> None:
+    async with Scripted(answer(404, b"<html>nginx</html>")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match="S3_ENDPOINT_URL"):
+            await store.check()
+        with pytest.raises(StoreRefused, match="S3_ENDPOINT_URL"):
+            await store.put("a", file, ATTRIBUTES)
+
+
+async def test_a_second_412_is_a_refusal(file: Path) -> None:
+    async with Scripted(refusal(412, "PreconditionFailed")) as server, opened(at(server)) as store:
+        for asked in (
+            store.put("a", file, ATTRIBUTES),
+            store.put_new("a", file, ATTRIBUTES),
+            store.head("a"),
+            store.fetch("a", file.with_name("copy"), max_bytes=9),
+            store.check(),
+        ):
+            with pytest.raises(StoreRefused):
+                await asked
 
 
 @pytest.mark.parametrize("said", [b"not HTTP at all\r\n\r\n", answer(200, b"<not-closed>"), answer(503, b"<html>busy")])

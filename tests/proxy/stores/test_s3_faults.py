@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,11 +15,13 @@ from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
 from proxy.stores.patience import Patience
 from proxy.stores.s3 import S3Store
+from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.proxy.stores.seaweed import ADMIN, Seaweed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -84,16 +84,6 @@ async def fetch_all(store: S3Store, folder: Path) -> None:
             tasks.start_soon(fetch, number)
 
 
-def descriptors() -> int:
-    """Count this process's open files and sockets."""
-    return len([*Path("/proc/self/fd").iterdir()])
-
-
-def resident_bytes() -> int:
-    """Tell how much memory this process has in use."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 FAULTS = {
     "calm": CALM,
     "latency of 2 s": Fault(latency_seconds=2),
@@ -101,7 +91,7 @@ FAULTS = {
     "30 % reset": Fault(resets=0.3),
     "30 % cut short": Fault(cuts=0.3),
     "30 % shortened without a trace": Fault(lies=0.3),
-    "a little of all": Fault(latency_seconds=0.05, errors=0.1, resets=0.1, cuts=0.1, lies=0.1),
+    "a little of all": Fault(latency_seconds=0.05, errors=0.1, resets=0.1, cuts=0.1, lies=0.1, garbles=0.1),
 }
 
 
@@ -118,7 +108,7 @@ async def test_every_put_and_fetch_ends_well(
         await fetch_all(store, tmp_path)
         assert resident_bytes() - before < MAX_GROWTH_BYTES
         assert proxy.connections <= CONNECTIONS
-        assert (proxy.struck > 0) == bool(fault.errors or fault.resets or fault.cuts or fault.lies)
+        assert (proxy.struck > 0) == bool(fault.errors or fault.resets or fault.cuts or fault.lies or fault.garbles)
         proxy.fault = CALM
         assert len([blob async for blob in store.list("faults/")]) == BLOBS
 

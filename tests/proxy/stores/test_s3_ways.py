@@ -61,12 +61,12 @@ async def test_a_first_write_is_conditional_and_losing_it_is_no_error(file: Path
 
 
 async def test_a_first_write_that_lost_against_nothing_is_made(file: Path) -> None:
-    answers = (refusal(412, "PreconditionFailed"), answer(404), PUT_OK)
+    answers = (refusal(412, "PreconditionFailed"), answer(404), refusal(404, "NoSuchKey"), PUT_OK)
     async with Scripted(*answers) as server, opened(at(server)) as store:
         blob = await store.put_new("a", file, ATTRIBUTES)
         assert blob is not None
         assert blob.etag == "abc"
-    assert [seen.method for seen in server.seen] == ["PUT", "HEAD", "PUT"]
+    assert [seen.method for seen in server.seen] == ["PUT", "HEAD", "GET", "PUT"]
 
 
 async def test_a_session_token_goes_with_every_request(file: Path) -> None:
@@ -119,6 +119,13 @@ async def test_a_bucket_is_named_in_the_path_or_in_the_host(
 async def test_a_forbidden_head_is_a_miss_when_a_get_says_so() -> None:
     async with Scripted(answer(403), refusal(404, "NoSuchKey")) as server, opened(at(server)) as store:
         assert await store.head("a") is None
+
+
+async def test_a_bucket_that_has_answered_is_not_asked_by_a_get_whether_it_is_there() -> None:
+    async with Scripted(answer(404), refusal(404, "NoSuchKey"), answer(404)) as server, opened(at(server)) as store:
+        for _ in range(3):
+            assert await store.head("a") is None
+        assert [seen.method for seen in server.seen] == ["HEAD", "GET", "HEAD", "HEAD"]
 
 
 async def test_a_forbidden_head_is_a_hit_when_a_get_says_so() -> None:

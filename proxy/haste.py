@@ -1,0 +1,50 @@
+"""How long a page view waits for the store, where a job is as patient as the store itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from proxy.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Haste:
+    """Bounds for each thing that the store is asked; somebody looks at an empty frame meanwhile."""
+
+    look_seconds: float = 4.0
+    """For its word on a blob: so a store that hangs costs a page less than five seconds."""
+    move_seconds: float = 10.0
+    """For bytes to or from it, besides a second for each `slowest_bytes`."""
+    slowest_bytes: int = 256 * 1024
+    """A line of 2 Mbit/s is slow, but a line: the largest originals (30 MiB) get two minutes on it."""
+
+    async def look(self, asked: Awaitable[T], *, patient: bool = False) -> T:
+        """Give the store's word.
+
+        Raises:
+            StoreUnavailable: it did not come in time; a `patient` caller waits for it.
+        """
+        return await _in_time(asked, None if patient else self.look_seconds)
+
+    async def move(self, asked: Awaitable[T], size: int, *, patient: bool) -> T:
+        """Give what comes of moving `size` bytes.
+
+        Raises:
+            StoreUnavailable: they were not moved in time; a `patient` caller waits for them.
+        """
+        return await _in_time(asked, None if patient else self.move_seconds + size / self.slowest_bytes)
+
+
+async def _in_time(asked: Awaitable[T], seconds: float | None) -> T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except TimeoutError:
+        raise StoreUnavailable("The store gave no answer in time; try again in a moment.") from None

@@ -1,0 +1,76 @@
+"""What the answers of a public HTTP server tell of a blob."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
+from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, unescaped
+
+if TYPE_CHECKING:
+    import httpx
+
+    from proxy.errors import StoreError
+
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+
+
+def shown(url: httpx.URL) -> str:
+    """Show where a server is, without user, password and path."""
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def unfit(answer: httpx.Response) -> StoreError:
+    """Tell what is wrong with an answer that is neither a blob nor the word that there is none."""
+    said = f"The origin {shown(answer.url)} answers {answer.status_code}"
+    if answer.status_code in PASSING_STATUSES:
+        return StoreUnavailable(f"{said}: it cannot do it now.")
+    return StoreRefused(f"{said}, not with a plain file of a known length: check ORIGINALS_BASE_URL.")
+
+
+def blob_of(key: str, answer: httpx.Response) -> Blob:
+    """Read a blob off the answer to a HEAD or a GET.
+
+    Raises:
+        StoreError: the answer is not a plain file of a known length.
+    """
+    headers = answer.headers
+    length = headers.get("Content-Length", "")
+    if answer.status_code != HTTPStatus.OK or not _LENGTH.fullmatch(length) or "Content-Encoding" in headers:
+        raise unfit(answer)
+    modified = headers.get("Last-Modified", "")
+    return Blob(
+        key=key,
+        bytes=int(length),
+        etag=bare(headers.get("ETag", "")) or f"{modified}-{length}".replace(" ", "-"),
+        modified=_date(modified),
+        attributes=Attributes(
+            content_type=headers.get("Content-Type", UNKNOWN_TYPE),
+            cache_control=headers.get("Cache-Control"),
+            metadata=unescaped(
+                {
+                    name.removeprefix(METADATA_PREFIX): value
+                    for name, value in headers.items()
+                    if name.startswith(METADATA_PREFIX)
+                }
+            ),
+        ),
+    )
+
+
+def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
+    """Give the MD5 that the bytes must have, if the answer tells one."""
+    encrypted = answer.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+    return () if encrypted else md5s_in(answer.headers.get("ETag", ""))
+
+
+def _date(told: str) -> datetime:
+    try:
+        return parsedate_to_datetime(told)
+    except ValueError:
+        return datetime.now(UTC)

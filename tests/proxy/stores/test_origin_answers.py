@@ -1,0 +1,85 @@
+"""What a public server says is checked: that it is there at all, and that its bytes are those of its ETag."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proxy.errors import StoreRefused, StoreUnavailable
+from tests.proxy.stores.scripted import Scripted, answer
+from tests.proxy.stores.test_origin import BRIEF, reading
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+MD5 = "4b3a6218bb3e3a7303e8a171a60fcf92"  # of b"bytes"
+LIE = answer(200, b"BYTES", ETag=f'"{MD5}"')
+TRUTH = answer(200, b"bytes", ETag=f'"{MD5}"')
+
+
+@pytest.mark.parametrize("said", [answer(200), answer(204), answer(403), answer(404), answer(410)])
+async def test_an_origin_that_answers_passes_its_check(said: bytes) -> None:
+    async with Scripted(said) as server, reading(server) as store:
+        await store.check()
+        assert [seen.method for seen in server.seen] == ["HEAD"]
+
+
+async def test_an_origin_that_takes_no_head_is_checked_by_a_get() -> None:
+    async with Scripted(answer(405), answer(404)) as server, reading(server) as store:
+        await store.check()
+        assert [seen.method for seen in server.seen] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize("said", [answer(401), answer(302, Location="http://127.0.0.2/x"), answer(400)])
+async def test_an_origin_that_is_set_wrong_fails_the_check_with_the_settings_name(said: bytes) -> None:
+    async with Scripted(said) as server, reading(server) as store:
+        with pytest.raises(StoreRefused, match="ORIGINALS_BASE_URL"):
+            await store.check()
+
+
+async def test_an_origin_that_is_not_there_fails_the_check_and_says_where_it_looked() -> None:
+    async with AsyncExitStack() as held:
+        async with Scripted(answer(503)) as server:
+            address = server.url
+            store = await held.enter_async_context(reading(server))
+            with pytest.raises(StoreUnavailable, match=f"{address}.*503"):
+                await store.check()
+        with pytest.raises(StoreUnavailable, match=f"{address}.*ORIGINALS_BASE_URL"):
+            await store.check()
+
+
+async def test_bytes_that_are_not_those_of_an_md5_etag_are_asked_for_again(tmp_path: Path) -> None:
+    async with Scripted(LIE, TRUTH) as server, reading(server) as store:
+        await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert (tmp_path / "copy").read_bytes() == b"bytes"
+        assert [seen.headers.get("cache-control") for seen in server.seen] == [None, "no-cache"]
+
+
+async def test_an_etag_that_looks_like_an_md5_and_is_none_is_seen_through(tmp_path: Path) -> None:
+    """The same bytes came twice under the same ETag, so nothing was broken on the way."""
+    async with Scripted(LIE) as server, reading(server) as store:
+        await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert (tmp_path / "copy").read_bytes() == b"BYTES"
+        assert len(server.seen) == 2
+
+
+async def test_bytes_that_are_wrong_in_another_way_each_time_are_never_kept(tmp_path: Path) -> None:
+    lies = [answer(200, body, ETag=f'"{MD5}"') for body in (b"bytez", b"butes", b"bites")]
+    async with Scripted(*lies) as server, reading(server) as store:
+        with pytest.raises(StoreUnavailable, match="MD5"):
+            await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert not (tmp_path / "copy").exists()
+        assert len(server.seen) == BRIEF.attempts
+
+
+@pytest.mark.parametrize(
+    "told", [{"ETag": f'W/"{MD5}"'}, {"ETag": f'"{MD5}"', "x_amz_server_side_encryption": "aws:kms"}]
+)
+async def test_an_etag_that_is_said_to_be_no_md5_is_not_compared(tmp_path: Path, told: dict[str, str]) -> None:
+    async with Scripted(answer(200, b"BYTES", **told)) as server, reading(server) as store:
+        await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert len(server.seen) == 1

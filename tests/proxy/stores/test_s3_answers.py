@@ -1,0 +1,129 @@
+"""Answers of a bucket that no bucket should give: each is trouble that may pass, and costs nothing that stays."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.stores.patience import Patience
+from proxy.stores.s3 import Bucket, S3Store
+from proxy.stores.s3_session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
+from tests.proxy.stores.blobs import ATTRIBUTES
+from tests.proxy.stores.s3_stores import at, opened
+from tests.proxy.stores.scripted import Scripted, answer
+from tests.proxy.stores.seaweed import ADMIN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
+BODY = bytes(1 << 20)
+ONCE = Patience(attempts=1, attempt_seconds=3)
+CHUNK_BYTES = 64 * 1024
+UNDERWAY_BYTES = 10 << 20
+"""More than what the sockets of both ends hold."""
+
+STRANGE = {
+    "no ETag": answer(200, BODY, Last_Modified=DATE),
+    "chunked": answer(
+        200, b"5\r\nbytes\r\n0\r\n\r\n", ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked"
+    ),
+    "no date": answer(200, BODY, ETag='"a"'),
+    "a date that is none": answer(200, BODY, ETag='"a"', Last_Modified="yesterday"),
+}
+
+
+@pytest.mark.parametrize("said", STRANGE.values(), ids=STRANGE.keys())
+async def test_an_answer_that_lacks_something_is_trouble_and_gives_its_connection_back(
+    said: bytes, tmp_path: Path
+) -> None:
+    async with Scripted(said) as server:
+        store = S3Store(replace(at(server), connections=1), ADMIN, ONCE)
+        await store.start()
+        with anyio.fail_after(10):
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable, match=r"lacks|no sense"):
+                    await store.fetch("a", tmp_path / "copy", max_bytes=len(BODY))
+            with pytest.raises(StoreUnavailable, match=r"lacks|no sense"):
+                await store.head("a")
+        await store.close()
+        assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        b"<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
+        b"<ListBucketResult><Contents><Key>a</Key><Size>5</Size><ETag>a</ETag></Contents></ListBucketResult>",
+        b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+    ],
+)
+async def test_a_listing_that_lacks_something_is_trouble(listing: bytes) -> None:
+    async with Scripted(answer(200, listing)) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable):
+            await anext(aiter(store.list()))
+
+
+async def test_a_put_that_is_not_confirmed_is_trouble(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    async with Scripted(answer(200)) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable, match="ETag"):
+            await store.put("a", tmp_path / "file", ATTRIBUTES)
+
+
+async def test_nothing_is_sent_where_a_redirect_leads(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    credentials = replace(ADMIN, session_token="a-token")
+    async with Scripted(answer(200, b"x", ETag='"a"', Last_Modified=DATE)) as other:
+        elsewhere = answer(307, Location=f"http://localhost:{other.port}/k")
+        async with Scripted(elsewhere) as server, opened(at(server), credentials) as store:
+            for asked in (
+                store.put("k", tmp_path / "file", ATTRIBUTES),
+                store.put_new("k", tmp_path / "file", ATTRIBUTES),
+                store.fetch("k", tmp_path / "copy", max_bytes=9),
+                store.head("k"),
+            ):
+                with pytest.raises(StoreRefused, match="S3_ENDPOINT_URL"):
+                    await asked
+        assert other.seen == []
+
+
+async def test_a_redirect_to_itself_costs_one_request(tmp_path: Path) -> None:
+    async with Scripted(answer(307, Location="/images/k")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused):
+            await store.fetch("k", tmp_path / "copy", max_bytes=9)
+        assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(("status", "most"), [(500, MAX_ERROR_BYTES), (403, MAX_ERROR_BYTES), (200, MAX_ANSWER_BYTES)])
+async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int, most: int) -> None:
+    sent = 0
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        with suppress(ConnectionError):
+            writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: 2000000000\r\n\r\n" % status)
+            while True:
+                writer.write(bytes(CHUNK_BYTES))
+                await writer.drain()
+                sent += CHUNK_BYTES
+        writer.transport.abort()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        store = S3Store(
+            Bucket(name="images", endpoint_url=endpoint, region="us-east-1", addressing="path"), ADMIN, ONCE
+        )
+        await store.start()
+        with pytest.raises(StoreUnavailable, match="broke off"):
+            await anext(aiter(store.list()))
+        await store.close()
+    assert most - UNDERWAY_BYTES < sent < most + UNDERWAY_BYTES

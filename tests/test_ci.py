@@ -1,0 +1,30 @@
+"""What CI promises is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_test_skipped_for_want_of_a_program_fails_ci() -> None:
+    (pattern,) = re.findall(r"grep -E '(\^SKIPPED[^']*)'", (ROOT / ".ci" / "run").read_text())
+    skips = [
+        (path.name, reason)
+        for path in (ROOT / "tests").rglob("*.py")
+        for reason in re.findall(r'pytest\.skip\(f?"([^"]*)"', path.read_text())
+        if "install" in reason
+    ]
+    assert {name for name, _ in skips} == {"conftest.py"}
+    for name, reason in skips:
+        assert re.search(pattern, f"SKIPPED [1] tests/{name}:22: {reason}"), reason
+
+
+def test_every_image_that_ci_runs_is_pinned_to_its_bytes() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert "minio" in workflow
+    assert "image:" not in workflow
+    images = re.findall(r"\S+/\S+:[A-Z]\S+", workflow)
+    assert images
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
