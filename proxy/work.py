@@ -15,7 +15,9 @@ from saq.utils import cancel_tasks
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
-from proxy.jobs import FUNCTION, Fault, Order, Outcome
+from proxy.jobs import FUNCTION
+from proxy.orders import Order
+from proxy.outcomes import Fault, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,6 +14,7 @@ from litestar.exceptions import HTTPException
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import (
+    BadCursor,
     BadKey,
     BadOrder,
     BadSignature,
@@ -61,6 +62,7 @@ FOR_HALF_A_MINUTE = "public, max-age=30"
 
 ROWS: Mapping[type[Exception], Row] = {
     BadKey: Row(400, "Not a key", FOR_A_MINUTE),
+    BadCursor: Row(400, "Not a page"),
     BadSignature: Row(401, "Not signed by a known secret"),
     BadOrder: Row(422, "Unknown size"),
     UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -13,8 +11,10 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
 from litestar.params import FromPath
 
-from proxy.jobs import Fault, Job, Jobs, Order, Status
-from proxy.keys import url
+from proxy.jobs import Jobs
+from proxy.orders import Order
+from proxy.outcomes import Job
+from proxy.record import ShownJob, shown
 from proxy.routes.documents import problems
 from proxy.signature import ID_HEADER, Verifier
 
@@ -32,32 +32,6 @@ class PostedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str
     sizes: Annotated[list[str], msgspec.Meta(max_length=64)] = []
     force: bool = False
-
-
-class ShownDerivative(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative of a job; lengths in pixels and bytes."""
-
-    size: str
-    key: str
-    url: str
-    width: int
-    height: int
-    bytes: int
-    content_type: str
-
-
-class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as callers see it."""
-
-    id: str
-    key: str
-    status: Status
-    attempts: int
-    created_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    derivatives: list[ShownDerivative]
-    error: Fault | None
 
 
 @post(
@@ -103,7 +77,7 @@ async def get_job(
     job_id: FromPath[str], jobs: NamedDependency[Jobs], public_base_url: NamedDependency[str]
 ) -> Response[ShownJob]:
     """Tell what is known of a job."""
-    return Response(_shown(await jobs.get(job_id), public_base_url), headers={"Cache-Control": "no-store"})
+    return Response(shown(await jobs.get(job_id), public_base_url), headers={"Cache-Control": "no-store"})
 
 
 def _posted(body: bytes) -> PostedJob:
@@ -133,12 +107,5 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
 
 def _accepted(job: Job, public_base_url: str) -> Response[ShownJob]:
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
-    return Response(_shown(job, public_base_url), status_code=202, headers=headers)
+    return Response(shown(job, public_base_url), status_code=202, headers=headers)
 
-
-def _shown(job: Job, public_base_url: str) -> ShownJob:
-    derivatives = [
-        msgspec.convert({**asdict(made), "url": url(public_base_url, made.key)}, ShownDerivative)
-        for made in job.derivatives
-    ]
-    return msgspec.convert({**asdict(job), "derivatives": derivatives}, ShownJob)

@@ -13,7 +13,8 @@ from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from proxy.app import running
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.jobs import Job, Order
+from proxy.orders import Order
+from proxy.outcomes import Job
 from proxy.parts import build
 from proxy.settings import Settings
 from proxy.sizes import SIZES_FILE, read_sizes

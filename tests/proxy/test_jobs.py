@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import BadKey, Busy, UnknownJob, UnknownSize
-from proxy.jobs import Jobs, Order
+from proxy.jobs import Jobs
+from proxy.orders import Order
 from proxy.queues.open import open_queue
 from tests.proxy.conftest import ORIGINAL, Workshop
 

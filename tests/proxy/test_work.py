@@ -11,7 +11,9 @@ import pytest
 
 from proxy import work
 from proxy.errors import NotFound
-from proxy.jobs import Job, Jobs, Order
+from proxy.jobs import Jobs
+from proxy.orders import Order
+from proxy.outcomes import Job
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
 from tests.proxy.conftest import ORIGINAL, Workshop

@@ -1,0 +1,60 @@
+"""A job as callers see it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+import msgspec
+
+from proxy.keys import url
+from proxy.outcomes import Fault, Job, PutOff, SizeOutcome, Status, Timings
+
+
+class ShownDerivative(msgspec.Struct, frozen=True, kw_only=True):
+    """A derivative of a job; lengths in pixels and bytes."""
+
+    size: str
+    key: str
+    url: str
+    width: int
+    height: int
+    bytes: int
+    content_type: str
+
+
+class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as callers see it."""
+
+    id: str
+    key: str
+    status: Status
+    attempts: int
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    sizes: list[SizeOutcome]
+    derivatives: list[ShownDerivative]
+    timings: Timings | None
+    put_off: PutOff | None
+    error: Fault | None
+
+
+class ShownPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some jobs, newest first; the address of the next page if there is one.
+
+    `complete` is false where so many jobs are kept that only some of them were looked at.
+    """
+
+    jobs: list[ShownJob]
+    next: str | None
+    complete: bool
+
+
+def shown(job: Job, public_base_url: str) -> ShownJob:
+    """Show a job, each derivative with the address at which browsers read it."""
+    derivatives = [
+        msgspec.convert({**asdict(made), "url": url(public_base_url, made.key)}, ShownDerivative)
+        for made in job.derivatives
+    ]
+    return msgspec.convert({**asdict(job), "derivatives": derivatives}, ShownJob)
