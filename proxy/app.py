@@ -15,12 +15,13 @@ from litestar.di import Provide
 from proxy import metrics
 from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
+from proxy.routes.desk import Desk
 from proxy.routes.documents import openapi, write_in
 from proxy.routes.errors import answer_error
 from proxy.routes.files import files_route
 from proxy.routes.health import healthz, readyz
 from proxy.routes.images import images_route
-from proxy.routes.jobs import get_job, post_job, replay_job
+from proxy.routes.jobs import get_job, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
 from proxy.settings import split
 from proxy.signature import Verifier
@@ -58,13 +59,12 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
     has_files = settings.store.startswith("file://")  # a bucket is read where it is public
     if has_files:
         mounts.append(files_route(parts.store, layout=parts.recipe.layout))
+    verifier = Verifier(split(settings.webhook_secrets))
     app = Litestar(
-        route_handlers=[*mounts, post_job, get_job, replay_job, healthz, readyz],
+        route_handlers=[*mounts, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "jobs": _given(parts.jobs),
-            "verifier": _given(Verifier(split(settings.webhook_secrets))),
+            "desk": _given(Desk(jobs=parts.jobs, verifier=verifier, public_base_url=settings.public_base_url)),
             "readiness": _given(parts.readiness),
-            "public_base_url": _given(settings.public_base_url),
         },
         exception_handlers={Exception: answer_error},
         cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,

@@ -127,9 +127,8 @@ class Jobs:
 
     async def waiting(self) -> tuple[int, float]:
         """Tell how many jobs wait, and for how many seconds the oldest has."""
-        async with self._deciding:
-            await self._live.look()
-            waiting = await self._live.waiting()
+        await self._live.look()
+        waiting = await self._live.waiting()
         return waiting, self._live.oldest_seconds() if waiting else 0.0
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
@@ -148,7 +147,8 @@ class Jobs:
         Orders that come together are decided together, for one look at the queue and one commit.
         """
         async with self._deciding:
-            await self._live.look()
+            if self._live.is_outdated:
+                await self._live.look()
             there, waiting = await asyncio.gather(
                 self._live.find(
                     [posted.job_id for posted in posts if posted.is_named],

@@ -9,6 +9,7 @@ then there are two jobs, of which the later finds everything made.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 """How old what is known of other processes' jobs may be."""
 
+OUTDATED_SECONDS = 3 * LOOK_SECONDS
+"""How old it may be before those who decide look themselves."""
+
 LOOK_SHARE = 0.05
 """Share of the time that goes into reading the live jobs at most, however many there are."""
 
@@ -36,13 +40,17 @@ MOST_READ = 10_000
 
 
 class LiveJobs:
-    """Knows the live jobs of a queue; one caller at a time."""
+    """Knows the live jobs of a queue."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._orders: dict[str, dict[str, Order]] = {}
         """The orders that may be live, by their original and their job's id."""
-        self._look_again = 0.0
+        self._added: list[tuple[str, Order]] = []
+        """Those that were added while the live jobs were read, which may have missed them."""
+        self._looking = asyncio.Lock()
+        self._looked = -math.inf
+        self._look_again = -math.inf
         self._oldest: float | None = None
         self._pace = Pace()
 
@@ -59,20 +67,28 @@ class LiveJobs:
         """Guess when there will be room again."""
         return self._pace.seconds_until_half_done(waiting)
 
+    @property
+    def is_outdated(self) -> bool:
+        """Tell whether nobody has looked for a while: those who decide cannot leave it to those who watch."""
+        return time.monotonic() - self._looked > OUTDATED_SECONDS and time.monotonic() > self._look_again
+
     async def look(self) -> None:
         """Read the live jobs, unless that was done a moment ago."""
-        began = time.monotonic()
-        if began < self._look_again:
-            return
-        told = await self._queue.info(jobs=True, limit=MOST_READ)
-        self._orders = {}
-        for job in told["jobs"]:
-            self.add(job["key"], msgspec.convert(job["kwargs"], Order))
-        since = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
-        self._oldest = min(since) / 1000 if since else None
-        self._pace.see(_ended_by_worker(told), waiting=len(since))
-        ended = time.monotonic()
-        self._look_again = ended + max(LOOK_SECONDS, (ended - began) / LOOK_SHARE)
+        async with self._looking:
+            began = time.monotonic()
+            if began < self._look_again:
+                return
+            self._added.clear()
+            told = await self._queue.info(jobs=True, limit=MOST_READ)
+            orders = [(job["key"], msgspec.convert(job["kwargs"], Order)) for job in told["jobs"]]
+            self._orders = {}
+            for job_id, order in [*orders, *self._added]:
+                self._orders.setdefault(order.key, {})[job_id] = order
+            since = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
+            self._oldest = min(since) / 1000 if since else None
+            self._pace.see(_ended_by_worker(told), waiting=len(since))
+            self._looked = time.monotonic()
+            self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)
 
     async def find(self, ids: Iterable[str], *, originals: Iterable[str]) -> dict[str, QueuedJob]:
         """Give the jobs of these ids that are there, and those that may be live for these originals."""
@@ -92,6 +108,8 @@ class LiveJobs:
     def add(self, job_id: str, order: Order) -> None:
         """Take note of a job that is live from now on."""
         self._orders.setdefault(order.key, {})[job_id] = order
+        if self._looking.locked():
+            self._added.append((job_id, order))
 
     def _forget_ended(self, original: str, there: Mapping[str, QueuedJob]) -> None:
         live = {job_id: order for job_id, order in self._orders[original].items() if is_live(there.get(job_id))}
