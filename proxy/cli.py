@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -98,6 +99,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, drain)
     with listening(host=settings.host, port=settings.port) as socket:
         async with running(parts, settings):
+            gc.freeze()  # all that was made so far stays: to look through it for garbage would hold everybody up 60 ms
             await server.serve(sockets=[socket])
 
 
