@@ -23,6 +23,7 @@ from proxy.routes.health import healthz, readyz
 from proxy.routes.images import images_route
 from proxy.routes.jobs import get_job, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
+from proxy.routes.purge import purge_route
 from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.work import Worker
@@ -55,11 +56,11 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
     images = images_route(
         parts.derivatives, public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age
     )
-    mounts = [images]
+    verifier = Verifier(split(settings.webhook_secrets))
+    mounts = [images, purge_route(parts.derivatives, verifier=verifier)]
     has_files = settings.store.startswith("file://")  # a bucket is read where it is public
     if has_files:
         mounts.append(files_route(parts.store, layout=parts.recipe.layout))
-    verifier = Verifier(split(settings.webhook_secrets))
     app = Litestar(
         route_handlers=[*mounts, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={

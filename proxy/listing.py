@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from saq import Status as QueueStatus
 
 from proxy.errors import BadCursor
 from proxy.outcomes import KEPT_AS, status_of
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 MOST_WALKED = 100_000
 """How many jobs are looked at for a page, which takes about 4 s: a week of one job every 6 seconds."""
+
+_CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
+"""When a job was enqueued, in milliseconds since the epoch, and its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +61,7 @@ class Listing:
         Raises:
             BadCursor: the cursor is none that a page gave.
         """
-        before = _place(asked.cursor) if asked.cursor else None
+        before = None if asked.cursor is None else _place(asked.cursor)
         async with self._turn:
             newest, is_complete = await self._walk(asked, before)
         found = [job for _, _, job in sorted(newest, key=lambda entry: entry[:2], reverse=True)]
@@ -66,26 +72,26 @@ class Listing:
     async def _walk(
         self, asked: Asked, before: tuple[int, str] | None
     ) -> tuple[list[tuple[int, str, QueuedJob]], bool]:
-        statuses = KEPT_AS[asked.status] if asked.status else tuple({one for kept in KEPT_AS.values() for one in kept})
         newest: dict[str, tuple[int, str, QueuedJob]] = {}
-        heap: list[tuple[int, str]] = []
+        places: list[tuple[int, str]] = []  # a heap: the oldest first
         walked = 0
-        async for job in self._queue.iter_jobs(list(statuses)):
+        async for job in self._queue.iter_jobs(KEPT_AS[asked.status] if asked.status else list(QueueStatus)):
             walked += 1
             if walked > self._most_walked:
                 return [*newest.values()], False
             place = (job.queued, job.key)
-            if (before and place >= before) or (asked.status and status_of(job) != asked.status) or job.key in newest:
-                continue  # a walk may meet a job twice
+            is_other = asked.status and status_of(job) != asked.status
+            if is_other or (before and place >= before) or job.key in newest:  # a walk may meet a job twice
+                continue
             newest[job.key] = (*place, job)
-            heapq.heappush(heap, place)
-            if len(heap) > asked.limit + 1:  # one more than asked for tells whether there is another page
-                del newest[heapq.heappop(heap)[1]]
+            heapq.heappush(places, place)
+            if len(places) > asked.limit + 1:  # one more than asked for tells whether there is another page
+                del newest[heapq.heappop(places)[1]]
         return [*newest.values()], True
 
 
 def _place(cursor: str) -> tuple[int, str]:
-    queued, dash, key = cursor.partition("-")
-    if not (dash and key and queued.isascii() and queued.isdecimal() and len(queued) < 20):
-        raise BadCursor("cursor: must be the `next` of an earlier page, or left out.")
-    return int(queued), key
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise BadCursor("cursor: must be the one in the `next` of an earlier page, or left out.")
+    return int(match["queued"]), match["key"]

@@ -97,11 +97,11 @@ _STATUSES: dict[QueueStatus, Status] = {
     QueueStatus.ABORTED: "error",
 }
 
-KEPT_AS: dict[Status, tuple[QueueStatus, ...]] = {
-    "queued": (QueueStatus.NEW, QueueStatus.QUEUED),
-    "processing": (QueueStatus.ACTIVE, QueueStatus.ABORTING),
-    "done": (QueueStatus.COMPLETE,),
-    "error": (QueueStatus.COMPLETE, QueueStatus.FAILED, QueueStatus.ABORTED),
+KEPT_AS: dict[Status, list[QueueStatus]] = {
+    "queued": [QueueStatus.NEW, QueueStatus.QUEUED],
+    "processing": [QueueStatus.ACTIVE, QueueStatus.ABORTING],
+    "done": [QueueStatus.COMPLETE],
+    "error": [QueueStatus.COMPLETE, QueueStatus.FAILED, QueueStatus.ABORTED],
 }
 """What the queue may call a job of each status: it calls complete whatever its worker was through with."""
 

@@ -22,6 +22,7 @@ from pipeline.size import Size
 from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Refusal, Render
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.priority import give_way
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,9 +33,6 @@ log = structlog.get_logger(__name__)
 
 START_SECONDS = 20.0
 """How long a process may take from its start to its first word; it takes about 0.3 s on an idle machine."""
-
-NICER = 10
-"""How much nicer a render process is than the service: where both want one core it gets about a tenth of it."""
 
 LINE_BYTES = 1 << 20
 """The longest answer that is read; a real one is below 4 KiB."""
@@ -83,7 +81,7 @@ class RenderProcess:
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
             )
         )
-        process._give_way()
+        give_way(process._process.pid)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await process._answer()
@@ -93,13 +91,6 @@ class RenderProcess:
         if isinstance(ready, Ready):
             process.libvips = ready.libvips
         return process
-
-    def _give_way(self) -> None:
-        """Leave the processor to whoever answers requests: a render takes what they do not need."""
-        with contextlib.suppress(OSError):  # it has ended already, which its first word tells
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, os.nice(0) + NICER)
-            # Some kernels share out by session first (man 7 sched, "The autogroup feature"), others lack the file.
-            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(NICER), encoding="ascii")
 
     @property
     def is_alive(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
 from proxy.jobs import FUNCTION
+from proxy.made import Made
 from proxy.orders import Order
-from proxy.outcomes import Fault, Outcome
+from proxy.outcomes import Fault, Outcome, Timings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +34,10 @@ DEQUEUE_SECONDS = 0.5
 """How long a worker waits for a job before it looks whether it should stop."""
 
 
+JITTER = 0.2
+"""Share by which a wait is longer or shorter. SAQ's own jitter begins at none: a minute's patience would be half."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How often something is tried, and how many seconds lie between two tries: doubling from `first`, to `longest`."""
@@ -39,6 +45,11 @@ class Patience:
     attempts: int
     first: float
     longest: float
+
+    def seconds_after(self, attempts: int) -> float:
+        """Give how long to wait after so many attempts; jittered, so that what failed together comes back apart."""
+        seconds = min(self.first * 2.0 ** (attempts - 1), self.longest)
+        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
 
 
 PATIENCE: Mapping[type[ImagesError], Patience] = {
@@ -89,14 +100,17 @@ class Worker(saq.Worker["Context"]):
         ):
             started = time.perf_counter()
             log.info("job_started")
-            try:
-                made = await self._derivatives.make_all(
-                    wanted.key, wanted.sizes, remake="all" if wanted.force else "stale"
-                )
-            except (Refused, ImagesError) as fault:
-                return msgspec.to_builtins(Outcome(error=_give_up(job, fault)))
+            made = await self._attempt(wanted)
+            if made.fault:
+                return msgspec.to_builtins(_give_up(job, made, made.fault))
             log.info("job_done", seconds=round(time.perf_counter() - started, 3), sizes=len(made.derivatives))
-            return msgspec.to_builtins(Outcome(derivatives=made.derivatives))
+            return msgspec.to_builtins(_outcome(made))
+
+    async def _attempt(self, order: Order) -> Made:
+        try:
+            return await self._derivatives.make_all(order.key, order.sizes, remake="all" if order.force else "stale")
+        except (Refused, ImagesError) as fault:
+            return Made(fault=fault)
 
     async def count(self, context: Context) -> None:
         """Count a job that has ended."""
@@ -108,11 +122,24 @@ class Worker(saq.Worker["Context"]):
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
 
 
-def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:
+def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
+    """Tell how a job ended badly, or put it off; the record then says why, and until when."""
     patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
     if patience and job.attempts < patience.attempts:
-        job.retry_delay, job.retry_backoff = patience.first, patience.longest
-        log.warning("job_put_off", code=fault.code, detail=str(fault))
+        job.retry_delay, job.retry_backoff = patience.seconds_after(job.attempts), False
+        job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
+        log.warning("job_put_off", code=fault.code, detail=str(fault), seconds=round(job.retry_delay, 1))
         raise TryAgain(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
-    return Fault(code=fault.code, detail=str(fault))
+    return _outcome(made)
+
+
+def _outcome(made: Made, *, put_off_until: float | None = None) -> Outcome:
+    return Outcome(
+        derivatives=made.derivatives,
+        error=Fault(code=made.fault.code, detail=str(made.fault)) if made.fault else None,
+        put_off_until=put_off_until,
+        timings=Timings(
+            store_seconds=made.store_seconds, wait_seconds=made.wait_seconds, render_seconds=made.render_seconds
+        ),
+    )

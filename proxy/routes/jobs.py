@@ -46,9 +46,7 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
 """What may be posted; read off the class once, which takes as long as all the rest of a post."""
 
 
-@post(
-    "/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES
-)
+@post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
 async def post_job(request: Request[None, None, State], desk: NamedDependency[Desk]) -> Response[ShownJob]:
     """Order the derivatives of an original; the job is on disk before the answer leaves."""
     body = await request.body()
@@ -96,7 +94,9 @@ async def list_jobs(
     return _unkept(
         ShownPage(
             jobs=[shown(job, desk.public_base_url) for job in page.jobs],
-            next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}" if page.cursor else None,
+            next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
+            if page.cursor
+            else None,
             complete=page.is_complete,
         )
     )

@@ -14,7 +14,6 @@ from loadtest.paint import Photograph, paint
 from proxy.app import running
 from proxy.errors import NotFound, StoreUnavailable
 from proxy.orders import Order
-from proxy.outcomes import Job
 from proxy.parts import build
 from proxy.settings import Settings
 from proxy.sizes import SIZES_FILE, read_sizes
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.jobs import Jobs
+    from proxy.outcomes import Job
     from proxy.parts import Parts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from loadtest.service import signed as sign
-from proxy.routes.jobs import ShownJob
+from proxy.record import ShownJob
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 
