@@ -21,7 +21,7 @@ from proxy.routes.errors import answer_error
 from proxy.routes.files import files_route
 from proxy.routes.health import healthz, readyz
 from proxy.routes.images import images_route
-from proxy.routes.jobs import get_job, list_jobs, post_job, replay_job
+from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
 from proxy.routes.purge import purge_route
 from proxy.settings import split
@@ -62,7 +62,7 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
     if has_files:
         mounts.append(files_route(parts.store, layout=parts.recipe.layout))
     app = Litestar(
-        route_handlers=[*mounts, post_job, list_jobs, get_job, replay_job, healthz, readyz],
+        route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
             "desk": _given(Desk(jobs=parts.jobs, verifier=verifier, public_base_url=settings.public_base_url)),
             "readiness": _given(parts.readiness),
@@ -72,7 +72,7 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
         openapi_config=openapi(),
         logging_config=None,
     )
-    write_in(app.openapi_schema, has_files=has_files)
+    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files)
     return app
 
 

@@ -104,7 +104,7 @@ class Derivatives:
     async def purge(self, original: str) -> tuple[str, ...]:
         """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
 
-        What is being made of it meanwhile is finished first, so that nothing of that is left over.
+        What is being made of it is finished first, so that nothing of that is left over.
 
         Raises:
             BadKey, StoreError: see `proxy.errors`.
@@ -112,7 +112,6 @@ class Derivatives:
         self.recipe.check(original, [])
         async with self._locks.setdefault(original, asyncio.Lock()):
             keys = await find_derivatives(self._store, self.recipe, original)
-            self._purges += 1
             # Each is tried, and over, before the next flight may begin.
             outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
             self._purges += 1
@@ -170,15 +169,12 @@ class Derivatives:
     async def _make(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
         there = {} if remake == "all" else await self._usable(original, wanted, remake=remake)
         due = tuple(name for name in wanted if name not in there)
-        made = Made()
-        if due:
-            try:
-                made = await self._render(
-                    original, due, patient=patient, only_new=remake == "missing" and self._terms.conditional_writes
-                )
-            except (Refused, ImagesError) as fault:
-                self._remember(original, fault)
-                made = Made(fault=fault)
+        only_new = remake == "missing" and self._terms.conditional_writes
+        try:
+            made = await self._render(original, due, patient=patient, only_new=only_new) if due else Made()
+        except (Refused, ImagesError) as fault:
+            self._remember(original, fault)
+            made = Made(fault=fault)
         there |= {one.size: one for one in made.derivatives}
         for one in there.values():
             self._memory.known.put(one.key, value=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import math
 import time
 from contextlib import suppress
@@ -185,11 +184,7 @@ class SqliteQueue(Queue):
         await self._database.write(lambda connection: rows.keep_report(connection, report))
 
     async def _enqueue(self, job: Job) -> Job | None:
-        if not await self._database.write(self._steps.enqueue(job)):
-            return None
-        if logger.isEnabledFor(logging.INFO):  # to write a job down takes as long as to enqueue it
-            logger.info("Enqueuing %s", job.info())
-        return job
+        return job if await self._database.write(self._steps.enqueue(job)) else None
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's
         await self._database.write(self._steps.update(job, status))

@@ -17,7 +17,7 @@ from proxy.orders import Order
 from proxy.outcomes import Job, Status
 from proxy.record import ShownJob, ShownPage, shown
 from proxy.routes.desk import Desk
-from proxy.routes.documents import problems
+from proxy.routes.documents import MAX_SIZES, problems
 from proxy.routes.signed import address
 from proxy.signature import ID_HEADER
 
@@ -38,7 +38,7 @@ class PostedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is posted: an original's key, perhaps only some sizes, perhaps also those that are fresh."""
 
     key: str
-    sizes: Annotated[list[str], msgspec.Meta(max_length=64)] = []
+    sizes: Annotated[list[str], msgspec.Meta(max_length=MAX_SIZES)] = []
     force: bool = False
 
 
@@ -100,6 +100,12 @@ async def list_jobs(
             complete=page.is_complete,
         )
     )
+
+
+@route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
+def jobs_options() -> Response[None]:
+    """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
+    return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
 def _posted(body: bytes) -> PostedJob:

@@ -78,9 +78,7 @@ async def _purge_once_it_is_fetched(workshop: Workshop, original: str) -> tuple[
     return await workshop.derivatives.purge(original)
 
 
-async def test_a_look_that_a_purge_overtakes_is_not_remembered(
-    renderers: Renderers, photo: Path, terms: Terms
-) -> None:
+async def test_a_look_that_a_purge_overtakes_is_not_remembered(renderers: Renderers, photo: Path, terms: Terms) -> None:
     slow = SlowLook()
     workshop = open_workshop(renderers, photo=photo, terms=terms)
     await workshop.upload()

@@ -19,8 +19,6 @@ from proxy.recipe import Recipe
 from tests.proxy.queues.asking import eventually, stored, take
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from saq import Queue
 
     from proxy.outcomes import Status as JobStatus
@@ -46,9 +44,10 @@ def jobs(queue: Queue) -> Jobs:
     return jobs_of(queue)
 
 
-async def listed(jobs: Jobs, *, status: JobStatus | None = None, limit: int = 3) -> list[Sequence[str]]:
+async def listed(jobs: Jobs, *, status: JobStatus | None = None, limit: int = 3) -> list[list[str]]:
     """Give the ids on every page."""
-    pages, cursor = [], None
+    pages: list[list[str]] = []
+    cursor = None
     while True:
         page = await jobs.page(Asked(status=status, limit=limit, cursor=cursor))
         assert page.is_complete
