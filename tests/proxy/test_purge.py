@@ -146,10 +146,8 @@ async def test_sizes_once_configured_are_found_below_their_prefix(tmp_path: Path
 class Unlisted(MemoryStore):
     """A store whose credentials may not list."""
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
-        if prefix is not None:
-            raise StoreRefused("Its policy must allow s3:ListBucket.")
-        yield
+    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+        raise StoreRefused(f"Its policy must allow s3:ListBucket below {prefix!r}.")
 
 
 async def test_where_nothing_may_be_listed_todays_sizes_are_known() -> None:
