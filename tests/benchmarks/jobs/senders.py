@@ -1,8 +1,9 @@
-"""Senders that post back to back over connections of their own, with little work of their own between two posts."""
+"""Senders that post over connections of their own, with little work of their own between two posts."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -41,19 +42,19 @@ def _post(body: bytes) -> bytes:
     return f"POST /v1/jobs HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-async def measure(name: str, *, port: int, written: Sequence[bytes], senders: int) -> Spent:
-    """Post everything once, shared out among the senders.
+async def measure(name: str, *, port: int, written: Sequence[bytes], senders: int, pause: float = 0.0) -> Spent:
+    """Post everything once, shared out among the senders, who rest for `pause` seconds between two posts.
 
     Raises:
         RuntimeError: an answer was not 202.
     """
     began = time.perf_counter()
-    spent = await asyncio.gather(*(_send(port, written[first::senders]) for first in range(senders)))
+    spent = await asyncio.gather(*(_send(port, written[first::senders], pause=pause) for first in range(senders)))
     seconds = time.perf_counter() - began
     return Spent(name=name, milliseconds=[one for each in spent for one in each], per_second=len(written) / seconds)
 
 
-async def _send(port: int, written: Sequence[bytes]) -> list[float]:
+async def _send(port: int, written: Sequence[bytes], *, pause: float) -> list[float]:
     reader, writer = await asyncio.open_connection(HOST, port)
     spent = []
     for post in written:
@@ -64,6 +65,8 @@ async def _send(port: int, written: Sequence[bytes]) -> list[float]:
         spent.append((time.perf_counter() - began) * 1000)
         if int(head.split(b" ", 2)[1]) != HTTPStatus.ACCEPTED:
             raise RuntimeError(f"A post was answered {head.decode()}")
+        if pause:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that they do not march in step
     writer.close()
     await writer.wait_closed()
     return spent
