@@ -16,13 +16,15 @@ from proxy import metrics
 from proxy.deliveries import Deliveries
 from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
+from proxy.routes.desk import Desk
 from proxy.routes.documents import openapi, write_in
 from proxy.routes.errors import answer_error
 from proxy.routes.files import files_route
 from proxy.routes.health import healthz, readyz
 from proxy.routes.images import images_route
-from proxy.routes.jobs import get_job, post_job, replay_job
+from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
+from proxy.routes.purge import purge_route
 from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.work import Worker
@@ -57,24 +59,23 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
     images = images_route(
         parts.derivatives, public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age
     )
-    mounts = [images]
+    verifier = Verifier(split(settings.webhook_secrets))
+    mounts = [images, purge_route(parts.derivatives, verifier=verifier)]
     has_files = settings.store.startswith("file://")  # a bucket is read where it is public
     if has_files:
         mounts.append(files_route(parts.store, layout=parts.recipe.layout))
     app = Litestar(
-        route_handlers=[*mounts, post_job, get_job, replay_job, healthz, readyz],
+        route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "jobs": _given(parts.jobs),
-            "verifier": _given(Verifier(split(settings.webhook_secrets))),
+            "desk": _given(Desk(jobs=parts.jobs, verifier=verifier, public_base_url=settings.public_base_url)),
             "readiness": _given(parts.readiness),
-            "public_base_url": _given(settings.public_base_url),
         },
         exception_handlers={Exception: answer_error},
         cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=openapi(),
         logging_config=None,
     )
-    write_in(app.openapi_schema, has_files=has_files)
+    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files)
     return app
 
 

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render
 from proxy import metrics
-from proxy.errors import NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
 from proxy.haste import Haste
 from proxy.keys import ORIGINAL
+from proxy.made import Located, Made
 from proxy.memory import Failure
+from proxy.purge import find_derivatives
 from proxy.recipe import Derivative, derivative
 from proxy.singleflight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pipeline.wire import Rendered
+    from proxy.made import Remake, Source
     from proxy.memory import Memory
     from proxy.recipe import Recipe
-    from proxy.renderers import Renderers, Rendering
+    from proxy.renderers import Renderers
     from proxy.scratch import Scratch
     from proxy.stores.base import Blob, Store
-
-Remake = Literal["missing", "stale", "all"]
-"""Which of the wanted derivatives are made: those that are not there; also those made of other bytes or by another
-recipe than today's; every one."""
-
-Source = Literal["cache", "store", "render"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """All derivatives that were wanted, and how many seconds were spent at the store, in line, rendering."""
-
-    derivatives: tuple[Derivative, ...]
-    store_seconds: float
-    wait_seconds: float = 0.0
-    render_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """Where a derivative is, how that was found out, and what it took if something had to be made."""
-
-    key: str
-    source: Source
-    store_seconds: float = 0.0
-    made: Made | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +55,7 @@ class Derivatives:
         self._memory = memory
         self._terms = terms
         self._flights: SingleFlight[Made] = SingleFlight()
+        self._purges = 0
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def locate(self, original: str, size: str) -> Located:
@@ -94,11 +72,15 @@ class Derivatives:
         if self._memory.known.get(key):
             return Located(key=key, source="cache")
         started = time.perf_counter()
+        purges = self._purges
         if source := await self._look(key):
-            self._memory.known.put(key, value=True)
+            if purges == self._purges:  # else it may be gone by now
+                self._memory.known.put(key, value=True)
             return Located(key=key, source=source, store_seconds=time.perf_counter() - started)
         await self._recall(original)
         made = await self.make_all(original, remake="missing", patient=False)
+        if made.fault and size not in [one.size for one in made.derivatives]:
+            raise made.fault
         return Located(key=key, source="render", store_seconds=made.store_seconds, made=made)
 
     async def make_all(
@@ -106,13 +88,36 @@ class Derivatives:
     ) -> Made:
         """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
 
-        A `patient` caller waits in line however long the line is. Raises what `locate` raises.
+        A `patient` caller waits in line however long the line is. What goes wrong once the original was found is
+        told with what was made all the same.
+
+        Raises:
+            BadKey, UnknownSize, NotFound, StoreError: the original cannot be found.
         """
         wanted = tuple(sizes) or self.recipe.names
         self.recipe.check(original, wanted)
         return await self._flights.run(
             (original, wanted, remake), lambda: self._fly(original, wanted, remake=remake, patient=patient)
         )
+
+    async def purge(self, original: str) -> tuple[str, ...]:
+        """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
+
+        What is being made of it is finished first, so that nothing of that is left over.
+
+        Raises:
+            BadKey, StoreError: see `proxy.errors`.
+        """
+        self.recipe.check(original, [])
+        async with self._locks.setdefault(original, asyncio.Lock()):
+            keys = await find_derivatives(self._store, self.recipe, original)
+            # Each is tried, and over, before the next flight may begin.
+            outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
+            self._purges += 1
+            self._memory.forget(original, *keys)
+        if fault := next(_faults(outcomes), None):
+            raise fault
+        return keys
 
     async def _locate_original(self, original: str) -> Located:
         self.recipe.check(original, [])
@@ -157,30 +162,35 @@ class Derivatives:
             except NotFound as absence:
                 self._memory.absent.put(original, str(absence))
                 raise
-            try:
-                made, rendering = await self._make(blob, wanted, remake=remake, patient=patient)
-            except (Refused, TooManyBytes) as fault:
-                metrics.refused_total.labels(fault.code).inc()
-                self._memory.failures.put(original, Failure(kind=type(fault), detail=str(fault), etag=blob.etag))
-                raise
-            accounted = _account(made, rendering, seconds=time.perf_counter() - started)
-            is_current = rendering is None or (await self._head(original, patient=patient)).etag == blob.etag
+            made = await self._make(blob, wanted, remake=remake, patient=patient)
+            is_finished = made.fault or not made.render_seconds
+            is_finished = is_finished or (await self._head(original, patient=patient)).etag == blob.etag
         # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
-        return accounted if is_current else await self._fly(original, wanted, remake="stale", patient=patient)
+        if not is_finished:
+            return await self._fly(original, wanted, remake="stale", patient=patient)
+        elsewhere = made.wait_seconds + made.render_seconds
+        return replace(made, store_seconds=time.perf_counter() - started - elsewhere)
 
-    async def _make(
-        self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
-    ) -> tuple[tuple[Derivative, ...], Rendering | None]:
+    async def _make(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
         there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=patient)
         due = tuple(name for name in wanted if name not in there)
-        rendering = None
-        if due:
-            only_new = remake == "missing" and self._terms.conditional_writes
-            rendering, fresh = await self._render(original, due, patient=patient, only_new=only_new)
-            there |= fresh
-        for made in there.values():
-            self._memory.known.put(made.key, value=True)
-        return tuple(there[name] for name in wanted), rendering
+        only_new = remake == "missing" and self._terms.conditional_writes
+        try:
+            made = await self._render(original, due, patient=patient, only_new=only_new) if due else Made()
+        except (Refused, ImagesError) as fault:
+            self._remember(original, fault)
+            made = Made(fault=fault)
+        there |= {one.size: one for one in made.derivatives}
+        for one in there.values():
+            self._memory.known.put(one.key, value=True)
+        return replace(made, derivatives=tuple(there[name] for name in wanted if name in there))
+
+    def _remember(self, original: Blob, fault: Refused | ImagesError) -> None:
+        """Remember what no other try will change as long as the original's bytes stay."""
+        if isinstance(fault, Refused | TooManyBytes):
+            metrics.refused_total.labels(fault.code).inc()
+            failure = Failure(kind=type(fault), detail=str(fault), etag=original.etag)
+            self._memory.failures.put(original.key, failure)
 
     async def _usable(
         self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
@@ -195,16 +205,14 @@ class Derivatives:
             and (remake == "missing" or self.recipe.is_fresh(blob, original=original, size=name, libvips=libvips))
         }
 
-    async def _render(
-        self, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
-    ) -> tuple[Rendering, dict[str, Derivative]]:
+    async def _render(self, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool) -> Made:
         with self._renderers.place(patient=patient):
             async with self._terms.scratch.folder() as folder:
                 return await self._render_in(folder, original, due, patient=patient, only_new=only_new)
 
     async def _render_in(
         self, folder: Path, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
-    ) -> tuple[Rendering, dict[str, Derivative]]:
+    ) -> Made:
         path = folder / "original"
         fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
         fetched = await self._terms.haste.move(fetch, original.bytes, patient=patient)
@@ -221,9 +229,14 @@ class Derivatives:
             self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=patient)
             for one in rendering.derived.derivatives
         ]
-        # Every put is over before the folder goes: the first fault is raised only then.
+        # Every put is over before the folder goes: the first fault is told only then.
         kept = await asyncio.gather(*puts, return_exceptions=True)
-        return rendering, {made.size: made for made in _all_well(kept)}
+        return Made(
+            derivatives=tuple(one for one in kept if isinstance(one, Derivative)),
+            fault=next(_faults(kept), None),
+            wait_seconds=rendering.wait_seconds,
+            render_seconds=rendering.render_seconds,
+        )
 
     async def _keep(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
         key = self.recipe.key(original.key, rendered.size)
@@ -240,20 +253,10 @@ class Derivatives:
         return derivative(rendered.size, blob)
 
 
-def _all_well(outcomes: Sequence[Derivative | BaseException]) -> list[Derivative]:
+def _faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:
+    """Give what is wrong in our own words; raise what is a fault of ours."""
     for outcome in outcomes:
-        if isinstance(outcome, BaseException):
+        if isinstance(outcome, ImagesError):
+            yield outcome
+        elif isinstance(outcome, BaseException):
             raise outcome
-    return [outcome for outcome in outcomes if isinstance(outcome, Derivative)]
-
-
-def _account(made: tuple[Derivative, ...], rendering: Rendering | None, *, seconds: float) -> Made:
-    if rendering is None:
-        return Made(derivatives=made, store_seconds=seconds)
-    elsewhere = rendering.wait_seconds + rendering.render_seconds
-    return Made(
-        derivatives=made,
-        store_seconds=seconds - elsewhere,
-        wait_seconds=rendering.wait_seconds,
-        render_seconds=rendering.render_seconds,
-    )

@@ -7,6 +7,7 @@
     │   └── BadOrder             a job was ordered for such a size
     ├── NotFound                 the store has nothing under that key
     │   └── UnknownJob           no job with that id, or it is past its retention
+    ├── BadCursor                a page of jobs was asked for that no page led to
     ├── BadSignature             posted by somebody who does not know a secret
     ├── BadCallback              a callback_url that callbacks may not go to
     ├── CallbackFailed           the receiver of a callback cannot be reached
@@ -66,6 +67,12 @@ class UnknownJob(NotFound):
     """No job with that id, or it is past its retention."""
 
     code = "unknown-job"
+
+
+class BadCursor(ImagesError):
+    """A page of jobs was asked for that no earlier page led to."""
+
+    code = "bad-cursor"
 
 
 class BadSignature(ImagesError):

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
-from saq import Status as QueueStatus
 
+from proxy.batches import Batches
 from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
-from proxy.recipe import Derivative
+from proxy.listing import Listing
+from proxy.live import LiveJobs, is_live
+from proxy.orders import Order
+from proxy.outcomes import read_job
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from saq import Job as QueuedJob
     from saq import Queue
 
     from proxy.callbacks import Callbacks
+    from proxy.listing import Asked
+    from proxy.outcomes import Job
     from proxy.recipe import Recipe
 
 log = structlog.get_logger(__name__)
@@ -35,66 +40,24 @@ TIMEOUT_SECONDS = 900
 ATTEMPTS = 40
 """How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
 
-RETRY_AFTER_SECONDS = 5
-"""What a sender that finds the queue full is told: the default queue of 64 empties in about 15 s."""
 
-LIVE_JOBS_READ = 10_000
-"""How many live jobs are looked through for one of the same original; far above any sensible QUEUE_SIZE."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some jobs, newest first; the cursor of the next page if there is one; whether all jobs could be looked at."""
 
-Status = Literal["queued", "processing", "done", "error"]
+    jobs: tuple[Job, ...]
+    cursor: str | None
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What is asked for: derivatives of an original, `sizes` of them or all; with `force` also those that are fresh.
+class _Posted:
+    """An order that came in, the id that its job would have, whether a job of that id may be there already."""
 
-    `callback_url` is told when the job has ended; empty is nobody.
-    """
-
-    key: str
-    sizes: tuple[str, ...] = ()
-    force: bool = False
-    callback_url: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """Why a job ended without derivatives: a stable code and a sentence that says what to do."""
-
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is known of a job. Times are None until they have come."""
-
-    id: str
-    key: str
-    status: Status
-    attempts: int
-    created_at: datetime | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    derivatives: tuple[Derivative, ...]
-    error: Fault | None
-    callback_url: str
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a worker leaves in the queue when it is through with a job: derivatives or a fault."""
-
-    derivatives: tuple[Derivative, ...] = ()
-    error: Fault | None = None
-
-
-_STATUSES: dict[QueueStatus, Status] = {
-    QueueStatus.NEW: "queued",
-    QueueStatus.QUEUED: "queued",
-    QueueStatus.ACTIVE: "processing",
-    QueueStatus.ABORTING: "processing",  # not over yet: it may be tried again
-    QueueStatus.COMPLETE: "done",
-}
+    order: Order
+    job_id: str
+    is_named: bool
+    request_id: str
 
 
 class Jobs:
@@ -108,7 +71,10 @@ class Jobs:
         self._recipe = recipe
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
-        self._submitting = asyncio.Lock()
+        self._live = LiveJobs(queue)
+        self._listing = Listing(queue)
+        self._posts: Batches[_Posted, QueuedJob] = Batches(self._decide)
+        self._deciding = asyncio.Lock()
 
     async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:
         """Take an order; when this returns, the job is on disk.
@@ -125,11 +91,7 @@ class Jobs:
         except UnknownSize as fault:
             raise BadOrder(str(fault)) from fault
         self._callbacks.check(order.callback_url)
-        job_id = _job_id(idempotency_key)
-        async with self._submitting:  # so that the bound and the sameness hold for posts that come together
-            known = await self._queue.job(job_id) if idempotency_key else None
-            known = known or await self._live_job(order)
-            return _job(known or await self._enqueue(job_id, order))
+        return self._told(await self._posts.ask(_posted(order, idempotency_key)))
 
     async def get(self, job_id: str) -> Job:
         """Tell what is known of a job.
@@ -137,25 +99,41 @@ class Jobs:
         Raises:
             UnknownJob: there is none of that id, or it ended too long ago.
         """
-        return _job(await self._queued_job(job_id))
+        return self._told(await self._queued_job(job_id))
+
+    async def page(self, asked: Asked) -> JobPage:
+        """List jobs, newest first.
+
+        Raises:
+            BadCursor: the cursor is none that a page gave.
+        """
+        page = await self._listing.page(asked)
+        jobs = tuple(self._told(queued) for queued in page.jobs)
+        return JobPage(jobs=jobs, cursor=page.cursor, is_complete=page.is_complete)
 
     async def replay(self, job_id: str) -> Job:
-        """Run a job that has ended once more; one that is live is left alone.
+        """Run a job that has ended once more, as it was ordered; one that is live is left alone.
 
         Raises:
             UnknownJob: there is none of that id, or it ended too long ago.
             Busy: as many jobs wait as may.
         """
-        async with self._submitting:
+        async with self._deciding:
             queued = await self._queued_job(job_id)
-            if queued.status in (QueueStatus.NEW, QueueStatus.QUEUED, QueueStatus.ACTIVE):
-                return _job(queued)
-            return _job(await self._enqueue(job_id, _order(queued)))
+            if is_live(queued):
+                return self._told(queued)
+            waiting = await self._live.waiting()
+            if waiting >= self._queue_size:
+                raise self._busy(waiting)
+            again = _Posted(order=_order(queued), job_id=job_id, is_named=True, request_id=_request_id())
+            self._live.add(job_id, again.order)
+            return self._told(await self._enqueue(again))
 
     async def waiting(self) -> tuple[int, float]:
         """Tell how many jobs wait, and for how many seconds the oldest has."""
-        since = [job["queued"] for job in await self._live_jobs() if job.get("status") == QueueStatus.QUEUED]
-        return len(since), time.time() - min(since) / 1000 if since else 0.0
+        await self._live.look()
+        waiting = await self._live.waiting()
+        return waiting, self._live.oldest_seconds() if waiting else 0.0
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id)
@@ -163,84 +141,83 @@ class Jobs:
             raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {self._keep_seconds} s ago.")
         return queued
 
-    async def _live_jobs(self) -> list[dict[str, Any]]:
-        return (await self._queue.info(jobs=True, limit=LIVE_JOBS_READ))["jobs"]
+    def _told(self, queued: QueuedJob) -> Job:
+        order = _order(queued)
+        return read_job(queued, order=order, wanted=order.sizes or self._recipe.names)
 
-    async def _live_job(self, order: Order) -> QueuedJob | None:
-        for job in await self._live_jobs():
-            if _covers(msgspec.convert(job["kwargs"], Order), order):
-                return await self._queue.job(job["key"])
-        return None
+    async def _decide(self, posts: Sequence[_Posted]) -> list[QueuedJob | Exception]:
+        """Give the job of each order: one that is there, else a new one while there is room.
 
-    async def _enqueue(self, job_id: str, order: Order) -> QueuedJob:
-        # Not count("queued"): jobs that were put off until later wait as well.
-        waiting = await self._queue.count("incomplete") - await self._queue.count("active")
-        if waiting >= self._queue_size:
-            raise Busy(
-                f"{waiting} jobs wait already, which is as many as may; post again in a moment.",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
+        Orders that come together are decided together, for one look at the queue and one commit.
+        """
+        async with self._deciding:
+            if self._live.is_outdated:
+                await self._live.look()
+            there, waiting = await asyncio.gather(
+                self._live.find(
+                    [posted.job_id for posted in posts if posted.is_named],
+                    originals={posted.order.key for posted in posts},
+                ),
+                self._live.waiting(),
             )
-        await self._callbacks.promise(job_id, order.callback_url)
-        await self._queue.enqueue(
+            new: dict[str, _Posted] = {}
+            chosen = [self._choose(posted, there, new, waiting=waiting) for posted in posts]
+            made = await asyncio.gather(*map(self._enqueue, new.values()), return_exceptions=True)
+        jobs = {**there, **dict(zip(new, map(_fault_or_job, made), strict=True))}
+        return [choice if isinstance(choice, Busy) else jobs[choice] for choice in chosen]
+
+    def _choose(
+        self, posted: _Posted, there: Mapping[str, QueuedJob], new: dict[str, _Posted], *, waiting: int
+    ) -> str | Busy:
+        if posted.is_named and (posted.job_id in there or posted.job_id in new):
+            return posted.job_id
+        if live := self._live.covering(posted.order):
+            return live
+        if waiting + len(new) >= self._queue_size:
+            return self._busy(waiting + len(new))
+        new[posted.job_id] = posted
+        self._live.add(posted.job_id, posted.order)
+        return posted.job_id
+
+    def _busy(self, waiting: int) -> Busy:
+        return Busy(
+            f"{waiting} jobs wait already, which is as many as may; post again when Retry-After says.",
+            retry_after_seconds=self._live.retry_after_seconds(waiting),
+        )
+
+    async def _enqueue(self, posted: _Posted) -> QueuedJob:
+        await self._callbacks.promise(posted.job_id, posted.order.callback_url)
+        queued = await self._queue.enqueue(
             FUNCTION,
-            key=job_id,
-            kwargs=msgspec.to_builtins(order),
+            key=posted.job_id,
+            kwargs=msgspec.to_builtins(posted.order),
             timeout=TIMEOUT_SECONDS,
             retries=ATTEMPTS,
             retry_delay=1.0,
             retry_backoff=60.0,
             ttl=self._keep_seconds,
-            meta={"request_id": structlog.contextvars.get_contextvars().get("request_id", "")},
+            meta={"request_id": posted.request_id},
         )
-        log.info("job_queued", job_id=job_id, key=order.key)
-        return await self._queued_job(job_id)
+        queued = queued or await self._queued_job(posted.job_id)  # there is one of that id
+        log.info("job_queued", job_id=posted.job_id, key=posted.order.key, request_id=posted.request_id)
+        return queued
 
 
-def _job_id(idempotency_key: str | None) -> str:
-    """Make an id that cannot be guessed, or that follows from the idempotency key."""
-    if idempotency_key is None:
-        return uuid.uuid4().hex
-    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
+def _posted(order: Order, idempotency_key: str | None) -> _Posted:
+    """Give an order's job an id that cannot be guessed, or that follows from the idempotency key."""
+    job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
+    return _Posted(order=order, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
+
+
+def _request_id() -> str:
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
 def _order(queued: QueuedJob) -> Order:
     return msgspec.convert(queued.kwargs, Order)
 
 
-def _covers(live: Order, order: Order) -> bool:
-    return (
-        live.key == order.key
-        and (not live.sizes or (bool(order.sizes) and set(order.sizes) <= set(live.sizes)))
-        and (live.force or not order.force)
-        and order.callback_url in ("", live.callback_url)
-    )
-
-
-def _job(queued: QueuedJob) -> Job:
-    outcome = msgspec.convert(queued.result or {}, Outcome)
-    ended_otherwise = queued.status in (QueueStatus.FAILED, QueueStatus.ABORTED)
-    error = outcome.error or (_unforeseen(queued) if ended_otherwise else None)
-    order = _order(queued)
-    return Job(
-        id=queued.key,
-        key=order.key,
-        status="error" if error else _STATUSES[queued.status],
-        attempts=queued.attempts,
-        created_at=_time(queued.queued),
-        started_at=_time(queued.started),
-        finished_at=_time(queued.completed),
-        derivatives=outcome.derivatives,
-        error=error,
-        callback_url=order.callback_url,
-    )
-
-
-def _unforeseen(queued: QueuedJob) -> Fault:
-    return Fault(
-        code="abandoned",
-        detail=f"Given up after {queued.attempts} attempts; the log has the cause under job_id {queued.key}.",
-    )
-
-
-def _time(milliseconds: int) -> datetime | None:
-    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC) if milliseconds else None
+def _fault_or_job(made: QueuedJob | BaseException) -> QueuedJob | Exception:
+    if isinstance(made, BaseException) and not isinstance(made, Exception):
+        raise made  # a cancellation is nobody's answer
+    return made

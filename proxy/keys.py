@@ -83,6 +83,13 @@ class Layout(Protocol):
         """Give the original's key and the size's name that `key` was made from; None when it is no derivative's."""
         ...
 
+    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+        """Give what the keys of `original`'s derivatives begin with, and what they look like at whatever size.
+
+        Its own key may look like one too. Raises what `derivative` raises.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteLayout:
@@ -125,6 +132,13 @@ class SiteLayout:
         if match is None or match["name"] == ORIGINAL:
             return None
         return _verified(self, (_renamed(match, ORIGINAL), match["name"]), key)
+
+    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        self.check_original(original)
+        match = cast("re.Match[str]", self._name.fullmatch(original))
+        begin, end = f"{match['stem']}_", match["extension"] or ""
+        return begin, re.compile(re.escape(begin) + _SIZE_NAME.pattern + re.escape(end))
 
 
 def _renamed(match: re.Match[str], name: str) -> str:
@@ -169,6 +183,12 @@ class PrefixLayout:
             return None
         original, _, name = key.removeprefix(DERIVATIVES).rpartition("/")
         return _verified(self, (original, name.partition(".")[0]), key)
+
+    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        self.check_original(original)
+        folder = f"{DERIVATIVES}{original}/"
+        return folder, re.compile(rf"{re.escape(folder)}{_SIZE_NAME.pattern}\.[a-z]+")
 
     def _joined(self, original: str, size: str) -> str:
         format_name = self.formats.get(size) or _FORMATS.get(PurePosixPath(original).suffix.lower(), "jpeg")

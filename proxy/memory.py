@@ -28,7 +28,9 @@ class Memory:
     absent: Remembered[str]
     failures: Remembered[Failure]
 
-    def forget(self, original: str) -> None:
-        """Forget what was wrong with an original: it is tried again."""
+    def forget(self, original: str, *derivatives: str) -> None:
+        """Forget what was wrong with an original, so that it is tried again, and that these derivatives are there."""
         self.absent.forget(original)
         self.failures.forget(original)
+        for key in derivatives:
+            self.known.forget(key)

@@ -7,8 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from proxy.jobs import Fault, Job, Status
 from proxy.keys import url
+from proxy.outcomes import Fault, Job, PutOff, SizeOutcome, Status, Timings
+from proxy.recipe import Derivative
 
 
 class ShownDerivative(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +34,10 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
+    sizes: tuple[SizeOutcome, ...]
     derivatives: list[ShownDerivative]
+    timings: Timings | None
+    put_off: PutOff | None
     error: Fault | None
 
 
@@ -45,16 +49,40 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     data: ShownJob
 
 
+class ShownPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some jobs, newest first; the address of the next page if there is one.
+
+    `complete` is false where so many jobs are kept that only some of them were looked at.
+    """
+
+    jobs: list[ShownJob]
+    next: str | None
+    complete: bool
+
+
 def shown(job: Job, public_base_url: str) -> ShownJob:
     """Show a job, each derivative with the address at which browsers read it."""
-    derivatives = [
-        msgspec.convert({**asdict(made), "url": url(public_base_url, made.key)}, ShownDerivative)
-        for made in job.derivatives
-    ]
-    return msgspec.convert({**asdict(job), "derivatives": derivatives}, ShownJob)
+    return ShownJob(
+        id=job.id,
+        key=job.key,
+        status=job.status,
+        attempts=job.attempts,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        sizes=job.sizes,
+        derivatives=[_shown(made, public_base_url) for made in job.derivatives],
+        timings=job.timings,
+        put_off=job.put_off,
+        error=job.error,
+    )
 
 
 def announcement(job: Job, public_base_url: str) -> str:
     """Tell in JSON that a job has ended, and how."""
     event = Announcement(type=f"job.{job.status}", timestamp=job.finished_at, data=shown(job, public_base_url))
     return msgspec.json.encode(event).decode()
+
+
+def _shown(made: Derivative, public_base_url: str) -> ShownDerivative:
+    return msgspec.convert({**asdict(made), "url": url(public_base_url, made.key)}, ShownDerivative)

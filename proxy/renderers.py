@@ -22,6 +22,7 @@ from pipeline.size import Size
 from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Refusal, Render
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.priority import give_way
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -80,6 +81,7 @@ class RenderProcess:
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
             )
         )
+        give_way(process._process.pid)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await process._answer()

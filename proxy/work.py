@@ -14,7 +14,10 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
-from proxy.jobs import FUNCTION, Fault, Order, Outcome
+from proxy.jobs import FUNCTION
+from proxy.made import Made
+from proxy.orders import Order
+from proxy.outcomes import Fault, Outcome, Timings
 from proxy.workers import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+JITTER = 0.2
+"""Share by which a wait is longer or shorter. SAQ's own jitter begins at none: a minute's patience would be half."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How often something is tried, and how many seconds lie between two tries: doubling from `first`, to `longest`."""
@@ -37,9 +44,10 @@ class Patience:
     first: float
     longest: float
 
-    def delay(self, attempt: int) -> float:
-        """Give the seconds until the next try; a fifth more or less, so that jobs put off together come apart."""
-        return min(self.first * 2.0 ** (attempt - 1), self.longest) * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+    def seconds_after(self, tries: int) -> float:
+        """Give how long to wait after so many tries; jittered, so that what failed together comes back apart."""
+        seconds = min(self.first * 2.0 ** (tries - 1), self.longest)
+        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
 
 
 PATIENCE: Mapping[type[ImagesError], Patience] = {
@@ -76,14 +84,17 @@ class Worker(QueueWorker):
         ):
             started = time.perf_counter()
             log.info("job_started")
-            try:
-                made = await self._derivatives.make_all(
-                    wanted.key, wanted.sizes, remake="all" if wanted.force else "stale"
-                )
-            except (Refused, ImagesError) as fault:
-                return msgspec.to_builtins(Outcome(error=_give_up(job, fault)))
+            made = await self._attempt(wanted)
+            if made.fault:
+                return msgspec.to_builtins(_give_up(job, made, made.fault))
             log.info("job_done", seconds=round(time.perf_counter() - started, 3), sizes=len(made.derivatives))
-            return msgspec.to_builtins(Outcome(derivatives=made.derivatives))
+            return msgspec.to_builtins(_outcome(made))
+
+    async def _attempt(self, order: Order) -> Made:
+        try:
+            return await self._derivatives.make_all(order.key, order.sizes, remake="all" if order.force else "stale")
+        except (Refused, ImagesError) as fault:
+            return Made(fault=fault)
 
     async def close(self, context: Context) -> None:
         """Count a job that has ended, and see to what follows."""
@@ -97,13 +108,26 @@ class Worker(QueueWorker):
             await self._endings.look(job.key)
 
 
-def _give_up(job: saq.Job, fault: Refused | ImagesError) -> Fault:
+def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
+    """Tell how a job ended badly, or put it off; the record then says why, and until when."""
     patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
     tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
     tries[fault.code] = tries.get(fault.code, 0) + 1
     if patience and tries[fault.code] < patience.attempts:
-        job.retry_delay, job.retry_backoff = patience.delay(tries[fault.code]), False
-        log.warning("job_put_off", code=fault.code, detail=str(fault))
+        job.retry_delay, job.retry_backoff = patience.seconds_after(tries[fault.code]), False
+        job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
+        log.warning("job_put_off", code=fault.code, detail=str(fault), seconds=round(job.retry_delay, 1))
         raise TryAgain(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
-    return Fault(code=fault.code, detail=str(fault))
+    return _outcome(made)
+
+
+def _outcome(made: Made, *, put_off_until: float | None = None) -> Outcome:
+    return Outcome(
+        derivatives=made.derivatives,
+        error=Fault(code=made.fault.code, detail=str(made.fault)) if made.fault else None,
+        put_off_until=put_off_until,
+        timings=Timings(
+            store_seconds=made.store_seconds, wait_seconds=made.wait_seconds, render_seconds=made.render_seconds
+        ),
+    )

@@ -22,15 +22,26 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from proxy.destinations import MAX_URL_CHARACTERS
+from proxy.keys import ORIGINAL
 from proxy.routes.errors import PROBLEM, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from litestar.openapi.spec import OpenAPI
 
 TEXT = Schema(type=OpenAPIType.STRING)
 
+EXAMPLE = "gall/58/58_1_original.jpg"
+
+MAX_SIZES = 64
+"""The most sizes that an order names."""
+
 DESCRIPTION = """
 Renders the sizes of photographs: all of them when a signed job is posted, the missing ones when a page asks.
+
+What is posted is signed as standardwebhooks.com says. Requests without a body that need a signature, to list jobs and
+to purge, sign their method and address in its place, such as `GET /v1/jobs?status=error`.
 """
 
 IMAGE_PROBLEMS = {
@@ -44,25 +55,13 @@ IMAGE_PROBLEMS = {
     504: "the render took too long",
 }
 
-FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the store failed"}
+PURGE_PROBLEMS = {
+    400: "not a key, or not an original's",
+    401: "not signed by a known secret",
+    502: "the store failed, or its credentials may not delete",
+}
 
-JOB = Schema(
-    type=OpenAPIType.OBJECT,
-    required=["key"],
-    properties={
-        "key": Schema(
-            type=OpenAPIType.STRING, description="the original's key", examples=["gall/58/58_1_original.jpg"]
-        ),
-        "sizes": Schema(type=OpenAPIType.ARRAY, items=TEXT, description="some of the sizes; all when absent"),
-        "force": Schema(type=OpenAPIType.BOOLEAN, description="make those again that are fresh"),
-        "callback_url": Schema(
-            type=OpenAPIType.STRING,
-            max_length=MAX_URL_CHARACTERS,
-            description="told, signed, when the job has ended; its host is one of CALLBACK_HOSTS",
-        ),
-    },
-    additional_properties=False,
-)
+FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the store failed"}
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
@@ -82,22 +81,44 @@ def openapi() -> OpenAPIConfig:
     )
 
 
-def write_in(document: OpenAPI, *, has_files: bool) -> None:
+def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool) -> None:
     """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
     paths = document.paths if document.paths is not None else {}
-    paths["/img/{key}/{size}"] = _image_path()
+    paths["/img/{key}/{size}"] = _image_path(sizes)
+    paths["/v1/derivatives/{key}"] = _purge_path()
     if has_files:
         paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
     if post is not None:
-        post.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=JOB)}, required=True)
+        post.request_body = RequestBody(
+            content={"application/json": OpenAPIMediaType(schema=_job(sizes))}, required=True
+        )
     document.paths = paths
 
 
-def _image_path() -> PathItem:
+def _job(sizes: Sequence[str]) -> Schema:
+    properties: dict[str, Reference | Schema] = {
+        "key": Schema(type=OpenAPIType.STRING, description="the original's key", examples=[EXAMPLE]),
+        "sizes": Schema(
+            type=OpenAPIType.ARRAY,
+            items=Schema(type=OpenAPIType.STRING, enum=sizes),
+            max_items=MAX_SIZES,
+            description="some of the sizes; all when absent",
+        ),
+        "force": Schema(type=OpenAPIType.BOOLEAN, description="make those again that are fresh"),
+        "callback_url": Schema(
+            type=OpenAPIType.STRING,
+            max_length=MAX_URL_CHARACTERS,
+            description="told, signed, when the job has ended; its host is one of CALLBACK_HOSTS",
+        ),
+    }
+    return Schema(type=OpenAPIType.OBJECT, required=["key"], properties=properties, additional_properties=False)
+
+
+def _image_path(sizes: Sequence[str]) -> PathItem:
     parameters: list[Parameter | Reference] = [
-        _parameter("key", "the original's key; its slashes may stay slashes", example="gall/58/58_1_original.jpg"),
-        _parameter("size", "a size of the sizes file, or `original`", example="medium"),
+        _parameter("key", "the original's key; its slashes may stay slashes", example=EXAMPLE),
+        _parameter("size", "a size of the sizes file, or `original`", example=sizes[0], values=(*sizes, ORIGINAL)),
     ]
     found = OpenAPIResponse(
         description="where the derivative is; made first if it was not there",
@@ -123,8 +144,28 @@ def _file_path() -> PathItem:
     )
 
 
-def _parameter(name: str, description: str, *, example: str) -> Parameter:
-    schema = Schema(type=OpenAPIType.STRING, examples=[example])
+def _purge_path() -> PathItem:
+    purged = Schema(
+        type=OpenAPIType.OBJECT,
+        required=["key", "gone"],
+        properties={"key": TEXT, "gone": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+    )
+    gone = OpenAPIResponse(
+        description="the original that stays, the keys under which nothing is any more",
+        content={"application/json": OpenAPIMediaType(schema=purged)},
+    )
+    return PathItem(
+        parameters=[_parameter("key", "the original's key", example=EXAMPLE)],
+        delete=Operation(
+            summary="Remove every derivative of an original",
+            operation_id="purgeDerivatives",
+            responses={"200": gone, **_refused(PURGE_PROBLEMS)},
+        ),
+    )
+
+
+def _parameter(name: str, description: str, *, example: str, values: Sequence[str] | None = None) -> Parameter:
+    schema = Schema(type=OpenAPIType.STRING, min_length=1, enum=values, examples=[example])
     return Parameter(name=name, param_in="path", required=True, description=description, schema=schema)
 
 
@@ -136,11 +177,14 @@ def _read_only(
     well: dict[str, OpenAPIResponse | Reference],
     ill: dict[int, str],
 ) -> PathItem:
-    problem = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
-    refused = {str(status): OpenAPIResponse(description=says, content=problem) for status, says in ill.items()}
-    responses = {**well, **refused}
+    responses = {**well, **_refused(ill)}
     return PathItem(
         parameters=parameters,
         get=Operation(summary=summary, operation_id=f"get{name}", responses=responses),
         head=Operation(summary=f"{summary}, without the body", operation_id=f"head{name}", responses=responses),
     )
+
+
+def _refused(ill: dict[int, str]) -> dict[str, OpenAPIResponse | Reference]:
+    problem = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
+    return {str(status): OpenAPIResponse(description=says, content=problem) for status, says in ill.items()}

@@ -15,6 +15,7 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import (
     BadCallback,
+    BadCursor,
     BadKey,
     BadOrder,
     BadSignature,
@@ -62,6 +63,7 @@ FOR_HALF_A_MINUTE = "public, max-age=30"
 
 ROWS: Mapping[type[Exception], Row] = {
     BadKey: Row(400, "Not a key", FOR_A_MINUTE),
+    BadCursor: Row(400, "Not a page"),
     BadSignature: Row(401, "Not signed by a known secret"),
     BadOrder: Row(422, "Unknown size"),
     BadCallback: Row(422, "Callbacks may not go there"),

@@ -8,7 +8,7 @@ from litestar import asgi
 
 from proxy.errors import NotFound
 from proxy.keys import decode_path
-from proxy.routes.mounts import read_below
+from proxy.routes.mounts import path_below
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
@@ -28,7 +28,7 @@ def files_route(store: Store, *, layout: Layout) -> ASGIRouteHandler:
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def file(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        key = decode_path(read_below(PATH, scope, template="/{key}"))
+        key = decode_path(path_below(PATH, scope, template="/{key}"))
         if layout.original_of(key) is None:
             layout.check_original(key)
         if scope["method"] == "HEAD":  # type: ignore[typeddict-item] # a mount of http requests

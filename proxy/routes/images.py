@@ -9,13 +9,14 @@ from litestar import asgi
 from proxy import metrics
 from proxy.errors import BadKey
 from proxy.keys import decode_path, url
-from proxy.routes.mounts import read_below
+from proxy.routes.mounts import path_below
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import Receive, Scope, Send
 
-    from proxy.derivatives import Derivatives, Located
+    from proxy.derivatives import Derivatives
+    from proxy.made import Located
 
 PATH = "/img"
 
@@ -30,7 +31,7 @@ def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seco
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        located = await derivatives.locate(*_key_and_size(read_below(PATH, scope, template="/{key}/{size}")))
+        located = await derivatives.locate(*_key_and_size(path_below(PATH, scope, template="/{key}/{size}")))
         metrics.derivatives_total.labels(located.source).inc()
         headers = [
             (b"location", url(public_base_url, located.key).encode()),

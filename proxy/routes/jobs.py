@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.exceptions import ValidationException
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from proxy.destinations import MAX_URL_CHARACTERS
-from proxy.jobs import Job, Jobs, Order
-from proxy.record import ShownJob, shown
-from proxy.routes.documents import problems
-from proxy.signature import ID_HEADER, Verifier
+from proxy.listing import Asked
+from proxy.orders import Order
+from proxy.outcomes import Job, Status
+from proxy.record import ShownJob, ShownPage, shown
+from proxy.routes.desk import Desk
+from proxy.routes.documents import MAX_SIZES, problems
+from proxy.routes.signed import address
+from proxy.signature import ID_HEADER
 
 if TYPE_CHECKING:
     from litestar.datastructures import State
 
+T = TypeVar("T")
+
 MAX_BODY_BYTES = 64 * 1024
+
+LISTED, MAX_LISTED = 50, 100
+"""How many jobs a page has unless asked, and at most."""
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 
@@ -29,25 +39,22 @@ class PostedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is posted: an original's key, perhaps only some sizes, also those that are fresh, somebody to tell."""
 
     key: str
-    sizes: Annotated[list[str], msgspec.Meta(max_length=64)] = []
+    sizes: Annotated[list[str], msgspec.Meta(max_length=MAX_SIZES)] = []
     force: bool = False
     callback_url: Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)] = ""
 
 
-@post(
-    "/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 502, 503), request_max_body_size=MAX_BODY_BYTES
-)
-async def post_job(
-    request: Request[None, None, State],
-    jobs: NamedDependency[Jobs],
-    verifier: NamedDependency[Verifier],
-    public_base_url: NamedDependency[str],
-) -> Response[ShownJob]:
+FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
+"""What may be posted; read off the class once, which takes as long as all the rest of a post."""
+
+
+@post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
+async def post_job(request: Request[None, None, State], desk: NamedDependency[Desk]) -> Response[ShownJob]:
     """Order the derivatives of an original; the job is on disk before the answer leaves."""
     body = await request.body()
-    verifier.verify(body, request.headers)
+    desk.verifier.verify(body, request.headers)
     posted = _posted(body)
-    job = await jobs.submit(
+    job = await desk.jobs.submit(
         Order(
             key=posted.key,
             sizes=tuple(dict.fromkeys(posted.sizes)),
@@ -56,7 +63,7 @@ async def post_job(
         ),
         idempotency_key=request.headers.get(IDEMPOTENCY_HEADER) or request.headers.get(ID_HEADER),
     )
-    return _accepted(job, public_base_url)
+    return _accepted(job, desk)
 
 
 @post(
@@ -66,23 +73,46 @@ async def post_job(
     request_max_body_size=MAX_BODY_BYTES,
 )
 async def replay_job(
+    request: Request[None, None, State], job_id: FromPath[str], desk: NamedDependency[Desk]
+) -> Response[ShownJob]:
+    """Run a job that has ended once more, as it was ordered."""
+    desk.verifier.verify(await request.body(), request.headers)
+    return _accepted(await desk.jobs.replay(job_id), desk)
+
+
+@route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
+async def get_job(job_id: FromPath[str], desk: NamedDependency[Desk]) -> Response[ShownJob]:
+    """Tell what is known of a job; whoever knows its id may ask."""
+    return _unkept(shown(await desk.jobs.get(job_id), desk.public_base_url))
+
+
+@route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
+async def list_jobs(
     request: Request[None, None, State],
-    job_id: FromPath[str],
-    jobs: NamedDependency[Jobs],
-    verifier: NamedDependency[Verifier],
-    public_base_url: NamedDependency[str],
-) -> Response[ShownJob]:
-    """Run a job that has ended once more."""
-    verifier.verify(await request.body(), request.headers)
-    return _accepted(await jobs.replay(job_id), public_base_url)
+    desk: NamedDependency[Desk],
+    status: Annotated[Status | None, QueryParameter(description="only jobs that are so")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
+    cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
+) -> Response[ShownPage]:
+    """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
+    desk.verifier.verify(address(request.scope), request.headers)
+    page = await desk.jobs.page(Asked(status=status, limit=limit, cursor=cursor))
+    more = {"status": status, "limit": limit, "cursor": page.cursor}
+    return _unkept(
+        ShownPage(
+            jobs=[shown(job, desk.public_base_url) for job in page.jobs],
+            next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
+            if page.cursor
+            else None,
+            complete=page.is_complete,
+        )
+    )
 
 
-@route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404))
-async def get_job(
-    job_id: FromPath[str], jobs: NamedDependency[Jobs], public_base_url: NamedDependency[str]
-) -> Response[ShownJob]:
-    """Tell what is known of a job."""
-    return Response(shown(await jobs.get(job_id), public_base_url), headers={"Cache-Control": "no-store"})
+@route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
+def jobs_options() -> Response[None]:
+    """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
+    return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
 def _posted(body: bytes) -> PostedJob:
@@ -97,9 +127,9 @@ def _posted(body: bytes) -> PostedJob:
 
 def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
     """Name every fault of what was posted; msgspec itself stops at the first."""
-    known = {field.name: field for field in msgspec.structs.fields(PostedJob)}
-    yield from (f"{name}: there is no such field; there are {', '.join(known)}" for name in posted if name not in known)
-    for name, field in known.items():
+    unknown = (name for name in posted if name not in FIELDS)
+    yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
+    for name, field in FIELDS.items():
         if name not in posted:
             if field.required:
                 yield f"{name}: must be there"
@@ -110,6 +140,10 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             yield f"{name}: {fault}"
 
 
-def _accepted(job: Job, public_base_url: str) -> Response[ShownJob]:
+def _accepted(job: Job, desk: Desk) -> Response[ShownJob]:
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
-    return Response(shown(job, public_base_url), status_code=202, headers=headers)
+    return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)
+
+
+def _unkept(body: T) -> Response[T]:
+    return Response(body, headers={"Cache-Control": "no-store"})

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import os
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -165,8 +165,12 @@ class S3Store:
 
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
-        with suppress(NotFound):
+        try:
             await self._ask(self._client.delete_object, Key=key)
+        except NotFound:
+            return  # Amazon's does not say so, some others do
+        except Denied:
+            raise Denied("The store's credentials may not delete: its policy must allow s3:DeleteObject.") from None
 
     async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""

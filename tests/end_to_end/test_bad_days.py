@@ -14,7 +14,7 @@ from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from proxy.app import running
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.jobs import Job, Order
+from proxy.orders import Order
 from proxy.parts import build
 from proxy.settings import Settings
 from proxy.sizes import SIZES_FILE, read_sizes
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.jobs import Jobs
+    from proxy.outcomes import Job
     from proxy.parts import Parts
     from proxy.recipe import Derivative
 

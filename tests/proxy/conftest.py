@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from pipeline.size import Size
 from pipeline.wire import Limits
 from proxy.cache import Remembered
 from proxy.derivatives import Derivatives, Terms
+from proxy.errors import StoreRefused
 from proxy.keys import SiteLayout
 from proxy.limiter import Limiter
 from proxy.memory import Memory
@@ -23,7 +25,7 @@ from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from proxy.stores.base import Blob
@@ -41,14 +43,25 @@ class CountingStore(MemoryStore):
         self.calls = calls
         self.replace_after_fetch: Path | None = None
         """Put in the place of the next original that is fetched, right after."""
+        self.refused: str | None = None
+        """A key whose bytes may neither be read, nor be written, nor be deleted."""
+        self.fetched = asyncio.Event()
+        """Set once an original was fetched."""
+        self.after_head: Callable[[], Awaitable[None]] | None = None
+        """Awaited before it is told what is under a key."""
 
     async def head(self, key: str) -> Blob | None:
         self.calls["head"] += 1
-        return await super().head(key)
+        blob = await super().head(key)
+        if self.after_head:
+            await self.after_head()
+        return blob
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         self.calls["fetch"] += 1
+        self._check(key)
         blob = await super().fetch(key, path, max_bytes=max_bytes)
+        self.fetched.set()
         if self.replace_after_fetch:
             await super().put(key, self.replace_after_fetch, Attributes())
             self.replace_after_fetch = None
@@ -56,11 +69,20 @@ class CountingStore(MemoryStore):
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         self.calls["put"] += 1
+        self._check(key)
         return await super().put(key, path, attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
         self.calls["put_new"] += 1
         return await super().put_new(key, path, attributes)
+
+    async def delete(self, key: str) -> None:
+        self._check(key)
+        await super().delete(key)
+
+    def _check(self, key: str) -> None:
+        if key == self.refused:
+            raise StoreRefused("The store refuses this key.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,8 @@ from proxy.courier import Courier
 from proxy.deliveries import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Deliveries
 from proxy.destinations import Destinations, listed
 from proxy.endings import Endings
-from proxy.jobs import Job, Jobs, Order
+from proxy.jobs import Jobs
+from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.signature import Signer
 from proxy.work import Worker
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import saq
 
+    from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio

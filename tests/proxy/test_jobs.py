@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import statistics
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from saq import Status
 
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
-from proxy.errors import BadCallback, BadKey, Busy, UnknownJob, UnknownSize
-from proxy.jobs import Jobs, Order
+from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
+from proxy.jobs import Jobs
+from proxy.keys import SiteLayout
+from proxy.orders import Order
+from proxy.outcomes import Job
+from proxy.queues import rows
 from proxy.queues.open import open_queue
-from tests.proxy.conftest import ORIGINAL, Workshop
+from proxy.recipe import Recipe
+from tests.proxy.conftest import ORIGINAL, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from saq import Queue
 
 pytestmark = pytest.mark.anyio
 
@@ -28,12 +40,23 @@ def other(number: int) -> Order:
 
 
 @pytest.fixture
-async def jobs(workshop: Workshop, tmp_path: Path) -> AsyncIterator[Jobs]:
-    queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="test")
-    await queue.connect()
+async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+    one = open_queue(f"sqlite:////{tmp_path}/queue.db", name="test")
+    await one.connect()
+    yield one
+    await one.disconnect()
+
+
+@pytest.fixture
+def jobs(queue: Queue) -> Jobs:
+    return jobs_of(queue, queue_size=3)
+
+
+def jobs_of(queue: Queue, *, queue_size: int) -> Jobs:
+    layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
+    recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
     callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
-    yield Jobs(queue=queue, callbacks=callbacks, recipe=workshop.derivatives.recipe, queue_size=3, keep_seconds=600)
-    await queue.disconnect()
+    return Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=queue_size, keep_seconds=600)
 
 
 async def test_an_order_becomes_a_job_that_waits(jobs: Jobs) -> None:
@@ -71,6 +94,8 @@ async def test_no_more_wait_than_may_however_many_come_at_once(jobs: Jobs) -> No
     outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(200)), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
     assert (len(refused), (await jobs.waiting())[0]) == (197, 3)
+    accepted = [outcome for outcome in outcomes if isinstance(outcome, Job)]
+    assert [await jobs.get(job.id) for job in accepted] == accepted
     assert all(refusal.retry_after_seconds > 0 for refusal in refused)
 
 
@@ -102,3 +127,62 @@ async def test_replaying_a_live_job_leaves_it_alone(jobs: Jobs) -> None:
     job = await jobs.submit(ORDER)
     assert await jobs.replay(job.id) == job
     assert (await jobs.waiting())[0] == 1
+
+
+async def test_a_thousand_posts_of_a_hundred_originals_at_once_are_a_hundred_jobs(queue: Queue) -> None:
+    jobs = jobs_of(queue, queue_size=1000)
+    orders = [other(number % 100) for number in range(1000)]
+    posted = await asyncio.gather(
+        *(jobs.submit(order, idempotency_key=f"msg_{number}") for number, order in enumerate(orders))
+    )
+    assert [job.key for job in posted] == [order.key for order in orders]
+    assert (len({job.id for job in posted}), (await jobs.waiting())[0]) == (100, 100)
+    assert {job.id for job in posted} == {(await jobs.submit(other(number))).id for number in range(100)}
+
+
+async def test_what_a_post_costs_does_not_grow_with_the_line(queue: Queue) -> None:
+    jobs = jobs_of(queue, queue_size=5000)
+
+    async def seconds(first: int) -> float:
+        spent = []
+        for number in range(first, first + 100):
+            began = time.perf_counter()
+            await jobs.submit(other(number))
+            spent.append(time.perf_counter() - began)
+        return statistics.median(spent)
+
+    short = await seconds(0)
+    await asyncio.gather(*(jobs.submit(other(number)) for number in range(1000, 3000)))
+    assert await seconds(100) < 10 * short  # reading 2,000 live jobs takes 40 times as long as a post
+
+
+async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queue: Queue, jobs: Jobs) -> None:
+    first = await jobs.submit(ORDER)
+    taken = await queue.dequeue(timeout=5)
+    assert taken is not None
+    assert (await jobs.submit(ORDER)).id == first.id
+    await taken.finish(Status.COMPLETE, result={})
+    assert (await jobs.submit(ORDER)).id != first.id
+
+
+async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: Queue, jobs: Jobs) -> None:
+    await queue.disconnect()
+    outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(5)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [QueueUnavailable] * 5
+    await queue.connect()
+    assert (await jobs.waiting())[0] == 0
+    assert (await jobs.submit(other(1))).status == "queued"
+
+
+async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: Queue, tmp_path: Path) -> None:
+    jobs = jobs_of(queue, queue_size=1000)
+    sizes = []
+    for round_ in range(6):
+        await asyncio.gather(*(jobs.submit(other(round_ * 1000 + number)) for number in range(300)))
+        while (taken := await queue.dequeue(timeout=0.01)) is not None:
+            await taken.finish(Status.COMPLETE, result={})
+        with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as connection:
+            rows.prune(connection, time.time() + 601)  # as the sweep does every minute, a week later
+        sizes.append(sum(path.stat().st_size for path in tmp_path.glob("queue.db*") if path.is_file()))
+        assert [job async for job in queue.iter_jobs()] == []
+    assert sizes[-1] <= 1.2 * sizes[1]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy import work
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.errors import NotFound
-from proxy.jobs import Job, Jobs, Order
+from proxy.jobs import Jobs
+from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
 from proxy.workers import at_work
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
@@ -153,19 +158,6 @@ async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     assert (job.attempts, job.error.code) == (10 + 3, "not-found")
 
 
-def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
-    patience = work.PATIENCE[NotFound]
-    for _ in range(20):
-        seconds = sum(patience.delay(attempt) for attempt in range(1, patience.attempts))
-        assert 48 <= seconds <= 72
-
-
-def test_delays_double_up_to_the_longest() -> None:
-    patience = Patience(attempts=9, first=2, longest=10)
-    for attempt, middle in ((1, 2), (2, 4), (3, 8), (4, 10), (50, 10)):
-        assert 0.8 * middle <= patience.delay(attempt) <= 1.2 * middle
-
-
 async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"this is not a picture")
     await site.workshop.upload(path=tmp_path / "text")
@@ -175,6 +167,73 @@ async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) ->
         again = await site.jobs.replay(job.id)
         assert again.id == job.id
         assert (await site.ended(again)).status == "done"
+
+
+async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None:
+    async with site.worked():
+        posted = await site.jobs.submit(ORDER)
+
+        async def put_off() -> Job | None:
+            job = await site.jobs.get(posted.id)
+            return job if job.put_off else None
+
+        job = await until(put_off)
+    assert job.put_off is not None
+    assert (job.status, job.error, job.put_off.code) == ("queued", None, "not-found")
+    assert "upload it" in job.put_off.detail
+    assert 0 < (job.put_off.until - datetime.now(UTC)).total_seconds() < 6
+    assert {one.status for one in job.sizes} == {"waiting"}
+
+
+async def test_a_job_says_what_came_of_each_size(site: Site) -> None:
+    await site.workshop.upload()
+    site.workshop.store.refused = "gall/58/58_1_large.jpg"
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert (job.status, job.error and job.error.code) == ("error", "store-refused")
+    assert {one.size: one.status for one in job.sizes} == {"small": "done", "large": "error", "xlarge": "done"}
+    assert [one.size for one in job.derivatives] == ["small", "xlarge"]
+    assert job.timings is not None
+    assert job.timings.render_seconds > 0
+
+
+async def test_what_was_there_counts_as_done_when_the_rest_cannot_be_made(site: Site) -> None:
+    await site.workshop.upload()
+    await site.workshop.derivatives.make_all(ORIGINAL, ["small"])
+    site.workshop.store.refused = ORIGINAL
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert {one.size: one.status for one in job.sizes} == {"small": "done", "large": "error", "xlarge": "error"}
+
+
+async def test_a_forced_job_that_is_run_again_makes_all_again(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(Order(key=ORIGINAL, force=True)))
+        site.workshop.calls.clear()
+        again = await site.ended(await site.jobs.replay(job.id))
+    assert (again.status, again.attempts, site.workshop.calls["put"]) == ("done", 1, 3)
+
+
+async def test_a_job_that_is_done_makes_nothing_when_it_is_run_again(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+        site.workshop.calls.clear()
+        again = await site.ended(await site.jobs.replay(job.id))
+    assert (again.status, again.derivatives, site.workshop.calls["put"]) == ("done", job.derivatives, 0)
+
+
+@given(attempts=st.integers(min_value=1, max_value=30))
+def test_waits_double_up_to_the_longest_give_or_take_a_fifth(attempts: int) -> None:
+    seconds = Patience(attempts=30, first=2, longest=300).seconds_after(attempts)
+    assert 0.8 <= seconds / min(2 * 2 ** (attempts - 1), 300) <= 1.2
+
+
+def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
+    patience = work.PATIENCE[NotFound]
+    waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
+    assert 50 < sum(waits) / 50 < 70
 
 
 async def test_many_jobs_of_one_original_render_it_once(site: Site) -> None:

@@ -13,8 +13,9 @@ from proxy.courier import Courier
 from proxy.deliveries import Deliveries
 from proxy.destinations import listed
 from proxy.endings import Endings
-from proxy.jobs import Jobs, Order
+from proxy.jobs import Jobs
 from proxy.keys import SiteLayout
+from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.recipe import Recipe
 from proxy.signature import Signer

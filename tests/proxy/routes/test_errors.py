@@ -18,6 +18,7 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
     ("error", "status", "cache_control", "retries"),
     [
         (errors.BadKey("no"), 400, MINUTE, False),
+        (errors.BadCursor("no"), 400, NEVER, False),
         (errors.BadSignature("no"), 401, NEVER, False),
         (errors.UnknownSize("no"), 404, MINUTE, False),
         (errors.NotFound("no"), 404, HALF, False),

@@ -31,6 +31,7 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
         "/readyz",
         "/files/{key}",
         "/img/{key}/{size}",
+        "/v1/derivatives/{key}",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/replay",

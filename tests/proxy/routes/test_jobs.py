@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from loadtest.service import signed as sign
-from proxy.record import ShownJob
+from proxy.record import ShownJob, ShownPage
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 
@@ -67,20 +67,6 @@ async def test_the_same_webhook_delivered_five_times_is_one_job(site: Site) -> N
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-@pytest.mark.parametrize("header", ["webhook-id", "webhook-timestamp", "webhook-signature"])
-async def test_a_missing_header_keeps_the_order_out(site: Site, header: str) -> None:
-    body = msgspec.json.encode({"key": KEY})
-    headers = {name: value for name, value in sign(body, secret=SECRET).items() if name != header}
-    answer = await site.client.post("/v1/jobs", content=body, headers=headers)
-    assert (answer.status_code, answer.json()["type"]) == (401, "/problems/bad-signature")
-
-
-async def test_an_order_that_was_tampered_with_is_kept_out(site: Site) -> None:
-    headers = sign(msgspec.json.encode({"key": KEY}), secret=SECRET)
-    answer = await site.client.post("/v1/jobs", content=b'{"key": "other_original.jpg"}', headers=headers)
-    assert answer.status_code == 401
-
-
 async def test_every_fault_of_an_order_is_named(site: Site) -> None:
     answer = await post(site, b'{"sizes": "small", "force": 1, "color": "red"}')
     assert answer.status_code == 400
@@ -130,6 +116,50 @@ async def test_a_job_that_failed_says_why_and_can_be_run_again(site: Site) -> No
     assert (await ended(site, answer.headers["location"])).status == "done"
 
 
+async def test_whoever_knows_its_id_may_ask_for_a_job_that_was_put_off(site: Site) -> None:
+    answer = await post(site, msgspec.json.encode({"key": KEY, "sizes": ["small", "large"]}))
+
+    async def put_off() -> dict[str, object] | None:
+        job: dict[str, object] = (await site.client.get(answer.headers["location"])).json()
+        return job if job["put_off"] else None
+
+    job = await until(put_off)
+    assert (job["status"], job["error"]) == ("queued", None)
+    assert job["sizes"] == [{"size": "small", "status": "waiting"}, {"size": "large", "status": "waiting"}]
+    assert isinstance(job["put_off"], dict)
+    assert set(job["put_off"]) == {"until", "code", "detail"}
+
+
 async def test_an_unknown_job_is_not_found(site: Site) -> None:
     answer = await site.client.get("/v1/jobs/0123")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-job")
+
+
+async def ask(site: Site, address: str) -> httpx.Response:
+    return await site.client.get(address, headers=sign(f"GET {address}".encode(), secret=SECRET))
+
+
+async def test_operators_turn_the_pages_of_all_jobs(site: Site) -> None:
+    for number in range(5):
+        await post(site, msgspec.json.encode({"key": f"{number}_original.jpg"}))
+    address, keys = "/v1/jobs?limit=2", []
+    while address:
+        answer = await ask(site, address)
+        page = msgspec.json.decode(answer.content, type=ShownPage)
+        assert (answer.status_code, answer.headers["cache-control"], page.complete) == (200, "no-store", True)
+        keys += [job.key for job in page.jobs]
+        address = page.next or ""
+    assert sorted(keys) == [f"{number}_original.jpg" for number in range(5)]
+    assert len(keys) == 5
+    assert (await ask(site, "/v1/jobs?status=done")).json() == {"jobs": [], "next": None, "complete": True}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/v1/jobs?status=lost", "/v1/jobs?limit=0", "/v1/jobs?limit=101", "/v1/jobs?limit=x", "/v1/jobs?cursor="],
+)
+async def test_a_page_that_cannot_be_is_refused_with_what_is_wrong(site: Site, address: str) -> None:
+    answer = await ask(site, address)
+    said = answer.json()
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert address.partition("?")[2].partition("=")[0] in f"{said['detail']} {said.get('errors')}"

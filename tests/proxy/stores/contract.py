@@ -157,6 +157,16 @@ class StoreContract(KeysContract):
             await store.delete("a/b")
             assert await store.head("a/b") is None
             assert await keys(store) == []
+            with pytest.raises(NotFound):
+                await get(store, "a/b")
+
+    async def test_deleting_touches_nothing_beside(self, store: Store, file: Path) -> None:
+        beside = ["a/b", "a/b_small.jpg", "a/b_small.jpg.txt", "a/c/b_small.jpg"]
+        for key in beside:
+            await put(store, key, b"bytes", file)
+        for key in ("a/b_small", "a/c", "a/b_small.jpg.tx", "nothing"):
+            await store.delete(key)
+        assert sorted(await keys(store)) == sorted(beside)
 
     async def test_a_deleted_blob_leaves_no_attributes_to_the_next(self, store: Store, file: Path) -> None:
         await put(store, "a/b", b"bytes", file)

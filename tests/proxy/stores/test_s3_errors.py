@@ -188,3 +188,14 @@ async def test_credentials_that_only_write_can_write_and_are_told_that_they_cann
         for asked in (store.head("only/written"), store.fetch("only/written", tmp_path / "copy", max_bytes=9)):
             with pytest.raises(StoreRefused, match="s3:ListBucket"):
                 await asked
+
+
+async def test_credentials_that_may_not_delete_are_told_so() -> None:
+    async with Scripted(refusal(403, "AccessDenied")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match="s3:DeleteObject"):
+            await store.delete("a")
+
+
+async def test_a_server_that_misses_what_is_deleted_is_right_as_well() -> None:
+    async with Scripted(refusal(404, "NoSuchKey")) as server, opened(at(server)) as store:
+        await store.delete("a")

@@ -1,0 +1,164 @@
+"""What is told of a job: how far it is, what came of each size, what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from saq import Status as QueueStatus
+
+from proxy.recipe import Derivative
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from saq import Job as QueuedJob
+
+    from proxy.orders import Order
+
+Status = Literal["queued", "processing", "done", "error"]
+SizeStatus = Literal["waiting", "done", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong: a stable code and a sentence that says what to do."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutOff:
+    """Why a job was put off, and when it will be tried again."""
+
+    until: datetime
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """What the last attempt spent its time on: at the store, in line for a render, rendering."""
+
+    store_seconds: float
+    wait_seconds: float
+    render_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeOutcome:
+    """What came of one size of a job."""
+
+    size: str
+    status: SizeStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is known of a job. Times are None until they have come.
+
+    `error` says why a job has ended badly; `put_off`, on one that waits to be tried again, what went wrong so far.
+    """
+
+    id: str
+    key: str
+    status: Status
+    attempts: int
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    sizes: tuple[SizeOutcome, ...]
+    derivatives: tuple[Derivative, ...]
+    timings: Timings | None
+    put_off: PutOff | None
+    error: Fault | None
+    callback_url: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker leaves in the queue after an attempt: derivatives, what is wrong, when it tries again if it does.
+
+    `put_off_until` is in seconds since the epoch; without it the attempt was the last.
+    """
+
+    derivatives: tuple[Derivative, ...] = ()
+    error: Fault | None = None
+    put_off_until: float | None = None
+    timings: Timings | None = None
+
+
+_STATUSES: dict[QueueStatus, Status] = {
+    QueueStatus.NEW: "queued",
+    QueueStatus.QUEUED: "queued",
+    QueueStatus.ACTIVE: "processing",
+    QueueStatus.ABORTING: "processing",  # stuck: its worker is asked to let go of it, then it is tried again
+    QueueStatus.COMPLETE: "done",
+    QueueStatus.FAILED: "error",
+    QueueStatus.ABORTED: "error",
+}
+
+KEPT_AS: dict[Status, list[QueueStatus]] = {
+    "queued": [QueueStatus.NEW, QueueStatus.QUEUED],
+    "processing": [QueueStatus.ACTIVE, QueueStatus.ABORTING],
+    "done": [QueueStatus.COMPLETE],
+    "error": [QueueStatus.COMPLETE, QueueStatus.FAILED, QueueStatus.ABORTED],
+}
+"""What the queue may call a job of each status: it calls complete whatever its worker was through with."""
+
+
+def status_of(queued: QueuedJob) -> Status:
+    """Tell how far a job of the queue is."""
+    ended_badly = queued.status == QueueStatus.COMPLETE and (queued.result or {}).get("error")
+    return "error" if ended_badly else _STATUSES[queued.status]
+
+
+def read_job(queued: QueuedJob, *, order: Order, wanted: Sequence[str]) -> Job:
+    """Tell what is known of a job of the queue, which is to make the sizes `wanted` of what was ordered."""
+    outcome = msgspec.convert(queued.result or {}, Outcome)
+    status = status_of(queued)
+    return Job(
+        id=queued.key,
+        key=order.key,
+        status=status,
+        attempts=queued.attempts,
+        created_at=_time(queued.queued / 1000),
+        started_at=_time(queued.started / 1000),
+        finished_at=_time(queued.completed / 1000),
+        sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
+        derivatives=outcome.derivatives,
+        timings=outcome.timings,
+        put_off=_put_off(outcome) if status == "queued" else None,
+        error=_error(queued, outcome) if status == "error" else None,
+        callback_url=order.callback_url,
+    )
+
+
+def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tuple[SizeOutcome, ...]:
+    if status == "done":  # the recipe may have got more sizes since
+        return tuple(SizeOutcome(size=size, status="done") for size in made)
+    unmade: SizeStatus = "error" if status == "error" else "waiting"
+    return tuple(SizeOutcome(size=size, status="done" if size in made else unmade) for size in wanted)
+
+
+def _put_off(outcome: Outcome) -> PutOff | None:
+    until = _time(outcome.put_off_until or 0)
+    if until is None or outcome.error is None:
+        return None
+    return PutOff(until=until, code=outcome.error.code, detail=outcome.error.detail)
+
+
+def _error(queued: QueuedJob, outcome: Outcome) -> Fault:
+    if queued.status == QueueStatus.COMPLETE and outcome.error:
+        return outcome.error
+    last = f"; the last fault was: {outcome.error.detail}" if outcome.error else ""
+    return Fault(
+        code="abandoned",
+        detail=f"Given up after {queued.attempts} attempts{last}; the log has the cause under job_id {queued.key}.",
+    )
+
+
+def _time(seconds: float) -> datetime | None:
+    return datetime.fromtimestamp(seconds, tz=UTC) if seconds else None

@@ -1,0 +1,74 @@
+"""The OpenAPI document says what the service does: schemathesis holds every route against it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from requests.auth import AuthBase
+
+from loadtest.paint import Photograph, paint
+from loadtest.service import Service, running, signed
+from proxy.app import routes
+from proxy.parts import build
+from proxy.settings import Settings
+from proxy.sizes import SIZES_FILE, read_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from requests import PreparedRequest
+
+EXAMPLES = 40
+"""How many requests are made up for each way to break or to keep to the document."""
+
+
+class Signed(AuthBase):
+    """Signs a request as it goes out: its body, or its method with its address where it has none."""
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+        content = body if request.method == "POST" else f"{request.method} {request.path_url}".encode()
+        with suppress(UnicodeDecodeError):  # such a body cannot be signed
+            request.headers.update(signed(content))
+        return request
+
+
+def document() -> dict[str, Any]:
+    """Give the document as a service with a file store serves it."""
+    told = Settings(sizes=read_sizes(Path(SIZES_FILE)))
+    return routes(build(told), told).openapi_schema.to_schema()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("service"), QUEUE_SIZE="10") as one:
+        (one.store / "gall/58").mkdir(parents=True)
+        paint(one.store / "gall/58/58_1_original.jpg", Photograph(width=640, height=480))
+        yield one
+
+
+CHECKS = {
+    # What may be a key is more than a pattern in the document could say: 400 is an answer to any made up one.
+    "positive_data_acceptance": {"expected-statuses": [200, 202, 302, 400, 401, 404, 503]}
+}
+
+schema = schemathesis.openapi.from_dict(document(), config=schemathesis.Config.from_dict({"checks": CHECKS}))
+
+made_up = settings(deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
+
+
+@schema.parametrize()
+@settings(made_up, max_examples=EXAMPLES)
+def test_every_answer_is_as_the_document_says(case: schemathesis.Case[Any], service: Service) -> None:
+    case.call_and_validate(base_url=service.url, auth=Signed())
+
+
+@schema.parametrize()
+@settings(made_up, max_examples=5)
+def test_so_is_every_answer_to_a_stranger(case: schemathesis.Case[Any], service: Service) -> None:
+    case.call_and_validate(base_url=service.url)
