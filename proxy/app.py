@@ -13,6 +13,7 @@ from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
 from proxy import metrics
+from proxy.checks import split
 from proxy.deliveries import Deliveries
 from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
@@ -25,7 +26,6 @@ from proxy.routes.images import images_route
 from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
 from proxy.routes.purge import purge_route
-from proxy.settings import split
 from proxy.signature import Verifier
 from proxy.work import Worker
 from proxy.workers import at_work

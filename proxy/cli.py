@@ -21,6 +21,7 @@ from pipeline.wire import Limits
 from proxy import offline
 from proxy.app import create_app, routes, running
 from proxy.errors import ImagesError
+from proxy.hints import what_to_try
 from proxy.logs import configure_logs
 from proxy.parts import build
 from proxy.ports import listening
@@ -39,16 +40,6 @@ REFUSED, WRONG_WORDS = 1, 2
 WIDE = 500
 """Columns of a table that no person looks at: nothing is cut off."""
 
-HINTS = """\
-Gallformers images listens on {address}. Try, from another terminal:
-
-{upload}
-  curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
-  curl -i {address}/img/gall/1/1_1_original.jpg/medium
-
-Every route with a form to try it: {address}/schema   Stop with Ctrl-C.
-"""
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gallformers-images", prog_name="gf-images")
@@ -66,9 +57,7 @@ def serve(*, hints: bool) -> None:
     settings = _settings()
     configure_logs(level=settings.log_level, form=settings.log_format)
     if hints:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"http://{host}:{settings.port}"
-        click.echo(HINTS.format(address=address, upload=_upload(settings)))
+        click.echo(what_to_try(settings))
     _run(_serve, settings)
 
 
@@ -125,15 +114,6 @@ async def _serve(parts: Parts, settings: Settings) -> None:
             leaving = tasks.create_task(server.leave_when(parts.draining))
             await server.serve(sockets=[socket])
             leaving.cancel()
-
-
-def _upload(settings: Settings) -> str:
-    """Give the commands that put an original into the store."""
-    if settings.store.startswith("s3://"):
-        endpoint = f" --endpoint-url {settings.s3_endpoint_url}" if settings.s3_endpoint_url else ""
-        return f"  aws s3 cp photo.jpg {settings.store}/gall/1/1_1_original.jpg{endpoint}"
-    folder = settings.store.removeprefix("file://")
-    return f"  mkdir -p {folder}/gall/1\n  cp photo.jpg {folder}/gall/1/1_1_original.jpg"
 
 
 class Server(uvicorn.Server):

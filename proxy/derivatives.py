@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from pipeline.errors import Refused
-from pipeline.wire import Limits, Render
+from pipeline.wire import Render
 from proxy import metrics
 from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
-from proxy.haste import Haste
 from proxy.keys import ORIGINAL
 from proxy.made import Located, Made
 from proxy.memory import Failure
@@ -29,20 +28,8 @@ if TYPE_CHECKING:
     from proxy.memory import Memory
     from proxy.recipe import Recipe
     from proxy.renderers import Renderers
-    from proxy.scratch import Scratch
     from proxy.stores.base import Blob, Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """How much is taken on, and where it is worked on."""
-
-    max_bytes: int
-    limits: Limits
-    scratch: Scratch
-    conditional_writes: bool = False
-    """What a page view found missing is written only where nothing is yet."""
-    haste: Haste = field(default_factory=Haste)
+    from proxy.terms import Terms
 
 
 class Derivatives:

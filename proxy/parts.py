@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from pipeline.wire import Limits
 from proxy.cache import Remembered
 from proxy.callbacks import Callbacks
-from proxy.derivatives import Derivatives, Terms
+from proxy.checks import split
+from proxy.derivatives import Derivatives
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
@@ -22,10 +23,10 @@ from proxy.readiness import Readiness
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
-from proxy.settings import split
 from proxy.signature import Signer
 from proxy.stores.measured import MeasuredStore
 from proxy.stores.open import Place, open_store
+from proxy.terms import Terms
 
 if TYPE_CHECKING:
     from proxy.courier import Courier

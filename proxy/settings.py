@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import os
 import re
@@ -15,10 +14,9 @@ from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy import checks
 from proxy.addresses import bucket_fault, endpoint_fault, public_fault, store_fault, web_fault
-from proxy.destinations import listed
 from proxy.keys import DERIVATIVES
-from proxy.queues.open import SCHEMES, missing_extra
 from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
 if TYPE_CHECKING:
@@ -32,55 +30,10 @@ ADDRESSING = ("auto", "path", "virtual")
 _PASSWORDS = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
 """In the address of a server: between user and host, whatever they are made of, or among the options."""
 
-SECRET_BYTES = 24
-"""The fewest bytes of a secret that the Standard Webhooks scheme allows."""
-
 
 def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
     metadata = {"says": says, "check": check, "secret": secret}
     return field(default=default, metadata=metadata)
-
-
-def _between(low: float, high: float) -> Callable[[float], str | None]:
-    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
-
-
-def _one_of(*words: str) -> Callable[[str], str | None]:
-    return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
-
-
-def _begins(*starts: str) -> Callable[[str], str | None]:
-    return lambda value: (
-        None
-        if value.startswith(starts) and value not in starts
-        else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
-    )
-
-
-def _queue(value: str) -> str | None:
-    """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
-    if not value.startswith(SCHEMES) or value in SCHEMES:
-        return f"must begin with {', '.join(SCHEMES)} and go on"
-    return missing_extra(value)
-
-
-def _secrets(value: str) -> str | None:
-    for number, secret in enumerate(split(value), start=1):
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_") + "==")
-        except ValueError:  # not base64, not even ASCII
-            key = b""
-        if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
-            return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
-    return None
-
-
-def _hosts(value: str) -> str | None:
-    try:
-        listed(split(value))
-    except ValueError as fault:
-        return str(fault)
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +44,8 @@ class Settings:
     """
 
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8080, "port to listen on", _between(1, 65535))
-    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", _between(0, 65535))
+    port: int = _setting(8080, "port to listen on", checks.between(1, 65535))
+    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", checks.between(0, 65535))
     store: str = _setting(
         "file://var/store",
         "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
@@ -106,7 +59,7 @@ class Settings:
         "", "read the bucket there, over HTTP, with credentials that can only write", web_fault
     )
     s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's", endpoint_fault)
-    s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", _one_of(*ADDRESSING))
+    s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", checks.one_of(*ADDRESSING))
     s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
     conditional_writes: bool = _setting(
         default=False, says="page views write only where nothing is yet: one visible write when machines race"
@@ -115,34 +68,40 @@ class Settings:
     queue: str = _setting(
         "sqlite:///var/queue.db",
         "where jobs wait: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
-        _queue,
+        checks.queue,
     )
-    queue_size: int = _setting(64, "how many jobs may wait", _between(1, 100_000))
+    queue_size: int = _setting(64, "how many jobs may wait", checks.between(1, 100_000))
     workers: int = _setting(
-        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", _between(0, 64)
+        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", checks.between(0, 64)
     )
-    waiting: int = _setting(32, "how many page views may stand in line for a render", _between(0, 10_000))
-    webhook_secrets: str = _setting("", "secrets that sign jobs, `whsec_<base64>`, by comma", _secrets, secret=True)
+    waiting: int = _setting(32, "how many page views may stand in line for a render", checks.between(0, 10_000))
+    webhook_secrets: str = _setting(
+        "", "secrets that sign jobs, `whsec_<base64>`, by comma", checks.secrets, secret=True
+    )
     allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
-    callback_hosts: str = _setting("", "where callbacks may go, by comma; see [Callbacks](#callbacks)", _hosts)
+    callback_hosts: str = _setting("", "where callbacks may go, by comma; see [Callbacks](#callbacks)", checks.hosts)
     sizes_file: str = _setting(SIZES_FILE, "the named sizes")
     key_layout: str = _setting(
         "site",
         "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
-        _one_of("site", "prefix"),
+        checks.one_of("site", "prefix"),
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
-    max_upload_mb: int = _setting(30, "largest original, in MiB", _between(1, 1024))
-    max_pixels: int = _setting(100_000_000, "most pixels of an original, of one frame if it moves", _between(1, 10**10))
-    render_timeout_seconds: float = _setting(60.0, "longest that rendering one original may take", _between(1, 3600))
+    max_upload_mb: int = _setting(30, "largest original, in MiB", checks.between(1, 1024))
+    max_pixels: int = _setting(
+        100_000_000, "most pixels of an original, of one frame if it moves", checks.between(1, 10**10)
+    )
+    render_timeout_seconds: float = _setting(
+        60.0, "longest that rendering one original may take", checks.between(1, 3600)
+    )
     cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
-    redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", _between(0, 31_536_000))
+    redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", checks.between(0, 31_536_000))
     cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
     timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
-    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", _between(0.001, 365))
-    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", _between(0, 3600))
-    log_level: str = _setting("INFO", "least level that is logged", _one_of("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = _setting("json", "`json`, or `console` for people", _one_of("json", "console"))
+    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", checks.between(0.001, 365))
+    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", checks.between(0, 3600))
+    log_level: str = _setting("INFO", "least level that is logged", checks.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = _setting("json", "`json`, or `console` for people", checks.one_of("json", "console"))
     sizes: tuple[Size, ...] = ()
 
 
@@ -195,11 +154,6 @@ def told_by_environment() -> list[Setting]:
 def without_passwords(value: str) -> str:
     """Give an address as it may be shown."""
     return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
-
-
-def split(value: str) -> list[str]:
-    """Split a list by comma, without the blanks around its entries."""
-    return [entry.strip() for entry in value.split(",") if entry.strip()]
 
 
 def _read(env: FileAwareEnv, one: Field[object]) -> object:

@@ -13,7 +13,7 @@ from loadtest.paint import Photograph, paint
 from pipeline.size import Size
 from pipeline.wire import Limits
 from proxy.cache import Remembered
-from proxy.derivatives import Derivatives, Terms
+from proxy.derivatives import Derivatives
 from proxy.errors import StoreRefused
 from proxy.keys import SiteLayout
 from proxy.limiter import Limiter
@@ -23,6 +23,7 @@ from proxy.renderers import Renderers
 from proxy.scratch import Scratch
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
+from proxy.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

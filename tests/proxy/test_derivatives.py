@@ -19,8 +19,8 @@ from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.derivatives import Terms
     from proxy.renderers import Renderers
+    from proxy.terms import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_worksho
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.derivatives import Terms
     from proxy.renderers import Renderers
     from proxy.stores.base import Attributes, Blob
+    from proxy.terms import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives import Terms
     from proxy.renderers import Renderers
     from proxy.stores.base import Blob
+    from proxy.terms import Terms
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import read_settings, split, told_by_environment
+from proxy.checks import split
+from proxy.settings import read_settings, told_by_environment
 from proxy.sizes import BadSettings, read_sizes
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives import Terms
     from proxy.queues.base import JobQueue
     from proxy.renderers import Renderers
     from proxy.stores.base import Blob
+    from proxy.terms import Terms
     from tests.proxy.queues.conftest import Another
 
 pytestmark = pytest.mark.anyio

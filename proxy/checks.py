@@ -1,0 +1,67 @@
+"""What is wrong with the value of a setting: a sentence, or None."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING
+
+from proxy.destinations import listed
+from proxy.queues.open import SCHEMES, missing_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET_BYTES = 24
+"""The fewest bytes of a secret that the Standard Webhooks scheme allows."""
+
+
+def between(low: float, high: float) -> Callable[[float], str | None]:
+    """Refuse what is not between two numbers."""
+    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
+
+
+def one_of(*words: str) -> Callable[[str], str | None]:
+    """Refuse what is none of these words."""
+    return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
+
+
+def begins(*starts: str) -> Callable[[str], str | None]:
+    """Refuse what begins with none of these, or is nothing else."""
+    return lambda value: (
+        None
+        if value.startswith(starts) and value not in starts
+        else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
+    )
+
+
+def queue(value: str) -> str | None:
+    """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
+    if not value.startswith(SCHEMES) or value in SCHEMES:
+        return f"must begin with {', '.join(SCHEMES)} and go on"
+    return missing_extra(value)
+
+
+def secrets(value: str) -> str | None:
+    """Name the first secret that is none of the Standard Webhooks scheme."""
+    for number, secret in enumerate(split(value), start=1):
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_") + "==")
+        except ValueError:  # not base64, not even ASCII
+            key = b""
+        if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
+            return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
+    return None
+
+
+def hosts(value: str) -> str | None:
+    """Name the first place that is no place for callbacks."""
+    try:
+        listed(split(value))
+    except ValueError as fault:
+        return str(fault)
+    return None
+
+
+def split(value: str) -> list[str]:
+    """Split a list by comma, without the blanks around its entries."""
+    return [entry.strip() for entry in value.split(",") if entry.strip()]
