@@ -40,8 +40,8 @@ MAX_SIZES = 64
 DESCRIPTION = """
 Renders the sizes of photographs: all of them when a signed job is posted, the missing ones when a page asks.
 
-What is posted is signed as standardwebhooks.com says. Requests without a body that need a signature, to list jobs and
-to purge, sign their method and address in its place, such as `GET /v1/jobs?status=error`.
+What is posted is signed as standardwebhooks.com says. Requests without a body that need a signature, to list jobs,
+run one again or purge, sign their method and address in its place, such as `GET /v1/jobs?status=error`.
 """
 
 IMAGE_PROBLEMS = {

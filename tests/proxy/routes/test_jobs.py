@@ -111,7 +111,7 @@ async def test_a_job_that_failed_says_why_and_can_be_run_again(site: Site) -> No
     site.upload()
     replay = f"{answer.headers['location']}/replay"
     assert (await site.client.post(replay)).status_code == 401
-    again = await site.client.post(replay, headers=sign(b"", secret=SECRET))
+    again = await site.client.post(replay, headers=sign(f"POST {replay}".encode(), secret=SECRET))
     assert again.status_code == 202
     assert (await ended(site, answer.headers["location"])).status == "done"
 

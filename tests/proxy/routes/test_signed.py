@@ -140,8 +140,15 @@ async def test_what_has_no_body_signs_its_method_and_address(site: Site, method:
 
 async def test_running_a_job_again_is_signed_too(site: Site) -> None:
     location = (await post(site, sign(BODY, secret=SECRET))).headers["location"]
-    assert (await site.client.post(f"{location}/replay")).status_code == 401
-    assert (await site.client.post(f"{location}/replay", headers=sign(b"", secret=SECRET))).status_code == 202
+    replay = f"{location}/replay"
+    assert (await site.client.post(replay)).status_code == 401
+    assert (await site.client.post(replay, headers=sign(f"POST {replay}".encode(), secret=SECRET))).status_code == 202
+
+
+async def test_a_message_that_was_seen_does_not_run_another_job_again(site: Site) -> None:
+    location = (await post(site, sign(BODY, secret=SECRET))).headers["location"]
+    seen = sign(BODY, secret=SECRET)
+    assert (await site.client.post(f"{location}/replay", content=BODY, headers=seen)).status_code == 401
 
 
 async def test_without_a_secret_on_loopback_nobody_need_sign(tmp_path: Path) -> None:
