@@ -38,6 +38,7 @@ class Derivative(msgspec.Struct):
 class Job(msgspec.Struct):
     """What the service tells of a job."""
 
+    id: str
     status: str
     attempts: int
     derivatives: list[Derivative]

@@ -1,8 +1,15 @@
-"""Queues on servers, for services on several machines."""
+"""What services on several machines share, and who is told of their jobs."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+from loadtest.receiver import Receiver, receiving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(
@@ -15,3 +22,10 @@ def queue(request: pytest.FixtureRequest) -> str:
     """Give the address of an empty queue, on each server in turn."""
     address: str = request.getfixturevalue(f"{request.param}_server").make_database()
     return address
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Lend a receiver of callbacks that listens on loopback."""
+    with receiving() as one:
+        yield one

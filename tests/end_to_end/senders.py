@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from loadtest.receiver import Receiver
     from loadtest.service import Service
 
 WIDTHS = {"small": 16, "medium": 32, "large": 48, "xlarge": 2000}
@@ -36,6 +37,9 @@ SENDERS = 3
 SOON_SECONDS = 0.05
 DEADLINE_SECONDS = 60.0
 
+TOLD_SECONDS = 120.0
+"""A callback that only its promise can tell of is told within a minute, perhaps by a machine that starts."""
+
 
 @dataclass
 class Senders:
@@ -43,6 +47,8 @@ class Senders:
 
     service: Service
     photos: list[Path]
+    receiver: Receiver | None = None
+    """Who is told the end of each job, if anybody is."""
     accepted: dict[str, str] = field(default_factory=dict)
     """Where the job of each original can be asked for."""
     answers: Counter[str] = field(default_factory=Counter)
@@ -78,7 +84,7 @@ class Senders:
                 self._post(client, key, message_id=f"msg_{uuid4().hex}")
 
     def _post(self, client: httpx.Client, key: str, *, message_id: str) -> None:
-        body = order(key)
+        body = order(key, callback_url=self.receiver.url if self.receiver else "")
         deadline = time.monotonic() + DEADLINE_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -138,6 +144,15 @@ def jobs_done(senders: Senders) -> list[demo.Job]:
     return list(jobs.values())
 
 
+def check_callbacks(receiver: Receiver, jobs: list[demo.Job]) -> None:
+    """Wait until the end of every job was told, at least once, and nothing else was."""
+    ids = {job.id for job in jobs}
+    assert receiver.wait_for(ids, seconds=TOLD_SECONDS)
+    assert receiver.jobs() == ids
+    assert {told.event.type for told in receiver.taken()} == {"job.done"}
+    assert receiver.forged == 0
+
+
 def all_ended(service: Service, locations: Iterable[str]) -> list[demo.Job]:
     """Give jobs once each of them has ended."""
     with httpx.Client(base_url=service.url) as client:
@@ -181,6 +196,7 @@ def counts(senders: Senders, jobs: list[demo.Job], **more: int) -> str:
         "posts answered 503": senders.answers["503"],
         "jobs begun more than once": sum(job.attempts > 1 for job in jobs),
         "most begins of one job": max(job.attempts for job in jobs),
+        "callbacks taken": len(senders.receiver.taken()) if senders.receiver else 0,
     }
     return ", ".join(f"{name} {count}" for name, count in told.items())
 

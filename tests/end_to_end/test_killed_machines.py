@@ -12,6 +12,7 @@ import pytest
 from loadtest.service import Service, started
 from tests.end_to_end.senders import (
     Senders,
+    check_callbacks,
     check_store,
     counts,
     jobs_done,
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from loadtest.receiver import Receiver
+
 KILLS = 20
 WORKING_SECONDS = 0.5
 """A kill falls within that time after a job was accepted."""
@@ -37,9 +40,14 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @contextmanager
-def machines(folder: Path, queue: str) -> Iterator[tuple[Service, list[Service]]]:
+def machines(folder: Path, queue: str, receiver: Receiver) -> Iterator[tuple[Service, list[Service]]]:
     """Lend one machine that takes posts and two that work, on one queue and one store."""
-    settings = {"QUEUE": queue, "SIZES_FILE": str(write_sizes(folder)), "STORE": f"file://{folder}/front/store"}
+    settings = {
+        "QUEUE": queue,
+        "SIZES_FILE": str(write_sizes(folder)),
+        "STORE": f"file://{folder}/front/store",
+        "CALLBACK_HOSTS": receiver.listed,
+    }
     front = Service(folder=folder / "front", settings={**settings, "WORKERS": "0"})
     workers = [Service(folder=folder / name, settings=settings, command="worker") for name in ("one", "two")]
     with ExitStack() as running:
@@ -49,11 +57,11 @@ def machines(folder: Path, queue: str) -> Iterator[tuple[Service, list[Service]]
 
 
 def test_every_accepted_job_is_done_however_often_a_worker_is_killed(
-    queue: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    queue: str, tmp_path: Path, receiver: Receiver, record_property: Callable[[str, object], None]
 ) -> None:
     moments = random.Random(time.time_ns())  # noqa: S311 - moments, no secret
-    with machines(tmp_path, queue) as (front, workers):
-        senders = Senders(front, paint_originals(tmp_path))
+    with machines(tmp_path, queue, receiver) as (front, workers):
+        senders = Senders(front, paint_originals(tmp_path), receiver)
         with senders.posting():
             for _ in range(KILLS):
                 victim = moments.choice(workers)
@@ -66,6 +74,7 @@ def test_every_accepted_job_is_done_however_often_a_worker_is_killed(
         jobs = jobs_done(senders)
         seconds = time.monotonic() - last
         assert seconds < TAKEN_OVER_SECONDS
+        check_callbacks(receiver, jobs)
         for machine in (front, *workers):
             machine.wait_until_ready()
             assert machine.stop() == 0
@@ -76,10 +85,10 @@ def test_every_accepted_job_is_done_however_often_a_worker_is_killed(
 
 
 def test_no_job_is_worked_twice_by_workers_that_live(
-    queue: str, tmp_path: Path, record_property: Callable[[str, object], None]
+    queue: str, tmp_path: Path, receiver: Receiver, record_property: Callable[[str, object], None]
 ) -> None:
-    with machines(tmp_path, queue) as (front, workers):
-        senders = Senders(front, paint_originals(tmp_path))
+    with machines(tmp_path, queue, receiver) as (front, workers):
+        senders = Senders(front, paint_originals(tmp_path), receiver)
         with senders.posting():
             senders.wait_for_more(JOBS)
         jobs = jobs_done(senders)

@@ -13,6 +13,7 @@ import pytest
 from loadtest.service import Service
 from tests.end_to_end.senders import (
     Senders,
+    check_callbacks,
     check_store,
     counts,
     is_running,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from loadtest.receiver import Receiver
+
 KILLS = 100
 STARTING_SECONDS, WORKING_SECONDS = 1.5, 0.5
 """A kill falls within that time after a start, or after the first job that was accepted since."""
@@ -34,11 +37,12 @@ STARTING_SECONDS, WORKING_SECONDS = 1.5, 0.5
 
 @pytest.mark.timeout(900)
 def test_every_accepted_job_is_done_however_often_the_service_is_killed(
-    tmp_path: Path, record_property: Callable[[str, object], None]
+    tmp_path: Path, receiver: Receiver, record_property: Callable[[str, object], None]
 ) -> None:
     moments = random.Random(time.time_ns())  # noqa: S311 - moments, no secret
-    service = Service(folder=tmp_path, settings={"SIZES_FILE": str(write_sizes(tmp_path))})
-    senders = Senders(service, paint_originals(tmp_path))
+    settings = {"SIZES_FILE": str(write_sizes(tmp_path)), "CALLBACK_HOSTS": receiver.listed}
+    service = Service(folder=tmp_path, settings=settings)
+    senders = Senders(service, paint_originals(tmp_path), receiver)
     renderers: set[int] = set()
     service.start()
     with senders.posting():
@@ -51,12 +55,15 @@ def test_every_accepted_job_is_done_however_often_the_service_is_killed(
             service.start()
     service.wait_until_ready()
     jobs = jobs_done(senders)
+    check_callbacks(receiver, jobs)
     assert service.stop() == 0
     derivatives = check_store(service.store, list(senders.accepted))
     assert leftovers(service) == []
     with sqlite3.connect(tmp_path / "queue.db") as queue:
-        assert queue.execute("SELECT DISTINCT status FROM jobs").fetchall() == [("complete",)]
-        assert queue.execute("SELECT count(*) FROM jobs").fetchone() == (len(jobs),)
+        assert queue.execute("SELECT DISTINCT status FROM jobs WHERE queue = 'derivatives'").fetchall() == [
+            ("complete",)
+        ]
+        assert queue.execute("SELECT count(*) FROM jobs WHERE queue = 'derivatives'").fetchone() == (len(jobs),)
     queue.close()
 
     async def all_gone() -> bool:
