@@ -16,11 +16,14 @@ class Batches(Generic[Q, A]):
     """Calls `answer` for one batch at a time; what is asked meanwhile makes up the next.
 
     `answer` gives an answer for each question, in their order; an exception among them is raised to its asker, one
-    that it raises itself to all of them.
+    that it raises itself to all of them. A batch has `most` questions at most.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A | Exception]]]) -> None:
+    def __init__(
+        self, answer: Callable[[Sequence[Q]], Awaitable[Sequence[A | Exception]]], *, most: int | None = None
+    ) -> None:
         self._answer = answer
+        self._most = most
         self._asked: list[tuple[Q, asyncio.Future[A]]] = []
         self._answering: asyncio.Task[None] | None = None
 
@@ -34,7 +37,8 @@ class Batches(Generic[Q, A]):
 
     async def _answer_all(self) -> None:
         while self._asked:
-            batch, self._asked = self._asked, []
+            batch = self._asked[: self._most]
+            del self._asked[: len(batch)]
             try:
                 answers = await self._answer([question for question, _ in batch])
             except Exception as fault:  # noqa: BLE001 - whatever it is belongs to those who asked

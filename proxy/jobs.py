@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from saq import Job as QueuedJob
-    from saq import Queue
 
     from proxy.callbacks import Callbacks
     from proxy.listing import Asked
     from proxy.outcomes import Job
+    from proxy.queues.base import JobQueue
     from proxy.recipe import Recipe
 
 log = structlog.get_logger(__name__)
@@ -61,10 +61,13 @@ class _Posted:
 
 
 class Jobs:
-    """Takes orders into the queue and tells what became of them."""
+    """Takes orders into the queue and tells what became of them.
+
+    Where other machines share the queue, orders are decided one by one: a batch of each would go past its bound.
+    """
 
     def __init__(
-        self, *, queue: Queue, callbacks: Callbacks, recipe: Recipe, queue_size: int, keep_seconds: int
+        self, *, queue: JobQueue, callbacks: Callbacks, recipe: Recipe, queue_size: int, keep_seconds: int
     ) -> None:
         self._queue = queue
         self._callbacks = callbacks
@@ -73,7 +76,7 @@ class Jobs:
         self._keep_seconds = keep_seconds
         self._live = LiveJobs(queue)
         self._listing = Listing(queue)
-        self._posts: Batches[_Posted, QueuedJob] = Batches(self._decide)
+        self._posts: Batches[_Posted, QueuedJob] = Batches(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
     async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:

@@ -109,7 +109,11 @@ def build(settings: Settings) -> Parts:
     callback_queue = open_queue(settings.queue, name="callbacks")
     callbacks = Callbacks(queue=callback_queue, destinations=destinations, keep_seconds=keep_seconds)
     jobs = Jobs(
-        queue=queue, callbacks=callbacks, recipe=recipe, queue_size=settings.queue_size, keep_seconds=keep_seconds
+        queue=queue,
+        callbacks=callbacks,
+        recipe=recipe,
+        queue_size=settings.queue_size,
+        keep_seconds=keep_seconds,
     )
     return Parts(
         store=store,

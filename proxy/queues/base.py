@@ -19,6 +19,9 @@ HEARTBEAT_SECONDS = 20
 class JobQueue(Queue):
     """A queue of SAQ whose workers can show that they live, and have to."""
 
+    is_shared = True
+    """Whether other machines may put jobs in, and take them."""
+
     @abstractmethod
     async def touch(self, job: Job) -> bool:
         """Show that the worker of `job` lives; False when the job is not its any more, but ended or another's.

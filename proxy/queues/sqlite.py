@@ -50,6 +50,8 @@ class SqliteQueue(JobQueue):
     Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
     """
 
+    is_shared = False
+
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(name=name, dump=None, load=None)
         self._path = path.resolve()

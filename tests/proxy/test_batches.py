@@ -69,3 +69,11 @@ async def test_an_asker_that_goes_away_disturbs_nobody() -> None:
     gone.cancel()
     answering.go.set()
     assert await stays == 4
+
+
+async def test_a_batch_has_no_more_questions_than_it_may() -> None:
+    answering = Answering()
+    answering.go.set()
+    batches = Batches(answering.answer, most=2)
+    assert await asyncio.gather(*map(batches.ask, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
+    assert answering.batches == [[1, 2], [3, 4], [5]]

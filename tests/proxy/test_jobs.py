@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from saq import Queue
+    from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ def other(number: int) -> Order:
 
 
 @pytest.fixture
-async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
+async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
     one = open_queue(f"sqlite:////{tmp_path}/queue.db", name="test")
     await one.connect()
     yield one
@@ -48,11 +48,11 @@ async def queue(tmp_path: Path) -> AsyncIterator[Queue]:
 
 
 @pytest.fixture
-def jobs(queue: Queue) -> Jobs:
+def jobs(queue: JobQueue) -> Jobs:
     return jobs_of(queue, queue_size=3)
 
 
-def jobs_of(queue: Queue, *, queue_size: int) -> Jobs:
+def jobs_of(queue: JobQueue, *, queue_size: int) -> Jobs:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
     recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
     callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
@@ -129,7 +129,7 @@ async def test_replaying_a_live_job_leaves_it_alone(jobs: Jobs) -> None:
     assert (await jobs.waiting())[0] == 1
 
 
-async def test_a_thousand_posts_of_a_hundred_originals_at_once_are_a_hundred_jobs(queue: Queue) -> None:
+async def test_a_thousand_posts_of_a_hundred_originals_at_once_are_a_hundred_jobs(queue: JobQueue) -> None:
     jobs = jobs_of(queue, queue_size=1000)
     orders = [other(number % 100) for number in range(1000)]
     posted = await asyncio.gather(
@@ -140,7 +140,7 @@ async def test_a_thousand_posts_of_a_hundred_originals_at_once_are_a_hundred_job
     assert {job.id for job in posted} == {(await jobs.submit(other(number))).id for number in range(100)}
 
 
-async def test_what_a_post_costs_does_not_grow_with_the_line(queue: Queue) -> None:
+async def test_what_a_post_costs_does_not_grow_with_the_line(queue: JobQueue) -> None:
     jobs = jobs_of(queue, queue_size=5000)
 
     async def seconds(first: int) -> float:
@@ -156,7 +156,7 @@ async def test_what_a_post_costs_does_not_grow_with_the_line(queue: Queue) -> No
     assert await seconds(100) < 10 * short  # reading 2,000 live jobs takes 40 times as long as a post
 
 
-async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queue: Queue, jobs: Jobs) -> None:
+async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queue: JobQueue, jobs: Jobs) -> None:
     first = await jobs.submit(ORDER)
     taken = await queue.dequeue(timeout=5)
     assert taken is not None
@@ -165,7 +165,7 @@ async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queu
     assert (await jobs.submit(ORDER)).id != first.id
 
 
-async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: Queue, jobs: Jobs) -> None:
+async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: JobQueue, jobs: Jobs) -> None:
     await queue.disconnect()
     outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(5)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [QueueUnavailable] * 5
@@ -174,7 +174,7 @@ async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: Queue, jobs
     assert (await jobs.submit(other(1))).status == "queued"
 
 
-async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: Queue, tmp_path: Path) -> None:
+async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: JobQueue, tmp_path: Path) -> None:
     jobs = jobs_of(queue, queue_size=1000)
     sizes = []
     for round_ in range(6):

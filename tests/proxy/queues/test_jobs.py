@@ -21,9 +21,8 @@ from proxy.recipe import Recipe
 from tests.proxy.queues.asking import eventually, stored, take
 
 if TYPE_CHECKING:
-    from saq import Queue
-
     from proxy.outcomes import Status as JobStatus
+    from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
 
 pytestmark = pytest.mark.anyio
@@ -37,13 +36,13 @@ def order(number: int) -> Order:
     return Order(key=f"gall/{number}/{number}_1_original.jpg")
 
 
-def jobs_of(queue: Queue, *, queue_size: int = 1000) -> Jobs:
+def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> Jobs:
     callbacks = Callbacks(queue=queue, destinations=destinations.listed([]), keep_seconds=600)
     return Jobs(queue=queue, callbacks=callbacks, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
 
 
 @pytest.fixture
-def jobs(queue: Queue) -> Jobs:
+def jobs(queue: JobQueue) -> Jobs:
     return jobs_of(queue)
 
 
@@ -69,7 +68,7 @@ async def test_jobs_are_listed_page_by_page_newest_first(jobs: Jobs) -> None:
     assert await listed(jobs, limit=8) == [newest]
 
 
-async def test_jobs_are_listed_by_how_far_they_are(queue: Queue, jobs: Jobs) -> None:
+async def test_jobs_are_listed_by_how_far_they_are(queue: JobQueue, jobs: Jobs) -> None:
     ids: dict[str, str] = {}
     for number, end in enumerate(["done", "error", "error"]):
         await jobs.submit(order(number))
@@ -96,7 +95,7 @@ async def test_a_job_that_comes_while_pages_are_turned_moves_none_of_the_rest(jo
     assert {job.id for job in (*first.jobs, *second.jobs)} == posted
 
 
-async def test_no_more_jobs_are_looked_at_than_may(queue: Queue, jobs: Jobs) -> None:
+async def test_no_more_jobs_are_looked_at_than_may(queue: JobQueue, jobs: Jobs) -> None:
     for number in range(5):
         await jobs.submit(order(number))
     page = await Listing(queue, most_walked=3).page(Asked(limit=10))
@@ -109,7 +108,7 @@ async def test_a_made_up_cursor_is_refused(jobs: Jobs, cursor: str) -> None:
         await jobs.page(Asked(limit=10, cursor=cursor))
 
 
-async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: Queue, jobs: Jobs) -> None:
+async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: JobQueue, jobs: Jobs) -> None:
     posted = await jobs.submit(order(1))
     await (await take(queue)).finish(Status.COMPLETE, result=FAULT)
     assert (await jobs.get(posted.id)).status == "error"
@@ -118,7 +117,7 @@ async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: Queue, 
     assert (await take(queue)).key == posted.id
 
 
-async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue: Queue, jobs: Jobs) -> None:
+async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue: JobQueue, jobs: Jobs) -> None:
     posted = await jobs.submit(order(1))
     await (await take(queue)).abort("swept")
     assert (await stored(queue, posted.id)).status == Status.ABORTING
