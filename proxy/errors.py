@@ -33,6 +33,8 @@ class ImagesError(Exception):
     """The root of every error that this service raises on purpose."""
 
     code: ClassVar[str] = "error"
+    told: ClassVar[str] = ""
+    """What callers may know, where the error's own sentence is its operator's."""
 
 
 class CannotStart(ImagesError):
@@ -113,6 +115,7 @@ class QueueUnavailable(ImagesError):
     """The queue cannot be opened, read or written; what it accepted before is still in it."""
 
     code = "queue-unavailable"
+    told = "The queue cannot be used now; try again in a moment."
 
 
 class RenderFailed(ImagesError):
@@ -137,6 +140,7 @@ class StoreError(ImagesError):
     """The store did not do what was asked of it."""
 
     code = "store-error"
+    told = "The store cannot be used now; try again in a moment."
 
 
 class StoreUnavailable(StoreError):
@@ -149,3 +153,9 @@ class StoreRefused(StoreError):
     """The store will not do it: credentials, a policy, a key that it cannot hold."""
 
     code = "store-refused"
+    told = "The store refuses what this service asks of it; its operator has to mend that."
+
+
+def told(error: Exception) -> str:
+    """Give the sentence for callers: the error's own, unless that is its operator's."""
+    return (error.told if isinstance(error, ImagesError) else "") or str(error)

@@ -13,7 +13,7 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
-from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable
+from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable, told
 from proxy.jobs import FUNCTION
 from proxy.made import Made
 from proxy.orders import Order
@@ -125,7 +125,7 @@ def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
 def _outcome(made: Made, *, put_off_until: float | None = None) -> Outcome:
     return Outcome(
         derivatives=made.derivatives,
-        error=Fault(code=made.fault.code, detail=str(made.fault)) if made.fault else None,
+        error=Fault(code=made.fault.code, detail=told(made.fault)) if made.fault else None,
         put_off_until=put_off_until,
         timings=Timings(
             store_seconds=made.store_seconds, wait_seconds=made.wait_seconds, render_seconds=made.render_seconds

@@ -30,6 +30,7 @@ from proxy.errors import (
     TooManyBytes,
     UnknownJob,
     UnknownSize,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ class Row:
     title: str
     cache_control: str = NO_STORE
     retry_after_seconds: int | None = None
-    detail: str | None = None
-    """Says what callers may know, where the error's own sentence is for the log."""
 
 
 FOR_A_MINUTE = "public, max-age=60"
@@ -75,18 +74,9 @@ ROWS: Mapping[type[Exception], Row] = {
     Busy: Row(503, "Busy"),
     DeadlineExceeded: Row(504, "Rendering took too long"),
     RenderFailed: Row(500, "Rendering failed"),
-    QueueUnavailable: Row(
-        503, "Queue failed", retry_after_seconds=5, detail="The queue cannot be used now; try again in a moment."
-    ),
-    StoreRefused: Row(
-        502,
-        "Store refused",
-        retry_after_seconds=60,
-        detail="The store refuses what this service asks of it; its operator has to mend that.",
-    ),
-    StoreError: Row(
-        502, "Store failed", retry_after_seconds=5, detail="The store cannot be used now; try again in a moment."
-    ),
+    QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
+    StoreRefused: Row(502, "Store refused", retry_after_seconds=60),
+    StoreError: Row(502, "Store failed", retry_after_seconds=5),
     ImagesError: Row(500, "Failed"),
 }
 """The first row whose error it is, counts: a leaf stands above its parent."""
@@ -125,9 +115,9 @@ def _answer(error: Exception) -> Response[bytes]:
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
-    if row.detail:
+    if told(error) != str(error):
         log.error(error.code, detail=str(error))
-    return _response(row, code=error.code, detail=row.detail or str(error))
+    return _response(row, code=error.code, detail=told(error))
 
 
 def _framework_error(error: HTTPException) -> Response[bytes]:

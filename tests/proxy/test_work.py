@@ -16,7 +16,7 @@ from proxy import work
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
-from proxy.errors import NotFound
+from proxy.errors import NotFound, StoreRefused
 from proxy.jobs import Jobs
 from proxy.orders import Order
 from proxy.queues.open import open_queue
@@ -167,6 +167,15 @@ async def test_a_job_that_failed_can_be_run_again(site: Site, tmp_path: Path) ->
         again = await site.jobs.replay(job.id)
         assert again.id == job.id
         assert (await site.ended(again)).status == "done"
+
+
+async def test_whoever_reads_a_job_learns_nothing_of_the_store_behind_it(site: Site) -> None:
+    await site.workshop.upload()
+    site.workshop.store.refused = ORIGINAL
+    async with site.worked():
+        job = await site.ended(await site.jobs.submit(ORDER))
+    assert job.error is not None
+    assert (job.error.code, job.error.detail) == (StoreRefused.code, StoreRefused.told)
 
 
 async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None:
