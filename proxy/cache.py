@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cachetools import TLRUCache
 
+from proxy.jitter import jittered
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
-
-JITTER = 0.2
-"""Share of a lifetime that is drawn at random, so that what was learned together is not forgotten together."""
 
 
 class Remembered(Generic[T]):
@@ -49,8 +47,7 @@ class Remembered(Generic[T]):
 
     def put(self, key: str, value: T) -> None:
         """Remember `value` for `key`, in place of what was remembered before."""
-        lifetime = self._seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
-        self._entries[key] = value, self._clock() + lifetime
+        self._entries[key] = value, self._clock() + jittered(self._seconds)
 
     def forget(self, key: str) -> None:
         """Forget `key`; nothing remembered is no error."""

@@ -134,8 +134,8 @@ def read_settings() -> Settings:
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0] for fault in faults}
-    checks = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket)
-    together = [fault for check in checks if (fault := check(settings))]
+    rules = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket)
+    together = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in together if fault.partition(":")[0] not in named]
     if faults:
         raise BadSettings(faults)

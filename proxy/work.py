@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable, told
+from proxy.jitter import jittered
 from proxy.jobs import FUNCTION
 from proxy.made import Made
 from proxy.orders import Order
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-JITTER = 0.2
-"""Share by which a wait is longer or shorter. SAQ's own jitter begins at none: a minute's patience would be half."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
     """How often something is tried, and how many seconds lie between two tries: doubling from `first`, to `longest`."""
@@ -46,8 +42,8 @@ class Patience:
 
     def seconds_after(self, tries: int) -> float:
         """Give how long to wait after so many tries; jittered, so that what failed together comes back apart."""
-        seconds = min(self.first * 2.0 ** (tries - 1), self.longest)
-        return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
+        # Not by SAQ's own jitter, which begins at none: a minute's patience would be half.
+        return jittered(min(self.first * 2.0 ** (tries - 1), self.longest))
 
 
 PATIENCE: Mapping[type[ImagesError], Patience] = {

@@ -57,8 +57,7 @@ class SqliteQueue(JobQueue):
         self._path = path.resolve()
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outages = Outages()
-        self._owner: owners.Owner | None = None
-        self._opened: tuple[Database, Steps] | None = None
+        self._opened: tuple[Database, Steps, owners.Owner] | None = None
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -73,21 +72,21 @@ class SqliteQueue(JobQueue):
             return
         database = await Database.open(self._path, rows.prepare)
         try:
-            self._owner = await asyncio.to_thread(owners.claim, self._owners)
+            owner = await asyncio.to_thread(owners.claim, self._owners)
         except OSError as error:
             await database.close()
             raise explain(self._path, error) from error
-        self._opened = database, Steps(self, self._owner.name, self._owners)
+        self._opened = database, Steps(self, owner.name, self._owners), owner
         await super().connect()
         await self._take_back()
 
     async def disconnect(self) -> None:
         """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
-        if self._opened is None or self._owner is None:
+        if self._opened is None:
             return
-        (database, _), self._opened = self._opened, None
+        (database, _, owner), self._opened = self._opened, None
         await database.close()
-        self._owner.release()
+        owner.release()
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
         """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
@@ -245,7 +244,7 @@ class SqliteQueue(JobQueue):
     def _steps(self) -> Steps:
         return self._connected()[1]
 
-    def _connected(self) -> tuple[Database, Steps]:
+    def _connected(self) -> tuple[Database, Steps, owners.Owner]:
         if self._opened is None:
             raise QueueUnavailable(f"The queue {self._path} is not connected.")
         return self._opened

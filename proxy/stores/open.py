@@ -40,7 +40,8 @@ def open_store(place: Place) -> Store:
 def _bucket_store(place: Place) -> Store:
     # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
     from proxy.stores.origin import OriginStore, Reach  # noqa: PLC0415 - see above
-    from proxy.stores.s3 import Bucket, S3Store  # noqa: PLC0415 - see above
+    from proxy.stores.s3 import S3Store  # noqa: PLC0415 - see above
+    from proxy.stores.s3_bucket import Bucket  # noqa: PLC0415 - see above
 
     bucket = S3Store(
         Bucket(

@@ -7,12 +7,11 @@ import hashlib
 import os
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from anyio.to_thread import run_sync
 from botocore.handlers import add_expect_header
@@ -23,45 +22,21 @@ from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.patience import Patience, patiently
 from proxy.stores.s3_answers import Answer, blob_of, body_of, listed
+from proxy.stores.s3_bucket import client_options
 from proxy.stores.s3_errors import Denied, Precluded, s3_errors
-from proxy.stores.s3_session import Session, closed_on_error
+from proxy.stores.s3_session import closed_on_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from proxy.stores.patience import Attempt
+    from proxy.stores.s3_bucket import Bucket, Credentials
 
 T = TypeVar("T")
 
 SEEN_SECONDS: Final = 60.0
 """How long the bucket is believed to be there once it has answered: until then a HEAD that finds nothing is enough."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """Who we are to the store; without one, what botocore finds: environment, container, machine."""
-
-    access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
-    """Which bucket, and how it is reached.
-
-    `acl` goes with every put; empty for buckets that take none. `connections` is as many as may be in flight.
-    """
-
-    name: str
-    endpoint_url: str | None = None
-    region: str | None = None
-    addressing: Literal["auto", "path", "virtual"] = "auto"
-    acl: str = "public-read"
-    connections: int = 20
-    connect_seconds: float = 5.0
-    read_seconds: float = 10.0
 
 
 class S3Store:
@@ -81,7 +56,7 @@ class S3Store:
         """Make the client; nothing is sent yet."""
         with s3_errors(self._shown):
             try:
-                made = get_session().create_client("s3", **_options(self._bucket, self._credentials))
+                made = get_session().create_client("s3", **client_options(self._bucket, self._credentials))
                 self._client = await self._held.enter_async_context(made)
             except ValueError as error:
                 raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error
@@ -225,25 +200,6 @@ class S3Store:
 
 def _refuse_search(**_: object) -> None:
     raise StoreRefused("The store says that the bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL.")
-
-
-def _options(bucket: Bucket, credentials: Credentials | None) -> dict[str, object]:
-    config = AioConfig(
-        connect_timeout=bucket.connect_seconds,
-        read_timeout=bucket.read_seconds,
-        max_pool_connections=bucket.connections,
-        http_session_cls=Session,
-        retries={"total_max_attempts": 1},  # `patiently` asks again, for the bodies too
-        s3={"addressing_style": bucket.addressing},
-        request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5
-        response_checksum_validation="when_required",
-    )
-    options: dict[str, object] = {"config": config, "endpoint_url": bucket.endpoint_url, "region_name": bucket.region}
-    if credentials:
-        options["aws_access_key_id"] = credentials.access_key_id
-        options["aws_secret_access_key"] = credentials.secret_access_key
-        options["aws_session_token"] = credentials.session_token
-    return options
 
 
 def _measured(path: Path) -> tuple[int, bytes]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.cache import JITTER, Remembered
+from proxy.cache import Remembered
+from proxy.jitter import JITTER
 
 
 class Clock:

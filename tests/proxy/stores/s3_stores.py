@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from proxy.stores.patience import Patience
-from proxy.stores.s3 import Bucket, Credentials, S3Store
+from proxy.stores.s3 import S3Store
+from proxy.stores.s3_bucket import Bucket, Credentials
 from tests.proxy.stores.seaweed import ADMIN
 
 if TYPE_CHECKING:

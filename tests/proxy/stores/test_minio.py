@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.session import get_session
 
-from proxy.stores.s3 import Bucket, Credentials
+from proxy.stores.s3_bucket import Bucket, Credentials
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.s3_stores import opened
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Store
-    from proxy.stores.s3 import Credentials
+    from proxy.stores.s3_bucket import Credentials
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,8 @@ import pytest
 
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.patience import Patience
-from proxy.stores.s3 import Bucket, S3Store
+from proxy.stores.s3 import S3Store
+from proxy.stores.s3_bucket import Bucket
 from proxy.stores.s3_session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3_stores import at, opened

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.s3 import Bucket, Credentials
+from proxy.stores.s3_bucket import Bucket, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3_stores import BRIEF, at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
-from proxy.stores.s3 import Bucket
+from proxy.stores.s3_bucket import Bucket
 from tests.proxy.stores.s3_stores import at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal
 from tests.proxy.stores.seaweed import ADMIN

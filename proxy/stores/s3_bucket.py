@@ -1,0 +1,56 @@
+"""Which bucket, how it is reached, and who we are to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aiobotocore.config import AioConfig
+
+from proxy.stores.s3_session import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who we are to the store; without one, what botocore finds: environment, container, machine."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Which bucket, and how it is reached.
+
+    `acl` goes with every put; empty for buckets that take none. `connections` is as many as may be in flight.
+    """
+
+    name: str
+    endpoint_url: str | None = None
+    region: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    acl: str = "public-read"
+    connections: int = 20
+    connect_seconds: float = 5.0
+    read_seconds: float = 10.0
+
+
+def client_options(bucket: Bucket, credentials: Credentials | None) -> dict[str, object]:
+    """Give what botocore has to be told to make the client of a bucket."""
+    config = AioConfig(
+        connect_timeout=bucket.connect_seconds,
+        read_timeout=bucket.read_seconds,
+        max_pool_connections=bucket.connections,
+        http_session_cls=Session,
+        retries={"total_max_attempts": 1},  # `patiently` asks again, for the bodies too
+        s3={"addressing_style": bucket.addressing},
+        request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5
+        response_checksum_validation="when_required",
+    )
+    options: dict[str, object] = {"config": config, "endpoint_url": bucket.endpoint_url, "region_name": bucket.region}
+    if credentials:
+        options["aws_access_key_id"] = credentials.access_key_id
+        options["aws_secret_access_key"] = credentials.secret_access_key
+        options["aws_session_token"] = credentials.session_token
+    return options
