@@ -96,10 +96,14 @@ class _Post(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        """Take a callback."""
-        length = min(int(self.headers.get("content-length", 0)), MAX_BODY_BYTES)
+        """Take a callback; one whose sender died before all of it was sent is no attempt, and gets no answer."""
+        length = min(int(self.headers.get("content-length", MAX_BODY_BYTES)), MAX_BODY_BYTES)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.send_response(self.server.take(self.rfile.read(length), headers))
+        self.send_response(self.server.take(body, headers))
         self.send_header("content-length", "0")
         self.end_headers()
 

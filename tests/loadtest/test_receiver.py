@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 import httpx
 import msgspec
+import pytest
 
 from loadtest.receiver import receiving
 from loadtest.service import signed
@@ -26,3 +29,14 @@ def test_what_is_not_signed_is_counted_and_not_written_down() -> None:
         assert httpx.post(receiver.url, content=BODY).status_code == 401
         assert httpx.post(receiver.url, content=BODY + b" ", headers=signed(BODY)).status_code == 401
         assert (receiver.forged, receiver.received) == (2, [])
+
+
+@pytest.mark.parametrize("arrived", [b"POST /callbacks HTTP/1.1\r\nHost: a\r\n", b"\r\n{", b""])
+def test_what_a_killed_sender_left_half_sent_is_not_taken_for_forged(arrived: bytes) -> None:
+    head = b"POST /callbacks HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n"
+    with receiving() as receiver:
+        with socket.create_connection(receiver.server_address[:2], timeout=5) as sender:
+            sender.sendall(arrived if arrived.startswith(b"POST") else head + arrived)
+            sender.shutdown(socket.SHUT_WR)
+            assert sender.recv(1000) == b""
+        assert (receiver.forged, receiver.received) == (0, [])
