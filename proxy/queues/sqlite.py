@@ -22,8 +22,8 @@ from saq.queue.base import logger
 
 from proxy import owners
 from proxy.errors import QueueUnavailable
-from proxy.queues import rows
-from proxy.queues.base import JobQueue
+from proxy.queues import rows, schema
+from proxy.queues.base import JobQueue, Line
 from proxy.queues.database import Database
 from proxy.queues.faults import explain
 from proxy.queues.outages import Outages
@@ -32,7 +32,7 @@ from proxy.queues.turns import turn
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Set
     from pathlib import Path
 
     from saq.types import CountKind, QueueInfo, WorkerInfo
@@ -70,7 +70,7 @@ class SqliteQueue(JobQueue):
         """
         if self._opened is not None:
             return
-        database = await Database.open(self._path, rows.prepare)
+        database = await Database.open(self._path, schema.prepare)
         try:
             owner = await asyncio.to_thread(owners.claim, self._owners)
         except OSError as error:
@@ -117,6 +117,28 @@ class SqliteQueue(JobQueue):
         if kind not in counted:
             raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
         return counted[kind]
+
+    async def count_waiting(self) -> int:
+        """Count the jobs that wait, those that were put off too."""
+        return await self._database.read(lambda connection: rows.count_waiting(connection, self.name))
+
+    async def line(self, known: Set[str], *, limit: int) -> Line:
+        """Look at the jobs that wait or run; of those that are known only the keys are read."""
+        keys, waiting, oldest, reports = await self._database.read(
+            lambda connection: (
+                rows.live_keys(connection, self.name, limit),
+                rows.count_waiting(connection, self.name),
+                rows.oldest_waiting(connection, self.name),
+                rows.reports(connection, self.name, time.time()),
+            )
+        )
+        unknown = [key for key in keys if key not in known]
+        news: dict[str, dict[str, object]] = {}
+        for first in range(0, len(unknown), PAGE):  # all at once would hold up everything else in this process
+            jobs = await self.jobs(unknown[first : first + PAGE])
+            news.update((job.key, job.kwargs or {}) for job in jobs if job)
+        workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
+        return Line(keys=set(keys), news=news, waiting=waiting, oldest=oldest, workers=workers)
 
     async def job(self, job_key: str) -> Job | None:
         """Read one job; None when there is none, or it is past its `ttl`."""
