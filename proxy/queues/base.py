@@ -11,7 +11,8 @@ from saq.job import Status
 from saq.queue.base import Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from saq.job import Job
     from saq.types import WorkerInfo
@@ -25,7 +26,7 @@ HEARTBEAT_SECONDS = 20
 class Line:
     """The jobs of a queue that wait or run, and what its workers say of themselves."""
 
-    keys: Set[str]
+    keys: AbstractSet[str]
     news: Mapping[str, Mapping[str, object]]
     """What those of them that whoever asked did not know were enqueued with, by their keys."""
     waiting: int
@@ -52,7 +53,7 @@ class JobQueue(Queue):
         incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
         return incomplete - active
 
-    async def line(self, known: Set[str], *, limit: int) -> Line:
+    async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
         """Look at the jobs that wait or run, as many as `limit`, of which whoever asks knows some."""
         told = await self.info(jobs=True, limit=limit)
         waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
 
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One job; the fields are the columns, in their order. Times are epoch seconds.
@@ -51,7 +52,7 @@ class Report:
 def insert(connection: sqlite3.Connection, row: Row) -> bool:
     """Add a job, in place of an ended one of its key; False when one of its key is live."""
     connection.execute(
-        f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - ours
+        f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - the words are ours
         (row.queue, row.key),
     )
     added = connection.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
@@ -106,7 +107,7 @@ def delete(connection: sqlite3.Connection, row: Row) -> None:
 def prune(connection: sqlite3.Connection, now: float) -> None:
     """Forget the ended jobs, and the workers' reports, whose time is over."""
     connection.execute(
-        f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - ours
+        f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - the words are ours
         (now,),
     )
     connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
@@ -189,8 +190,8 @@ def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[st
     """Read the keys of the jobs that wait or run, those that run and then the oldest if there are more than `limit`."""
     # One row, made while other threads run; to fetch thousands would stop for theirs at each.
     found: str = connection.execute(
-        "SELECT json_group_array(key) FROM (SELECT key FROM jobs"
-        f" WHERE queue = ? AND {LIVE} ORDER BY status, life LIMIT ?)",  # noqa: S608 - ours
+        "SELECT json_group_array(key)"  # noqa: S608 - the words are ours
+        f" FROM (SELECT key FROM jobs WHERE queue = ? AND {LIVE} ORDER BY status, life LIMIT ?)",
         (queue, limit),
     ).fetchone()[0]
     keys: list[str] = json.loads(found)
@@ -200,7 +201,7 @@ def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[st
 def oldest_waiting(connection: sqlite3.Connection, queue: str) -> float | None:
     """Tell when the job that waits for longest was enqueued; None when none waits."""
     found: int | None = connection.execute(
-        f"SELECT min(life) FROM jobs WHERE queue = ? AND status = 'queued' AND {LIVE}",  # noqa: S608 - ours
+        f"SELECT min(life) FROM jobs WHERE queue = ? AND status = 'queued' AND {LIVE}",  # noqa: S608 - the words are ours
         (queue,),
     ).fetchone()[0]
     return None if found is None else found / 1000
