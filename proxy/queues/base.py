@@ -54,12 +54,15 @@ class JobQueue(Queue):
         return incomplete - active
 
     async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
-        """Look at the jobs that wait or run, as many as `limit`, of which whoever asks knows some."""
+        """Look at the jobs that wait or run, of which whoever asks knows some.
+
+        `limit`: of so many at most; SAQ's queue on PostgreSQL tells all.
+        """
         told = await self.info(jobs=True, limit=limit)
         waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
         return Line(
             keys={job["key"] for job in told["jobs"]},
-            news={job["key"]: job["kwargs"] for job in told["jobs"] if job["key"] not in known},
+            news={job["key"]: job.get("kwargs") or {} for job in told["jobs"] if job["key"] not in known},
             waiting=len(waiting),
             oldest=min(waiting) / 1000 if waiting else None,
             workers=told["workers"],

@@ -144,6 +144,16 @@ async def test_a_queue_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         await Database.open(tmp_path / "a.db", schema.prepare)
 
 
+async def test_a_queue_of_an_older_version_is_given_the_indexes_that_it_lacks(tmp_path: Path) -> None:
+    older = await Database.open(tmp_path / "a.db", schema.prepare)
+    await older.write(lambda c: c.execute("DROP INDEX jobs_live").fetchone())
+    await older.close()
+    database = await Database.open(tmp_path / "a.db", schema.prepare)
+    plan = await database.read(lambda c: c.execute("PRAGMA index_list(jobs)").fetchall())
+    await database.close()
+    assert "jobs_live" in {index[1] for index in plan}
+
+
 @pytest.mark.parametrize("place", ["a-file/queue.db", "a-folder"])
 async def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "a-file").touch()
