@@ -1,9 +1,9 @@
 """What is known of the jobs that wait or run: which originals have one, how long the oldest waits, how fast they end.
 
-Reading all live jobs at each post would cost more than everything else together once hundreds wait. So they are read
-once in a while; in between each post asks only for those jobs that may be its own. What this process itself enqueues is
-known at once, so only a job that another process enqueued for the same original within the last second is not seen:
-then there are two jobs, of which the later finds everything made.
+Reading all live jobs at each post would cost more than everything else together once hundreds wait. So those that are
+new are read once a second; in between each post asks only for those jobs that may be its own. What this process itself
+enqueues is known at once, so only a job that another process enqueued for the same original within that second is not
+seen: then there are two jobs, of which the later finds everything made.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ class Row:
     """One job; the fields are the columns, in their order. Times are epoch seconds.
 
     `scheduled`: not before then; 0 is at once, whatever the clock says.
-    `due`: its place in the line. `expires`: when an ended job may be forgotten; None is never.
+    `due`: its place in the line, the same as `scheduled` where that is not 0.
+    `expires`: when an ended job may be forgotten; None is never.
     `owner`: the process that has it. `body`: the job as SAQ writes it, but for its status.
     """
 
@@ -120,13 +121,24 @@ def find(connection: sqlite3.Connection, queue: str, key: str) -> Row | None:
 
 def first_in_line(connection: sqlite3.Connection, queue: str, now: float) -> Row | None:
     """Read the queued job whose turn it is; None when none may be taken yet."""
-    return _one(
-        connection.execute(
-            "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled <= ?"
-            " ORDER BY due, sequence LIMIT 1",
-            (queue, now),
-        )
+    # Asked as one, those that are scheduled for later would be looked through: thousands, where callbacks are owed.
+    firsts = (
+        _one(
+            connection.execute(
+                "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled = 0"
+                " ORDER BY due, sequence LIMIT 1",
+                (queue,),
+            )
+        ),
+        _one(
+            connection.execute(
+                "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled > 0 AND scheduled <= ?"
+                " ORDER BY scheduled, due, sequence LIMIT 1",
+                (queue, now),
+            )
+        ),
     )
+    return min((row for row in firsts if row), key=lambda row: (row.due, row.sequence), default=None)
 
 
 def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
@@ -167,9 +179,8 @@ def after(
 
 def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, int]:
     """Count the jobs by SAQ's kinds: "queued" (may be taken now), "active", "incomplete" (both, and the scheduled)."""
-    later: int = connection.execute(  # looked for where it is in the line: nothing is scheduled later than it is due
-        "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'queued' AND due > ? AND scheduled > ?",
-        (queue, now, now),
+    later: int = connection.execute(
+        "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled > ?", (queue, now)
     ).fetchone()[0]
     active: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'active'", (queue,)

@@ -35,7 +35,8 @@ _SCHEMA = (
         UNIQUE (queue, key)
     )
     """,
-    "CREATE INDEX IF NOT EXISTS jobs_in_line ON jobs (queue, status, due, sequence)",
+    "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, status, scheduled, due, sequence)",
+    "DROP INDEX IF EXISTS jobs_in_line",  # of files made before that
     f"CREATE INDEX IF NOT EXISTS jobs_live ON jobs (queue, status, life, key) WHERE {LIVE}",
     f"CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (expires) WHERE {ENDED}",
     """

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 NOW = 1000.0
 DONE = "complete"
+LATER = "scheduled"
 
 
 def row(number: int, status: str) -> rows.Row:
-    return rows.Row(None, "images", f"{number:032}", number, status, 0.0, number, NOW + number, None, "{}" * 500)
+    scheduled = NOW + number if status == LATER else 0.0
+    status = "queued" if status == LATER else status
+    due = scheduled or number
+    return rows.Row(None, "images", f"{number:032}", number, status, scheduled, due, NOW + number, None, "{}" * 500)
 
 
 def steps(connection: sqlite3.Connection, statement: Callable[[sqlite3.Connection], object]) -> int:
@@ -44,6 +48,8 @@ def steps(connection: sqlite3.Connection, statement: Callable[[sqlite3.Connectio
         pytest.param(partial(rows.count_waiting, queue="images"), DONE, id="counting those that wait, none of them"),
         pytest.param(partial(rows.live_keys, queue="images", limit=9), "queued", id="the first of thousands"),
         pytest.param(partial(rows.first_in_line, queue="images", now=NOW), "queued", id="the next of thousands"),
+        pytest.param(partial(rows.first_in_line, queue="images", now=NOW), LATER, id="the next, of thousands put off"),
+        pytest.param(partial(rows.next_scheduled, queue="images"), LATER, id="when to look again for one"),
     ],
 )
 def test_what_is_asked_often_costs_the_same_however_many_jobs_there_are(
