@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -79,6 +79,13 @@ class PostgresServer:
     def kill(self) -> None:
         self._control("-m", "immediate", "stop")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of it: each connection has one of its own."""
+        keeper = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        for pid in (keeper, *_children(keeper)):
+            with suppress(ProcessLookupError):  # a connection may have been closed meanwhile
+                os.kill(pid, number)
+
     def make_database(self) -> str:
         """Give the address of one that is empty: SAQ's keys and its locks are one set for a whole database."""
         name = f"queue_{next(self.numbers)}"
@@ -132,6 +139,22 @@ def _user() -> tuple[str, ...]:
         return ()
     nobody = pwd.getpwnam("nobody")
     return (program("setpriv"), f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+
+
+def _children(keeper: int) -> list[int]:
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if (fields := _fields(path)) and int(fields[1]) == keeper
+    ]
+
+
+def _fields(stat: Path) -> list[str]:
+    """Give what stands behind a process's name, which may have any character: its state, its parent and so on."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile
+        return []
 
 
 def _run(*command: str) -> None:
