@@ -28,9 +28,11 @@ class RedisServer:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     numbers: Iterator[int] = field(default_factory=count)
+    certificate: Path | None = None
+    """With its key beside it; then it speaks TLS alone."""
 
     def start(self) -> None:
-        settings = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "yes", "databases": "1000"}
+        settings = {"bind": "127.0.0.1", "save": "", "appendonly": "yes", "databases": "1000", **self._way_in()}
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.process = subprocess.Popen(
             [program("redis-server"), *words], cwd=self.folder, stdout=subprocess.PIPE, text=True
@@ -51,7 +53,14 @@ class RedisServer:
 
     def make_database(self) -> str:
         """Give the address of one that is empty: SAQ's marks of aborted keys are one set for a whole database."""
-        return f"redis://127.0.0.1:{self.port}/{next(self.numbers)}"
+        scheme = "rediss" if self.certificate else "redis"
+        return f"{scheme}://127.0.0.1:{self.port}/{next(self.numbers)}"
+
+    def _way_in(self) -> dict[str, str]:
+        if self.certificate is None:
+            return {"port": str(self.port)}
+        files = {"tls-cert-file": str(self.certificate), "tls-key-file": str(self.certificate.with_suffix(".key"))}
+        return {"port": "0", "tls-port": str(self.port), "tls-auth-clients": "no", **files}
 
 
 @dataclass
@@ -97,10 +106,10 @@ class PostgresServer:
 
 
 @contextmanager
-def running_redis() -> Iterator[RedisServer]:
+def running_redis(*, certificate: Path | None = None) -> Iterator[RedisServer]:
     """Run a Redis of one's own."""
     with _folder() as folder:
-        server = RedisServer(folder)
+        server = RedisServer(folder, certificate=certificate)
         server.start()
         try:
             yield server
