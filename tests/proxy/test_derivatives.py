@@ -13,6 +13,7 @@ from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
 from proxy import metrics
 from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
+from proxy.made import Spent
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
 from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
 
@@ -34,11 +35,12 @@ async def stored(workshop: Workshop, size: str) -> bytes:
 
 async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
     await workshop.upload()
-    located = await workshop.derivatives.locate(ORIGINAL, "small")
+    spent = Spent()
+    located = await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert (located.key, located.source) == ("gall/58/58_1_small.jpg", "render")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
-    assert located.made is not None
-    assert located.made.render_seconds > 0
+    assert spent.render_seconds > 0
+    assert spent.store_seconds > 0
 
 
 async def test_what_was_found_once_is_known_without_asking_the_store(workshop: Workshop) -> None:
