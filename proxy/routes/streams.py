@@ -41,9 +41,10 @@ Headers = list[tuple[bytes, bytes]]
 class Exchange:
     """One request for bytes, and the way its answer goes."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._asked = conditions(cast("HTTPScope", scope))
         self._spent = spent_in(scope) or begin(scope)
+        self._stall_seconds = stall_seconds
         self._receive = receive
         self._send = send
 
@@ -96,11 +97,11 @@ class Exchange:
             except StoreError as error:
                 log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no riddle
             except TimeoutError:
-                log.warning("stream_stalled", key=key, seconds=STALL_SECONDS)
+                log.warning("stream_stalled", key=key, seconds=self._stall_seconds)
             tasks.cancel_scope.cancel()
 
     async def _send_chunk(self, chunk: bytes, *, more_body: bool) -> None:
-        async with asyncio.timeout(STALL_SECONDS):
+        async with asyncio.timeout(self._stall_seconds):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": more_body})
 
     async def _wait_until_gone(self, sending: CancelScope) -> None:
