@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
 
-_THIS_PROCESS = secrets.token_hex(8).encode()
+_THIS_PROCESS = secrets.token_hex(10).encode()
 _numbers = count(1)
 
 REQUEST_ID = b"x-request-id"
@@ -80,7 +80,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == REQUEST_ID and _SANE_ID.fullmatch(value):
             return value
-    return b"%s-%x" % (_THIS_PROCESS, next(_numbers))
+    return b"%s%012x" % (_THIS_PROCESS, next(_numbers))
 
 
 def _record(scope: Scope, *, status: int, seconds: float) -> None:
