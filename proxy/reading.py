@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob, Store
     from proxy.stores.parts import Part
 
-READERS: Final = 64
-"""At once. Each holds two chunks of 256 KiB and a connection at most, so 32 MB when all of them are slow."""
+READERS: Final = 32
+"""At once. Each holds a connection of the store's, and 1 MB in chunks and buffers when its client is slow."""
 
 RETRY_AFTER_SECONDS: Final = 5
 

@@ -16,13 +16,12 @@ from proxy.reading import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KEY = "gall/58/58_1_original.jpg"
 LARGE = "gall/59/59_1_original.jpg"
 LARGE_BYTES = 28 * 1024 * 1024
-GROWTH_BYTES = 96 * 1024 * 1024
-"""What so many streams may take; the blobs themselves would be 1,800 MiB."""
+GROWTH_BYTES = 64 * 1024 * 1024
+"""What so many streams may take; the blobs themselves would be 900 MiB."""
 
 
 @pytest.fixture(scope="module")
