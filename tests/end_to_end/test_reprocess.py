@@ -74,10 +74,12 @@ class Reprocess:
 
     def end(self) -> int:
         """Listen to the end; give the exit code."""
-        self.hear()
-        code = self.process.wait()
+        out = self.process.stdout
+        if out is not None and not out.closed:
+            self.hear()
+            out.close()
         self._watch.cancel()
-        return code
+        return self.process.wait()
 
     def kill(self) -> None:
         """Kill it, and hear what it had said."""
