@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -51,23 +52,23 @@ class JsonReporter:
 class LineReporter:
     """Writes what happens, and now and then how far the run is, in plain lines on standard error."""
 
-    def __init__(self, *, limit: int | None) -> None:
+    def __init__(self, *, limit: int | None, every_seconds: float = LINE_SECONDS) -> None:
         self._limit = limit
         self._tempo = Tempo()
-        self._next = time.monotonic() + LINE_SECONDS
+        self._every_seconds = every_seconds
+        self._next = time.monotonic() + every_seconds
 
     def tell(self, event: Event) -> None:
         """Write what a person wants to know of the event."""
-        write(event, lambda line: click.echo(line, err=True))
+        write(event, say=lambda line: click.echo(line, err=True), answer=click.echo)
 
     def move(self, tally: Tally, total: int | None) -> None:
         """Write a line, every once in a while."""
         done = _done(tally, self._limit)
         self._tempo.note(done)
         if time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE_SECONDS
-            parts = (_share(done, total), _speed(self._tempo), f"{tally.failed:,} failed", _left(self._tempo, total))
-            click.echo(", ".join(part for part in parts if part), err=True)
+            self._next = time.monotonic() + self._every_seconds
+            click.echo(_line(self._tempo, tally, done=done, total=total), err=True)
 
 
 class BarReporter:
@@ -77,51 +78,50 @@ class BarReporter:
         self._progress = progress
         self._limit = limit
         self._tempo = Tempo()
-        self._task = progress.add_task("", total=None, share="", speed="", failed="", left="")
+        self._task = progress.add_task("", total=None)
 
     def tell(self, event: Event) -> None:
         """Write what a person wants to know of the event."""
-        write(event, lambda line: self._progress.console.print(Text(line), soft_wrap=True))
+        if isinstance(event, events.Ended):
+            self._progress.stop()
+        # Two that write to one terminal would write into each other's lines.
+        write(event, say=self._say, answer=self._say if sys.stdout.isatty() else click.echo)
 
     def move(self, tally: Tally, total: int | None) -> None:
         """Draw the bar anew."""
         done = _done(tally, self._limit)
         self._tempo.note(done)
-        self._progress.update(
-            self._task,
-            completed=done,
-            total=total,
-            share=_share(done, total),
-            speed=_speed(self._tempo),
-            failed=f"[red]{tally.failed:,} failed" if tally.failed else "0 failed",
-            left=_left(self._tempo, total),
-        )
+        line = _line(self._tempo, tally, done=done, total=total)
+        self._progress.update(self._task, completed=done, total=total, description=line)
+
+    def _say(self, line: str) -> None:
+        self._progress.console.print(Text(line), soft_wrap=True)
 
 
 @contextmanager
 def bar(*, limit: int | None) -> Iterator[BarReporter]:
     """Draw a bar on the terminal of standard error for the length of the block."""
-    columns = [TextColumn(f"{{task.fields[{name}]}}") for name in ("share", "speed", "failed", "left")]
-    with Progress(BarColumn(), *columns, console=Console(stderr=True)) as progress:
+    columns = BarColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         yield BarReporter(progress, limit=limit)
 
 
-def write(event: Event, say: Callable[[str], None]) -> None:
-    """Say what a person wants to know of an event; what is due goes to standard output, as the answer to a question."""
+def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], None]) -> None:
+    """Say what a person wants to know of an event; what is due, and what came of it all, is the answer."""
     match event:
         case events.Began(goes_on=True):
             say(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
         case events.Original(result="failed"):
             say(f"failed {event.key}: {event.code}: {event.detail}")
         case events.Original(result="due"):
-            click.echo(f"{event.key}: {_reasons(event.why)}")
+            answer(f"{event.key}: {_reasons(event.why)}")
         case events.Trouble():
             say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case events.Stopping():
             say(f"stopping, {event.underway} to be finished: {event.detail}")
         case events.Ended():
             for line in summary(event):
-                click.echo(line)
+                answer(line)
         case _:
             pass
 
@@ -134,7 +134,7 @@ def summary(ended: events.Ended) -> Iterator[str]:
     yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {spoken(ended.seconds)}{rate}"
     if ended.faults:
         yield "failed for: " + ", ".join(f"{code} {number:,}" for code, number in sorted(ended.faults.items()))
-    if not ended.is_within_budget:
+    if ended.is_finished and not ended.is_within_budget:
         yield "more failed than --max-failures allows"
     if ended.failures:
         yield f"try them again: --retry-failed {ended.failures}"
@@ -153,14 +153,8 @@ def _reasons(why: dict[str, str]) -> str:
     return "; ".join(f"{reason}: {', '.join(sizes)}" for reason, sizes in by_reason.items())
 
 
-def _share(done: int, total: int | None) -> str:
-    return f"{done:,}" if not total else f"{done:,} of {total:,} ({100 * done / total:.1f} %)"
-
-
-def _speed(tempo: Tempo) -> str:
-    return f"{tempo.per_second:.1f}/s"
-
-
-def _left(tempo: Tempo, total: int | None) -> str:
+def _line(tempo: Tempo, tally: Tally, *, done: int, total: int | None) -> str:
+    share = f" of {total:,} ({100 * done / total:.1f} %)" if total else ""
     seconds = tempo.seconds_left(total)
-    return "" if seconds is None else f"{spoken(seconds)} left"
+    left = "" if seconds is None else f", {spoken(seconds)} left"
+    return f"{done:,}{share}, {tempo.per_second:.1f}/s, {tally.failed:,} failed{left}"
