@@ -5,28 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from pipeline.errors import Refused
-from pipeline.wire import Render
 from proxy import metrics
-from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.errors import ImagesError, NotFound, StoreError, TooManyBytes
 from proxy.keys import ORIGINAL
 from proxy.made import Located, Made
+from proxy.maker import Maker, faults
 from proxy.memory import Failure
 from proxy.purge import find_derivatives
-from proxy.recipe import Derivative, derivative
+from proxy.recipe import derivative
 from proxy.singleflight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from pipeline.wire import Rendered
     from proxy.made import Remake, Source
     from proxy.memory import Memory
-    from proxy.recipe import Recipe
+    from proxy.recipe import Derivative, Recipe
     from proxy.renderers import Renderers
     from proxy.stores.base import Blob, Store
     from proxy.terms import Terms
@@ -43,6 +41,7 @@ class Derivatives:
         self._terms = terms
         self._flights: SingleFlight[Made] = SingleFlight()
         self._purges = 0
+        self._maker = Maker(store=store, renderers=renderers, recipe=recipe, terms=terms)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def locate(self, original: str, size: str) -> Located:
@@ -102,7 +101,7 @@ class Derivatives:
             outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
             self._purges += 1
             self._memory.forget(original, *keys)
-        if fault := next(_faults(outcomes), None):
+        if fault := next(faults(outcomes), None):
             raise fault
         return keys
 
@@ -163,7 +162,7 @@ class Derivatives:
         due = tuple(name for name in wanted if name not in there)
         only_new = remake == "missing" and self._terms.conditional_writes
         try:
-            made = await self._render(original, due, patient=patient, only_new=only_new) if due else Made()
+            made = await self._maker.make(original, due, patient=patient, only_new=only_new) if due else Made()
         except (Refused, ImagesError) as fault:
             self._remember(original, fault)
             made = Made(fault=fault)
@@ -191,59 +190,3 @@ class Derivatives:
             if blob
             and (remake == "missing" or self.recipe.is_fresh(blob, original=original, size=name, libvips=libvips))
         }
-
-    async def _render(self, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool) -> Made:
-        with self._renderers.place(patient=patient):
-            async with self._terms.scratch.folder() as folder:
-                return await self._render_in(folder, original, due, patient=patient, only_new=only_new)
-
-    async def _render_in(
-        self, folder: Path, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
-    ) -> Made:
-        path = folder / "original"
-        fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
-        fetched = await self._terms.haste.move(fetch, original.bytes, patient=patient)
-        question = Render(
-            path=str(path),
-            folder=str(folder),
-            sizes=self.recipe.sizes,
-            wanted=due,
-            limits=self._terms.limits,
-        )
-        rendering = await self._renderers.render(question)
-        metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
-        puts = [
-            self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=patient)
-            for one in rendering.derived.derivatives
-        ]
-        # Every put is over before the folder goes: the first fault is told only then.
-        kept = await asyncio.gather(*puts, return_exceptions=True)
-        return Made(
-            derivatives=tuple(one for one in kept if isinstance(one, Derivative)),
-            fault=next(_faults(kept), None),
-            wait_seconds=rendering.wait_seconds,
-            render_seconds=rendering.render_seconds,
-        )
-
-    async def _keep(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
-        key = self.recipe.key(original.key, rendered.size)
-        attributes = self.recipe.attributes(rendered, original=original)
-        put = self._store.put_new if only_new else self._store.put
-        blob = await put(key, Path(rendered.path), attributes)
-        if blob is None:  # another machine was first, with the same bytes
-            metrics.writes_lost_total.inc()
-            blob = await self._store.head(key)
-        else:
-            metrics.upload_bytes_total.inc(blob.bytes)
-        if blob is None:
-            raise StoreUnavailable("A derivative was deleted in the moment it was written; ask again.")
-        return derivative(rendered.size, blob)
-
-
-def _faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:
-    """Give what is wrong in our own words; raise what is a fault of ours."""
-    for outcome in outcomes:
-        if isinstance(outcome, ImagesError):
-            yield outcome
-        elif isinstance(outcome, BaseException):
-            raise outcome
