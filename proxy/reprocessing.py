@@ -15,11 +15,11 @@ from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.looking import Looker
-from proxy.reprocess.making import Maker
 from proxy.reprocess.ordering import Orderer
 from proxy.reprocess.originals import Listed, Named
 from proxy.reprocess.place import Words
 from proxy.reprocess.records import NoRecords, Records
+from proxy.reprocess.remaking import Remaker
 from proxy.reprocess.reporters import JsonReporter, LineReporter, bar
 from proxy.reprocess.run import LOOK_AHEAD, Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
@@ -166,7 +166,7 @@ def _step(
         return looker.look
     if asked.through_queue:
         return Orderer(jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop).order
-    return Maker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
+    return Remaker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
 
 
 def _check(asked: Asked, parts: Parts) -> Callable[[], Awaitable[object]]:

@@ -47,12 +47,8 @@ class Records:
         except OSError as fault:
             raise CannotStart(f"--state: nothing can be written to {self._folder} ({fault.strerror}).") from fault
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor, self._folder)
             yield
-        except BlockingIOError:
-            raise CannotStart(
-                f"Another run is at work in {self._folder}: wait for it, or name another --state."
-            ) from None
         finally:
             os.close(descriptor)
 
@@ -107,6 +103,13 @@ class Records:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._checkpoint)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotStart(f"Another run is at work in {folder}: wait for it, or name another --state.") from None
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pipeline.errors import BY_CODE
 from proxy.errors import BadKey, GaveUp, ImagesError, NotFound, TooManyBytes
 from proxy.reprocess.events import Counted, Stopping
-from proxy.reprocess.making import failed
 from proxy.reprocess.originals import Walk, count
+from proxy.reprocess.remaking import failed
 from proxy.reprocess.stop import Stopped
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Run:
         self._changed = asyncio.Event()
         self._total: int | None = None
         self._in_a_row = 0
+        self._is_announced = False
 
     async def go(self) -> bool:
         """Go on until all is over, or the run is stopped and what was underway is over; tell whether all is.
@@ -84,23 +85,24 @@ class Run:
             await asyncio.gather(*self._underway)
         finally:
             await _cancel(feeding, *beside, *self._underway)
+            self._announce()
         await self._ledger.save()
-        if feeding.cancelled():
-            return False
-        feeding.result()
-        return not len(self._ledger)
+        has_fed_all = not feeding.cancelled() and feeding.result()
+        return has_fed_all and not len(self._ledger)
 
-    async def _feed(self) -> None:
+    async def _feed(self) -> bool:
+        """Begin one original after another; tell whether there are no more to begin."""
         walk = Walk(self._originals, after=self._ledger.after)
         with suppress(Stopped):
             while (key := await self._troubles.outlast(walk.next)) is not None:
                 if not await self._has_room():
-                    return
+                    return True
                 await self._bounds.allowance.take(self._stop)
                 if self._ledger.begin(key):
                     self._begin(key)
                 else:
                     self._bounds.allowance.give_back()
+        return not self._stop.is_said
 
     async def _has_room(self) -> bool:
         """Wait until one more original may be begun; False when there have been enough."""
@@ -167,13 +169,19 @@ class Run:
             self._reporter.tell(Counted(originals=total))
             self._reporter.move(self._ledger.tally, self._total)
 
-    async def _end_when_told(self, feeding: asyncio.Task[None]) -> None:
+    async def _end_when_told(self, feeding: asyncio.Task[bool]) -> None:
         await self._stop.wait()
-        self._reporter.tell(Stopping(detail=self._stop.reason, underway=len(self._underway)))
+        self._announce()
         feeding.cancel()
 
+    def _announce(self) -> None:
+        """Tell once that the run is stopped, if it is."""
+        if self._stop.is_said and not self._is_announced:
+            self._is_announced = True
+            self._reporter.tell(Stopping(detail=self._stop.reason, underway=len(self._underway)))
 
-async def _cancel(*tasks: asyncio.Task[None]) -> None:
+
+async def _cancel(*tasks: asyncio.Task[bool] | asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

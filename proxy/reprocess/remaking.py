@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Maker:
+class Remaker:
     """Makes what is due of an original; a render that went wrong is tried again as a job's would be."""
 
     derivatives: Derivatives
