@@ -106,7 +106,7 @@ def reprocess(**told: object) -> None:
     asked = msgspec.convert(told, Asked)
     settings = settings_or_end()
     _check(asked, settings)
-    configure_logs(level="ERROR", form="console")
+    configure_logs(level="WARNING", form="console")
     settings = replace(settings, workers=asked.workers or settings.workers or PAGE_VIEW_RENDERS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
