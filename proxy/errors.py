@@ -16,6 +16,7 @@
     ├── NotAsBefore              a blob was asked for as long as it is as it was, and it is not
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
+    ├── GaveUp                   a run over many originals cannot go on; what is left can be done later
     ├── RenderFailed             the original is well, the rendering went wrong
     │   ├── DeadlineExceeded     it took longer than a render may
     │   └── ProcessDied          the render process died under it
@@ -135,6 +136,12 @@ class QueueUnavailable(ImagesError):
 
     code = "queue-unavailable"
     told = "The queue cannot be used now; try again in a moment."
+
+
+class GaveUp(ImagesError):
+    """A run over many originals cannot go on; what is left of it can be done later."""
+
+    code = "gave-up"
 
 
 class RenderFailed(ImagesError):

@@ -111,10 +111,11 @@ class Store(Protocol):
         """Remove what is under `key`; nothing there is no error."""
         ...
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs whose keys begin with `prefix`, in the order of their keys' UTF-8 bytes.
 
         That is S3's order; some that speak its protocol have another one (SeaweedFS compares segment by segment).
+        With `after`, a walk that had come to that key goes on behind it, in that same order.
         The attributes of a listed blob may be empty: a listing does not promise them, `head` does.
         """
         ...

@@ -85,9 +85,10 @@ class FileStore:
         """Remove what is under `key`; see `Store`."""
         await run_sync(self._delete, key)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""
-        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in walk(self._root, prefix))
+        found = walk(self._root, prefix, after=after)
+        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in found)
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob

@@ -66,9 +66,9 @@ class MeasuredStore:
         with _measured("delete"):
             await self._store.delete(key)
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """See `Store.list`; not measured: it takes as long as its reader."""
-        return self._store.list(prefix)
+        return self._store.list(prefix, after=after)
 
     async def check(self) -> None:
         """See `Store.check`."""

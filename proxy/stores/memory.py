@@ -70,9 +70,10 @@ class MemoryStore:
         await checkpoint()
         self._kept.pop(key, None)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs as they are now; see `Store`."""
-        found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix)]
+        begin = after.encode()
+        found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix) and key.encode() > begin]
         for blob in sorted(found, key=lambda blob: blob.key.encode()):
             yield blob
 

@@ -152,9 +152,9 @@ class OriginStore:
         """Remove what is under `key`; see `Store`."""
         await self._writes.delete(key)
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs, as far as the credentials can; see `Store`."""
-        return self._writes.list(prefix)
+        return self._writes.list(prefix, after=after)
 
     @asynccontextmanager
     async def _found(

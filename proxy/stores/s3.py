@@ -22,7 +22,7 @@ from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.parts import Changed
 from proxy.stores.patience import Patience, patiently
-from proxy.stores.s3_answers import Answer, blob_of, body_of, listed
+from proxy.stores.s3_answers import Answer, Page, blob_of, body_of, listed
 from proxy.stores.s3_bucket import client_options
 from proxy.stores.s3_errors import Denied, Precluded, s3_errors
 from proxy.stores.s3_session import closed_on_error
@@ -155,11 +155,11 @@ class S3Store:
         except Denied:
             raise Denied("The store's credentials may not delete: its policy must allow s3:DeleteObject.") from None
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""
-        page: dict[str, str] = {}
+        page = {"StartAfter": after} if after else {}
         while True:
-            answer = await self._ask(self._client.list_objects_v2, Prefix=prefix, **page)
+            answer = await self._ask_for_page(Prefix=prefix, **page)
             for told in answer.get("Contents", []):
                 yield listed(told)
             if not answer.get("IsTruncated"):
@@ -167,6 +167,14 @@ class S3Store:
             if "NextContinuationToken" not in answer:
                 raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
             page = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def _ask_for_page(self, **page: str) -> Page:
+        try:
+            return await self._ask(self._client.list_objects_v2, **page)
+        except Denied:
+            raise Denied("The store's credentials may not list: its policy must allow s3:ListBucket.") from None
+        except NotFound as error:
+            raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
 
     async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         async def ask(_attempt: Attempt) -> T:

@@ -39,6 +39,14 @@ class Answer(TypedDict, total=False):
     Body: StreamingBody
 
 
+class Page(TypedDict, total=False):
+    """What is read of a page of a listing; any of it may be lacking."""
+
+    Contents: list[Answer]
+    IsTruncated: bool
+    NextContinuationToken: str
+
+
 def blob_of(key: str, answer: Answer) -> Blob:
     """Give what an answer tells of the blob under `key`.
 
