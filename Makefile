@@ -55,6 +55,7 @@ bench-jobs: dev ## how long a sender of jobs waits while photographs are rendere
 
 bench-redirect: dev ## known page views a second on one core, beside a bare ASGI application; needs wrk (apt-get install wrk)
 	$(BIN)/python -m tests.benchmarks.redirect $(OPTIONS)
+
 bench-reprocess: dev ## 20,000 originals reprocessed within 512 MB, killed on the way, into docs/benchmarks-reprocess.md; hours
 	$(BIN)/python -m tests.benchmarks.reprocess $(OPTIONS)
 
