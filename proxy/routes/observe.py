@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = b"x-request-id"
+
+SHOWN_BYTES = 4096
+"""How much of a path is logged: more than any key has, percent-encoded."""
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
 """Ids of callers are taken over if they cannot forge a log line or swell it."""
@@ -62,12 +66,12 @@ def _record(scope: Scope, *, status: int, seconds: float) -> None:
     route = str(scope.get("path_template") or "unknown")  # the pattern, never the path: a label must have an end
     metrics.http_requests_total.labels(route, status).inc()
     metrics.http_request_seconds.labels(route).observe(seconds)
-    if route in QUIET_ROUTES and status < 400:  # noqa: PLR2004 - HTTP's own border
+    if route in QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST:
         return
-    log.info(
+    (log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info)(
         "request",
         method=scope["method"],  # type: ignore[typeddict-item] # only http scopes come here
-        path=scope["raw_path"].decode("latin-1"),
+        path=scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1"),  # a query may hold a token
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),
