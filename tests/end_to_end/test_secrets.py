@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from loadtest.receiver import receiving
-from loadtest.service import SECRET, Service, free_port, order, running, signed, started
+from loadtest.service import SECRET, Service, free_port, order, signed, started
 from tests import servers
 from tests.end_to_end.logged import enqueue_nonsense, lines, post
 from tests.waiting import until
@@ -21,7 +21,6 @@ HIDDEN = "hunter2-swordfish"
 """Stands in every place where a secret may stand."""
 
 ACCESS_KEY = "AKIDEXAMPLE"
-
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
