@@ -15,7 +15,6 @@ from litestar.di import Provide
 from proxy import metrics
 from proxy.checks import split
 from proxy.deliveries import Deliveries
-from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
 from proxy.reading import Reading
 from proxy.routes.desk import Desk
@@ -28,6 +27,7 @@ from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay
 from proxy.routes.observe import observe
 from proxy.routes.purge import purge_route
 from proxy.signature import Verifier
+from proxy.watch import tell_memory, watch_queue, watch_readiness
 from proxy.work import Worker
 from proxy.workers import at_work
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp
 
-    from proxy.jobs import Jobs
     from proxy.parts import Outgoing, Parts
     from proxy.settings import Settings
     from proxy.workers import QueueWorker
@@ -45,9 +44,6 @@ log = structlog.get_logger(__name__)
 
 STREAM = "stream"
 ANY_ORIGIN = "*"
-
-WATCH_SECONDS = 1.0
-"""How often the length of the queue is read for the series."""
 
 
 def create_app(parts: Parts, settings: Settings) -> ASGIApp:
@@ -115,10 +111,13 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
             await stack.enter_async_context(_delivering(parts.outgoing, parts, settings))
         if settings.workers:
             await stack.enter_async_context(_working(_worker(parts, settings), draining=parts.draining))
-        await stack.enter_async_context(_background(_watch(parts.jobs)))
+        metrics.workers.set(settings.workers)
+        tell_memory()
+        await stack.enter_async_context(_background(watch_queue(parts.jobs)))
         if settings.metrics_port:
             stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
+        await stack.enter_async_context(_background(watch_readiness(parts.readiness)))
         log.info("started", store=settings.store, queue=settings.queue.partition("://")[0], workers=settings.workers)
         yield
         parts.readiness.is_open = False
@@ -168,22 +167,6 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def _watch(jobs: Jobs) -> None:
-    is_told = False
-    while True:
-        try:
-            depth, oldest_seconds = await jobs.waiting()
-        except ImagesError as fault:
-            if not is_told:
-                log.warning("queue_not_read", detail=str(fault))
-            is_told = True
-        else:
-            is_told = False
-            metrics.queue_depth.set(depth)
-            metrics.queue_oldest_seconds.set(oldest_seconds)
-        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _given(value: object) -> Provide:

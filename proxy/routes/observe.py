@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import lru_cache
+from http import HTTPStatus
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,10 @@ _THIS_PROCESS = secrets.token_hex(10).encode()
 _numbers = count(1)
 
 REQUEST_ID = b"x-request-id"
-REDIRECT = 302
+REDIRECT = HTTPStatus.FOUND
+
+SHOWN_BYTES = 4096
+"""How much of a path is logged: more than any key has, percent-encoded."""
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
 """Ids of callers are taken over if they cannot forge a log line or swell it."""
@@ -86,7 +90,7 @@ def _request_id(scope: Scope) -> bytes:
 def _record(scope: Scope, *, status: int, seconds: float) -> None:
     route = str(scope.get("path_template") or "unknown")  # the pattern, never the path: a label must have an end
     _count(route, status, seconds)
-    if route in QUIET_ROUTES and status < 400:  # noqa: PLR2004 - HTTP's own border
+    if route in QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST:
         return
     _log(scope, route=route, status=status, seconds=seconds)
 
@@ -112,10 +116,10 @@ def _series(route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def _log(scope: Scope, *, route: str, status: int, seconds: float) -> None:
-    log.info(
+    (log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info)(
         "request",
         method=scope["method"],  # type: ignore[typeddict-item] # only http scopes come here
-        path=scope["raw_path"].decode("latin-1"),
+        path=scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1"),  # a query may hold a token
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),
