@@ -1,6 +1,6 @@
 """What any redirect costs here: a bare ASGI application that answers every request with the same one.
 
-python -m tests.benchmarks.redirect.peer PORT
+python -m tests.benchmarks.redirect.peer PORT [all-headers]
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ HEADERS = [
 ]
 
 
+OTHERS = [
+    (b"server-timing", b"store;dur=0.0, wait;dur=0.0, render;dur=0.0"),
+    (b"x-request-id", b"0123456789abcdef0123456789abcdef"),
+    (b"x-content-type-options", b"nosniff"),
+]
+"""What else the service sends, as it always is."""
+
+
 async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Answer."""
     await send({"type": "http.response.start", "status": 302, "headers": HEADERS, "trailers": False})
@@ -37,5 +45,7 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
+    if "all-headers" in sys.argv:
+        HEADERS.extend(OTHERS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(int(sys.argv[1])))
