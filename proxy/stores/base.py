@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from proxy.stores.parts import Part
+
 MAX_KEY_BYTES: Final = 1024
 """The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
 
@@ -83,11 +85,14 @@ class Store(Protocol):
         """
         ...
 
-    def open(self, key: str) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks, without holding it in memory.
+    def open(
+        self, key: str, part: Part | None = None
+    ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob in chunks, without holding it in memory; or a part of it, beside what is told of the whole.
 
         Raises:
             NotFound: nothing is under `key` (on entering).
+            Changed: the `part` is of another blob than is there now (on entering).
         """
         ...
 

@@ -20,6 +20,7 @@ from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.arrival import check_bytes, save
 from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
+from proxy.stores.parts import Changed
 from proxy.stores.patience import Patience, patiently
 from proxy.stores.s3_answers import Answer, Page, blob_of, body_of, listed
 from proxy.stores.s3_bucket import client_options
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from proxy.stores.parts import Part
     from proxy.stores.patience import Attempt
     from proxy.stores.s3_bucket import Bucket, Credentials
 
@@ -113,12 +115,18 @@ class S3Store:
         return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
-        answer = await self._ask(self._client.get_object, Key=key)
+        asked = {"Range": part.range, "IfMatch": f'"{part.etag}"'} if part else {}
+        try:
+            answer = await self._ask(self._client.get_object, Key=key, **asked)
+        except Precluded as error:
+            if part is None:
+                raise
+            raise Changed("It was replaced in the moment it was read; ask again.") from error
         # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
         with closing(answer["Body"]):
-            yield blob_of(key, answer), body_of(answer, self._shown)
+            yield blob_of(key, answer), body_of(answer, self._shown, part)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
