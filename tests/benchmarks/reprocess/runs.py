@@ -81,6 +81,8 @@ class Site:
                 told += self._start(fence, words, kill_after=kill_after)[0]
             last, ended = self._start(fence, words, kill_after=0)
             seconds = time.perf_counter() - began
+        if not ended.event:
+            raise RuntimeError("A run ended before it could sum up; what it said stands above.")
         told += last
         return Ran(
             seconds=seconds,
@@ -105,7 +107,7 @@ class Site:
         }
         command = [sys.executable, "-m", "proxy", "reprocess", "--json", "--workers", str(self.workers), *words]
         told: list[str] = []
-        ended = _Told(event="none")
+        ended = _Told(event="")
         with subprocess.Popen(
             fence.command(command), env=environment, cwd=self.folder, stdout=subprocess.PIPE
         ) as process:

@@ -33,7 +33,7 @@ WORDS = Words(
     profiles=("1",),
 )
 
-QUICK = Endurance(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=0.01)
+QUICK = Endurance(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=1)
 
 
 @dataclass
