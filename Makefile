@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command 'make lock' pyproject.toml --group build
 
-.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs format lint types layers lock clean
+.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-budget format lint types layers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ bench-memory: dev ## predicted against measured peak memory, for every photograp
 
 bench-jobs: dev ## how long a sender of jobs waits while photographs are rendered, beside a bare route; half a minute
 	$(BIN)/python -m tests.benchmarks.jobs $(OPTIONS)
+
+bench-budget: dev ## a crowd of large photographs beside page views, in a memory control group of 256 MB; it takes root
+	$(BIN)/python -m tests.benchmarks.budget $(OPTIONS)
 
 format: dev
 	$(BIN)/ruff format $(if $(CI),--check) .
