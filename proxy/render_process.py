@@ -66,6 +66,9 @@ class RenderProcess:
         except TimeoutError:
             await process.kill()
             raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
+        except BaseException:  # cancelled: nobody would know of it any more
+            await process.kill()
+            raise
         if isinstance(ready, Ready):
             process.libvips = ready.libvips
         return process

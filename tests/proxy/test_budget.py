@@ -121,6 +121,7 @@ async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(
 
 
 async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(photo: Path, tmp_path: Path) -> None:
+    before = render_pids()
     async with pool(PROBE_BYTES * 2) as (renderers, limiter):
         for steps in (0, 1, 2, 5, 20, 200):
             rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
@@ -130,6 +131,7 @@ async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(ph
             await asyncio.gather(rendering, return_exceptions=True)
             assert limiter.reserved_bytes == 0
         assert (await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))).derived.derivatives
+    assert render_pids() == before
 
 
 class SlowStore(CountingStore):
