@@ -32,6 +32,7 @@ MACHINE_BYTES = 256 << 20
 VIEWS_A_SECOND = 50.0
 KNOWN = 20
 """How many derivatives the page views ask for, by turns; all are in the store."""
+SETTINGS = {"QUEUE_SIZE": "1000"}
 LOOK_EVERY_SECONDS = 0.02
 
 
@@ -63,7 +64,10 @@ async def crowd(folder: Path, photos: Sequence[Path], *, jobs: int, seconds: flo
         CannotMakeGroups: there are no machines of 256 MB to be had here.
         TimeoutError: they had not ended within `seconds`.
     """
-    with memory_group(MACHINE_BYTES) as group, started(Service(folder=folder, entry=group.entry)) as service:
+    with (
+        memory_group(MACHINE_BYTES) as group,
+        started(Service(folder=folder, settings=SETTINGS, entry=group.entry)) as service,
+    ):
         keys = [_uploaded(service, number, photo) for number, photo in enumerate(islice(cycle(photos), jobs))]
         began = time.monotonic()
         pages = _known_pages(service, folder)

@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 DEADLINE_SECONDS = 500.0
 
+MOST_HELD_BYTES = 200_000_000
+"""Two of the progressive photographs at once would hold 235 MB, one was seen with 149."""
+
 LARGE, SMALL = (6000, 4000), (2000, 1500)
 
 
@@ -67,7 +70,7 @@ async def test_nothing_is_killed_and_every_job_is_done_or_refused_for_its_memory
     record_property("crowd", outcome.told())
     assert outcome.kills == 0
     assert set(outcome.views.statuses) == {302}
-    assert outcome.held_bytes < MACHINE_BYTES
+    assert outcome.held_bytes < MOST_HELD_BYTES
     for number, job in enumerate(outcome.jobs):
         if kind.dimensions[number % len(photos)] in kind.refused:
             assert (job.status, (job.error or {}).get("code")) == ("error", "needs-too-much-memory")
