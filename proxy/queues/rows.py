@@ -170,7 +170,8 @@ def after(
 ) -> list[Row]:
     """Read up to `limit` jobs of these statuses that were enqueued after the one numbered `sequence`."""
     found = connection.execute(
-        "SELECT * FROM jobs WHERE queue = ? AND sequence > ? AND status IN (SELECT value FROM json_each(?))"
+        # The plus signs keep SQLite from its index of statuses, for which it would sort the whole table at each page.
+        "SELECT * FROM jobs WHERE +queue = ? AND sequence > ? AND +status IN (SELECT value FROM json_each(?))"
         " ORDER BY sequence LIMIT ?",
         (queue, sequence, json.dumps(list(statuses)), limit),
     )
