@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from contextvars import Context
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,7 @@ class RenderProcess:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._stderr = asyncio.create_task(self._log_stderr())
+        self._stderr = asyncio.create_task(self._log_stderr(), context=Context())  # no line of what it was started for
         self.libvips = ""
 
     @classmethod
