@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 # What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
 EXTRAS := --extra redis --extra postgres
 
-.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-redirect bench-reprocess format lint \
+.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-budget bench-redirect bench-reprocess format lint \
   types layers lock clean
 
 help: ## list the targets
@@ -52,6 +52,9 @@ bench-memory: dev ## predicted against measured peak memory, for every photograp
 
 bench-jobs: dev ## how long a sender of jobs waits while photographs are rendered, beside a bare route; half a minute
 	$(BIN)/python -m tests.benchmarks.jobs $(OPTIONS)
+
+bench-budget: dev ## a crowd of large photographs beside page views, in a memory control group of 256 MB; it takes root
+	$(BIN)/python -m tests.benchmarks.budget $(OPTIONS)
 
 bench-redirect: dev ## known page views a second on one core, beside a bare ASGI application; needs wrk (apt-get install wrk)
 	$(BIN)/python -m tests.benchmarks.redirect $(OPTIONS)

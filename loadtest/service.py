@@ -49,6 +49,8 @@ class Service:
     weed: Seaweed | None = None
     """The server of its bucket; without one its store is a folder."""
     command: Literal["serve", "worker"] = "serve"
+    entry: tuple[str, ...] = ()
+    """Words before its command, such as those that move it into a control group."""
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -97,7 +99,7 @@ class Service:
         self.scratch.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "proxy", self.command], env=environment, stdout=log, stderr=log
+                [*self.entry, sys.executable, "-m", "proxy", self.command], env=environment, stdout=log, stderr=log
             )
 
     def wait_until_ready(self) -> None:

@@ -44,14 +44,19 @@ _COEFFICIENT = 2
 """Bytes. Progressive JPEG keeps every coefficient of every channel until its last scan."""
 
 
-def render_bytes(original: Original, sizes: Sequence[Size]) -> int:
-    """Predict the peak of the render process's resident memory while it renders `sizes`, in bytes."""
+def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
+    """Predict the peak of the render process's resident memory while it renders `sizes`, in bytes.
+
+    An animation of more than `animation_pixels`, all frames together, is rendered as its first frame.
+    """
     across, down = original.sides
     covers = [size.cover(width=across, height=down) for size in sizes]
     shared = max(width * height for width, height in covers) * original.header.bands * _sample(original)
     decoding = _decoder(original) + _window(original, cover=max(covers))
     return _PROCESS + int(
-        shared + max(decoding, *(_writing(original, size) for size in sizes)) + _film(original, sizes)
+        shared
+        + max(decoding, *(_writing(original, size) for size in sizes))
+        + _film(original, sizes, most_pixels=animation_pixels)
     )
 
 
@@ -96,9 +101,9 @@ def _writing(original: Original, size: Size) -> float:
     return width * height * (searched + writable.pixel_bytes[has_alpha])
 
 
-def _film(original: Original, sizes: Sequence[Size]) -> float:
+def _film(original: Original, sizes: Sequence[Size], *, most_pixels: int) -> float:
     """Add up the frames of an animation, all of them decoded, where a size wants them."""
     if not any(size.animate for size in sizes) or not original.readable.animates or original.frames == 1:
         return 0
-    header = original.header
-    return float(_FILMS * header.width * header.height * header.bands * original.frames)
+    pixels = original.header.width * original.header.height * original.frames
+    return float(_FILMS * pixels * original.header.bands) if pixels <= most_pixels else 0

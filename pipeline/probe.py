@@ -50,7 +50,7 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
         has_alpha=bool(header.hasalpha()),
         has_profile=colour.profile(header) is not None,
         is_progressive=bool(vips.number(header, "interlaced", default=0)),
-        render_bytes=render_bytes(original, sizes or _USUAL),
+        render_bytes=render_bytes(original, sizes or _USUAL, animation_pixels=limits.animation_pixels),
     )
 
 

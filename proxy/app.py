@@ -118,7 +118,13 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
             stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
         await stack.enter_async_context(_background(watch_readiness(parts.readiness)))
-        log.info("started", store=settings.store, queue=settings.queue.partition("://")[0], workers=settings.workers)
+        log.info(
+            "started",
+            store=settings.store,
+            queue=settings.queue.partition("://")[0],
+            workers=settings.workers,
+            render_budget_mb=parts.renderers.budget_bytes >> 20,
+        )
         yield
         parts.readiness.is_open = False
         log.info("stopping", grace_seconds=settings.grace_seconds)

@@ -24,6 +24,13 @@ def between(low: float, high: float) -> Callable[[float], str | None]:
     return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
 
 
+def zero_or(low: float, high: float) -> Callable[[float], str | None]:
+    """Refuse what is neither 0 nor between two numbers."""
+    return lambda value: (
+        None if value == 0 or low <= value <= high else f"must be 0 or between {low:g} and {high:g}, not {value:g}"
+    )
+
+
 def one_of(*words: str) -> Callable[[str], str | None]:
     """Refuse what is none of these words."""
     return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"

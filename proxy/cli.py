@@ -25,6 +25,7 @@ from proxy.errors import ImagesError
 from proxy.exits import REFUSED, WRONG_WORDS, faults_shown, settings_or_end
 from proxy.hints import what_to_try
 from proxy.logs import configure_logs
+from proxy.machine import render_budget
 from proxy.parts import build
 from proxy.ports import listening
 from proxy.settings import Setting, Settings, told_by_environment, without_passwords
@@ -201,7 +202,8 @@ async def _render_all(
     files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
 ) -> list[offline.Outcome]:
     limits = Limits(pixels=settings.max_pixels)
-    async with offline.local_renderers(deadline_seconds=settings.render_timeout_seconds) as renderers:
+    budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
+    async with offline.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
         return [await offline.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
 
 

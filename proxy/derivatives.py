@@ -6,12 +6,13 @@ import asyncio
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from pipeline.errors import Refused
 from proxy import metrics
+from proxy.berths import Berths
 from proxy.errors import ImagesError, NotFound, StoreError, TooManyBytes
 from proxy.keys import ORIGINAL
+from proxy.limiter import Turn, Urgency
 from proxy.made import Located, Made, Spent
 from proxy.maker import Maker, faults
 from proxy.purge import find_derivatives
@@ -19,8 +20,9 @@ from proxy.recipe import derivative
 from proxy.singleflight import SingleFlight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
+    from proxy.berths import Berth
     from proxy.made import Remake, Source
     from proxy.memory import Memory
     from proxy.recipe import Derivative, Recipe
@@ -41,7 +43,7 @@ class Derivatives:
         self._flights: SingleFlight[Made] = SingleFlight()
         self._purges = 0
         self._maker = Maker(store=store, renderers=renderers, recipe=recipe, terms=terms)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._berths = Berths()
 
     def is_known(self, key: str) -> bool:
         """Tell whether a derivative was there a moment ago."""
@@ -80,21 +82,24 @@ class Derivatives:
         return await self.locate(original, size, spent)
 
     async def make_all(
-        self, original: str, sizes: Sequence[str] = (), *, remake: Remake = "stale", patient: bool = True
+        self, original: str, sizes: Sequence[str] = (), *, remake: Remake = "stale", urgency: Urgency = Urgency.JOB
     ) -> Made:
         """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
 
-        A `patient` caller waits in line however long the line is. What goes wrong once the original was found is
-        told with what was made all the same.
+        A page view waits for so long, every other caller for as long as it takes. Whoever waits for an original makes
+        its flights as urgent as itself. What goes wrong once the original was found is told with what was made all
+        the same.
 
         Raises:
             BadKey, UnknownSize, NotFound, StoreError: the original cannot be found.
+            Busy: another flight of it was not over in time.
         """
         wanted = tuple(sizes) or self.recipe.names
         self.recipe.check(original, wanted)
-        return await self._flights.run(
-            (original, wanted, remake), lambda: self._fly(original, wanted, remake=remake, patient=patient)
-        )
+        self._berths.at(original).hurry(urgency)
+        # A page view joins page views only, whose waits are bounded as its own is.
+        flight = (original, wanted, remake, urgency is Urgency.PAGE)
+        return await self._flights.run(flight, lambda: self._take_off(original, wanted, remake, urgency))
 
     async def purge(self, original: str) -> tuple[str, ...]:
         """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
@@ -105,7 +110,7 @@ class Derivatives:
             BadKey, StoreError: see `proxy.errors`.
         """
         self.recipe.check(original, [])
-        async with self._locks.setdefault(original, asyncio.Lock()):
+        async with self._berths.at(original).alone(Turn(Urgency.JOB)):
             keys = await find_derivatives(self._store, self.recipe, original)
             # Each is tried, and over, before the next flight may begin.
             outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
@@ -124,7 +129,7 @@ class Derivatives:
     async def _make_missing(self, original: str, size: str, spent: Spent) -> Located:
         started = time.perf_counter()
         try:
-            made = await self.make_all(original, remake="missing", patient=False)
+            made = await self.make_all(original, remake="missing", urgency=Urgency.PAGE)
         except ImagesError:
             spent.store_seconds += time.perf_counter() - started
             raise
@@ -160,33 +165,44 @@ class Derivatives:
             raise NotFound(f"There is no original {original!r} in the store; upload it first.")
         return blob
 
-    async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
+    def _take_off(
+        self, original: str, wanted: tuple[str, ...], remake: Remake, urgency: Urgency
+    ) -> Coroutine[object, object, Made]:
+        turn = Turn(urgency, line_seconds=self._terms.haste.line_seconds if urgency is Urgency.PAGE else None)
+        berth = self._berths.at(original)
+        berth.expect(turn)
+        return self._fly(original, wanted, remake=remake, turn=turn, berth=berth)
+
+    async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, turn: Turn, berth: Berth) -> Made:
         # Flights that want different things of one original go one after another: the later finds what was made.
-        async with self._locks.setdefault(original, asyncio.Lock()):
+        async with berth.alone(turn):
             started = time.perf_counter()
             try:
-                blob = await self._head(original, patient=patient)
+                blob = await self._head(original, patient=turn.is_patient)
             except NotFound as absence:
                 self._memory.absent.put(original, str(absence))
                 raise
-            if patient:  # a job may know more than page views do; but while the store fails, they need what they know
+            if (
+                turn.is_patient
+            ):  # a job may know more than page views do; but while the store fails, they need what they know
                 self._memory.forget(original, *(self.recipe.key(original, size) for size in wanted))
-            made = await self._make(blob, wanted, remake=remake, patient=patient)
+            made = await self._make(blob, wanted, remake=remake, turn=turn)
             is_finished = made.fault or not made.render_seconds
-            is_finished = is_finished or (await self._head(original, patient=patient)).etag == blob.etag
+            is_finished = is_finished or (await self._head(original, patient=turn.is_patient)).etag == blob.etag
         # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
         if not is_finished:
-            return await self._fly(original, wanted, remake="stale", patient=patient)
+            return await self._fly(original, wanted, remake="stale", turn=turn, berth=berth)
         elsewhere = made.wait_seconds + made.render_seconds
         return replace(made, store_seconds=time.perf_counter() - started - elsewhere)
 
-    async def _make(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
-        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=patient)
+    async def _make(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, turn: Turn) -> Made:
+        is_patient = turn.is_patient
+        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=is_patient)
         due = tuple(name for name in wanted if name not in there)
         only_new = remake == "missing" and self._terms.conditional_writes
         started = time.perf_counter()
         try:
-            made = await self._maker.make(original, due, patient=patient, only_new=only_new) if due else Made()
+            made = await self._maker.make(original, due, turn=turn, only_new=only_new) if due else Made()
         except (Refused, ImagesError) as fault:
             fault = self._remembered(original, fault)
             seconds = 0.0 if isinstance(fault, StoreError) else time.perf_counter() - started

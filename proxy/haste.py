@@ -24,6 +24,8 @@ class Haste:
     """For bytes to or from it, besides a second for each `slowest_bytes`."""
     slowest_bytes: int = 256 * 1024
     """A line of 2 Mbit/s is slow, but a line: the largest originals (30 MiB) get two minutes on it."""
+    line_seconds: float = 10.0
+    """For its turn in each line: for the end of what is being made of the same original, for room, for a render."""
 
     async def look(self, asked: Awaitable[T], *, patient: bool = False) -> T:
         """Give the store's word.

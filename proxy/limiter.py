@@ -1,59 +1,232 @@
-"""The right to render now: a bounded number of places, and fewer slots."""
+"""The right to use what is scarce: a slot and bytes of one budget, for those first who are waited for most."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from proxy.errors import Busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+PASSES = 8
+"""How often more urgent ones go before those who wait; then the first of these goes.
+
+So a crowd of page views leaves jobs a ninth of the renders: little enough that the crowd does not notice, and with four
+renders a second still a job every two.
+"""
 
 RETRY_AFTER_SECONDS = 2
-"""What a caller that finds the line full is told; a place comes free with every render, which takes about a second."""
+"""The least that a caller is told to stay away; a place comes free with every render, which takes about a second."""
+
+_WEIGHT = 0.2
+"""How much the last share counts in what is usual: about the last ten make it up."""
+
+
+class Urgency(IntEnum):
+    """Who goes first: somebody looks at an empty frame; somebody waits for a job; nobody waits for the rest."""
+
+    PAGE = 0
+    JOB = 1
+    BATCH = 2
+
+
+class Turn:
+    """One flight's standing in every line that it stands in: how urgent it is, which may rise, and how patient."""
+
+    def __init__(self, urgency: Urgency, *, line_seconds: float | None = None) -> None:
+        self.urgency = urgency
+        self.line_seconds = line_seconds
+        """The longest that it stands in any one line; None for as long as it takes."""
+        self.on_rise: Callable[[], None] | None = None
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether it waits for as long as it takes: it is safe in a queue."""
+        return self.line_seconds is None
+
+    def hurry(self, urgency: Urgency) -> None:
+        """Be at least that urgent from now on, also where it stands in line."""
+        if urgency < self.urgency:
+            self.urgency = urgency
+            if self.on_rise:
+                self.on_rise()
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """A slot and `bytes` of the budget, held or still waited for."""
+
+    turn: Turn
+    number: int
+    """Its place among those who are as urgent: first come, first served."""
+    bytes: int
+    until: float | None
+    began: float = 0.0
+    is_granted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class _Usual:
+    """What shares were like of late; before the first, what a photograph's is like."""
+
+    seconds: float = 0.5
+    bytes: float = 1.0
+
+    def see(self, *, seconds: float, size: int) -> None:
+        self.seconds += (seconds - self.seconds) * _WEIGHT
+        self.bytes += (size - self.bytes) * _WEIGHT
 
 
 class Limiter:
-    """Lets `slots` callers work at once, first come first served, and `waiting` more be underway to a slot.
+    """Lends shares of `slots` and of `budget_bytes`, and lets `waiting` more callers be underway to one.
+
+    The most urgent goes first, of those the first who came; nobody goes past the first in line, however little it
+    takes, so one that needs much gets it. After `PASSES` others that came by urgency alone, the first of a less urgent
+    class is the first in line.
 
     A caller takes a place first, which costs it nothing if there is none; what it has to fetch, it fetches then, so
     that slow stores hold no slots and no more is fetched than can be worked on.
     """
 
-    def __init__(self, *, slots: int, waiting: int) -> None:
+    def __init__(self, *, slots: float = math.inf, budget_bytes: int, waiting: float = 0) -> None:
+        self.budget_bytes = budget_bytes
+        self._slots = slots
         self._places = slots + waiting
-        self._taken = 0
-        self._slots = asyncio.Semaphore(slots)  # wakes its waiters in the order they came
+        self._underway: set[Turn] = set()
+        self._numbers = itertools.count()
+        self._line: list[Share] = []
+        self._held: list[Share] = []
+        self._passed: dict[Urgency, int] = {}
+        self._usual = _Usual()
 
     @property
     def taken(self) -> int:
         """How many callers have a place, at work or underway."""
-        return self._taken
+        return len(self._underway)
+
+    @property
+    def reserved_bytes(self) -> int:
+        """How much of the budget is held."""
+        return sum(share.bytes for share in self._held)
 
     @contextmanager
-    def place(self, *, patient: bool = False) -> Iterator[None]:
+    def place(self, turn: Turn) -> Iterator[None]:
         """Hold a place for the length of the block.
 
-        A `patient` caller (a job that is safe in its queue) always gets one.
+        A patient caller (a job that is safe in its queue) always gets one.
 
         Raises:
-            Busy: all places are taken.
+            Busy: all places are taken, or the wait would be longer than the caller stays.
         """
-        if self._taken >= self._places and not patient:
-            raise Busy(
-                f"As many renders as may are running or waiting ({self._taken}); try again in a moment.",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
-        self._taken += 1
+        if not turn.is_patient:
+            self._refuse_in_vain(turn)
+        self._underway.add(turn)
         try:
             yield
         finally:
-            self._taken -= 1
+            self._underway.discard(turn)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot for the length of the block, after those who came before."""
-        async with self._slots:
-            yield
+    async def share(self, turn: Turn, size: int) -> AsyncIterator[Share]:
+        """Hold a slot and `size` bytes of the budget, which it must not exceed, for the length of the block.
+
+        Raises:
+            Busy: its turn did not come in time.
+        """
+        until = None if turn.line_seconds is None else _now() + turn.line_seconds
+        share = Share(turn, next(self._numbers), size, until)
+        try:
+            await self._stand(share)
+            yield share
+        finally:
+            self._leave(share)
+            self._serve()
+
+    async def resize(self, share: Share, size: int) -> None:
+        """Hold `size` bytes instead: at once if nobody is before it in the line, else after those.
+
+        What it held it gives back first, so that two who wait for more never wait for each other.
+
+        Raises:
+            Busy: its turn did not come in time.
+        """
+        self._leave(share)
+        share.bytes = size
+        await self._stand(share)
+
+    def seconds_to_wait(self, turn: Turn) -> float:
+        """Guess how long one that comes now will stand in line: as long as those ahead of it were held of late."""
+        ahead = sum(other.urgency <= turn.urgency for other in self._underway)
+        ahead += sum(share.turn.urgency > turn.urgency for share in self._held)
+        at_once = min(self._slots, max(1, self.budget_bytes // max(1.0, self._usual.bytes)))
+        return self._usual.seconds * max(0, ahead + 1 - at_once) / at_once
+
+    def _refuse_in_vain(self, turn: Turn) -> None:
+        if len(self._underway) >= self._places:
+            raise self._busy(turn, f"As many renders as may are running or waiting ({self.taken})")
+        seconds = self.seconds_to_wait(turn)
+        if turn.line_seconds is not None and seconds > turn.line_seconds:
+            raise self._busy(turn, f"The line for a render is about {seconds:.0f} s long")
+
+    def _busy(self, turn: Turn, why: str) -> Busy:
+        seconds = max(RETRY_AFTER_SECONDS, math.ceil(self.seconds_to_wait(turn)))
+        return Busy(f"{why}; try again in a moment.", retry_after_seconds=seconds)
+
+    async def _stand(self, share: Share) -> None:
+        share.is_granted.clear()
+        share.turn.on_rise = self._serve
+        self._line.append(share)
+        self._serve()
+        try:
+            async with asyncio.timeout_at(share.until):
+                await share.is_granted.wait()
+        except TimeoutError:
+            raise self._busy(share.turn, "The line is too long") from None
+
+    def _leave(self, share: Share) -> None:
+        if share in self._line:
+            self._line.remove(share)
+        elif share in self._held:
+            self._held.remove(share)
+            self._usual.see(seconds=_now() - share.began, size=share.bytes)
+
+    def _serve(self) -> None:
+        """Let in from the head of the line whoever fits."""
+        while self._line and self._fits(first := self._first()):
+            self._line.remove(first)
+            self._held.append(first)
+            if not first.began:  # one that takes more is not another one
+                self._note(first.turn.urgency)
+            first.began = _now()
+            first.is_granted.set()
+
+    def _fits(self, share: Share) -> bool:
+        return len(self._held) < self._slots and self.reserved_bytes + share.bytes <= self.budget_bytes
+
+    def _first(self) -> Share:
+        passed_over = [share for share in self._line if self._passed.get(share.turn.urgency, 0) >= PASSES]
+        return min(passed_over, key=_age) if passed_over else min(self._line, key=_rank)
+
+    def _note(self, served: Urgency) -> None:
+        """Count, for every class that waits, how many more urgent ones were served since one of its own was."""
+        waiting = {share.turn.urgency for share in self._line} - {served}
+        self._passed = {one: self._passed.get(one, 0) + (one > served) for one in waiting}
+
+
+def _age(share: Share) -> int:
+    return share.number
+
+
+def _rank(share: Share) -> tuple[Urgency, int]:
+    return share.turn.urgency, share.number
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

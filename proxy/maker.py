@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pipeline.wire import Rendered
+    from proxy.limiter import Turn
     from proxy.recipe import Recipe
     from proxy.renderers import Renderers
     from proxy.stores.base import Blob, Store
@@ -31,24 +32,24 @@ class Maker:
         self._recipe = recipe
         self._terms = terms
 
-    async def make(self, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool) -> Made:
+    async def make(self, original: Blob, due: tuple[str, ...], *, turn: Turn, only_new: bool) -> Made:
         """Make the sizes that are `due` of an original; `only_new`: one that is there meanwhile is left as it is.
 
         Raises:
-            Busy: the line is full; a `patient` caller stands in it all the same.
+            Busy: the line is full, or too long; a patient caller stands in it all the same.
             Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: why nothing was made. What kept some of
                 the sizes from the store is told as the fault of what was made.
         """
-        with self._renderers.place(patient=patient):
-            async with self._terms.scratch.folder() as folder:
-                return await self._render_in(folder, original, due, patient=patient, only_new=only_new)
+        with self._renderers.place(turn):
+            async with self._terms.scratch.folder(min(original.bytes, self._terms.max_bytes), turn) as folder:
+                return await self._render_in(folder, original, due, turn=turn, only_new=only_new)
 
     async def _render_in(
-        self, folder: Path, original: Blob, due: tuple[str, ...], *, patient: bool, only_new: bool
+        self, folder: Path, original: Blob, due: tuple[str, ...], *, turn: Turn, only_new: bool
     ) -> Made:
         path = folder / "original"
         fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
-        fetched = await self._terms.haste.move(fetch, original.bytes, patient=patient)
+        fetched = await self._terms.haste.move(fetch, original.bytes, patient=turn.is_patient)
         question = Render(
             path=str(path),
             folder=str(folder),
@@ -56,10 +57,12 @@ class Maker:
             wanted=due,
             limits=self._terms.limits,
         )
-        rendering = await self._renderers.render(question)
+        rendering = await self._renderers.render(question, turn)
         metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
         puts = [
-            self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=patient)
+            self._terms.haste.move(
+                self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=turn.is_patient
+            )
             for one in rendering.derived.derivatives
         ]
         # Every put is over before the folder goes: the first fault is told only then.

@@ -41,6 +41,8 @@ derivatives_total = Counter("derivatives_total", "Derivatives located for page v
 render_seconds = Histogram(
     "render_seconds", "One original rendered, all sizes, by its format", ["format"], buckets=RENDER_BUCKETS
 )
+render_budget_bytes = Gauge("render_budget_bytes", "Memory that all renders together may use")
+render_reserved_bytes = Gauge("render_reserved_bytes", "What of it renders and idle render processes have now")
 render_process_deaths_total = Counter("render_process_deaths_total", "Render processes that ended early", ["cause"])
 store_seconds = Histogram("store_seconds", "Calls of the store", ["operation"], buckets=STORE_BUCKETS)
 store_errors_total = Counter("store_errors_total", "Calls of the store that failed", ["operation", "kind"])

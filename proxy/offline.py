@@ -15,7 +15,7 @@ from anyio import to_thread
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render, Rendered
 from proxy.errors import RenderFailed
-from proxy.limiter import Limiter
+from proxy.limiter import Limiter, Turn, Urgency
 from proxy.renderers import Renderers
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Outcome:
 
 
 @asynccontextmanager
-async def local_renderers(*, deadline_seconds: float) -> AsyncIterator[Renderers]:
+async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[Renderers]:
     """Lend a pool of one render process."""
-    renderers = Renderers(limiter=Limiter(slots=1, waiting=1), deadline_seconds=deadline_seconds)
+    renderers = Renderers(limiter=Limiter(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
     try:
         yield renderers
     finally:
@@ -51,7 +51,7 @@ async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Seq
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
-            rendering = await renderers.render(question)
+            rendering = await renderers.render(question, Turn(Urgency.JOB))
         except (Refused, RenderFailed) as fault:
             return Outcome(file=file, refusal=str(fault))
         kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]

@@ -17,6 +17,7 @@ from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout, url
 from proxy.limiter import Limiter
+from proxy.machine import render_budget, scratch_budget
 from proxy.memory import Memory
 from proxy.queues.open import open_queue
 from proxy.readiness import Readiness
@@ -95,10 +96,14 @@ def build(settings: Settings) -> Parts:
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(sizes=settings.sizes, layout=_layout(settings), cache_control=settings.cache_control)
     renderers = Renderers(
-        limiter=Limiter(slots=settings.workers or PAGE_VIEW_RENDERS, waiting=settings.waiting),
+        limiter=Limiter(
+            slots=settings.workers or PAGE_VIEW_RENDERS,
+            budget_bytes=render_budget(settings.memory_budget_mb),
+            waiting=settings.waiting,
+        ),
         deadline_seconds=settings.render_timeout_seconds,
     )
-    scratch = Scratch(scratch_place())
+    scratch = _scratch(settings)
     terms = Terms(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
@@ -136,6 +141,12 @@ def _outgoing(queue: JobQueue, destinations: Destinations, settings: Settings) -
     from proxy.courier import Courier  # noqa: PLC0415 - see above
 
     return Outgoing(queue=queue, courier=Courier(destinations, Signer(split(settings.webhook_secrets))))
+
+
+def _scratch(settings: Settings) -> Scratch:
+    place = scratch_place()
+    room_bytes = settings.scratch_mb * MEBIBYTE or scratch_budget(place, least_bytes=settings.max_upload_mb * MEBIBYTE)
+    return Scratch(place, room=Limiter(budget_bytes=room_bytes))
 
 
 def _layout(settings: Settings) -> Layout:

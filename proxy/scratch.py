@@ -17,6 +17,8 @@ from proxy.errors import CannotStart
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from proxy.limiter import Limiter, Turn
+
 
 def scratch_place() -> Path:
     """Name where the folders of this user's services lie, on the machine's disk for temporary files."""
@@ -24,10 +26,11 @@ def scratch_place() -> Path:
 
 
 class Scratch:
-    """Lends folders below `place`, which services of one machine may share."""
+    """Lends folders below `place`, which services of one machine may share, as far as `room` for their files goes."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *, room: Limiter) -> None:
         self._place = place
+        self._room = room
         self._folder: Path | None = None
 
     @contextmanager
@@ -54,16 +57,21 @@ class Scratch:
             owner.release()
 
     @asynccontextmanager
-    async def folder(self) -> AsyncIterator[Path]:
-        """Lend a folder of one's own; it goes with all that is in it, whatever happens."""
+    async def folder(self, size: int, turn: Turn) -> AsyncIterator[Path]:
+        """Lend a folder for `size` bytes, once there is room; it goes with all that is in it, whatever happens.
+
+        Raises:
+            Busy: there was no room in time.
+        """
         if self._folder is None:
             raise RuntimeError("Folders are lent within `opened`.")
         parent = self._folder
-        folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
-        try:
-            yield Path(folder.name)
-        finally:
-            folder.cleanup()
+        async with self._room.share(turn, size):
+            folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
+            try:
+                yield Path(folder.name)
+            finally:
+                folder.cleanup()
 
     def _remove_what_the_dead_left(self) -> None:
         for left in (self._place / "work").iterdir():

@@ -87,6 +87,14 @@ class Settings:
         checks.one_of("site", "prefix"),
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
+    memory_budget_mb: int = _setting(
+        0,
+        "memory of all renders together, in MiB; 0: what the machine has beside the service",
+        checks.zero_or(64, 10**7),
+    )
+    scratch_mb: int = _setting(
+        0, "room for originals being worked on, in MiB; 0: half of what is free in TMPDIR", checks.zero_or(1, 10**7)
+    )
     max_upload_mb: int = _setting(30, "largest original, in MiB", checks.between(1, 1024))
     max_pixels: int = _setting(
         100_000_000, "most pixels of an original, of one frame if it moves", checks.between(1, 10**10)
@@ -139,7 +147,7 @@ def read_settings() -> Settings:
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0] for fault in faults}
-    rules = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket)
+    rules = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket, _scratch)
     together = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in together if fault.partition(":")[0] not in named]
     if faults:
@@ -214,6 +222,12 @@ def _bucket(settings: Settings) -> str | None:
         return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
     if settings.originals_base_url and not settings.store.startswith("s3://"):
         return "ORIGINALS_BASE_URL: goes with STORE=s3://<bucket> only"
+    return None
+
+
+def _scratch(settings: Settings) -> str | None:
+    if 0 < settings.scratch_mb < settings.max_upload_mb:
+        return f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={settings.max_upload_mb}, or the largest would find no room"
     return None
 
 

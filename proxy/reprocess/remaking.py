@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
 from proxy.errors import ImagesError, RenderFailed
+from proxy.limiter import Urgency
 from proxy.made import Made
 from proxy.reprocess.events import Original
 from proxy.reprocess.troubles import AWAY
@@ -54,7 +55,7 @@ class Remaker:
 
     async def _attempt(self, key: str) -> Made:
         try:
-            made = await self.derivatives.make_all(key, self.sizes, remake=self.remake, patient=True)
+            made = await self.derivatives.make_all(key, self.sizes, remake=self.remake, urgency=Urgency.BATCH)
         except AWAY:
             raise
         except (Refused, ImagesError) as fault:

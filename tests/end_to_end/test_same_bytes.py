@@ -37,7 +37,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 async def local() -> AsyncIterator[Renderers]:
-    async with offline.local_renderers(deadline_seconds=60) as one:
+    async with offline.local_renderers(budget_bytes=1 << 30, deadline_seconds=60) as one:
         yield one
 
 

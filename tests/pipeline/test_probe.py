@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.paint import Photograph, paint
+from loadtest.paint import Photograph, paint, pixels
+from pipeline import vips
 from pipeline.errors import Corrupt, TooManyFrames, TooManyPixels
 from pipeline.probe import probe
+from pipeline.size import Size
 from pipeline.wire import Limits
 from tests.pipeline.rendering import CORPUS, SITE, needs_corpus
 
@@ -56,3 +58,12 @@ def test_a_progressive_picture_takes_more_memory_than_a_baseline_one(tmp_path: P
     paint(progressive, interlace=True)
     least, most = (probe(path, limits=Limits(), sizes=SITE).render_bytes for path in (baseline, progressive))
     assert most - least >= 4000 * 3000
+
+
+def test_an_animation_that_is_too_much_to_move_is_predicted_as_its_first_frame(tmp_path: Path) -> None:
+    path = tmp_path / "original.gif"
+    film = vips.film([pixels(Photograph(width=100, height=50, noise=9, seed=seed)) for seed in range(4)])
+    film.write_to_file(str(path))
+    moving = (Size(name="a", width=60, animate=True),)
+    moves, stands = (probe(path, limits=Limits(animation_pixels=most), sizes=moving) for most in (20_000, 19_999))
+    assert moves.render_bytes - stands.render_bytes == 3 * 20_000 * moves.bands

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 SIZES = (Size(name="small", width=60), Size(name="large", width=240), Size(name="xlarge", width=4000))
 
+BUDGET_BYTES = 1 << 30
+"""Far more than what is rendered here takes."""
+
 ORIGINAL = "gall/58/58_1_original.jpg"
 
 
@@ -117,7 +120,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def renderers() -> AsyncIterator[Renderers]:
-    pool = Renderers(limiter=Limiter(slots=2, waiting=100), deadline_seconds=30)
+    pool = Renderers(limiter=Limiter(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
     await pool.start()
     yield pool
     await pool.close()
@@ -125,7 +128,7 @@ async def renderers() -> AsyncIterator[Renderers]:
 
 @pytest.fixture
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
-    one = Scratch(tmp_path_factory.mktemp("scratch"))
+    one = Scratch(tmp_path_factory.mktemp("scratch"), room=Limiter(budget_bytes=1 << 30))
     with one.opened():
         yield one
 

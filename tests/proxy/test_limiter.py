@@ -1,102 +1,275 @@
-"""The line in front of the render processes."""
+"""The line in front of what is scarce, and its laws."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import Busy
-from proxy.limiter import Limiter
+from proxy.limiter import PASSES, Limiter, Turn, Urgency
 
 pytestmark = pytest.mark.anyio
 
+BUDGET = 100
+BRIEFLY = 0.01
 
-async def hold(limiter: Limiter, entered: asyncio.Event, leave: asyncio.Event) -> None:
-    with limiter.place():
-        async with limiter.slot():
-            entered.set()
-            await leave.wait()
+urgencies = st.sampled_from(Urgency)
+sizes = st.integers(1, BUDGET)
 
 
 async def settle() -> None:
     """Let every task run as far as it can."""
-    for _ in range(20):
+    for _ in range(30):
         await asyncio.sleep(0)
 
 
-async def test_a_caller_beyond_the_slots_waits_until_one_leaves() -> None:
-    limiter = Limiter(slots=1, waiting=1)
-    first, second, leave = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(hold(limiter, first, leave))
-        await first.wait()
-        group.create_task(hold(limiter, second, leave))
+@dataclass(eq=False)
+class Visit:
+    """Somebody who takes a share, changes it as told, and leaves when told; whoever gets in is noted in `came_in`."""
+
+    limiter: Limiter
+    came_in: list[Visit]
+    size: int
+    urgency: Urgency = Urgency.JOB
+    held: int = 0
+    said: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    """Sizes to go on with; 0 to leave."""
+    turn: Turn = field(init=False)
+    task: asyncio.Task[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.turn = Turn(self.urgency)
+        self.task = asyncio.create_task(self._visit())
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.held and not self.task.done()
+
+    async def _visit(self) -> None:
+        try:
+            async with self.limiter.share(self.turn, self.size) as share:
+                self._note(self.size)
+                while size := await self.said.get():
+                    self.held = 0
+                    await self.limiter.resize(share, size)
+                    self._note(size)
+        finally:
+            self.held = 0
+
+    def _note(self, size: int) -> None:
+        self.held = size
+        self.came_in.append(self)
+
+
+async def see_out(visits: list[Visit]) -> None:
+    """Have everybody leave, and see that nothing is missing after that."""
+    limiter = visits[0].limiter
+    for visit in visits:
+        visit.said.put_nowait(0)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
+        async with limiter.share(Turn(Urgency.BATCH), BUDGET):
+            assert limiter.reserved_bytes == BUDGET
+    assert limiter.reserved_bytes == 0
+
+
+commands = st.one_of(
+    st.tuples(st.just("come"), urgencies, sizes),
+    st.tuples(st.just("leave"), st.integers(0, 20), st.just(0)),
+    st.tuples(st.just("resize"), st.integers(0, 20), sizes),
+    st.tuples(st.just("cancel"), st.integers(0, 20), st.just(0)),
+    st.tuples(st.just("hurry"), st.integers(0, 20), urgencies),
+)
+
+
+def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Limiter, came_in: list[Visit]) -> None:
+    word, first, second = command
+    if word == "come":
+        visits.append(Visit(limiter, came_in, size=second, urgency=Urgency(first)))
+    elif visits:
+        visit = visits[first % len(visits)]
+        if word == "cancel":
+            visit.task.cancel()
+        elif word == "hurry":
+            visit.turn.hurry(Urgency(second))
+        elif visit.held:
+            visit.said.put_nowait(second)
+
+
+@given(slots=st.integers(1, 4), script=st.lists(commands, max_size=40))
+async def test_never_over_slots_or_budget_and_in_each_class_first_come_first_served(
+    slots: int, script: list[tuple[str, int, int]]
+) -> None:
+    limiter = Limiter(slots=slots, budget_bytes=BUDGET)
+    visits: list[Visit] = []
+    came_in: list[Visit] = []
+    for command in script:
+        obey(command, visits, limiter, came_in)
         await settle()
-        assert (limiter.taken, second.is_set()) == (2, False)
-        leave.set()
-    assert second.is_set()
-    assert limiter.taken == 0
+        held = [visit.held for visit in visits if visit.held]
+        waiting = [visit for visit in visits if visit.is_waiting]
+        assert len(held) <= slots
+        assert sum(held) == limiter.reserved_bytes <= BUDGET
+        assert held or not waiting, "somebody waits although everything is free"
+        for visit in came_in:
+            earlier = visits[: visits.index(visit)]
+            assert not any(one.is_waiting and one.turn.urgency == visit.turn.urgency for one in earlier)
+        came_in.clear()
+    if visits:
+        await see_out(visits)
+
+
+@given(script=st.lists(st.tuples(commands, st.integers(0, 4)), min_size=1, max_size=40), slots=st.integers(1, 4))
+async def test_whatever_is_cancelled_at_whatever_moment_nothing_is_lost_or_lent_twice(
+    script: list[tuple[tuple[str, int, int], int]], slots: int
+) -> None:
+    limiter = Limiter(slots=slots, budget_bytes=BUDGET)
+    visits = [Visit(limiter, [], size=1)]
+    for command, steps in script:
+        obey(command, visits, limiter, [])
+        for _ in range(steps):
+            await asyncio.sleep(0)
+            held = [visit.held for visit in visits if visit.held]
+            assert len(held) <= slots
+            assert sum(held) <= limiter.reserved_bytes <= BUDGET
+    await see_out(visits)
+
+
+@given(others=st.lists(st.tuples(st.sampled_from([Urgency.JOB, Urgency.BATCH]), sizes), min_size=1, max_size=4))
+async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[tuple[Urgency, int]]) -> None:
+    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=1, urgency=Urgency.PAGE)]
+    patient = [Visit(limiter, came_in, size=size, urgency=urgency) for urgency, size in others]
+    for _ in range((PASSES + 2) * len(others) + 1):
+        visits.append(Visit(limiter, came_in, size=1, urgency=Urgency.PAGE))
+        await settle()
+        came_in[-1].said.put_nowait(0)
+        await settle()
+    assert not [visit for visit in patient if visit.is_waiting]
+    await see_out([*visits, *patient])
+
+
+async def test_page_views_go_before_jobs_and_jobs_before_batches() -> None:
+    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    order = [Urgency.JOB, Urgency.BATCH, Urgency.PAGE, Urgency.JOB, Urgency.PAGE]
+    visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in order]
+    await settle()
+    await see_out(visits)
+    assert [visits.index(visit) for visit in came_in] == [0, 2, 4, 3, 1]
+
+
+async def test_one_that_needs_much_is_not_passed_by_those_that_would_fit_beside() -> None:
+    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=size) for size in (50, 60, 10)]
+    await settle()
+    assert [visit.is_waiting for visit in visits] == [False, True, True]
+    visits[0].said.put_nowait(0)
+    await settle()
+    assert [visit.is_waiting for visit in visits] == [False, False, False]
+    await see_out(visits)
+
+
+async def test_one_that_takes_the_whole_budget_runs_alone() -> None:
+    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=size) for size in (1, BUDGET, 1)]
+    await settle()
+    for alone in ([1, 0, 0], [0, BUDGET, 0], [0, 0, 1]):
+        assert [visit.held for visit in visits] == alone
+        came_in[-1].said.put_nowait(0)
+        await settle()
+
+
+async def test_more_is_given_at_once_where_it_is_free_and_nobody_was_first() -> None:
+    limiter, came_in = Limiter(slots=2, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=40), Visit(limiter, came_in, size=40)]
+    await settle()
+    visits[0].said.put_nowait(60)
+    await settle()
+    assert [visit.held for visit in visits] == [60, 40]
+    visits[1].said.put_nowait(60)
+    await settle()
+    assert [visit.held for visit in visits] == [60, 0], "what is waited for is not held on to"
+    await see_out(visits)
+
+
+async def test_who_is_hurried_goes_ahead_of_its_class_at_once() -> None:
+    limiter, came_in = Limiter(slots=3, budget_bytes=BUDGET), list[Visit]()
+    visits = [
+        Visit(limiter, came_in, size=size, urgency=urgency)
+        for size, urgency in ((50, Urgency.JOB), (60, Urgency.JOB), (10, Urgency.BATCH))
+    ]
+    await settle()
+    visits[2].turn.hurry(Urgency.PAGE)
+    await settle()
+    assert [visit.is_waiting for visit in visits] == [False, True, False]
+    visits[2].turn.hurry(Urgency.BATCH)
+    assert visits[2].turn.urgency is Urgency.PAGE, "nobody becomes less urgent"
+    await see_out(visits)
 
 
 async def test_a_caller_that_finds_no_place_is_told_when_to_come_back() -> None:
-    limiter = Limiter(slots=1, waiting=0)
-    with limiter.place(), pytest.raises(Busy) as refusal, limiter.place():
+    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=0)
+    hurried = Turn(Urgency.PAGE, line_seconds=10)
+    with limiter.place(Turn(Urgency.JOB)), pytest.raises(Busy) as refusal, limiter.place(hurried):
         pass
     assert refusal.value.retry_after_seconds > 0
+    assert limiter.taken == 0
 
 
 async def test_a_patient_caller_always_gets_a_place() -> None:
-    limiter = Limiter(slots=1, waiting=0)
-    with limiter.place(), limiter.place(patient=True):
+    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=0)
+    with limiter.place(Turn(Urgency.PAGE, line_seconds=10)), limiter.place(Turn(Urgency.JOB)):
         assert limiter.taken == 2
 
 
-async def test_a_caller_that_gives_up_in_line_leaves_no_gap() -> None:
-    limiter = Limiter(slots=1, waiting=3)
-    never, third, leave = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        async with limiter.slot():
-            impatient = group.create_task(hold(limiter, never, leave))
-            group.create_task(hold(limiter, third, leave))
-            await settle()
-            impatient.cancel()
-            await settle()
-            assert limiter.taken == 1
-        await third.wait()
-        leave.set()
-    assert not never.is_set()
+async def test_a_caller_that_would_wait_too_long_is_refused_before_it_waits() -> None:
+    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=1000)
+    with limiter.place(Turn(Urgency.BATCH)), limiter.place(Turn(Urgency.JOB)):
+        first = Turn(Urgency.PAGE, line_seconds=BRIEFLY)
+        assert limiter.seconds_to_wait(first) == 0, "who is less urgent is not ahead unless it is at work"
+        with limiter.place(first):
+            late = Turn(Urgency.PAGE, line_seconds=BRIEFLY)
+            assert limiter.seconds_to_wait(late) > BRIEFLY
+            with pytest.raises(Busy, match="line"), limiter.place(late):
+                pass
+
+
+async def test_the_guess_follows_how_long_and_how_large_shares_were_of_late() -> None:
+    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    asked = Turn(Urgency.PAGE)
+    turns = [Turn(Urgency.PAGE) for _ in range(4)]
+    with limiter.place(turns[0]), limiter.place(turns[1]), limiter.place(turns[2]), limiter.place(turns[3]):
+        before = limiter.seconds_to_wait(asked)
+        for _ in range(30):
+            await see_out([Visit(limiter, came_in, size=BUDGET)])
+        one_at_a_time = limiter.seconds_to_wait(asked)
+        assert 0 < one_at_a_time < before
+
+
+async def test_a_caller_whose_turn_does_not_come_in_time_leaves_the_line() -> None:
+    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=1)]
+    await settle()
+    with pytest.raises(Busy):
+        async with limiter.share(Turn(Urgency.PAGE, line_seconds=BRIEFLY), 1):
+            pass
+    visits.append(Visit(limiter, came_in, size=1))
+    await see_out(visits)
+    assert Counter(came_in) == Counter(visits)
 
 
 async def test_a_slot_that_comes_in_the_moment_of_giving_up_goes_to_the_next() -> None:
-    limiter = Limiter(slots=1, waiting=3)
-    never, third, leave = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        async with limiter.slot():
-            impatient = group.create_task(hold(limiter, never, leave))
-            group.create_task(hold(limiter, third, leave))
-            await settle()
-        impatient.cancel()  # its turn has come, but it has not run since
-        await third.wait()
-        leave.set()
-    assert (limiter.taken, never.is_set()) == (0, False)
-
-
-@given(slots=st.integers(1, 4), callers=st.integers(1, 12), leaving=st.permutations(range(12)))
-async def test_at_most_as_many_work_at_once_as_there_are_slots_and_all_get_their_turn(
-    slots: int, callers: int, leaving: list[int]
-) -> None:
-    limiter = Limiter(slots=slots, waiting=callers)
-    turns = [(asyncio.Event(), asyncio.Event()) for _ in range(callers)]
-    async with asyncio.TaskGroup() as group:
-        for entered, leave in turns:
-            group.create_task(hold(limiter, entered, leave))
-        for one in leaving:
-            await settle()
-            at_work = sum(entered.is_set() and not leave.is_set() for entered, leave in turns)
-            assert at_work <= slots
-            if one < callers:
-                turns[one][1].set()
-    assert all(entered.is_set() for entered, _ in turns)
+    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=1) for _ in range(3)]
+    await settle()
+    visits[0].said.put_nowait(0)
+    await visits[0].task
+    visits[1].task.cancel()  # its turn has come, but it has not run since
+    await settle()
+    assert [visit.held for visit in visits] == [0, 0, 1]
+    await see_out(visits)

@@ -14,9 +14,9 @@ import pytest
 from pipeline.errors import NotAnImage
 from pipeline.wire import Render
 from proxy.errors import DeadlineExceeded, ProcessDied
-from proxy.limiter import Limiter
+from proxy.limiter import Limiter, Turn, Urgency
 from proxy.renderers import Renderers
-from tests.proxy.conftest import SIZES
+from tests.proxy.conftest import BUDGET_BYTES, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,7 +54,7 @@ def _is_worker(folder: Path) -> bool:
 @pytest.fixture
 async def hurried() -> AsyncIterator[Renderers]:
     """Render processes whose deadline is over before anything can be rendered."""
-    pool = Renderers(limiter=Limiter(slots=1, waiting=10), deadline_seconds=0.0001)
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
     await pool.start()
     yield pool
     await pool.close()
@@ -63,7 +63,7 @@ async def hurried() -> AsyncIterator[Renderers]:
 async def test_it_renders_and_tells_how_long_it_waited_and_worked(
     renderers: Renderers, photo: Path, tmp_path: Path
 ) -> None:
-    rendering = await renderers.render(question(photo, tmp_path))
+    rendering = await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
     assert [one.size for one in rendering.derived.derivatives] == ["small", "large", "xlarge"]
     assert rendering.render_seconds > rendering.wait_seconds >= 0
 
@@ -71,13 +71,13 @@ async def test_it_renders_and_tells_how_long_it_waited_and_worked(
 async def test_it_says_what_is_wrong_with_an_original(renderers: Renderers, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"this is not a picture")
     with pytest.raises(NotAnImage):
-        await renderers.render(question(tmp_path / "text", tmp_path))
+        await renderers.render(question(tmp_path / "text", tmp_path), Turn(Urgency.JOB))
 
 
 async def test_a_process_is_used_again(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
     before = render_pids()
     for _ in range(3):
-        await renderers.render(question(photo, tmp_path))
+        await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
     assert render_pids() == before
 
 
@@ -86,7 +86,7 @@ async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_proc
 ) -> None:
     before = render_pids()
     with pytest.raises(DeadlineExceeded):
-        await hurried.render(question(photo, tmp_path))
+        await hurried.render(question(photo, tmp_path), Turn(Urgency.JOB))
     assert not before & render_pids()
 
 
@@ -97,26 +97,26 @@ async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
     os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):  # asyncio may have taken its exit status already
         await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    rendering = await renderers.render(question(photo, tmp_path))
+    rendering = await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
     assert len(rendering.derived.derivatives) == 3
 
 
 async def test_a_process_that_dies_at_work_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGSTOP)
-    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path)))
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ProcessDied):
         await rendering
-    assert len((await renderers.render(question(photo, tmp_path))).derived.derivatives) == 3
+    assert len((await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))).derived.derivatives) == 3
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(
     renderers: Renderers, photo: Path, tmp_path: Path
 ) -> None:
     (pid,) = render_pids()
-    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path)))
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
     await asyncio.sleep(0)
     rendering.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -126,7 +126,7 @@ async def test_a_caller_that_goes_away_takes_its_process_with_it(
 
 async def test_a_process_sees_no_credential(renderers: Renderers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    pool = Renderers(limiter=Limiter(slots=1, waiting=1), deadline_seconds=30)
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
     before = render_pids()
     await pool.start()
     (pid,) = render_pids() - before
@@ -144,7 +144,7 @@ async def test_checking_renders_something_for_real(renderers: Renderers, hurried
 
 async def test_closing_ends_every_process(photo: Path) -> None:
     before = render_pids()
-    pool = Renderers(limiter=Limiter(slots=1, waiting=1), deadline_seconds=30)
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
     await pool.start()
     await pool.close()
     assert render_pids() == before

@@ -8,22 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import CannotStart
+from proxy.errors import Busy, CannotStart
+from proxy.limiter import Limiter, Turn, Urgency
 from proxy.scratch import Scratch
+
+ROOM_BYTES = 100
+JOB = Turn(Urgency.JOB)
 
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
+from proxy.limiter import Limiter, Turn, Urgency
 from proxy.scratch import Scratch
 
 async def main():
-    scratch = Scratch(pathlib.Path(sys.argv[1]))
+    scratch = Scratch(pathlib.Path(sys.argv[1]), room=Limiter(budget_bytes=1))
     with scratch.opened():
-        async with scratch.folder() as folder:
+        async with scratch.folder(1, Turn(Urgency.JOB)) as folder:
             (folder / "half").write_bytes(b"a picture")
             os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
 """
+
+
+def scratch_at(place: Path) -> Scratch:
+    return Scratch(place, room=Limiter(budget_bytes=ROOM_BYTES))
 
 
 def left_in(place: Path) -> list[str]:
@@ -32,9 +41,9 @@ def left_in(place: Path) -> list[str]:
 
 @pytest.mark.anyio
 async def test_a_folder_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path)
+    scratch = scratch_at(tmp_path)
     with scratch.opened():
-        async with scratch.folder() as one, scratch.folder() as other:
+        async with scratch.folder(1, JOB) as one, scratch.folder(1, JOB) as other:
             assert one != other
             (one / "file").write_bytes(b"a picture")
             assert left_in(tmp_path) == ["file"]
@@ -45,20 +54,32 @@ async def test_a_folder_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", DIES_AT_WORK, str(tmp_path)], check=False)
     assert left_in(tmp_path) == ["half"]
-    with Scratch(tmp_path).opened():
+    with scratch_at(tmp_path).opened():
         assert left_in(tmp_path) == []
 
 
 @pytest.mark.anyio
 async def test_what_a_living_process_works_on_stays(tmp_path: Path) -> None:
-    scratch = Scratch(tmp_path)
+    scratch = scratch_at(tmp_path)
     with scratch.opened():
-        async with scratch.folder() as folder:
+        async with scratch.folder(1, JOB) as folder:
             (folder / "file").write_bytes(b"a picture")
-            with Scratch(tmp_path).opened():
+            with scratch_at(tmp_path).opened():
                 assert left_in(tmp_path) == ["file"]
 
 
+@pytest.mark.anyio
+async def test_a_folder_is_lent_once_there_is_room_for_what_will_be_in_it(tmp_path: Path) -> None:
+    scratch = scratch_at(tmp_path)
+    with scratch.opened():
+        async with scratch.folder(ROOM_BYTES - 1, JOB), scratch.folder(1, JOB):
+            with pytest.raises(Busy):
+                async with scratch.folder(1, Turn(Urgency.PAGE, line_seconds=0.01)):
+                    pass
+        async with scratch.folder(ROOM_BYTES, JOB) as folder:
+            assert folder.is_dir()
+
+
 def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
-    with pytest.raises(CannotStart, match="TMPDIR"), Scratch(Path("/proc/nowhere")).opened():
+    with pytest.raises(CannotStart, match="TMPDIR"), scratch_at(Path("/proc/nowhere")).opened():
         pass

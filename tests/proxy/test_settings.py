@@ -190,3 +190,12 @@ def test_a_bucket_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name:
     monkeypatch.delenv("S3_BUCKET")
     monkeypatch.setenv("STORE", f"s3://{name}")
     assert [fault.partition(":")[0] for fault in faults()] == ["STORE"]
+
+
+def test_room_for_originals_must_be_enough_for_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH_MB", "29")
+    monkeypatch.setenv("MEMORY_BUDGET_MB", "63")
+    assert [fault.partition(":")[0] for fault in faults()] == ["MEMORY_BUDGET_MB", "SCRATCH_MB"]
+    monkeypatch.setenv("MAX_UPLOAD_MB", "29")
+    monkeypatch.setenv("MEMORY_BUDGET_MB", "64")
+    assert read_settings().scratch_mb == 29

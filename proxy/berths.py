@@ -1,0 +1,64 @@
+"""One flight of an original at a time, all of them as urgent as the most urgent of those who wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from weakref import WeakSet, WeakValueDictionary
+
+from proxy.errors import Busy
+from proxy.limiter import RETRY_AFTER_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.limiter import Turn, Urgency
+
+
+class Berth:
+    """What the flights of one original share as long as there are any."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._turns: WeakSet[Turn] = WeakSet()
+
+    def hurry(self, urgency: Urgency) -> None:
+        """Have every flight that is in it, or waits for it, be at least that urgent."""
+        for turn in self._turns:
+            turn.hurry(urgency)
+
+    def expect(self, turn: Turn) -> None:
+        """Count somebody among those who can be hurried, for as long as there is such a one."""
+        self._turns.add(turn)
+
+    @asynccontextmanager
+    async def alone(self, turn: Turn) -> AsyncIterator[None]:
+        """Be the only one in it for the length of the block, after those who came before.
+
+        Raises:
+            Busy: they were not done in time.
+        """
+        try:
+            async with asyncio.timeout(turn.line_seconds):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise Busy(
+                "Derivatives of this original are being made, which takes longer than usual; try again in a moment.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            ) from None
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+class Berths:
+    """The berth of each original that anything is done with; others cost nothing."""
+
+    def __init__(self) -> None:
+        self._berths: WeakValueDictionary[str, Berth] = WeakValueDictionary()
+
+    def at(self, original: str) -> Berth:
+        """Give the berth of an original; it is the same one for as long as somebody keeps it."""
+        return self._berths.setdefault(original, Berth())

@@ -1,0 +1,119 @@
+"""One process that renders: asked over pipes, killed when it takes too long, with nothing worth stealing in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from contextvars import Context
+from pathlib import Path
+
+import msgspec
+import structlog
+
+import pipeline
+from pipeline.wire import ENVIRONMENT, Answer, Question, Ready
+from proxy.errors import ProcessDied
+from proxy.priority import give_way
+
+log = structlog.get_logger(__name__)
+
+START_SECONDS = 20.0
+"""How long a process may take from its start to its first word; it takes about 0.3 s on an idle machine."""
+
+LINE_BYTES = 1 << 20
+"""The longest answer that is read; a real one is below 4 KiB."""
+
+SEEN = {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""All that a render process sees of the environment: what it needs for its memory, no credential."""
+
+_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+
+
+class RenderProcess:
+    """One `python -m pipeline.worker`: a question in, an answer out, one at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._stderr = asyncio.create_task(self._log_stderr(), context=Context())  # no line of what it was started for
+        self.libvips = ""
+
+    @classmethod
+    async def start(cls) -> RenderProcess:
+        """Start a process and wait for its first word.
+
+        Raises:
+            ProcessDied: it ended, or said nothing in time.
+        """
+        process = cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "pipeline.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=SEEN,
+                cwd=Path(pipeline.__file__).parents[1],
+                limit=LINE_BYTES,
+                start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
+            )
+        )
+        give_way(process._process.pid)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                ready = await process._answer()
+        except TimeoutError:
+            await process.kill()
+            raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
+        except BaseException:  # cancelled: nobody would know of it any more
+            await process.kill()
+            raise
+        if isinstance(ready, Ready):
+            process.libvips = ready.libvips
+        return process
+
+    @property
+    def is_alive(self) -> bool:
+        """False once the process has ended: the kernel knows before asyncio does."""
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # asyncio has taken its exit status already
+            return False
+
+    async def ask(self, question: Question) -> Answer:
+        """Send a question and wait for its answer.
+
+        Raises:
+            ProcessDied: the process ended before it answered.
+        """
+        if self._process.stdin is None:
+            raise ProcessDied("The render process has no stdin.")
+        # It died: reading the answer tells. uvloop raises RuntimeError on a pipe that it has closed.
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            self._process.stdin.write(msgspec.json.encode(question) + b"\n")
+            await self._process.stdin.drain()
+        return await self._answer()
+
+    async def _answer(self) -> Answer:
+        if self._process.stdout is None:
+            raise ProcessDied("The render process has no stdout.")
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            status = await self._process.wait()
+            raise ProcessDied(f"The render process ended with status {status} before it answered.")
+        return _answers.decode(line)
+
+    async def kill(self) -> None:
+        """End the process now, whatever it does."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._stderr
+
+    async def _log_stderr(self) -> None:
+        if self._process.stderr is None:
+            return
+        async for line in self._process.stderr:
+            log.warning("render_process_said", line=line.decode(errors="replace").rstrip(), pid=self._process.pid)

@@ -1,0 +1,52 @@
+"""While every render hangs, what needs none is answered."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from loadtest import demo
+from loadtest.paint import Photograph, paint
+from loadtest.service import order, running, signed
+from tests.end_to_end.senders import metric
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+KNOWN, STUCK = "gall/1/1_1_original.jpg", "gall/2/2_1_original.jpg"
+IDLE_BYTES = 20_000_000
+"""What the service counts for a process that has nothing to do: more of its budget is taken once one is at work."""
+
+
+async def test_hits_redirects_health_and_metrics_wait_for_no_render(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    paint(photo, Photograph(width=64, height=48))
+    with running(tmp_path, WORKERS="1") as service:
+        for key in (KNOWN, STUCK, "gall/1/1_1_small.jpg"):
+            service.put(key, photo)
+        processes = service.children()
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        async with httpx.AsyncClient(base_url=service.url, timeout=5) as client:
+            body = order(STUCK)
+            job = await client.post("/v1/jobs", content=body, headers=signed(body))
+
+            async def is_at_work() -> bool:
+                return metric(service, "render_reserved_bytes") > IDLE_BYTES
+
+            await until(is_at_work)
+            for _ in range(2):
+                for size in ("small", "original"):
+                    assert (await client.get(f"/img/{KNOWN}/{size}")).status_code == httpx.codes.FOUND
+            assert (await client.get("/healthz")).status_code == httpx.codes.OK
+            assert (await client.get(job.headers["location"])).json()["status"] == "processing"
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
+            assert demo.ended(service, job.headers["location"]).status == "done"
