@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
-from pipeline import footprint
+from pipeline import footprint, jpeg
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from pipeline.jpeg import Mended
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of libvips that is loaded."""
@@ -71,8 +73,14 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
     """
     with _reading():
         if loader == READ_BY_US:
-            return pyvips.Image.new_from_source(_source(path), "", access="sequential", fail_on=fail_on, **options)
+            return _streamed_from(_source(path), fail_on=fail_on, **options)
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
+
+
+def load_mended(mended: Mended, **options: float) -> pyvips.Image:
+    """Open a JPEG with its other head, as `load` does; any doubt is an error."""
+    with _reading():
+        return _streamed_from(_mended_source(mended), fail_on="warning", **options)
 
 
 def hold(image: pyvips.Image) -> pyvips.Image:
@@ -149,22 +157,52 @@ def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
     return roll
 
 
+def _streamed_from(source: pyvips.Source, *, fail_on: str, **options: float) -> pyvips.Image:
+    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=fail_on, **options)
+
+
 def _source(path: Path) -> pyvips.Source:
-    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory.
+    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+
+
+def _mended_source(mended: Mended) -> pyvips.Source:
+    file = os.open(mended.path, os.O_RDONLY | os.O_CLOEXEC)
+    shift, last = len(mended.head) - mended.rest, len(mended.head) + mended.end - mended.rest
+
+    def read(start: int, most: int) -> bytes:
+        if start < len(mended.head):
+            return mended.head[start : start + most]
+        if start < last:
+            return os.pread(file, min(most, last - start), start - shift)
+        return jpeg.END[start - last :][:most]
+
+    return _custom_source(file, read, ends=last + len(jpeg.END))
+
+
+def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
+    """Let libvips read at a position of its own; the file is closed with the source.
 
     What raises here, libvips takes for the position 0, or for the end of the file; so nothing raises.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    position = 0
+
+    def read_on(most: int) -> bytes:
+        nonlocal position
+        found = read(position, most)
+        position += len(found)
+        return found
 
     def seek(offset: int, whence: int) -> int:
-        try:
-            return os.lseek(file, offset, whence)
-        except OSError:
-            return -1
+        nonlocal position
+        wanted = offset + {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: ends}[whence]
+        position = wanted if wanted >= 0 else position
+        return position if wanted >= 0 else -1
 
     source = pyvips.SourceCustom()
     weakref.finalize(source, os.close, file)
-    source.on_read(lambda most: os.read(file, most))
+    source.on_read(read_on)
     source.on_seek(seek)
     return source
 
