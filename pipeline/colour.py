@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _RGB = ("srgb", "rgb16")
 _GREY = ("b-w", "grey16")
 
+_LAB = ("lab", "labs")
+
 _SAME_COLOUR = 3
 """Levels of 255. sRGB profiles of all makers shift the patches by 1 at most, Display P3 by 19 (70 photographs)."""
 
@@ -34,9 +36,16 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation in (*_RGB, *_GREY):
         return image
     is_deep = image.format != "uchar"
+    if image.interpretation in _LAB:
+        return _from_lab(image)
     if image.interpretation == "cmyk":
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative")
     return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def _from_lab(image: pyvips.Image) -> pyvips.Image:
+    """Give Lab as sRGB, as files have it: by the light of D50, where libvips' own conversion takes it for D65."""
+    return image.colourspace("lab").icc_export(output_profile="srgb", intent="relative", depth=16)
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import colour, heic, jpeg, metadata, vips
+from pipeline import colour, heic, jpeg, metadata, tiff, vips
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
 from pipeline.light import TOP
@@ -41,6 +41,11 @@ _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab":
 """The meanings of pixels that are understood, and how many bands they have without alpha."""
 
 
+_LAB = ("lab", "labs")
+_LAB_FORMATS = ("short", "float")
+"""The numbers of Lab that libvips gives for TIFF of 16 bits, and of 32 with fractions."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
     """A file that is a picture: its format and its header; the header's pixels are not to be read."""
@@ -48,6 +53,8 @@ class Original:
     path: Path
     readable: Readable
     header: pyvips.Image
+    bands: int | None = None
+    """How many of the file's bands are colour or alpha, where it says so."""
 
     @property
     def frames(self) -> int:
@@ -80,13 +87,14 @@ def open_original(path: Path) -> Original:
         Corrupt: the header makes no sense.
     """
     readable = recognise(path)
-    header = vips.load(readable.loader, path, fail_on="error")
-    if header.format not in TOP and header.interpretation not in ("lab", "labs"):
+    bands = _colour_bands(path) if readable.name == "tiff" else None
+    header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
+    if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
             f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
             "export it as a picture of 8 or 16 bits."
         )
-    return Original(path=path, readable=readable, header=header)
+    return Original(path=path, readable=readable, header=header, bands=bands)
 
 
 def first_frame(
@@ -160,7 +168,17 @@ def _opened(original: Original, sides: tuple[int, int], mended: Mended | None = 
         image = vips.load_mended(mended, **options)
     else:
         image = vips.load(readable.loader, original.path, fail_on=readable.fail_on, **options)
-    return _named(vips.streamed(image) if image.height < _STREAMED * sides[1] else image)
+    return _named(_first_bands(vips.streamed(image) if image.height < _STREAMED * sides[1] else image, original.bands))
+
+
+def _colour_bands(path: Path) -> int | None:
+    directory = tiff.directory(path)
+    directory.check()
+    return directory.colour_bands
+
+
+def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
+    return image.extract_band(0, n=bands) if bands and bands < image.bands else image
 
 
 def _named(image: pyvips.Image) -> pyvips.Image:

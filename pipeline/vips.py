@@ -34,7 +34,9 @@ _EXIF, _ICC = 1, 8
 _HEIF_LIMIT = "Security"
 """libheif's word for a picture above its own limits, which libvips passes on as one error among others."""
 
-_MISSING = re.compile(r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in")
+_MISSING = re.compile(
+    r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in|not implemented|not SGI|No space for"
+)
 """How decoders say that the file may be well, but is beyond them."""
 
 Error = pyvips.Error
