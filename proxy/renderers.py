@@ -23,6 +23,7 @@ from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Refusal
 from proxy import metrics
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.priority import give_way
+from proxy.scratch import scratch_place
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -61,8 +62,8 @@ class RenderProcess:
         self.libvips = ""
 
     @classmethod
-    async def start(cls) -> RenderProcess:
-        """Start a process and wait for its first word.
+    async def start(cls, *, cpu_seconds: int) -> RenderProcess:
+        """Start a process that may use so much for a question; wait for its first word.
 
         Raises:
             ProcessDied: it ended, or said nothing in time.
@@ -72,10 +73,11 @@ class RenderProcess:
                 sys.executable,
                 "-m",
                 "pipeline.worker",
+                str(cpu_seconds),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=SEEN,
+                env={**SEEN, "TMPDIR": str(scratch_place())},
                 cwd=Path(pipeline.__file__).parents[1],
                 limit=LINE_BYTES,
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
@@ -234,7 +236,7 @@ class Renderers:
         return await self._process()
 
     async def _process(self) -> RenderProcess:
-        process = await RenderProcess.start()
+        process = await RenderProcess.start(cpu_seconds=2 * math.ceil(self._deadline_seconds))
         self._libvips = process.libvips
         return process
 
