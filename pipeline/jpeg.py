@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 END = b"\xff\xd9"
 """The marker behind a picture."""
 
-_SOI, _SOS, _ADOBE = 0xD8, 0xDA, 0xEE
+_SOI, _SOS, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xEE, 0xFE
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 """The markers that begin a frame, which names its components: ITU-T T.81, table B.1. Others are not decoded here."""
 
@@ -87,6 +87,12 @@ def is_whole(path: Path) -> bool:
         for content in _later_scans(file):
             _receive(missing, content, is_progressive=is_progressive)
     return bool(missing) and not any(any(bits) for bits in missing.values())
+
+
+def head_bytes(path: Path) -> int:
+    """Tell how much cameras and editors have to say before the first scan: a decoder keeps all but comments."""
+    with path.open("rb") as file:
+        return sum(len(content) for marker, content in _segments(file) if marker != _COMMENT)
 
 
 def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

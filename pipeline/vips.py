@@ -25,6 +25,9 @@ VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 PROFILE = "icc-profile-data"
 """The field of a header that says what the colours mean."""
 
+EXIF = "exif-data"
+"""The field of a header that holds a block of EXIF."""
+
 _FOREIGN = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
 """How the fields begin that hold what a file says about its picture."""
 
@@ -116,6 +119,13 @@ def number(image: pyvips.Image, field: str, *, default: int) -> int:
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
+def text_lengths(image: pyvips.Image) -> Iterator[int]:
+    """Tell how long each text is that the file has about its picture, its blocks of EXIF and XMP and its profile."""
+    for field in image.get_fields():
+        if image.get_typeof(field) in (pyvips.GValue.blob_type, pyvips.GValue.gstr_type, pyvips.GValue.refstr_type):
+            yield len(image.get(field) or b"")  # an empty text is None
+
+
 def meaning(bands: int, *, is_deep: bool) -> str:
     """Give libvips' name for pixels of that many bands: grey or sRGB, perhaps with alpha, of 8 or of 16 bits."""
     if bands < 3:  # noqa: PLR2004 - grey, or grey and alpha
@@ -136,20 +146,20 @@ def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     return labelled
 
 
-def with_text(image: pyvips.Image, fields: dict[str, str]) -> pyvips.Image:
-    """Write texts into a picture's header, and take out of it every text and block but its colour profile."""
+def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
+    """Take every text and block out of a picture's header but its colour profile, and put EXIF there, if there is."""
     labelled = image.copy()
     for field in image.get_fields():
         if field.startswith(_FOREIGN):
             labelled.remove(field)
-    for field, text in fields.items():
-        labelled.set_type(pyvips.GValue.gstr_type, field, text)
+    if exif:
+        labelled.set_type(pyvips.GValue.blob_type, EXIF, b"Exif\0\0" + exif)
     return labelled
 
 
-def keep(*, texts: bool, profile: bool) -> int:
+def keep(*, exif: bool, profile: bool) -> int:
     """Give libvips' flags for what a saver writes of the header."""
-    return _EXIF * texts | _ICC * profile
+    return _EXIF * exif | _ICC * profile
 
 
 def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:

@@ -84,4 +84,4 @@ def test_a_directory_that_makes_no_sense_says_nothing(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "nonsense.tif"
     path.write_bytes(head + rest)
-    assert len(tiff.directory(path).fields) < 8
+    assert len(tiff.directory(path).fields) <= 10

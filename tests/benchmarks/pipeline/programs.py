@@ -140,4 +140,4 @@ def _quality(size: Size) -> dict[str, Option]:
 
 
 def _as_sharp_is_told(size: Size) -> dict[str, Option]:
-    return as_sharp_says(WRITABLE["jpeg"].options(size))
+    return as_sharp_says(WRITABLE["jpeg"].options(size, size.width))
