@@ -12,11 +12,15 @@
     ├── BadCallback              a callback_url that callbacks may not go to
     ├── CallbackFailed           the receiver of a callback cannot be reached
     ├── TooManyBytes             the original's file is larger than originals may be
+    ├── OutOfRange               a part of a blob was asked for that it does not have
+    ├── NotAsBefore              a blob was asked for as long as it is as it was, and it is not
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
+    ├── GaveUp                   a run over many originals cannot go on; what is left can be done later
     ├── RenderFailed             the original is well, the rendering went wrong
     │   ├── DeadlineExceeded     it took longer than a render may
     │   └── ProcessDied          the render process died under it
+    │       └── DiedAgain        and did so before, under the same bytes
     └── StoreError               the store did not do what was asked
         ├── StoreUnavailable     it may later: unreachable, overloaded, erring
         └── StoreRefused         it will not: credentials, policy, a key it cannot hold
@@ -101,6 +105,22 @@ class TooManyBytes(ImagesError):
     code = "too-many-bytes"
 
 
+class OutOfRange(ImagesError):
+    """A part of a blob was asked for that it does not have; the blob has `whole` bytes."""
+
+    code = "out-of-range"
+
+    def __init__(self, detail: str, *, whole: int) -> None:
+        super().__init__(detail)
+        self.whole = whole
+
+
+class NotAsBefore(ImagesError):
+    """A blob was asked for on the condition that it is still as it was, and it is not."""
+
+    code = "not-as-before"
+
+
 class Busy(ImagesError):
     """The line is full; `retry_after_seconds` says when to come back."""
 
@@ -116,6 +136,12 @@ class QueueUnavailable(ImagesError):
 
     code = "queue-unavailable"
     told = "The queue cannot be used now; try again in a moment."
+
+
+class GaveUp(ImagesError):
+    """A run over many originals cannot go on; what is left of it can be done later."""
+
+    code = "gave-up"
 
 
 class RenderFailed(ImagesError):
@@ -134,6 +160,12 @@ class ProcessDied(RenderFailed):
     """The render process died under this original."""
 
     code = "process-died"
+
+
+class DiedAgain(ProcessDied):
+    """The render process died under this original as it did before under the same bytes; it is not tried any more."""
+
+    code = "died-again"
 
 
 class StoreError(ImagesError):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING
 
+import saq
 import structlog
 
 from proxy.workers import TryAgain
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
@@ -26,6 +30,7 @@ def configure_logs(*, level: str, form: str) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         _without_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -43,6 +48,7 @@ def configure_logs(*, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
     handler.addFilter(_is_news)
+    handler.addFilter(_name_jobs)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -50,12 +56,16 @@ def configure_logs(*, level: str, form: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each of its tries; who waited for one tells of it
     logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_crash
+    threading.excepthook = lambda crash: _tell_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
 
 
 def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback  # the other one shows the values of variables
+        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
 
 
@@ -67,3 +77,15 @@ def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Ev
 def _is_news(record: logging.LogRecord) -> bool:
     """Drop what the queue's library reports of a job that is put off: `job_put_off` has said it."""
     return not (record.exc_info and record.exc_info[0] is TryAgain)
+
+
+def _name_jobs(record: logging.LogRecord) -> bool:
+    """Name the queue's jobs by their ids: the library shows a job whole, and a `callback_url` may hold a secret."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(one.key if isinstance(one, saq.Job) else one for one in record.args)
+    return True
+
+
+def _tell_crash(kind: type[BaseException], crash: BaseException | None, trace: TracebackType | None) -> None:
+    """Tell what nobody caught, as one event like any other."""
+    structlog.get_logger(__name__).critical("crashed", exc_info=(kind, crash, trace))
