@@ -14,8 +14,13 @@ if TYPE_CHECKING:
 _RGB = ("srgb", "rgb16")
 _GREY = ("b-w", "grey16")
 
+_LAB = ("lab", "labs")
+
 _SAME_COLOUR = 3
 """Levels of 255. sRGB profiles of all makers shift the patches by 1 at most, Display P3 by 19 (70 photographs)."""
+
+_LARGEST_KEPT = 16 << 10
+"""Bytes. Profiles of cameras and screens have 0.5 to 4 KB; a larger one is as long as a small derivative itself."""
 
 _COLOURS = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 128, 128, 128, 200, 100, 50, 20, 30, 60))
 _GREYS = bytes((0, 32, 64, 128, 192, 255))
@@ -34,23 +39,36 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation in (*_RGB, *_GREY):
         return image
     is_deep = image.format != "uchar"
+    if image.interpretation in _LAB:
+        return _from_lab(image)
     if image.interpretation == "cmyk":
-        image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", intent="relative")
+        image = _transformed(image, input_profile="cmyk")
     return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def _from_lab(image: pyvips.Image) -> pyvips.Image:
+    """Give Lab as sRGB, as files have it: by the light of D50, where libvips' own conversion takes it for D65."""
+    return image.colourspace("lab").icc_export(output_profile="srgb", intent="relative", depth=16)
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Give the same colours as sRGB, or as grey on sRGB's curve; bit depth and alpha stay.
 
-    Meant for a picture that is already small: every pixel passes through a transform, unless none is needed.
+    Meant for a picture that is already small: every pixel passes through a transform, unless none is needed. Only 16
+    bits are worth it before: they are shrunk in light, which is found by sRGB's curve.
     """
     if not is_wide(image):
         return image
     is_deep = image.format != "uchar"
-    shown = image.icc_transform("srgb", embedded=True, intent="relative")
+    shown = _transformed(image)
     if image.interpretation in _GREY:
         return shown.colourspace("grey16" if is_deep else "b-w")
     return shown
+
+
+def _transformed(image: pyvips.Image, **options: str) -> pyvips.Image:
+    depth = 8 if image.format == "uchar" else 16
+    return image.icc_transform("srgb", embedded=True, intent="relative", depth=depth, **options)
 
 
 def to_8_bit(image: pyvips.Image) -> pyvips.Image:
@@ -64,6 +82,11 @@ def is_wide(image: pyvips.Image) -> bool:
     """Tell whether the picture's colours mean something else than sRGB would have it."""
     embedded = profile(image)
     return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
+
+
+def is_kept(image: pyvips.Image) -> bool:
+    """Tell whether the picture's profile is small enough to go out with every derivative."""
+    return is_wide(image) and len(profile(image) or b"") <= _LARGEST_KEPT
 
 
 def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:

@@ -54,7 +54,8 @@ class Writable:
     pixel_bytes: tuple[int, int]
     """What its encoder holds in memory for each pixel, opaque and transparent; see `pipeline.memory`."""
     holds_alpha: bool = True
-    options: Callable[[Size], Mapping[str, int | str]]
+    options: Callable[[Size, int], Mapping[str, int | str]]
+    """How its encoder is told what a size asks for, with a picture that many pixels wide."""
 
 
 READABLE = {
@@ -104,10 +105,10 @@ WRITABLE = {
             saver="jpegsave",
             pixel_bytes=(1, 1),
             holds_alpha=False,
-            options=lambda size: {
+            options=lambda size, width: {
                 "Q": size.quality,
                 "quant_table": _QUANT_TABLE,
-                "optimize_coding": size.width <= _CODED_WIDTH if size.effort is None else bool(size.effort),
+                "optimize_coding": width <= _CODED_WIDTH if size.effort is None else bool(size.effort),
             },
         ),
         Writable(
@@ -116,7 +117,7 @@ WRITABLE = {
             extension=".png",
             saver="pngsave",
             pixel_bytes=(2, 2),
-            options=lambda size: {"filter": "all", "compression": _effort(size, usual=6)},
+            options=lambda size, _: {"filter": "all", "compression": _effort(size, usual=6)},
         ),
         Writable(
             name="webp",
@@ -124,7 +125,7 @@ WRITABLE = {
             extension=".webp",
             saver="webpsave",
             pixel_bytes=(7, 40),
-            options=lambda size: {"Q": size.quality, "effort": min(6, _effort(size, usual=2))},
+            options=lambda size, _: {"Q": size.quality, "effort": min(6, _effort(size, usual=2))},
         ),
         Writable(
             name="avif",
@@ -132,7 +133,7 @@ WRITABLE = {
             extension=".avif",
             saver="heifsave",
             pixel_bytes=(30, 40),
-            options=lambda size: {
+            options=lambda size, _: {
                 "Q": size.quality,
                 "effort": _effort(size, usual=1),
                 "compression": "av1",

@@ -10,7 +10,7 @@ from pipeline.light import TOP, Scale, convert
 from pipeline.original import first_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyvips
 
@@ -35,18 +35,20 @@ class _Held:
     scale: Scale
 
 
-def descend(original: Original, rungs: Sequence[Rung]) -> Iterator[pyvips.Image]:
+def descend(
+    original: Original, rungs: Sequence[Rung], *, coloured: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb
+) -> Iterator[pyvips.Image]:
     """Give the picture of every rung, in their order, which is from the largest down; each is in memory.
 
     Only the first is made from the file. The last step passed is what the next is made from, until there is another:
-    so a picture depends on the rungs above it and on nothing else.
+    so a picture depends on the rungs above it and on nothing else. `coloured` is what the file's pixels become first.
 
     Raises:
         Refused: what is wrong with the original; before the first picture, never after.
     """
     if not rungs:
         return
-    source = _first(original, rungs[0])
+    source = _first(original, rungs[0], coloured)
     yield _shown(source)
     for rung in rungs[1:]:
         footprint.give_back()
@@ -60,15 +62,15 @@ def shrunk(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     return _shown(_next(_Held(image, Scale.SRGB), Rung(sides=sides, is_step=False)))
 
 
-def _first(original: Original, rung: Rung) -> _Held:
+def _first(original: Original, rung: Rung, coloured: Callable[[pyvips.Image], pyvips.Image]) -> _Held:
     """Decode and shrink; a picture that is as large as the original is left alone, to the last bit."""
     if rung.sides == (original.header.width, original.header.height):
-        image = first_frame(original, colour.to_rgb, sides=rung.sides)
+        image = first_frame(original, coloured, sides=rung.sides)
         return _Held(colour.without_idle_alpha(image), Scale.SRGB)
 
     def through(image: pyvips.Image) -> pyvips.Image:
-        coloured = colour.to_rgb(image)
-        return _resized(convert(coloured, Scale.SRGB, _scale(coloured, rung)), rung.sides)
+        picture = coloured(image)
+        return _resized(convert(picture, Scale.SRGB, _scale(picture, rung)), rung.sides)
 
     image = first_frame(original, through, sides=rung.sides)
     return _Held(colour.without_idle_alpha(image), Scale.CURVE if image.format == "uchar" else Scale.LINEAR)

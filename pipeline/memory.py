@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import vips
+from pipeline import jpeg, tiff, vips
 from pipeline.formats import WRITABLE, output
 
 if TYPE_CHECKING:
@@ -34,8 +34,23 @@ _WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
 _DEEPER = 1.5
 """How much more those hold for a pixel of more than 8 bits."""
 
-_CODES = 4
+_CODES = 5
 """Bytes a pixel of a JPEG whose Huffman codes are chosen when all of it is known."""
+
+_WHOLE_ALPHA = 3
+"""Bytes a pixel that WebP holds more where there is alpha."""
+
+_TILES = 2.4
+"""Rows of tiles: the one that is read and the one that is decoded."""
+
+_STRIPS = 1.5
+"""How often a strip is held where each colour lies by itself: as it is read, and in part as pixels."""
+
+_SAID = 4
+"""How often what a file says about its picture is held: in the decoder, in the header, and in copies of that."""
+
+_HELD = 2
+"""Bytes. What is shrunk as light has 16 bits."""
 
 _FILMS = 3
 """An animation is decoded, joined, and held once more at its size."""
@@ -51,10 +66,12 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
     """
     across, down = original.sides
     covers = [size.cover(width=across, height=down) for size in sizes]
-    shared = max(width * height for width, height in covers) * original.header.bands * _sample(original)
+    sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _HELD
+    shared = max(width * height for width, height in covers) * original.header.bands * sample
     decoding = _decoder(original) + _window(original, cover=max(covers))
     return _PROCESS + int(
-        shared
+        _said(original)
+        + shared
         + max(decoding, *(_writing(original, size) for size in sizes))
         + _film(original, sizes, most_pixels=animation_pixels)
     )
@@ -71,11 +88,30 @@ def _decoder(original: Original) -> float:
     name = original.readable.name
     if name in _WHOLE:
         extra = _PILLOW if name == "heic" else 0
-        return extra + pixels * _WHOLE[name] * (_DEEPER if _sample(original) > 1 else 1)
+        alpha = _WHOLE_ALPHA if name == "webp" and header.hasalpha() else 0
+        return extra + pixels * (_WHOLE[name] + alpha) * (_DEEPER if _sample(original) > 1 else 1)
     if vips.number(header, "interlaced", default=0):
         return pixels * int(header.bands) * (_coefficients(original) if name == "jpeg" else _sample(original))
-    tiles = 2 * vips.number(header, "tile-height", default=0)
-    return float(tiles * header.width * header.bands * _sample(original))
+    tiles = _TILES * vips.number(header, "tile-height", default=0)
+    return _strip(original) + float(tiles * header.width * header.bands * _sample(original))
+
+
+def _strip(original: Original) -> float:
+    """Tell what is held of a TIFF's strips besides the rows that are passed on."""
+    if original.readable.name != "tiff":
+        return 0
+    header, directory = original.header, tiff.directory(original.path)
+    rows = min(directory.strip_rows or header.height, header.height)
+    read = original.path.stat().st_size * rows / header.height if directory.is_compressed else 0
+    apart = _STRIPS * rows * header.width * header.bands * _sample(original) if directory.is_planar else 0
+    return read + apart
+
+
+def _said(original: Original) -> int:
+    """Tell what is held of what the file says about its picture."""
+    if original.readable.name == "jpeg":
+        return _SAID * jpeg.head_bytes(original.path)
+    return _SAID * sum(vips.text_lengths(original.header))
 
 
 def _coefficients(original: Original) -> float:
@@ -97,7 +133,7 @@ def _writing(original: Original, size: Size) -> float:
     has_alpha = bool(original.header.hasalpha())
     width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
     writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
-    searched = _CODES if writable.options(size).get("optimize_coding") else 0
+    searched = _CODES if writable.options(size, width).get("optimize_coding") else 0
     return width * height * (searched + writable.pixel_bytes[has_alpha])
 
 

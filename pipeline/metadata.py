@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
+from io import BytesIO
 from typing import TYPE_CHECKING
 
-from pipeline import vips
+from pipeline import tiff, vips
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyvips
 
 UPRIGHT = 1
@@ -16,10 +21,14 @@ UPRIGHT = 1
 _FIRST_TURNED = 5
 """EXIF orientations 5 to 8 exchange rows and columns."""
 
-_OWNER = ("exif-ifd0-Artist", "exif-ifd0-Copyright")
-_LONGEST_TEXT = 500
-_EXPLAINED = re.compile(r" \(.*, \d+ components, \d+ bytes\)$", re.DOTALL)
-"""What libvips adds to a text of EXIF when it shows it."""
+_OWNER = (tiff.ARTIST, tiff.COPYRIGHT)
+_ASCII, _ENTRY_BYTES, _INLINE_BYTES = 2, 12, 4
+_SPACE, _LONGEST_CHARACTER = 0x20, 4
+_FIRST = b"II*\0\x08\0\0\0"
+_FURTHER = 0x8769
+"""The field of libvips' EXIF that points to its last part."""
+
+_PNG_CHUNK = b"eXIf"
 
 
 def orientation(image: pyvips.Image) -> int:
@@ -38,12 +47,66 @@ def upright(image: pyvips.Image) -> pyvips.Image:
     return image.autorot()
 
 
-def owner(image: pyvips.Image) -> dict[str, str]:
-    """Read who made the picture and who holds the right to it, by the names of libvips' fields; absent where unsaid."""
-    texts = {field: _text(image, field) for field in _OWNER if image.get_typeof(field)}
+def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
+    """Read who made the picture and who holds the right to it, as the file writes it: fields of EXIF or of a TIFF."""
+    if image.get_typeof(vips.EXIF):
+        directory = tiff.directory_of(BytesIO(bytes(image.get(vips.EXIF)).removeprefix(b"Exif\0\0")))
+    else:
+        directory = tiff.directory(path)
+    texts = {field: _bounded(directory.texts.get(field, b"")) for field in _OWNER}
     return {field: text for field, text in texts.items() if text}
 
 
-def _text(image: pyvips.Image, field: str) -> str:
-    text = _EXPLAINED.sub("", str(image.get(field)))
-    return "".join(character for character in text if character.isprintable())[:_LONGEST_TEXT].strip()
+def exif(owner: dict[int, bytes]) -> bytes:
+    """Write a block of EXIF that names the owner and nothing else."""
+    place = len(_FIRST) + 2 + _ENTRY_BYTES * len(owner) + 4
+    entries, texts = b"", b""
+    for field, text in sorted(owner.items()):
+        ended = text + b"\0"
+        is_long = len(ended) > _INLINE_BYTES
+        where = struct.pack("<I", place + len(texts)) if is_long else ended.ljust(_INLINE_BYTES, b"\0")
+        entries += struct.pack("<HHI", field, _ASCII, len(ended)) + where
+        texts += ended + bytes(len(ended) % 2) if is_long else b""
+    return _FIRST + struct.pack("<H", len(owner)) + entries + bytes(4) + texts
+
+
+def keep_nothing_else(path: Path, block: bytes) -> None:
+    """Put a block of EXIF in the place of the one that libvips has written of it.
+
+    libvips adds orientation, resolution and its own idea of the colours to whatever block it is given, so that its own
+    is the longer one; what is left of it becomes zeros.
+
+    Raises:
+        RuntimeError: libvips has written none, or one unlike those that it used to write.
+    """
+    content = path.read_bytes()
+    found = re.search(re.escape(_FIRST) + rb"..\x12\x01\x03\x00", content, re.DOTALL)
+    length = _length(content[found.start() :]) if found else 0
+    if not found or length < len(block):
+        raise RuntimeError("libvips writes EXIF otherwise than it did.")
+    start, padded = found.start(), block.ljust(length, b"\0")
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(padded)
+        if content[start - len(_PNG_CHUNK) : start] == _PNG_CHUNK:
+            file.write(zlib.crc32(_PNG_CHUNK + padded).to_bytes(4, "big"))
+
+
+def _length(block: bytes) -> int:
+    """Tell how long libvips' block is: up to the end of its second directory, which is its last part."""
+    for start in range(len(_FIRST) + 2, len(block) - _ENTRY_BYTES, _ENTRY_BYTES):
+        field, _, _, value = struct.unpack_from("<HHII", block, start)
+        if field == _FURTHER:
+            return int(value + 2 + _ENTRY_BYTES * struct.unpack_from("<H", block, value)[0] + 4)
+    return 0
+
+
+def _bounded(text: bytes) -> bytes:
+    """Keep a text's bytes as they are, whatever alphabet they are in, but for what is no text, and a cut character."""
+    shown = bytes(byte for byte in text if byte >= _SPACE).strip()
+    for cut in range(_LONGEST_CHARACTER):
+        try:
+            return shown[: len(shown) - cut].decode().encode()
+        except UnicodeDecodeError:
+            continue
+    return shown

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import colour, heic, metadata, vips
+from pipeline import colour, heic, jpeg, metadata, tiff, vips
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
 from pipeline.light import TOP
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyvips
 
     from pipeline.formats import Readable
+    from pipeline.jpeg import Mended
 
 _SHRINKS = (8, 4, 2)
 _LEFT_TO_RESIZE = 1.15
@@ -35,11 +36,18 @@ _STREAMED = 3
 """Times. A picture that is to be shrunk less needs the lines around the current one only; from 4 on libvips needs more
 than a loader keeps, or fails with "out of order read"."""
 
-_HARMLESS = re.compile("extraneous bytes before marker|Unknown Adobe color transform|Invalid SOS parameters")
-"""Warnings of libjpeg that lose no pixel, and that whole generations of phones cause."""
+_LITTER = re.compile(r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters")
+"""Doubts of libjpeg about what is none of the picture, which whole generations of phones cause."""
+
+_END = "0xd9"
 
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
 """The meanings of pixels that are understood, and how many bands they have without alpha."""
+
+
+_LAB = ("lab", "labs")
+_LAB_FORMATS = ("short", "float")
+"""The numbers of Lab that libvips gives for TIFF of 16 bits, and of 32 with fractions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +57,8 @@ class Original:
     path: Path
     readable: Readable
     header: pyvips.Image
+    bands: int | None = None
+    """How many of the file's bands are colour or alpha, where it says so."""
 
     @property
     def frames(self) -> int:
@@ -83,13 +93,14 @@ def open_original(path: Path) -> Original:
         Corrupt: the header makes no sense.
     """
     readable = recognise(path)
-    header = vips.load(readable.loader, path, fail_on="error")
-    if header.format not in TOP and header.interpretation not in ("lab", "labs"):
+    bands = _colour_bands(path) if readable.name == "tiff" else None
+    header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
+    if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
             f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
             "export it as a picture of 8 or 16 bits."
         )
-    return Original(path=path, readable=readable, header=header)
+    return Original(path=path, readable=readable, header=header, bands=bands)
 
 
 def first_frame(
@@ -103,12 +114,9 @@ def first_frame(
         UnsupportedFormat: its decoder is not installed.
         Corrupt: the file ends early, or part of its picture is lost.
     """
-    try:
-        return vips.hold(through(_opened(original, sides, fail_on=original.readable.fail_on)))
-    except Corrupt as corrupt:
-        if not _HARMLESS.search(str(corrupt)):
-            raise
-        return vips.hold(through(_opened(original, sides, fail_on="error")))
+    if original.readable.name == "jpeg":
+        return _jpeg(original, through, sides=sides)
+    return vips.hold(through(_opened(original, sides)))
 
 
 def frames(original: Original) -> list[pyvips.Image]:
@@ -122,14 +130,61 @@ def frames(original: Original) -> list[pyvips.Image]:
     return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
 
 
-def _opened(original: Original, sides: tuple[int, int], *, fail_on: str) -> pyvips.Image:
+def _jpeg(
+    original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
+) -> pyvips.Image:
+    """Read a JPEG that has all its scans; if it may be litter that is doubted, once more without, and once behind it.
+
+    libjpeg tells of its first doubt only, so litter that is merely overlooked would hide whatever is lost.
+    """
+    if vips.number(original.header, "interlaced", default=0) and not jpeg.is_whole(original.path):
+        raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
+    try:
+        return vips.hold(through(_opened(original, sides)))
+    except Corrupt as doubt:
+        behind = _litter_behind(doubt)
+    try:
+        return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
+    except Corrupt as doubt:
+        if behind or not _litter_behind(doubt):
+            raise
+        behind = _litter_behind(doubt)
+    return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
+
+
+def _litter_behind(doubt: Corrupt) -> int:
+    """Tell how many bytes are litter behind the picture; 0 where it lies elsewhere.
+
+    Raises:
+        Corrupt: it was no litter that was doubted.
+    """
+    found = _LITTER.search(str(doubt))
+    if not found:
+        raise doubt
+    return int(found[1]) if found[2] == _END else 0
+
+
+def _opened(original: Original, sides: tuple[int, int], mended: Mended | None = None) -> pyvips.Image:
     readable = original.readable
     if readable.name == "heic":
         return heic.load(original.path, colour.profile(original.header))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
-    image = vips.load(readable.loader, original.path, fail_on=fail_on, **options)
-    return _named(vips.streamed(image) if image.height < _STREAMED * sides[1] else image)
+    if mended:
+        image = vips.load_mended(mended, **options)
+    else:
+        image = vips.load(readable.loader, original.path, fail_on=readable.fail_on, **options)
+    return _named(_first_bands(vips.streamed(image) if image.height < _STREAMED * sides[1] else image, original.bands))
+
+
+def _colour_bands(path: Path) -> int | None:
+    directory = tiff.directory(path)
+    directory.check()
+    return directory.colour_bands
+
+
+def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
+    return image.extract_band(0, n=bands) if bands and bands < image.bands else image
 
 
 def _named(image: pyvips.Image) -> pyvips.Image:

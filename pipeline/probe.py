@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.wire import Limits
 
 _MEGA = 1_000_000
+_WHOLE_MEGA = 10
 _USUAL = (Size(name="usual", width=2000),)
 _BITS = {"uchar": 8, "ushort": 16, "short": 16, "float": 32}
 
@@ -57,7 +58,12 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
 def _refuse_over(limits: Limits, *, pixels: int, frames: int) -> None:
     if pixels > limits.pixels:
         raise TooManyPixels(
-            f"This picture has {pixels / _MEGA:.0f} megapixels, {limits.pixels / _MEGA:.0f} may be; shrink it first."
+            f"This picture has {_megapixels(pixels)} megapixels, {_megapixels(limits.pixels)} may be; shrink it first."
         )
     if frames > limits.frames:
         raise TooManyFrames(f"This file holds {frames} frames or pages, {limits.frames} may be; upload one of them.")
+
+
+def _megapixels(pixels: int) -> str:
+    mega = pixels / _MEGA
+    return f"{mega:.0f}" if mega >= _WHOLE_MEGA else f"{mega:.2g}"

@@ -15,7 +15,7 @@ from pipeline.size import Size, render_profile
 from pipeline.wire import Derived, Rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyvips
 
@@ -72,7 +72,7 @@ def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
 
 def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
     """Convert a wide gamut to sRGB, where it is not to be kept."""
-    return image if target.size.gamut == "keep" else colour.to_srgb(image)
+    return image if target.size.gamut == "keep" and colour.is_kept(image) else colour.to_srgb(image)
 
 
 STEPS = (crop, turn, recolour)
@@ -94,12 +94,29 @@ def _target(original: Original, size: Size, question: Render) -> Target:
 
 
 def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
-    """Make the wanted derivatives of the first frame, the largest first."""
+    """Make the wanted derivatives of the first frame; of 16 bits, a gamut that is kept from a decode of its own."""
+    is_deep = original.header.format != "uchar"
+    kept = [target for target in targets if is_deep and target.size.gamut == "keep"]
+    yield from _descended(original, kept, colour.to_rgb)
+    shown = _srgb if is_deep else colour.to_rgb
+    yield from _descended(original, [target for target in targets if target not in kept], shown)
+
+
+def _srgb(image: pyvips.Image) -> pyvips.Image:
+    return colour.to_srgb(colour.to_rgb(image))
+
+
+def _descended(
+    original: Original, targets: Sequence[Target], coloured: Callable[[pyvips.Image], pyvips.Image]
+) -> Iterator[Rendered]:
+    """Make the wanted derivatives of one ladder, the largest first."""
     ladder = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
     while ladder and not ladder[-1].is_wanted:
         ladder.pop()
     rungs = [target for target in ladder if target.is_wanted or target.size.is_step or target is ladder[0]]
-    pictures = descend(original, [Rung(sides=target.cover, is_step=target.size.is_step) for target in rungs])
+    pictures = descend(
+        original, [Rung(sides=target.cover, is_step=target.size.is_step) for target in rungs], coloured=coloured
+    )
     for target, picture in zip(rungs, pictures, strict=True):
         if target.is_wanted:
             yield _write(original, target, [_stepped(picture, target)])
@@ -145,11 +162,14 @@ def _save(image: pyvips.Image, path: Path, original: Original, target: Target, w
     """Write the picture with what of its metadata the size keeps: a wide gamut's profile, its owner's name."""
     if image.hasalpha() and not writable.holds_alpha:
         image = image.flatten(background=[_WHITE])
-    owner = metadata.owner(original.header) if target.size.keep_copyright else {}
+    owner = metadata.owner(original.header, original.path) if target.size.keep_copyright else {}
+    exif = metadata.exif(owner) if owner else b""
     vips.save(
-        vips.with_text(image, owner),
+        vips.with_exif(image, exif),
         writable.saver,
         path,
-        keep=vips.keep(texts=bool(owner), profile=target.size.gamut == "keep" and colour.is_wide(image)),
-        **writable.options(target.size),
+        keep=vips.keep(exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_kept(image)),
+        **writable.options(target.size, image.width),
     )
+    if exif:
+        metadata.keep_nothing_else(path, exif)

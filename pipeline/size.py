@@ -123,9 +123,10 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
     """Name everything but the original that decides a derivative's bytes, for people and for comparing.
 
     A derivative is shrunk from the next larger one that serves as a step, or from the largest: so those that may lie
-    above it are part of its profile, and a new size changes the profiles of smaller ones only.
+    above it are part of its profile, and a new size changes the profiles of smaller ones only; so is whether all sizes
+    have the same gamut, as each gamut of 16 bits has its own way down.
     """
-    recipe = json.dumps([astuple(size), sorted(_above(size, among))])
+    recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 

@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
-from pipeline import footprint
+from pipeline import footprint, jpeg
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from pipeline.jpeg import Mended
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of libvips that is loaded."""
 
 PROFILE = "icc-profile-data"
 """The field of a header that says what the colours mean."""
+
+EXIF = "exif-data"
+"""The field of a header that holds a block of EXIF."""
 
 _FOREIGN = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
 """How the fields begin that hold what a file says about its picture."""
@@ -32,7 +37,9 @@ _EXIF, _ICC = 1, 8
 _HEIF_LIMIT = "Security"
 """libheif's word for a picture above its own limits, which libvips passes on as one error among others."""
 
-_MISSING = re.compile(r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in")
+_MISSING = re.compile(
+    r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in|not implemented|not SGI|No space for"
+)
 """How decoders say that the file may be well, but is beyond them."""
 
 Error = pyvips.Error
@@ -71,8 +78,14 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
     """
     with _reading():
         if loader == READ_BY_US:
-            return pyvips.Image.new_from_source(_source(path), "", access="sequential", fail_on=fail_on, **options)
+            return _streamed_from(_source(path), fail_on=fail_on, **options)
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
+
+
+def load_mended(mended: Mended, **options: float) -> pyvips.Image:
+    """Open a JPEG with its other head, as `load` does; any doubt is an error."""
+    with _reading():
+        return _streamed_from(_mended_source(mended), fail_on="warning", **options)
 
 
 def hold(image: pyvips.Image) -> pyvips.Image:
@@ -106,6 +119,13 @@ def number(image: pyvips.Image, field: str, *, default: int) -> int:
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
+def text_lengths(image: pyvips.Image) -> Iterator[int]:
+    """Tell how long each text is that the file has about its picture, its blocks of EXIF and XMP and its profile."""
+    for field in image.get_fields():
+        if image.get_typeof(field) in (pyvips.GValue.blob_type, pyvips.GValue.gstr_type, pyvips.GValue.refstr_type):
+            yield len(image.get(field) or b"")  # an empty text is None
+
+
 def meaning(bands: int, *, is_deep: bool) -> str:
     """Give libvips' name for pixels of that many bands: grey or sRGB, perhaps with alpha, of 8 or of 16 bits."""
     if bands < 3:  # noqa: PLR2004 - grey, or grey and alpha
@@ -126,20 +146,20 @@ def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     return labelled
 
 
-def with_text(image: pyvips.Image, fields: dict[str, str]) -> pyvips.Image:
-    """Write texts into a picture's header, and take out of it every text and block but its colour profile."""
+def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
+    """Take every text and block out of a picture's header but its colour profile, and put EXIF there, if there is."""
     labelled = image.copy()
     for field in image.get_fields():
         if field.startswith(_FOREIGN):
             labelled.remove(field)
-    for field, text in fields.items():
-        labelled.set_type(pyvips.GValue.gstr_type, field, text)
+    if exif:
+        labelled.set_type(pyvips.GValue.blob_type, EXIF, b"Exif\0\0" + exif)
     return labelled
 
 
-def keep(*, texts: bool, profile: bool) -> int:
+def keep(*, exif: bool, profile: bool) -> int:
     """Give libvips' flags for what a saver writes of the header."""
-    return _EXIF * texts | _ICC * profile
+    return _EXIF * exif | _ICC * profile
 
 
 def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
@@ -149,22 +169,52 @@ def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
     return roll
 
 
+def _streamed_from(source: pyvips.Source, *, fail_on: str, **options: float) -> pyvips.Image:
+    return pyvips.Image.new_from_source(source, "", access="sequential", fail_on=fail_on, **options)
+
+
 def _source(path: Path) -> pyvips.Source:
-    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory.
+    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+
+
+def _mended_source(mended: Mended) -> pyvips.Source:
+    file = os.open(mended.path, os.O_RDONLY | os.O_CLOEXEC)
+    shift, last = len(mended.head) - mended.rest, len(mended.head) + mended.end - mended.rest
+
+    def read(start: int, most: int) -> bytes:
+        if start < len(mended.head):
+            return mended.head[start : start + most]
+        if start < last:
+            return os.pread(file, min(most, last - start), start - shift)
+        return jpeg.END[start - last :][:most]
+
+    return _custom_source(file, read, ends=last + len(jpeg.END))
+
+
+def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
+    """Let libvips read at a position of its own; the file is closed with the source.
 
     What raises here, libvips takes for the position 0, or for the end of the file; so nothing raises.
     """
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    position = 0
+
+    def read_on(most: int) -> bytes:
+        nonlocal position
+        found = read(position, most)
+        position += len(found)
+        return found
 
     def seek(offset: int, whence: int) -> int:
-        try:
-            return os.lseek(file, offset, whence)
-        except OSError:
-            return -1
+        nonlocal position
+        wanted = offset + {os.SEEK_SET: 0, os.SEEK_CUR: position, os.SEEK_END: ends}[whence]
+        position = wanted if wanted >= 0 else position
+        return position if wanted >= 0 else -1
 
     source = pyvips.SourceCustom()
     weakref.finalize(source, os.close, file)
-    source.on_read(lambda most: os.read(file, most))
+    source.on_read(read_on)
     source.on_seek(seek)
     return source
 

@@ -28,11 +28,15 @@ FILE_BYTES = 256 << 20
 
 OPEN_FILES = 64
 CPU_SECONDS = 120
-"""For one question. The deadline is the parent's; this ends a render whose parent is gone."""
+"""For one question, unless the parent says another number. The deadline is the parent's; this ends a render whose
+parent is gone."""
+
+WARM_UP = "warm-up-"
+"""How the folders of the first render begin, which a process leaves behind when it is killed there."""
 
 
 def main() -> None:
-    """Answer questions until there are no more.
+    """Answer questions until there are no more; the first argument is the CPU seconds that each may take.
 
     What goes wrong that is not the original's fault ends the process with a trace: the parent starts another, which
     is cheaper than to go on with a library in an unknown state.
@@ -41,8 +45,9 @@ def main() -> None:
     _limit_itself()
     _warm_up()
     _say(answers, Ready(libvips=vips.VERSION))
+    seconds = int(sys.argv[1]) if sys.argv[1:] else CPU_SECONDS
     for question in _questions():
-        _allow_cpu_seconds(CPU_SECONDS)
+        _allow_cpu_seconds(seconds)
         _say(answers, answer(question))
 
 
@@ -82,9 +87,10 @@ def _allow_cpu_seconds(seconds: int) -> None:
 
 def _warm_up() -> None:
     """Render a tiny picture: the first render pays for what libvips sets up once."""
-    # Not with tempfile, which loads 1.3 MB of compressors; not by its id, which a process that was killed had too.
-    name = f"gf-images-warm-up-{os.urandom(8).hex()}"
-    folder = Path(os.environ.get("TMPDIR", "/tmp"), name)  # noqa: S108 - mkdir insists
+    # Not with tempfile, which loads 1.3 MB of compressors and random numbers.
+    place = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - what is made there has a name that none can guess
+    place.mkdir(mode=0o700, exist_ok=True)
+    folder = place / f"{WARM_UP}{os.urandom(8).hex()}"
     folder.mkdir(mode=0o700)
     try:
         path = folder / "tiny.jpg"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 import uvicorn
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.wire import Limits
@@ -152,13 +154,16 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
     configure_logs(level="ERROR", form="console")
     with faults_shown("--sizes-file: "):
         sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
-    if len({file.stem for file in files}) < len(files):
-        raise click.UsageError("Two files have the same name, and so would their derivatives: use a folder for each.")
-    out.mkdir(parents=True, exist_ok=True)
+    if clash := offline.clash(files, out=out, sizes=sizes):
+        raise click.UsageError(_readable(clash))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise click.UsageError(f"--out: {_readable(out)} cannot be made ({fault.strerror}).") from fault
     outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
     if as_json:
         for outcome in outcomes:
-            click.echo(msgspec.json.encode(outcome, enc_hook=str))
+            click.echo(msgspec.json.encode(outcome, enc_hook=_readable))
     else:
         _show(outcomes)
     sys.exit(REFUSED if any(outcome.refusal for outcome in outcomes) else 0)
@@ -211,9 +216,16 @@ def _show(outcomes: Sequence[offline.Outcome]) -> None:
     table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
     for outcome in outcomes:
         for made in outcome.derivatives:
-            table.add_row(made.path, made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type)
+            table.add_row(
+                escape(made.path), made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type
+            )
     if table.row_count:
         Console(width=None if sys.stdout.isatty() else WIDE).print(table)
     for outcome in outcomes:
         if outcome.refusal:
-            click.echo(f"{outcome.file}: {outcome.refusal}", err=True)
+            click.echo(f"{_readable(outcome.file)}: {outcome.refusal}", err=True)
+
+
+def _readable(path: object) -> str:
+    """Write a path as text, whatever bytes a file system lets its name have."""
+    return os.fsencode(str(path)).decode(errors="replace")

@@ -46,8 +46,21 @@ async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> Asyn
 
 async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
     """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
-    if not await AsyncPath(file).is_file():
-        return Outcome(file=file, refusal="There is no such file.")
+    path = AsyncPath(file)
+    if not await path.is_file():
+        return Outcome(file=file, refusal="This is no plain file." if await path.exists() else "There is no such file.")
+    try:
+        str(file).encode()
+        return await _render_file(renderers, file, out=out, sizes=sizes, limits=limits)
+    except UnicodeEncodeError:
+        return Outcome(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
+    except OSError as fault:
+        return Outcome(file=file, refusal=f"There is nowhere to work on it or to write to: {fault.strerror or fault}.")
+
+
+async def _render_file(
+    renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+) -> Outcome:
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
@@ -56,6 +69,21 @@ async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Seq
             return Outcome(file=file, refusal=str(fault))
         kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]
     return Outcome(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
+
+
+def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | None:
+    """Say which file's derivatives would be written over another's, or over a file that is to be read."""
+    stems: dict[str, Path] = {}
+    for file in files:
+        if other := stems.get(file.stem):
+            return f"{file} and {other} have the same name, and so would their derivatives: use a folder for each."
+        stems[file.stem] = file
+    for stem, file in stems.items():
+        for size in sizes:
+            other = stems.get(f"{stem}_{size.name}")
+            if other and other.parent == out:
+                return f"{other} might be overwritten by a derivative of {file}: use another folder."
+    return None
 
 
 def _keep(file: Path, out: Path, made: Rendered) -> Rendered:

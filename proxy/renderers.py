@@ -176,7 +176,7 @@ class Renderers:
         return await self._process()
 
     async def _process(self) -> RenderProcess:
-        process = await RenderProcess.start()
+        process = await RenderProcess.start(cpu_seconds=2 * math.ceil(self._deadline_seconds))
         self._libvips = process.libvips
         return process
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import asynccontextmanager, contextmanager
+import time
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.limiter import Limiter, Turn
+
+
+_WARM_UP_SECONDS = 60
+"""A render process that has not removed its first folder after that long is dead; it takes a fraction of a second."""
 
 
 def scratch_place() -> Path:
@@ -77,4 +82,8 @@ class Scratch:
         for left in (self._place / "work").iterdir():
             if not owners.is_alive(self._place / "owners", left.name):
                 shutil.rmtree(left, ignore_errors=True)
+        for left in self._place.glob("warm-up-*"):
+            with suppress(FileNotFoundError):  # its render process was alive after all, and has removed it
+                if time.time() - left.stat().st_mtime > _WARM_UP_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
         owners.bury(self._place / "owners")

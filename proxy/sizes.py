@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -48,16 +47,26 @@ def read_sizes(path: Path) -> tuple[Size, ...]:
 def _read_size(name: str, table: object) -> Size | str:
     if not isinstance(table, dict):
         return f"sizes.{name}: must be a table"
-    if unknown := set(table) - {one.name for one in fields(Size)}:
-        return f"sizes.{name}: there is no setting {', '.join(sorted(unknown))}"
-    kinds = get_type_hints(Size)
-    # A choice is checked by the size itself, which names all its faults; msgspec would stop at the first.
-    loose = {field: str if get_origin(kind) is Literal else kind for field, kind in kinds.items()}
-    faults = [fault for field, value in table.items() if (fault := _mistyped(field, value, loose[field]))]
+    faults = [fault for field, value in table.items() if (fault := _misread(field, value))]
+    if "width" not in table:
+        faults.append("there is no width: say how many pixels wide the size is")
+    stand_ins = {field: 1 for field in ("width", "height") if field in table or field == "width"}
+    sound = {field: value for field, value in table.items() if not _misread(field, value)}
     try:
-        return f"sizes.{name}: {'; '.join(faults)}" if faults else Size(**{**table, "name": name})
-    except (TypeError, ValueError) as fault:
-        return f"sizes.{name}: {fault}"
+        size = Size(**{**stand_ins, **sound, "name": name})
+    except ValueError as fault:
+        faults.append(str(fault))
+    return f"sizes.{name}: {'; '.join(faults)}" if faults else size
+
+
+def _misread(field: str, value: object) -> str | None:
+    """Say what is wrong with a line of a size's table, as far as the size itself does not: it names all its faults."""
+    kinds = {name: kind for name, kind in get_type_hints(Size).items() if name != "name"}
+    if field not in kinds:
+        return f"there is no setting {field}; there are {', '.join(kinds)}"
+    kind = kinds[field]
+    is_choice = any(get_origin(one) is Literal for one in (kind, *get_args(kind)))
+    return _mistyped(field, value, str if is_choice else kind)
 
 
 def _mistyped(field: str, value: object, kind: type) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Literal
 
 import PIL.Image
 import pytest
+import pyvips
 from PIL import ImageChops, ImageCms, ImageStat
 
-from loadtest.paint import Photograph, paint, pixels
+from loadtest.paint import CORNERS, Photograph, paint, pixels
+from pipeline.light import light
 from pipeline.size import Size
 from tests.pipeline.rendering import CORPUS, needs_corpus, render_into, seen
-from tests.pipeline.test_render import assert_painted
+from tests.pipeline.test_render import assert_painted, colour_at
 
 SMALL = Photograph(width=600, height=450)
 
@@ -61,6 +64,85 @@ def test_16_bits_become_8(tmp_path: Path) -> None:
         assert_painted(derivative.path, tolerance=1)
 
 
+def profiled(gamma: float) -> bytes:
+    """Write the profile of a screen with sRGB's primaries and a gamma: ICC.1:2001-04, the tags that it asks of one."""
+    primaries = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139), (0.9642, 1, 0.8249))
+    xyz = [b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65_536 * part) for part in one)) for one in primaries]
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    tags = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt"), xyz, strict=True))
+    tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    table, content = struct.pack(">I", len(tags)), b""
+    for tag, value in tags.items():
+        table += tag + struct.pack(">II", 132 + 12 * len(tags) + len(content), len(value))
+        content += value
+    head = struct.pack(">I4s4s", 128 + len(table) + len(content), b"lcms", b"\2\x40\0\0") + b"mntrRGB XYZ " + bytes(12)
+    head = (head + b"acsp").ljust(68, b"\0") + xyz[3][8:]
+    return head.ljust(128, b"\0") + table + content
+
+
+def labelled(picture: pyvips.Image, profile: bytes) -> pyvips.Image:
+    copy = picture.copy()
+    copy.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return copy
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+@pytest.mark.parametrize("width", [3000, 1500, 600])
+def test_a_ramp_of_16_bits_keeps_its_dark_levels_whatever_its_profile(tmp_path: Path, gamma: float, width: int) -> None:
+    original = tmp_path / "original.png"
+    codes = [round(65_535 * light(60 / 255 * x / 2999) ** (1 / gamma)) for x in range(3000)]
+    grey = pyvips.Image.new_from_array([codes]).cast("ushort").replicate(1, 40)
+    ramp = grey.bandjoin([grey, grey]).copy(interpretation="rgb16")
+    labelled(ramp, profiled(gamma)).write_to_file(str(original))
+    size = Size(name="a", width=width, format="png")
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    shown = [colour_at(seen(derivative.path), x, 3)[0] for x in range(width)]
+    assert set(shown) == set(range(61))
+    assert max(abs(level - 60 * x / (width - 1)) for x, level in enumerate(shown)) <= 2
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_a_chequerboard_of_16_bits_keeps_its_light_whatever_its_profile(tmp_path: Path, gamma: float) -> None:
+    original = tmp_path / "original.png"
+    squares = pyvips.Image.new_from_array([[0, 65_535], [65_535, 0]]).cast("ushort").replicate(300, 300)
+    board = squares.bandjoin([squares, squares]).copy(interpretation="rgb16")
+    labelled(board, profiled(gamma)).write_to_file(str(original))
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=150, format="png")).derivatives
+    assert colour_at(seen(derivative.path), 70, 70) == pytest.approx((188, 188, 188), abs=3)
+
+
+def test_alpha_of_16_bits_passes_beside_a_transform(tmp_path: Path) -> None:
+    original = tmp_path / "original.png"
+    picture = pixels(SMALL).bandjoin(128)
+    deep = (picture * 257).cast("ushort").copy(interpretation="rgb16")
+    labelled(deep, profiled(1.8)).write_to_file(str(original))
+    for width in (600, 200):
+        (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=width, format="png")).derivatives
+        assert colour_at(seen(derivative.path), 40, 40)[3] == pytest.approx(128, abs=1)
+
+
+def test_sizes_of_both_gamuts_are_made_of_16_bits(tmp_path: Path) -> None:
+    original = tmp_path / "original.png"
+    deep = (pixels(SMALL) * 257).cast("ushort").copy(interpretation="rgb16")
+    labelled(deep, profiled(1.8)).write_to_file(str(original))
+    sizes = (Size(name="kept", width=300, gamut="keep"), Size(name="shown", width=400))
+    kept, shown = render_into(tmp_path / "out", original, *sizes).derivatives
+    assert "icc_profile" in seen(kept.path).info
+    assert "icc_profile" not in seen(shown.path).info
+    assert colour_at(seen(kept.path), 10, 10) == pytest.approx(CORNERS[0], abs=3)
+
+
+def test_a_profile_that_is_longer_than_a_small_picture_is_not_kept(tmp_path: Path) -> None:
+    original = tmp_path / "original.png"
+    profile = profiled(1.8)
+    long = (len(profile) + 20_000).to_bytes(4, "big") + profile[4:] + bytes(20_000)
+    labelled(pixels(SMALL).copy(interpretation="srgb"), long).write_to_file(str(original))
+    kept, shown = render_into(
+        tmp_path / "out", original, Size(name="a", width=300, gamut="keep"), Size(name="b", width=300)
+    ).derivatives
+    assert Path(kept.path).read_bytes() == Path(shown.path).read_bytes()
+
+
 def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
     plain, labelled = tmp_path / "plain.png", tmp_path / "labelled.png"
     paint(plain, SMALL)
@@ -72,13 +154,12 @@ def test_an_srgb_profile_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_profile_that_is_broken_is_as_good_as_none(tmp_path: Path) -> None:
-    original, profile = tmp_path / "original.jpg", tmp_path / "broken.icc"
+    original = tmp_path / "original.jpg"
     paint(original, SMALL, profile="p3", Q=95)
     content = bytearray(original.read_bytes())
     start = content.index(b"ICC_PROFILE") + 14
     content[start + 128 : start + 400] = bytes(272)
     original.write_bytes(content)
-    assert not profile.exists()
     for derivative in render_into(tmp_path / "out", original).derivatives:
         assert_painted(derivative.path)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import NotAnImage, UnsupportedFormat
-from pipeline.formats import READABLE, output, recognise
+from pipeline.formats import READABLE, WRITABLE, output, recognise
 from pipeline.size import Size
 
 if TYPE_CHECKING:
@@ -49,6 +49,13 @@ def test_everything_else_is_not_an_image(tmp_path: Path, head: bytes) -> None:
     path.write_bytes(head)
     with pytest.raises(NotAnImage):
         recognise(path)
+
+
+def test_the_codes_of_a_jpeg_are_chosen_for_small_pictures_whatever_their_size_would_allow() -> None:
+    size, options = Size(name="a", width=2000), WRITABLE["jpeg"].options
+    assert options(size, 1200)["optimize_coding"]
+    assert not options(size, 1201)["optimize_coding"]
+    assert options(Size(name="a", width=2000, effort=1), 2000)["optimize_coding"]
 
 
 def test_a_size_has_the_last_word_on_the_format() -> None:

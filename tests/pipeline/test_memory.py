@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.paint import Photograph, paint
+from loadtest.paint import Photograph, paint, pixels
 from pipeline.wire import Derived, Render
 from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
 
@@ -51,6 +51,35 @@ def test_a_baseline_photograph_takes_little_memory(tmp_path: Path, width: int, h
 def test_no_prediction_is_too_low(tmp_path: Path, suffix: str, options: dict[str, bool], orientation: int) -> None:
     original = tmp_path / f"original{suffix}"
     paint(original, Photograph(width=3000, height=2000, noise=6, orientation=orientation), **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".webp", {"effort": 0, "lossless": True}),
+        (".tif", {"compression": "lzw"}),
+        (".tif", {"tile": True, "tile_width": 2048, "tile_height": 2048}),
+    ],
+)
+def test_no_prediction_is_too_low_for_what_is_seldom_seen(
+    tmp_path: Path, suffix: str, options: dict[str, float | str]
+) -> None:
+    original = tmp_path / f"original{suffix}"
+    picture = pixels(Photograph(width=4000, height=3000, noise=30))
+    shown = picture.bandjoin(128).cast("uchar") if suffix == ".webp" else picture
+    shown.copy(interpretation="srgb").write_to_file(str(original), **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+def test_what_a_file_says_about_its_picture_is_predicted_as_well(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=400, height=300))
+    content = original.read_bytes()
+    segment = b"\xff\xe1\xff\xff" + b"http://ns.adobe.com/xap/1.0/\0".ljust(65_533, b"x")
+    original.write_bytes(content[:2] + 400 * segment + content[2:])
     info, used = peak(original, tmp_path)
     assert used <= info.render_bytes
 

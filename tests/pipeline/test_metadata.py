@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline.size import Size
 from tests.pipeline.rendering import needs_corpus, photographs, render_into, seen
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-ARTIST, COPYRIGHT = 0x013B, 0x8298
+MAKE, ORIENTATION, ARTIST, COPYRIGHT = 0x010F, 0x0112, 0x013B, 0x8298
 MARKS = (
     b"Exif\0\0",
     b"http://ns.adobe.com/",
@@ -56,6 +54,51 @@ def test_the_owner_is_kept_where_the_size_says_so_and_nothing_else(tmp_path: Pat
     assert exif[COPYRIGHT] == "Nobody at all"
     content = (tmp_path / "out" / derivative.path).read_bytes()
     assert not [mark for mark in (b"Gall Camera", b"GPS", b"Painted") if mark in content]
+
+
+NAMES = {ARTIST: "山田太郎".encode(), COPYRIGHT: "© Łukasz".encode()}
+
+
+def with_names(path: Path, names: dict[int, bytes]) -> None:
+    """Paint a picture whose EXIF, or whose fields if it is a TIFF, has these names beside others."""
+    exif = PIL.Image.Exif()
+    exif[MAKE] = "Gall Camera"
+    exif[ORIENTATION] = 1
+    for field, name in names.items():
+        exif[field] = name
+    PIL.Image.new("RGB", (64, 48), (200, 40, 40)).save(path, exif=exif, dpi=(300, 300))
+
+
+@pytest.mark.parametrize("names", [NAMES, {ARTIST: b"Ann"}, {ARTIST: b"x" * 20_000, COPYRIGHT: "é".encode() * 400}])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
+def test_the_names_of_the_owner_are_kept_as_they_are_written_and_no_other_tag(
+    tmp_path: Path, names: dict[int, bytes], suffix: str, name: str
+) -> None:
+    original = tmp_path / f"original{suffix}"
+    with_names(original, names)
+    size = Size(name="a", width=32, format=name, keep_copyright=True)  # type: ignore[arg-type] # parametrised
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    exif = seen(derivative.path).getexif()
+    assert {field: text.encode("latin-1")[:500] for field, text in exif.items()} == {
+        field: text[:500].decode(errors="ignore").encode() for field, text in names.items()
+    }
+    assert b"Gall Camera" not in Path(derivative.path).read_bytes()
+
+
+@pytest.mark.needs("exiftool", "libimage-exiftool-perl")
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "avif"])
+def test_another_program_finds_the_names_of_the_owner_and_no_other_tag(tmp_path: Path, name: str) -> None:
+    original = tmp_path / "original.jpg"
+    with_names(original, NAMES)
+    size = Size(name="a", width=32, format=name, keep_copyright=True)  # type: ignore[arg-type] # parametrised
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    found = subprocess.run(["exiftool", "-json", "-G1", "-a", "-u", derivative.path], capture_output=True, check=True)
+    (tags,) = json.loads(found.stdout)
+    assert {tag: text for tag, text in tags.items() if "IFD" in tag} == {
+        "IFD0:Artist": "山田太郎",
+        "IFD0:Copyright": "© Łukasz",
+    }
 
 
 def test_a_picture_without_an_owner_gets_none(tmp_path: Path) -> None:

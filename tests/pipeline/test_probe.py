@@ -37,6 +37,13 @@ def test_too_many_pixels_are_refused(tmp_path: Path) -> None:
         probe(path, limits=Limits(pixels=59_999))
 
 
+def test_a_limit_below_a_megapixel_is_said_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "original.png"
+    paint(path, Photograph(width=300, height=200))
+    with pytest.raises(TooManyPixels, match=r"0\.06 megapixels, 0\.03 may be"):
+        probe(path, limits=Limits(pixels=30_000))
+
+
 @needs_corpus
 def test_too_many_frames_are_refused() -> None:
     path = CORPUS / "photos" / "Pillow__iss634.webp"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -232,6 +233,23 @@ def test_every_shape_comes_out_at_its_exact_dimensions(
     (derivative,) = render_into(tmp_path / "out", original, size).derivatives
     expected = size.dimensions(width=sides[0], height=sides[1])
     assert (derivative.width, derivative.height) == expected == seen(derivative.path).size
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([".gif", ".tif", ".avif", ".webp"]), st.floats(0, 1), st.binary(max_size=40), st.floats(0, 1))
+def test_what_is_cut_or_scribbled_upon_raises_our_errors_only(
+    tmp_path: Path, suffix: str, cut: float, scribble: bytes, where: float
+) -> None:
+    original = tmp_path / f"original{suffix}"
+    if not original.exists():
+        paint(original, Photograph(width=90, height=60, noise=20))
+    content = bytearray(original.read_bytes())
+    start = int(where * len(content))
+    content[start : start + len(scribble)] = scribble
+    mutant = tmp_path / "mutant"
+    mutant.write_bytes(content[: int(cut * len(content))])
+    with suppress(Refused):
+        assert render_into(tmp_path / "out", mutant, Size(name="a", width=30)).derivatives
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

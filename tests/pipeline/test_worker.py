@@ -62,11 +62,26 @@ def test_a_folder_that_is_not_there_is_not_blamed_on_the_original(tmp_path: Path
         assert process.finish()[0] == 1
 
 
+def limits(process: RenderProcess) -> dict[str, str]:
+    lines = Path(f"/proc/{process.process.pid}/limits").read_text().splitlines()
+    return {line[:26].strip(): line[26:47].strip() for line in lines[1:]}
+
+
+def test_its_first_render_leaves_nothing_behind(tmp_path: Path) -> None:
+    with RenderProcess(TMPDIR=str(tmp_path / "scratch")):
+        assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_it_takes_as_long_as_its_parent_says(original: Path) -> None:
+    with RenderProcess("7200") as process:
+        process.ask(Probe(path=str(original)))
+        assert 7200 <= int(limits(process)["Max cpu time"]) < 7260
+
+
 def test_it_limits_itself(original: Path) -> None:
     with RenderProcess() as process:
         process.ask(Probe(path=str(original)))
-        limits = Path(f"/proc/{process.process.pid}/limits").read_text()
-        soft = {line[:26].strip(): line[26:47].strip() for line in limits.splitlines()[1:]}
+        soft = limits(process)
     assert soft["Max address space"] == str(ADDRESS_BYTES)
     assert soft["Max file size"] == str(FILE_BYTES)
     assert soft["Max open files"] == str(OPEN_FILES)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +62,56 @@ def test_render_never_lets_one_file_overwrite_anothers_derivatives(tmp_path: Pat
     result = run("render", *(str(tmp_path / folder / "photo.jpg") for folder in ("a", "b")), "--out", str(tmp_path))
     assert result.exit_code == 2
     assert "same name" in result.stderr
+    assert str(tmp_path / "a" / "photo.jpg") in result.stderr.replace("\n", "")
+
+
+def test_render_never_overwrites_a_file_that_it_is_to_read(tmp_path: Path) -> None:
+    for name in ("photo.jpg", "photo_small.jpg"):
+        paint(tmp_path / name, Photograph(width=90, height=60))
+    files = [str(tmp_path / name) for name in ("photo.jpg", "photo_small.jpg")]
+    before = (tmp_path / "photo_small.jpg").read_bytes()
+    result = run("render", *files, "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert "overwritten" in result.stderr
+    assert (tmp_path / "photo_small.jpg").read_bytes() == before
+    assert run("render", *files, "--out", str(tmp_path / "out")).exit_code == 0
+
+
+def test_render_says_of_each_name_what_is_wrong_and_renders_the_others(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    strange = os.fsdecode(bytes(tmp_path) + b"/caf\xe9.jpg")
+    paint(tmp_path / "[red]photo.png", Photograph(width=90, height=60))
+    Path(strange).write_bytes((tmp_path / "[red]photo.png").read_bytes())
+    names = [str(tmp_path / name) for name in ("folder", "pipe", "[red]photo.png")]
+    for words in ((), ("--json",)):
+        result = run("render", *names, strange, "--out", str(tmp_path / "out"), *words)
+        assert result.exit_code == 1
+        assert result.output.count("no plain file") == 2
+        assert "UTF-8" in result.output
+        assert "[red]photo_small.png" in result.output
+
+
+def test_render_into_a_folder_that_cannot_be_made_is_wrong_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    result = run("render", "x.jpg", "--out", str(tmp_path / "file" / "out"))
+    assert result.exit_code == 2
+    assert "cannot be made" in result.stderr
+
+
+def test_render_without_a_place_to_work_says_so(tmp_path: Path) -> None:
+    """A process that may write no byte into any file stands for a disk that is full."""
+    paint(tmp_path / "photo.png", Photograph(width=90, height=60))
+    words = (str(tmp_path / "photo.png"), "--out", str(tmp_path / "out"))
+    found = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "proxy", "render", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 1, found.stderr
+    assert "nowhere to work" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_render_takes_other_sizes_and_answers_a_machine(tmp_path: Path) -> None:

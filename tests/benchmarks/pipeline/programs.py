@@ -106,7 +106,7 @@ def floor() -> Program:
         name="floor",
         command=(sys.executable, str(_HERE / "peers" / "floor.py")),
         environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
-        question=_asking("jpg", WRITABLE["jpeg"].options),
+        question=_asking("jpg", lambda size: WRITABLE["jpeg"].options(size, size.width)),
     )
 
 
@@ -140,4 +140,4 @@ def _quality(size: Size) -> dict[str, Option]:
 
 
 def _as_sharp_is_told(size: Size) -> dict[str, Option]:
-    return as_sharp_says(WRITABLE["jpeg"].options(size))
+    return as_sharp_says(WRITABLE["jpeg"].options(size, size.width))
