@@ -106,7 +106,7 @@ def floor() -> Program:
         name="floor",
         command=(sys.executable, str(_HERE / "peers" / "floor.py")),
         environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
-        question=_asking("jpg", WRITABLE["jpeg"].options),
+        question=_asking("jpg", lambda size: WRITABLE["jpeg"].options(size, size.width)),
     )
 
 
