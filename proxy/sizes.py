@@ -65,7 +65,7 @@ def _misread(field: str, value: object) -> str | None:
     if field not in kinds:
         return f"there is no setting {field}; there are {', '.join(kinds)}"
     kind = kinds[field]
-    is_choice = any(get_origin(one) is Literal for one in (kind, *get_args(kind)))
+    is_choice = any(get_origin(part) is Literal for part in (kind, *get_args(kind)))
     return _mistyped(field, value, str if is_choice else kind)
 
 
