@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL
 from psycopg_pool import AsyncConnectionPool
 from saq.job import TERMINAL_STATUSES
@@ -44,13 +44,27 @@ _STARTING = 0x67666A71
 """The advisory lock that is held while tables are made: SAQ does not wait for another that makes them."""
 
 
+def address_fault(url: str) -> str | None:
+    """Tell what is wrong with the address of a PostgreSQL, without quoting it as libpq does."""
+    try:
+        ports = str(conninfo_to_dict(url).get("port", ""))
+    except psycopg.ProgrammingError:
+        ports = "none"
+    # libpq finds out about a port only when it connects; there may be several, as there may be several hosts.
+    if all(not port or (port.isdecimal() and 0 < int(port) < 1 << 16) for port in ports.split(",")):
+        return None
+    return (
+        "must be an address such as postgresql://<user>:<password>@<host>:<port>/<database>, "
+        "what is special in the password percent-encoded (% is %25), with options that libpq knows"
+    )
+
+
 class PostgresQueue(ServerQueue, SaqPostgresQueue):
     """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,))
-        with self._door.opened():  # a URL that makes no sense is found out here
-            self._link = make_conninfo(url, **_LINK)
+        self._link = make_conninfo(url, **_LINK)
         pool = _Pool(self._link, self._door)
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True

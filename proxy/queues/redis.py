@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import structlog
 from redis import exceptions
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from saq.job import Status
@@ -25,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 2.0
 """How long Redis may take to connect or to answer, twice over; a look at the queue's readiness waits for 5 s."""
+
+_DATABASE = re.compile(r"/?[0-9]*")
 
 _HELD = """
 local held = {}
@@ -54,6 +59,23 @@ redis.call('ZADD', KEYS[3], 0, KEYS[1])
 redis.call('LPUSH', KEYS[4], KEYS[1])
 return 1
 """
+
+
+def address_fault(url: str) -> str | None:
+    """Tell what is wrong with the address of a Redis, without quoting it."""
+    try:
+        parts = urlsplit(url)
+        parse_url(url)  # its options
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number or too large, an option of another type
+        is_whole = False
+    # The client takes a database that is no number for database 0.
+    if is_whole and _DATABASE.fullmatch(parts.path) and not parts.fragment:
+        return None
+    return (
+        "must be an address such as redis://<user>:<password>@<host>:<port>/<number of the database>, "
+        "what is special in the password percent-encoded"
+    )
 
 
 class RedisQueue(ServerQueue, SaqRedisQueue):
