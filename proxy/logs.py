@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import structlog
+from saq import Job
 
 from proxy.workers import TryAgain
 
@@ -43,6 +44,7 @@ def configure_logs(*, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
     handler.addFilter(_is_news)
+    handler.addFilter(without_orders)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -55,7 +57,8 @@ def configure_logs(*, level: str, form: str) -> None:
 def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback  # without the values of variables, as above
+        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
 
 
@@ -67,3 +70,10 @@ def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Ev
 def _is_news(record: logging.LogRecord) -> bool:
     """Drop what the queue's library reports of a job that is put off: `job_put_off` has said it."""
     return not (record.exc_info and record.exc_info[0] is TryAgain)
+
+
+def without_orders(record: logging.LogRecord) -> bool:
+    """Have the queue's library name its jobs without what was ordered: a path of callbacks may be a secret."""
+    if isinstance(record.args, tuple) and any(isinstance(one, Job) for one in record.args):
+        record.args = tuple(one.info() if isinstance(one, Job) else one for one in record.args)
+    return True

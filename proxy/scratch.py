@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from proxy import owners
-from proxy.errors import CannotStart
+from proxy.errors import CannotStart, NoRoom, ProcessDied
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Container, Iterator
+
+
+TRIED_BYTES = 64 * 1024
+"""How much is written to find out whether anything can be: less than the least original that is worth its name."""
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What of all that goes wrong around a folder is surely the disk's."""
 
 
 def scratch_place() -> Path:
@@ -55,18 +63,59 @@ class Scratch:
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
-        """Lend a folder of one's own; it goes with all that is in it, whatever happens."""
-        if self._folder is None:
-            raise RuntimeError("Folders are lent within `opened`.")
-        parent = self._folder
-        folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
+        """Lend a folder of one's own; it goes with all that is in it, whatever happens.
+
+        Raises:
+            NoRoom: the disk takes nothing more, which may also be what a render process died of.
+        """
+        parent = self._parent()
+        with self._faults():
+            folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
         try:
-            yield Path(folder.name)
+            with self._faults(_OF_THE_DISK):
+                yield Path(folder.name)
+        except ProcessDied:
+            await self.check()  # before the folder goes: it may have died because there was no room
+            raise
         finally:
             folder.cleanup()
+
+    async def check(self) -> None:
+        """Return when something can be written.
+
+        Raises:
+            NoRoom: it cannot, the sentence is for the operator.
+        """
+        parent = self._parent()
+        with self._faults():
+            await to_thread.run_sync(_write_something, parent)
+
+    def _parent(self) -> Path:
+        if self._folder is None:
+            raise RuntimeError("Folders are lent within `opened`.")
+        return self._folder
+
+    @contextmanager
+    def _faults(self, kinds: Container[int | None] | None = None) -> Iterator[None]:
+        """Turn what the system says within the block into our error: all of it, or what is of these kinds."""
+        try:
+            yield
+        except OSError as fault:
+            if kinds is not None and fault.errno not in kinds:
+                raise
+            raise NoRoom(
+                f"Nothing more can be written to {self._place} ({fault.strerror}): free some space there, or set "
+                "TMPDIR to another folder and start again."
+            ) from fault
 
     def _remove_what_the_dead_left(self) -> None:
         for left in (self._place / "work").iterdir():
             if not owners.is_alive(self._place / "owners", left.name):
                 shutil.rmtree(left, ignore_errors=True)
         owners.bury(self._place / "owners")
+
+
+def _write_something(folder: Path) -> None:
+    with TemporaryFile(dir=folder) as file:
+        file.write(bytes(TRIED_BYTES))
+        file.flush()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from proxy.errors import CannotStart
+from proxy.errors import CannotStart, NoRoom, ProcessDied
 from proxy.scratch import Scratch
+from tests.held import no_file_above
 
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
@@ -62,3 +64,45 @@ async def test_what_a_living_process_works_on_stays(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
     with pytest.raises(CannotStart, match="TMPDIR"), Scratch(Path("/proc/nowhere")).opened():
         pass
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not(scratch: Scratch) -> None:
+    with pytest.raises(NoRoom, match="No space left on device"):
+        async with scratch.folder():
+            Path("/dev/full").write_bytes(b"a picture")
+    with pytest.raises(FileNotFoundError):
+        async with scratch.folder() as folder:
+            (folder / "nowhere").read_bytes()
+
+
+@pytest.mark.anyio
+async def test_a_render_process_that_found_no_room_died_of_that(scratch: Scratch) -> None:
+    with pytest.raises(ProcessDied):
+        async with scratch.folder():
+            raise ProcessDied("It died.")
+    with pytest.raises(NoRoom), no_file_above(1024):
+        async with scratch.folder():
+            raise ProcessDied("It died.")
+
+
+@pytest.mark.anyio
+async def test_a_check_writes_and_leaves_nothing(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    with scratch.opened():
+        await scratch.check()
+        with pytest.raises(NoRoom, match="TMPDIR"), no_file_above(1024):
+            await scratch.check()
+        assert left_in(tmp_path) == []
+
+
+@pytest.mark.anyio
+async def test_a_place_that_is_gone_is_our_error(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "place")
+    with scratch.opened():
+        shutil.rmtree(tmp_path / "place" / "work")
+        with pytest.raises(NoRoom):
+            await scratch.check()
+        with pytest.raises(NoRoom):
+            async with scratch.folder():
+                pass

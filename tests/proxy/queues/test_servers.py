@@ -102,6 +102,17 @@ async def test_a_redis_that_hangs_costs_a_caller_seconds_and_is_used_again_when_
         await queue.disconnect()
 
 
+async def test_a_redis_that_takes_nothing_more_is_found_out_although_it_answers() -> None:
+    with servers.running_redis() as server:
+        queue = open_queue(server.make_database(), name="images")
+        await queue.connect()
+        await queue.redis.config_set("min-replicas-to-write", 1)  # type: ignore[attr-defined] # it is a RedisQueue
+        assert await queue.count("queued") == 0
+        with pytest.raises(QueueUnavailable, match="will not do it"):
+            await queue.check()
+        await queue.disconnect()
+
+
 async def is_back(queue: JobQueue) -> bool:
     with suppress(QueueUnavailable):
         await queue.count("queued")

@@ -36,6 +36,8 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
         (errors.StoreRefused("/a/path"), 502, NEVER, True),
         (errors.Busy("no", retry_after_seconds=3), 503, NEVER, True),
         (errors.QueueUnavailable("/a/path"), 503, NEVER, True),
+        (errors.NoRoom("/a/path"), 503, NEVER, True),
+        (errors.Unforeseen("/a/path"), 500, NEVER, False),
         (errors.DeadlineExceeded("no"), 504, NEVER, False),
         (errors.ImagesError("no"), 500, NEVER, False),
         (ValueError("/a/path"), 500, NEVER, False),
