@@ -59,11 +59,17 @@ def address_fault(url: str) -> str | None:
     )
 
 
+def _is_denied(error: Exception) -> bool:
+    """Tell a wrong password, user or database from a server that is away: libpq gives no code while it connects."""
+    said = str(error)
+    return "FATAL:" in said and "connection failed:" in said and "the database system is" not in said
+
+
 class PostgresQueue(ServerQueue, SaqPostgresQueue):
     """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
-        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,))
+        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied)
         self._link = make_conninfo(url, **_LINK)
         pool = _Pool(self._link, self._door)
         SaqPostgresQueue.__init__(

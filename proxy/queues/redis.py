@@ -155,6 +155,7 @@ class _Client(Redis):
             "Redis",
             errors=exceptions.RedisError,
             lost=(exceptions.ConnectionError, exceptions.TimeoutError),
+            denied=lambda error: isinstance(error, exceptions.AuthenticationError),
             but=(exceptions.NoScriptError,),  # which the scripts wait for, to load themselves
         )
 

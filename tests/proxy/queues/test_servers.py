@@ -102,6 +102,18 @@ async def test_a_redis_that_hangs_costs_a_caller_seconds_and_is_used_again_when_
         await queue.disconnect()
 
 
+async def test_a_server_that_lets_nobody_in_is_told_from_one_that_is_away(
+    redis_server: RedisServer, postgres_server: PostgresServer
+) -> None:
+    redis, postgres = redis_server.make_database(), postgres_server.make_database()
+    for url in (redis.replace("://", "://:hunter2@"), f"{postgres}_away", postgres.replace("images@", "nobody@")):
+        queue = open_queue(url, name="images")
+        with pytest.raises(QueueUnavailable, match="lets nobody in like that") as refusal:
+            await queue.connect()
+        assert "hunter2" not in str(refusal.value)
+        await queue.disconnect()
+
+
 async def test_a_redis_that_takes_nothing_more_is_found_out_although_it_answers() -> None:
     with servers.running_redis() as server:
         queue = open_queue(server.make_database(), name="images")
