@@ -22,7 +22,6 @@ ENV PATH=/opt/venv/bin:$PATH SIZES_FILE=/app/config/sizes.toml PYTHONUNBUFFERED=
 USER gallformers
 VOLUME /data
 EXPOSE 8080 9091
-HEALTHCHECK --interval=30s --timeout=6s --start-period=10s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/readyz', timeout=6)"]
+HEALTHCHECK --interval=30s --timeout=7s --start-period=10s CMD ["python", "-m", "proxy.health"]
 ENTRYPOINT ["python", "-m", "proxy"]
 CMD ["serve"]

@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command 'make lock' pyproject.toml --group build
+# What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
+EXTRAS := --extra redis --extra postgres
 
 .PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs format lint types layers lock clean
 
@@ -63,7 +65,7 @@ layers: dev
 	$(BIN)/lint-imports
 
 lock: dev ## resolve the dependencies anew and write the lock files
-	$(UV) --upgrade -o requirements.txt
+	$(UV) --upgrade $(EXTRAS) -o requirements.txt
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove what the targets above made

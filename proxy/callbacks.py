@@ -13,6 +13,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
@@ -51,6 +52,11 @@ class Callback:
     id: str
     url: str
     body: str
+
+    @property
+    def receiver(self) -> str:
+        """Name who is called: its host, with its port."""
+        return urlsplit(self.url).netloc.lower()
 
 
 class Callbacks:

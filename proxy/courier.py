@@ -32,8 +32,9 @@ DEADLINE_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 3.0
 """The longest that connecting to one of a name's addresses may take before the next is tried."""
 
-RESOLVING_THREADS: Final = 4
-"""Names resolved at once. Threads of their own: a name server that hangs must not hold those that read files."""
+RESOLVING_THREADS: Final = 8
+"""Names resolved at once, more than callbacks go to one receiver: a name server that hangs holds them for longer than a
+delivery may take. Threads of their own, for it must not hold those that read files either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

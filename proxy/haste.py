@@ -46,5 +46,10 @@ async def _in_time(asked: Awaitable[T], seconds: float | None) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await asked
-    except TimeoutError:
-        raise StoreUnavailable("The store gave no answer in time; try again in a moment.") from None
+    except TimeoutError as error:
+        raise StoreUnavailable(_silence(error.__cause__)) from None
+
+
+def _silence(cancelled: BaseException | None) -> str:
+    """Tell who gave no answer: the store knows, and notes it on what ended the asking."""
+    return next(iter(getattr(cancelled, "__notes__", ())), "The store gave no answer in time.")

@@ -193,10 +193,10 @@ class Jobs:
     def _choose(
         self, posted: _Posted, there: Mapping[str, QueuedJob], new: dict[str, _Posted], *, waiting: int
     ) -> str | Busy:
-        if posted.is_named and (posted.job_id in there or posted.job_id in new):
-            return posted.job_id
-        if live := self._live.covering(posted.order):
-            return live
+        known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.order))
+        for job_id in known:
+            if job_id in there or job_id in new:  # not one that somebody else enqueued since `there` was read
+                return job_id
         if waiting + len(new) >= self._queue_size:
             return self._busy(waiting + len(new))
         new[posted.job_id] = posted

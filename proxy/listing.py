@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from proxy.outcomes import Status
 
 MOST_WALKED = 100_000
-"""How many jobs are looked at for a page, some 4 s, reckoned from 4 ms for 100: a week of a job every 6 s."""
+"""How many jobs are looked at for a page: a week of a job every 6 s. It takes 2 s on SQLite, 3 to 5 on PostgreSQL, 4 to
+11 on Redis, which has to be asked for the records of every status."""
 
 _CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
 """When a job was enqueued, in milliseconds since the epoch, and its id."""

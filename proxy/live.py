@@ -1,9 +1,9 @@
 """What is known of the jobs that wait or run: which originals have one, how long the oldest waits, how fast they end.
 
-Reading all live jobs at each post would cost more than everything else together once hundreds wait. So they are read
-once in a while; in between each post asks only for those jobs that may be its own. What this process itself enqueues is
-known at once, so only a job that another process enqueued for the same original within the last second is not seen:
-then there are two jobs, of which the later finds everything made.
+Reading all live jobs at each post would cost more than everything else together once hundreds wait. So those that are
+new are read once a second; in between each post asks only for those jobs that may be its own. What this process itself
+enqueues is known at once, so only a job that another process enqueued for the same original within that second is not
+seen: then there are two jobs, of which the later finds everything made.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
-from saq.job import TERMINAL_STATUSES, Status
+from saq.job import TERMINAL_STATUSES
 
 from proxy.orders import Order
 from proxy.pace import Pace
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from saq import Job as QueuedJob
-    from saq import Queue
-    from saq.types import QueueInfo
+    from saq.types import WorkerInfo
+
+    from proxy.queues.base import JobQueue
 
 LOOK_SECONDS = 1.0
 """How old what is known of other processes' jobs may be."""
@@ -42,12 +43,14 @@ MOST_READ = 10_000
 class LiveJobs:
     """Knows the live jobs of a queue."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._orders: dict[str, dict[str, Order]] = {}
         """The orders that may be live, by their original and their job's id."""
-        self._added: list[tuple[str, Order]] = []
-        """Those that were added while the live jobs were read, which may have missed them."""
+        self._originals: dict[str, str] = {}
+        """The original of each of them, by its job's id."""
+        self._added: set[str] = set()
+        """The ids of those added since the last look began: they may have come into the queue since."""
         self._looking = asyncio.Lock()
         self._looked = -math.inf
         self._look_again = -math.inf
@@ -56,8 +59,7 @@ class LiveJobs:
 
     async def waiting(self) -> int:
         """Count the jobs that wait, those that were put off too."""
-        incomplete, active = await asyncio.gather(self._queue.count("incomplete"), self._queue.count("active"))
-        return incomplete - active
+        return await self._queue.count_waiting()
 
     def oldest_seconds(self) -> float:
         """Tell how long the oldest of the waiting jobs had waited at the last look, and since."""
@@ -73,49 +75,50 @@ class LiveJobs:
         return time.monotonic() - self._looked > OUTDATED_SECONDS and time.monotonic() > self._look_again
 
     async def look(self) -> None:
-        """Read the live jobs, unless that was done a moment ago."""
+        """Read which jobs are live, unless that was done a moment ago."""
         async with self._looking:
             began = time.monotonic()
             if began < self._look_again:
                 return
-            self._added.clear()
-            told = await self._queue.info(jobs=True, limit=MOST_READ)
-            orders = [(job["key"], msgspec.convert(job["kwargs"], Order)) for job in told["jobs"]]
-            self._orders = {}
-            for job_id, order in [*orders, *self._added]:
-                self._orders.setdefault(order.key, {})[job_id] = order
-            since = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
-            self._oldest = min(since) / 1000 if since else None
-            self._pace.see(_ended_by_worker(told), waiting=len(since))
+            earlier, self._added = self._added, set()
+            line = await self._queue.line(self._originals.keys(), limit=MOST_READ)
+            for job_id, order in line.news.items():
+                self._note(job_id, msgspec.convert(order, Order))
+            for job_id in self._originals.keys() - line.keys - earlier - self._added:
+                self._forget(job_id)
+            self._oldest = line.oldest
+            self._pace.see(_ended_by_worker(line.workers), waiting=line.waiting)
             self._looked = time.monotonic()
             self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)
 
     async def find(self, ids: Iterable[str], *, originals: Iterable[str]) -> dict[str, QueuedJob]:
         """Give the jobs of these ids that are there, and those that may be live for these originals."""
-        known = [original for original in originals if original in self._orders]
-        wanted = list({*ids, *(job_id for original in known for job_id in self._orders[original])})
+        wanted = list({*ids, *(job_id for original in originals for job_id in self._orders.get(original, ()))})
         found = await self._queue.jobs(wanted) if wanted else []
         there = {queued.key: queued for queued in found if queued}
-        for original in known:
-            self._forget_ended(original, there)
+        for job_id in wanted:
+            if job_id in self._originals and not is_live(there.get(job_id)):
+                self._forget(job_id)
         return there
 
-    def covering(self, order: Order) -> str | None:
-        """Give the id of a live job that makes all that is ordered; `find` tells first which are live still."""
+    def covering(self, order: Order) -> list[str]:
+        """Give the ids of live jobs that make all that is ordered; `find` tells first which are live still."""
         orders = self._orders.get(order.key, {}).items()
-        return next((job_id for job_id, live in orders if live.covers(order)), None)
+        return [job_id for job_id, live in orders if live.covers(order)]
 
     def add(self, job_id: str, order: Order) -> None:
         """Take note of a job that is live from now on."""
-        self._orders.setdefault(order.key, {})[job_id] = order
-        if self._looking.locked():
-            self._added.append((job_id, order))
+        self._added.add(job_id)
+        self._note(job_id, order)
 
-    def _forget_ended(self, original: str, there: Mapping[str, QueuedJob]) -> None:
-        live = {job_id: order for job_id, order in self._orders[original].items() if is_live(there.get(job_id))}
-        if live:
-            self._orders[original] = live
-        else:
+    def _note(self, job_id: str, order: Order) -> None:
+        self._originals[job_id] = order.key
+        self._orders.setdefault(order.key, {})[job_id] = order
+
+    def _forget(self, job_id: str) -> None:
+        original = self._originals.pop(job_id)
+        del self._orders[original][job_id]
+        if not self._orders[original]:
             del self._orders[original]
 
 
@@ -124,6 +127,6 @@ def is_live(queued: QueuedJob | None) -> bool:
     return queued is not None and queued.status not in TERMINAL_STATUSES
 
 
-def _ended_by_worker(told: QueueInfo) -> dict[str, int]:
-    reports = {worker: report["stats"] for worker, report in told["workers"].items()}
+def _ended_by_worker(workers: Mapping[str, WorkerInfo]) -> dict[str, int]:
+    reports = {worker: report["stats"] for worker, report in workers.items()}
     return {worker: stats["complete"] + stats["failed"] for worker, stats in reports.items() if stats}

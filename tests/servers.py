@@ -7,7 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -28,9 +28,11 @@ class RedisServer:
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
     numbers: Iterator[int] = field(default_factory=count)
+    certificate: Path | None = None
+    """With its key beside it; then it speaks TLS alone."""
 
     def start(self) -> None:
-        settings = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "yes", "databases": "1000"}
+        settings = {"bind": "127.0.0.1", "save": "", "appendonly": "yes", "databases": "1000", **self._way_in()}
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.process = subprocess.Popen(
             [program("redis-server"), *words], cwd=self.folder, stdout=subprocess.PIPE, text=True
@@ -51,7 +53,14 @@ class RedisServer:
 
     def make_database(self) -> str:
         """Give the address of one that is empty: SAQ's marks of aborted keys are one set for a whole database."""
-        return f"redis://127.0.0.1:{self.port}/{next(self.numbers)}"
+        scheme = "rediss" if self.certificate else "redis"
+        return f"{scheme}://127.0.0.1:{self.port}/{next(self.numbers)}"
+
+    def _way_in(self) -> dict[str, str]:
+        if self.certificate is None:
+            return {"port": str(self.port)}
+        files = {"tls-cert-file": str(self.certificate), "tls-key-file": str(self.certificate.with_suffix(".key"))}
+        return {"port": "0", "tls-port": str(self.port), "tls-auth-clients": "no", **files}
 
 
 @dataclass
@@ -79,6 +88,13 @@ class PostgresServer:
     def kill(self) -> None:
         self._control("-m", "immediate", "stop")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to every process of it: each connection has one of its own."""
+        keeper = int((self.cluster / "postmaster.pid").read_text().split()[0])
+        for pid in (keeper, *_children(keeper)):
+            with suppress(ProcessLookupError):  # a connection may have been closed meanwhile
+                os.kill(pid, number)
+
     def make_database(self) -> str:
         """Give the address of one that is empty: SAQ's keys and its locks are one set for a whole database."""
         name = f"queue_{next(self.numbers)}"
@@ -90,10 +106,10 @@ class PostgresServer:
 
 
 @contextmanager
-def running_redis() -> Iterator[RedisServer]:
+def running_redis(*, certificate: Path | None = None) -> Iterator[RedisServer]:
     """Run a Redis of one's own."""
     with _folder() as folder:
-        server = RedisServer(folder)
+        server = RedisServer(folder, certificate=certificate)
         server.start()
         try:
             yield server
@@ -132,6 +148,22 @@ def _user() -> tuple[str, ...]:
         return ()
     nobody = pwd.getpwnam("nobody")
     return (program("setpriv"), f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+
+
+def _children(keeper: int) -> list[int]:
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if (fields := _fields(path)) and int(fields[1]) == keeper
+    ]
+
+
+def _fields(stat: Path) -> list[str]:
+    """Give what stands behind a process's name, which may have any character: its state, its parent and so on."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile
+        return []
 
 
 def _run(*command: str) -> None:

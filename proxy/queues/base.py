@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from saq.job import Status
 from saq.queue.base import Queue
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
     from saq.job import Job
     from saq.types import WorkerInfo
 
@@ -27,6 +32,19 @@ TRIED_BYTES = 4096
 
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The name under which it is written, and how long it is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The jobs of a queue that wait or run, and what its workers say of themselves."""
+
+    keys: AbstractSet[str]
+    news: Mapping[str, Mapping[str, object]]
+    """What those of them that whoever asked did not know were enqueued with, by their keys."""
+    waiting: int
+    oldest: float | None
+    """When the one that waits for longest was enqueued (epoch seconds)."""
+    workers: Mapping[str, WorkerInfo]
 
 
 class JobQueue(Queue):
@@ -58,6 +76,26 @@ class JobQueue(Queue):
         nobody: WorkerInfo = {"stats": None, "queue_key": self.name, "metadata": {"tries": " " * TRIED_BYTES}}
         await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
         self._wrote = time.monotonic()
+
+    async def count_waiting(self) -> int:
+        """Count the jobs that wait, those that were put off too."""
+        incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
+        return incomplete - active
+
+    async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
+        """Look at the jobs that wait or run, of which whoever asks knows some.
+
+        `limit`: of so many at most; SAQ's queue on PostgreSQL tells all.
+        """
+        told = await self.info(jobs=True, limit=limit)
+        waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
+        return Line(
+            keys={job["key"] for job in told["jobs"]},
+            news={job["key"]: job.get("kwargs") or {} for job in told["jobs"] if job["key"] not in known},
+            waiting=len(waiting),
+            oldest=min(waiting) / 1000 if waiting else None,
+            workers=told["workers"],
+        )
 
     async def _before_enqueue(self, job: Job) -> None:
         job.heartbeat = job.heartbeat or HEARTBEAT_SECONDS

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, cast
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL
-from psycopg_pool import AsyncConnectionPool
 from saq.job import TERMINAL_STATUSES
-from saq.queue.postgres import ListenMultiplexer
 from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
 from saq.utils import now_seconds
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.door import Door
+from proxy.queues.links import CONNECTIONS, Link, Links, Listener
 from proxy.queues.outages import Outages
 from proxy.queues.servers import ServerQueue, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from psycopg_pool import AsyncConnectionPool
     from saq.job import Job
-
-ANSWER_SECONDS = 3.0
-"""How long one waits for a connection; a look at the queue's readiness waits for 5 s."""
-
-CONNECTIONS = 10
-"""The most that one process has: PostgreSQL takes 100 by default, of all processes together."""
 
 _LINK = {
     "connect_timeout": 4,
@@ -42,6 +33,9 @@ _LINK = {
 
 _STARTING = 0x67666A71
 """The advisory lock that is held while tables are made: SAQ does not wait for another that makes them."""
+
+STARTING_SECONDS = 30.0
+"""How long another machine may take to make them."""
 
 
 def address_fault(url: str) -> str | None:
@@ -71,11 +65,11 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
     def __init__(self, url: str, *, name: str = "default") -> None:
         self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied)
         self._link = make_conninfo(url, **_LINK)
-        pool = _Pool(self._link, self._door)
+        pool = cast("AsyncConnectionPool", Links(self._link, self._door))  # SAQ's type says that it lends nothing more
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True
         )
-        self._listener = _Listener(pool, self._channel)
+        self._listener = Listener(pool, self._channel)
         self._outages = Outages()
 
     def __repr__(self) -> str:
@@ -88,7 +82,8 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             QueueUnavailable: the server does not answer, or not to this user; the sentence is the server's.
         """
         with self._door.opened():
-            async with await AsyncConnection.connect(self._link, autocommit=True) as starting:
+            async with await Link.connect(self._link, autocommit=True) as starting:
+                starting.patience_seconds = STARTING_SECONDS
                 await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
                 await super().connect()
 
@@ -145,33 +140,3 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
 
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         return await self._swap(stored, job)  # the line is in the order of `scheduled`, which is long past
-
-
-class _Pool(AsyncConnectionPool):
-    """Connections whose errors are ours, made anew as soon as somebody needs one."""
-
-    def __init__(self, link: str, door: Door) -> None:
-        super().__init__(
-            link,
-            min_size=1,
-            max_size=CONNECTIONS,
-            open=False,
-            check=AsyncConnectionPool.check_connection,
-            timeout=ANSWER_SECONDS,
-            reconnect_timeout=1.0,  # the pool's own tries come ever more seldom, and nobody else may try meanwhile
-        )
-        self._door = door
-
-    @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[AsyncConnection]:  # noqa: ASYNC109 - theirs
-        with self._door.opened():
-            async with super().connection(timeout) as connection:
-                yield connection
-
-
-class _Listener(ListenMultiplexer):
-    """Waits for the server's word; when that is lost, whoever listens asks for jobs and finds out."""
-
-    async def _start(self) -> None:
-        with suppress(QueueUnavailable):
-            await super()._start()

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
+from proxy.errors import QueueUnavailable
 from proxy.queues.door import Door
 from proxy.queues.outages import Outages
 from proxy.queues.servers import ServerQueue, Stored
@@ -28,6 +29,10 @@ log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 2.0
 """How long Redis may take to connect or to answer, twice over; a look at the queue's readiness waits for 5 s."""
+
+_UNKNOWN_AUTHORITY = (
+    "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
+)
 
 _DATABASE = re.compile(r"/?[0-9]*")
 
@@ -98,7 +103,12 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         Raises:
             QueueUnavailable: it does not answer, or not to this user.
         """
-        facts = await self.redis.info()
+        try:
+            facts = await self.redis.info()
+        except QueueUnavailable as fault:
+            if "CERTIFICATE_VERIFY_FAILED" not in str(fault):
+                raise
+            raise QueueUnavailable(f"{fault} {_UNKNOWN_AUTHORITY}") from fault
         if not facts.get("aof_enabled"):
             log.warning("redis_may_forget", detail="Jobs do not survive a crash of Redis: set appendonly yes there.")
         if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":

@@ -11,46 +11,11 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from proxy.errors import QueueUnavailable
+from proxy.queues.schema import ENDED, LIVE
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
-
-APPLICATION_ID = 0x47464A51
-"""Marks a file as ours ("GFJQ"), so that no other program's database is ever written into."""
-
-SCHEMA_VERSION = 1
-
-_SCHEMA = (
-    """
-    CREATE TABLE jobs (
-        sequence INTEGER PRIMARY KEY,
-        queue TEXT NOT NULL,
-        key TEXT NOT NULL,
-        life INTEGER NOT NULL,
-        status TEXT NOT NULL,
-        scheduled REAL NOT NULL,
-        due REAL NOT NULL,
-        expires REAL,
-        owner TEXT,
-        body TEXT NOT NULL,
-        UNIQUE (queue, key)
-    )
-    """,
-    "CREATE INDEX jobs_in_line ON jobs (queue, status, due, sequence)",
-    """
-    CREATE TABLE workers (
-        queue TEXT NOT NULL,
-        worker_id TEXT NOT NULL,
-        body TEXT NOT NULL,
-        expires REAL NOT NULL,
-        PRIMARY KEY (queue, worker_id)
-    )
-    """,
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +23,8 @@ class Row:
     """One job; the fields are the columns, in their order. Times are epoch seconds.
 
     `scheduled`: not before then; 0 is at once, whatever the clock says.
-    `due`: its place in the line. `expires`: when an ended job may be forgotten; None is never.
+    `due`: its place in the line, the same as `scheduled` where that is not 0.
+    `expires`: when an ended job may be forgotten; None is never.
     `owner`: the process that has it. `body`: the job as SAQ writes it, but for its status.
     """
 
@@ -84,29 +50,10 @@ class Report:
     expires: float
 
 
-def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty file; accept those that are there.
-
-    Raises:
-        QueueUnavailable: the file is another program's, or of a newer version of this one.
-    """
-    application, version, tables = (
-        connection.execute(question).fetchone()[0]
-        for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-    )
-    if (application, version, tables) == (0, 0, 0):
-        for statement in _SCHEMA:
-            connection.execute(statement)
-    elif application != APPLICATION_ID:
-        raise QueueUnavailable("QUEUE names another program's database: set it to a file of its own.")
-    elif version > SCHEMA_VERSION:
-        raise QueueUnavailable("The queue was made by a newer version of this service: run that, or a new file.")
-
-
 def insert(connection: sqlite3.Connection, row: Row) -> bool:
     """Add a job, in place of an ended one of its key; False when one of its key is live."""
     connection.execute(
-        "DELETE FROM jobs WHERE queue = ? AND key = ? AND status IN ('complete', 'failed', 'aborted')",
+        f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - the words are ours
         (row.queue, row.key),
     )
     added = connection.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
@@ -161,7 +108,7 @@ def delete(connection: sqlite3.Connection, row: Row) -> None:
 def prune(connection: sqlite3.Connection, now: float) -> None:
     """Forget the ended jobs, and the workers' reports, whose time is over."""
     connection.execute(
-        "DELETE FROM jobs WHERE status IN ('complete', 'failed', 'aborted') AND expires <= ?",
+        f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - the words are ours
         (now,),
     )
     connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
@@ -174,13 +121,24 @@ def find(connection: sqlite3.Connection, queue: str, key: str) -> Row | None:
 
 def first_in_line(connection: sqlite3.Connection, queue: str, now: float) -> Row | None:
     """Read the queued job whose turn it is; None when none may be taken yet."""
-    return _one(
-        connection.execute(
-            "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled <= ?"
-            " ORDER BY due, sequence LIMIT 1",
-            (queue, now),
-        )
+    # Asked as one, those that are scheduled for later would be looked through: thousands, where callbacks are owed.
+    firsts = (
+        _one(
+            connection.execute(
+                "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled = 0"
+                " ORDER BY due, sequence LIMIT 1",
+                (queue,),
+            )
+        ),
+        _one(
+            connection.execute(
+                "SELECT * FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled > 0 AND scheduled <= ?"
+                " ORDER BY scheduled, due, sequence LIMIT 1",
+                (queue, now),
+            )
+        ),
     )
+    return min((row for row in firsts if row), key=lambda row: (row.due, row.sequence), default=None)
 
 
 def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
@@ -212,7 +170,8 @@ def after(
 ) -> list[Row]:
     """Read up to `limit` jobs of these statuses that were enqueued after the one numbered `sequence`."""
     found = connection.execute(
-        "SELECT * FROM jobs WHERE queue = ? AND sequence > ? AND status IN (SELECT value FROM json_each(?))"
+        # The plus signs keep SQLite from its index of statuses, for which it would sort the whole table at each page.
+        "SELECT * FROM jobs WHERE +queue = ? AND sequence > ? AND +status IN (SELECT value FROM json_each(?))"
         " ORDER BY sequence LIMIT ?",
         (queue, sequence, json.dumps(list(statuses)), limit),
     )
@@ -221,13 +180,43 @@ def after(
 
 def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, int]:
     """Count the jobs by SAQ's kinds: "queued" (may be taken now), "active", "incomplete" (both, and the scheduled)."""
-    record = connection.execute(
-        "SELECT count(*) FILTER (WHERE status = 'queued' AND scheduled <= ?),"
-        " count(*) FILTER (WHERE status = 'active'), count(*)"
-        " FROM jobs WHERE queue = ? AND status IN ('new', 'queued', 'active')",
-        (now, queue),
-    ).fetchone()
-    return dict(zip(("queued", "active", "incomplete"), record, strict=True))
+    later: int = connection.execute(
+        "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled > ?", (queue, now)
+    ).fetchone()[0]
+    active: int = connection.execute(
+        "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'active'", (queue,)
+    ).fetchone()[0]
+    waiting = count_waiting(connection, queue)
+    return {"queued": waiting - later, "active": active, "incomplete": waiting + active}
+
+
+def count_waiting(connection: sqlite3.Connection, queue: str) -> int:
+    """Count the jobs that wait, the scheduled too, in the index alone: 40 microseconds for a thousand."""
+    found: int = connection.execute(
+        "SELECT count(*) FROM jobs WHERE queue = ? AND status IN ('new', 'queued')", (queue,)
+    ).fetchone()[0]
+    return found
+
+
+def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[str]:
+    """Read the keys of the jobs that wait or run, those that run and then the oldest if there are more than `limit`."""
+    # One row, made while other threads run; to fetch thousands would stop for theirs at each.
+    found: str = connection.execute(
+        "SELECT json_group_array(key)"  # noqa: S608 - the words are ours
+        f" FROM (SELECT key FROM jobs WHERE queue = ? AND {LIVE} ORDER BY status, life LIMIT ?)",
+        (queue, limit),
+    ).fetchone()[0]
+    keys: list[str] = json.loads(found)
+    return keys
+
+
+def oldest_waiting(connection: sqlite3.Connection, queue: str) -> float | None:
+    """Tell when the job that waits for longest was enqueued; None when none waits."""
+    found: int | None = connection.execute(
+        f"SELECT min(life) FROM jobs WHERE queue = ? AND status = 'queued' AND {LIVE}",  # noqa: S608 - the words are ours
+        (queue,),
+    ).fetchone()[0]
+    return None if found is None else found / 1000
 
 
 def keep_report(connection: sqlite3.Connection, report: Report) -> None:

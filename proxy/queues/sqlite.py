@@ -21,43 +21,34 @@ from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
 
 from proxy import owners
-from proxy.errors import QueueUnavailable
-from proxy.queues import rows
-from proxy.queues.base import JobQueue
+from proxy.queues import rows, schema
 from proxy.queues.database import Database
 from proxy.queues.faults import explain
 from proxy.queues.outages import Outages
+from proxy.queues.reads import SqliteReads
 from proxy.queues.steps import Steps, Taken
 from proxy.queues.turns import turn
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
-    from saq.types import CountKind, QueueInfo, WorkerInfo
-
-PAGE = 100
-"""How many jobs are read in one go: about 4 ms."""
+    from saq.types import WorkerInfo
 
 RECHECK_SECONDS = 60.0
 """How soon a scheduled job is looked at again, should the clock be set."""
 
 
-class SqliteQueue(JobQueue):
+class SqliteQueue(SqliteReads):
     """Jobs in the SQLite file at `path`.
 
     Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
     """
 
-    is_shared = False
-
     def __init__(self, path: Path, *, name: str = "default") -> None:
-        super().__init__(name=name, dump=None, load=None)
-        self._path = path.resolve()
+        super().__init__(path, name=name)
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outages = Outages()
-        self._opened: tuple[Database, Steps, owners.Owner] | None = None
+        self._owner: owners.Owner | None = None
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -70,76 +61,23 @@ class SqliteQueue(JobQueue):
         """
         if self._opened is not None:
             return
-        database = await Database.open(self._path, rows.prepare)
+        database = await Database.open(self._path, schema.prepare)
         try:
             owner = await asyncio.to_thread(owners.claim, self._owners)
         except OSError as error:
             await database.close()
             raise explain(self._path, error) from error
-        self._opened = database, Steps(self, owner.name, self._owners), owner
+        self._opened, self._owner = (database, Steps(self, owner.name, self._owners)), owner
         await super().connect()
         await self._take_back()
 
     async def disconnect(self) -> None:
         """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
-        if self._opened is None:
+        if self._opened is None or self._owner is None:
             return
-        (database, _, owner), self._opened = self._opened, None
+        (database, _), self._opened = self._opened, None
         await database.close()
-        owner.release()
-
-    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
-        """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
-        at = time.time()
-
-        def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[rows.Row]]:
-            page = rows.live(connection, self.name, offset=offset, limit=limit) if jobs else []
-            return rows.count(connection, self.name, at), rows.reports(connection, self.name, at), page
-
-        counted, reports, page = await self._database.read(read)
-        told = []
-        for number, row in enumerate(page, start=1):
-            told.append(self._steps.read(row).to_dict())
-            if number % PAGE == 0:  # thousands of jobs would hold up everything else in this process
-                await asyncio.sleep(0)
-        return {
-            "workers": {worker_id: json.loads(report) for worker_id, report in reports.items()},
-            "name": self.name,
-            "queued": counted["queued"],
-            "active": counted["active"],
-            "scheduled": counted["incomplete"] - counted["queued"] - counted["active"],
-            "jobs": told,
-        }
-
-    async def count(self, kind: CountKind) -> int:
-        """Count the jobs that may be taken now ("queued"), that run ("active"), or that have not ended."""
-        counted = await self._database.read(lambda connection: rows.count(connection, self.name, time.time()))
-        if kind not in counted:
-            raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
-        return counted[kind]
-
-    async def job(self, job_key: str) -> Job | None:
-        """Read one job; None when there is none, or it is past its `ttl`."""
-        return (await self.jobs([job_key]))[0]
-
-    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        """Read jobs in the order of their keys, None for each that is not there."""
-        keys = list(job_keys)
-        found = await self._database.read(lambda connection: [rows.find(connection, self.name, key) for key in keys])
-        return [None if row is None else self._steps.read(row) for row in found]
-
-    async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = PAGE) -> AsyncIterator[Job]:
-        """Walk the jobs of these statuses in the order of their enqueueing, `batch_size` to a read."""
-        wanted = [status.value for status in statuses]
-        sequence = 0
-
-        def read(connection: sqlite3.Connection) -> list[rows.Row]:
-            return rows.after(connection, self.name, sequence, statuses=wanted, limit=batch_size)
-
-        while page := await self._database.read(read):
-            for row in page:
-                sequence = row.sequence or 0
-                yield self._steps.read(row)
+        self._owner.release()
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
         """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
@@ -235,16 +173,3 @@ class SqliteQueue(JobQueue):
         elif job.status == Status.QUEUED:
             self.retried += 1
         logger.info("Now %s: %s", job.status.value, job.info())
-
-    @property
-    def _database(self) -> Database:
-        return self._connected()[0]
-
-    @property
-    def _steps(self) -> Steps:
-        return self._connected()[1]
-
-    def _connected(self) -> tuple[Database, Steps, owners.Owner]:
-        if self._opened is None:
-            raise QueueUnavailable(f"The queue {self._path} is not connected.")
-        return self._opened

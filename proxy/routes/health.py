@@ -12,6 +12,9 @@ from proxy.readiness import Readiness
 
 log = structlog.get_logger(__name__)
 
+RETRY_AFTER_SECONDS = "5"
+"""As every other answer says that means that store or queue may be back soon."""
+
 
 class Health(msgspec.Struct, frozen=True):
     """What a platform is told: "ok", or what is missing, a sentence each."""
@@ -33,5 +36,5 @@ async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
     return Response(
         Health(status="unready" if missing else "ok", missing=missing),
         status_code=503 if missing else 200,
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", **({"Retry-After": RETRY_AFTER_SECONDS} if missing else {})},
     )

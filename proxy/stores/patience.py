@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from asyncio import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -61,6 +62,7 @@ async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience, 
 
     Raises:
         StoreUnavailable: the last attempt's trouble, or that no answer came in time.
+        CancelledError: its caller waits no longer; a note says who was waited for.
     """
     try:
         with fail_after(patience.total_seconds) as whole:
@@ -75,3 +77,6 @@ async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience, 
                 return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
         raise StoreUnavailable(f"The {whom} gave no answer in time.") from error
+    except CancelledError as error:  # by a caller who waits no longer, and only knows that it asked a store
+        error.add_note(f"The {whom} gave no answer in time.")
+        raise

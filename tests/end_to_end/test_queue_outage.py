@@ -1,8 +1,9 @@
-"""A queue's server that goes away for a while, under a stream of posts."""
+"""A queue's server that goes away for a while, or hangs, under a stream of posts."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -22,11 +23,16 @@ if TYPE_CHECKING:
 
     from tests.servers import PostgresServer, RedisServer
 
+    Change = Callable[[RedisServer | PostgresServer], None]
+
 JOBS = 30
 """As many before the queue goes away as after it is back."""
 
 AWAY_SECONDS = 12.0
 ANSWER_SECONDS = 5.0
+
+READY_SECONDS = 6.0
+"""What `/readyz` may take, with a second for the rest of it: a platform's patience."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,12 +49,41 @@ def mortal(request: pytest.FixtureRequest) -> Iterator[RedisServer | PostgresSer
         yield server
 
 
+def kill(server: RedisServer | PostgresServer) -> None:
+    server.kill()
+
+
+def start(server: RedisServer | PostgresServer) -> None:
+    server.start()
+
+
+def freeze(server: RedisServer | PostgresServer) -> None:
+    """Have it do nothing, while its kernel goes on to take connections and what is sent on them."""
+    server.signal(signal.SIGSTOP)
+
+
+def thaw(server: RedisServer | PostgresServer) -> None:
+    server.signal(signal.SIGCONT)
+
+
 def readiness(service: Service) -> int:
     return httpx.get(f"{service.url}/readyz", timeout=10).status_code
 
 
+def asked(service: Service, *, location: str) -> list[httpx.Response]:
+    """Post a job and ask for another, each of which has to be answered in time."""
+    body = order("1_original.jpg")
+    with httpx.Client(base_url=service.url, timeout=ANSWER_SECONDS) as client:
+        return [client.post("/v1/jobs", content=body, headers=signed(body)), client.get(location)]
+
+
+@pytest.mark.parametrize(("lose", "bring_back"), [(kill, start), (freeze, thaw)], ids=["killed", "frozen"])
 def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
-    mortal: RedisServer | PostgresServer, tmp_path: Path, record_property: Callable[[str, object], None]
+    mortal: RedisServer | PostgresServer,
+    lose: Change,
+    bring_back: Change,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     settings = {
         "QUEUE": mortal.make_database(),
@@ -64,16 +99,16 @@ def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
         with senders.posting():
             senders.wait_for_more(JOBS)
             lost = time.monotonic()
-            mortal.kill()
+            lose(mortal)
             asyncio.run(until(lambda: many_refused(senders, since=lost)))
-            asked = time.monotonic()
-            answer = httpx.post(f"{front.url}/v1/jobs", content=(body := order("1_original.jpg")), headers=signed(body))
-            assert time.monotonic() - asked < ANSWER_SECONDS
-            problem = answer.json()
-            assert (answer.status_code, problem["type"]) == (503, "/problems/queue-unavailable")
-            assert int(answer.headers["retry-after"]) > 0
+            for answer in asked(front, location=next(iter(senders.accepted.values()))):
+                assert (answer.status_code, answer.json()["type"]) == (503, "/problems/queue-unavailable")
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert int(answer.headers["retry-after"]) > 0
+            began = time.monotonic()
             assert readiness(front) == httpx.codes.SERVICE_UNAVAILABLE
-            mortal.start()
+            assert time.monotonic() - began < READY_SECONDS
+            bring_back(mortal)
             back = time.monotonic()
             senders.wait_for_more()
             again = time.monotonic()

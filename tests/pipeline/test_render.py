@@ -122,6 +122,25 @@ def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
     assert ImageStat.Stat(seen(derivatives[0].path)).mean == pytest.approx([188], abs=1)
 
 
+def test_fine_detail_keeps_its_brightness_in_a_recipe_of_small_sizes(tmp_path: Path) -> None:
+    """The decoder could shrink such a JPEG itself, and would average what sRGB writes."""
+    original = tmp_path / "lines.jpg"
+    lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(1000, 1500)
+    lines.copy(interpretation="b-w").write_to_file(str(original), Q=95)
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=250)).derivatives
+    assert ImageStat.Stat(seen(derivative.path)).mean == pytest.approx([188], abs=1)
+
+
+def test_fine_detail_keeps_most_of_its_brightness_in_the_sizes_of_the_site(tmp_path: Path) -> None:
+    """The large ones are shrunk on a scale near to light, for its speed; the small ones begin where they end."""
+    original = tmp_path / "lines.png"
+    lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(2400, 1200)
+    lines.copy(interpretation="b-w").write_to_file(str(original))
+    sizes = [Size(name=f"w{width}", width=width) for width in (300, 800, 1200, 2000)]
+    for derivative in render_into(tmp_path / "out", original, *sizes).derivatives:
+        assert ImageStat.Stat(seen(derivative.path)).mean == pytest.approx([176], abs=2)
+
+
 @pytest.fixture
 def animation(tmp_path: Path) -> Path:
     frames = [PIL.Image.new("RGB", (120, 80), colour) for colour in CORNERS]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ from tests.proxy.stores.scripted import Scripted, answer
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     import saq
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
+
+OWED_TO_THE_DEAD = 100
+"""Two minutes' worth, four at a time and five seconds each: others would have to wait as long."""
+
+TOLD_SECONDS = 5.0
 
 BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}'
 
@@ -105,6 +112,7 @@ async def open_house(
     *entries: str,
     waits_seconds: Sequence[float] = (0.01,) * 3,
     watch_seconds: float = 0.05,
+    deadline_seconds: float = 0.5,
 ) -> AsyncIterator[House]:
     """Start a service on a folder, without its HTTP."""
     destinations: Destinations = listed(entries)
@@ -113,7 +121,7 @@ async def open_house(
     callbacks = Callbacks(queue=owed, destinations=destinations, keep_seconds=600, watch_seconds=watch_seconds)
     recipe = workshop.derivatives.recipe
     jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    courier = Courier(destinations, Signer([SECRET]), deadline_seconds=0.5)
+    courier = Courier(destinations, Signer([SECRET]), deadline_seconds=deadline_seconds)
     async with AsyncExitStack() as stack:
         for one in (queue, owed):
             await one.connect()
@@ -155,11 +163,7 @@ def counted(outcome: str) -> float:
 
 async def told(receiver: Receiver, times: int = 1) -> None:
     """Wait until a receiver has taken that many callbacks."""
-
-    async def look() -> bool:
-        return len(receiver.taken()) >= times
-
-    await until(look)
+    await until(lambda: has_taken(receiver, times))
 
 
 async def test_a_callback_that_is_owed_is_delivered_once(house: House, receiver: Receiver) -> None:
@@ -297,6 +301,70 @@ async def test_a_slow_receiver_keeps_nobody_from_working(tmp_path: Path, worksho
 
             await until(done, seconds=5)
             assert await house.waiting()
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """Listen as one who takes everything and says nothing."""
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[str]:
+    """Listen as one whose line is full: who connects hears nothing, not even a refusal."""
+    with ExitStack() as sockets:
+        server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            caller = sockets.enter_context(socket.socket())
+            caller.setblocking(False)  # noqa: FBT003 - its only form
+            with suppress(BlockingIOError):
+                caller.connect(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("dead", [silent, deaf])
+async def test_a_dead_receiver_that_is_owed_much_keeps_nobody_else_from_being_told(
+    tmp_path: Path,
+    workshop: Workshop,
+    receiver: Receiver,
+    dead: Callable[[], AbstractAsyncContextManager[str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("CRITICAL", logger="saq")  # pytest would write each trace out, for longer than the rest takes
+    async with (
+        dead() as url,
+        open_house(tmp_path, workshop, url, receiver.listed, waits_seconds=(100,), deadline_seconds=5) as house,
+    ):
+        for number in range(OWED_TO_THE_DEAD):
+            await house.callbacks.owe(Callback(id=f"{number}-1", url=url, body=BODY))
+        await house.callbacks.owe(callback(receiver.url))
+        async with house.delivering():
+            await until(lambda: has_taken(receiver, 1), seconds=TOLD_SECONDS)
+            for number in range(10):
+                await house.callbacks.owe(Callback(id=f"{number}-3", url=receiver.url, body=BODY))
+            await until(lambda: has_taken(receiver, 11), seconds=TOLD_SECONDS)
+        assert len(await house.waiting()) == OWED_TO_THE_DEAD
+
+
+async def test_more_than_may_be_on_their_way_at_once_are_told_one_after_another(
+    house: House, receiver: Receiver
+) -> None:
+    for number in range(20):
+        await house.callbacks.owe(Callback(id=f"{number}-1", url=receiver.url, body=BODY))
+    async with house.delivering():
+        await until(lambda: has_taken(receiver, 20))
+    assert len(receiver.received) == 20
+
+
+async def has_taken(receiver: Receiver, times: int) -> bool:
+    return len(receiver.taken()) >= times
 
 
 async def test_the_end_of_a_job_is_told_at_once_with_its_whole_record(tmp_path: Path, workshop: Workshop) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +14,15 @@ import pytest
 from pipeline.errors import NotAnImage
 from proxy.cache import Remembered
 from proxy.derivatives import Derivatives
-from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, told
 from proxy.haste import Haste
+from proxy.keys import url
 from proxy.memory import Memory
+from proxy.stores.open import Place, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from proxy.renderers import Renderers
@@ -189,3 +194,42 @@ async def test_what_was_known_long_ago_is_looked_for_again(
     troubled.calls_left = 0
     with pytest.raises(StoreUnavailable):
         await remembering.derivatives.locate(ORIGINAL, "small")
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """Listen as one who takes every request and answers none; gives the port."""
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("is_read_in_public", [False, True], ids=["bucket", "origin"])
+async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
+    monkeypatch: pytest.MonkeyPatch, *, is_read_in_public: bool
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    async with silent() as bucket, silent() as origin:
+        place = Place(
+            store="s3://images",
+            endpoint_url=f"http://127.0.0.1:{bucket}",
+            region="us-east-1",
+            addressing="path",
+            acl="",
+            public_address=partial(url, f"http://127.0.0.1:{origin}/photos") if is_read_in_public else None,
+            connections=2,
+        )
+        store = open_store(place)
+        await store.start()
+        with pytest.raises(StoreUnavailable) as raised:
+            await Haste(look_seconds=0.5).look(store.head(ORIGINAL))
+        await store.close()
+    who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
+    assert str(raised.value) == f"The {who} gave no answer in time."
+    assert told(raised.value) == StoreUnavailable.told

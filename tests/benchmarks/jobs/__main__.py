@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.jobs [--senders 30] [--posts 3000] [--rounds 3]
 
-Prints medians and 99th percentiles beside two peers that were measured in turns with ours, on the same busy machine;
-ends with 1 if ours is above the bar.
+Prints medians and 99th percentiles beside two peers that were measured in turns with ours, on the same busy machine,
+and what of it is the event loop's, the database's, the disk's; ends with 1 if ours is above the bar.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import httpx
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, free_port, order, running, signed
-from tests.benchmarks.jobs.senders import Spent, measure, posts
+from tests.benchmarks.jobs.questions import asking
+from tests.benchmarks.jobs.senders import Spent, measure, percentile, posts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine, Iterator
 
 BAR_MILLISECONDS = 50.0
 ROOT = Path(__file__).parents[3]
@@ -52,14 +53,18 @@ def main(senders: int, count: int, rounds: int, renders: int) -> None:
         _keep_busy(service, folder, renders)
         rendered = _rendered(service)
         spent: dict[str, list[Spent]] = {}
+        asked: dict[str, list[float]] = {}
         for number in range(rounds):
             for who, port in {"ours": service.port, **ports}.items():
                 for load, pause in PAUSES.items():
                     written = posts(f"{who}-{load}-{number}".replace(" ", "-").replace("/", "-"), count)
                     run = measure(who, port=port, written=written, senders=senders, pause=pause)
-                    spent.setdefault(f"{who}, {load}", []).append(asyncio.run(run))
+                    said = f"{who}, {load}"
+                    told = asyncio.run(_asking(run, service, asked) if said == OURS else run)
+                    spent.setdefault(said, []).append(told)
         busy = _rendered(service) - rendered, _waiting(service)
     _show(spent, senders=senders, busy=busy)
+    _show_parts(asked)
     sys.exit(_p99(spent[OURS]) > BAR_MILLISECONDS)
 
 
@@ -109,6 +114,14 @@ def _wait_for(port: int) -> None:
     raise RuntimeError("A peer did not start.")
 
 
+async def _asking(run: Coroutine[object, object, Spent], service: Service, asked: dict[str, list[float]]) -> Spent:
+    async with asking(port=service.port, folder=service.folder) as seen:
+        spent = await run
+    for name, milliseconds in seen.items():
+        asked.setdefault(name, []).extend(milliseconds)
+    return spent
+
+
 def _p99(rounds: list[Spent]) -> float:
     return statistics.median(one.percentile(0.99) for one in rounds)
 
@@ -124,6 +137,12 @@ def _show(spent: dict[str, list[Spent]], *, senders: int, busy: tuple[int, int])
         ratio = _p99(spent[f"ours, {who.rpartition(', ')[2]}"]) / _p99(rounds)
         print(f"{who:32} {median:10.1f} {_p99(rounds):10.1f} {rate:10.0f} {ratio:15.2f}")
     print(f"bar, at 10/s each: p99 below {BAR_MILLISECONDS:g} ms, measured {_p99(spent[OURS]):.1f} ms")
+
+
+def _show_parts(asked: dict[str, list[float]]) -> None:
+    print("asked for by themselves in the seconds of ours, 10/s each, all rounds together:")
+    for name, milliseconds in asked.items():
+        print(f"{name:38} median {percentile(milliseconds, 0.5):7.1f} ms, p99 {percentile(milliseconds, 0.99):7.1f} ms")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,13 @@ class Spent:
 
     def percentile(self, share: float) -> float:
         """Give the milliseconds that this share of the posts, 0 to 1, took at most."""
-        ranked = sorted(self.milliseconds)
-        return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+        return percentile(self.milliseconds, share)
+
+
+def percentile(milliseconds: Sequence[float], share: float) -> float:
+    """Give what this share of them, 0 to 1, are at most."""
+    ranked = sorted(milliseconds)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
 
 def posts(run: str, count: int) -> list[bytes]:
@@ -59,9 +64,7 @@ async def _send(port: int, written: Sequence[bytes], *, pause: float) -> list[fl
     spent = []
     for post in written:
         began = time.perf_counter()
-        writer.write(post)
-        head = await reader.readuntil(b"\r\n\r\n")
-        await reader.readexactly(_length(head))
+        head = await answer(reader, writer, post)
         spent.append((time.perf_counter() - began) * 1000)
         if int(head.split(b" ", 2)[1]) != HTTPStatus.ACCEPTED:
             raise RuntimeError(f"A post was answered {head.decode()}")
@@ -70,6 +73,14 @@ async def _send(port: int, written: Sequence[bytes], *, pause: float) -> list[fl
     writer.close()
     await writer.wait_closed()
     return spent
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:
+    """Send a request and read its answer whole; gives the head of that."""
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(_length(head))
+    return head
 
 
 def _length(head: bytes) -> int:

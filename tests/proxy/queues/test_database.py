@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import QueueUnavailable
-from proxy.queues import rows
+from proxy.queues import schema
 from proxy.queues.database import Database
 
 if TYPE_CHECKING:
@@ -146,15 +146,28 @@ async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
 async def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db", make_table)).close()
     with pytest.raises(QueueUnavailable, match="another program's database"):
-        await Database.open(tmp_path / "a.db", rows.prepare)
+        await Database.open(tmp_path / "a.db", schema.prepare)
 
 
 async def test_a_queue_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "a.db", rows.prepare)
+    database = await Database.open(tmp_path / "a.db", schema.prepare)
     await database.write(lambda c: c.execute("PRAGMA user_version = 99").fetchone())
     await database.close()
     with pytest.raises(QueueUnavailable, match="newer version"):
-        await Database.open(tmp_path / "a.db", rows.prepare)
+        await Database.open(tmp_path / "a.db", schema.prepare)
+
+
+async def test_a_queue_of_an_older_version_is_given_the_indexes_that_it_lacks(tmp_path: Path) -> None:
+    older = await Database.open(tmp_path / "a.db", schema.prepare)
+    await older.write(lambda c: c.execute("DROP INDEX jobs_live").fetchone())
+    await older.write(
+        lambda c: c.execute("CREATE INDEX jobs_in_line ON jobs (queue, status, due, sequence)").fetchone()
+    )
+    await older.close()
+    database = await Database.open(tmp_path / "a.db", schema.prepare)
+    indexes = {row[1] for row in await database.read(lambda c: c.execute("PRAGMA index_list(jobs)").fetchall())}
+    await database.close()
+    assert indexes == {"jobs_by_turn", "jobs_live", "jobs_ended", "sqlite_autoindex_jobs_1"}
 
 
 @pytest.mark.parametrize("place", ["a-file/queue.db", "a-folder"])

@@ -133,7 +133,7 @@ async def test_a_job_that_another_process_enqueued_is_known_within_a_second(anot
 
     async def is_known() -> bool:
         await here.look()
-        return here.covering(order(1)) == posted.id
+        return here.covering(order(1)) == [posted.id]
 
     await eventually(is_known)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +17,8 @@ from tests.proxy.queues.asking import take
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from proxy.queues.base import JobQueue
     from tests.servers import PostgresServer, RedisServer
 
@@ -87,18 +89,22 @@ async def test_a_lost_server_is_our_error_everywhere_and_is_used_again_when_it_i
         await queue.disconnect()
 
 
-async def test_a_redis_that_hangs_costs_a_caller_seconds_and_is_used_again_when_it_answers() -> None:
-    with servers.running_redis() as server:
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_it_answers(kind: str) -> None:
+    with servers.running_redis() if kind == "redis" else servers.running_postgres() as server:
         queue = open_queue(server.make_database(), name="images")
         await queue.connect()
-        server.signal(signal.SIGSTOP)
-        try:
+        waiting = asyncio.create_task(queue.dequeue(timeout=60))
+        await queue.enqueue("paint", key="a")
+        await waiting
+        with hanging(server):
+            asked = [asyncio.create_task(queue.job("a")) for _ in range(30)]
             async with asyncio.timeout(HANG_SECONDS):
-                with pytest.raises(QueueUnavailable, match="does not answer"):
-                    await queue.count("queued")
-        finally:
-            server.signal(signal.SIGCONT)
+                told = await asyncio.gather(*asked, return_exceptions=True)
+            assert {type(answer) for answer in told} == {QueueUnavailable}
         await until(lambda: is_back(queue))
+        assert (await queue.enqueue("paint", key="b")) is not None
+        assert (await take(queue)).key == "b"
         await queue.disconnect()
 
 
@@ -123,6 +129,30 @@ async def test_a_redis_that_takes_nothing_more_is_found_out_although_it_answers(
         with pytest.raises(QueueUnavailable, match="will not do it"):
             await queue.check()
         await queue.disconnect()
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_a_queue_can_be_left_while_its_server_hangs(kind: str) -> None:
+    with servers.running_redis() if kind == "redis" else servers.running_postgres() as server:
+        queue = open_queue(server.make_database(), name="images")
+        await queue.connect()
+        listening = asyncio.create_task(queue.dequeue(timeout=60))
+        await until(lambda: is_back(queue))
+        with hanging(server):
+            async with asyncio.timeout(15):
+                listening.cancel()
+                await asyncio.wait([listening])
+                await queue.disconnect()
+
+
+@contextmanager
+def hanging(server: RedisServer | PostgresServer) -> Iterator[None]:
+    """Have a server do nothing within the block, while its kernel goes on to take what it is sent."""
+    server.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.signal(signal.SIGCONT)
 
 
 async def is_back(queue: JobQueue) -> bool:

@@ -25,6 +25,7 @@ async def test_without_its_store_it_is_alive_but_not_ready(site: Site) -> None:
     assert (await site.client.get("/healthz")).status_code == 200
     answer = await site.client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["store: store-unavailable"])
+    assert int(answer.headers["retry-after"]) > 0
 
 
 async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(site: Site) -> None:

@@ -1,0 +1,121 @@
+"""What the image carries, as far as can be told without building it."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+import tomllib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.service import Service, free_port, started
+from proxy import health
+from proxy.settings import read_settings, told_by_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).parents[1]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+LOCKS = ("requirements.txt", "requirements-dev.txt")
+CARRIED = ("redis", "postgres")
+"""The extras: what queues on servers need. HEIC's is 13 MB more."""
+
+
+def environment() -> dict[str, str]:
+    """Read the settings that the image makes."""
+    (words,) = re.findall(r"^ENV ((?:.*\\\n)*.*)$", DOCKERFILE, re.MULTILINE)
+    return dict(word.split("=", 1) for word in words.replace("\\\n", " ").split())
+
+
+def test_the_lock_file_holds_what_the_queues_on_servers_need() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    names = {re.split(r"[\[>]", requirement)[0] for extra in CARRIED for requirement in extras[extra]}
+    for name in (*names, "redis", "psycopg-binary", "psycopg-pool"):
+        assert re.search(rf"^{name}==", lock, re.MULTILINE), name
+    assert "pillow" not in lock
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_no_lock_file_says_where_its_maker_installs_from(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if "://" in line or line.startswith("--")]
+
+
+def test_what_the_image_sets_is_what_the_service_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = {name: value for name, value in environment().items() if not name.startswith(("PATH", "PYTHON"))}
+    assert set(theirs) <= {setting.name for setting in told_by_environment()}
+    for name, value in {**theirs, "SIZES_FILE": f"{ROOT}/config/sizes.toml", "ALLOW_UNSIGNED": "true"}.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().queue == "sqlite:////data/queue.db"
+
+
+def test_the_health_check_knows_the_defaults_of_the_settings_and_loads_nothing_of_the_service() -> None:
+    defaults = {setting.name: str(setting.default) for setting in told_by_environment()}
+    assert {name: defaults[name] for name in health.PORTS} == health.PORTS
+    loaded = (
+        "import sys, proxy.health; print([name for name in sys.modules if name.startswith(('proxy.', 'litestar'))])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True) == "['proxy.health']\n"
+
+
+def check(settings: Mapping[str, str]) -> tuple[int, str]:
+    """Run the image's own command; give its exit status, with what it says."""
+    (words,) = re.findall(r'^HEALTHCHECK .* CMD \["python", (.*)\]$', DOCKERFILE, re.MULTILINE)
+    command = [sys.executable, *(word.strip('" ') for word in words.split(","))]
+    done = subprocess.run(command, cwd=ROOT, env=dict(settings), check=False, capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+def test_a_service_and_a_worker_are_healthy_while_they_work(tmp_path: Path) -> None:
+    service = Service(folder=tmp_path, settings={"HOST": "0.0.0.0", "ALLOW_UNSIGNED": "true"})  # noqa: S104 - as the image does
+    worker = Service(folder=tmp_path, command="worker")
+    for one in (service, worker):
+        settings = {"HOST": "0.0.0.0", "PORT": str(one.port), "METRICS_PORT": str(one.metrics_port)}  # noqa: S104
+        status, said = check(settings)
+        assert (status, "neither a service answers" in said) == (1, True)
+        with started(one):
+            assert check(settings) == (0, "")
+        assert check(settings)[0] == 1
+
+
+def test_a_service_that_lost_its_store_is_not_healthy_and_says_why(tmp_path: Path) -> None:
+    with started(Service(folder=tmp_path)) as service:
+        (tmp_path / "store").rename(tmp_path / "gone")
+        (tmp_path / "store").write_text("in its place")
+        status, said = check({"PORT": str(service.port), "METRICS_PORT": str(service.metrics_port)})
+    assert status == 1
+    assert "/readyz answers 503" in said
+    assert "store" in said
+
+
+@contextmanager
+def babbler() -> Iterator[int]:
+    """Listen as one who does not speak HTTP."""
+
+    class Babble(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"220 mail.example.org\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Babble) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_something_else_on_the_port_is_not_healthy() -> None:
+    with babbler() as port:
+        status, said = check({"PORT": str(port), "METRICS_PORT": str(free_port())})
+    assert (status, "nothing of use comes from" in said) == (1, True)
