@@ -9,7 +9,8 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 # What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
 EXTRAS := --extra redis --extra postgres
 
-.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs format lint types layers lock clean
+.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-redirect bench-reprocess format lint \
+  types layers lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -51,6 +52,12 @@ bench-memory: dev ## predicted against measured peak memory, for every photograp
 
 bench-jobs: dev ## how long a sender of jobs waits while photographs are rendered, beside a bare route; half a minute
 	$(BIN)/python -m tests.benchmarks.jobs $(OPTIONS)
+
+bench-redirect: dev ## known page views a second on one core, beside a bare ASGI application; needs wrk (apt-get install wrk)
+	$(BIN)/python -m tests.benchmarks.redirect $(OPTIONS)
+
+bench-reprocess: dev ## 20,000 originals reprocessed within 512 MB, killed on the way, into docs/benchmarks-reprocess.md; hours
+	$(BIN)/python -m tests.benchmarks.reprocess $(OPTIONS)
 
 format: dev
 	$(BIN)/ruff format $(if $(CI),--check) .

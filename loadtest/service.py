@@ -128,9 +128,11 @@ class Service:
         """End all its processes at once."""
         children = self.children()
         self.kill()
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(children)
+
+    def kill_children(self) -> None:
+        """End its render processes, whatever they do."""
+        _kill(self.children())
 
     def children(self) -> set[int]:
         """Give the ids of its render processes."""
@@ -145,6 +147,12 @@ class Service:
             return 0
         self.process.terminate()
         return self.process.wait(timeout=STOP_SECONDS)
+
+
+def _kill(pids: set[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def on_bucket(weed: Seaweed, keys: Keys, *, bucket: str = PUBLIC_BUCKET, **more: str) -> dict[str, str]:

@@ -82,8 +82,9 @@ def _allow_cpu_seconds(seconds: int) -> None:
 
 def _warm_up() -> None:
     """Render a tiny picture: the first render pays for what libvips sets up once."""
-    # Not with tempfile, which loads 1.3 MB of compressors and random numbers.
-    folder = Path(os.environ.get("TMPDIR", "/tmp"), f"gf-images-warm-up-{os.getpid()}")  # noqa: S108 - mkdir insists
+    # Not with tempfile, which loads 1.3 MB of compressors; not by its id, which a process that was killed had too.
+    name = f"gf-images-warm-up-{os.urandom(8).hex()}"
+    folder = Path(os.environ.get("TMPDIR", "/tmp"), name)  # noqa: S108 - mkdir insists
     folder.mkdir(mode=0o700)
     try:
         path = folder / "tiny.jpg"

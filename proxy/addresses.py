@@ -53,4 +53,4 @@ def store_fault(value: str) -> str | None:
         return bucket_fault(value.removeprefix("s3://"))
     if value.startswith("file://") and value != "file://":
         return None
-    return f"must begin with file:// or s3:// and go on, not {value!r}"
+    return "must begin with file:// or s3:// and go on"

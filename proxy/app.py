@@ -15,18 +15,19 @@ from litestar.di import Provide
 from proxy import metrics
 from proxy.checks import split
 from proxy.deliveries import Deliveries
-from proxy.errors import ImagesError
 from proxy.ports import answering_prometheus
+from proxy.reading import Reading
 from proxy.routes.desk import Desk
 from proxy.routes.documents import openapi, write_in
 from proxy.routes.errors import answer_error
 from proxy.routes.files import files_route
 from proxy.routes.health import healthz, readyz
-from proxy.routes.images import images_route
+from proxy.routes.images import Redirects, redirecting_route, shortcut, streaming_route
 from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
 from proxy.routes.purge import purge_route
 from proxy.signature import Verifier
+from proxy.watch import tell_memory, watch_queue, watch_readiness
 from proxy.work import Worker
 from proxy.workers import at_work
 
@@ -35,15 +36,14 @@ if TYPE_CHECKING:
 
     from litestar.types import ASGIApp
 
-    from proxy.jobs import Jobs
     from proxy.parts import Outgoing, Parts
     from proxy.settings import Settings
     from proxy.workers import QueueWorker
 
 log = structlog.get_logger(__name__)
 
-WATCH_SECONDS = 1.0
-"""How often the length of the queue is read for the series."""
+STREAM = "stream"
+ANY_ORIGIN = "*"
 
 
 def create_app(parts: Parts, settings: Settings) -> ASGIApp:
@@ -51,19 +51,28 @@ def create_app(parts: Parts, settings: Settings) -> ASGIApp:
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
-    return observe(routes(parts, settings), fixed_headers=fixed_headers)
+    if settings.cors_origins not in {"", ANY_ORIGIN}:
+        fixed_headers.append((b"vary", b"origin"))  # also on what is not asked with an origin: a cache may keep it
+    if settings.delivery == STREAM:
+        return observe(routes(parts, settings), fixed_headers=fixed_headers)
+    known = shortcut(parts.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
+    return observe(routes(parts, settings), fixed_headers=fixed_headers, shortcut=known)
 
 
 def routes(parts: Parts, settings: Settings) -> Litestar:
     """Give every route, with the parts that it calls."""
-    images = images_route(
-        parts.derivatives, public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age
+    is_streaming = settings.delivery == STREAM
+    reading = Reading(parts.store)
+    images = (
+        streaming_route(parts.derivatives, reading, cache_control=settings.cache_control)
+        if is_streaming
+        else redirecting_route(parts.derivatives, _redirects(settings))
     )
     verifier = Verifier(split(settings.webhook_secrets))
     mounts = [images, purge_route(parts.derivatives, verifier=verifier)]
-    has_files = settings.store.startswith("file://")  # a bucket is read where it is public
+    has_files = is_streaming or settings.store.startswith("file://")  # else a bucket is read where it is public
     if has_files:
-        mounts.append(files_route(parts.store, layout=parts.recipe.layout))
+        mounts.append(files_route(reading, layout=parts.recipe.layout))
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
@@ -75,8 +84,12 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
         openapi_config=openapi(),
         logging_config=None,
     )
-    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files)
+    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files, is_streaming=is_streaming)
     return app
+
+
+def _redirects(settings: Settings) -> Redirects:
+    return Redirects(public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age)
 
 
 @asynccontextmanager
@@ -98,10 +111,13 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
             await stack.enter_async_context(_delivering(parts.outgoing, parts, settings))
         if settings.workers:
             await stack.enter_async_context(_working(_worker(parts, settings), draining=parts.draining))
-        await stack.enter_async_context(_background(_watch(parts.jobs)))
+        metrics.workers.set(settings.workers)
+        tell_memory()
+        await stack.enter_async_context(_background(watch_queue(parts.jobs)))
         if settings.metrics_port:
             stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
+        await stack.enter_async_context(_background(watch_readiness(parts.readiness)))
         log.info("started", store=settings.store, queue=settings.queue.partition("://")[0], workers=settings.workers)
         yield
         parts.readiness.is_open = False
@@ -151,22 +167,6 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-async def _watch(jobs: Jobs) -> None:
-    is_told = False
-    while True:
-        try:
-            depth, oldest_seconds = await jobs.waiting()
-        except ImagesError as fault:
-            if not is_told:
-                log.warning("queue_not_read", detail=str(fault))
-            is_told = True
-        else:
-            is_told = False
-            metrics.queue_depth.set(depth)
-            metrics.queue_oldest_seconds.set(oldest_seconds)
-        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _given(value: object) -> Provide:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING
 
 from proxy.destinations import listed
-from proxy.queues.open import address_fault
+from proxy.queues.open import SCHEMES, address_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".replace("{0}", "%(?!00)[0-9A-Fa-f]{2}"))
+"""An address in which nothing of a password can be taken for something else: the servers' clients quote that."""
 
 SECRET_BYTES = 24
 """The fewest bytes of a secret that the Standard Webhooks scheme allows."""
@@ -25,17 +29,10 @@ def one_of(*words: str) -> Callable[[str], str | None]:
     return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
 
 
-def begins(*starts: str) -> Callable[[str], str | None]:
-    """Refuse what begins with none of these, or is nothing else."""
-    return lambda value: (
-        None
-        if value.startswith(starts) and value not in starts
-        else f"must begin with {' or '.join(starts)} and go on, not {value!r}"
-    )
-
-
 def queue(value: str) -> str | None:
     """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
+    if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
+        return "must have each % @ / ? # of its user and password percent-encoded: %25 %40 %2F %3F %23"
     return address_fault(value)
 
 
@@ -59,11 +56,12 @@ def _key(encoded: str) -> bytes:
 
 
 def hosts(value: str) -> str | None:
-    """Name the first place that is no place for callbacks."""
-    try:
-        listed(split(value))
-    except ValueError as fault:
-        return str(fault)
+    """Name the first place that is no place for callbacks, without quoting it: whole addresses may hold a secret."""
+    for number, entry in enumerate(split(value), start=1):
+        try:
+            listed([entry])
+        except ValueError:
+            return f"number {number} is no host, address or network"
     return None
 
 

@@ -20,22 +20,21 @@ from rich.table import Table
 from pipeline.wire import Limits
 from proxy import offline
 from proxy.app import create_app, routes, running
+from proxy.cli_reprocess import reprocess
 from proxy.errors import ImagesError
+from proxy.exits import REFUSED, WRONG_WORDS, faults_shown, settings_or_end
 from proxy.hints import what_to_try
 from proxy.logs import configure_logs
 from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import Setting, Settings, read_settings, told_by_environment, without_passwords
-from proxy.sizes import BadSettings, read_sizes
+from proxy.settings import Setting, Settings, told_by_environment, without_passwords
+from proxy.sizes import read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from pipeline.size import Size
     from proxy.parts import Parts
-
-REFUSED, WRONG_WORDS = 1, 2
-"""Exit codes: something was refused; the command or the settings are not as they should be."""
 
 WIDE = 500
 """Columns of a table that no person looks at: nothing is cut off."""
@@ -47,6 +46,9 @@ def main() -> None:
     """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
 
 
+main.add_command(reprocess)
+
+
 @main.command()
 @click.option("--hints", is_flag=True, help="Print what to try first.")
 def serve(*, hints: bool) -> None:
@@ -54,7 +56,7 @@ def serve(*, hints: bool) -> None:
 
     Example: PORT=8080 STORE=file:///srv/images gf-images serve
     """
-    settings = _settings()
+    settings = settings_or_end()
     configure_logs(level=settings.log_level, form=settings.log_format)
     if hints:
         click.echo(what_to_try(settings))
@@ -67,7 +69,7 @@ def worker() -> None:
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
-    settings = _settings(takes_posts=False)
+    settings = settings_or_end(takes_posts=False)
     configure_logs(level=settings.log_level, form=settings.log_format)
     if not settings.workers:
         click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
@@ -145,9 +147,9 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
 
     Example: gf-images render photo.jpg --out derivatives/
     """
-    settings = _settings(takes_posts=False)
+    settings = settings_or_end(takes_posts=False)
     configure_logs(level="ERROR", form="console")
-    with _faults_shown("--sizes-file: "):
+    with faults_shown("--sizes-file: "):
         sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
     if len({file.stem for file in files}) < len(files):
         raise click.UsageError("Two files have the same name, and so would their derivatives: use a folder for each.")
@@ -168,7 +170,7 @@ def check(*, as_json: bool) -> None:
 
     Example: PORT=80 gf-images check
     """
-    settings = _settings()
+    settings = settings_or_end()
     values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in told_by_environment()}
     if as_json:
         click.echo(msgspec.json.encode(values))
@@ -185,24 +187,8 @@ def print_openapi() -> None:
 
     Example: gf-images openapi > openapi.json
     """
-    settings = _settings(takes_posts=False)
+    settings = settings_or_end(takes_posts=False)
     click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
-
-
-def _settings(*, takes_posts: bool = True) -> Settings:
-    with _faults_shown():
-        return read_settings(takes_posts=takes_posts)
-
-
-@contextlib.contextmanager
-def _faults_shown(where: str = "") -> Iterator[None]:
-    """End the command with every fault on a line of its own."""
-    try:
-        yield
-    except BadSettings as bad:
-        for fault in bad.faults:
-            click.echo(f"{where}{fault}", err=True)
-        sys.exit(WRONG_WORDS)
 
 
 def _masked(value: object, setting: Setting) -> object:

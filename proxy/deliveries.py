@@ -79,8 +79,14 @@ class Deliveries(QueueWorker):
     async def deliver(self, context: Context, **owed: object) -> Outcome:
         """Deliver a callback, or put it off."""
         callback, job = msgspec.convert(owed, Callback), context["job"]
-        with structlog.contextvars.bound_contextvars(callback_id=callback.id, attempt=_failures(job) + 1):
-            return await self._deliver(job, callback)
+        return await self._deliver(job, callback)
+
+    def about(self, job: saq.Job) -> dict[str, object]:
+        """Give what every line of the log about a callback says of it, and of the job whose end it tells."""
+        told = job.kwargs or {}
+        if job.function == WATCH:
+            return {"job_id": told.get("job_id")}
+        return {"callback_id": told.get("id"), "attempt": _failures(job) + 1, **_subject(told.get("body", ""))}
 
     async def _deliver(self, job: saq.Job, callback: Callback) -> Outcome:
         try:
@@ -113,6 +119,27 @@ class Deliveries(QueueWorker):
         metrics.callbacks_total.labels("put_off").inc()
         log.warning("callback_put_off", detail=detail, seconds=round(job.retry_delay, 1))
         raise TryAgain(detail)
+
+
+class _Subject(msgspec.Struct):
+    """Which job a callback tells of, and of which original that was."""
+
+    id: str
+    key: str
+
+
+class _Announcement(msgspec.Struct):
+    """What is read again of a callback's body."""
+
+    data: _Subject
+
+
+def _subject(body: str) -> dict[str, object]:
+    try:
+        subject = msgspec.json.decode(body, type=_Announcement).data
+    except msgspec.DecodeError:
+        return {}
+    return {"job_id": subject.id, "key": subject.key}
 
 
 def _put_back(job: saq.Job) -> TryAgain:

@@ -12,9 +12,8 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import ImagesError, NotFound, StoreError, TooManyBytes
 from proxy.keys import ORIGINAL
-from proxy.made import Located, Made
+from proxy.made import Located, Made, Spent
 from proxy.maker import Maker, faults
-from proxy.memory import Failure
 from proxy.purge import find_derivatives
 from proxy.recipe import derivative
 from proxy.singleflight import SingleFlight
@@ -44,30 +43,41 @@ class Derivatives:
         self._maker = Maker(store=store, renderers=renderers, recipe=recipe, terms=terms)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def locate(self, original: str, size: str) -> Located:
+    def is_known(self, key: str) -> bool:
+        """Tell whether a derivative was there a moment ago."""
+        return bool(self._memory.known.get(key))
+
+    async def locate(self, original: str, size: str, spent: Spent | None = None) -> Located:
         """Tell where a size of an original is; what is missing of it is made first, all sizes at once.
+
+        Where the time goes is noted in `spent`, whatever comes of it.
 
         Raises:
             BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
             Refused: what is wrong with the original, see `pipeline.errors`.
         """
+        spent = spent or Spent()
         if size == ORIGINAL:
-            return await self._locate_original(original)
-        self.recipe.check(original, [size])
+            return await self._locate_original(original, spent)
         key = self.recipe.key(original, size)
-        if self._memory.known.get(key):
+        if self.is_known(key):
             return Located(key=key, source="cache")
-        started = time.perf_counter()
         purges = self._purges
-        if source := await self._look(key):
-            if purges == self._purges:  # else it may be gone by now
-                self._memory.known.put(key, value=True)
-            return Located(key=key, source=source, store_seconds=time.perf_counter() - started)
-        await self._recall(original)
-        made = await self.make_all(original, remake="missing", patient=False)
-        if made.fault and size not in [one.size for one in made.derivatives]:
-            raise made.fault
-        return Located(key=key, source="render", store_seconds=made.store_seconds, made=made)
+        with spent.at_the_store():
+            source = await self._look(key)
+            if source is None:
+                await self._recall(original)
+        if source is None:
+            return await self._make_missing(original, size, spent)
+        if purges == self._purges:  # else it may be gone by now
+            self._memory.known.put(key, value=True)
+        return Located(key=key, source=source)
+
+    async def locate_anew(self, original: str, size: str, spent: Spent | None = None) -> Located:
+        """Tell where a size of an original is that was not found where it was said to be; raises as `locate` does."""
+        if size != ORIGINAL:
+            self._memory.known.forget(self.recipe.key(original, size))
+        return await self.locate(original, size, spent)
 
     async def make_all(
         self, original: str, sizes: Sequence[str] = (), *, remake: Remake = "stale", patient: bool = True
@@ -105,11 +115,23 @@ class Derivatives:
             raise fault
         return keys
 
-    async def _locate_original(self, original: str) -> Located:
+    async def _locate_original(self, original: str, spent: Spent) -> Located:
         self.recipe.check(original, [])
+        with spent.at_the_store():
+            await self._head(original, patient=False)
+        return Located(key=original, source="store")
+
+    async def _make_missing(self, original: str, size: str, spent: Spent) -> Located:
         started = time.perf_counter()
-        await self._head(original, patient=False)
-        return Located(key=original, source="store", store_seconds=time.perf_counter() - started)
+        try:
+            made = await self.make_all(original, remake="missing", patient=False)
+        except ImagesError:
+            spent.store_seconds += time.perf_counter() - started
+            raise
+        spent.add(made)
+        if made.fault and size not in [one.size for one in made.derivatives]:
+            raise made.fault
+        return Located(key=self.recipe.key(original, size), source="render")
 
     async def _look(self, key: str) -> Source | None:
         """Look for a derivative; a store that is in trouble leaves us with what was true when it was well."""
@@ -128,7 +150,7 @@ class Derivatives:
         """Raise what is remembered to be wrong with an original, if that is still so."""
         if detail := self._memory.absent.get(original):
             raise NotFound(detail)
-        failure = self._memory.failures.get(original)
+        failure = self._memory.failure(original)
         if failure and (await self._head(original, patient=False)).etag == failure.etag:
             raise failure.kind(failure.detail)
 
@@ -141,13 +163,14 @@ class Derivatives:
     async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, patient: bool) -> Made:
         # Flights that want different things of one original go one after another: the later finds what was made.
         async with self._locks.setdefault(original, asyncio.Lock()):
-            self._memory.forget(original)
             started = time.perf_counter()
             try:
                 blob = await self._head(original, patient=patient)
             except NotFound as absence:
                 self._memory.absent.put(original, str(absence))
                 raise
+            if patient:  # a job may know more than page views do; but while the store fails, they need what they know
+                self._memory.forget(original, *(self.recipe.key(original, size) for size in wanted))
             made = await self._make(blob, wanted, remake=remake, patient=patient)
             is_finished = made.fault or not made.render_seconds
             is_finished = is_finished or (await self._head(original, patient=patient)).etag == blob.etag
@@ -161,22 +184,26 @@ class Derivatives:
         there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=patient)
         due = tuple(name for name in wanted if name not in there)
         only_new = remake == "missing" and self._terms.conditional_writes
+        started = time.perf_counter()
         try:
             made = await self._maker.make(original, due, patient=patient, only_new=only_new) if due else Made()
         except (Refused, ImagesError) as fault:
-            self._remember(original, fault)
-            made = Made(fault=fault)
+            fault = self._remembered(original, fault)
+            seconds = 0.0 if isinstance(fault, StoreError) else time.perf_counter() - started
+            made = Made(fault=fault, render_seconds=seconds)
+        else:
+            self._memory.failures.forget(original.key)
         there |= {one.size: one for one in made.derivatives}
         for one in there.values():
             self._memory.known.put(one.key, value=True)
         return replace(made, derivatives=tuple(there[name] for name in wanted if name in there))
 
-    def _remember(self, original: Blob, fault: Refused | ImagesError) -> None:
-        """Remember what no other try will change as long as the original's bytes stay."""
+    def _remembered(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
+        """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
+        fault = self._memory.fail(original.key, fault, etag=original.etag)
         if isinstance(fault, Refused | TooManyBytes):
             metrics.refused_total.labels(fault.code).inc()
-            failure = Failure(kind=type(fault), detail=str(fault), etag=original.etag)
-            self._memory.failures.put(original.key, failure)
+        return fault
 
     async def _usable(
         self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool

@@ -12,13 +12,17 @@
     ├── BadCallback              a callback_url that callbacks may not go to
     ├── CallbackFailed           the receiver of a callback cannot be reached
     ├── TooManyBytes             the original's file is larger than originals may be
+    ├── OutOfRange               a part of a blob was asked for that it does not have
+    ├── NotAsBefore              a blob was asked for as long as it is as it was, and it is not
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
     ├── NoRoom                   the folder for work in progress takes nothing more
     ├── Unforeseen               what nobody has thought of
+    ├── GaveUp                   a run over many originals cannot go on; what is left can be done later
     ├── RenderFailed             the original is well, the rendering went wrong
     │   ├── DeadlineExceeded     it took longer than a render may
     │   └── ProcessDied          the render process died under it
+    │       └── DiedAgain        and did so before, under the same bytes
     └── StoreError               the store did not do what was asked
         ├── StoreUnavailable     it may later: unreachable, overloaded, erring
         └── StoreRefused         it will not: credentials, policy, a key it cannot hold
@@ -103,6 +107,22 @@ class TooManyBytes(ImagesError):
     code = "too-many-bytes"
 
 
+class OutOfRange(ImagesError):
+    """A part of a blob was asked for that it does not have; the blob has `whole` bytes."""
+
+    code = "out-of-range"
+
+    def __init__(self, detail: str, *, whole: int) -> None:
+        super().__init__(detail)
+        self.whole = whole
+
+
+class NotAsBefore(ImagesError):
+    """A blob was asked for on the condition that it is still as it was, and it is not."""
+
+    code = "not-as-before"
+
+
 class Busy(ImagesError):
     """The line is full; `retry_after_seconds` says when to come back."""
 
@@ -134,6 +154,12 @@ class Unforeseen(ImagesError):
     told = "Something broke here; the operator of this service finds the cause in its log."
 
 
+class GaveUp(ImagesError):
+    """A run over many originals cannot go on; what is left of it can be done later."""
+
+    code = "gave-up"
+
+
 class RenderFailed(ImagesError):
     """The original is well as far as is known, the rendering went wrong."""
 
@@ -150,6 +176,12 @@ class ProcessDied(RenderFailed):
     """The render process died under this original."""
 
     code = "process-died"
+
+
+class DiedAgain(ProcessDied):
+    """The render process died under this original as it did before under the same bytes; it is not tried any more."""
+
+    code = "died-again"
 
 
 class StoreError(ImagesError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -25,6 +24,7 @@ _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _EXTENSIONS = {"jpeg": "jpg"}
 _SHOWN_CHARACTERS = 80
+_CONTROL, _SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f]"), re.compile(r"[\ud800-\udfff]")
 _MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -227,11 +227,11 @@ def _check_room(derivatives: Iterable[str]) -> None:
 def _fault(key: str) -> str | None:
     if not key:
         return "is empty"
-    if any(unicodedata.category(character) == "Cs" for character in key):
+    if _SURROGATE.search(key):
         return "holds half of a surrogate pair, which is no UTF-8"
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"is longer than {MAX_KEY_BYTES} bytes of UTF-8"
-    if any(unicodedata.category(character) == "Cc" for character in key):
+    if _CONTROL.search(key):
         return "holds a control character"
     if key.startswith("/") or key.endswith("/"):
         return "begins or ends with '/'"

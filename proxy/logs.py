@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING
 
+import saq
 import structlog
-from saq import Job
 
 from proxy.workers import TryAgain
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
@@ -27,6 +30,7 @@ def configure_logs(*, level: str, form: str) -> None:
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         _without_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
@@ -44,7 +48,7 @@ def configure_logs(*, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
     handler.addFilter(_is_news)
-    handler.addFilter(without_orders)
+    handler.addFilter(_name_jobs)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -52,12 +56,15 @@ def configure_logs(*, level: str, form: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each of its tries; who waited for one tells of it
     logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _tell_crash
+    threading.excepthook = lambda crash: _tell_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
 
 
 def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        plain = structlog.dev.plain_traceback  # without the values of variables, as above
+        plain = structlog.dev.plain_traceback  # the other one shows the values of variables
         return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
 
@@ -72,8 +79,13 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and record.exc_info[0] is TryAgain)
 
 
-def without_orders(record: logging.LogRecord) -> bool:
-    """Have the queue's library name its jobs without what was ordered: a path of callbacks may be a secret."""
-    if isinstance(record.args, tuple) and any(isinstance(one, Job) for one in record.args):
-        record.args = tuple(one.info() if isinstance(one, Job) else one for one in record.args)
+def _name_jobs(record: logging.LogRecord) -> bool:
+    """Name the queue's jobs by their ids: the library shows a job whole, and a `callback_url` may hold a secret."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(one.key if isinstance(one, saq.Job) else one for one in record.args)
     return True
+
+
+def _tell_crash(kind: type[BaseException], crash: BaseException | None, trace: TracebackType | None) -> None:
+    """Tell what nobody caught, as one event like any other."""
+    structlog.get_logger(__name__).critical("crashed", exc_info=(kind, crash, trace))

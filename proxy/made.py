@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipeline.errors import Refused
     from proxy.errors import ImagesError
     from proxy.recipe import Derivative
@@ -33,9 +37,31 @@ class Made:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Where a derivative is, how that was found out, and what it took if something had to be made."""
+    """Where a derivative is, and how that was found out."""
 
     key: str
     source: Source
+
+
+@dataclass(slots=True)
+class Spent:
+    """Where the time of one page view goes, in seconds; kept along the way, so that it can be told of a failure too."""
+
     store_seconds: float = 0.0
-    made: Made | None = None
+    wait_seconds: float = 0.0
+    render_seconds: float = 0.0
+
+    @contextmanager
+    def at_the_store(self) -> Iterator[None]:
+        """Count the time of the block."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.store_seconds += time.perf_counter() - started
+
+    def add(self, made: Made) -> None:
+        """Count what was spent on making something."""
+        self.store_seconds += made.store_seconds
+        self.wait_seconds += made.wait_seconds
+        self.render_seconds += made.render_seconds

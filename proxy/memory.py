@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from pipeline.errors import Refused
+from proxy.errors import DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, TooManyBytes
 
 if TYPE_CHECKING:
-    from pipeline.errors import Refused
+    from collections.abc import Mapping
+
     from proxy.cache import Remembered
-    from proxy.errors import TooManyBytes
+
+FORGIVEN: Final[Mapping[type[Exception], int]] = {
+    Refused: 0,
+    TooManyBytes: 0,
+    DeadlineExceeded: 2,  # the machine may have been busy
+    ProcessDied: 1,  # by chance once, by its original twice
+}
+"""How often something may go wrong with the same bytes of an original before it is not tried any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What is wrong with an original, and of which bytes that was found."""
+    """What is wrong with an original, of which bytes that was found, and how often."""
 
-    kind: type[Refused | TooManyBytes]
+    kind: type[Refused | ImagesError]
     detail: str
     etag: str
+    times: int = 1
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it went wrong often enough to be not tried any more."""
+        return self.times > _forgiven(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +45,34 @@ class Memory:
     absent: Remembered[str]
     failures: Remembered[Failure]
 
+    def failure(self, original: str) -> Failure | None:
+        """Tell what is wrong with an original for good, as long as its bytes stay the same."""
+        failure = self.failures.get(original)
+        return failure if failure and failure.is_settled else None
+
+    def fail(self, original: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
+        """Remember a fault that follows from an original's bytes; give it as it should be told.
+
+        A render process that dies under the same bytes once more is no accident any more.
+        """
+        if not any(isinstance(fault, kind) for kind in FORGIVEN):
+            return fault
+        before = self.failures.get(original)
+        is_again = before is not None and before.etag == etag and isinstance(fault, before.kind)
+        times = before.times + 1 if before and is_again else 1
+        if isinstance(fault, ProcessDied) and times > _forgiven(ProcessDied):
+            fault = DiedAgain("Rendering this original ends the render process; replace it, then ask again.")
+        failure = Failure(kind=type(fault), detail=str(fault), etag=etag, times=times)
+        self.failures.put(original, failure)
+        return fault
+
     def forget(self, original: str, *derivatives: str) -> None:
         """Forget what was wrong with an original, so that it is tried again, and that these derivatives are there."""
         self.absent.forget(original)
         self.failures.forget(original)
         for key in derivatives:
             self.known.forget(key)
+
+
+def _forgiven(kind: type[Exception]) -> int:
+    return next(times for other, times in FORGIVEN.items() if issubclass(kind, other))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from proxy.orders import Order
 
+ABANDONED = "abandoned"
+"""The code of a job that no worker brought to an end: it ran into its timeout, or stumbled, time and again."""
+
 Status = Literal["queued", "processing", "done", "error"]
 SizeStatus = Literal["waiting", "done", "error"]
 
@@ -155,7 +158,7 @@ def _error(queued: QueuedJob, outcome: Outcome) -> Fault:
         return outcome.error
     last = f"; the last fault was: {outcome.error.detail}" if outcome.error else ""
     return Fault(
-        code="abandoned",
+        code=ABANDONED,
         detail=f"Given up after {queued.attempts} attempts{last}; the log has the cause under job_id {queued.key}.",
     )
 

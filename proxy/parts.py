@@ -20,6 +20,7 @@ from proxy.limiter import Limiter
 from proxy.memory import Memory
 from proxy.queues.open import open_queue
 from proxy.readiness import Readiness
+from proxy.reading import READERS
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
@@ -162,7 +163,8 @@ def _place(settings: Settings) -> Place:
 def connections(settings: Settings) -> int:
     """Count what may be in flight at once: jobs and page views that put every size, page views that look for one."""
     writers = settings.workers + settings.workers + settings.waiting  # those of jobs, those of the line's places
-    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS
+    readers = READERS if settings.delivery == "stream" else 0
+    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS + readers
 
 
 def _memory() -> Memory:

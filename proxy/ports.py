@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, create_server, socket
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import structlog
-from prometheus_client import start_http_server
+from prometheus_client import MetricsHandler
 
 from proxy.errors import CannotStart
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = structlog.get_logger(__name__)
+
+SCRAPE_SECONDS = 10.0
+"""How long somebody who asks for the series may take to say so, which is as long as Prometheus waits for them."""
 
 
 @contextmanager
@@ -41,13 +47,34 @@ def answering_prometheus(*, host: str, port: int) -> Iterator[None]:
         CannotStart: something else has the port.
     """
     try:
-        server, _thread = start_http_server(port, addr=host)
+        server = _Exposition(host, port)
     except OSError as fault:
         raise CannotStart(
             f"METRICS_PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another port, or 0 for none."
         ) from fault
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
+    with server:
+        thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Exposition(ThreadingHTTPServer):
+    """The client library's own answers, from a server that tells in one line of the log what it could not tell."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = AF_INET6 if ":" in host else AF_INET
+        super().__init__((host, port), _Scrape)
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        is_gone = isinstance(sys.exception(), ConnectionError)
+        log.warning("metrics_not_told", detail=repr(sys.exception()), exc_info=not is_gone)
+
+
+class _Scrape(MetricsHandler):
+    timeout = SCRAPE_SECONDS

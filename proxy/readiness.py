@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from pipeline.errors import Refused
+from proxy import metrics
 from proxy.errors import ImagesError
 from proxy.singleflight import SingleFlight
 
@@ -36,6 +37,8 @@ class Readiness:
 
     async def _check(self) -> list[str]:
         outcomes = await asyncio.gather(*(_try(name, probe) for name, probe in self._probes.items()))
+        for name, fault in zip(self._probes, outcomes, strict=True):
+            metrics.ready.labels(name).set(fault is None)
         return [fault for fault in outcomes if fault]
 
 
@@ -44,8 +47,12 @@ async def _try(name: str, probe: Probe) -> str | None:
         async with asyncio.timeout(CHECK_SECONDS):
             await probe()
     except TimeoutError:
+        log.warning("not_ready", part=name, detail=f"It did not answer within {CHECK_SECONDS:g} s.")
         return f"{name}: did not answer within {CHECK_SECONDS:g} s"
     except (ImagesError, Refused) as fault:
         log.warning("not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.code}"
+    except OSError as fault:  # no room for what is tried
+        log.warning("not_ready", part=name, detail=str(fault))
+        return f"{name}: {fault.strerror}"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.size import render_profile
 from proxy.errors import UnknownSize
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """Names of the metadata kept on every derivative."""
+
+Staleness = Literal["replaced original", "stale profile"]
+"""Made of other bytes than the original's; by another recipe, library or rendering than today's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +65,18 @@ class Recipe:
 
     def is_fresh(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> bool:
         """Tell whether a derivative was made of today's bytes by today's recipe and library."""
+        return self.staleness(derivative, original=original, size=size, libvips=libvips) is None
+
+    def staleness(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> Staleness | None:
+        """Tell why a derivative is not fresh; None when it is."""
         metadata = derivative.attributes.metadata
-        profile = render_profile(self.size(size), among=self.sizes, libvips=libvips)
-        return (metadata.get(ETAG), metadata.get(PROFILE)) == (original.etag, profile)
+        if metadata.get(ETAG) != original.etag:
+            return "replaced original"
+        return None if metadata.get(PROFILE) == self.profile(size, libvips=libvips) else "stale profile"
+
+    def profile(self, size: str, *, libvips: str) -> str:
+        """Give the render profile that derivatives of a size have today."""
+        return render_profile(self.size(size), among=self.sizes, libvips=libvips)
 
     def attributes(self, rendered: Rendered, *, original: Blob) -> Attributes:
         """What is kept with a derivative besides its bytes."""

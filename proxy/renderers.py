@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,7 +58,7 @@ class RenderProcess:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._stderr = asyncio.create_task(self._log_stderr())
+        self._stderr = asyncio.create_task(self._log_stderr(), context=Context())  # no line of what it was started for
         self.libvips = ""
 
     @classmethod

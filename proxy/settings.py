@@ -95,6 +95,11 @@ class Settings:
     render_timeout_seconds: float = _setting(
         60.0, "longest that rendering one original may take", checks.between(1, 3600)
     )
+    delivery: str = _setting(
+        "redirect",
+        "what a page view gets: a `redirect` to where browsers read the store, or a `stream` of the bytes",
+        checks.one_of("redirect", "stream"),
+    )
     cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
     redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", checks.between(0, 31_536_000))
     cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
@@ -213,7 +218,7 @@ def _prefixes(settings: Settings) -> str | None:
 def _bucket(settings: Settings) -> str | None:
     if settings.s3_bucket and settings.store != f"s3://{settings.s3_bucket}":
         return f"S3_BUCKET: is short for STORE=s3://{settings.s3_bucket}, but STORE says {settings.store}; set one"
-    if settings.store.startswith("s3://") and settings.public_base_url == "/files":
+    if settings.store.startswith("s3://") and settings.public_base_url == "/files" and settings.delivery != "stream":
         return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
     if settings.originals_base_url and not settings.store.startswith("s3://"):
         return "ORIGINALS_BASE_URL: goes with STORE=s3://<bucket> only"

@@ -26,7 +26,7 @@ from proxy.jitter import jittered
 from proxy.jobs import FUNCTION
 from proxy.made import Made
 from proxy.orders import Order
-from proxy.outcomes import Fault, Outcome, Timings
+from proxy.outcomes import ABANDONED, Fault, Outcome, Timings
 from proxy.workers import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
@@ -77,7 +77,6 @@ class Worker(QueueWorker):
             [(FUNCTION, self.make_derivatives)],
             concurrency=concurrency,
             grace_seconds=grace_seconds,
-            after_process=self.close,
         )
         self._derivatives = derivatives
         self._endings = endings
@@ -85,17 +84,19 @@ class Worker(QueueWorker):
     async def make_derivatives(self, context: Context, **order: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
         job = context["job"]
-        wanted = msgspec.convert(order, Order)
+        started = time.perf_counter()
+        log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
+        made = await self._attempt(msgspec.convert(order, Order))
         with structlog.contextvars.bound_contextvars(
-            job_id=job.key, key=wanted.key, attempt=job.attempts, request_id=job.meta.get("request_id", "")
+            seconds=round(time.perf_counter() - started, 3),
+            store_seconds=round(made.store_seconds, 3),
+            wait_seconds=round(made.wait_seconds, 3),
+            render_seconds=round(made.render_seconds, 3),
         ):
-            started = time.perf_counter()
-            log.info("job_started")
-            made = await self._attempt(wanted)
             if made.fault:
                 return msgspec.to_builtins(_give_up(job, made, made.fault))
-            log.info("job_done", seconds=round(time.perf_counter() - started, 3), sizes=len(made.derivatives))
-            return msgspec.to_builtins(_outcome(made))
+            log.info("job_done", sizes=len(made.derivatives))
+        return msgspec.to_builtins(_outcome(made))
 
     async def _attempt(self, order: Order) -> Made:
         try:
@@ -106,14 +107,18 @@ class Worker(QueueWorker):
             log.exception("unforeseen_error")
             return Made(fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it."))
 
-    async def close(self, context: Context) -> None:
+    def about(self, job: saq.Job) -> dict[str, object]:
+        """Give what every line of the log about a job says of it."""
+        key, request_id = (job.kwargs or {}).get("key"), job.meta.get("request_id", "")
+        return {**super().about(job), "key": key, "request_id": request_id}
+
+    async def ended(self, job: saq.Job) -> None:
         """Count a job that has ended, and see to what follows."""
-        job = context["job"]
-        if not job.completed:
-            return
         ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
         metrics.jobs_total.labels("done" if ended_well else "error").inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
+        if job.status != saq.Status.COMPLETE:  # it was not this worker's work that ended it
+            log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
             await self._endings.look(job.key)
 
@@ -126,7 +131,7 @@ def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
     if patience and tries[fault.code] < patience.attempts:
         job.retry_delay, job.retry_backoff = patience.seconds_after(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
-        log.warning("job_put_off", code=fault.code, detail=str(fault), seconds=round(job.retry_delay, 1))
+        log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
         raise TryAgain(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
     return _outcome(made)

@@ -19,7 +19,8 @@ from proxy.queues.base import HEARTBEAT_SECONDS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from saq.types import FunctionsType, LifecycleFunctionsType
+    from saq import Job
+    from saq.types import FunctionsType
 
     from proxy.queues.base import JobQueue
 
@@ -59,16 +60,23 @@ class QueueWorker(saq.Worker[Context]):
         *,
         concurrency: int,
         grace_seconds: float,
-        after_process: LifecycleFunctionsType[Context] | None = None,
     ) -> None:
         super().__init__(
             queue,
             functions,
             concurrency=concurrency,
             dequeue_timeout=DEQUEUE_SECONDS,
-            after_process=after_process,
+            before_process=self._begin,
+            after_process=self._end,
         )
         self._grace_seconds = grace_seconds
+
+    def about(self, job: Job) -> dict[str, object]:
+        """Give what every line of the log about a job says of it."""
+        return {"job_id": job.key, "attempt": job.attempts}
+
+    async def ended(self, job: Job) -> None:
+        """See to what follows the end of a job, whatever brought it about."""
 
     async def stop(self) -> None:
         """Take no more jobs, let those that run finish within the grace, give the rest back to the queue."""
@@ -95,7 +103,7 @@ class QueueWorker(saq.Worker[Context]):
         """Show on each job that its worker lives; let go of those that are not its any more."""
         for job, running in list(self.job_task_contexts.items()):
             if not await self.queue.touch(job) and not running["task"].done():
-                log.warning("job_lost", job_id=job.key, attempt=job.attempts)
+                log.warning("job_lost", **self.about(job))
                 running["task"].cancel()
 
     async def sweep(self) -> None:
@@ -105,9 +113,14 @@ class QueueWorker(saq.Worker[Context]):
         except QueueUnavailable:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             raise
-        if taken_over:
-            metrics.jobs_taken_over_total.inc(len(taken_over))
-            log.warning("jobs_taken_over", jobs=taken_over)
+        metrics.jobs_taken_over_total.inc(len(taken_over))
+        prefix = self.queue.job_id("")  # SAQ says it of some queues' jobs
+        for job in await self.queue.jobs([one.removeprefix(prefix) for one in taken_over]) if taken_over else ():
+            if job is not None:
+                with structlog.contextvars.bound_contextvars(**self.about(job)):
+                    log.warning("job_taken_over", status=job.status.value)
+                    if job.status == saq.Status.ABORTED:  # by the sweep; else it is, or was, at work again
+                        await self.ended(job)
 
     async def process(self) -> bool:
         """Take a job and work it; one that the queue would hear nothing more of is taken over in a while."""
@@ -116,6 +129,14 @@ class QueueWorker(saq.Worker[Context]):
         except QueueUnavailable as trouble:
             log.warning("job_left", detail=str(trouble))
             return False
+
+    async def _begin(self, context: Context) -> None:
+        # Everything that this task logs from now on, the queue's library too, is about that job; it is the task's last.
+        structlog.contextvars.bind_contextvars(**self.about(context["job"]))
+
+    async def _end(self, context: Context) -> None:
+        if context["job"].completed:
+            await self.ended(context["job"])
 
 
 @asynccontextmanager

@@ -47,6 +47,10 @@ class RedisServer:
         self.process.wait()
         self.process.stdout.close()
 
+    def demand_password(self, password: str) -> None:
+        """Have it ask for a password, until it ends."""
+        _run(program("redis-cli"), "-p", str(self.port), "config", "set", "requirepass", password)
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)

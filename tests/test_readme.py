@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from proxy import metrics
@@ -41,11 +41,16 @@ def shown(default: object) -> str:
 
 def test_the_table_of_metrics_is_every_series_with_its_labels() -> None:
     series = {name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase)}
-    assert {name: cells[0] for name, cells in rows("Metrics").items()} == {
-        name: ", ".join(f"`{label}`" for label in one._labelnames)  # noqa: SLF001 - the library tells it nowhere else
+    assert rows("Metrics") == {
+        name: [", ".join(f"`{label}`" for label in one._labelnames), one._documentation]  # noqa: SLF001 - the library tells these nowhere else
         for name, one in series.items()
     }
     assert all(isinstance(one, Counter | Gauge | Histogram) for one in series.values())
+
+
+def test_every_series_that_the_service_exports_is_in_the_table_under_its_name() -> None:
+    told = {family.name + ("_total" if family.type == "counter" else "") for family in REGISTRY.collect()}
+    assert {name for name in told if not name.startswith(("process_", "python_"))} == set(rows("Metrics"))
 
 
 def test_every_command_is_in_the_table_of_commands() -> None:

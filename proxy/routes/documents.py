@@ -61,6 +61,12 @@ PURGE_PROBLEMS = {
     502: "the store failed, or its credentials may not delete",
 }
 
+SENDING_PROBLEMS = {
+    412: "it is not as the request wants it to be",
+    416: "it has no such part",
+    503: "as much as can be is being made or sent",
+}
+
 FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the store failed"}
 
 
@@ -81,10 +87,10 @@ def openapi() -> OpenAPIConfig:
     )
 
 
-def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool) -> None:
+def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_streaming: bool) -> None:
     """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
     paths = document.paths if document.paths is not None else {}
-    paths["/img/{key}/{size}"] = _image_path(sizes)
+    paths["/img/{key}/{size}"] = _image_path(sizes, is_streaming=is_streaming)
     paths["/v1/derivatives/{key}"] = _purge_path()
     if has_files:
         paths["/files/{key}"] = _file_path()
@@ -115,7 +121,7 @@ def _job(sizes: Sequence[str]) -> Schema:
     return Schema(type=OpenAPIType.OBJECT, required=["key"], properties=properties, additional_properties=False)
 
 
-def _image_path(sizes: Sequence[str]) -> PathItem:
+def _image_path(sizes: Sequence[str], *, is_streaming: bool) -> PathItem:
     parameters: list[Parameter | Reference] = [
         _parameter("key", "the original's key; its slashes may stay slashes", example=EXAMPLE),
         _parameter("size", "a size of the sizes file, or `original`", example=sizes[0], values=(*sizes, ORIGINAL)),
@@ -125,22 +131,34 @@ def _image_path(sizes: Sequence[str]) -> PathItem:
         headers={"Location": OpenAPIHeader(description="its address", schema=TEXT)},
     )
     return _read_only(
-        name="Image", summary="A size of an original", parameters=parameters, well={"302": found}, ill=IMAGE_PROBLEMS
+        name="Image",
+        summary="A size of an original",
+        parameters=parameters,
+        well=_sent() if is_streaming else {"302": found},
+        ill={**IMAGE_PROBLEMS, **SENDING_PROBLEMS} if is_streaming else IMAGE_PROBLEMS,
     )
+
+
+def _sent() -> dict[str, OpenAPIResponse | Reference]:
+    """Document bytes that are sent, all or some."""
+    content = {"image/*": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))}
+    return {
+        "200": OpenAPIResponse(description="its bytes", content=content),
+        "206": OpenAPIResponse(description="the part of them that was asked for", content=content),
+        "304": OpenAPIResponse(description="the client has them already"),
+    }
 
 
 def _file_path() -> PathItem:
     parameters: list[Parameter | Reference] = [
         _parameter("key", "what a redirect or a job named", example="gall/58/58_1_medium.jpg")
     ]
-    binary = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
-    found = OpenAPIResponse(description="its bytes", content={"image/*": OpenAPIMediaType(schema=binary)})
     return _read_only(
         name="File",
-        summary="What lies in the file store",
+        summary="What lies in the store",
         parameters=parameters,
-        well={"200": found},
-        ill=FILE_PROBLEMS,
+        well=_sent(),
+        ill={**FILE_PROBLEMS, **SENDING_PROBLEMS},
     )
 
 

@@ -21,9 +21,12 @@ from proxy.errors import (
     BadSignature,
     Busy,
     DeadlineExceeded,
+    DiedAgain,
     ImagesError,
     NoRoom,
+    NotAsBefore,
     NotFound,
+    OutOfRange,
     QueueUnavailable,
     RenderFailed,
     StoreError,
@@ -33,6 +36,7 @@ from proxy.errors import (
     UnknownSize,
     told,
 )
+from proxy.routes.timing import server_timing, spent_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +76,11 @@ ROWS: Mapping[type[Exception], Row] = {
     NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
     TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
     Refused: Row(422, "Original cannot be rendered", FOR_A_MINUTE),
+    OutOfRange: Row(416, "Not that long"),
+    NotAsBefore: Row(412, "Not as it was"),
     Busy: Row(503, "Busy"),
     DeadlineExceeded: Row(504, "Rendering took too long"),
+    DiedAgain: Row(422, "Original cannot be rendered"),
     RenderFailed: Row(500, "Rendering failed"),
     QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
     NoRoom: Row(503, "No room to work in", retry_after_seconds=60),
@@ -108,6 +115,10 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
+    if (spent := spent_in(request.scope)) is not None:
+        answer.headers["Server-Timing"] = server_timing(spent)
+    if isinstance(error, OutOfRange):
+        answer.headers["Content-Range"] = f"bytes */{error.whole}"
     return answer
 
 

@@ -1,48 +1,141 @@
-"""`GET /img/<key>/<size>`: a redirect to the derivative, made first if it is not there yet."""
+"""`GET /img/<key>/<size>`: a redirect to the derivative, or its bytes; made first if it is not there yet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 from litestar import asgi
 
 from proxy import metrics
-from proxy.errors import BadKey
+from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
 from proxy.keys import decode_path, url
-from proxy.routes.mounts import path_below
+from proxy.made import Spent
+from proxy.routes.mounts import READING, path_below
+from proxy.routes.streams import Exchange
+from proxy.routes.timing import begin, server_timing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from litestar.handlers import ASGIRouteHandler
-    from litestar.types import Receive, Scope, Send
+    from litestar.types import HTTPScope, Receive, Scope, Send
 
     from proxy.derivatives import Derivatives
-    from proxy.made import Located
+    from proxy.reading import Reading
+    from proxy.routes.observe import Shortcut
+    from proxy.routes.streams import Headers
 
 PATH = "/img"
+TEMPLATE = "/{key}/{size}"
+
+SHORT_PATHS: Final = 8192
+"""Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 8 MB when full."""
+SHORT_PATH_BYTES: Final = 256
+
+_AT_ONCE: Final = server_timing(Spent()).encode()
+_BEGIN: Final = PATH.encode() + b"/"
 
 
-def images_route(derivatives: Derivatives, *, public_base_url: str, max_age_seconds: int) -> ASGIRouteHandler:
-    """Give the route under `/img`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirects:
+    """Where derivatives are read, and how long browsers may keep the way there."""
 
-    It is mounted, not a plain handler: a key may hold slashes and escapes that only the raw path still tells, and
-    a mounted handler answers about as fast as a bare ASGI application (a plain one at a third of that).
+    public_base_url: str
+    max_age_seconds: int
+
+    def to(self, key: str, server_timing: bytes) -> Headers:
+        """Give the headers of a redirect to what is under `key`."""
+        return [
+            (b"location", url(self.public_base_url, key).encode()),
+            (b"cache-control", f"public, max-age={self.max_age_seconds}".encode()),
+            (b"server-timing", server_timing),
+            (b"content-length", b"0"),
+        ]
+
+
+def redirecting_route(derivatives: Derivatives, redirects: Redirects) -> ASGIRouteHandler:
+    """Give the route under `/img` that redirects.
+
+    It is mounted, not a plain handler: a key may hold slashes and escapes that only the raw path still tells.
     """
-    cache_control = f"public, max-age={max_age_seconds}".encode()
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        located = await derivatives.locate(*_key_and_size(path_below(PATH, scope, template="/{key}/{size}")))
+        spent = begin(scope)
+        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        located = await derivatives.locate(original, size, spent)
         metrics.derivatives_total.labels(located.source).inc()
-        headers = [
-            (b"location", url(public_base_url, located.key).encode()),
-            (b"cache-control", cache_control),
-            (b"server-timing", _server_timing(located)),
-            (b"content-length", b"0"),
-        ]
+        headers = redirects.to(located.key, server_timing(spent).encode())
         await send({"type": "http.response.start", "status": 302, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return redirect
+
+
+def streaming_route(derivatives: Derivatives, reading: Reading, *, cache_control: str) -> ASGIRouteHandler:
+    """Give the route under `/img` that sends the bytes; `cache_control` is for blobs without one of their own."""
+
+    @asgi(PATH, is_mount=True, copy_scope=False)
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        spent = begin(scope)
+        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        exchange = Exchange(scope, receive, send)
+
+        located = await derivatives.locate(original, size, spent)
+        metrics.derivatives_total.labels(located.source).inc()
+        try:
+            await exchange.answer(reading, located.key, cache_control=cache_control)
+        except NotFound:  # it was known, and is deleted
+            located = await derivatives.locate_anew(original, size, spent)
+            with _surely_there():
+                await exchange.answer(reading, located.key, cache_control=cache_control)
+
+    return stream
+
+
+@contextmanager
+def _surely_there() -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        raise StoreUnavailable("It was deleted in the moment it was found; ask again.") from None
+
+
+def shortcut(derivatives: Derivatives, redirects: Redirects, *, has_cors: bool) -> Shortcut:
+    """Give what answers page views of known derivatives at once: by the same redirect, without being routed first.
+
+    What scripts of other origins ask goes the long way where there are rules for them.
+    """
+
+    @lru_cache(SHORT_PATHS)
+    def place(raw_path: bytes) -> tuple[str, Headers] | None:
+        try:
+            original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
+            key = derivatives.recipe.key(original, size)
+        except ImagesError:
+            return None  # the route says what is wrong with it
+        return key, redirects.to(key, _AT_ONCE)
+
+    def answer(scope: HTTPScope) -> Headers | None:
+        raw_path = scope["raw_path"]
+        if not raw_path.startswith(_BEGIN) or len(raw_path) > SHORT_PATH_BYTES or scope["method"] not in READING:
+            return None
+        placed = place(raw_path)
+        if placed is None or not derivatives.is_known(placed[0]):
+            return None
+        if has_cors and any(name == b"origin" for name, _ in scope["headers"]):
+            return None
+        scope["path_template"] = PATH + TEMPLATE
+        _known.inc()
+        return placed[1]
+
+    return answer
+
+
+_known = metrics.derivatives_total.labels("cache")
 
 
 def _key_and_size(raw_path: bytes) -> tuple[str, str]:
@@ -50,13 +143,3 @@ def _key_and_size(raw_path: bytes) -> tuple[str, str]:
     if not slash:
         raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")
     return decode_path(key), decode_path(size)
-
-
-def _server_timing(located: Located) -> bytes:
-    made = located.made
-    durations = {
-        "store": located.store_seconds,
-        "wait": made.wait_seconds if made else 0.0,
-        "render": made.render_seconds if made else 0.0,
-    }
-    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in durations.items()).encode()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from proxy.stores.parts import Part
+
 MAX_KEY_BYTES: Final = 1024
 """The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
 
@@ -83,11 +85,14 @@ class Store(Protocol):
         """
         ...
 
-    def open(self, key: str) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks, without holding it in memory.
+    def open(
+        self, key: str, part: Part | None = None
+    ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob in chunks, without holding it in memory; or a part of it, beside what is told of the whole.
 
         Raises:
             NotFound: nothing is under `key` (on entering).
+            Changed: the `part` is of another blob than is there now (on entering).
         """
         ...
 
@@ -106,10 +111,11 @@ class Store(Protocol):
         """Remove what is under `key`; nothing there is no error."""
         ...
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs whose keys begin with `prefix`, in the order of their keys' UTF-8 bytes.
 
         That is S3's order; some that speak its protocol have another one (SeaweedFS compares segment by segment).
+        With `after`, a walk that had come to that key goes on behind it, in that same order.
         The attributes of a listed blob may be empty: a listing does not promise them, `head` does.
         """
         ...

@@ -157,15 +157,16 @@ def open_plain(path: Path) -> BinaryIO | None:
     return None
 
 
-def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Read `file` as it is now, piece by piece.
+def chunks(file: BinaryIO, first: int = 0, end: int | None = None) -> Iterator[bytes]:
+    """Read `file` as it is now, piece by piece; or only its bytes from `first` up to `end`.
 
     Raises:
         StoreUnavailable: somebody wrote to it meanwhile, so that the pieces may be of two different files.
     """
     identity = Identity.of(os.fstat(file.fileno()))
-    left = identity.bytes
+    left = (identity.bytes if end is None else end) - first
     with disk_errors():
+        file.seek(first)
         while left and (chunk := file.read(min(CHUNK_BYTES, left))):
             left -= len(chunk)
             yield chunk

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from proxy.stores.parts import Part
+
 HIDDEN: Final = "\x7fgallformers"
 """The folder of what is ours alone; no key has a control character, so no key leads into it."""
 
@@ -66,11 +68,13 @@ class FileStore:
         return await run_sync(self._fetch, key, path, max_bytes)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         file, blob = await run_sync(self._find, key)
         with file:
-            yield blob, _stream(file)
+            if part:
+                part.check(blob.etag)
+            yield blob, _stream(file, part)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -84,9 +88,10 @@ class FileStore:
         """Remove what is under `key`; see `Store`."""
         await run_sync(self._delete, key)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""
-        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in walk(self._root, prefix))
+        found = walk(self._root, prefix, after=after)
+        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in found)
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
@@ -218,8 +223,8 @@ def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
     )
 
 
-async def _stream(file: BinaryIO) -> AsyncIterator[bytes]:
-    pieces = chunks(file)
+async def _stream(file: BinaryIO, part: Part | None) -> AsyncIterator[bytes]:
+    pieces = chunks(file, part.first, part.end) if part else chunks(file)
     while piece := await run_sync(next, pieces, b""):
         yield piece
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.parts import Part
 
 
 class MeasuredStore:
@@ -37,15 +38,17 @@ class MeasuredStore:
         with _measured("fetch"):
             return await self._store.fetch(key, path, max_bytes=max_bytes)
 
-    def open(self, key: str) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
+    def open(
+        self, key: str, part: Part | None = None
+    ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
         """See `Store.open`; the time to the first byte is what counts."""
-        return self._open(key)
+        return self._open(key, part)
 
     @asynccontextmanager
-    async def _open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def _open(self, key: str, part: Part | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         async with AsyncExitStack() as stack:
             with _measured("open"):
-                opened = await stack.enter_async_context(self._store.open(key))
+                opened = await stack.enter_async_context(self._store.open(key, part))
             yield opened
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
@@ -63,9 +66,9 @@ class MeasuredStore:
         with _measured("delete"):
             await self._store.delete(key)
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """See `Store.list`; not measured: it takes as long as its reader."""
-        return self._store.list(prefix)
+        return self._store.list(prefix, after=after)
 
     async def check(self) -> None:
         """See `Store.check`."""

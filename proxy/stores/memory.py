@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from proxy.stores.parts import Part
+
 CHUNK_BYTES: Final = 64 * 1024
 
 
@@ -44,10 +46,13 @@ class MemoryStore:
         return blob
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         await checkpoint()  # as where bytes travel: so that a reader in a loop lets others run
         blob, body = self._get(key)
+        if part:
+            part.check(blob.etag)
+            body = body[part.first : part.end]
         yield blob, _chunks(body)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
@@ -65,9 +70,10 @@ class MemoryStore:
         await checkpoint()
         self._kept.pop(key, None)
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs as they are now; see `Store`."""
-        found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix)]
+        begin = after.encode()
+        found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix) and key.encode() > begin]
         for blob in sorted(found, key=lambda blob: blob.key.encode()):
             yield blob
 

@@ -12,13 +12,15 @@ import httpx
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.arrival import OtherBytes, check_bytes, save, verified
 from proxy.stores.origin_answers import blob_of, md5s_of, shown, unfit
+from proxy.stores.parts import Changed, cut, sent
 from proxy.stores.patience import Patience, patiently
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.parts import Part
     from proxy.stores.patience import Attempt
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -113,7 +115,7 @@ class OriginStore:
         seen: dict[str, set[str]] = {}  # the MD5s of what has come under each ETag
 
         async def ask(attempt: Attempt) -> Blob:
-            async with self._found(key, fresh=bool(seen)) as (blob, answer):
+            async with self._found(key, {"Cache-Control": "no-cache"} if seen else None) as (blob, answer):
                 check_bytes(blob, max_bytes)
                 attempt.move(blob.bytes)
                 # Other web servers, and S3 with keys of the customer, make ETags that look like an MD5 and are none.
@@ -129,13 +131,14 @@ class OriginStore:
         return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
+        headers = {"Range": part.range} if part else None
         async with AsyncExitStack() as held:
             blob, answer = await patiently(
-                lambda _attempt: held.enter_async_context(self._found(key)), self._patience, whom=self._shown
+                lambda _attempt: held.enter_async_context(self._found(key, headers)), self._patience, whom=self._shown
             )
-            yield blob, verified(_chunks(answer), announced_bytes=blob.bytes)
+            yield blob, _body(blob, answer, part)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -149,21 +152,26 @@ class OriginStore:
         """Remove what is under `key`; see `Store`."""
         await self._writes.delete(key)
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs, as far as the credentials can; see `Store`."""
-        return self._writes.list(prefix)
+        return self._writes.list(prefix, after=after)
 
     @asynccontextmanager
-    async def _found(self, key: str, *, fresh: bool = False) -> AsyncIterator[tuple[Blob, httpx.Response]]:
-        async with self._answer("GET", key, fresh=fresh) as answer:
+    async def _found(
+        self, key: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[tuple[Blob, httpx.Response]]:
+        async with self._answer("GET", key, headers) as answer:
             if answer.status_code in _MISSING:
                 raise NotFound("Nothing that the public may read is under that key.")
+            if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise Changed("It was replaced by something shorter in the moment it was read; ask again.")
             yield blob_of(key, answer), answer
 
     @asynccontextmanager
-    async def _answer(self, method: str, key: str, *, fresh: bool = False) -> AsyncIterator[httpx.Response]:
+    async def _answer(
+        self, method: str, key: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[httpx.Response]:
         url = httpx.URL(self._address(key))
-        headers = {"Cache-Control": "no-cache"} if fresh else {}
         for _ in range(MAX_REDIRECTS + 1):
             async with AsyncExitStack() as held:
                 with _http_errors(url):
@@ -195,6 +203,15 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
             f"The origin {shown(url)} cannot be reached, or broke off ({type(error).__name__}); "
             "if that lasts, check ORIGINALS_BASE_URL."
         ) from error
+
+
+def _body(blob: Blob, answer: httpx.Response, part: Part | None) -> AsyncIterator[bytes]:
+    came = sent(answer.headers.get("Content-Range", ""))
+    body = verified(_chunks(answer), announced_bytes=came.bytes if came else blob.bytes)
+    if part is None:
+        return body
+    part.check(blob.etag)
+    return cut(body, part, came)
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:

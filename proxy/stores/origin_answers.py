@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, unescaped
+from proxy.stores.parts import sent
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +42,12 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
     """
     headers = answer.headers
     length = headers.get("Content-Length", "")
-    if answer.status_code != HTTPStatus.OK or not _LENGTH.fullmatch(length) or "Content-Encoding" in headers:
+    is_part = answer.status_code == HTTPStatus.PARTIAL_CONTENT
+    if is_part and (came := sent(headers.get("Content-Range", ""))):
+        length = str(came.whole)
+    elif answer.status_code != HTTPStatus.OK:
+        raise unfit(answer)
+    if not _LENGTH.fullmatch(length) or "Content-Encoding" in headers:
         raise unfit(answer)
     modified = headers.get("Last-Modified", "")
     return Blob(

@@ -20,8 +20,9 @@ from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.arrival import check_bytes, save
 from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
+from proxy.stores.parts import Changed
 from proxy.stores.patience import Patience, patiently
-from proxy.stores.s3_answers import Answer, blob_of, body_of, listed
+from proxy.stores.s3_answers import Answer, Page, blob_of, body_of, listed
 from proxy.stores.s3_bucket import client_options
 from proxy.stores.s3_errors import Denied, Precluded, s3_errors
 from proxy.stores.s3_session import closed_on_error
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from proxy.stores.parts import Part
     from proxy.stores.patience import Attempt
     from proxy.stores.s3_bucket import Bucket, Credentials
 
@@ -113,12 +115,18 @@ class S3Store:
         return await patiently(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
-        answer = await self._ask(self._client.get_object, Key=key)
+        asked = {"Range": part.range, "IfMatch": f'"{part.etag}"'} if part else {}
+        try:
+            answer = await self._ask(self._client.get_object, Key=key, **asked)
+        except Precluded as error:
+            if part is None:
+                raise
+            raise Changed("It was replaced in the moment it was read; ask again.") from error
         # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
         with closing(answer["Body"]):
-            yield blob_of(key, answer), body_of(answer, self._shown)
+            yield blob_of(key, answer), body_of(answer, self._shown, part)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -147,11 +155,11 @@ class S3Store:
         except Denied:
             raise Denied("The store's credentials may not delete: its policy must allow s3:DeleteObject.") from None
 
-    async def list(self, prefix: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Walk the blobs; see `Store`."""
-        page: dict[str, str] = {}
+        page = {"StartAfter": after} if after else {}
         while True:
-            answer = await self._ask(self._client.list_objects_v2, Prefix=prefix, **page)
+            answer = await self._ask_for_page(Prefix=prefix, **page)
             for told in answer.get("Contents", []):
                 yield listed(told)
             if not answer.get("IsTruncated"):
@@ -159,6 +167,14 @@ class S3Store:
             if "NextContinuationToken" not in answer:
                 raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
             page = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def _ask_for_page(self, **page: str) -> Page:
+        try:
+            return await self._ask(self._client.list_objects_v2, **page)
+        except Denied:
+            raise Denied("The store's credentials may not list: its policy must allow s3:ListBucket.") from None
+        except NotFound as error:
+            raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
 
     async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         async def ask(_attempt: Attempt) -> T:

@@ -8,6 +8,7 @@ from proxy.errors import StoreUnavailable
 from proxy.stores.arrival import verified
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import bare, md5s_in, unescaped
+from proxy.stores.parts import cut, sent
 from proxy.stores.s3_errors import s3_errors
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aiobotocore.response import StreamingBody
+
+    from proxy.stores.parts import Part
 
 CHUNK_BYTES: Final = 256 * 1024
 
@@ -27,6 +30,7 @@ class Answer(TypedDict, total=False):
     ETag: str
     LastModified: datetime
     ContentLength: int
+    ContentRange: str
     ContentType: str
     CacheControl: str
     Metadata: dict[str, str]
@@ -35,16 +39,25 @@ class Answer(TypedDict, total=False):
     Body: StreamingBody
 
 
+class Page(TypedDict, total=False):
+    """What is read of a page of a listing; any of it may be lacking."""
+
+    Contents: list[Answer]
+    IsTruncated: bool
+    NextContinuationToken: str
+
+
 def blob_of(key: str, answer: Answer) -> Blob:
     """Give what an answer tells of the blob under `key`.
 
     Raises:
         StoreUnavailable: it does not tell all that S3 tells.
     """
+    came = sent(answer.get("ContentRange", ""))
     try:
         return Blob(
             key=key,
-            bytes=answer["ContentLength"],
+            bytes=came.whole if came else answer["ContentLength"],
             etag=bare(answer["ETag"]),
             modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
             attributes=Attributes(
@@ -62,12 +75,21 @@ def listed(told: Answer) -> Blob:
     return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
 
 
-def body_of(answer: Answer, bucket: str) -> AsyncIterator[bytes]:
-    """Read the body of an answer of `bucket`, verified by its length and its ETag."""
+def body_of(answer: Answer, bucket: str, part: Part | None = None) -> AsyncIterator[bytes]:
+    """Read the body of an answer of `bucket`, verified by its length and, where it is a whole blob's, by its ETag.
+
+    Raises:
+        Changed: the `part` that was asked for is another blob's.
+    """
+    came = sent(answer.get("ContentRange", ""))
     # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-    md5s = () if encrypted else md5s_in(answer["ETag"])
-    return verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
+    md5s = () if encrypted or came else md5s_in(answer["ETag"])
+    body = verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
+    if part is None:
+        return body
+    part.check(bare(answer["ETag"]))
+    return cut(body, part, came)
 
 
 async def _chunks(body: StreamingBody, bucket: str) -> AsyncIterator[bytes]:

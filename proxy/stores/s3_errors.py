@@ -66,6 +66,8 @@ _HINTS: Final = {
 }
 
 
+_PRECLUDED: Final = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
+
 _MISSING: Final = {
     NoCredentialsError: _KEYS,
     PartialCredentialsError: _KEYS,
@@ -78,7 +80,7 @@ class Denied(StoreRefused):
 
 
 class Precluded(StoreRefused):
-    """What was to be so before, is not: something is under a key that was to be new."""
+    """What was to be so before, is not: something is under a key that was to be new, or another blob than was meant."""
 
 
 @contextmanager
@@ -110,6 +112,6 @@ def _translated(error: ClientError, bucket: str) -> ImagesError:
     if code in _PASSING_CODES or status in PASSING_STATUSES:
         return StoreUnavailable(f"The {bucket} cannot do it now: {said}.")
     hint = _HINTS.get(code, _ELSEWHERE if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST else "")
-    precluded = Precluded if status == HTTPStatus.PRECONDITION_FAILED else StoreRefused
+    precluded = Precluded if status in _PRECLUDED else StoreRefused
     refused = Denied if code == "AccessDenied" else precluded
     return refused(f"The {bucket} refuses: {said}. {hint}".rstrip())

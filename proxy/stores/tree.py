@@ -34,8 +34,8 @@ def locate(root: Path, key: str) -> Path:
     return path
 
 
-def walk(root: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Walk the keys that begin with `prefix`, in the order of their UTF-8 bytes.
+def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    """Walk the keys that begin with `prefix` and come behind `after`, in the order of their UTF-8 bytes.
 
     The names held in memory are those in the folders on the way to the present key, never the whole tree's.
     """
@@ -44,20 +44,28 @@ def walk(root: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
         folder = locate(root, above) if slash else root
     except StoreRefused:
         return
-    yield from _walk(folder, above + slash, os.fsencode(start))
+    begin = after.encode()
+    for key, path in _walk(folder, above + slash, os.fsencode(start), after=begin):
+        if key.encode() > begin and (status := _plain(path)):
+            yield key, status
 
 
-def _walk(folder: Path, above: str, start: bytes) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(folder: Path, above: str, start: bytes, *, after: bytes) -> Iterator[tuple[str, Path]]:
+    """Walk the files that may be keys; folders that lie wholly before `after` are not looked into."""
     for name in _names(folder, start):
         segment = os.fsdecode(name.removesuffix(b"/"))
         key = above + segment
         if _fault(segment) or len(key.encode()) > MAX_KEY_BYTES:
             continue
         path = folder / segment
-        if name.endswith(b"/"):
-            yield from _walk(path, f"{key}/", b"")
-        elif status := _plain(path):
-            yield key, status
+        if not name.endswith(b"/"):
+            yield key, path
+        elif not _is_before(f"{key}/".encode(), after):
+            yield from _walk(path, f"{key}/", b"", after=after)
+
+
+def _is_before(folder: bytes, after: bytes) -> bool:
+    return folder < after and not after.startswith(folder)
 
 
 def _names(folder: Path, start: bytes) -> list[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,13 @@ def test_it_limits_itself(original: Path) -> None:
     assert soft["Max open files"] == str(OPEN_FILES)
     assert soft["Max core file size"] == "0"
     assert CPU_SECONDS <= int(soft["Max cpu time"]) < CPU_SECONDS + 60
+
+
+def test_what_a_killed_process_of_the_same_id_left_keeps_none_from_starting(tmp_path: Path) -> None:
+    leave = "import os, sys; os.mkdir(f'gf-images-warm-up-{os.getpid()}'); os.execv(sys.executable, sys.argv[1:])"
+    words = [sys.executable, "-c", leave, sys.executable, "-m", "pipeline.worker"]
+    environment = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    told = subprocess.run(
+        words, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True
+    )
+    assert b"ready" in told.stdout

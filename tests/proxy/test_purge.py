@@ -146,8 +146,8 @@ async def test_sizes_once_configured_are_found_below_their_prefix(tmp_path: Path
 class Unlisted(MemoryStore):
     """A store whose credentials may not list."""
 
-    def list(self, prefix: str = "") -> AsyncIterator[Blob]:
-        raise StoreRefused(f"Its policy must allow s3:ListBucket below {prefix!r}.")
+    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
+        raise StoreRefused(f"Its policy must allow s3:ListBucket below {prefix!r}, behind {after!r}.")
 
 
 async def test_where_nothing_may_be_listed_todays_sizes_are_known() -> None:

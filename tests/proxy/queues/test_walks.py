@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from itertools import count
 
-from proxy.queues import rows
+from proxy.queues import rows, schema
 
 PAGE = 50
 STATUSES = ["queued", "complete"]
@@ -16,7 +16,7 @@ def steps_of_a_page(jobs: int) -> int:
     """Count how often SQLite does something, in fives, for one page of so many jobs."""
     steps = count()
     with closing(sqlite3.connect(":memory:")) as connection:
-        rows.prepare(connection)
+        schema.prepare(connection)
         for number in range(jobs):
             connection.execute(
                 "INSERT INTO jobs (queue, key, life, status, scheduled, due, body) VALUES ('a', ?, 1, ?, 0, 0, '')",

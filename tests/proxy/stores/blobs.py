@@ -30,6 +30,6 @@ async def get(store: Store, key: str) -> bytes:
         return b"".join([chunk async for chunk in chunks])
 
 
-async def keys(store: Store, prefix: str = "") -> list[str]:
-    """List the keys under `prefix`."""
-    return [blob.key async for blob in store.list(prefix)]
+async def keys(store: Store, prefix: str = "", *, after: str = "") -> list[str]:
+    """List the keys under `prefix`, those behind `after`."""
+    return [blob.key async for blob in store.list(prefix, after=after)]

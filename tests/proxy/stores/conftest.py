@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest.register_assert_rewrite("tests.proxy.stores.contract", "tests.proxy.stores.contract_keys")
+pytest.register_assert_rewrite(
+    "tests.proxy.stores.contract", "tests.proxy.stores.contract_keys", "tests.proxy.stores.contract_parts"
+)
 
 from tests.proxy.stores import seaweed  # noqa: E402 - the contract first, for the sake of its failures
 

@@ -13,6 +13,7 @@ from proxy.errors import NotFound, TooManyBytes
 from proxy.stores.base import Attributes, Blob, Store
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract_keys import KeysContract
+from tests.proxy.stores.contract_parts import PartsContract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ DEADLINE_SECONDS = 60
 
 
 @pytest.mark.anyio
-class StoreContract(KeysContract):
+class StoreContract(KeysContract, PartsContract):
     """What is true of every store."""
 
     async def test_what_is_put_is_told_by_head(self, store: Store, file: Path) -> None:

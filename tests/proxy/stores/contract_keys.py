@@ -80,6 +80,21 @@ class KeysContract:
         assert head is not None
         assert [(blob.bytes, blob.etag, blob.modified) for blob in listed] == [(5, head.etag, head.modified)]
 
+    async def test_a_walk_goes_on_behind_the_key_it_had_come_to(self, store: Store, file: Path) -> None:
+        names = ["B", "a b", "a!/x", "a-b", "a.b", "a/b/c", "a/b-c", "a/b/d/e", "a0/x", "ab", "b", "z", "é", "🐛"]
+        for name in names:
+            await put(store, name, b"bytes", file)
+        for prefix in ("", "a", "a/", "a/b"):
+            listed = await keys(store, prefix)
+            for number, key in enumerate(listed):
+                assert await keys(store, prefix, after=key) == listed[number + 1 :]
+
+    async def test_a_walk_goes_on_behind_a_key_that_is_gone(self, store: Store, file: Path) -> None:
+        for name in ("a/1", "a/2", "a/3"):
+            await put(store, name, b"bytes", file)
+        await store.delete("a/2")
+        assert await keys(store, "a/", after="a/2") == ["a/3"]
+
     async def test_a_long_list_has_every_key_once(self, store: Store, file: Path) -> None:
         names = [f"{number % 7}/{number:04}" for number in range(1100)]
         await anyio.Path(file).write_bytes(b"")
@@ -92,4 +107,6 @@ class KeysContract:
         async with anyio.create_task_group() as writers:
             for name in names:
                 writers.start_soon(write, name)
-        assert await keys(store) == sorted(names, key=self.place)
+        listed = sorted(names, key=self.place)
+        assert await keys(store) == listed
+        assert await keys(store, after=listed[20]) == listed[21:]

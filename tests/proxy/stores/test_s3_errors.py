@@ -135,6 +135,18 @@ async def test_an_endpoint_that_knows_no_bucket_fails_the_check_and_takes_nothin
             await store.put("a", file, ATTRIBUTES)
 
 
+async def test_credentials_that_may_not_list_are_told_what_to_allow(weed: Seaweed) -> None:
+    async with opened(weed.bucket(), WRITER) as store:
+        with pytest.raises(StoreRefused, match="s3:ListBucket"):
+            await anext(aiter(store.list()))
+
+
+async def test_an_endpoint_that_knows_no_bucket_has_no_listing() -> None:
+    async with Scripted(answer(404, b"<html>nginx</html>")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match="S3_ENDPOINT_URL"):
+            await anext(aiter(store.list()))
+
+
 async def test_a_second_412_is_a_refusal(file: Path) -> None:
     async with Scripted(refusal(412, "PreconditionFailed")) as server, opened(at(server)) as store:
         for asked in (

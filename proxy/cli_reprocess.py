@@ -1,0 +1,145 @@
+"""`gf-images reprocess`: its words, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+import uvloop
+
+from proxy.checks import split
+from proxy.errors import ImagesError
+from proxy.exits import REFUSED, settings_or_end
+from proxy.logs import configure_logs
+from proxy.parts import PAGE_VIEW_RENDERS
+from proxy.reprocess import words
+from proxy.reprocess.records import OtherWords
+from proxy.reprocess.stop import Stop
+from proxy.reprocessing import Asked, reprocess_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.reprocess.events import Ended
+    from proxy.settings import Settings
+
+GIVEN_UP = 128 + signal.SIGINT
+"""Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
+
+
+class Word(click.ParamType[object]):
+    """A word that is read by a function, which raises ValueError with a sentence if it cannot."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Give what the word means."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
+
+
+@click.command()
+@click.option("--prefix", help="Only originals whose keys begin so; ORIGINALS_PREFIX when left out.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many renders at once; WORKERS when left out.")
+@click.option(
+    "--only-stale", "remake", flag_value="stale", default="stale", help="What is missing or stale: the default."
+)
+@click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
+@click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
+@click.option(
+    "--sizes", type=Word("names", lambda word: tuple(split(word))), default="", help="Only these sizes, by comma."
+)
+@click.option("--since", type=Word("date", words.moment), help="Only originals that changed then or later.")
+@click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
+@click.option(
+    "--retry-failed",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Only those of a file of failures.",
+)
+@click.option(
+    "--max-failures",
+    type=Word("share", words.budget),
+    default="0.5%",
+    show_default=True,
+    help="How many may fail: a share of all, or a number.",
+)
+@click.option(
+    "--rate",
+    "each_seconds",
+    type=Word("rate", words.seconds_each),
+    default=0.0,
+    help="How many are begun at most: 5/s, 100/min.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be made and why; make nothing.")
+@click.option(
+    "--through-queue", is_flag=True, help="Have the workers of QUEUE make it, on as many machines as there are."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON line an event.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="var/reprocess",
+    show_default=True,
+    help="Folder for checkpoint and failures.",
+)
+@click.option("--restart", is_flag=True, help="Begin anew where an unfinished run could go on.")
+def reprocess(**told: object) -> None:
+    """Make again what is missing or stale of every original in the store.
+
+    Goes on where it was when it was stopped or killed. Ends with 0 when no more failed than may, 1 when more did or it
+    did not come to its end, 2 for wrong words.
+
+    Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
+    """
+    asked = msgspec.convert(told, Asked)
+    settings = settings_or_end(takes_posts=False)
+    _check(asked, settings)
+    configure_logs(level="WARNING", form="console")
+    settings = replace(settings, workers=asked.workers or settings.workers or PAGE_VIEW_RENDERS)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            ended = runner.run(_run(asked, settings))
+    except OtherWords as fault:
+        raise click.UsageError(str(fault)) from fault
+    except ImagesError as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(REFUSED)
+    except asyncio.CancelledError:  # told to stop twice
+        sys.exit(GIVEN_UP)
+    sys.exit(0 if ended.is_finished and ended.is_within_budget else REFUSED)
+
+
+def _check(asked: Asked, settings: Settings) -> None:
+    names = [size.name for size in settings.sizes]
+    if unknown := [size for size in asked.sizes if size not in names]:
+        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(names)}.")
+    if asked.through_queue and asked.remake == "missing":
+        raise click.UsageError("--missing does not go with --through-queue: jobs make what is stale, too.")
+    if asked.retry_failed and asked.since:
+        raise click.UsageError("--since does not go with --retry-failed, which knows keys and no dates.")
+
+
+async def _run(asked: Asked, settings: Settings) -> Ended:
+    stop = Stop()
+    running = asyncio.current_task()
+
+    def hear(signum: int) -> None:
+        if stop.is_said and running:
+            running.cancel()
+        stop.say(f"{signal.Signals(signum).name}; once more to give up what is underway")
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, hear, signum)
+    return await reprocess_all(asked, settings, stop)

@@ -1,0 +1,35 @@
+"""How commands end that cannot go on: each fault on a line of its own, a code that says whose fault it is."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from proxy.settings import Settings, read_settings
+from proxy.sizes import BadSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REFUSED, WRONG_WORDS = 1, 2
+"""Exit codes: something was refused; the command or the settings are not as they should be."""
+
+
+def settings_or_end(*, takes_posts: bool = True) -> Settings:
+    """Read the settings; end the command with every fault if there is one. See `read_settings`."""
+    with faults_shown():
+        return read_settings(takes_posts=takes_posts)
+
+
+@contextlib.contextmanager
+def faults_shown(where: str = "") -> Iterator[None]:
+    """End the command with every fault on a line of its own."""
+    try:
+        yield
+    except BadSettings as bad:
+        for fault in bad.faults:
+            click.echo(f"{where}{fault}", err=True)
+        sys.exit(WRONG_WORDS)

@@ -1,0 +1,1 @@
+"""Every original of a store, seen to once more."""

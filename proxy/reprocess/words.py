@@ -1,0 +1,61 @@
+"""The words of a command line, read as what they mean."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+_RATE = re.compile(r"(?P<number>\d+(\.\d+)?)(/(?P<unit>s|min|h))?")
+_BUDGET = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<percent>\s?%)?")
+_UNIT_SECONDS = {None: 1, "s": 1, "min": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How many originals may fail: a share of all, or a number."""
+
+    most: float
+    is_share: bool
+
+    def holds(self, *, failed: int, originals: int) -> bool:
+        """Tell whether so many failures are within it."""
+        return failed <= (self.most * originals if self.is_share else self.most)
+
+
+def budget(word: str) -> Budget:
+    """Read "0.5%" or "20".
+
+    Raises:
+        ValueError: it is neither.
+    """
+    match = _BUDGET.fullmatch(word.strip())
+    if match is None or (not match["percent"] and "." in match["number"]):
+        raise ValueError(f"{word!r} is neither a share of the originals, such as 0.5%, nor a number of them.")
+    number = float(match["number"])
+    return Budget(most=number / 100 if match["percent"] else number, is_share=bool(match["percent"]))
+
+
+def seconds_each(word: str) -> float:
+    """Read "5/s", "100/min", "2000/h" or "5", which is a second's, as the seconds that one may take.
+
+    Raises:
+        ValueError: it is none of them, or nothing at all.
+    """
+    match = _RATE.fullmatch(word.strip())
+    if match is None or not float(match["number"]):
+        raise ValueError(f"{word!r} is no rate, such as 5/s, 100/min or 2000/h.")
+    return _UNIT_SECONDS[match["unit"]] / float(match["number"])
+
+
+def moment(word: str) -> datetime:
+    """Read a date or a time of ISO 8601; UTC where it does not say.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        read = datetime.fromisoformat(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is no date, such as 2026-11-24, or 2026-11-24T12:00Z.") from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)

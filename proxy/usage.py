@@ -1,0 +1,112 @@
+"""How much memory this process, its render processes and all of the machine have in use, and how much there is."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path("/")
+
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+_KIB: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes in use, and how many may be; not a number where the kernel does not tell."""
+
+    used: float = math.nan
+    limit: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where a version of control groups keeps what it knows of the memory of a group."""
+
+    limit: str
+    used: str
+    reclaimable: str
+    """The line of `memory.stat` that counts pages of files that were not used lately."""
+
+
+_VERSIONS: Final = {
+    "": _Files("memory.max", "memory.current", "inactive_file"),
+    "memory": _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""By the controller that `/proc/self/cgroup` names: version 2 names none, version 1 one on each line."""
+
+
+def own_bytes() -> float:
+    """Tell how much memory this process has resident; not a number where the kernel does not tell."""
+    return _resident_bytes("self")
+
+
+def render_bytes() -> float:
+    """Tell how much memory those processes have resident that this one started: they are its render processes.
+
+    What they share with each other, such as the code of libvips, counts in each.
+    """
+    tasks = Path("/proc/self/task").glob("*/children")
+    children = [pid for task in tasks for pid in _text(task).split()]
+    # One may have ended since.
+    return sum(resident for pid in children if not math.isnan(resident := _resident_bytes(pid)))
+
+
+def memory(root: Path = ROOT) -> Usage:
+    """Tell how much memory is in use of all that may be: of the control group with the least room, else the machine's.
+
+    What the kernel would give back at once, which are files that it remembers, is not in use.
+    """
+    machine = _machine(root)
+    usages = [usage for usage in _groups(root) if usage.limit < machine.limit]
+    return min(usages, key=lambda usage: usage.limit, default=machine)
+
+
+def _resident_bytes(pid: str) -> float:
+    fields = _text(Path(f"/proc/{pid}/statm")).split()
+    return float(fields[1]) * _PAGE_BYTES if fields else math.nan
+
+
+def _machine(root: Path) -> Usage:
+    lines = (line.split() for line in _text(root / "proc/meminfo").splitlines())
+    kibibytes = {name: float(value) for name, value, *_ in lines}
+    if not {"MemTotal:", "MemAvailable:"} <= set(kibibytes):
+        return Usage()
+    total = kibibytes["MemTotal:"] * _KIB
+    return Usage(used=total - kibibytes["MemAvailable:"] * _KIB, limit=total)
+
+
+def _groups(root: Path) -> Iterator[Usage]:
+    """Find every control group that this process is in and that has a limit of its own."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", maxsplit=2)
+        for controller in set(controllers.split(",")) & set(_VERSIONS):
+            mounted = root / "sys/fs/cgroup" / controller
+            # In a container the mount may begin at its own group, although the path is the one that its host sees.
+            group = Path(path.lstrip("/"))
+            for folder in (group, *group.parents):
+                if usage := _group(mounted / folder, _VERSIONS[controller]):
+                    yield usage
+
+
+def _group(folder: Path, files: _Files) -> Usage | None:
+    limit, used = _text(folder / files.limit).strip(), _text(folder / files.used).strip()
+    if not limit.isdecimal() or not used.isdecimal():
+        return None
+    stat = dict(line.split(maxsplit=1) for line in _text(folder / "memory.stat").splitlines())
+    return Usage(used=float(used) - float(stat.get(files.reclaimable, 0)), limit=float(limit))
+
+
+def _text(path: Path) -> str:
+    """Give what is in a file of the kernel's; nothing where there is none."""
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
