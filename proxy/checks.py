@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from proxy.destinations import listed
-from proxy.queues.open import SCHEMES, missing_extra
+from proxy.queues.open import SCHEMES, address_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,23 +38,28 @@ def one_of(*words: str) -> Callable[[str], str | None]:
 
 def queue(value: str) -> str | None:
     """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
-    if not value.startswith(SCHEMES) or value in SCHEMES:
-        return f"must begin with {', '.join(SCHEMES)} and go on"
-    if not value.startswith("sqlite") and not _SERVER.fullmatch(value):
+    if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
         return "must have each % @ / ? # of its user and password percent-encoded: %25 %40 %2F %3F %23"
-    return missing_extra(value)
+    return address_fault(value)
 
 
 def secrets(value: str) -> str | None:
     """Name the first secret that is none of the Standard Webhooks scheme."""
-    for number, secret in enumerate(split(value), start=1):
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_") + "==")
-        except ValueError:  # not base64, not even ASCII
-            key = b""
-        if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
+    told = split(value)
+    if value and not told:
+        return "must hold a secret, or be empty"
+    for number, secret in enumerate(told, start=1):
+        if not secret.startswith("whsec_") or len(_key(secret.removeprefix("whsec_"))) < SECRET_BYTES:
             return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
     return None
+
+
+def _key(encoded: str) -> bytes:
+    try:
+        padding = "" if encoded.endswith("=") else "=" * (-len(encoded) % 4)
+        return base64.b64decode(encoded + padding, validate=True)  # else what is no base64 would be passed over
+    except ValueError:  # not base64, not even ASCII
+        return b""
 
 
 def hosts(value: str) -> str | None:

@@ -72,7 +72,7 @@ def worker() -> None:
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
-    settings = settings_or_end()
+    settings = settings_or_end(takes_posts=False)
     configure_logs(level=settings.log_level, form=settings.log_format)
     if not settings.workers:
         click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
@@ -150,7 +150,7 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
 
     Example: gf-images render photo.jpg --out derivatives/
     """
-    settings = settings_or_end()
+    settings = settings_or_end(takes_posts=False)
     configure_logs(level="ERROR", form="console")
     with faults_shown("--sizes-file: "):
         sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
@@ -193,7 +193,7 @@ def print_openapi() -> None:
 
     Example: gf-images openapi > openapi.json
     """
-    settings = settings_or_end()
+    settings = settings_or_end(takes_posts=False)
     click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
 
 

@@ -104,7 +104,7 @@ def reprocess(**told: object) -> None:
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
     asked = msgspec.convert(told, Asked)
-    settings = settings_or_end()
+    settings = settings_or_end(takes_posts=False)
     _check(asked, settings)
     configure_logs(level="WARNING", form="console")
     settings = replace(settings, workers=asked.workers or settings.workers or PAGE_VIEW_RENDERS)

@@ -16,6 +16,8 @@
     ├── NotAsBefore              a blob was asked for as long as it is as it was, and it is not
     ├── Busy                     the line is full; come back after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
+    ├── NoRoom                   the folder for work in progress takes nothing more
+    ├── Unforeseen               what nobody has thought of
     ├── GaveUp                   a run over many originals cannot go on; what is left can be done later
     ├── RenderFailed             the original is well, the rendering went wrong
     │   ├── DeadlineExceeded     it took longer than a render may
@@ -136,6 +138,20 @@ class QueueUnavailable(ImagesError):
 
     code = "queue-unavailable"
     told = "The queue cannot be used now; try again in a moment."
+
+
+class NoRoom(ImagesError):
+    """The folder for work in progress takes nothing more: its disk is full, or fails."""
+
+    code = "no-room"
+    told = "This service has no room to work in now; try again in a moment."
+
+
+class Unforeseen(ImagesError):
+    """What nobody has thought of; the log has it whole."""
+
+    code = "internal"
+    told = "Something broke here; the operator of this service finds the cause in its log."
 
 
 class GaveUp(ImagesError):

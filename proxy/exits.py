@@ -18,10 +18,10 @@ REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
 
 
-def settings_or_end() -> Settings:
-    """Read the settings; end the command with every fault if there is one."""
+def settings_or_end(*, takes_posts: bool = True) -> Settings:
+    """Read the settings; end the command with every fault if there is one. See `read_settings`."""
     with faults_shown():
-        return read_settings()
+        return read_settings(takes_posts=takes_posts)
 
 
 @contextlib.contextmanager

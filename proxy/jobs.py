@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,8 +38,17 @@ FUNCTION = "make_derivatives"
 TIMEOUT_SECONDS = 900
 """The longest one attempt may take: in line for a slot, downloading, rendering, uploading."""
 
+MOST_REPLAYS = 100
+"""How many of the messages that ran a job again are remembered with it; each is good for ten minutes at most."""
+
 ATTEMPTS = 40
 """How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
+
+
+DAY_SECONDS = 86_400
+
+_ID = re.compile(r"[0-9a-f]{32}")
+"""What a job's id looks like; a queue need not take anything else, and PostgreSQL fails at a NUL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class _Posted:
     job_id: str
     is_named: bool
     request_id: str
+    replays: tuple[str, ...] = ()
 
 
 class Jobs:
@@ -114,8 +125,10 @@ class Jobs:
         jobs = tuple(self._told(queued) for queued in page.jobs)
         return JobPage(jobs=jobs, cursor=page.cursor, is_complete=page.is_complete)
 
-    async def replay(self, job_id: str) -> Job:
+    async def replay(self, job_id: str, *, message_id: str | None = None) -> Job:
         """Run a job that has ended once more, as it was ordered; one that is live is left alone.
+
+        So is one that the message of that id has already run again.
 
         Raises:
             UnknownJob: there is none of that id, or it ended too long ago.
@@ -123,12 +136,19 @@ class Jobs:
         """
         async with self._deciding:
             queued = await self._queued_job(job_id)
-            if is_live(queued):
+            replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
+            if is_live(queued) or message_id in replays:
                 return self._told(queued)
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
-            again = _Posted(order=_order(queued), job_id=job_id, is_named=True, request_id=_request_id())
+            again = _Posted(
+                order=_order(queued),
+                job_id=job_id,
+                is_named=True,
+                request_id=_request_id(),
+                replays=(*replays, message_id)[-MOST_REPLAYS:] if message_id else replays,
+            )
             self._live.add(job_id, again.order)
             return self._told(await self._enqueue(again))
 
@@ -139,9 +159,10 @@ class Jobs:
         return waiting, self._live.oldest_seconds() if waiting else 0.0
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
-        queued = await self._queue.job(job_id)
+        queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
-            raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {self._keep_seconds} s ago.")
+            days = self._keep_seconds / DAY_SECONDS
+            raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
 
     def _told(self, queued: QueuedJob) -> Job:
@@ -199,7 +220,7 @@ class Jobs:
             retry_delay=1.0,
             retry_backoff=60.0,
             ttl=self._keep_seconds,
-            meta={"request_id": posted.request_id},
+            meta={"request_id": posted.request_id} | ({"replays": posted.replays} if posted.replays else {}),
         )
         queued = queued or await self._queued_job(posted.job_id)  # there is one of that id
         log.info("job_queued", job_id=posted.job_id, key=posted.order.key, request_id=posted.request_id)

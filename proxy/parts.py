@@ -130,7 +130,9 @@ def build(settings: Settings) -> Parts:
         jobs=jobs,
         endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url),
         outgoing=_outgoing(callback_queue, destinations, settings) if settings.callback_hosts else None,
-        readiness=Readiness({"store": store.check, "queue": jobs.waiting, "renderers": renderers.check}),
+        readiness=Readiness(
+            {"store": store.check, "queue": queue.check, "renderers": renderers.check, "scratch": scratch.check}
+        ),
         scratch=scratch,
         draining=asyncio.Event(),
     )

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from proxy import owners
-from proxy.errors import CannotStart
+from proxy.errors import CannotStart, NoRoom, ProcessDied
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Container, Iterator
 
     from proxy.limiter import Limiter, Turn
 
+
+TRIED_BYTES = 64 * 1024
+"""How much is written to find out whether anything can be: less than the least original that is worth its name."""
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""What of all that goes wrong around a folder is surely the disk's."""
 
 _WARM_UP_SECONDS = 60
 """A render process that has not removed its first folder after that long is dead; it takes a fraction of a second."""
@@ -67,16 +74,48 @@ class Scratch:
 
         Raises:
             Busy: there was no room in time.
+            NoRoom: the disk takes nothing more, which may also be what a render process died of.
         """
-        if self._folder is None:
-            raise RuntimeError("Folders are lent within `opened`.")
-        parent = self._folder
+        parent = self._parent()
         async with self._room.share(turn, size):
-            folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
+            with self._faults():
+                folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
             try:
-                yield Path(folder.name)
+                with self._faults(_OF_THE_DISK):
+                    yield Path(folder.name)
+            except ProcessDied:
+                await self.check()  # before the folder goes: it may have died because there was no room
+                raise
             finally:
                 folder.cleanup()
+
+    async def check(self) -> None:
+        """Return when something can be written.
+
+        Raises:
+            NoRoom: it cannot, the sentence is for the operator.
+        """
+        parent = self._parent()
+        with self._faults():
+            await to_thread.run_sync(_write_something, parent)
+
+    def _parent(self) -> Path:
+        if self._folder is None:
+            raise RuntimeError("Folders are lent within `opened`.")
+        return self._folder
+
+    @contextmanager
+    def _faults(self, kinds: Container[int | None] | None = None) -> Iterator[None]:
+        """Turn what the system says within the block into our error: all of it, or what is of these kinds."""
+        try:
+            yield
+        except OSError as fault:
+            if kinds is not None and fault.errno not in kinds:
+                raise
+            raise NoRoom(
+                f"Nothing more can be written to {self._place} ({fault.strerror}): free some space there, or set "
+                "TMPDIR to another folder and start again."
+            ) from fault
 
     def _remove_what_the_dead_left(self) -> None:
         for left in (self._place / "work").iterdir():
@@ -87,3 +126,9 @@ class Scratch:
                 if time.time() - left.stat().st_mtime > _WARM_UP_SECONDS:
                     shutil.rmtree(left, ignore_errors=True)
         owners.bury(self._place / "owners")
+
+
+def _write_something(folder: Path) -> None:
+    with TemporaryFile(dir=folder) as file:
+        file.write(bytes(TRIED_BYTES))
+        file.flush()

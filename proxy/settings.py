@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy import checks
 from proxy.addresses import bucket_fault, endpoint_fault, public_fault, store_fault, web_fault
+from proxy.checks import split
 from proxy.keys import DERIVATIVES
 from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
@@ -128,26 +129,28 @@ class Setting:
     is_secret: bool
 
 
-def read_settings() -> Settings:
-    """Read the environment.
+def read_settings(*, takes_posts: bool = True) -> Settings:
+    """Read the environment, for a program that takes posts or for one that does not.
 
     Raises:
         BadSettings: with every fault there is.
     """
     env = FileAwareEnv(eager=False, strip_whitespace=True)
-    told = {one.name: _read(env, one) for one in fields(Settings) if one.metadata}
-    faults = _faults(env)
+    faults: list[str] = []
+    told = {one.name: _read(env, one, faults) for one in fields(Settings) if one.metadata}
+    faults += _faults(env)
     sizes: tuple[Size, ...] = ()
     try:
-        sizes = read_sizes(Path(str(told["sizes_file"])))
+        sizes = read_sizes(Path(str(told["sizes_file"]))) if told["sizes_file"] is not None else ()
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
     if (bucket := told["s3_bucket"]) and not {"STORE", "STORE_FILE"} & set(os.environ):
         told["store"] = f"s3://{bucket}"
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
-    named = {fault.partition(":")[0] for fault in faults}
-    rules = (_public_and_unsigned, _unsigned_callbacks, _prefixes, _bucket, _scratch)
+    named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
+    posting = (_public_and_unsigned,) if takes_posts else ()
+    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch)
     together = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in together if fault.partition(":")[0] not in named]
     if faults:
@@ -169,9 +172,15 @@ def without_passwords(value: str) -> str:
     return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
-def _read(env: FileAwareEnv, one: Field[object]) -> object:
+def _read(env: FileAwareEnv, one: Field[object], faults: list[str]) -> object:
+    """Read one setting; what is wrong with its value is kept by `env`, what is wrong with its file put to `faults`."""
     parsers: dict[type, Callable[..., object]] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
-    return parsers[type(one.default)](one.name.upper(), one.default, validate=_validator(one.metadata["check"]))
+    name = one.name.upper()
+    try:
+        return parsers[type(one.default)](name, one.default, validate=_validator(one.metadata["check"]))
+    except (OSError, ValueError):  # which the library raises at once, whatever it was told
+        faults.append(f"{name}_FILE: must name a file that can be read, of UTF-8 text")
+        return None
 
 
 def _validator(check: Callable[[object], str | None] | None) -> Callable[[object], None]:
@@ -192,7 +201,7 @@ def _faults(env: FileAwareEnv) -> list[str]:
 
 
 def _public_and_unsigned(settings: Settings) -> str | None:
-    if settings.webhook_secrets or settings.allow_unsigned or _is_loopback(settings.host):
+    if split(settings.webhook_secrets) or settings.allow_unsigned or _is_loopback(settings.host):
         return None
     return (
         f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address where anybody "
@@ -201,7 +210,7 @@ def _public_and_unsigned(settings: Settings) -> str | None:
 
 
 def _unsigned_callbacks(settings: Settings) -> str | None:
-    if settings.callback_hosts and not settings.webhook_secrets:
+    if split(settings.callback_hosts) and not split(settings.webhook_secrets):
         return "CALLBACK_HOSTS: goes with WEBHOOK_SECRETS only, which sign the callbacks"
     return None
 

@@ -12,7 +12,16 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
-from proxy.errors import DeadlineExceeded, ImagesError, NotFound, ProcessDied, StoreUnavailable, told
+from proxy.errors import (
+    DeadlineExceeded,
+    ImagesError,
+    NoRoom,
+    NotFound,
+    ProcessDied,
+    StoreUnavailable,
+    Unforeseen,
+    told,
+)
 from proxy.jitter import jittered
 from proxy.jobs import FUNCTION
 from proxy.made import Made
@@ -49,8 +58,10 @@ class Patience:
 PATIENCE: Mapping[type[ImagesError], Patience] = {
     NotFound: Patience(attempts=13, first=5, longest=5),  # a minute: the webhook can overtake the upload
     StoreUnavailable: Patience(attempts=12, first=2, longest=300),  # about half an hour: a provider's bad moment
+    NoRoom: Patience(attempts=12, first=2, longest=300),  # others may clear up, or be done, as soon
     ProcessDied: Patience(attempts=2, first=1, longest=1),  # twice is no accident
     DeadlineExceeded: Patience(attempts=3, first=10, longest=60),  # the machine may have been busy
+    Unforeseen: Patience(attempts=3, first=10, longest=60),  # who knows
 }
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
@@ -92,6 +103,9 @@ class Worker(QueueWorker):
             return await self._derivatives.make_all(order.key, order.sizes, remake="all" if order.force else "stale")
         except (Refused, ImagesError) as fault:
             return Made(fault=fault)
+        except Exception as error:
+            log.exception("unforeseen_error")
+            return Made(fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it."))
 
     def about(self, job: saq.Job) -> dict[str, object]:
         """Give what every line of the log about a job says of it."""

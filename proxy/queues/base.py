@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 20
 """A job whose worker was silent for so long is another's, unless the job itself says how long."""
+
+
+WRITE_SECONDS = 1.0
+"""How often looking whether a queue can be written writes to it, at most."""
+
+TRIED_BYTES = 4096
+"""How much is written: about as much as a job."""
+
+CHECKER, CHECKER_SECONDS = "readiness", 60
+"""The name under which it is written, and how long it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +53,29 @@ class JobQueue(Queue):
     is_shared = True
     """Whether other machines may put jobs in, and take them."""
 
+    _wrote = -math.inf
+    """When it was last shown that the queue can be written."""
+
     @abstractmethod
     async def touch(self, job: Job) -> bool:
         """Show that the worker of `job` lives; False when the job is not its any more, but ended or another's.
 
         SAQ's `Job.update` shows it too, but writes the job as its worker last saw it over what became of it since.
         """
+
+    async def check(self) -> None:
+        """Return when the queue would take a job; to read it says nothing of a disk that is full.
+
+        Raises:
+            QueueUnavailable: it would not.
+        """
+        await self.count("queued")
+        if time.monotonic() - self._wrote < WRITE_SECONDS:
+            return
+        # SAQ keeps workers' reports on every queue, and forgets them; one that did nothing counts nowhere.
+        nobody: WorkerInfo = {"stats": None, "queue_key": self.name, "metadata": {"tries": " " * TRIED_BYTES}}
+        await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
+        self._wrote = time.monotonic()
 
     async def count_waiting(self) -> int:
         """Count the jobs that wait, those that were put off too."""

@@ -73,6 +73,7 @@ class Database:
         self._watching: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
         self._closed = False
+        self._file = _file(path)
 
     @classmethod
     async def open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
@@ -159,10 +160,19 @@ class Database:
         before = self._connection.total_changes
         if any(step.writes for step in batch):
             with _turn_to_write(self._path):
+                self._check_file()
                 self._execute("BEGIN IMMEDIATE", batch)
         else:
             self._execute("BEGIN", batch)
         return self._connection.total_changes != before
+
+    def _check_file(self) -> None:
+        """Accept nothing into a file that nobody will find again; SQLite itself does not notice."""
+        if _file(self._path) != self._file:
+            raise QueueUnavailable(
+                f"The queue {self._path} was deleted or moved away while it was open: put it back, or restart the "
+                "service, which begins a new one."
+            )
 
     def _execute(self, begin: str, batch: list[_Step[object]]) -> None:
         self._connection.execute(begin)
@@ -216,6 +226,15 @@ def _turn_to_write(path: Path) -> Iterator[None]:
         if not ours:
             raise TimeoutError
         yield
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Tell which file has that name now."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _lock(path: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proxy.errors import QueueUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SHUT_SECONDS = 1.0
 """How long nobody tries a server that has just not answered.
@@ -21,6 +21,8 @@ Posts are taken one after another, so each would wait for as long as the server 
 class Door:
     """Turns `errors` of the client of `server` into ours; those that are `lost` mean that it cannot be reached.
 
+    Unless they are `denied`: then the address is the operator's to mend.
+
     The client's own sentences are told: they name addresses and users, never passwords.
     """
 
@@ -31,11 +33,13 @@ class Door:
         errors: type[Exception],
         lost: tuple[type[Exception], ...],
         but: tuple[type[Exception], ...] = (),
+        denied: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._server = server
         self._errors = errors
         self._lost = lost
         self._but = but
+        self._denied = denied
         self._shut_until = 0.0
         self._why = ""
 
@@ -55,7 +59,8 @@ class Door:
         except self._errors as error:
             said = " ".join(str(error).split())
             if isinstance(error, self._lost):
-                self._why = f"{self._server} does not answer: {said}"
+                state = "lets nobody in like that" if self._denied(error) else "does not answer"
+                self._why = f"{self._server} {state}: {said}"
                 self._shut_until = time.monotonic() + SHUT_SECONDS
                 raise QueueUnavailable(self._why) from error
             raise QueueUnavailable(f"{self._server} will not do it: {said}") from error

@@ -28,6 +28,24 @@ def missing_extra(url: str) -> str | None:
     return None
 
 
+def address_fault(url: str) -> str | None:
+    """Tell what is wrong with the address of a queue, without quoting it: it may hold a password."""
+    if not url.startswith(SCHEMES) or url in SCHEMES:
+        return f"must begin with {', '.join(SCHEMES)} and go on"
+    return None if url.startswith("sqlite") else missing_extra(url) or _server_fault(url)
+
+
+def _server_fault(url: str) -> str | None:
+    # Imported only here, because the clients of servers cost memory that the embedded queue saves, and may be missing.
+    if url.startswith("redis"):
+        from proxy.queues import redis  # noqa: PLC0415 - see above
+
+        return redis.address_fault(url)
+    from proxy.queues import postgres  # noqa: PLC0415 - see above
+
+    return postgres.address_fault(url)
+
+
 def open_queue(url: str, *, name: str) -> JobQueue:
     """Make the queue at `url`, not connected yet.
 
@@ -47,6 +65,8 @@ def open_queue(url: str, *, name: str) -> JobQueue:
         return SqliteQueue(_path(url), name=name)
     if missing := missing_extra(url):
         raise QueueUnavailable(missing)
+    if fault := _server_fault(url):
+        raise QueueUnavailable(f"QUEUE {fault}.")
     return _queue_on_server(url, name)
 
 
@@ -60,14 +80,10 @@ def _path(url: str) -> Path:
 
 
 def _queue_on_server(url: str, name: str) -> JobQueue:
-    # Imported only here, because the clients of servers cost memory that the embedded queue saves, and may be missing.
     if url.startswith("redis"):
-        from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see above
+        from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see `_server_fault`
 
-        try:
-            return RedisQueue(url, name=name)
-        except ValueError as error:  # whose sentence may quote what it did not understand
-            raise QueueUnavailable("QUEUE is no address of a Redis: redis://<host>:<port>/<database>") from error
-    from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see above
+        return RedisQueue(url, name=name)
+    from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see `_server_fault`
 
     return PostgresQueue(url, name=name)

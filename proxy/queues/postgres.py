@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL
 from saq.job import TERMINAL_STATUSES
 from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
@@ -38,13 +38,33 @@ STARTING_SECONDS = 30.0
 """How long another machine may take to make them."""
 
 
+def address_fault(url: str) -> str | None:
+    """Tell what is wrong with the address of a PostgreSQL, without quoting it as libpq does."""
+    try:
+        ports = str(conninfo_to_dict(url).get("port", ""))
+    except psycopg.ProgrammingError:
+        ports = "none"
+    # libpq finds out about a port only when it connects; there may be several, as there may be several hosts.
+    if all(not port or (port.isdecimal() and 0 < int(port) < 1 << 16) for port in ports.split(",")):
+        return None
+    return (
+        "must be an address such as postgresql://<user>:<password>@<host>:<port>/<database>, "
+        "what is special in the password percent-encoded (% is %25), with options that libpq knows"
+    )
+
+
+def _is_denied(error: Exception) -> bool:
+    """Tell a wrong password, user or database from a server that is away: libpq gives no code while it connects."""
+    said = str(error)
+    return "FATAL:" in said and "connection failed:" in said and "the database system is" not in said
+
+
 class PostgresQueue(ServerQueue, SaqPostgresQueue):
     """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
-        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,))
-        with self._door.opened():  # a URL that makes no sense is found out here
-            self._link = make_conninfo(url, **_LINK)
+        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied)
+        self._link = make_conninfo(url, **_LINK)
         pool = cast("AsyncConnectionPool", Links(self._link, self._door))  # SAQ's type says that it lends nothing more
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True

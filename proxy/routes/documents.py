@@ -51,7 +51,7 @@ IMAGE_PROBLEMS = {
     422: "the original cannot be rendered",
     500: "the render process died",
     502: "the store failed",
-    503: "the line for a render is full",
+    503: "the line for a render is full, or there is no room to work in",
     504: "the render took too long",
 }
 

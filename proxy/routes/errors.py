@@ -23,6 +23,7 @@ from proxy.errors import (
     DeadlineExceeded,
     DiedAgain,
     ImagesError,
+    NoRoom,
     NotAsBefore,
     NotFound,
     OutOfRange,
@@ -82,6 +83,7 @@ ROWS: Mapping[type[Exception], Row] = {
     DiedAgain: Row(422, "Original cannot be rendered"),
     RenderFailed: Row(500, "Rendering failed"),
     QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
+    NoRoom: Row(503, "No room to work in", retry_after_seconds=60),
     StoreRefused: Row(502, "Store refused", retry_after_seconds=60),
     StoreError: Row(502, "Store failed", retry_after_seconds=5),
     ImagesError: Row(500, "Failed"),
@@ -89,7 +91,12 @@ ROWS: Mapping[type[Exception], Row] = {
 """The first row whose error it is, counts: a leaf stands above its parent."""
 
 
-NO_ROUTE = "There is nothing at this address; /schema describes every route."
+SAID_BETTER = {
+    404: "There is nothing at this address; /schema describes every route.",
+    405: "This address takes no such method; /schema describes every route.",
+    413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
+}
+"""What to do about what Litestar refuses with no more than its title."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,7 +143,7 @@ def _framework_error(error: HTTPException) -> Response[bytes]:
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = Row(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
-    detail = NO_ROUTE if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    detail = SAID_BETTER.get(error.status_code, error.detail)
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlencode
@@ -61,7 +63,7 @@ async def post_job(request: Request[None, None, State], desk: NamedDependency[De
             force=posted.force,
             callback_url=posted.callback_url,
         ),
-        idempotency_key=request.headers.get(IDEMPOTENCY_HEADER) or request.headers.get(ID_HEADER),
+        idempotency_key=_idempotency_key(request.headers, is_signed=not desk.verifier.is_open),
     )
     return _accepted(job, desk)
 
@@ -72,7 +74,7 @@ async def replay_job(
 ) -> Response[ShownJob]:
     """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
     desk.verifier.verify(address(request.scope), request.headers)
-    return _accepted(await desk.jobs.replay(job_id), desk)
+    return _accepted(await desk.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)), desk)
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
@@ -110,12 +112,25 @@ def jobs_options() -> Response[None]:
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
+def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
+    """Tell orders that are the same from those that are not; no value of one header is ever one of the other.
+
+    A header that nobody signed says nothing where orders are signed: whoever saw one could make others of it.
+    """
+    for name in (ID_HEADER,) if is_signed else (IDEMPOTENCY_HEADER, ID_HEADER):
+        if value := headers.get(name):
+            return f"{name}\n{value}"  # a header's value has no line break
+    return None
+
+
 def _posted(body: bytes) -> PostedJob:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise ValidationException('The body is not a JSON object; post {"key": "<key of the original>"}.') from fault
-    if faults := [*_faults(fields)]:
+    doubled = [f"{name}: must be there once, not {times} times" for name, times in names.items() if times > 1]
+    if faults := [*doubled, *_faults(fields)]:
         raise ValidationException("The body is not a job.", extra=faults)
     return msgspec.json.decode(body, type=PostedJob)
 

@@ -27,7 +27,6 @@ _BOTH: Final = "a key would have to be a file and a folder at once"
 _REFUSALS: Final = {
     errno.EACCES: "it may not (permissions)",
     errno.EPERM: "it may not (permissions)",
-    errno.EROFS: "the file system is read-only",
     errno.ENAMETOOLONG: "the path would be too long",
     errno.ENOTDIR: _BOTH,
     errno.EISDIR: _BOTH,

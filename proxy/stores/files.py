@@ -43,6 +43,9 @@ HIDDEN: Final = "\x7fgallformers"
 
 LIST_BATCH: Final = 500
 
+TRIED_BYTES: Final = 64 * 1024
+"""How much is written to find out whether anything can be; less than a large derivative."""
+
 
 class FileStore:
     """Keeps blobs as plain files below `root`, safe against other writers on the same machine."""
@@ -94,7 +97,7 @@ class FileStore:
                 yield blob
 
     async def check(self) -> None:
-        """Return when a file can be written below the root."""
+        """Return when a file can be written below the root: an empty one is no proof, on a disk that is full."""
         await run_sync(self._check)
 
     async def close(self) -> None:
@@ -121,7 +124,7 @@ class FileStore:
     def _check(self) -> None:
         if not self._root.is_dir():
             raise StoreUnavailable("The file store's folder is not there.")
-        with disk_errors(), self._written(BytesIO()):
+        with disk_errors(), self._written(BytesIO(bytes(TRIED_BYTES))):
             pass
 
     def _head(self, key: str) -> Blob | None:

@@ -44,9 +44,19 @@ def document() -> dict[str, Any]:
     return routes(build(told), told).openapi_schema.to_schema()
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running(tmp_path_factory.mktemp("service"), QUEUE_SIZE="10") as one:
+@pytest.fixture(
+    scope="module",
+    params=[
+        "sqlite",
+        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
+        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
+    ],
+)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Lend a service on each kind of queue in turn."""
+    on_server = request.param != "sqlite"
+    queue = {"QUEUE": request.getfixturevalue(f"{request.param}_server").make_database()} if on_server else {}
+    with running(tmp_path_factory.mktemp("service"), QUEUE_SIZE="10", **queue) as one:
         (one.store / "gall/58").mkdir(parents=True)
         paint(one.store / "gall/58/58_1_original.jpg", Photograph(width=640, height=480))
         yield one

@@ -49,6 +49,8 @@ class CountingStore(MemoryStore):
         """Put in the place of the next original that is fetched, right after."""
         self.refused: str | None = None
         """A key whose bytes may neither be read, nor be written, nor be deleted."""
+        self.fault: Exception | None = None
+        """Raised instead of fetching an original."""
         self.fetched = asyncio.Event()
         """Set once an original was fetched."""
         self.after_head: Callable[[], Awaitable[None]] | None = None
@@ -64,6 +66,8 @@ class CountingStore(MemoryStore):
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         self.calls["fetch"] += 1
         self._check(key)
+        if self.fault:
+            raise self.fault
         blob = await super().fetch(key, path, max_bytes=max_bytes)
         self.fetched.set()
         if self.replace_after_fetch:

@@ -193,7 +193,7 @@ def test_every_command_has_an_example() -> None:
 def test_check_shows_addresses_without_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     for url, shown in (
         ("redis://:hunter2@host:6379/0", "redis://:***@host:6379/0"),
-        ("rediss://user:hunter2/@x@host?password=hunter2&db=1", "rediss://user:***@host?password=***&db=1"),
+        ("rediss://user:hunter2@host?password=hunter2&db=1", "rediss://user:***@host?password=***&db=1"),
         ("postgresql://user:hunter2@host/queue?sslmode=require", "postgresql://user:***@host/queue?sslmode=require"),
         ("postgresql://user@host:5432/queue", "postgresql://user@host:5432/queue"),
     ):
@@ -201,6 +201,26 @@ def test_check_shows_addresses_without_their_passwords(monkeypatch: pytest.Monke
         result = run("check")
         assert f"QUEUE={shown}\n" in result.stdout
         assert "hunter2" not in result.output
+
+
+def test_on_a_public_address_only_what_takes_posts_needs_a_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
+    monkeypatch.setenv("WORKERS", "0")  # so that a worker ends at once
+    for command in (("openapi",), ("render", str(tmp_path / "nowhere.jpg"), "--out", str(tmp_path)), ("worker",)):
+        assert "WEBHOOK_SECRETS" not in run(*command).stderr
+    for command in (("serve",), ("check",)):
+        result = run(*command)
+        assert (result.exit_code, result.stderr.partition(":")[0]) == (2, "WEBHOOK_SECRETS")
+
+
+def test_a_file_that_is_not_there_is_wrong_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS_FILE", "/nowhere")
+    monkeypatch.setenv("PORT", "eighty")
+    result = run("serve")
+    assert result.exit_code == 2
+    assert {line.partition(":")[0] for line in result.stderr.splitlines()} == {"WEBHOOK_SECRETS_FILE", "PORT"}
 
 
 def test_a_worker_without_workers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from proxy.errors import Busy, CannotStart
+from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
 from proxy.limiter import Limiter, Turn, Urgency
 from proxy.scratch import Scratch
+from tests.held import no_file_above
 
 ROOM_BYTES = 100
 JOB = Turn(Urgency.JOB)
@@ -95,3 +97,45 @@ async def test_a_folder_is_lent_once_there_is_room_for_what_will_be_in_it(tmp_pa
 def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
     with pytest.raises(CannotStart, match="TMPDIR"), scratch_at(Path("/proc/nowhere")).opened():
         pass
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not(scratch: Scratch) -> None:
+    with pytest.raises(NoRoom, match="No space left on device"):
+        async with scratch.folder(1, JOB):
+            Path("/dev/full").write_bytes(b"a picture")
+    with pytest.raises(FileNotFoundError):
+        async with scratch.folder(1, JOB) as folder:
+            (folder / "nowhere").read_bytes()
+
+
+@pytest.mark.anyio
+async def test_a_render_process_that_found_no_room_died_of_that(scratch: Scratch) -> None:
+    with pytest.raises(ProcessDied):
+        async with scratch.folder(1, JOB):
+            raise ProcessDied("It died.")
+    with pytest.raises(NoRoom), no_file_above(1024):
+        async with scratch.folder(1, JOB):
+            raise ProcessDied("It died.")
+
+
+@pytest.mark.anyio
+async def test_a_check_writes_and_leaves_nothing(tmp_path: Path) -> None:
+    scratch = scratch_at(tmp_path)
+    with scratch.opened():
+        await scratch.check()
+        with pytest.raises(NoRoom, match="TMPDIR"), no_file_above(1024):
+            await scratch.check()
+        assert left_in(tmp_path) == []
+
+
+@pytest.mark.anyio
+async def test_a_place_that_is_gone_is_our_error(tmp_path: Path) -> None:
+    scratch = scratch_at(tmp_path / "place")
+    with scratch.opened():
+        shutil.rmtree(tmp_path / "place" / "work")
+        with pytest.raises(NoRoom):
+            await scratch.check()
+        with pytest.raises(NoRoom):
+            async with scratch.folder(1, JOB):
+                pass

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.checks import split
-from proxy.settings import read_settings, told_by_environment
+from proxy.settings import read_settings, told_by_environment, without_passwords
 from proxy.sizes import BadSettings, read_sizes
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
@@ -76,11 +76,59 @@ def test_the_address_of_no_queue_is_refused_without_quoting_it(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///queue.db", "redis://host", "rediss://:hunter2@host:1/2", "postgresql://h/d"]
+    "url",
+    [
+        "postgresql://images:hunter%2@host/queue",
+        "postgresql://images:hunter2@host:99999/queue",
+        "postgresql://images:hunter2@host:0/queue",
+        "postgresql://images:hunter2@host:port/queue",
+        "postgresql://images:hunter2@[host/queue",
+        "postgresql://images:hunter2@host/queue?colour=red",
+        "redis://:hunter2@host:99999",
+        "redis://:hunter2@host:port",
+        "redis://:hunter2@host/x",
+        "redis://:hunter2@host/0/1",
+        "redis://:hunter2@host/-1",
+        "redis://:hunter2@/0",
+        "redis://:hunter2@[host",
+        "redis://:hunter2@host?socket_timeout=red",
+        "redis://:hunter#2@host",
+        "rediss://:hunter2@host:99999/0",
+    ],
+)
+def test_an_address_that_leads_to_no_queue_is_a_fault_that_quotes_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("QUEUE", url)
+    (fault,) = faults()
+    assert fault.startswith("QUEUE: must ")
+    assert "percent-encoded" in fault
+    assert "hunter" not in fault
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///queue.db",
+        "redis://host",
+        "redis://host/",
+        "redis://[::1]:6379/15?socket_timeout=3",
+        "rediss://:hunter2@host:1/2",
+        "postgresql://h/d",
+        "postgresql:///d?host=/var/run/postgresql",
+        "postgresql://a:1,b:2/d",
+        "postgres://images:hunter%25@h:5432/d",
+    ],
 )
 def test_every_kind_of_queue_is_welcome(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("QUEUE", url)
     assert read_settings().queue == url
+
+
+def test_a_password_is_masked_whatever_it_is_made_of() -> None:
+    assert without_passwords("rediss://user:hunter2/@x@host?password=hunter2&db=1") == (
+        "rediss://user:***@host?password=***&db=1"
+    )
 
 
 def test_it_does_not_start_unsigned_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +139,57 @@ def test_it_does_not_start_unsigned_on_a_public_address(monkeypatch: pytest.Monk
     monkeypatch.delenv("ALLOW_UNSIGNED")
     monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
     assert read_settings().webhook_secrets == SECRET
+
+
+@pytest.mark.parametrize("value", [",", " ", " , "])
+def test_a_list_of_no_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", value)
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
+    monkeypatch.setenv("CALLBACK_HOSTS", "example.org")
+    assert [fault.partition(":")[0] for fault in faults()] == ["WEBHOOK_SECRETS", "CALLBACK_HOSTS"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "whsec_" + "!" * 40,
+        SECRET + "!",
+        SECRET.replace("Y", "-"),
+        SECRET + "====",
+        f"{SECRET},whsec_",
+        f"{SECRET} {SECRET}",
+        "whsec_" + "é" * 40,
+    ],
+)
+def test_a_secret_is_base64_to_the_letter(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", value)
+    (fault,) = faults()
+    assert fault.startswith("WEBHOOK_SECRETS: number")
+
+
+def test_a_secret_may_go_without_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", SECRET.rstrip("="))
+    assert read_settings().webhook_secrets
+
+
+@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "PORT", "SIZES_FILE"])
+def test_a_file_that_holds_no_value_is_one_fault_among_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
+    monkeypatch.setenv("ALLOW_UNSIGNED", "true" if name != "WEBHOOK_SECRETS" else "false")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    for file in ("nowhere", ".", "bytes", "bytes/below"):
+        monkeypatch.setenv(f"{name}_FILE", str(tmp_path / file))
+        told = faults()
+        assert [fault.partition(":")[0] for fault in told] == [f"{name}_FILE", "LOG_LEVEL"]
+        assert "can be read" in told[0]
+
+
+def test_only_what_takes_posts_needs_a_secret_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
+    assert read_settings(takes_posts=False).webhook_secrets == ""
 
 
 def test_callbacks_are_never_unsigned(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from proxy import work
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
-from proxy.errors import NotFound, StoreRefused
+from proxy.errors import NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import Jobs
 from proxy.orders import Order
 from proxy.queues.open import open_queue
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from proxy.errors import ImagesError
     from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
 
@@ -192,6 +194,38 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
     assert "upload it" in job.put_off.detail
     assert 0 < (job.put_off.until - datetime.now(UTC)).total_seconds() < 6
     assert {one.status for one in job.sizes} == {"waiting"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), NoRoom),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), NoRoom),
+        (OSError(errno.EROFS, "Read-only file system"), NoRoom),
+        (OSError(errno.EIO, "Input/output error"), NoRoom),
+        (ValueError("/a/path"), Unforeseen),
+    ],
+)
+async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[ImagesError]
+) -> None:
+    monkeypatch.setitem(work.PATIENCE, kind, Patience(attempts=3, first=0.2, longest=0.2))
+    await site.workshop.upload()
+    site.workshop.store.fault = fault
+    async with site.worked():
+        posted = await site.jobs.submit(ORDER)
+
+        async def put_off() -> Job | None:
+            job = await site.jobs.get(posted.id)
+            return job if job.put_off else None
+
+        job = await until(put_off)
+        assert job.put_off is not None
+        assert (job.put_off.code, job.put_off.detail) == (kind.code, kind.told)
+        job = await site.ended(posted)
+        assert (job.status, job.attempts, job.error and job.error.code) == ("error", 3, kind.code)
+        site.workshop.store.fault = None
+        assert (await site.ended(await site.jobs.replay(job.id))).status == "done"
 
 
 async def test_a_job_says_what_came_of_each_size(site: Site) -> None:

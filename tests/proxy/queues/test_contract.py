@@ -14,6 +14,7 @@ from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stor
 if TYPE_CHECKING:
     from saq import Queue
 
+    from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
 
 LONG_AGO_MS = 3_600_000
@@ -209,3 +210,10 @@ async def test_a_job_refreshes_until_it_ends(queue: Queue) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(asked.refresh, DEADLINE_SECONDS)
         await eventually(is_seen)
+
+
+async def test_a_queue_in_order_passes_its_check_which_counts_for_no_worker(queue: JobQueue) -> None:
+    for _ in range(2):
+        await queue.check()
+    assert await queue.count("incomplete") == 0
+    assert all(report["stats"] is None for report in (await queue.info())["workers"].values())

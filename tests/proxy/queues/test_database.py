@@ -88,6 +88,19 @@ async def test_a_full_disk_refuses_what_comes_and_keeps_what_was_accepted(databa
     assert await database.read(names) == ["green", "red"]
 
 
+async def test_nothing_is_accepted_into_a_file_that_nobody_will_find_again(database: Database, tmp_path: Path) -> None:
+    await database.write(partial(add, "red"))
+    (tmp_path / "a.db").rename(tmp_path / "away.db")
+    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved away"):
+        await database.write(partial(add, "blue"))
+    (tmp_path / "a.db").touch()
+    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved away"):
+        await database.write(partial(add, "blue"))
+    (tmp_path / "away.db").rename(tmp_path / "a.db")
+    await database.write(partial(add, "green"))
+    assert await database.read(names) == ["green", "red"]
+
+
 async def test_a_lock_that_another_program_keeps_is_named_and_waited_for_once(
     database: Database, tmp_path: Path
 ) -> None:

@@ -63,8 +63,16 @@ def test_the_clients_of_servers_are_not_loaded_for_the_embedded_queue() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://host:port", "redis://host?socket_timeout=red", "postgresql://host/queue?colour=red"]
+    "url",
+    [
+        "redis://:hunter2@host:port",
+        "redis://:hunter2@host?socket_timeout=red",
+        "postgresql://images:hunter2@host/queue?colour=red",
+        "postgresql://images:hunter%2@host/queue",
+    ],
 )
-def test_an_address_that_makes_no_sense_is_refused(url: str) -> None:
-    with pytest.raises(QueueUnavailable):
+def test_an_address_that_makes_no_sense_is_refused_without_quoting_it(url: str) -> None:
+    with pytest.raises(QueueUnavailable, match="must be an address such as") as refusal:
         open_queue(url, name="images")
+    assert "hunter" not in str(refusal.value)
+    assert refusal.value.__cause__ is None

@@ -108,6 +108,29 @@ async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_
         await queue.disconnect()
 
 
+async def test_a_server_that_lets_nobody_in_is_told_from_one_that_is_away(
+    redis_server: RedisServer, postgres_server: PostgresServer
+) -> None:
+    redis, postgres = redis_server.make_database(), postgres_server.make_database()
+    for url in (redis.replace("://", "://:hunter2@"), f"{postgres}_away", postgres.replace("images@", "nobody@")):
+        queue = open_queue(url, name="images")
+        with pytest.raises(QueueUnavailable, match="lets nobody in like that") as refusal:
+            await queue.connect()
+        assert "hunter2" not in str(refusal.value)
+        await queue.disconnect()
+
+
+async def test_a_redis_that_takes_nothing_more_is_found_out_although_it_answers() -> None:
+    with servers.running_redis() as server:
+        queue = open_queue(server.make_database(), name="images")
+        await queue.connect()
+        await queue.redis.config_set("min-replicas-to-write", 1)  # type: ignore[attr-defined] # it is a RedisQueue
+        assert await queue.count("queued") == 0
+        with pytest.raises(QueueUnavailable, match="will not do it"):
+            await queue.check()
+        await queue.disconnect()
+
+
 @pytest.mark.parametrize("kind", ["redis", "postgres"])
 async def test_a_queue_can_be_left_while_its_server_hangs(kind: str) -> None:
     with servers.running_redis() if kind == "redis" else servers.running_postgres() as server:

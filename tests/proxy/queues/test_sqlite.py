@@ -12,6 +12,7 @@ from saq.utils import now
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite import SqliteQueue
+from tests.held import no_file_above
 from tests.proxy.queues.asking import counts, eventually, stored, take
 
 if TYPE_CHECKING:
@@ -217,3 +218,24 @@ async def test_a_worker_rests_before_it_is_told_that_the_queue_fails(queue: Queu
     with pytest.raises(QueueUnavailable):
         await queue.dequeue()
     assert time.monotonic() - began >= 0.9
+
+
+async def test_a_queue_that_cannot_be_written_is_found_out_although_it_can_be_read(
+    queue: JobQueue, tmp_path: Path
+) -> None:
+    await queue.enqueue("paint", key="a")
+    with no_file_above((tmp_path / "folder" / "queue.db-wal").stat().st_size):
+        assert await queue.count("queued") == 1
+        with pytest.raises(QueueUnavailable):
+            await queue.enqueue("paint", key="b")
+        with pytest.raises(QueueUnavailable):
+            await queue.check()
+    await queue.check()
+
+
+async def test_a_queue_whose_file_is_gone_takes_nothing_and_says_so(queue: JobQueue, tmp_path: Path) -> None:
+    (tmp_path / "folder" / "queue.db").unlink()
+    with pytest.raises(QueueUnavailable, match="deleted or moved away"):
+        await queue.enqueue("paint", key="a")
+    with pytest.raises(QueueUnavailable, match="deleted or moved away"):
+        await queue.check()

@@ -10,6 +10,7 @@ from litestar.testing import RequestFactory
 from pipeline import errors as pixels
 from proxy import errors
 from proxy.routes.errors import Problem, answer_error
+from tests.proxy.routes.conftest import Site  # noqa: TC001 - pytest reads fixtures by name alone
 
 MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
 
@@ -39,6 +40,8 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
         (errors.StoreRefused("/a/path"), 502, NEVER, True),
         (errors.Busy("no", retry_after_seconds=3), 503, NEVER, True),
         (errors.QueueUnavailable("/a/path"), 503, NEVER, True),
+        (errors.NoRoom("/a/path"), 503, NEVER, True),
+        (errors.Unforeseen("/a/path"), 500, NEVER, False),
         (errors.DeadlineExceeded("no"), 504, NEVER, False),
         (errors.ImagesError("no"), 500, NEVER, False),
         (ValueError("/a/path"), 500, NEVER, False),
@@ -72,3 +75,17 @@ def test_a_trouble_of_the_store_is_logged_for_the_operator_and_kept_from_the_cal
         assert [(event["event"], event["log_level"], event["detail"]) for event in logs] == [
             (error.code, "error", str(error))
         ]
+
+
+@pytest.mark.anyio
+async def test_what_the_framework_refuses_says_what_to_do(site: Site) -> None:
+    answers = [
+        await site.client.get("/nowhere"),
+        await site.client.delete("/v1/jobs"),
+        await site.client.post("/v1/jobs", content=b" " * 70_000),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 405, 413]
+    for answer in answers:
+        problem = msgspec.json.decode(answer.content, type=Problem)
+        assert problem.title not in problem.detail
+        assert len(problem.detail) > len(problem.title) + 20

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import msgspec
 import pytest
 
-from tests.proxy.routes.conftest import KEY, Site
+from loadtest.service import signed
+from tests.held import no_file_above
+from tests.proxy.routes.conftest import KEY, SECRET, Site
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +26,22 @@ async def test_without_its_store_it_is_alive_but_not_ready(site: Site) -> None:
     answer = await site.client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["store: store-unavailable"])
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(site: Site) -> None:
+    with no_file_above(1024):
+        answer = await site.client.get("/readyz")
+    assert answer.status_code == 503
+    assert {fault.partition(":")[0] for fault in answer.json()["missing"]} >= {"store", "queue", "scratch"}
+    assert (await site.client.get("/readyz")).status_code == 200
+
+
+async def test_a_queue_whose_file_is_gone_is_not_ready_and_takes_no_posts(site: Site) -> None:
+    (site.store.parent / "queue.db").unlink()
+    answer = await site.client.get("/readyz")
+    assert (answer.status_code, answer.json()["missing"]) == (503, ["queue: queue-unavailable"])
+    body = msgspec.json.encode({"key": KEY})
+    assert (await site.client.post("/v1/jobs", content=body, headers=signed(body, secret=SECRET))).status_code == 503
 
 
 async def test_the_document_describes_every_way_in(site: Site) -> None:

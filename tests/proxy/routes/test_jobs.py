@@ -130,9 +130,30 @@ async def test_whoever_knows_its_id_may_ask_for_a_job_that_was_put_off(site: Sit
     assert set(job["put_off"]) == {"until", "code", "detail"}
 
 
-async def test_an_unknown_job_is_not_found(site: Site) -> None:
-    answer = await site.client.get("/v1/jobs/0123")
+@pytest.mark.parametrize("job_id", ["0123", "0" * 32, "%00", "%ff", "A" * 32, "%20" + "0" * 32, "0" * 33, "é"])
+async def test_an_unknown_job_is_not_found(site: Site, job_id: str) -> None:
+    answer = await site.client.get(f"/v1/jobs/{job_id}")
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-job")
+    assert "7 days" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "doubled"),
+    [
+        (b'{"key": 5, "key": "a_original.jpg"}', ["key"]),
+        (b'{"key": "a_original.jpg", "key": 5}', ["key", "key"]),
+        (b'{"key": "a_original.jpg", "\\u006bey": "b_original.jpg"}', ["key"]),
+        (b'{"key": "a_original.jpg", "force": true, "force": true, "sizes": [], "sizes": []}', ["force", "sizes"]),
+    ],
+)
+async def test_a_name_that_is_there_twice_is_a_fault(site: Site, body: bytes, doubled: list[str]) -> None:
+    answer = await post(site, body)
+    assert answer.status_code == 400
+    assert [fault.partition(":")[0] for fault in answer.json()["errors"]] == doubled
+
+
+async def test_a_number_of_any_length_is_a_fault_like_another(site: Site) -> None:
+    assert (await post(site, b'{"key": ' + b"1" * 5000 + b"}")).status_code == 400
 
 
 async def ask(site: Site, address: str) -> httpx.Response:

@@ -14,6 +14,7 @@ from standardwebhooks import Webhook
 from loadtest.service import signed as sign
 from proxy.settings import Settings
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,9 +122,30 @@ async def test_a_message_that_comes_again_is_the_same_job(site: Site) -> None:
     assert (again.status_code, again.json()["id"], again.json()["key"]) == (202, first["id"], KEY)
 
 
-async def test_an_idempotency_key_says_which_job_it_is_whatever_the_id_of_the_message(site: Site) -> None:
-    answers = [await post(site, sign(BODY, secret=SECRET) | {"idempotency-key": "upload-1"}) for _ in range(3)]
-    assert len({answer.json()["id"] for answer in answers}) == 1
+async def test_a_message_that_was_seen_makes_no_other_job_under_a_header_that_nobody_signed(site: Site) -> None:
+    site.upload()
+    seen = sign(BODY, secret=SECRET)
+    locations = set()
+    for number in range(3):
+        answer = await post(site, seen | {"idempotency-key": f"key-{number}"})
+        locations.add(answer.headers["location"])
+        await ended(site, answer.headers["location"])  # else it were the live job of its original
+    assert len(locations) == 1
+
+
+async def test_where_nobody_signs_an_idempotency_key_says_which_job_it_is(tmp_path: Path) -> None:
+    async with serving(tmp_path, webhook_secrets="", workers=0) as site:
+        bodies = [msgspec.json.encode({"key": f"{number}_original.jpg"}) for number in range(4)]
+        headers = [
+            {"idempotency-key": "a", "webhook-id": "msg_1"},
+            {"idempotency-key": "a", "webhook-id": "msg_2"},
+            {"webhook-id": "a"},
+            {"webhook-id": "a"},
+        ]
+        ids = [(await post(site, one, body)).json()["id"] for one, body in zip(headers, bodies, strict=True)]
+    assert ids[0] == ids[1]
+    assert ids[2] == ids[3]
+    assert ids[0] != ids[2]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +165,30 @@ async def test_running_a_job_again_is_signed_too(site: Site) -> None:
     replay = f"{location}/replay"
     assert (await site.client.post(replay)).status_code == 401
     assert (await site.client.post(replay, headers=sign(f"POST {replay}".encode(), secret=SECRET))).status_code == 202
+
+
+async def test_a_message_runs_a_job_again_once(site: Site) -> None:
+    site.upload()
+    location = (await post(site, sign(BODY, secret=SECRET))).headers["location"]
+    replay = f"{location}/replay"
+    first = await ended(site, location)
+    seen, other = (sign(f"POST {replay}".encode(), secret=SECRET) for _ in range(2))
+    runs = []
+    for headers in (seen, seen, other, seen):
+        assert (await site.client.post(replay, headers=headers)).status_code == 202
+        runs.append((await ended(site, location))["created_at"])
+    assert runs[0] != first["created_at"]
+    assert runs[1] == runs[0]
+    assert runs[2] != runs[1]
+    assert runs[3] == runs[2]
+
+
+async def ended(site: Site, location: str) -> dict[str, object]:
+    async def look() -> dict[str, object] | None:
+        job: dict[str, object] = (await site.client.get(location)).json()
+        return job if job["status"] in {"done", "error"} else None
+
+    return await until(look)
 
 
 async def test_a_message_that_was_seen_does_not_run_another_job_again(site: Site) -> None:

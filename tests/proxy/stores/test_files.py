@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from proxy.errors import NotFound, StoreRefused
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes
 from proxy.stores.files import HIDDEN
+from tests.held import no_file_above
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.file_stores import started, type_of
@@ -209,3 +210,10 @@ async def test_delete_takes_empty_folders_along_but_never_the_root(store: Store,
     await store.delete("a/e")
     assert [path.name for path in root.iterdir()] == [HIDDEN]
     assert list((root / HIDDEN).rglob("*.json")) == []
+
+
+async def test_a_disk_that_takes_no_bytes_does_not_pass_a_check(store: Store, root: Path) -> None:
+    with pytest.raises(StoreUnavailable), no_file_above(1024):
+        await store.check()
+    await store.check()
+    assert list((root / HIDDEN / "temporary").iterdir()) == []
