@@ -182,15 +182,18 @@ class Derivatives:
             except NotFound as absence:
                 self._memory.absent.put(original, str(absence))
                 raise
-            if (
-                turn.is_patient
-            ):  # a job may know more than page views do; but while the store fails, they need what they know
+            # A job may know more than page views do; but while the store fails, they need what they know.
+            if turn.is_patient:
                 self._memory.forget(original, *(self.recipe.key(original, size) for size in wanted))
             made = await self._make(blob, wanted, remake=remake, turn=turn)
-            is_finished = made.fault or not made.render_seconds
-            is_finished = is_finished or (await self._head(original, patient=turn.is_patient)).etag == blob.etag
+            try:
+                is_replaced = (
+                    made.is_lasting and (await self._head(original, patient=turn.is_patient)).etag != blob.etag
+                )
+            except ImagesError as fault:  # removed, or nobody knows; what was made is there all the same
+                made, is_replaced = replace(made, fault=made.fault or fault), False
         # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
-        if not is_finished:
+        if is_replaced:
             return await self._fly(original, wanted, remake="stale", turn=turn, berth=berth)
         elsewhere = made.wait_seconds + made.render_seconds
         return replace(made, store_seconds=time.perf_counter() - started - elsewhere)

@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pipeline.errors import Refused
+from proxy.errors import TooManyBytes
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.errors import Refused
     from proxy.errors import ImagesError
     from proxy.recipe import Derivative
 
@@ -33,6 +35,11 @@ class Made:
     store_seconds: float = 0.0
     wait_seconds: float = 0.0
     render_seconds: float = 0.0
+
+    @property
+    def is_lasting(self) -> bool:
+        """Tell whether something came of these bytes that no other try would change, be it that they are refused."""
+        return bool(self.render_seconds) and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,13 @@ from proxy import metrics
 from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
 from proxy.made import Spent
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
-from tests.proxy.conftest import ORIGINAL, Workshop, open_workshop
+from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.renderers import Renderers
+    from proxy.stores.base import Attributes, Blob
     from proxy.terms import Terms
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +149,32 @@ async def test_an_original_replaced_while_it_is_rendered_is_rendered_again(works
     workshop.store.replace_after_fetch = tmp_path / "new.jpg"
     made = await workshop.derivatives.make_all(ORIGINAL)
     assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
+
+
+async def test_an_original_replaced_while_it_is_found_broken_is_rendered_after_all(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    await workshop.upload(path=tmp_path / "broken.jpg")
+    workshop.store.replace_after_fetch = workshop.photo
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert (len(made.derivatives), made.fault) == (3, None)
+
+
+async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
+    renderers: Renderers, photo: Path, terms: Terms
+) -> None:
+    class Vanishing(CountingStore):
+        async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+            if key != ORIGINAL:
+                await self.delete(ORIGINAL)
+            return await super().put(key, path, attributes)
+
+    workshop = open_workshop(renderers, photo=photo, terms=terms, store=Vanishing(Counter()))
+    await workshop.upload()
+    made = await workshop.derivatives.make_all(ORIGINAL)
+    assert len(made.derivatives) == 3
+    assert isinstance(made.fault, NotFound)
 
 
 async def test_force_makes_everything_again(workshop: Workshop) -> None:
