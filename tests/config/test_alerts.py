@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.expressions import ANNOUNCED, CONFIG, rules, series_of, series_there
+from tests.expressions import CONFIG, rules, series_of, series_there
 from tests.servers import program
 
 OPERATING = (CONFIG.parent / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def test_the_runbooks_name_only_alerts_and_series_that_are_there() -> None:
         named = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", rule.annotations["runbook"]))
         assert named <= alerts
         assert set(re.findall(r"\b[a-z]+_(?:total|seconds|bytes)\b", rule.annotations["runbook"])) <= {
-            name.removesuffix("_bucket") for name in series_there() | ANNOUNCED
+            name.removesuffix("_bucket") for name in series_there()
         }
 
 

@@ -20,7 +20,7 @@ from loadtest.paint import Photograph, paint
 from loadtest.service import Service, order, running, signed
 from tests import prometheus
 from tests.end_to_end.senders import all_ended
-from tests.expressions import ANNOUNCED, CONFIG, dashboard_expressions, series_of
+from tests.expressions import CONFIG, dashboard_expressions
 from tests.held import resident_bytes
 from tests.servers import program
 
@@ -134,8 +134,7 @@ def test_the_alert_of_a_long_queue_is_pending_then_firing_then_gone(
 
 
 def test_every_panel_of_the_dashboard_shows_something(watched: Watched) -> None:
-    asked = [expression for expression in dashboard_expressions() if not series_of(expression) & ANNOUNCED]
-    for expression in asked:
+    for expression in dashboard_expressions():
         wait_for(partial(is_shown, watched.prometheus, expression))
 
 
