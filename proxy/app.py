@@ -76,7 +76,14 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "desk": _given(Desk(jobs=parts.jobs, verifier=verifier, public_base_url=settings.public_base_url)),
+            "desk": _given(
+                Desk(
+                    jobs=parts.jobs,
+                    endings=parts.endings,
+                    verifier=verifier,
+                    public_base_url=settings.public_base_url,
+                )
+            ),
             "readiness": _given(parts.readiness),
         },
         exception_handlers={Exception: answer_error},

@@ -74,6 +74,7 @@ async def replay_job(
 ) -> Response[ShownJob]:
     """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
     desk.verifier.verify(address(request.scope), request.headers)
+    await desk.endings.look(job_id)  # its worker may have died before it did, and what is run again forgets its end
     return _accepted(await desk.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)), desk)
 
 

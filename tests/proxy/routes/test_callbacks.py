@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from saq.job import Status
 
 from loadtest.receiver import receiving
 from loadtest.service import order
 from loadtest.service import signed as sign
+from proxy.queues.open import open_queue
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 
@@ -28,9 +30,19 @@ async def post(site: Site, callback_url: str) -> httpx.Response:
     return await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET))
 
 
-async def told(receiver: Receiver) -> None:
+async def end_the_next_job(folder: Path) -> None:
+    """End a job in its queue, as a worker does that is killed right then: what follows the end is not seen to."""
+    queue = open_queue(f"sqlite:////{folder}/queue.db", name="derivatives")
+    await queue.connect()
+    job = await queue.dequeue(timeout=5)
+    assert job is not None
+    await job.finish(Status.COMPLETE, result={})
+    await queue.disconnect()
+
+
+async def told(receiver: Receiver, *, times: int = 1) -> None:
     async def look() -> bool:
-        return bool(receiver.taken())
+        return len(receiver.taken()) >= times
 
     await until(look)
 
@@ -58,6 +70,21 @@ async def test_a_callback_outlives_a_restart_of_the_whole_service(tmp_path: Path
             assert (await post(site, receiver.url)).status_code == 202
         async with serving(tmp_path, callback_hosts=receiver.listed):
             await told(receiver)
+
+
+async def test_an_end_is_told_although_its_worker_died_and_the_job_was_replayed(tmp_path: Path) -> None:
+    with receiving(secret=SECRET) as receiver:
+        async with serving(tmp_path, callback_hosts=receiver.listed, workers=0) as site:
+            site.upload()
+            location = (await post(site, receiver.url)).headers["location"]
+            await end_the_next_job(tmp_path)
+            replay = await site.client.post(
+                f"{location}/replay", headers=sign(f"POST {location}/replay".encode(), secret=SECRET)
+            )
+            assert (replay.status_code, receiver.received) == (202, [])
+        async with serving(tmp_path, callback_hosts=receiver.listed):
+            await told(receiver, times=2)
+    assert len({one.id for one in receiver.received}) == 2
 
 
 @pytest.mark.parametrize(
