@@ -1,0 +1,84 @@
+"""Every photograph of the corpus, beside what another program makes of it: upright, its colours as they were."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import PIL.Image
+import pytest
+from PIL import ImageChops, ImageCms, ImageOps, ImageStat
+from pillow_heif import register_heif_opener
+
+from pipeline.size import Size
+from tests.pipeline.rendering import needs_corpus, photographs, render_into, seen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDE = 24
+"""Pixels of the thumbnails that are compared: less than any detail that two kernels shrink differently."""
+
+TOLERANCE = 6.0
+"""Levels of 255, in the mean of a band; fine bright detail is up to 5 brighter where light is averaged."""
+
+NOT_PILLOWS = "sharp__cielab-dagams.tiff"
+"""Lab of 16 bits, which Pillow does not read."""
+
+NO_PROFILE = (
+    "sharp__Channel_digital_image_CMYK_color_no_profile.jpg",
+    "thumbor__Giunchedi_2C_Filippo_January_2015_01-cmyk-orientation-exif.jpg",
+)
+"""CMYK of inks that nobody names: what colours they are is anybody's guess."""
+
+HASH_SIDE = 16
+INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+TURNS = (None, *PIL.Image.Transpose)
+MARKS = (b"Exif\0\0", b"ns.adobe.com", b"Photoshop 3.0", b"MPF\0", b"GPSLatitude", b"MakerNote", b"ICC_PROFILE")
+"""How EXIF, XMP, IPTC, MPF and a profile begin in a JPEG; no compressed pixels hold so many letters by chance."""
+
+
+def reference(path: Path) -> PIL.Image.Image:
+    """Decode with Pillow alone: upright, in sRGB by the picture's own profile, on white."""
+    register_heif_opener()
+    with PIL.Image.open(path) as opened:
+        picture: PIL.Image.Image = ImageOps.exif_transpose(opened)
+        profile = opened.info.get("icc_profile")
+        if picture.mode.startswith("I;16"):
+            picture = picture.convert("I").point(lambda level: level / 256).convert("L")
+        if profile and picture.mode in ("RGB", "CMYK", "L"):
+            srgb = ImageCms.createProfile("sRGB")
+            own = ImageCms.ImageCmsProfile(BytesIO(profile))
+            converted = ImageCms.profileToProfile(picture, own, srgb, outputMode="RGB", renderingIntent=INTENT)
+            picture = converted or picture
+    white = PIL.Image.new("RGBA", picture.size, "white")
+    return PIL.Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+
+
+def shape(picture: PIL.Image.Image) -> int:
+    """Hash what rises and what falls from left to right, a bit for each pixel of a small grey copy (a "dHash")."""
+    grey = picture.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), PIL.Image.Resampling.BOX).tobytes()
+    rows = [grey[start : start + HASH_SIDE + 1] for start in range(0, len(grey), HASH_SIDE + 1)]
+    return int("".join("01"[left < right] for row in rows for left, right in pairwise(row)), 2)
+
+
+def furthest(one: PIL.Image.Image, other: PIL.Image.Image) -> float:
+    """Tell by how much two pictures differ in the mean of the band that differs most."""
+    small = [picture.convert("RGB").resize((SIDE, SIDE), PIL.Image.Resampling.BOX) for picture in (one, other)]
+    return max(ImageStat.Stat(ImageChops.difference(*small)).mean)
+
+
+@needs_corpus
+@pytest.mark.parametrize(
+    "path", [path for path in photographs() if path.name != NOT_PILLOWS], ids=lambda path: path.name
+)
+def test_a_photograph_is_upright_in_its_own_colours_and_has_no_metadata(tmp_path: Path, path: Path) -> None:
+    (derivative,) = render_into(tmp_path, path, Size(name="small", width=300, format="jpeg", quality=90)).derivatives
+    picture, twin = seen(derivative.path), reference(path)
+    turned = {turn: twin if turn is None else twin.transpose(turn) for turn in TURNS}
+    distance = {turn: (shape(picture) ^ shape(other)).bit_count() for turn, other in turned.items()}
+    assert distance[None] == min(distance.values())
+    assert path.name in NO_PROFILE or furthest(picture, twin) < TOLERANCE
+    content = (tmp_path / derivative.path).read_bytes()
+    assert not [mark for mark in MARKS if mark in content]
