@@ -31,9 +31,6 @@ CPU_SECONDS = 120
 """For one question, unless the parent says another number. The deadline is the parent's; this ends a render whose
 parent is gone."""
 
-WARM_UP = "warm-up-"
-"""How the folders of the first render begin, which a process leaves behind when it is killed there."""
-
 
 def main() -> None:
     """Answer questions until there are no more; the first argument is the CPU seconds that each may take.
@@ -89,8 +86,7 @@ def _warm_up() -> None:
     """Render a tiny picture: the first render pays for what libvips sets up once."""
     # Not with tempfile, which loads 1.3 MB of compressors and random numbers.
     place = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - what is made there has a name that none can guess
-    place.mkdir(mode=0o700, exist_ok=True)
-    folder = place / f"{WARM_UP}{os.urandom(8).hex()}"
+    folder = place / f"warm-up-{os.urandom(8).hex()}"
     folder.mkdir(mode=0o700)
     try:
         path = folder / "tiny.jpg"

@@ -95,6 +95,7 @@ def build(settings: Settings) -> Parts:
     store = MeasuredStore(open_store(_place(settings)))
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(sizes=settings.sizes, layout=_layout(settings), cache_control=settings.cache_control)
+    scratch = _scratch(settings)
     renderers = Renderers(
         limiter=Limiter(
             slots=settings.workers or PAGE_VIEW_RENDERS,
@@ -102,8 +103,8 @@ def build(settings: Settings) -> Parts:
             waiting=settings.waiting,
         ),
         deadline_seconds=settings.render_timeout_seconds,
+        workplace=scratch.own_folder,
     )
-    scratch = _scratch(settings)
     terms = Terms(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),

@@ -16,7 +16,6 @@ import pipeline
 from pipeline.wire import ENVIRONMENT, Answer, Question, Ready
 from proxy.errors import ProcessDied
 from proxy.priority import give_way
-from proxy.scratch import scratch_place
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +40,8 @@ class RenderProcess:
         self.libvips = ""
 
     @classmethod
-    async def start(cls, *, cpu_seconds: int) -> RenderProcess:
-        """Start a process that may use so much for a question; wait for its first word.
+    async def start(cls, *, workplace: Path, cpu_seconds: int) -> RenderProcess:
+        """Start a process that works in a folder and may use so much for a question; wait for its first word.
 
         Raises:
             ProcessDied: it ended, or said nothing in time.
@@ -56,7 +55,7 @@ class RenderProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env={**SEEN, "TMPDIR": str(scratch_place())},
+                env={**SEEN, "TMPDIR": str(workplace)},
                 cwd=Path(pipeline.__file__).parents[1],
                 limit=LINE_BYTES,
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish

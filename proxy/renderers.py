@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
@@ -19,6 +19,7 @@ from proxy.limiter import Turn, Urgency
 from proxy.render_process import RenderProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from pipeline.wire import Answer, ImageInfo, Question
@@ -59,12 +60,20 @@ class Rendering:
     render_seconds: float
 
 
+def temporary_folder() -> Path:
+    """Name the machine's folder for temporary files."""
+    return Path(gettempdir())
+
+
 class Renderers:
     """Render processes that are kept and reused, never more at work than the limiter lets in."""
 
-    def __init__(self, *, limiter: Limiter, deadline_seconds: float) -> None:
+    def __init__(
+        self, *, limiter: Limiter, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
+    ) -> None:
         self._limiter = limiter
         self._deadline_seconds = deadline_seconds
+        self._workplace = workplace
         self._idle: list[RenderProcess] = []
         self._libvips = ""
         self._last_answer = -math.inf
@@ -101,7 +110,7 @@ class Renderers:
         """
         if time.monotonic() - self._last_answer < RECENT_SECONDS:
             return
-        with TemporaryDirectory(prefix="gf-images-check-") as folder:
+        with TemporaryDirectory(prefix="check-", dir=self._workplace()) as folder:
             await self.render(_tiny_question(Path(folder)), Turn(Urgency.PAGE))
 
     async def close(self) -> None:
@@ -176,7 +185,9 @@ class Renderers:
         return await self._process()
 
     async def _process(self) -> RenderProcess:
-        process = await RenderProcess.start(cpu_seconds=2 * math.ceil(self._deadline_seconds))
+        process = await RenderProcess.start(
+            workplace=self._workplace(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
+        )
         self._libvips = process.libvips
         return process
 

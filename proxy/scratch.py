@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING
@@ -27,9 +26,6 @@ TRIED_BYTES = 64 * 1024
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """What of all that goes wrong around a folder is surely the disk's."""
-
-_WARM_UP_SECONDS = 60
-"""A render process that has not removed its first folder after that long is dead; it takes a fraction of a second."""
 
 
 def scratch_place() -> Path:
@@ -76,7 +72,7 @@ class Scratch:
             Busy: there was no room in time.
             NoRoom: the disk takes nothing more, which may also be what a render process died of.
         """
-        parent = self._parent()
+        parent = self.own_folder()
         async with self._room.share(turn, size):
             with self._faults():
                 folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
@@ -95,11 +91,12 @@ class Scratch:
         Raises:
             NoRoom: it cannot, the sentence is for the operator.
         """
-        parent = self._parent()
+        parent = self.own_folder()
         with self._faults():
             await to_thread.run_sync(_write_something, parent)
 
-    def _parent(self) -> Path:
+    def own_folder(self) -> Path:
+        """Name the folder of this process, which goes with all that is in it, however the process ends."""
         if self._folder is None:
             raise RuntimeError("Folders are lent within `opened`.")
         return self._folder
@@ -121,10 +118,6 @@ class Scratch:
         for left in (self._place / "work").iterdir():
             if not owners.is_alive(self._place / "owners", left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        for left in self._place.glob("warm-up-*"):
-            with suppress(FileNotFoundError):  # its render process was alive after all, and has removed it
-                if time.time() - left.stat().st_mtime > _WARM_UP_SECONDS:
-                    shutil.rmtree(left, ignore_errors=True)
         owners.bury(self._place / "owners")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -59,17 +58,6 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
     assert left_in(tmp_path) == ["half"]
     with scratch_at(tmp_path).opened():
         assert left_in(tmp_path) == []
-
-
-def test_what_render_processes_left_that_were_killed_at_their_start_is_removed(tmp_path: Path) -> None:
-    dead, living = tmp_path / "warm-up-00", tmp_path / "warm-up-01"
-    for folder in (dead, living):
-        folder.mkdir()
-        (folder / "tiny.jpg").write_bytes(b"a picture")
-    os.utime(dead, (0, 0))
-    with scratch_at(tmp_path).opened():
-        assert not dead.exists()
-        assert living.exists()
 
 
 @pytest.mark.anyio
