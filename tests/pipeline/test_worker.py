@@ -68,8 +68,8 @@ def limits(process: RenderProcess) -> dict[str, str]:
 
 
 def test_its_first_render_leaves_nothing_behind(tmp_path: Path) -> None:
-    with RenderProcess(TMPDIR=str(tmp_path / "scratch")):
-        assert list((tmp_path / "scratch").iterdir()) == []
+    with RenderProcess(TMPDIR=str(tmp_path)):
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_it_takes_as_long_as_its_parent_says(original: Path) -> None:
