@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.errors import StoreRefused
+from proxy.errors import UnfitKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -55,10 +55,10 @@ def check_length(key: str) -> None:
     """Return when `key` is short enough for every store.
 
     Raises:
-        StoreRefused: it is not.
+        UnfitKey: it is not.
     """
     if len(key.encode()) > MAX_KEY_BYTES:
-        raise StoreRefused(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
+        raise UnfitKey(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
 
 
 class Store(Protocol):

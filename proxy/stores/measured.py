@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from proxy import metrics
-from proxy.errors import StoreError
+from proxy.errors import StoreError, UnfitKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -85,6 +85,8 @@ def _measured(operation: str) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
+    except UnfitKey:
+        raise
     except StoreError as error:
         metrics.store_errors_total.labels(operation, error.code).inc()
         raise
