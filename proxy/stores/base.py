@@ -107,6 +107,14 @@ class Store(Protocol):
         """
         ...
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too, attributes and all, without reading it here.
+
+        Raises:
+            NotFound: nothing is under `source`.
+        """
+        ...
+
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; nothing there is no error."""
         ...

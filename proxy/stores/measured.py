@@ -61,6 +61,11 @@ class MeasuredStore:
         with _measured("put_new"):
             return await self._store.put_new(key, path, attributes)
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """See `Store.copy`."""
+        with _measured("copy"):
+            return await self._store.copy(source, target)
+
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
         with _measured("delete"):
