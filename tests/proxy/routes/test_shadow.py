@@ -34,7 +34,7 @@ async def test_page_views_jobs_and_purges_keep_to_the_shadow(tmp_path: Path) -> 
         posted = await site.client.post("/v1/jobs", content=body, headers=signed(body, secret=SECRET))
 
         async def is_done() -> bool:
-            return (await site.client.get(posted.headers["location"])).json()["status"] == "done"
+            return bool((await site.client.get(posted.headers["location"])).json()["status"] == "done")
 
         await until(is_done)
         record = (await site.client.get(posted.headers["location"])).json()
