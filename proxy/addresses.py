@@ -1,4 +1,4 @@
-"""What is wrong with an address that a setting names; never quoted, because it may hold a password."""
+"""What is wrong with an address that a setting names, never quoted as it may hold a password; how one is shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from urllib.parse import urlsplit
 
 # What botocore takes for a bucket's name, or for the ARN of an access point.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_-]+")
+
+_PASSWORDS: Final = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
+"""Between user and host, whatever they are made of, or among the options."""
+
+
+def without_passwords(value: str) -> str:
+    """Give an address as it may be shown."""
+    return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
 def web_fault(value: str) -> str | None:

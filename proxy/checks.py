@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from proxy.destinations import listed
+from proxy.errors import BadKey
+from proxy.keys import check_key
 from proxy.queues.open import SCHEMES, address_fault
 
 if TYPE_CHECKING:
@@ -60,6 +62,17 @@ def _key(encoded: str) -> bytes:
         return base64.b64decode(encoded + padding, validate=True)  # else what is no base64 would be passed over
     except ValueError:  # not base64, not even ASCII
         return b""
+
+
+def prefix(value: str) -> str | None:
+    """Name what is wrong with what keys are to begin with; nothing is."""
+    if not value:
+        return None
+    try:
+        check_key(value.removesuffix("/"))
+    except BadKey as fault:
+        return f"cannot be what keys begin with: {fault}"
+    return None if value.endswith("/") else "must end with /"
 
 
 def hosts(value: str) -> str | None:

@@ -21,7 +21,9 @@ from rich.table import Table
 
 from pipeline.wire import Limits
 from proxy import offline
+from proxy.addresses import without_passwords
 from proxy.app import create_app, routes, running
+from proxy.cli_promote import promote
 from proxy.cli_reprocess import reprocess
 from proxy.errors import ImagesError
 from proxy.exits import REFUSED, WRONG_WORDS, faults_shown, settings_or_end
@@ -30,7 +32,7 @@ from proxy.logs import configure_logs
 from proxy.machine import render_budget
 from proxy.parts import build
 from proxy.ports import listening
-from proxy.settings import Setting, Settings, told_by_environment, without_passwords
+from proxy.settings import Setting, Settings, told_by_environment
 from proxy.sizes import read_sizes
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def main() -> None:
     """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
 
 
+main.add_command(promote)
 main.add_command(reprocess)
 
 

@@ -25,7 +25,8 @@
     │       └── DiedAgain        and did so before, under the same bytes
     └── StoreError               the store did not do what was asked
         ├── StoreUnavailable     it may later: unreachable, overloaded, erring
-        └── StoreRefused         it will not: credentials, policy, a key it cannot hold
+        └── StoreRefused         it will not: credentials, policy
+            └── UnfitKey         it cannot hold such a key, which is the caller's to mend
 
 What is wrong with an original itself is `pipeline.errors`.
 """
@@ -202,6 +203,13 @@ class StoreRefused(StoreError):
 
     code = "store-refused"
     told = "The store refuses what this service asks of it; its operator has to mend that."
+
+
+class UnfitKey(StoreRefused):
+    """A key that this store cannot hold; nothing is wrong with the store."""
+
+    code = "bad-key"
+    told = ""
 
 
 def told(error: Exception) -> str:

@@ -57,7 +57,7 @@ memory_used_bytes = Gauge("memory_used_bytes", "Memory in use, of all that may b
 memory_limit_bytes = Gauge("memory_limit_bytes", "Memory that may be used: the control group's, else the machine's")
 
 _REASONS = tuple(error.code for error in BY_CODE.values() if not error.__subclasses__())
-_OPERATIONS = ("head", "fetch", "open", "put", "put_new", "delete", "check")
+_OPERATIONS = ("head", "fetch", "open", "put", "put_new", "copy", "delete", "check")
 
 _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     jobs_total: (("done", "error"),),

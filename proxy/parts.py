@@ -25,6 +25,7 @@ from proxy.reading import READERS
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
+from proxy.shadow import Shadow
 from proxy.signature import Signer
 from proxy.stores.measured import MeasuredStore
 from proxy.stores.open import Place, open_store
@@ -153,6 +154,12 @@ def _scratch(settings: Settings) -> Scratch:
 
 
 def _layout(settings: Settings) -> Layout:
+    live, prefix = live_layout(settings), settings.shadow_prefix
+    return Shadow(live=live, prefix=prefix, sizes=tuple(size.name for size in settings.sizes)) if prefix else live
+
+
+def live_layout(settings: Settings) -> Layout:
+    """Give the names that browsers read, whether or not they are written to now."""
     names = tuple(size.name for size in settings.sizes)
     if settings.key_layout == "site":
         return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)

@@ -75,6 +75,8 @@ class Renderers:
         self._deadline_seconds = deadline_seconds
         self._workplace = workplace
         self._idle: list[RenderProcess] = []
+        self._at_work: set[RenderProcess] = set()
+        self._is_closed = False
         self._libvips = ""
         self._last_answer = -math.inf
 
@@ -114,9 +116,11 @@ class Renderers:
             await self.render(_tiny_question(Path(folder)), Turn(Urgency.PAGE))
 
     async def close(self) -> None:
-        """End every idle process."""
-        while self._idle:
-            await self._idle.pop().kill()
+        """End every process, also those at work: nobody is there any more who could take their answers."""
+        self._is_closed = True
+        for process in (*self._idle, *self._at_work):
+            await process.kill()
+        self._idle.clear()
 
     async def render(self, question: Render, turn: Turn) -> Rendering:
         """Ask a process for derivatives, once there is a share of slots and memory.
@@ -156,6 +160,7 @@ class Renderers:
     async def _ask(self, question: Question, kind: type[T], *, seconds: float) -> T:
         await self._make_room()
         process = await self._living_process()
+        self._at_work.add(process)
         try:
             async with asyncio.timeout(seconds):
                 answer = await process.ask(question)
@@ -168,6 +173,8 @@ class Renderers:
         except BaseException:  # cancelled, or an answer that makes no sense: what it does now cannot be known
             await self._bury(process, cause="cancelled")
             raise
+        finally:
+            self._at_work.discard(process)
         self._idle.append(process)
         return _expected(answer, kind)
 
@@ -188,6 +195,9 @@ class Renderers:
         process = await RenderProcess.start(
             workplace=self._workplace(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
         )
+        if self._is_closed:  # meanwhile, so that nobody would end it
+            await process.kill()
+            raise ProcessDied("The service stops, so nothing is rendered any more.")
         self._libvips = process.libvips
         return process
 

@@ -122,6 +122,7 @@ def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
     sizes = asked.sizes or parts.recipe.names
     return Words(
         store=settings.store,
+        shadow=settings.shadow_prefix,
         prefix=settings.originals_prefix if asked.prefix is None else asked.prefix,
         sizes=sizes,
         remake=asked.remake,

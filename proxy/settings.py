@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -27,9 +26,6 @@ T = TypeVar("T")
 
 
 ADDRESSING = ("auto", "path", "virtual")
-
-_PASSWORDS = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
-"""In the address of a server: between user and host, whatever they are made of, or among the options."""
 
 
 def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
@@ -88,6 +84,11 @@ class Settings:
         checks.one_of("site", "prefix"),
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
+    shadow_prefix: str = _setting(
+        "",
+        "derivatives lie below this, such as `shadow/`, no live one is touched; see docs/cutover.md",
+        checks.prefix,
+    )
     memory_budget_mb: int = _setting(
         0,
         "memory of all renders together, in MiB; 0: what the machine has beside the service",
@@ -167,11 +168,6 @@ def told_by_environment() -> list[Setting]:
     ]
 
 
-def without_passwords(value: str) -> str:
-    """Give an address as it may be shown."""
-    return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
-
-
 def _read(env: FileAwareEnv, one: Field[object], faults: list[str]) -> object:
     """Read one setting; what is wrong with its value is kept by `env`, what is wrong with its file put to `faults`."""
     parsers: dict[type, Callable[..., object]] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
@@ -221,6 +217,8 @@ def _prefixes(settings: Settings) -> str | None:
         return "ORIGINALS_PREFIX: must not begin with /, as no key does"
     if settings.key_layout == "prefix" and prefix.startswith(DERIVATIVES):
         return f"ORIGINALS_PREFIX: must not begin with {DERIVATIVES}, where derivatives lie"
+    if settings.shadow_prefix and prefix.startswith(settings.shadow_prefix):
+        return f"SHADOW_PREFIX: originals lie there, as ORIGINALS_PREFIX={prefix} says"
     return None
 
 

@@ -10,7 +10,7 @@ from psycopg import AsyncConnection, OperationalError, waiting
 from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
-from saq.queue.postgres import ListenMultiplexer
+from saq.queue.postgres import ENQUEUE, ListenMultiplexer
 
 from proxy.errors import QueueUnavailable
 
@@ -90,6 +90,7 @@ class Listener(ListenMultiplexer):
         with suppress(QueueUnavailable):
             async with self.pool.connection() as link:
                 await link.execute(SQL("LISTEN {}").format(Identifier(self.key)))
+                self.publish(ENQUEUE, ENQUEUE)  # what came after the look before and until now was told to nobody
                 while True:
                     async for notice in link.notifies(timeout=LISTEN_SECONDS):
                         self.publish(notice.payload, notice.payload)

@@ -68,6 +68,8 @@ class Ended(Event, frozen=True, kw_only=True):
     failed: int
     faults: dict[str, int]
     seconds: float
+    did: str = "made"
+    """What was done to those that are counted as made."""
     failures: str = ""
     """The file that names them, where there are any."""
 

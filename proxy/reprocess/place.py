@@ -22,6 +22,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
 
     store: str
     prefix: str
+    shadow: str = ""
     sizes: tuple[str, ...]
     remake: Remake
     since: datetime | None

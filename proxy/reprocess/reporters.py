@@ -128,7 +128,7 @@ def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], N
 
 def summary(ended: events.Ended) -> Iterator[str]:
     """Give what came of a run, in lines."""
-    counts = {"made": ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
+    counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
     yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {spoken(ended.seconds)}{rate}"

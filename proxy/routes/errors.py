@@ -32,6 +32,7 @@ from proxy.errors import (
     StoreError,
     StoreRefused,
     TooManyBytes,
+    UnfitKey,
     UnknownJob,
     UnknownSize,
     told,
@@ -67,6 +68,7 @@ FOR_HALF_A_MINUTE = "public, max-age=30"
 
 ROWS: Mapping[type[Exception], Row] = {
     BadKey: Row(400, "Not a key", FOR_A_MINUTE),
+    UnfitKey: Row(400, "Not a key", FOR_A_MINUTE),
     BadCursor: Row(400, "Not a page"),
     BadSignature: Row(401, "Not signed by a known secret"),
     BadOrder: Row(422, "Unknown size"),

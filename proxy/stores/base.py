@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.errors import StoreRefused
+from proxy.errors import UnfitKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -55,10 +55,10 @@ def check_length(key: str) -> None:
     """Return when `key` is short enough for every store.
 
     Raises:
-        StoreRefused: it is not.
+        UnfitKey: it is not.
     """
     if len(key.encode()) > MAX_KEY_BYTES:
-        raise StoreRefused(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
+        raise UnfitKey(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
 
 
 class Store(Protocol):
@@ -104,6 +104,14 @@ class Store(Protocol):
         """Put, unless something is under `key` already: then that stays, and None is the answer.
 
         What is there may also be what this call itself put, when the answer to it was lost on the way.
+        """
+        ...
+
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too, attributes and all, without reading it here.
+
+        Raises:
+            NotFound: nothing is under `source`.
         """
         ...
 

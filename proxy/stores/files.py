@@ -84,6 +84,10 @@ class FileStore:
         """Keep the bytes of `path` where nothing is yet; see `Store`."""
         return await run_sync(self._put_new, key, path, attributes)
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too; see `Store`."""
+        return await run_sync(self._copy, source, target)
+
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
         await run_sync(self._delete, key)
@@ -160,9 +164,17 @@ class FileStore:
         raise NotFound(f"Nothing is under the key {key!a}.")
 
     def _put(self, key: str, path: Path, attributes: Attributes, *, only_new: bool = False) -> Blob:
+        with path.open("rb") as source:
+            return self._keep(key, source, attributes, only_new=only_new)
+
+    def _copy(self, source: str, target: str) -> Blob:
+        file, blob = self._find(source)
+        with file:
+            return self._keep(target, file, blob.attributes)
+
+    def _keep(self, key: str, source: BinaryIO, attributes: Attributes, *, only_new: bool = False) -> Blob:
         target = locate(self._root, key)
         with (
-            path.open("rb") as source,
             disk_errors(),
             self._written(source) as (temporary, identity),
             self._sidecars.locked(key),

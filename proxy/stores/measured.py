@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from proxy import metrics
-from proxy.errors import StoreError
+from proxy.errors import StoreError, UnfitKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -61,6 +61,11 @@ class MeasuredStore:
         with _measured("put_new"):
             return await self._store.put_new(key, path, attributes)
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """See `Store.copy`."""
+        with _measured("copy"):
+            return await self._store.copy(source, target)
+
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
         with _measured("delete"):
@@ -85,6 +90,8 @@ def _measured(operation: str) -> Iterator[None]:
     started = time.perf_counter()
     try:
         yield
+    except UnfitKey:
+        raise
     except StoreError as error:
         metrics.store_errors_total.labels(operation, error.code).inc()
         raise

@@ -65,6 +65,12 @@ class MemoryStore:
         body = await AsyncPath(path).read_bytes()
         return None if key in self._kept else self._keep(key, body, attributes)
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too; see `Store`."""
+        await checkpoint()
+        blob, body = self._get(source)
+        return self._keep(target, body, blob.attributes)
+
     async def delete(self, key: str) -> None:
         """Forget what is under `key`; see `Store`."""
         await checkpoint()

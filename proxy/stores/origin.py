@@ -148,6 +148,10 @@ class OriginStore:
         """Keep the bytes of `path` where nothing is yet; see `Store`."""
         return await self._writes.put_new(key, path, attributes)
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too, in the bucket; see `Store`."""
+        return await self._writes.copy(source, target)
+
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
         await self._writes.delete(key)

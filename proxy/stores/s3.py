@@ -146,6 +146,17 @@ class S3Store:
         except Denied:
             return True  # who may only write has to believe it
 
+    async def copy(self, source: str, target: str) -> Blob:
+        """Put what is under `source` under `target` too; see `Store`."""
+        check_length(target)
+        acl = {"ACL": self._bucket.acl} if self._bucket.acl else {}
+        await self._ask(
+            self._client.copy_object, Key=target, CopySource={"Bucket": self._bucket.name, "Key": source}, **acl
+        )
+        if blob := await self.head(target):
+            return blob
+        raise StoreUnavailable("What was copied was deleted in the same moment; try again.")
+
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
         try:

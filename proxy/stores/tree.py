@@ -7,7 +7,7 @@ import stat
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
-from proxy.errors import StoreRefused
+from proxy.errors import StoreRefused, UnfitKey
 from proxy.stores.base import MAX_KEY_BYTES, check_length
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ def locate(root: Path, key: str) -> Path:
     """Give the path that stands for `key`; `root` is resolved.
 
     Raises:
-        StoreRefused: no file below `root` can stand for it.
+        UnfitKey: no file below `root` can stand for it.
+        StoreRefused: one that may lie elsewhere does.
     """
     segments = key.split("/")
     if fault := next(filter(None, map(_fault, segments)), None):
-        raise StoreRefused(f"The file store cannot hold this key: {fault}.")
+        raise UnfitKey(f"The file store cannot hold this key: {fault}.")
     check_length(key)
     path = root.joinpath(*segments)
     if os.path.realpath(path) != str(path):

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from proxy.errors import BadKey, UnknownSize
 from proxy.keys import Layout, PrefixLayout, SiteLayout, check_key, decode_path, url
+from proxy.shadow import Shadow
 from proxy.stores.base import MAX_KEY_BYTES
 
 SIZES = ("small", "medium", "large", "xlarge", "square-200")
 SITE = SiteLayout(sizes=SIZES)
 PREFIX = PrefixLayout(sizes=SIZES, formats={"square-200": "webp", "medium": "jpeg"})
-LAYOUTS: tuple[Layout, ...] = (SITE, PREFIX)
+SHADOWS = [Shadow(live=layout, prefix="shadow/", sizes=SIZES) for layout in (SITE, PREFIX)]
+LAYOUTS: tuple[Layout, ...] = (SITE, PREFIX, *SHADOWS)
 
 segments = st.text(
     st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1, max_size=40
@@ -186,10 +188,24 @@ def test_originals_lie_inside_their_prefix(layout: Layout) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_original_leaves_room_for_its_derivatives_keys(layout: Layout) -> None:
-    fits = "a" * (MAX_KEY_BYTES - len("derivatives/_original.jpg/square-200.webp")) + "_original.jpg"
+    fits = "a" * (MAX_KEY_BYTES - len("shadow/derivatives/_original.jpg/square-200.webp")) + "_original.jpg"
     layout.check_original(fits)
     with pytest.raises(BadKey, match="derivatives' keys would be longer"):
         layout.check_original("a" * (MAX_KEY_BYTES - len("_original.jpg")) + "_original.jpg")
+
+
+@pytest.mark.parametrize("shadow", SHADOWS)
+@given(original=site_originals, size=sizes)
+def test_a_shadow_is_the_live_name_below_its_prefix_and_nothing_else_is_one(
+    shadow: Shadow, original: str, size: str
+) -> None:
+    live = shadow.live.derivative(original, size)
+    assert shadow.derivative(original, size) == f"shadow/{live}"
+    assert shadow.original_of(live) is None
+    begin, pattern = shadow.traces(original)
+    assert f"shadow/{live}".startswith(begin)
+    assert pattern.fullmatch(f"shadow/{live}")
+    assert not pattern.fullmatch(live)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -124,6 +124,29 @@ async def test_a_caller_that_goes_away_takes_its_process_with_it(
     assert pid not in render_pids()
 
 
+async def test_no_process_outlives_its_pool_although_it_is_at_work(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    await renderers.close()
+    assert not render_pids()
+    with pytest.raises(ProcessDied):
+        await rendering
+
+
+async def test_no_process_outlives_its_pool_although_it_is_just_being_started(photo: Path, tmp_path: Path) -> None:
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    await pool.close()
+    with pytest.raises(ProcessDied, match="stops"):
+        await rendering
+    assert not render_pids()
+
+
 async def test_a_process_sees_no_credential(renderers: Renderers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.addresses import without_passwords
 from proxy.checks import split
-from proxy.settings import read_settings, told_by_environment, without_passwords
+from proxy.settings import read_settings, told_by_environment
 from proxy.sizes import BadSettings, read_sizes
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import aclosing, contextmanager, suppress
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from saq.queue.postgres import ENQUEUE
 
 from proxy.errors import QueueUnavailable
 from proxy.queues import outages
+from proxy.queues.links import Listener
 from proxy.queues.open import open_queue
 from tests import servers
 from tests.proxy.queues.asking import take
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from proxy.queues.base import JobQueue
+    from proxy.queues.postgres import PostgresQueue
     from tests.servers import PostgresServer, RedisServer
 
 HANG_SECONDS = 5
@@ -96,7 +99,7 @@ async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_
         await queue.connect()
         waiting = asyncio.create_task(queue.dequeue(timeout=60))
         await queue.enqueue("paint", key="a")
-        await waiting
+        assert await waiting is not None
         with hanging(server):
             asked = [asyncio.create_task(queue.job("a")) for _ in range(30)]
             async with asyncio.timeout(HANG_SECONDS):
@@ -106,6 +109,15 @@ async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_
         assert (await queue.enqueue("paint", key="b")) is not None
         assert (await take(queue)).key == "b"
         await queue.disconnect()
+
+
+async def test_one_who_begins_to_listen_looks_for_what_came_in_the_meantime(postgres_server: PostgresServer) -> None:
+    queue = open_queue(postgres_server.make_database(), name="images")
+    await queue.connect()
+    listener = Listener(cast("PostgresQueue", queue).pool, "a channel on which nobody speaks")
+    async with aclosing(listener.listen(ENQUEUE, timeout=10)) as words:
+        assert await anext(words) == ENQUEUE
+    await queue.disconnect()
 
 
 async def test_a_server_that_lets_nobody_in_is_told_from_one_that_is_away(

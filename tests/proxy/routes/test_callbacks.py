@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,7 +82,7 @@ async def test_an_end_is_told_although_its_worker_died_and_the_job_was_replayed(
             replay = await site.client.post(
                 f"{location}/replay", headers=sign(f"POST {location}/replay".encode(), secret=SECRET)
             )
-            assert (replay.status_code, receiver.received) == (202, [])
+            assert replay.status_code == HTTPStatus.ACCEPTED  # the first end may have been told by now, or not yet
         async with serving(tmp_path, callback_hosts=receiver.listed):
             await told(receiver, times=2)
     assert len({one.id for one in receiver.received}) == 2

@@ -56,6 +56,8 @@ def put(site: Site, body: bytes) -> None:
         ("/img/gall/58/58_1_small.jpg/small", (400, "bad-key", MINUTE)),
         ("/img/..%2F..%2Fetc%2Fpasswd_original/small", (400, "bad-key", MINUTE)),
         ("/img/small", (400, "bad-key", MINUTE)),
+        (f"/img/{'a' * 256}_original.jpg/small", (400, "bad-key", MINUTE)),
+        (f"/img/{'a/' * 512}1_original.jpg/small", (400, "bad-key", MINUTE)),
         (f"/img/{KEY}/huge", (404, "unknown-size", MINUTE)),
         ("/img/gall/1/1_1_original.jpg/small", (404, "not-found", HALF)),
         ("/img/gall/1/1_1_original.jpg/original", (404, "not-found", HALF)),

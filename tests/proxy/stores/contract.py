@@ -80,6 +80,21 @@ class StoreContract(KeysContract, PartsContract):
         assert head.attributes == Attributes(content_type="image/png")
         assert await get(store, "a") == b"after"
 
+    async def test_a_copy_has_the_bytes_and_the_attributes_and_replaces(self, store: Store, file: Path) -> None:
+        for key in ("a b/+%2F é.jpg", "plain.jpg"):
+            await put(store, key, b"bytes of " + key.encode(), file)
+            await put(store, "copies/target.jpg", b"before", file, Attributes(content_type="image/png"))
+            copied = await store.copy(key, "copies/target.jpg")
+            assert copied == await store.head("copies/target.jpg")
+            assert (copied.key, copied.attributes) == ("copies/target.jpg", ATTRIBUTES)
+            assert await get(store, "copies/target.jpg") == b"bytes of " + key.encode() == await get(store, key)
+
+    async def test_nothing_is_copied_from_where_nothing_is(self, store: Store, file: Path) -> None:
+        await put(store, "target", b"before", file)
+        with pytest.raises(NotFound):
+            await store.copy("nothing", "target")
+        assert await get(store, "target") == b"before"
+
     async def test_the_etag_changes_with_bytes_of_the_same_length(self, store: Store, file: Path) -> None:
         etags = {(await put(store, "a", bytes([number]), file)).etag for number in range(20)}
         assert len(etags) == 20

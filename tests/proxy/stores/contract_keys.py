@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from proxy.errors import StoreRefused
+from proxy.errors import UnfitKey
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class KeysContract:
             assert await get(store, key) == key.encode()
 
     async def test_a_key_too_long_is_refused(self, store: Store, file: Path) -> None:
-        with pytest.raises(StoreRefused):
+        with pytest.raises(UnfitKey):
             await put(store, "/".join(["a" * 204] * 5) + "b", b"bytes", file)
 
     async def test_keys_are_listed_by_prefix_in_the_order_of_their_bytes(self, store: Store, file: Path) -> None:

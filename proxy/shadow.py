@@ -1,0 +1,47 @@
+"""Another place for derivatives beside the live one: the same names, below a prefix."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proxy.errors import BadKey
+from proxy.stores.base import MAX_KEY_BYTES
+
+if TYPE_CHECKING:
+    from proxy.keys import Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """A `Layout` whose derivatives lie below `prefix`, named there as those of the `live` one."""
+
+    live: Layout
+    prefix: str
+    sizes: tuple[str, ...]
+
+    def check_original(self, key: str) -> None:
+        """Return when `key` may be an original's; see `Layout`."""
+        self.live.check_original(key)
+        if key.startswith(self.prefix):
+            raise BadKey(f"The key {key[:80]!a} is no original's: derivatives lie in '{self.prefix}'.")
+        room = MAX_KEY_BYTES - len(self.prefix.encode())
+        if any(len(self.live.derivative(key, size).encode()) > room for size in self.sizes):
+            raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
+
+    def derivative(self, original: str, size: str) -> str:
+        """Give the key of `original` at `size`; see `Layout`."""
+        key = self.live.derivative(original, size)
+        self.check_original(original)
+        return self.prefix + key
+
+    def original_of(self, key: str) -> tuple[str, str] | None:
+        """Give the original's key and the size's name; see `Layout`."""
+        return self.live.original_of(key.removeprefix(self.prefix)) if key.startswith(self.prefix) else None
+
+    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        self.check_original(original)
+        begin, pattern = self.live.traces(original)
+        return self.prefix + begin, re.compile(re.escape(self.prefix) + pattern.pattern)

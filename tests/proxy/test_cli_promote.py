@@ -1,0 +1,99 @@
+"""`SHADOW_PREFIX` and `gf-images promote` on the command line, on a store in a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from loadtest.paint import Photograph, paint
+from proxy.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+SIZES = "[sizes.small]\nwidth = 60\n[sizes.large]\nwidth = 240\n"
+OLD = b"what the old backend made"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder of a store with two originals, of which one has an old derivative."""
+    (tmp_path / "sizes.toml").write_text(SIZES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORE", f"file://{tmp_path}/store")
+    monkeypatch.setenv("SIZES_FILE", str(tmp_path / "sizes.toml"))
+    monkeypatch.setenv("SHADOW_PREFIX", "shadow/")
+    folder = tmp_path / "store"
+    for key in ("gall/1/1_original.jpg", "gall/2/2_original.jpg"):
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        paint(folder / key, Photograph(width=300, height=200))
+    (folder / "gall/1/1_small.jpg").write_bytes(OLD)
+    return folder
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(main, [*words])
+
+
+def files(store: Path) -> dict[str, bytes]:
+    plain = (path for path in store.rglob("*.jpg") if path.is_file())
+    return {str(path.relative_to(store)): path.read_bytes() for path in plain}
+
+
+def test_a_shadow_is_written_promoted_and_undone(store: Path) -> None:
+    before = files(store)
+    assert run("reprocess").exit_code == 0
+    shadowed = files(store)
+    assert set(shadowed) - set(before) == {
+        f"shadow/gall/{number}/{number}_{size}.jpg" for number in (1, 2) for size in ("small", "large")
+    }
+    assert {key: shadowed[key] for key in before} == before
+    result = run("promote")
+    assert (result.exit_code, "finished: 2 promoted" in result.stdout) == (0, True), result.output
+    promoted = files(store)
+    for key, body in shadowed.items():
+        if key.startswith("shadow/"):
+            assert promoted[key.removeprefix("shadow/")] == body
+    assert promoted["replaced/gall/1/1_small.jpg"] == OLD
+    assert "finished: 2 fresh" in run("promote").stdout
+    assert "finished: 2 undone" in run("promote", "--undo").stdout
+    assert files(store) == shadowed
+
+
+def test_what_was_promoted_is_fresh_to_a_service_without_a_shadow(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("reprocess")
+    run("promote")
+    monkeypatch.delenv("SHADOW_PREFIX")
+    assert "finished: 2 fresh" in run("reprocess", "--prefix", "gall/").stdout
+
+
+def test_a_dry_run_names_what_would_be_copied(store: Path) -> None:
+    run("reprocess")
+    before = files(store)
+    result = run("promote", "--dry-run", "--sizes", "small", "--prefix", "gall/2/")
+    assert result.stdout.splitlines()[0] == "gall/2/2_original.jpg: would be copied: small"
+    assert files(store) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "prefix", "says"),
+    [(["promote"], "", "SHADOW_PREFIX must be set"), (["promote", "--sizes", "huge"], "shadow/", "no size huge")],
+)
+def test_wrong_words_say_what_to_do(
+    store: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], prefix: str, says: str
+) -> None:
+    monkeypatch.setenv("SHADOW_PREFIX", prefix)
+    result = run(*words)
+    assert (result.exit_code, says in result.stderr) == (2, True), result.output
+    assert len(files(store)) == 3
+
+
+@pytest.mark.parametrize("prefix", ["shadow", "/shadow/", "a//", "../"])
+def test_a_prefix_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setenv("SHADOW_PREFIX", prefix)
+    result = run("check")
+    assert (result.exit_code, "SHADOW_PREFIX: " in result.stderr) == (2, True), result.output
