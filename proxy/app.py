@@ -79,6 +79,7 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
             "desk": _given(
                 Desk(
                     jobs=parts.jobs,
+                    derivatives=parts.derivatives,
                     endings=parts.endings,
                     verifier=verifier,
                     public_base_url=settings.public_base_url,
@@ -113,6 +114,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         await parts.queue.connect()
         stack.push_async_callback(parts.queue.disconnect)
         stack.push_async_callback(parts.renderers.close)
+        stack.push_async_callback(parts.derivatives.close)
         await parts.renderers.start()
         if parts.outgoing is not None:
             await stack.enter_async_context(_delivering(parts.outgoing, parts, settings))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from pipeline.errors import Refused
-from proxy import metrics
 from proxy.berths import Berths
-from proxy.errors import ImagesError, NotFound, StoreError, TooManyBytes
+from proxy.errors import ImagesError, NotFound, StoreError
 from proxy.keys import ORIGINAL
 from proxy.limiter import Turn, Urgency
-from proxy.made import Located, Made, Spent
-from proxy.maker import Maker, faults
+from proxy.made import Located, Made, Sought
+from proxy.maker import Flight, Maker, faults
 from proxy.purge import find_derivatives
-from proxy.recipe import derivative
 from proxy.singleflight import SingleFlight
+from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -25,10 +24,21 @@ if TYPE_CHECKING:
     from proxy.berths import Berth
     from proxy.made import Remake, Source
     from proxy.memory import Memory
-    from proxy.recipe import Derivative, Recipe
+    from proxy.recipe import Recipe
     from proxy.renderers import Renderers
     from proxy.stores.base import Blob, Store
     from proxy.terms import Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody wants made of an original; those who want the same share a flight."""
+
+    original: str
+    sizes: tuple[str, ...]
+    remake: Remake
+    is_page: bool
+    forgives: bool
 
 
 class Derivatives:
@@ -37,43 +47,44 @@ class Derivatives:
     def __init__(self, *, store: Store, renderers: Renderers, recipe: Recipe, memory: Memory, terms: Terms) -> None:
         self.recipe = recipe
         self._store = store
-        self._renderers = renderers
         self._memory = memory
         self._terms = terms
+        self._sights: SingleFlight[Sought] = SingleFlight()
         self._flights: SingleFlight[Made] = SingleFlight()
         self._purges = 0
-        self._maker = Maker(store=store, renderers=renderers, recipe=recipe, terms=terms)
+        self._maker = Maker(store=store, renderers=renderers, recipe=recipe, memory=memory, terms=terms)
         self._berths = Berths()
 
     def is_known(self, key: str) -> bool:
         """Tell whether a derivative was there a moment ago."""
         return bool(self._memory.known.get(key))
 
+    def forgive(self, original: str) -> None:
+        """Forget what was wrong with an original, so that the next page view tries it again."""
+        self._memory.forget(original)
+
     async def locate(self, original: str, size: str, spent: Spent | None = None) -> Located:
         """Tell where a size of an original is; what is missing of it is made first, all sizes at once.
 
-        Where the time goes is noted in `spent`, whatever comes of it.
+        Those who ask for the same one at the same time wait for one answer. Where the time goes is noted in `spent`,
+        whatever comes of it.
 
         Raises:
             BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
             Refused: what is wrong with the original, see `pipeline.errors`.
         """
-        spent = spent or Spent()
         if size == ORIGINAL:
-            return await self._locate_original(original, spent)
-        key = self.recipe.key(original, size)
-        if self.is_known(key):
+            self.recipe.check(original, [])
+            key = original
+        elif self.is_known(key := self.recipe.key(original, size)):
             return Located(key=key, source="cache")
-        purges = self._purges
-        with spent.at_the_store():
-            source = await self._look(key)
-            if source is None:
-                await self._recall(original)
-        if source is None:
-            return await self._make_missing(original, size, spent)
-        if purges == self._purges:  # else it may be gone by now
-            self._memory.known.put(key, value=True)
-        return Located(key=key, source=source)
+        # Who asks after a purge has no part in what was seen before it.
+        sought = await self._sights.run((self._purges, key), lambda: self._seek(key, original, size))
+        if spent:
+            spent.add(sought.spent)
+        if sought.fault:
+            raise sought.fault
+        return cast("Located", sought.located)
 
     async def locate_anew(self, original: str, size: str, spent: Spent | None = None) -> Located:
         """Tell where a size of an original is that was not found where it was said to be; raises as `locate` does."""
@@ -82,24 +93,30 @@ class Derivatives:
         return await self.locate(original, size, spent)
 
     async def make_all(
-        self, original: str, sizes: Sequence[str] = (), *, remake: Remake = "stale", urgency: Urgency = Urgency.JOB
+        self,
+        original: str,
+        sizes: Sequence[str] = (),
+        *,
+        remake: Remake = "stale",
+        urgency: Urgency = Urgency.JOB,
+        forgives: bool = True,
     ) -> Made:
         """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
 
         A page view waits for so long, every other caller for as long as it takes. Whoever waits for an original makes
-        its flights as urgent as itself. What goes wrong once the original was found is told with what was made all
-        the same.
+        its flights as urgent as itself. What goes wrong is told with what was made all the same. Who `forgives` begins
+        anew with an original, whatever was wrong with it before; who only tries once more does not.
 
         Raises:
-            BadKey, UnknownSize, NotFound, StoreError: the original cannot be found.
-            Busy: another flight of it was not over in time.
+            BadKey, UnknownSize: there can be no such derivatives.
         """
         wanted = tuple(sizes) or self.recipe.names
         self.recipe.check(original, wanted)
         self._berths.at(original).hurry(urgency)
         # A page view joins page views only, whose waits are bounded as its own is.
-        flight = (original, wanted, remake, urgency is Urgency.PAGE)
-        return await self._flights.run(flight, lambda: self._take_off(original, wanted, remake, urgency))
+        is_page = urgency is Urgency.PAGE
+        wish = Wish(original=original, sizes=wanted, remake=remake, is_page=is_page, forgives=forgives and not is_page)
+        return await self._flights.run(wish, lambda: self._take_off(wish, urgency))
 
     async def purge(self, original: str) -> tuple[str, ...]:
         """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
@@ -120,23 +137,39 @@ class Derivatives:
             raise fault
         return keys
 
-    async def _locate_original(self, original: str, spent: Spent) -> Located:
-        self.recipe.check(original, [])
-        with spent.at_the_store():
-            await self._head(original, patient=False)
-        return Located(key=original, source="store")
+    async def close(self) -> None:
+        """End what is still underway; nobody waits for it any more, and what it needs is about to go."""
+        await self._sights.close()
+        await self._flights.close()
 
-    async def _make_missing(self, original: str, size: str, spent: Spent) -> Located:
-        started = time.perf_counter()
+    async def _seek(self, key: str, original: str, size: str) -> Sought:
+        spent = Spent()
         try:
-            made = await self.make_all(original, remake="missing", urgency=Urgency.PAGE)
-        except ImagesError:
-            spent.store_seconds += time.perf_counter() - started
-            raise
-        spent.add(made)
-        if made.fault and size not in [one.size for one in made.derivatives]:
-            raise made.fault
-        return Located(key=self.recipe.key(original, size), source="render")
+            located = await self._found(key, original, spent)
+            if located is None:
+                made = await self.make_all(original, remake="missing", urgency=Urgency.PAGE)
+                spent.add(made.spent)
+                if made.fault and size not in [one.size for one in made.derivatives]:
+                    return Sought(fault=made.fault, spent=spent)
+                located = Located(key=key, source="render")
+        except (Refused, ImagesError) as fault:
+            return Sought(fault=fault, spent=spent)
+        return Sought(located=located, spent=spent)
+
+    async def _found(self, key: str, original: str, spent: Spent) -> Located | None:
+        """Tell where something is without making it, or what is known to be wrong with it; None if it is to be made."""
+        purges = self._purges
+        with spent.at_the_store():
+            if key == original:
+                await self._head(original, patient=False)
+                return Located(key=key, source="store")
+            source = await self._look(key)
+            if source is None:
+                await self._recall(original)
+                return None
+        if purges == self._purges:  # else it may be gone by now
+            self._memory.known.put(key, value=True)
+        return Located(key=key, source=source)
 
     async def _look(self, key: str) -> Source | None:
         """Look for a derivative; a store that is in trouble leaves us with what was true when it was well."""
@@ -165,74 +198,47 @@ class Derivatives:
             raise NotFound(f"There is no original {original!r} in the store; upload it first.")
         return blob
 
-    def _take_off(
-        self, original: str, wanted: tuple[str, ...], remake: Remake, urgency: Urgency
-    ) -> Coroutine[object, object, Made]:
-        turn = Turn(urgency, line_seconds=self._terms.haste.line_seconds if urgency is Urgency.PAGE else None)
-        berth = self._berths.at(original)
+    def _take_off(self, wish: Wish, urgency: Urgency) -> Coroutine[object, object, Made]:
+        turn = Turn(urgency, line_seconds=self._terms.haste.line_seconds if wish.is_page else None)
+        berth = self._berths.at(wish.original)
         berth.expect(turn)
-        return self._fly(original, wanted, remake=remake, turn=turn, berth=berth)
+        return self._fly(wish, turn, berth)
 
-    async def _fly(self, original: str, wanted: tuple[str, ...], *, remake: Remake, turn: Turn, berth: Berth) -> Made:
-        # Flights that want different things of one original go one after another: the later finds what was made.
-        async with berth.alone(turn):
-            started = time.perf_counter()
+    async def _fly(self, wish: Wish, turn: Turn, berth: Berth) -> Made:
+        spent = Spent()
+        while True:
             try:
-                blob = await self._head(original, patient=turn.is_patient)
-            except NotFound as absence:
-                self._memory.absent.put(original, str(absence))
-                raise
-            # A job may know more than page views do; but while the store fails, they need what they know.
-            if turn.is_patient:
-                self._memory.forget(original, *(self.recipe.key(original, size) for size in wanted))
-            made = await self._make(blob, wanted, remake=remake, turn=turn)
-            try:
-                is_replaced = (
-                    made.is_lasting and (await self._head(original, patient=turn.is_patient)).etag != blob.etag
-                )
-            except ImagesError as fault:  # removed, or nobody knows; what was made is there all the same
-                made, is_replaced = replace(made, fault=made.fault or fault), False
-        # Replaced while it was rendered: whoever replaced it may have been told that this flight makes its derivatives.
-        if is_replaced:
-            return await self._fly(original, wanted, remake="stale", turn=turn, berth=berth)
-        elsewhere = made.wait_seconds + made.render_seconds
-        return replace(made, store_seconds=time.perf_counter() - started - elsewhere)
+                async with AsyncExitStack() as stack:
+                    # Flights that want different things of one original go one after another: the later finds what was
+                    # made.
+                    with spent.in_line():
+                        await stack.enter_async_context(berth.alone(turn))
+                    made, is_replaced = await self._make(wish, turn, spent)
+            except ImagesError as fault:
+                return Made(fault=fault, spent=spent)
+            if not is_replaced:
+                return made
+            # Whoever replaced it may have been told that this flight makes its derivatives.
+            wish = replace(wish, remake="stale")
 
-    async def _make(self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, turn: Turn) -> Made:
-        is_patient = turn.is_patient
-        there = {} if remake == "all" else await self._usable(original, wanted, remake=remake, patient=is_patient)
-        due = tuple(name for name in wanted if name not in there)
-        only_new = remake == "missing" and self._terms.conditional_writes
-        started = time.perf_counter()
+    async def _make(self, wish: Wish, turn: Turn, spent: Spent) -> tuple[Made, bool]:
+        """Make what is wished for, and tell whether the original was replaced meanwhile."""
         try:
-            made = await self._maker.make(original, due, turn=turn, only_new=only_new) if due else Made()
-        except (Refused, ImagesError) as fault:
-            fault = self._remembered(original, fault)
-            seconds = 0.0 if isinstance(fault, StoreError) else time.perf_counter() - started
-            made = Made(fault=fault, render_seconds=seconds)
-        else:
-            self._memory.failures.forget(original.key)
-        there |= {one.size: one for one in made.derivatives}
-        for one in there.values():
-            self._memory.known.put(one.key, value=True)
-        return replace(made, derivatives=tuple(there[name] for name in wanted if name in there))
-
-    def _remembered(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
-        """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
-        fault = self._memory.fail(original.key, fault, etag=original.etag)
-        if isinstance(fault, Refused | TooManyBytes):
-            metrics.refused_total.labels(fault.code).inc()
-        return fault
-
-    async def _usable(
-        self, original: Blob, wanted: tuple[str, ...], *, remake: Remake, patient: bool
-    ) -> dict[str, Derivative]:
-        keys = [self.recipe.key(original.key, name) for name in wanted]
-        libvips = self._renderers.libvips
-        blobs = await asyncio.gather(*(self._terms.haste.look(self._store.head(key), patient=patient) for key in keys))
-        return {
-            name: derivative(name, blob)
-            for name, blob in zip(wanted, blobs, strict=True)
-            if blob
-            and (remake == "missing" or self.recipe.is_fresh(blob, original=original, size=name, libvips=libvips))
-        }
+            with spent.at_the_store():
+                blob = await self._head(wish.original, patient=turn.is_patient)
+        except NotFound as absence:
+            self._memory.absent.put(wish.original, str(absence))
+            raise
+        # A job may know more than page views do; but while the store fails, they need what they know.
+        if wish.forgives:
+            self._memory.forget(wish.original, *(self.recipe.key(wish.original, size) for size in wish.sizes))
+        made = await self._maker.make(
+            Flight(original=blob, wanted=wish.sizes, remake=wish.remake, turn=turn, spent=spent)
+        )
+        if not made.is_lasting:
+            return made, False
+        try:
+            with spent.at_the_store():
+                return made, (await self._head(wish.original, patient=turn.is_patient)).etag != blob.etag
+        except ImagesError as fault:  # removed, or nobody knows; what was made is there all the same
+            return replace(made, fault=made.fault or fault), False

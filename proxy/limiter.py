@@ -69,6 +69,9 @@ class Share:
     bytes: int
     until: float | None
     began: float = 0.0
+    """Since when it is held, with this size."""
+    held_seconds: float = 0.0
+    """How long it was held before that, with other sizes."""
     is_granted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -147,6 +150,8 @@ class Limiter:
             yield share
         finally:
             self._leave(share)
+            if share.held_seconds:  # one visit, however often its size was changed
+                self._usual.see(seconds=share.held_seconds, size=share.bytes)
             self._serve()
 
     async def resize(self, share: Share, size: int) -> None:
@@ -195,14 +200,16 @@ class Limiter:
             self._line.remove(share)
         elif share in self._held:
             self._held.remove(share)
-            self._usual.see(seconds=_now() - share.began, size=share.bytes)
+            share.held_seconds += _now() - share.began
 
     def _serve(self) -> None:
         """Let in from the head of the line whoever fits."""
         while self._line and self._fits(first := self._first()):
             self._line.remove(first)
             self._held.append(first)
-            if not first.began:  # one that takes more is not another one
+            if first.held_seconds:  # one that takes more is not another one, but it is its class's turn that it takes
+                self._passed.pop(first.turn.urgency, None)
+            else:
                 self._note(first.turn.urgency)
             first.began = _now()
             first.is_granted.set()

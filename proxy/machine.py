@@ -7,12 +7,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVICE_BYTES = 110_000_000
+log = structlog.get_logger(__name__)
+
+SERVICE_BYTES = 116_000_000
 """What the service needs beside its renders: with a bucket and callbacks its resident memory came to 109 MB while 50
-photographs of the corpus were rendered by jobs, with a folder as its store to 74 MB."""
+photographs of the corpus were rendered by jobs, with a folder as its store to 74 MB; all that page views need not find
+out again comes to 8 MB when it is full, some of which those had filled."""
 
 LEAST_BUDGET_BYTES = 64_000_000
 """Less than this renders no photograph at all: a machine so small has to do with what it has."""
@@ -20,14 +25,25 @@ LEAST_BUDGET_BYTES = 64_000_000
 _MEBIBYTE = 1 << 20
 
 
-def render_budget(megabytes: int, *, root: Path = Path("/")) -> int:
+def render_budget(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/")) -> int:
     """Give the bytes that all renders together may use: as many mebibytes as were set, or, for 0, what is left here.
 
-    That is the memory of the machine, or of the control group that this process is in, less what the service needs.
+    That is the memory of the machine, or of the control group that this process is in, less what the service needs and
+    `beside_bytes`. What was set is taken as it is, and warned of when there is not so much.
     """
-    if megabytes:
-        return megabytes * _MEBIBYTE
-    return max(LEAST_BUDGET_BYTES, min(_limits(root)) - SERVICE_BYTES)
+    left = min(_limits(root)) - SERVICE_BYTES - beside_bytes
+    if not megabytes:
+        return max(LEAST_BUDGET_BYTES, left)
+    if megabytes * _MEBIBYTE > left:
+        log.warning("memory_budget_exceeds_memory", detail=_too_much(megabytes, left))
+    return megabytes * _MEBIBYTE
+
+
+def _too_much(megabytes: int, left: int) -> str:
+    return (
+        f"MEMORY_BUDGET_MB={megabytes}, but beside the service there are {max(0, left) // _MEBIBYTE} MiB: the kernel "
+        "may end processes when renders use it all. Set it to 0 to use what there is."
+    )
 
 
 def scratch_budget(place: Path, *, least_bytes: int) -> int:
@@ -66,6 +82,6 @@ def _limit_files(root: Path) -> Iterator[Path]:
         group = Path(path.lstrip("/"))
         for each in (group, *group.parents):
             if not controllers:
-                yield root / "sys/fs/cgroup" / each / "memory.max"
+                yield from (root / "sys/fs/cgroup" / each / name for name in ("memory.max", "memory.high"))
             elif "memory" in controllers.split(","):
                 yield root / "sys/fs/cgroup/memory" / each / "memory.limit_in_bytes"

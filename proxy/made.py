@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import Refused
 from proxy.errors import TooManyBytes
+from proxy.spent import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from proxy.errors import ImagesError
     from proxy.recipe import Derivative
 
@@ -25,21 +22,18 @@ Source = Literal["cache", "store", "render"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The derivatives that were wanted, and how many seconds were spent at the store, in line, rendering.
-
-    Where there is a `fault`, some of them are missing.
-    """
+    """The derivatives that were wanted, and where the time went; where there is a `fault`, some of them are missing."""
 
     derivatives: tuple[Derivative, ...] = ()
     fault: Refused | ImagesError | None = None
-    store_seconds: float = 0.0
-    wait_seconds: float = 0.0
-    render_seconds: float = 0.0
+    was_due: bool = False
+    """Whether any of them had to be made; else all were there."""
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def is_lasting(self) -> bool:
         """Tell whether something came of these bytes that no other try would change, be it that they are refused."""
-        return bool(self.render_seconds) and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
+        return self.was_due and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +44,10 @@ class Located:
     source: Source
 
 
-@dataclass(slots=True)
-class Spent:
-    """Where the time of one page view goes, in seconds; kept along the way, so that it can be told of a failure too."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What came of looking for a derivative that many may be waiting for: where it is, or what is wrong with it."""
 
-    store_seconds: float = 0.0
-    wait_seconds: float = 0.0
-    render_seconds: float = 0.0
-
-    @contextmanager
-    def at_the_store(self) -> Iterator[None]:
-        """Count the time of the block."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.store_seconds += time.perf_counter() - started
-
-    def add(self, made: Made) -> None:
-        """Count what was spent on making something."""
-        self.store_seconds += made.store_seconds
-        self.wait_seconds += made.wait_seconds
-        self.render_seconds += made.render_seconds
+    located: Located | None = None
+    fault: Refused | ImagesError | None = None
+    spent: Spent

@@ -21,7 +21,7 @@ from proxy.machine import render_budget, scratch_budget
 from proxy.memory import Memory
 from proxy.queues.open import open_queue
 from proxy.readiness import Readiness
-from proxy.reading import READERS
+from proxy.reading import READER_BYTES, READERS
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
@@ -42,15 +42,16 @@ if TYPE_CHECKING:
 MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
 
-KNOWN_ENTRIES, KNOWN_SECONDS, KNOWN_STALE_SECONDS = 25_000, 60.0, DAY_SECONDS
+KNOWN_ENTRIES, KNOWN_SECONDS, KNOWN_STALE_SECONDS = 10_000, 60.0, DAY_SECONDS
 """Derivatives remembered to be there, looked for again after a minute, and believed to be there for a day more while
-the store is in trouble; about 400 bytes each, so 10 MB when full."""
+the store is in trouble: 4 MB when full."""
 
-ABSENT_ENTRIES, ABSENT_SECONDS = 10_000, 30.0
-"""Originals remembered not to be there, as long as callers are told to keep that answer."""
+ABSENT_ENTRIES, ABSENT_SECONDS = 2_500, 30.0
+"""Originals remembered not to be there, as long as callers are told to keep that answer: 1 MB when full."""
 
-FAILURE_ENTRIES, FAILURE_SECONDS = 10_000, 3600.0
-"""Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them."""
+FAILURE_ENTRIES, FAILURE_SECONDS = 2_500, 3600.0
+"""Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them. 1 MB when
+full, and some 0.4 MB of sentences."""
 
 PAGE_VIEW_RENDERS = 2
 """Renders at once where no jobs are worked, which leaves them to page views: the default of WORKERS."""
@@ -100,7 +101,7 @@ def build(settings: Settings) -> Parts:
     renderers = Renderers(
         limiter=Limiter(
             slots=settings.workers or PAGE_VIEW_RENDERS,
-            budget_bytes=render_budget(settings.memory_budget_mb),
+            budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
             waiting=settings.waiting,
         ),
         deadline_seconds=settings.render_timeout_seconds,
@@ -182,8 +183,16 @@ def _place(settings: Settings) -> Place:
 def connections(settings: Settings) -> int:
     """Count what may be in flight at once: jobs and page views that put every size, page views that look for one."""
     writers = settings.workers + settings.workers + settings.waiting  # those of jobs, those of the line's places
-    readers = READERS if settings.delivery == "stream" else 0
-    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS + readers
+    return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS + _readers(settings)
+
+
+def _readers(settings: Settings) -> int:
+    return READERS if settings.delivery == "stream" else 0
+
+
+def _stream_bytes(settings: Settings) -> int:
+    """Tell what clients take who are sent bytes, where that is what page views get."""
+    return _readers(settings) * READER_BYTES
 
 
 def _memory() -> Memory:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from proxy.stores.parts import Part
 
 READERS: Final = 32
-"""At once. Each holds a connection of the store's, and 1 MB in chunks and buffers when its client is slow."""
+"""At once. Each holds a connection of the store's."""
+
+READER_BYTES: Final = 1 << 20
+"""What one takes in chunks and buffers when its client is slow: 32 took 30 MiB."""
 
 RETRY_AFTER_SECONDS: Final = 5
 

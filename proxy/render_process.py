@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from contextvars import Context
+from contextvars import Context, copy_context
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,9 @@ class RenderProcess:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._stderr = asyncio.create_task(self._log_stderr(), context=Context())  # no line of what it was started for
+        self._asked_in = Context()
+        """What the lines of the log say of the last question: whose it was; nothing before the first."""
+        self._stderr = asyncio.create_task(self._log_stderr(), context=Context())
         self.libvips = ""
 
     @classmethod
@@ -87,10 +89,11 @@ class RenderProcess:
         """Send a question and wait for its answer.
 
         Raises:
-            ProcessDied: the process ended before it answered.
+            ProcessDied: the process ended before it answered, or answered what makes no sense.
         """
         if self._process.stdin is None:
             raise ProcessDied("The render process has no stdin.")
+        self._asked_in = copy_context()
         # It died: reading the answer tells. uvloop raises RuntimeError on a pipe that it has closed.
         with contextlib.suppress(ConnectionError, RuntimeError):
             self._process.stdin.write(msgspec.json.encode(question) + b"\n")
@@ -104,7 +107,10 @@ class RenderProcess:
         if not line.endswith(b"\n"):
             status = await self._process.wait()
             raise ProcessDied(f"The render process ended with status {status} before it answered.")
-        return _answers.decode(line)
+        try:
+            return _answers.decode(line)
+        except msgspec.DecodeError as fault:
+            raise ProcessDied(f"The render process gave an answer that makes no sense ({fault}).") from fault
 
     async def kill(self) -> None:
         """End the process now, whatever it does."""
@@ -117,4 +123,5 @@ class RenderProcess:
         if self._process.stderr is None:
             return
         async for line in self._process.stderr:
-            log.warning("render_process_said", line=line.decode(errors="replace").rstrip(), pid=self._process.pid)
+            said = line.decode(errors="replace").rstrip()
+            self._asked_in.run(log.warning, "render_process_said", line=said, pid=self._process.pid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -17,6 +18,7 @@ from proxy import metrics
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.limiter import Turn, Urgency
 from proxy.render_process import RenderProcess
+from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,10 +124,11 @@ class Renderers:
             await process.kill()
         self._idle.clear()
 
-    async def render(self, question: Render, turn: Turn) -> Rendering:
+    async def render(self, question: Render, turn: Turn, spent: Spent | None = None) -> Rendering:
         """Ask a process for derivatives, once there is a share of slots and memory.
 
-        A caller that is cancelled takes its process with it: what a process does cannot be taken back otherwise.
+        Where the time goes is counted in `spent`, whatever comes of it. A caller that is cancelled takes its process
+        with it: what a process does cannot be taken back otherwise.
 
         Raises:
             Busy: its turn did not come in time.
@@ -133,16 +136,27 @@ class Renderers:
             DeadlineExceeded: it took too long; the process was killed.
             ProcessDied: the process died under it.
         """
-        asked = time.perf_counter()
-        async with self._limiter.share(turn, PROBE_BYTES) as share:
-            needed_bytes = (await self._probe(question)).render_bytes
-            self._refuse_over_budget(needed_bytes)
-            await self._limiter.resize(share, needed_bytes)
-            started = time.perf_counter()
-            derived = await self._ask(question, Derived, seconds=self._deadline_seconds)
-            ended = time.perf_counter()
+        own = Spent()
+        try:
+            derived = await self._render(question, turn, own)
+        finally:
+            if spent:
+                spent.add(own)
+        return Rendering(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
+
+    async def _render(self, question: Render, turn: Turn, spent: Spent) -> Derived:
+        async with AsyncExitStack() as stack:
+            with spent.in_line():
+                share = await stack.enter_async_context(self._limiter.share(turn, PROBE_BYTES))
+            with spent.rendering():
+                needed_bytes = (await self._probe(question)).render_bytes
+                self._refuse_over_budget(needed_bytes)
+            with spent.in_line():
+                await self._limiter.resize(share, needed_bytes)
+            with spent.rendering():
+                derived = await self._ask(question, Derived, seconds=self._deadline_seconds)
             self._last_answer = time.monotonic()
-        return Rendering(derived=derived, wait_seconds=started - asked, render_seconds=ended - started)
+            return derived
 
     async def _probe(self, question: Render) -> ImageInfo:
         """Read a header in a process too: nothing of an original is read in this one."""

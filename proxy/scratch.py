@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 
 from proxy import owners
 from proxy.errors import CannotStart, NoRoom, ProcessDied
@@ -69,21 +69,23 @@ class Scratch:
         """Lend a folder for `size` bytes, once there is room; it goes with all that is in it, whatever happens.
 
         Raises:
-            Busy: there was no room in time.
+            Busy: there was no room in time, or there will be none.
             NoRoom: the disk takes nothing more, which may also be what a render process died of.
         """
         parent = self.own_folder()
-        async with self._room.share(turn, size):
-            with self._faults():
-                folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
-            try:
-                with self._faults(_OF_THE_DISK):
-                    yield Path(folder.name)
-            except ProcessDied:
-                await self.check()  # before the folder goes: it may have died because there was no room
-                raise
-            finally:
-                folder.cleanup()
+        with self._room.place(turn):
+            async with self._room.share(turn, size):
+                with self._faults():
+                    folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
+                try:
+                    with self._faults(_OF_THE_DISK):
+                        yield Path(folder.name)
+                except ProcessDied:
+                    await self.check()  # before the folder goes: it may have died because there was no room
+                    raise
+                finally:
+                    with CancelScope(shield=True):
+                        await to_thread.run_sync(folder.cleanup)
 
     async def check(self) -> None:
         """Return when something can be written.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from proxy.derivatives import Derivatives
     from proxy.endings import Endings
+    from proxy.made import Remake
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -86,21 +87,22 @@ class Worker(QueueWorker):
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
-        made = await self._attempt(msgspec.convert(order, Order))
+        made = await self._attempt(msgspec.convert(order, Order), is_first=not job.meta.get("tries"))
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
-            store_seconds=round(made.store_seconds, 3),
-            wait_seconds=round(made.wait_seconds, 3),
-            render_seconds=round(made.render_seconds, 3),
+            store_seconds=round(made.spent.store_seconds, 3),
+            wait_seconds=round(made.spent.wait_seconds, 3),
+            render_seconds=round(made.spent.render_seconds, 3),
         ):
             if made.fault:
                 return msgspec.to_builtins(_give_up(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
 
-    async def _attempt(self, order: Order) -> Made:
+    async def _attempt(self, order: Order, *, is_first: bool) -> Made:
+        remake: Remake = "all" if order.force else "stale"
         try:
-            return await self._derivatives.make_all(order.key, order.sizes, remake="all" if order.force else "stale")
+            return await self._derivatives.make_all(order.key, order.sizes, remake=remake, forgives=is_first)
         except (Refused, ImagesError) as fault:
             return Made(fault=fault)
         except Exception as error:
@@ -143,6 +145,8 @@ def _outcome(made: Made, *, put_off_until: float | None = None) -> Outcome:
         error=Fault(code=made.fault.code, detail=told(made.fault)) if made.fault else None,
         put_off_until=put_off_until,
         timings=Timings(
-            store_seconds=made.store_seconds, wait_seconds=made.wait_seconds, render_seconds=made.render_seconds
+            store_seconds=made.spent.store_seconds,
+            wait_seconds=made.spent.wait_seconds,
+            render_seconds=made.spent.render_seconds,
         ),
     )

@@ -42,20 +42,22 @@ class Remaker:
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
             return failed(key, made.fault)
-        return Original(key=key, result="made" if made.render_seconds else "fresh", seconds=seconds)
+        return Original(key=key, result="made" if made.was_due else "fresh", seconds=seconds)
 
     async def _made(self, key: str) -> Made:
         for tries in itertools.count(1):
-            made = await self._attempt(key)
+            made = await self._attempt(key, is_first=tries == 1)
             patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(made.fault, kind)), None)
             if not isinstance(made.fault, RenderFailed) or patience is None or tries >= patience.attempts:
                 break
             await self.stop.sleep(patience.seconds_after(tries))
         return made
 
-    async def _attempt(self, key: str) -> Made:
+    async def _attempt(self, key: str, *, is_first: bool) -> Made:
         try:
-            made = await self.derivatives.make_all(key, self.sizes, remake=self.remake, urgency=Urgency.BATCH)
+            made = await self.derivatives.make_all(
+                key, self.sizes, remake=self.remake, urgency=Urgency.BATCH, forgives=is_first
+            )
         except AWAY:
             raise
         except (Refused, ImagesError) as fault:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from proxy.derivatives import Derivatives
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.signature import Verifier
@@ -17,6 +18,7 @@ class Desk:
     """Where orders are taken, how their senders are known, where browsers read what comes of them."""
 
     jobs: Jobs
+    derivatives: Derivatives
     endings: Endings
     verifier: Verifier
     public_base_url: str

@@ -12,10 +12,10 @@ from litestar import asgi
 from proxy import metrics
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
 from proxy.keys import decode_path, url
-from proxy.made import Spent
 from proxy.routes.mounts import READING, path_below
 from proxy.routes.streams import Exchange
 from proxy.routes.timing import begin, server_timing
+from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 PATH = "/img"
 TEMPLATE = "/{key}/{size}"
 
-SHORT_PATHS: Final = 8192
-"""Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 8 MB when full."""
+SHORT_PATHS: Final = 2048
+"""Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 2 MB when full."""
 SHORT_PATH_BYTES: Final = 256
 
 _AT_ONCE: Final = server_timing(Spent()).encode()
@@ -85,13 +85,14 @@ def streaming_route(derivatives: Derivatives, reading: Reading, *, cache_control
         exchange = Exchange(scope, receive, send)
 
         located = await derivatives.locate(original, size, spent)
-        metrics.derivatives_total.labels(located.source).inc()
         try:
             await exchange.answer(reading, located.key, cache_control=cache_control)
         except NotFound:  # it was known, and is deleted
             located = await derivatives.locate_anew(original, size, spent)
             with _surely_there():
                 await exchange.answer(reading, located.key, cache_control=cache_control)
+        finally:
+            metrics.derivatives_total.labels(located.source).inc()
 
     return stream
 

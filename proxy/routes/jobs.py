@@ -152,6 +152,7 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
 
 
 def _accepted(job: Job, desk: Desk) -> Response[ShownJob]:
+    desk.derivatives.forgive(job.key)  # here and now; whichever process works the job does so too
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
     return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy.made import Spent
+from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

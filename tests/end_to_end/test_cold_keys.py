@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 CALLERS = 100
+LOOKS = 1 + 1 + 4 + 1
+"""At the size that is asked for; at the original; at every size; at the original again, when all is made."""
 KEY = "cold/1_original.jpg"
 SIZES = ("small", "medium", "large", "xlarge")
 
@@ -67,10 +69,13 @@ async def test_a_hundred_callers_cost_one_fetch_one_render_and_a_write_a_size(
         service.put(KEY, photo)
         answers = await ask_all([service], KEY, "medium")
         cost = (calls(service, "fetch"), renders(service), calls(service, "put"))
+        looks = calls(service, "head")
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
-        assert cost == (1, 1, len(SIZES))
-    record_property("counts", f"callers {CALLERS}, fetches {cost[0]}, renders {cost[1]}, writes {cost[2]}")
+        assert (*cost, looks) == (1, 1, len(SIZES), LOOKS)
+    record_property(
+        "counts", f"callers {CALLERS}, fetches {cost[0]}, renders {cost[1]}, writes {cost[2]}, looks {looks}"
+    )
 
 
 async def test_two_machines_on_one_bucket_render_twice_at_most_and_write_each_size_once(

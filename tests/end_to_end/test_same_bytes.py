@@ -1,8 +1,10 @@
-"""Whichever way a derivative comes about, it is the same to the byte: by a job, by a page view, without the service."""
+"""Whichever way a derivative comes about, it is the same to the byte: by a job, a page view, a reprocess, offline."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from loadtest.service import Service, order, running, signed
 from pipeline.wire import Limits
 from proxy import offline
 from proxy.sizes import SIZES_FILE, read_sizes
+from tests.end_to_end.reprocesses import run
 from tests.pipeline.rendering import photographs
 
 if TYPE_CHECKING:
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
     from proxy.renderers import Renderers
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
+WITH_EXTRA = (".heic",) if find_spec("pillow_heif") else ()
 
 EVERY = 1 if os.environ.get("WHOLE_CORPUS") else 5
 """Each fifth photograph, unless WHOLE_CORPUS asks for all of them: three renders each take their time."""
+
+PHOTOS = [*photographs(*SUFFIXES)[::EVERY], *(photographs(*WITH_EXTRA)[::EVERY] if WITH_EXTRA else ())]
 
 pytestmark = pytest.mark.anyio
 
@@ -41,13 +47,27 @@ async def local() -> AsyncIterator[Renderers]:
         yield one
 
 
-def by_job(service: Service, photo: Path) -> dict[str, bytes]:
-    key = f"job/{photo.stem}_original{photo.suffix}"
-    service.put(key, photo)
-    body = order(key)
+@pytest.fixture(scope="module")
+def reprocessed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a store of which every original was reprocessed."""
+    folder = tmp_path_factory.mktemp("reprocessed")
+    (folder / "store" / "job").mkdir(parents=True)
+    for photo in PHOTOS:
+        shutil.copyfile(photo, folder / "store" / original(photo))
+    run(folder, sizes=Path(SIZES_FILE).read_text(encoding="utf-8"), MAX_UPLOAD_MB="1024")
+    return folder / "store"
+
+
+def original(photo: Path) -> str:
+    return f"job/{photo.stem}_original{photo.suffix}"
+
+
+def keys_by_job(service: Service, photo: Path) -> dict[str, str]:
+    service.put(original(photo), photo)
+    body = order(original(photo))
     posted = httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body))
     job = demo.ended(service, posted.headers["location"])
-    return {made.size: (service.store / made.key).read_bytes() for made in job.derivatives}
+    return {made.size: made.key for made in job.derivatives}
 
 
 def by_page_view(service: Service, photo: Path, sizes: list[str]) -> dict[str, bytes]:
@@ -58,13 +78,15 @@ def by_page_view(service: Service, photo: Path, sizes: list[str]) -> dict[str, b
 
 
 @pytest.mark.skipif(not photographs(), reason="no photographs here: set IMAGE_CORPUS to a folder with photos/")
-@pytest.mark.parametrize("photo", photographs(*SUFFIXES)[::EVERY], ids=lambda photo: photo.name)
-async def test_lazy_bytes_are_a_jobs_bytes_are_offline_bytes(
-    service: Service, local: Renderers, photo: Path, tmp_path: Path
+@pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
+async def test_lazy_bytes_are_a_jobs_bytes_are_a_reprocess_bytes_are_offline_bytes(
+    service: Service, reprocessed: Path, local: Renderers, photo: Path, tmp_path: Path
 ) -> None:
     sizes = read_sizes(Path(SIZES_FILE))
     outcome = await offline.render_file(local, photo, out=tmp_path, sizes=sizes, limits=Limits(pixels=100_000_000))
     expected = {made.size: Path(made.path).read_bytes() for made in outcome.derivatives}
     assert set(expected) == {size.name for size in sizes}, outcome.refusal
-    assert by_job(service, photo) == expected
+    keys = keys_by_job(service, photo)
+    assert {size: (service.store / key).read_bytes() for size, key in keys.items()} == expected
+    assert {size: (reprocessed / key).read_bytes() for size, key in keys.items()} == expected
     assert by_page_view(service, photo, [*expected]) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from pipeline.errors import NeedsTooMuchMemory
 from pipeline.wire import Render
 from proxy.errors import Busy
 from proxy.haste import Haste
-from proxy.limiter import Limiter, Turn, Urgency
+from proxy.limiter import Limiter, Share, Turn, Urgency
 from proxy.renderers import IDLE_BYTES, PROBE_BYTES, Renderers
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.test_renderers import render_pids
@@ -35,15 +34,33 @@ OTHER = "gall/59/59_1_original.jpg"
 BRIEFLY = Haste(line_seconds=0.05)
 
 
+class WatchedLimiter(Limiter):
+    """A limiter that notes how much is held when somebody begins to render."""
+
+    def __init__(self, *, slots: int, budget_bytes: int, waiting: int) -> None:
+        super().__init__(slots=slots, budget_bytes=budget_bytes, waiting=waiting)
+        self.reserved_after_resizing: list[int] = []
+
+    async def resize(self, share: Share, size: int) -> None:
+        await super().resize(share, size)
+        self.reserved_after_resizing.append(self.reserved_bytes)
+
+
 @asynccontextmanager
-async def pool(budget_bytes: int, *, slots: int = 2) -> AsyncIterator[tuple[Renderers, Limiter]]:
-    limiter = Limiter(slots=slots, budget_bytes=budget_bytes, waiting=100)
+async def pooled(limiter: Limiter) -> AsyncIterator[Renderers]:
     renderers = Renderers(limiter=limiter, deadline_seconds=30)
     await renderers.start()
     try:
-        yield renderers, limiter
+        yield renderers
     finally:
         await renderers.close()
+
+
+@asynccontextmanager
+async def pool(budget_bytes: int, *, slots: int = 2) -> AsyncIterator[tuple[Renderers, Limiter]]:
+    limiter = Limiter(slots=slots, budget_bytes=budget_bytes, waiting=100)
+    async with pooled(limiter) as renderers:
+        yield renderers, limiter
 
 
 def question(photo: Path, folder: Path) -> Render:
@@ -92,14 +109,13 @@ async def test_a_refusal_for_memory_is_remembered_until_the_bytes_change(
 async def test_renders_that_do_not_fit_beside_each_other_run_one_after_another(large: Path, tmp_path: Path) -> None:
     async with pool(BUDGET_BYTES) as (renderers, _):
         needed_bytes = await predicted(renderers, large, tmp_path)
-    async with pool(needed_bytes, slots=3) as (renderers, _):
+    limiter = WatchedLimiter(slots=3, budget_bytes=needed_bytes, waiting=100)
+    async with pooled(limiter) as renderers:
         folders = [tmp_path / str(number) for number in range(3)]
         for folder in folders:
             folder.mkdir()
-        asked = [renderers.render(question(large, folder), Turn(Urgency.JOB)) for folder in folders]
-        renderings = sorted(await asyncio.gather(*asked), key=lambda one: one.wait_seconds)
-    for one, next_one in itertools.pairwise(renderings):
-        assert next_one.wait_seconds >= one.wait_seconds + one.render_seconds * 0.9
+        await asyncio.gather(*(renderers.render(question(large, folder), Turn(Urgency.JOB)) for folder in folders))
+    assert limiter.reserved_after_resizing == [needed_bytes] * 3
 
 
 async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.cache import Remembered
+from proxy.cache import ENTRY_BYTES, Remembered
 from proxy.jitter import JITTER
 
 
@@ -54,6 +54,14 @@ def test_it_never_holds_more_than_it_may() -> None:
     for number in range(1000):
         memory.put(str(number), number)
     assert len(memory) == 10
+
+
+def test_longer_keys_take_the_place_of_several() -> None:
+    memory: Remembered[int] = Remembered(entries=100, seconds=100)
+    for number in range(1000):
+        memory.put(f"{number:01000}", number)
+    assert len(memory) * 1000 < 100 * ENTRY_BYTES
+    assert len(memory) >= 25
 
 
 def test_forgetting_what_was_never_known_is_no_error() -> None:

@@ -13,15 +13,16 @@ from loadtest.paint import Photograph, paint
 from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
 from proxy import metrics
-from proxy.errors import BadKey, NotFound, TooManyBytes, UnknownSize
-from proxy.made import Spent
+from proxy.errors import BadKey, DeadlineExceeded, NotFound, StoreUnavailable, TooManyBytes, UnknownSize
+from proxy.limiter import Limiter
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
-from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from proxy.renderers import Renderers
+from proxy.spent import Spent
+from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.renderers import Renderers
     from proxy.stores.base import Attributes, Blob
     from proxy.terms import Terms
 
@@ -288,3 +289,96 @@ async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, 
         await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert spent.store_seconds > 0
     assert spent.render_seconds > 0
+
+
+async def test_a_store_that_takes_nothing_costs_time_at_the_store_not_of_rendering_only(workshop: Workshop) -> None:
+    await workshop.upload()
+    workshop.store.fault = StoreUnavailable("down")
+    spent = Spent()
+    with pytest.raises(StoreUnavailable):
+        await workshop.derivatives.locate(ORIGINAL, "small", spent)
+    assert spent.store_seconds > 0
+    assert spent.render_seconds == 0
+
+
+async def test_five_hundred_callers_of_what_was_forgotten_ask_the_store_once(workshop: Workshop) -> None:
+    await workshop.upload()
+    await workshop.upload("gall/58/58_1_small.jpg")
+    located = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, "small") for _ in range(500)))
+    assert {one.source for one in located} == {"store"}
+    assert workshop.calls == {"head": 1}
+
+
+@pytest.mark.parametrize("size", ["small", "original"])
+async def test_five_hundred_callers_of_what_is_not_there_are_told_by_one_question(
+    workshop: Workshop, size: str
+) -> None:
+    views = [workshop.derivatives.locate(ORIGINAL, size) for _ in range(500)]
+    faults = await asyncio.gather(*views, return_exceptions=True)
+    assert {type(fault) for fault in faults} == {NotFound}
+    assert workshop.calls["head"] <= 2
+
+
+async def test_five_hundred_callers_of_a_bad_original_ask_twice(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    with pytest.raises(NotAnImage):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+    workshop.calls.clear()
+    views = [workshop.derivatives.locate(ORIGINAL, "small") for _ in range(500)]
+    faults = await asyncio.gather(*views, return_exceptions=True)
+    assert {type(fault) for fault in faults} == {NotAnImage}
+    assert workshop.calls == {"head": 2}
+
+
+async def test_who_asks_after_a_purge_is_not_told_what_was_seen_before_it(workshop: Workshop) -> None:
+    await workshop.upload()
+    await workshop.upload("gall/58/58_1_small.jpg")
+    looked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def be_slow() -> None:
+        looked.set()
+        await go_on.wait()
+
+    workshop.store.after_head = be_slow
+    before = asyncio.create_task(workshop.derivatives.locate(ORIGINAL, "small"))
+    await looked.wait()
+    workshop.store.after_head = None
+    await workshop.derivatives.purge(ORIGINAL)
+    after = await workshop.derivatives.locate(ORIGINAL, "small")
+    go_on.set()
+    assert ((await before).source, after.source) == ("store", "render")
+
+
+async def test_one_that_only_tries_again_does_not_forget_how_often_it_went_wrong(photo: Path, terms: Terms) -> None:
+    hurried = Renderers(limiter=Limiter(slots=2, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
+    workshop = open_workshop(hurried, photo=photo, terms=terms)
+    await workshop.upload()
+    for attempt in range(3):
+        made = await workshop.derivatives.make_all(ORIGINAL, forgives=attempt == 0)
+        assert isinstance(made.fault, DeadlineExceeded)
+    workshop.calls.clear()
+    with pytest.raises(DeadlineExceeded):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] == 0
+    workshop.derivatives.forgive(ORIGINAL)
+    with pytest.raises(DeadlineExceeded):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+    assert workshop.calls["fetch"] == 1
+    await hurried.close()
+
+
+async def test_what_is_underway_ends_when_everything_ends(workshop: Workshop) -> None:
+    await workshop.upload()
+    at_store = asyncio.Event()
+
+    async def hang() -> None:
+        at_store.set()
+        await asyncio.Event().wait()
+
+    workshop.store.after_head = hang
+    view = asyncio.create_task(workshop.derivatives.locate(ORIGINAL, "small"))
+    await at_store.wait()
+    await workshop.derivatives.close()
+    with pytest.raises(asyncio.CancelledError):
+        await view

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SMALL = "gall/58/58_1_small.jpg"
-BRIEF = Haste(look_seconds=0.05, move_seconds=0.05)
+BRIEF = Haste(look_seconds=0.5, move_seconds=0.5)
 
 
 class TroubledStore(CountingStore):
@@ -156,14 +156,14 @@ async def test_a_job_is_as_patient_as_the_store(workshop: Workshop, troubled: Tr
     await workshop.upload()
     troubled.calls_left = 4
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(10 * BRIEF.look_seconds):
+        async with asyncio.timeout(3 * BRIEF.look_seconds):
             await workshop.derivatives.make_all(ORIGINAL)
 
 
 async def test_a_large_original_may_take_its_time(
     renderers: Renderers, photo: Path, terms: Terms, troubled: TroubledStore
 ) -> None:
-    slow = Haste(look_seconds=0.05, move_seconds=0.05, slowest_bytes=1)
+    slow = Haste(look_seconds=0.5, move_seconds=0.05, slowest_bytes=1)
     workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=slow), store=troubled)
     await workshop.upload()
     troubled.calls_left = 5

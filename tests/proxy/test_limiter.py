@@ -251,6 +251,17 @@ async def test_the_guess_follows_how_long_and_how_large_shares_were_of_late() ->
         assert 0 < one_at_a_time < before
 
 
+async def test_one_that_changed_its_size_counts_once_in_the_guess_with_what_it_took_at_last() -> None:
+    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    for _ in range(30):
+        visit = Visit(limiter, came_in, size=1)
+        visit.said.put_nowait(BUDGET // 2)
+        visit.said.put_nowait(0)
+        await visit.task
+    with limiter.place(Turn(Urgency.PAGE)), limiter.place(Turn(Urgency.PAGE)):
+        assert limiter.seconds_to_wait(Turn(Urgency.PAGE)) > 0, "two fit, so a third waits"
+
+
 async def test_a_caller_whose_turn_does_not_come_in_time_leaves_the_line() -> None:
     limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=1)]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from proxy.machine import LEAST_BUDGET_BYTES, SERVICE_BYTES, render_budget, scratch_budget
 
@@ -42,6 +43,14 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
         ),
         pytest.param(V2 | {f"{IN_V2}/memory.max": f"{512 * MEBIBYTE}\n"}, id="v2: a container that sees its own only"),
         pytest.param(
+            V2
+            | {
+                f"{IN_V2}/pod/service/memory.max": f"{1024 * MEBIBYTE}\n",
+                f"{IN_V2}/pod/service/memory.high": f"{512 * MEBIBYTE}\n",
+            },
+            id="v2: where the kernel begins to slow it down",
+        ),
+        pytest.param(
             V1
             | {
                 f"{IN_V1}/memory.limit_in_bytes": UNLIMITED_V1,
@@ -55,6 +64,19 @@ def test_what_is_set_is_taken(tmp_path: Path) -> None:
 )
 def test_a_control_group_bounds_it_less_what_the_service_needs(tmp_path: Path, files: dict[str, str]) -> None:
     assert render_budget(0, root=at(tmp_path, files)) == 512 * MEBIBYTE - SERVICE_BYTES
+
+
+def test_what_else_is_needed_is_left_for_it(tmp_path: Path) -> None:
+    small = at(tmp_path, V2 | {f"{IN_V2}/memory.max": f"{512 * MEBIBYTE}\n"})
+    assert render_budget(0, beside_bytes=MEBIBYTE, root=small) == 511 * MEBIBYTE - SERVICE_BYTES
+
+
+@pytest.mark.parametrize(("megabytes", "warnings"), [(512, 1), (300, 0), (0, 0)])
+def test_a_budget_above_what_there_is_is_taken_and_warned_of(tmp_path: Path, megabytes: int, warnings: int) -> None:
+    small = at(tmp_path, V2 | {f"{IN_V2}/memory.max": f"{512 * MEBIBYTE}\n"})
+    with structlog.testing.capture_logs() as lines:
+        assert render_budget(megabytes, root=small) >= megabytes * MEBIBYTE
+    assert [line["event"] for line in lines] == ["memory_budget_exceeds_memory"] * warnings
 
 
 @pytest.mark.parametrize("files", [{}, V2, V1 | {f"{IN_V1}/memory.limit_in_bytes": UNLIMITED_V1}])

@@ -70,3 +70,13 @@ async def test_different_keys_fly_apart() -> None:
     other.land.set()
     await asyncio.gather(flights.run("one", one), flights.run("other", other))
     assert (one.count, other.count) == (1, 1)
+
+
+async def test_every_flight_has_ended_when_they_are_closed() -> None:
+    flights: SingleFlight[str] = SingleFlight()
+    callers = [asyncio.create_task(flights.run(key, Call())) for key in range(3)]
+    await asyncio.sleep(0)
+    await flights.close()
+    assert len(flights) == 0
+    outcomes = await asyncio.gather(*callers, return_exceptions=True)
+    assert all(isinstance(one, asyncio.CancelledError) for one in outcomes)

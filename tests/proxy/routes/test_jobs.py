@@ -184,3 +184,12 @@ async def test_a_page_that_cannot_be_is_refused_with_what_is_wrong(site: Site, a
     said = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert address.partition("?")[2].partition("=")[0] in f"{said['detail']} {said.get('errors')}"
+
+
+async def test_a_post_has_page_views_look_again_where_no_job_is_worked(tmp_path: Path) -> None:
+    async with serving(tmp_path, workers=0) as site:
+        assert (await site.client.get(f"/img/{KEY}/small")).status_code == 404
+        site.upload()
+        assert (await site.client.get(f"/img/{KEY}/small")).status_code == 404  # as it was told, for half a minute
+        assert (await post(site, msgspec.json.encode({"key": KEY}))).status_code == 202
+        assert (await site.client.get(f"/img/{KEY}/small")).status_code == 302
