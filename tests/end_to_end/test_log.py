@@ -64,7 +64,7 @@ def test_a_job_under_which_its_render_process_died_each_time_is_explained(servic
     service.put(key, tmp_path / "large.jpg")
     job_id = post(service, key)
     asyncio.run(until(is_over))
-    assert explained(service, job_id) == Told(key=key, attempts=2, cause="process-died")
+    assert explained(service, job_id) == Told(key=key, attempts=2, cause="died-again")
 
 
 def test_a_job_over_which_its_worker_stumbled_is_explained_with_the_trace(service: Service) -> None:
