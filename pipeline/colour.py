@@ -31,6 +31,14 @@ def profile(image: pyvips.Image) -> bytes | None:
     return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
 
 
+def without_profile(image: pyvips.Image) -> pyvips.Image:
+    """Give a picture's bare numbers, whatever they mean."""
+    bare = image.copy()
+    if bare.get_typeof(vips.PROFILE):
+        bare.remove(vips.PROFILE)
+    return bare
+
+
 def to_rgb(image: pyvips.Image) -> pyvips.Image:
     """Give red, green and blue, or grey, where the file has ink or perception; the depth, at most 16 bits, stays.
 

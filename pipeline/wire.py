@@ -6,6 +6,8 @@ by path on the local disk; no pixels travel over the pipe.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from pipeline.size import Size
@@ -112,5 +114,50 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     detail: str
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
+    """What one file of two that are compared is; `traces` names the kinds of metadata in it."""
+
+    info: ImageInfo
+    traces: tuple[str, ...]
+
+
+class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+    """How alike two pictures are, as people see them; the new one is turned first, if that makes them alike."""
+
+    turn: str
+    """How the new one lies beside the old one: "" where it lies the same."""
+    score: float | None
+    """SSIMULACRA2 of the parts that differ most: 100 the same, 90 hard to tell apart, 70 visible, 30 bad; None for
+    pictures too small to have one."""
+    hash_bits: int
+    """How many of the 64 bits of a difference hash are not the same: up to 10 is the same picture to most people."""
+    colour: float
+    """Mean CIEDE2000 of 64 x 64 parts: below 1 nobody sees it, above 3 everybody does."""
+    alpha: float
+    """Mean difference in opacity, in levels of 255."""
+    detail: float
+    """Fine detail of the new one in shares of the old one's."""
+    profile: Literal["", "old", "new"]
+    """Whose colours have lost the profile that they need, if it is that which makes the difference."""
+
+
+class Compare(msgspec.Struct, frozen=True, tag="compare"):
+    """Ask how alike the pictures at two paths are, small copies of them in `folder`; one may not be there."""
+
+    folder: str
+    old: str | None
+    new: str | None
+    limits: Limits = Limits(pixels=40_000_000)
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
+    """The answer to `Compare`; `pictures` names the small copies by "old", "new" and "difference"."""
+
+    old: Seen | Refusal | None
+    new: Seen | Refusal | None
+    likeness: Likeness | None
+    pictures: dict[str, str]
+
+
 Question = Probe | Render
-Answer = Ready | Probed | Derived | Refusal
+Answer = Ready | Probed | Derived | Compared | Refusal

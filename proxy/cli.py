@@ -23,6 +23,7 @@ from pipeline.wire import Limits
 from proxy import offline
 from proxy.addresses import without_passwords
 from proxy.app import create_app, routes, running
+from proxy.cli_compare import compare
 from proxy.cli_promote import promote
 from proxy.cli_reprocess import reprocess
 from proxy.errors import ImagesError
@@ -53,6 +54,7 @@ def main() -> None:
 
 main.add_command(promote)
 main.add_command(reprocess)
+main.add_command(compare)
 
 
 @main.command()

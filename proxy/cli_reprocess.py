@@ -15,8 +15,9 @@ import uvloop
 
 from proxy.checks import split
 from proxy.errors import ImagesError
-from proxy.exits import REFUSED, settings_or_end
+from proxy.exits import GIVEN_UP, REFUSED, settings_or_end
 from proxy.logs import configure_logs
+from proxy.options import Word
 from proxy.parts import PAGE_VIEW_RENDERS
 from proxy.reprocess import words
 from proxy.reprocess.records import OtherWords
@@ -24,30 +25,8 @@ from proxy.reprocess.stop import Stop
 from proxy.reprocessing import Asked, reprocess_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from proxy.reprocess.events import Ended
     from proxy.settings import Settings
-
-GIVEN_UP = 128 + signal.SIGINT
-"""Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
-
-
-class Word(click.ParamType[object]):
-    """A word that is read by a function, which raises ValueError with a sentence if it cannot."""
-
-    def __init__(self, name: str, read: Callable[[str], object]) -> None:
-        self.name = name
-        self._read = read
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Give what the word means."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._read(value)
-        except ValueError as fault:
-            self.fail(str(fault), param, ctx)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
+
+
+GIVEN_UP = 128 + signal.SIGINT
+"""Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
 
 
 def settings_or_end(*, takes_posts: bool = True) -> Settings:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 import pipeline
-from pipeline.wire import ENVIRONMENT, Answer, Question, Ready
+from pipeline.wire import ENVIRONMENT, Answer, Compare, Question, Ready
 from proxy.errors import ProcessDied
 from proxy.priority import give_way
 
@@ -25,14 +25,17 @@ START_SECONDS = 20.0
 LINE_BYTES = 1 << 20
 """The longest answer that is read; a real one is below 4 KiB."""
 
-SEEN = {**ENVIRONMENT, "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""All that a render process sees of the environment: what it needs for its memory, no credential."""
+SEEN = {**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""All that a render process sees of the environment: what it needs for its memory, no credential.
+
+OpenBLAS, which those that compare load with numpy, would reserve memory for each processor of a large machine.
+"""
 
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class RenderProcess:
-    """One `python -m pipeline.worker`: a question in, an answer out, one at a time."""
+    """One `python -m pipeline.worker`, or another of its kind: a question in, an answer out, one at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -42,7 +45,7 @@ class RenderProcess:
         self.libvips = ""
 
     @classmethod
-    async def start(cls, *, workplace: Path, cpu_seconds: int) -> RenderProcess:
+    async def start(cls, *, workplace: Path, cpu_seconds: int, module: str = "pipeline.worker") -> RenderProcess:
         """Start a process that works in a folder and may use so much for a question; wait for its first word.
 
         Raises:
@@ -52,7 +55,7 @@ class RenderProcess:
             await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "pipeline.worker",
+                module,
                 str(cpu_seconds),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -85,7 +88,7 @@ class RenderProcess:
         except ChildProcessError:  # asyncio has taken its exit status already
             return False
 
-    async def ask(self, question: Question) -> Answer:
+    async def ask(self, question: Question | Compare) -> Answer:
         """Send a question and wait for its answer.
 
         Raises:

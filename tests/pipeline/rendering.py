@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.render import render
 from pipeline.size import Size
-from pipeline.wire import ENVIRONMENT, Answer, Derived, Question, Ready, Render
+from pipeline.wire import ENVIRONMENT, Answer, Compare, Derived, Question, Ready, Render
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
 """Photographs and hostile files that are too large to be kept with the code."""
@@ -63,9 +63,9 @@ def seen(path: str) -> PIL.Image.Image:
 class RenderProcess:
     """A real render process, asked over its pipes; ended at the end of a `with`."""
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    def __init__(self, *arguments: str, module: str = "pipeline.worker", **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.worker", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -91,7 +91,7 @@ class RenderProcess:
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
-    def ask(self, question: Question, *, seconds: float = 60) -> Answer:
+    def ask(self, question: Question | Compare, *, seconds: float = 60) -> Answer:
         """Ask one question and wait for the answer.
 
         Raises:
@@ -119,6 +119,11 @@ class RenderProcess:
     def _status_bytes(self, name: str) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(name)))
+
+    def limit(self, name: str) -> str:
+        """Tell a limit that it works under, by its name in the kernel's table."""
+        lines = Path(f"/proc/{self.process.pid}/limits").read_text().splitlines()
+        return next(line.removeprefix(name).split()[0] for line in lines if line.startswith(name))
 
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""

@@ -10,8 +10,8 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline import vips
+from pipeline.confined import ADDRESS_BYTES, CPU_SECONDS, FILE_BYTES, OPEN_FILES
 from pipeline.wire import Derived, Probe, Probed, Refusal, Render
-from pipeline.worker import ADDRESS_BYTES, CPU_SECONDS, FILE_BYTES, OPEN_FILES
 from tests.pipeline.rendering import SITE, RenderProcess
 
 

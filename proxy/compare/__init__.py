@@ -1,0 +1,1 @@
+"""Old derivatives held against new ones: what differs, and for what cause."""

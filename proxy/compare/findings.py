@@ -1,0 +1,67 @@
+"""What was found of a derivative that is not the same on both sides."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.wire import Likeness, Refusal, Seen  # noqa: TC001 - msgspec reads the annotations at run time
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A derivative as it lies on one side; `cache_control` is None where clients are told none."""
+
+    bytes: int
+    content_type: str
+    cache_control: str | None
+    has_headers: bool
+    is_read: bool = False
+    """Whether anything is known of the picture: `seen` is None otherwise, for no fault of the file."""
+    seen: Seen | Refusal | None = None
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """A derivative on both sides; None where there is none."""
+
+    old: Copy | None
+    new: Copy | None
+    is_same_bytes: bool = False
+    likeness: Likeness | None = None
+    pictures: dict[str, str] = {}
+    trouble: str = ""
+    """Why it could not be compared."""
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a derivative is not the same on both sides; `severity` is 0 (nobody minds) to 100 (no picture)."""
+
+    code: str
+    detail: str
+    severity: float
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A derivative that is not the same on both sides, its causes from the worst on."""
+
+    key: str
+    size: str
+    causes: tuple[Cause, ...]
+    pair: Pair
+
+    @property
+    def worst(self) -> Cause:
+        """The worst of its causes."""
+        return self.causes[0]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of all sizes of an original; `absent` counts those that neither side has."""
+
+    key: str
+    alike: int = 0
+    absent: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def compared(self) -> int:
+        """How many derivatives were looked at that are on a side at least."""
+        return self.alike + len(self.findings)

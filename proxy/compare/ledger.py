@@ -1,0 +1,186 @@
+"""What was found so far, on disk: it is known after any kill, and a million findings take no more memory than ten."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from proxy.compare.findings import Finding
+from proxy.errors import CannotStart, GaveUp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from proxy.compare.findings import Outcome
+
+PICTURED = 60
+"""Findings of each cause that keep their pictures, the worst: 40 MB of pictures for all causes together."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS originals (key TEXT PRIMARY KEY, alike INTEGER, absent INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS findings (key TEXT, size TEXT, cause TEXT, severity REAL, is_pictured INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS causes (cause TEXT, size TEXT, number INTEGER, PRIMARY KEY (cause, size)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS worst ON findings (severity DESC, key, size);
+CREATE INDEX IF NOT EXISTS pictured ON findings (cause, severity) WHERE is_pictured;
+"""
+
+_FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "causes"))
+
+_decoder = msgspec.json.Decoder(Finding)
+
+
+class OtherWords(Exception):
+    """There is an unfinished comparison of something else; `str()` says what to do."""
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """How many originals were seen to, how many of their derivatives are alike, differ, are on neither side."""
+
+    originals: int
+    alike: int
+    different: int
+    absent: int
+
+    @property
+    def compared(self) -> int:
+        """How many derivatives were looked at that are on a side at least."""
+        return self.alike + self.different
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one original more."""
+        self.originals += 1
+        self.alike += outcome.alike
+        self.different += len(outcome.findings)
+        self.absent += outcome.absent
+
+
+class Ledger:
+    """Keeps findings in a file of SQLite's, for one comparison at a time."""
+
+    def __init__(self, path: Path, pictures: Path) -> None:
+        self._path = path
+        self._pictures = pictures
+        self._alone = CapacityLimiter(1)  # of SQLite's connection one thread at a time may make use
+
+    @contextmanager
+    def opened(self, words: bytes, *, restart: bool = False) -> Iterator[None]:
+        """Have the file open, and to ourselves, for the length of the block; begin it if there is none.
+
+        Raises:
+            CannotStart: another comparison is at work there, or nothing can be written.
+            OtherWords: what is begun there was asked for in other words.
+        """
+        try:
+            self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
+        except sqlite3.Error as fault:
+            raise CannotStart(f"--report: {self._path} cannot be written ({fault}).") from fault
+        with closing(self._database):
+            self._begin(words, restart=restart)
+            yield
+
+    def _begin(self, words: bytes, *, restart: bool) -> None:
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self._database.executescript((_FORGET if restart else "") + _TABLES)
+            known = self._database.execute("SELECT body FROM words").fetchone()
+            if not known:
+                self._database.execute("INSERT INTO words VALUES (?)", (words,))
+        except sqlite3.Error as fault:
+            raise CannotStart(
+                f"--report: {self._path} cannot be used ({fault}): if another comparison is at work there, wait for it "
+                "or name another folder; else --restart."
+            ) from fault
+        if known and bytes(known[0]) != words:
+            raise OtherWords(
+                f"An unfinished comparison in {self._path.parent} was asked for something else: ask for the same to go "
+                "on with it, name another --report, or --restart to forget it."
+            )
+
+    def forget(self) -> None:
+        """Have the next comparison begin at the beginning."""
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    async def knows(self, key: str) -> bool:
+        """Tell whether an original was seen to."""
+        return bool(await run_sync(self._knows, key, limiter=self._alone))
+
+    async def close(self, outcome: Outcome) -> None:
+        """Keep what came of an original; when this returns, it outlasts any kill."""
+        try:
+            await run_sync(self._close, outcome, limiter=self._alone)
+        except sqlite3.Error as fault:
+            raise GaveUp(f"Nothing can be kept in {self._path} ({fault}).") from fault
+
+    def _knows(self, key: str) -> bool:
+        return self._database.execute("SELECT 1 FROM originals WHERE key = ?", (key,)).fetchone() is not None
+
+    def _close(self, outcome: Outcome) -> None:
+        run = self._database.execute
+        run("BEGIN")
+        run("INSERT INTO originals VALUES (?, ?, ?)", (outcome.key, outcome.alike, outcome.absent))
+        for one in outcome.findings:
+            row = one.key, one.size, one.worst.code, one.worst.severity, bool(one.pair.pictures)
+            run("INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)", (*row, msgspec.json.encode(one)))
+            for cause in {cause.code for cause in one.causes}:
+                run(
+                    "INSERT INTO causes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
+                    (cause, one.size),
+                )
+        left_over = [row for cause in {one.worst.code for one in outcome.findings} for row in self._mildest(cause)]
+        run("COMMIT")
+        for rowid, body in left_over:  # after the commit: a picture that is there and not shown does no harm
+            for name in _decoder.decode(body).pair.pictures.values():
+                (self._pictures / name).unlink(missing_ok=True)
+            run("UPDATE findings SET is_pictured = 0 WHERE rowid = ?", (rowid,))
+
+    def _mildest(self, cause: str) -> list[tuple[int, bytes]]:
+        """Find those of a cause that are too many to keep their pictures."""
+        return self._database.execute(
+            "SELECT rowid, body FROM findings WHERE cause = ? AND is_pictured "
+            "ORDER BY severity DESC, key, size LIMIT -1 OFFSET ?",
+            (cause, PICTURED),
+        ).fetchall()
+
+    def tally(self) -> Tally:
+        """Count what was seen to."""
+        originals, alike, absent = self._database.execute(
+            "SELECT count(*), coalesce(sum(alike), 0), coalesce(sum(absent), 0) FROM originals"
+        ).fetchone()
+        (different,) = self._database.execute("SELECT count(*) FROM findings").fetchone()
+        return Tally(originals=originals, alike=alike, different=different, absent=absent)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the derivatives of each cause, and of each size among them."""
+        counts: dict[str, dict[str, int]] = {}
+        for cause, size, number in self._database.execute("SELECT cause, size, number FROM causes"):
+            counts.setdefault(cause, {})[size] = number
+        return counts
+
+    def findings(self) -> Iterator[Finding]:
+        """Walk what was found, the worst first, one at a time."""
+        for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
+            yield _decoder.decode(body)
+
+    def pictured(self) -> Iterator[Finding]:
+        """Walk the findings that are shown: the worst of each cause, the worst of all first."""
+        rows = self._database.execute(
+            "SELECT body FROM findings WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, row_number() "
+            "OVER (PARTITION BY cause ORDER BY severity DESC, key, size) AS nth FROM findings) WHERE nth <= ?) "
+            "ORDER BY severity DESC, key, size",
+            (PICTURED,),
+        )
+        for (body,) in rows:
+            yield _decoder.decode(body)
+
+    def unexcused(self, allowed: frozenset[str]) -> int:
+        """Count the findings that have a cause beside those that are allowed."""
+        return sum(any(cause.code not in allowed for cause in one.causes) for one in self.findings())
