@@ -14,12 +14,11 @@ import click
 import msgspec
 import uvloop
 
-from proxy.checks import split
 from proxy.compare.causes import TITLES, Tolerance
 from proxy.errors import ImagesError
 from proxy.exits import GIVEN_UP, REFUSED, settings_or_end
 from proxy.logs import configure_logs
-from proxy.options import Word
+from proxy.options import Word, names
 from proxy.reprocess import words
 from proxy.reprocess.stop import Stop
 
@@ -38,7 +37,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 @click.option("--report", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--originals", help="Where originals are listed, or a file of keys; the first side that can be listed.")
 @click.option("--prefix", default="", help="Only originals whose keys begin so.")
-@click.option("--sizes", type=Word("names", lambda word: tuple(split(word))), default="", help="Only these, by comma.")
+@click.option("--sizes", type=Word("names", names), default="", help="Only these, by comma.")
 @click.option("--sample", type=click.IntRange(1), help="Only so many originals, chosen by chance.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed chooses the same.")
 @click.option(
@@ -79,9 +78,9 @@ def compare(**told: object) -> None:
     told["processes"] = told["processes"] or os.cpu_count() or 1
     asked = msgspec.convert(told, Asked)
     settings = settings_or_end(takes_posts=False)
-    names = [size.name for size in settings.sizes]
-    if unknown := [size for size in asked.sizes if size not in names]:
-        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(names)}.")
+    there = [size.name for size in settings.sizes]
+    if unknown := [size for size in asked.sizes if size not in there]:
+        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
     configure_logs(level="ERROR", form="console")
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -13,11 +13,10 @@ import click
 import msgspec
 import uvloop
 
-from proxy.checks import split
 from proxy.errors import ImagesError
-from proxy.exits import GIVEN_UP, REFUSED, settings_or_end
+from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
 from proxy.logs import configure_logs
-from proxy.options import Word
+from proxy.options import Word, names
 from proxy.parts import PAGE_VIEW_RENDERS
 from proxy.reprocess import words
 from proxy.reprocess.records import OtherWords
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
 @click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
-@click.option(
-    "--sizes", type=Word("names", lambda word: tuple(split(word))), default="", help="Only these sizes, by comma."
-)
+@click.option("--sizes", type=Word("names", names), default="", help="Only these sizes, by comma.")
 @click.option("--since", type=Word("date", words.moment), help="Only originals that changed then or later.")
 @click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
 @click.option(
@@ -78,14 +75,17 @@ def reprocess(**told: object) -> None:
     """Make again what is missing or stale of every original in the store.
 
     Goes on where it was when it was stopped or killed. Ends with 0 when no more failed than may, 1 when more did or it
-    did not come to its end, 2 for wrong words.
+    did not come to its end, 2 for wrong words, 130 when it was told to stop twice and gave up what was underway.
 
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
     asked = msgspec.convert(told, Asked)
     settings = settings_or_end(takes_posts=False)
     _check(asked, settings)
-    configure_logs(level="WARNING", form="console")
+    configure_logs(
+        level="ERROR" if settings.log_level in {"ERROR", "CRITICAL"} else "WARNING",  # the reporter tells the rest
+        form="console" if sys.stderr.isatty() else settings.log_format,
+    )
     settings = replace(settings, workers=asked.workers or settings.workers or PAGE_VIEW_RENDERS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -93,6 +93,7 @@ def reprocess(**told: object) -> None:
     except OtherWords as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
+        let_go_of_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     except asyncio.CancelledError:  # told to stop twice
@@ -101,9 +102,9 @@ def reprocess(**told: object) -> None:
 
 
 def _check(asked: Asked, settings: Settings) -> None:
-    names = [size.name for size in settings.sizes]
-    if unknown := [size for size in asked.sizes if size not in names]:
-        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(names)}.")
+    there = [size.name for size in settings.sizes]
+    if unknown := [size for size in asked.sizes if size not in there]:
+        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
     if asked.through_queue and asked.remake == "missing":
         raise click.UsageError("--missing does not go with --through-queue: jobs make what is stale, too.")
     if asked.retry_failed and asked.since:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from proxy.callbacks import Callbacks
     from proxy.listing import Asked
+    from proxy.live import Waiting
     from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
     from proxy.recipe import Recipe
@@ -152,11 +153,9 @@ class Jobs:
             self._live.add(job_id, again.order)
             return self._told(await self._enqueue(again))
 
-    async def waiting(self) -> tuple[int, float]:
-        """Tell how many jobs wait, and for how many seconds the oldest has."""
-        await self._live.look()
-        waiting = await self._live.waiting()
-        return waiting, self._live.oldest_seconds() if waiting else 0.0
+    async def waiting(self) -> Waiting:
+        """Tell how many jobs wait, for how long, for how many workers."""
+        return await self._live.line()
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None

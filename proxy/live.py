@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
 from proxy.orders import Order
 from proxy.pace import Pace
+from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,6 +41,14 @@ MOST_READ = 10_000
 """How many live jobs are read; far above any sensible QUEUE_SIZE."""
 
 
+class Waiting(NamedTuple):
+    """How many jobs wait, for how many seconds the oldest has, how many jobs all workers work at once."""
+
+    jobs: int
+    oldest_seconds: float
+    workers: int
+
+
 class LiveJobs:
     """Knows the live jobs of a queue."""
 
@@ -55,7 +64,14 @@ class LiveJobs:
         self._looked = -math.inf
         self._look_again = -math.inf
         self._oldest: float | None = None
+        self._workers = 0
         self._pace = Pace()
+
+    async def line(self) -> Waiting:
+        """Look, and tell how long the line is."""
+        await self.look()
+        waiting = await self.waiting()
+        return Waiting(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
 
     async def waiting(self) -> int:
         """Count the jobs that wait, those that were put off too."""
@@ -87,6 +103,7 @@ class LiveJobs:
             for job_id in self._originals.keys() - line.keys - earlier - self._added:
                 self._forget(job_id)
             self._oldest = line.oldest
+            self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in line.workers.values())
             self._pace.see(_ended_by_worker(line.workers), waiting=line.waiting)
             self._looked = time.monotonic()
             self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)

@@ -6,8 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.checks import split
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def names(word: str) -> tuple[str, ...]:
+    """Read names with commas between them, each once.
+
+    Raises:
+        ValueError: there is none.
+    """
+    read = tuple(dict.fromkeys(split(word)))
+    if word and not read:
+        raise ValueError(f"{word!r} names nothing.")
+    return read
 
 
 class Word(click.ParamType[object]):

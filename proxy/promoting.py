@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from proxy.parts import build, live_layout
 from proxy.promotion import REPLACED, Layouts, Promotion
-from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.originals import Listed
@@ -59,7 +58,7 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
             run = Run(
                 Listed(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
                 promotion.undo if asked.undo else promotion.promote,
-                bounds=Bounds(underway=UNDERWAY, limit=None, allowance=Allowance(0)),
+                bounds=Bounds(underway=UNDERWAY, limit=None),
                 means=Means(
                     ledger=ledger,
                     troubles=Troubles(check=parts.store.check, stop=stop, tell=reporter.tell),
@@ -98,7 +97,6 @@ def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
         sizes=asked.sizes or parts.recipe.names,
         remake="all",
         since=None,
-        limit=None,
         retry_failed="",
         through_queue=False,
         profiles=(),

@@ -9,6 +9,8 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+from proxy.addresses import without_passwords
+from proxy.errors import GaveUp
 from proxy.made import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.parts import build
 from proxy.reprocess.allowance import Allowance
@@ -17,10 +19,11 @@ from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.looking import Looker
 from proxy.reprocess.ordering import Orderer
 from proxy.reprocess.originals import Listed, Named
-from proxy.reprocess.place import Words
+from proxy.reprocess.pacing import Paced
+from proxy.reprocess.place import Words, begin
 from proxy.reprocess.records import NoRecords, Records
 from proxy.reprocess.remaking import Remaker
-from proxy.reprocess.reporters import JsonReporter, LineReporter, bar
+from proxy.reprocess.reporters import HeardReporter, JsonReporter, LineReporter, bar
 from proxy.reprocess.run import LOOK_AHEAD, Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
@@ -76,7 +79,7 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     async with AsyncExitStack() as stack:
         stack.enter_context(records.held())
         await stack.enter_async_context(_opened(parts, with_queue=asked.through_queue))
-        reporter = stack.enter_context(_reporter(asked))
+        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
         if asked.restart:
             records.forget()
         place = records.read_or_begin(_words(asked, settings, parts))
@@ -90,10 +93,14 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
             means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
         )
         is_finished = await run.go()
-        if is_finished:
+        if run.has_reached_limit:
+            await records.save(begin(place.words, after=ledger.after, done=ledger.done))
+        elif is_finished:
             records.forget()
         ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
         reporter.tell(ended)
+    if reporter.fault:
+        raise GaveUp(f"{reporter.fault} The same command goes on from here.")
     return ended
 
 
@@ -122,12 +129,14 @@ def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
     sizes = asked.sizes or parts.recipe.names
     return Words(
         store=settings.store,
+        endpoint=without_passwords(settings.s3_endpoint_url),
+        origin=without_passwords(settings.originals_base_url),
+        layout=settings.key_layout,
         shadow=settings.shadow_prefix,
         prefix=settings.originals_prefix if asked.prefix is None else asked.prefix,
         sizes=sizes,
         remake=asked.remake,
         since=asked.since,
-        limit=asked.limit,
         retry_failed=str(asked.retry_failed.resolve()) if asked.retry_failed else "",
         through_queue=asked.through_queue,
         profiles=tuple(parts.recipe.profile(size, libvips=parts.renderers.libvips) for size in sizes),
@@ -165,14 +174,18 @@ def _step(
     )
     if asked.dry_run:
         return looker.look
+    step = Remaker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
     if asked.through_queue:
-        return Orderer(jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop).order
-    return Remaker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
+        step = Orderer(jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop).order
+    if asked.each_seconds:
+        return Paced(looker=looker, allowance=Allowance(asked.each_seconds), step=step, stop=stop).see_to
+    return step
 
 
 def _check(asked: Asked, parts: Parts) -> Callable[[], Awaitable[object]]:
     async def check() -> None:
         await parts.store.check()
+        await parts.scratch.check()
         if asked.through_queue:
             await parts.jobs.waiting()
 
@@ -185,7 +198,7 @@ def _bounds(asked: Asked, settings: Settings) -> Bounds:
         underway = min(settings.queue_size, LOOK_AHEAD)
     if asked.dry_run:
         underway = LOOKED_AT
-    return Bounds(underway=underway, limit=asked.limit, allowance=Allowance(asked.each_seconds))
+    return Bounds(underway=underway, limit=asked.limit, ends_elsewhere=asked.through_queue)
 
 
 def _ended(ledger: Ledger, budget: Budget, *, is_finished: bool, failures: Path) -> Ended:

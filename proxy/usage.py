@@ -66,7 +66,7 @@ def memory(root: Path = ROOT) -> Usage:
     """
     machine = _machine(root)
     usages = [usage for usage in _groups(root) if usage.limit < machine.limit]
-    return min(usages, key=lambda usage: usage.limit, default=machine)
+    return min(usages, key=lambda usage: usage.limit - usage.used, default=machine)
 
 
 def _resident_bytes(pid: str) -> float:
@@ -107,6 +107,6 @@ def _group(folder: Path, files: _Files) -> Usage | None:
 def _text(path: Path) -> str:
     """Give what is in a file of the kernel's; nothing where there is none."""
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""

@@ -38,12 +38,14 @@ async def watch_queue(jobs: Jobs, *, every_seconds: float = QUEUE_SECONDS) -> No
     while True:
         depth, oldest_seconds = math.nan, math.nan  # rather than what was true before
         try:
-            depth, oldest_seconds = await jobs.waiting()
+            depth, oldest_seconds, _ = await jobs.waiting()
             is_told = False
         except ImagesError as fault:
             if not is_told:
                 log.warning("queue_not_read", detail=str(fault))
             is_told = True
+        except Exception:
+            log.exception("queue_not_read")
         metrics.queue_depth.set(depth)
         metrics.queue_oldest_seconds.set(oldest_seconds)
         await asyncio.sleep(every_seconds)

@@ -24,6 +24,7 @@ from proxy.errors import (
 )
 from proxy.jitter import jittered
 from proxy.jobs import FUNCTION
+from proxy.limiter import Urgency
 from proxy.made import Made
 from proxy.orders import Order
 from proxy.outcomes import ABANDONED, Fault, Outcome, Timings
@@ -101,8 +102,11 @@ class Worker(QueueWorker):
 
     async def _attempt(self, order: Order, *, is_first: bool) -> Made:
         remake: Remake = "all" if order.force else "stale"
+        urgency = Urgency.BATCH if order.batch else Urgency.JOB
         try:
-            return await self._derivatives.make_all(order.key, order.sizes, remake=remake, forgives=is_first)
+            return await self._derivatives.make_all(
+                order.key, order.sizes, remake=remake, urgency=urgency, forgives=is_first
+            )
         except (Refused, ImagesError) as fault:
             return Made(fault=fault)
         except Exception as error:

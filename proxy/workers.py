@@ -14,7 +14,7 @@ from saq.utils import cancel_tasks
 
 from proxy import metrics
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import HEARTBEAT_SECONDS
+from proxy.queues.base import CONCURRENCY, HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -68,6 +68,7 @@ class QueueWorker(saq.Worker[Context]):
             dequeue_timeout=DEQUEUE_SECONDS,
             before_process=self._begin,
             after_process=self._end,
+            metadata={CONCURRENCY: concurrency},
         )
         self._grace_seconds = grace_seconds
 

@@ -30,6 +30,9 @@ WRITE_SECONDS = 1.0
 TRIED_BYTES = 4096
 """How much is written: about as much as a job."""
 
+CONCURRENCY = "concurrency"
+"""Where a worker's report says how many jobs it works at once."""
+
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The name under which it is written, and how long it is kept."""
 

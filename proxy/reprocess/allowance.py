@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Allowance:
-    """Spaces beginnings evenly, `each_seconds` apart; what turns out to need nothing is given back."""
+    """Spaces beginnings evenly, `each_seconds` apart."""
 
     def __init__(self, each_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._each_seconds = each_seconds
@@ -20,11 +20,12 @@ class Allowance:
         self._next = clock()
 
     async def take(self, stop: Stop) -> None:
-        """Return when one more may be begun."""
-        self._next = max(self._next, self._clock() - self._each_seconds) + self._each_seconds
-        if (seconds := self._next - self._each_seconds - self._clock()) > 0:
-            await stop.sleep(seconds)
+        """Return when one more may be begun.
 
-    def give_back(self) -> None:
-        """Let the next begin the earlier."""
-        self._next -= self._each_seconds
+        Raises:
+            Stopped: the run ends before.
+        """
+        now = self._clock()
+        self._next = max(self._next, now) + self._each_seconds
+        if (seconds := self._next - self._each_seconds - now) > 0:
+            await stop.sleep(seconds)

@@ -51,10 +51,11 @@ class Trouble(Event, frozen=True, kw_only=True):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun, and why; so many are underway still."""
+    """No more originals are begun, and why; so many are underway still, to be finished here or by others."""
 
     detail: str
     underway: int
+    ends_elsewhere: bool = False
 
 
 class Ended(Event, frozen=True, kw_only=True):

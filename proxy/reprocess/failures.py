@@ -44,19 +44,31 @@ _LONGEST_LINE = 1 << 16
 """Bytes. A key has 1,024 at most, a sentence some hundreds."""
 
 
+def _failure(line: bytes) -> Failure | None:
+    """Read a line; None where it is half of one, whose original had not ended yet when the machine was lost."""
+    try:
+        return msgspec.json.decode(line, type=Failure)
+    except msgspec.DecodeError:
+        if line.endswith(b"\n"):
+            raise
+        return None
+
+
 async def keys(path: Path) -> AsyncIterator[str]:
-    """Walk the keys of the originals that failed.
+    """Walk the keys of the originals that failed, each once.
 
     Raises:
         CannotStart: the file is not there, or a line of it is no failure.
     """
-    number = 0
+    number, seen = 0, set[str]()
     try:
         async with await open_file(path, "rb") as file:
             async for line in file:
                 number += 1
-                if line.endswith(b"\n"):  # half a line is one whose original had not ended yet
-                    yield msgspec.json.decode(line, type=Failure).key
+                failure = _failure(line)
+                if failure and failure.key not in seen:
+                    seen.add(failure.key)
+                    yield failure.key
     except OSError as fault:
         raise CannotStart(f"--retry-failed: {path} cannot be read ({fault.strerror}).") from fault
     except msgspec.DecodeError as fault:

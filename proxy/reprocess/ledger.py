@@ -55,6 +55,11 @@ class Ledger:
         return self._marks.after
 
     @property
+    def done(self) -> tuple[str, ...]:
+        """The keys behind that which are over."""
+        return self._marks.done
+
+    @property
     def seconds(self) -> float:
         """How long the run has worked, with all its starts."""
         return self._place.seconds + time.monotonic() - self._began

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 SHARE = 0.5
 """Share of the queue's bound that a run may fill: the rest is for those who post jobs while it goes on."""
 
+EACH = 2
+"""Jobs that wait for each worker: none is idle, and a job that is posted meanwhile stands behind few. QueueTooLong,
+of config/alerts.yml, begins at twice as many."""
+
 LOOK_SECONDS = 0.5
 """How often it is looked whether there is room, or whether a job has ended."""
 
@@ -48,7 +52,9 @@ class Orderer:
         if looked.result == "fresh":
             return looked
         started = time.perf_counter()
-        job = await self._submit(Order(key=key, sizes=self._looker.sizes, force=self._looker.remake == "all"))
+        job = await self._submit(
+            Order(key=key, sizes=self._looker.sizes, force=self._looker.remake == "all", batch=True)
+        )
         while job.status in ("queued", "processing"):
             await self._stop.sleep(LOOK_SECONDS)
             job = await self._jobs.get(job.id)
@@ -59,8 +65,8 @@ class Orderer:
     async def _submit(self, order: Order) -> Job:
         async with self._ordering:
             while True:
-                waiting, _ = await self._jobs.waiting()
-                if waiting < self._most:
+                line = await self._jobs.waiting()
+                if line.jobs < min(self._most, EACH * max(1, line.workers)):
                     try:
                         return await self._jobs.submit(order, idempotency_key=f"{self._run}:{order.key}")
                     except Busy:  # others were quicker

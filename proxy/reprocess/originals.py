@@ -36,8 +36,9 @@ class Listed:
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         """Walk the keys in the store's order; see `Originals`."""
+        since = self.since and self.since.replace(microsecond=0)  # stores know whole seconds
         async for blob in self.store.list(self.prefix, after=after):
-            if self._is_original(blob.key) and (self.since is None or blob.modified >= self.since):
+            if self._is_original(blob.key) and (since is None or blob.modified >= since):
                 yield blob.key
 
     def _is_original(self, key: str) -> bool:

@@ -21,12 +21,14 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     store: str
-    prefix: str
+    endpoint: str = ""
+    origin: str = ""
+    layout: str = ""
     shadow: str = ""
+    prefix: str
     sizes: tuple[str, ...]
     remake: Remake
     since: datetime | None
-    limit: int | None
     retry_failed: str
     through_queue: bool
     profiles: tuple[str, ...]
@@ -75,11 +77,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_begun(self) -> bool:
-        """Whether the run has worked before."""
-        return self.seconds > 0
+        """Whether this run, or one that it follows, has worked before."""
+        return self.seconds > 0 or bool(self.after)
 
 
-def begin(words: Words) -> Place:
-    """Give the place of a new run."""
-    now = datetime.now(UTC)
-    return Place(run=uuid.uuid4().hex[:12], words=words, failures=f"failures-{now:%Y%m%dT%H%M%SZ}.jsonl")
+def begin(words: Words, *, after: str = "", done: tuple[str, ...] = ()) -> Place:
+    """Give the place of a new run, behind what an earlier one has seen to."""
+    now, run = datetime.now(UTC), uuid.uuid4().hex[:12]
+    return Place(run=run, words=words, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done)

@@ -14,6 +14,7 @@ from anyio.to_thread import run_sync
 from proxy.errors import CannotStart, GaveUp
 from proxy.reprocess.failures import append
 from proxy.reprocess.place import Place, begin
+from proxy.stores.disk import flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,6 +75,8 @@ class Records:
             return msgspec.json.decode(self._checkpoint.read_bytes(), type=Place)
         except FileNotFoundError:
             return None
+        except OSError as fault:
+            raise CannotStart(f"{self._checkpoint} cannot be read ({fault.strerror}); name another --state.") from fault
         except msgspec.DecodeError as fault:
             raise CannotStart(f"{self._checkpoint} is no checkpoint ({fault}): --restart begins anew.") from fault
 
@@ -103,6 +106,7 @@ class Records:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._checkpoint)
+        flush_folder(self._folder)
 
 
 def _lock(descriptor: int, folder: Path) -> None:

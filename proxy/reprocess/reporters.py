@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from proxy.reprocess.events import Event
     from proxy.reprocess.place import Tally
+    from proxy.reprocess.stop import Stop
 
 LINE_SECONDS = 10.0
 """How often a plain line says how far a run is."""
@@ -47,6 +48,33 @@ class JsonReporter:
 
     def move(self, tally: Tally, total: int | None) -> None:
         """Write nothing: whoever reads events can count."""
+
+
+class HeardReporter:
+    """Has another one tell as long as its lines are taken; ends the run when they are not any more."""
+
+    def __init__(self, reporter: Reporter, stop: Stop) -> None:
+        self._reporter = reporter
+        self._stop = stop
+        self.fault = ""
+        """Why nothing is told any more."""
+
+    def tell(self, event: Event) -> None:
+        """Tell that something happened."""
+        self._try(lambda: self._reporter.tell(event))
+
+    def move(self, tally: Tally, total: int | None) -> None:
+        """Show how far the run is."""
+        self._try(lambda: self._reporter.move(tally, total))
+
+    def _try(self, tell: Callable[[], None]) -> None:
+        if self.fault:
+            return
+        try:
+            tell()
+        except OSError as error:
+            self.fault = f"Nobody takes the lines that tell of the run ({error.strerror})."
+            self._stop.say(self.fault)
 
 
 class LineReporter:
@@ -118,7 +146,8 @@ def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], N
         case events.Trouble():
             say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case events.Stopping():
-            say(f"stopping, {event.underway} to be finished: {event.detail}")
+            rest = "left to the queue's workers" if event.ends_elsewhere else "to be finished"
+            say(f"stopping, {event.underway} {rest}: {event.detail}")
         case events.Ended():
             for line in summary(event):
                 answer(line)
@@ -132,6 +161,8 @@ def summary(ended: events.Ended) -> Iterator[str]:
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
     yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {spoken(ended.seconds)}{rate}"
+    if ended.is_finished and not ended.originals:
+        yield "no original was found: are STORE and --prefix right?"
     if ended.faults:
         yield "failed for: " + ", ".join(f"{code} {number:,}" for code, number in sorted(ended.faults.items()))
     if ended.is_finished and not ended.is_within_budget:

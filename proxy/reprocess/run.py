@@ -17,7 +17,6 @@ from proxy.reprocess.stop import Stopped
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.reprocess.allowance import Allowance
     from proxy.reprocess.events import Original
     from proxy.reprocess.ledger import Ledger
     from proxy.reprocess.originals import Originals
@@ -36,11 +35,11 @@ ITS_OWN_FAULT = frozenset({*BY_CODE, TooManyBytes.code, NotFound.code, BadKey.co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How many originals are underway at once; how many that need something are seen to; how fast."""
+    """How many originals are underway at once, finished here or by others; how many that need something are seen to."""
 
     underway: int
     limit: int | None
-    allowance: Allowance
+    ends_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +70,8 @@ class Run:
         self._total: int | None = None
         self._in_a_row = 0
         self._is_announced = False
+        self.has_reached_limit = False
+        """Whether it ended because so many as may were seen to; there may be more."""
 
     async def go(self) -> bool:
         """Go on until all is over, or the run is stopped and what was underway is over; tell whether all is.
@@ -82,10 +83,12 @@ class Run:
         beside = [asyncio.create_task(self._count()), asyncio.create_task(self._end_when_told(feeding))]
         try:
             await asyncio.wait({feeding})
-            await asyncio.gather(*self._underway)
+            outcomes = await asyncio.gather(*self._underway, return_exceptions=True)
         finally:
             await _cancel(feeding, *beside, *self._underway)
             self._announce()
+        if fault := next((one for one in outcomes if isinstance(one, BaseException)), None):
+            raise fault
         await self._ledger.save()
         has_fed_all = not feeding.cancelled() and feeding.result()
         return has_fed_all and not len(self._ledger)
@@ -96,12 +99,10 @@ class Run:
         with suppress(Stopped):
             while (key := await self._troubles.outlast(walk.next)) is not None:
                 if not await self._has_room():
+                    self.has_reached_limit = True
                     return True
-                await self._bounds.allowance.take(self._stop)
                 if self._ledger.begin(key):
                     self._begin(key)
-                else:
-                    self._bounds.allowance.give_back()
         return not self._stop.is_said
 
     async def _has_room(self) -> bool:
@@ -132,8 +133,6 @@ class Run:
     async def _see_to(self, key: str) -> None:
         try:
             original = await self._outcome(key)
-            if original.result == "fresh":
-                self._bounds.allowance.give_back()
             await self._ledger.close(original)
         except Stopped:
             return  # begun and not over: the next run begins with it
@@ -171,14 +170,20 @@ class Run:
 
     async def _end_when_told(self, feeding: asyncio.Task[bool]) -> None:
         await self._stop.wait()
+        feeding.cancel()  # first: whoever is told may raise
         self._announce()
-        feeding.cancel()
 
     def _announce(self) -> None:
         """Tell once that the run is stopped, if it is."""
         if self._stop.is_said and not self._is_announced:
             self._is_announced = True
-            self._reporter.tell(Stopping(detail=self._stop.reason, underway=len(self._underway)))
+            self._reporter.tell(
+                Stopping(
+                    detail=self._stop.reason,
+                    underway=len(self._underway),
+                    ends_elsewhere=self._bounds.ends_elsewhere,
+                )
+            )
 
 
 async def _cancel(*tasks: asyncio.Task[bool] | asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""How a run outlasts a store or a queue that is away for a while."""
+"""How a run outlasts a store, a queue or a disk that is of no use for a while."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from proxy.errors import GaveUp, ImagesError, QueueUnavailable, StoreUnavailable
+from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
 from proxy.jitter import jittered
 from proxy.reprocess.events import Trouble
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AWAY = (StoreUnavailable, QueueUnavailable)
-"""What may pass, and is nobody's fault but the store's or the queue's."""
+AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
+"""What may pass, and is no original's fault but the store's, the queue's or the disk's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Endurance:
 
 
 class Troubles:
-    """Tries again what fails because store or queue are away; `check` tells whether they are, by an error."""
+    """Tries again what fails for other reasons than its own; `check` tells by an error whether there are any."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Troubles:
         """Give what `ask` returns.
 
         Raises:
-            StoreUnavailable, QueueUnavailable: it fails although store and queue are well.
+            StoreUnavailable, QueueUnavailable, NoRoom: it fails although all of them are well.
             GaveUp: they have been away for too long.
             Stopped: the run ends before it is known.
         """

@@ -54,6 +54,7 @@ class FileStore:
         self._root = root.resolve()
         self._temporary = self._root / HIDDEN / "temporary"
         self._sidecars = Sidecars(self._root / HIDDEN / "sidecars", self._temporary)
+        self._is_started = False
 
     async def start(self) -> None:
         """Make the folders; remove what writers have left that died."""
@@ -99,6 +100,7 @@ class FileStore:
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
+        await run_sync(self._check_is_there)  # else it ended because its folder went
 
     async def check(self) -> None:
         """Return when a file can be written below the root: an empty one is no proof, on a disk that is full."""
@@ -110,6 +112,7 @@ class FileStore:
     def _start(self) -> None:
         with disk_errors():
             self._temporary.mkdir(parents=True, exist_ok=True)
+            self._is_started = True
             # Whoever writes shares this lock; who holds it alone knows that every file there is left over.
             with suppress(BlockingIOError), locked(self._writers, wait=False):
                 for left in self._temporary.iterdir():
@@ -121,20 +124,25 @@ class FileStore:
 
     @contextmanager
     def _written(self, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._check_is_there()
         with locked(self._writers, shared=True), written(self._temporary, source) as result:
             yield result
 
     def _check(self) -> None:
-        if not self._root.is_dir():
-            raise StoreUnavailable("The file store's folder is not there.")
+        self._check_is_there()
         with disk_errors(), self._written(BytesIO(bytes(TRIED_BYTES))):
             pass
+
+    def _check_is_there(self) -> None:
+        """Refuse to take the place of a disk that is away, where nothing lies, for a store that is empty."""
+        if not (self._temporary if self._is_started else self._root).is_dir():
+            raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")
 
     def _head(self, key: str) -> Blob | None:
         try:
             file, blob = self._find(key)
         except NotFound:
+            self._check_is_there()
             return None
         file.close()
         return blob

@@ -59,6 +59,13 @@ class Reprocess:
                 else:
                     self.originals.append(event)
 
+    def hear_of(self, event: str) -> None:
+        """Listen until something of that name is told."""
+        out = self.process.stdout
+        assert out is not None
+        while (line := out.readline()) and msgspec.json.decode(line)["event"] != event:
+            pass
+
     def end(self) -> int:
         """Listen to the end; give the exit code."""
         out = self.process.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-import time
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -120,15 +119,32 @@ def test_a_run_that_is_told_to_stop_finishes_what_runs_and_goes_on_later(photos:
 
 
 def test_a_run_that_is_told_twice_gives_up_at_once(photos: list[Path], tmp_path: Path) -> None:
-    fill(tmp_path, photos, 10)
-    paint(tmp_path / "store/gall/0/large_original.jpg", Photograph(width=9000, height=9000, noise=8), Q=20)
-    with reprocessing(tmp_path, "--rate", "1/min") as one:
-        one.hear(1)
+    fill(tmp_path, photos, 1)
+    large = tmp_path / "store/gall/0/large_original.jpg"
+    paint(large, Photograph(width=9000, height=9000, noise=8), Q=20, interlace=True)  # some seconds of rendering
+    with reprocessing(tmp_path) as one:
+        one.hear(1)  # so the other one is underway
         one.process.send_signal(signal.SIGINT)
+        one.hear_of("stopping")  # two signals at once would be one
         one.process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        assert one.end() in (1, 130)  # 1 where nothing ran any more
-        assert time.monotonic() - began < 20
+        assert one.end() == 130
+    assert not list(large.parent.glob("large_small.*")), "what was underway was finished"
+
+
+def test_a_run_whose_lines_nobody_takes_ends_with_a_sentence_and_goes_on_later(
+    photos: list[Path], tmp_path: Path
+) -> None:
+    fill(tmp_path, photos, 60)
+    with reprocessing(tmp_path) as one:
+        one.hear(3)
+        assert one.process.stdout is not None
+        one.process.stdout.close()
+        assert one.end() == 1
+    assert "Nobody takes the lines that tell of the run" in (tmp_path / "errors").read_text()
+    assert "Traceback" not in (tmp_path / "errors").read_text()
+    assert len(made(tmp_path)) < 2 * 60
+    run(tmp_path)
+    assert len(made(tmp_path)) == 2 * 60
 
 
 def test_a_run_of_other_words_is_not_mixed_up_with_an_unfinished_one(photos: list[Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import signal
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from loadtest.receiver import receiving
 from loadtest.service import SECRET, Service, free_port, order, signed, started
 from tests import servers
 from tests.end_to_end.logged import enqueue_nonsense, lines, post
+from tests.end_to_end.reprocesses import reprocessing
 from tests.waiting import until
 
 HIDDEN = "hunter2-swordfish"
@@ -49,6 +51,28 @@ def test_no_secret_is_told_by_a_service_that_is_used_and_misused(tmp_path: Path,
     assert "callback_put_off" in told
     for hidden in (HIDDEN, SECRET.removeprefix("whsec_"), secret.removeprefix("whsec_")):
         assert hidden not in told
+
+
+def test_no_secret_is_told_by_a_reprocess_or_kept_by_it(tmp_path: Path) -> None:
+    settings = {
+        "STORE": "s3://images",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": HIDDEN,
+        "AWS_SESSION_TOKEN": HIDDEN,
+        "WEBHOOK_SECRETS": SECRET,
+        "PUBLIC_BASE_URL": "https://images.test",
+        "LOG_LEVEL": "DEBUG",
+    }
+    with reprocessing(tmp_path, **settings) as one:
+        one.hear_of("trouble")
+        one.process.send_signal(signal.SIGTERM)
+        assert one.end() == 1
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "sizes.toml"]
+    assert "checkpoint.json" in [path.name for path in kept]
+    assert not [path for path in kept if HIDDEN.encode() in path.read_bytes()]
+    assert not [path for path in kept if SECRET.removeprefix("whsec_").encode() in path.read_bytes()]
 
 
 def misuse(service: Service) -> None:

@@ -83,7 +83,7 @@ def test_a_second_run_renders_nothing_and_those_that_failed_can_be_tried_again(s
 
 
 def test_each_event_is_a_line_of_json(store: Path) -> None:
-    result = run("--json", "--sizes", "small", "--max-failures", "30%")
+    result = run("--json", "--sizes", "small, small", "--max-failures", "30%")
     assert result.exit_code == 0, result.output
     (began,) = events(result, "began")
     assert (began["remake"], began["sizes"]) == ("stale", ["small"])
@@ -101,6 +101,43 @@ def test_a_limit_ends_a_run_and_the_next_goes_on_to_others(store: Path) -> None:
     for _ in range(3):
         assert run("--limit", "1", "--prefix", "gall/", "--max-failures", "1").exit_code == 0
     assert made(store) == [f"gall/{one}/{one}_{size}.jpg" for one in "12" for size in ("large", "small")]
+
+
+def test_a_limit_takes_all_by_turns_and_then_begins_anew(store: Path) -> None:
+    told = [run("--all", "--limit", "1", "--prefix", "gall/", "--max-failures", "1", "--json") for _ in range(5)]
+    keys = [[event["key"] for event in events(result, "original")] for result in told]
+    first, second = "gall/1/1_original.jpg", "gall/2/2_original.jpg"
+    assert keys == [[first], [second], [BAD], [first], [second]]
+    assert len(made(store)) == 4
+
+
+@pytest.mark.parametrize("words", [["--prefix", "gal/"], ["--prefix", "gall/1/2"]])
+def test_where_no_original_is_it_is_asked_whether_the_words_are_right(store: Path, words: list[str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 0
+    assert "no original was found: are STORE and --prefix right?" in result.stdout
+    assert made(store) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("KEY_LAYOUT", "prefix"), ("SHADOW_PREFIX", "shadow/")],
+)
+def test_an_unfinished_run_of_other_settings_is_not_gone_on_with(
+    store: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    assert run("--limit", "1", "--max-failures", "1").exit_code == 0
+    monkeypatch.setenv(setting, value)
+    result = run()
+    assert (result.exit_code, "asked for something else" in result.stderr) == (2, True), result.output
+    assert len(made(store)) == 2
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(store: Path) -> None:
+    Path("var/reprocess/checkpoint.json").mkdir(parents=True)
+    result = run()
+    assert (result.exit_code, "checkpoint.json cannot be read" in result.stderr) == (1, True), result.output
+    assert made(store) == []
 
 
 def test_only_what_changed_since_is_seen_to(store: Path) -> None:
@@ -121,6 +158,7 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
     ("words", "says"),
     [
         (["--sizes", "huge"], "there is no size huge; there are small, large"),
+        (["--sizes", ","], "names nothing"),
         (["--rate", "fast"], "no rate"),
         (["--since", "yesterday"], "no date"),
         (["--max-failures", "few"], "neither a share"),

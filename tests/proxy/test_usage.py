@@ -55,8 +55,15 @@ def test_without_a_control_group_it_is_the_machines(tmp_path: Path) -> None:
             "sys/fs/cgroup/memory.current": "300000\n",
             "sys/fs/cgroup/memory.stat": "inactive_file 100000\n",
         },
+        {
+            "proc/self/cgroup": "0::/images.slice/größe.scope\n",
+            "sys/fs/cgroup/images.slice/memory.max": "524288\n",
+            "sys/fs/cgroup/images.slice/memory.current": "200000\n",
+            "sys/fs/cgroup/images.slice/größe.scope/memory.max": "400000\n",
+            "sys/fs/cgroup/images.slice/größe.scope/memory.current": "1000\n",
+        },
     ],
-    ids=["version 2", "version 1", "in a container"],
+    ids=["version 2", "version 1", "in a container", "a smaller one with more room"],
 )
 def test_the_control_group_with_the_least_room_counts(tmp_path: Path, files: dict[str, str]) -> None:
     assert usage.memory(write(tmp_path, files)) == Usage(used=200_000, limit=524_288)

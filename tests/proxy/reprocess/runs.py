@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.place import Place, Words, begin
 from proxy.reprocess.records import NoRecords
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.reprocess.events import Event, Original
     from proxy.reprocess.ledger import Keeps
     from proxy.reprocess.place import Tally
+    from proxy.reprocess.reporters import Reporter
 
 WORDS = Words(
     store="memory",
@@ -27,7 +27,6 @@ WORDS = Words(
     sizes=("small",),
     remake="stale",
     since=None,
-    limit=None,
     retry_failed="",
     through_queue=False,
     profiles=("1",),
@@ -75,6 +74,8 @@ class Rig:
     place: Place = field(default_factory=lambda: begin(WORDS))
     records: Keeps = field(default_factory=NoRecords)
     heard: Heard = field(default_factory=Heard)
+    reporter: Reporter | None = None
+    """Told instead."""
     stop: Stop = field(default_factory=Stop)
     trouble: Exception | None = None
     """What a check of the store finds."""
@@ -94,12 +95,11 @@ class Rig:
         *,
         underway: int = 3,
         limit: int | None = None,
-        each_seconds: float = 0,
     ) -> Run:
         """Join a run."""
         troubles = Troubles(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
-        means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.heard)
-        bounds = Bounds(underway=underway, limit=limit, allowance=Allowance(each_seconds))
+        means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.reporter or self.heard)
+        bounds = Bounds(underway=underway, limit=limit)
         return Run(originals, step, bounds=bounds, means=means)
 
 

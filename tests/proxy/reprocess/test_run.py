@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
 from proxy.reprocess.events import Counted, Original, Stopping, Trouble
 from proxy.reprocess.records import Records
+from proxy.reprocess.reporters import HeardReporter
 from proxy.reprocess.run import IN_A_ROW, LOOK_AHEAD
-from tests.proxy.reprocess.runs import WORDS, Names, Rig, counted
+from proxy.reprocess.stop import Stop
+from tests.proxy.reprocess.runs import WORDS, Heard, Names, Rig, counted
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from proxy.reprocess.events import Event
 
 pytestmark = pytest.mark.anyio
 
@@ -81,9 +88,18 @@ async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_mor
     assert Stopping(detail="enough", underway=3) in rig.heard.events
 
 
+class Endless(Names):
+    """A listing that hangs behind its first name."""
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[str]:
+        if not after:
+            yield self.names[0]
+        await asyncio.Event().wait()
+
+
 async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() -> None:
     rig = Rig()
-    running = asyncio.create_task(rig.run(Names(NAMES), make, each_seconds=1000).go())
+    running = asyncio.create_task(rig.run(Endless(NAMES), make).go())
 
     async def has_one() -> bool:
         return bool(seen(rig))
@@ -194,12 +210,48 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
 
     async def step(key: str) -> Original:
         if key == NAMES[3]:
+            await until(has_made_the_first)
             raise ZeroDivisionError
+        if key > NAMES[3]:  # underway at that moment, and it takes a while
+            await rig.stop.wait()
+            await anyio.lowlevel.checkpoint()
         return await make(key)
 
-    with pytest.raises(ZeroDivisionError):
+    async def has_made_the_first() -> bool:
+        return len(seen(rig)) == 3 and len(rig.ledger) == 3
+
+    with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
         await rig.run(Names(NAMES), step).go()
-    assert NAMES[3] not in seen(rig)
+    assert sorted(seen(rig)) == sorted({*NAMES[:3], NAMES[4], NAMES[5]})
+
+
+class Deaf(Heard):
+    """Takes so many events, then no more."""
+
+    def __init__(self, events: int, fault: Exception) -> None:
+        super().__init__()
+        self._left, self._fault = events, fault
+
+    def tell(self, event: Event) -> None:
+        if len(self.events) == self._left:
+            raise self._fault
+        super().tell(event)
+
+
+async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
+    stop = Stop()
+    deaf = HeardReporter(Deaf(4, BrokenPipeError(errno.EPIPE, "Broken pipe")), stop)
+    rig = Rig(reporter=deaf, stop=stop)
+    with anyio.fail_after(30):
+        assert not await rig.run(Names(NAMES), make).go()
+    assert "Broken pipe" in deaf.fault
+    assert 3 <= rig.ledger.tally.made < len(NAMES)
+
+
+async def test_a_reporter_with_a_fault_of_its_own_ends_the_run_with_it() -> None:
+    rig = Rig(reporter=Deaf(4, ZeroDivisionError()))
+    with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
+        await rig.run(Names(NAMES), make).go()
 
 
 async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import pytest
@@ -12,15 +12,17 @@ import pytest
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
-from proxy.errors import NotFound, StoreUnavailable
+from proxy.errors import NoRoom, NotFound, StoreUnavailable
 from proxy.jobs import Jobs
 from proxy.keys import SiteLayout
 from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.recipe import Recipe
+from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.looking import Looker
-from proxy.reprocess.ordering import Orderer
+from proxy.reprocess.ordering import EACH, Orderer
 from proxy.reprocess.originals import Listed, Named, count
+from proxy.reprocess.pacing import Paced
 from proxy.reprocess.remaking import Remaker
 from proxy.reprocess.stop import Stop, Stopped
 from proxy.work import Worker
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from pipeline.size import Size
     from proxy.made import Remake
+    from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
     from proxy.reprocess.events import Original
     from tests.proxy.conftest import Workshop
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NAMES = tuple(size.name for size in SIZES)
-QUEUE_SIZE = 4
+QUEUE_SIZE = 8
 
 
 def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Looker:
@@ -126,12 +129,43 @@ async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_k
 
 async def test_the_originals_of_a_file_of_failures_are_walked_in_its_order(tmp_path: Path) -> None:
     path = tmp_path / "failures.jsonl"
-    path.write_bytes(b"".join(b'{"key": "%s"}\n' % key for key in (b"gall/b", b"other", b"gall/a", b"gall/c")))
+    names = (b"gall/b", b"other", b"gall/a", b"gall/b", b"gall/c")
+    path.write_bytes(b"\n".join(b'{"key": "%s"}' % name for name in names) + b'\n{"key": "gal')
     originals = Named(path=path, prefix="gall/")
     assert [key async for key in originals.walk()] == ["gall/b", "gall/a", "gall/c"]
     assert [key async for key in originals.walk(after="gall/a")] == ["gall/c"]
     assert await count(Named(path=path)) == 4
     assert [key async for key in originals.walk(after="gone")] == ["gall/b", "gall/a", "gall/c"]
+
+
+async def test_the_last_line_of_a_file_of_failures_needs_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    path.write_bytes(b'{"key": "gall/a"}\n{"key": "gall/b"}')
+    assert [key async for key in Named(path=path).walk()] == ["gall/a", "gall/b"]
+
+
+async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(3)]
+    for key in keys:
+        await workshop.upload(key)
+        await maker(workshop).make(key)
+    stop = Stop()
+    paced = Paced(looker=looker(workshop), allowance=Allowance(3600), step=maker(workshop).make, stop=stop)
+    assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
+    for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
+        await workshop.upload(key)
+    assert (await paced.see_to("gall/4_original.jpg")).result == "made"
+    waiting = asyncio.create_task(paced.see_to("gall/5_original.jpg"))
+    stop.say("enough")
+    with pytest.raises(Stopped):
+        await waiting
+
+
+async def test_a_disk_that_is_full_is_no_word_on_the_original(workshop: Workshop) -> None:
+    await workshop.upload()
+    workshop.store.fault = NoRoom("full")
+    with pytest.raises(NoRoom):
+        await maker(workshop).make(ORIGINAL)
 
 
 @pytest.fixture
@@ -143,10 +177,11 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 
 
 @pytest.fixture
-def jobs(queue: JobQueue) -> Jobs:
+def jobs(queue: JobQueue) -> WatchedJobs:
+    WatchedJobs.waited.clear()
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
     callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
-    return Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
+    return WatchedJobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
 
 
 def worker(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> Worker:
@@ -159,8 +194,19 @@ def orderer(workshop: Workshop, jobs: Jobs, stop: Stop, *, remake: Remake = "sta
     return Orderer(jobs=jobs, looker=looker(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
 
 
+class WatchedJobs(Jobs):
+    """Jobs that note how many wait after each post."""
+
+    waited: ClassVar[list[int]] = []
+
+    async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:
+        job = await super().submit(order, idempotency_key=idempotency_key)
+        self.waited.append((await self.waiting()).jobs)
+        return job
+
+
 async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
-    workshop: Workshop, queue: JobQueue, jobs: Jobs, tmp_path: Path
+    workshop: Workshop, queue: JobQueue, jobs: WatchedJobs, tmp_path: Path
 ) -> None:
     keys = [f"gall/{number}_original.jpg" for number in range(9)]
     for key in keys:
@@ -171,15 +217,18 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     ordering = [asyncio.create_task(one.order(key)) for key in keys]
 
     async def is_as_full_as_may_be() -> bool:
-        return (await jobs.waiting())[0] == QUEUE_SIZE // 2
+        return (await jobs.waiting()).jobs == EACH
 
     await until(is_as_full_as_may_be)
     mine = await jobs.submit(Order(key=ORIGINAL))
     assert mine.status == "queued"
+    assert jobs.waited == [1, EACH, EACH + 1]
+    jobs.waited.clear()
     with anyio.fail_after(60):
         async with at_work(worker(workshop, queue, jobs)):
             made = await asyncio.gather(*ordering)
     assert _results(made) == {"made": 8, "failed": 1}
+    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
     assert made[4].code == "not-an-image"
     assert (await one.order(keys[0])).result == "fresh"
 
@@ -197,7 +246,7 @@ async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
     ordering = asyncio.create_task(orderer(workshop, jobs, stop, remake="all").order(ORIGINAL))
 
     async def has_job() -> bool:
-        return (await jobs.waiting())[0] == 1
+        return (await jobs.waiting()).jobs == 1
 
     await until(has_job)
     stop.say("enough")

@@ -14,6 +14,8 @@ from proxy.reprocess.words import budget, moment, seconds_each
     [
         ("0.5%", 100, 20_000, True),
         ("0.5%", 101, 20_000, False),
+        ("0.7%", 7, 1_000, True),  # 6.999… in floating point
+        ("0.7%", 8, 1_000, False),
         ("0%", 0, 0, True),
         ("0.5 %", 1, 10, False),
         ("20", 20, 20, True),

@@ -217,3 +217,20 @@ async def test_a_disk_that_takes_no_bytes_does_not_pass_a_check(store: Store, ro
         await store.check()
     await store.check()
     assert list((root / HIDDEN / "temporary").iterdir()) == []
+
+
+async def test_a_folder_that_went_away_is_trouble_and_no_empty_store(tmp_path: Path) -> None:
+    (tmp_path / "picture").write_bytes(b"bytes")
+    store = await started(tmp_path / "store")
+    for key in ("gall/a", "gall/b"):
+        await store.put(key, tmp_path / "picture", Attributes())
+    (tmp_path / "store").rename(tmp_path / "aside")
+    (tmp_path / "store").mkdir()  # as a mount point is when its disk is away
+    for ask in (store.head("gall/a"), store.check(), store.put("gall/c", tmp_path / "picture", Attributes())):
+        with pytest.raises(StoreUnavailable, match="folder"):
+            await ask
+    with pytest.raises(StoreUnavailable, match="folder"):
+        [blob async for blob in store.list()]
+    (tmp_path / "store").rmdir()
+    (tmp_path / "aside").rename(tmp_path / "store")
+    assert [blob.key async for blob in store.list()] == ["gall/a", "gall/b"]
