@@ -9,7 +9,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 # What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
 EXTRAS := --extra redis --extra postgres
 
-.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-budget bench-redirect bench-reprocess format lint \
+.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-budget bench-redirect bench-reprocess image image-test format lint \
   types layers lock clean
 
 help: ## list the targets
@@ -62,6 +62,12 @@ bench-redirect: dev ## known page views a second on one core, beside a bare ASGI
 bench-reprocess: dev ## 20,000 originals reprocessed within 512 MB, killed on the way, into docs/benchmarks-reprocess.md; hours
 	$(BIN)/python -m tests.benchmarks.reprocess $(OPTIONS)
 
+image: ## build the image with docker, podman or buildah into build/image; BUILD='--build-arg HEIC=1' for more
+	.ci/image/build gallformers-images build/image $(BUILD)
+
+image-test: dev ## the main job inside the image that was built; how large it is, how fast it starts, what it holds
+	$(BIN)/python -m loadtest.image build/image
+
 format: dev
 	$(BIN)/ruff format $(if $(CI),--check) .
 
@@ -76,6 +82,7 @@ layers: dev
 
 lock: dev ## resolve the dependencies anew and write the lock files
 	$(UV) --upgrade $(EXTRAS) -o requirements.txt
+	$(UV) --upgrade $(EXTRAS) --extra heic -c requirements.txt -o requirements-heic.txt
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
 
 clean: ## remove what the targets above made

@@ -73,9 +73,14 @@ def main(photo: Path | None, *, store: str) -> None:
     with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         service = stack.enter_context(running(folder) if store == "files" else _running_on_bucket(folder))
-        photo = photo or _painted(folder)
-        key = store_original(service, photo)
-        _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])
+        show_main_job(service, photo)
+
+
+def show_main_job(service: Service, photo: Path | None = None) -> None:
+    """Take a photograph, or a painted one, through a service that runs; print what came of it."""
+    photo = photo or _painted(service.folder)
+    key = store_original(service, photo)
+    _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])
 
 
 @contextlib.contextmanager

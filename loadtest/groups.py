@@ -31,7 +31,7 @@ class Group:
     @property
     def entry(self) -> tuple[str, ...]:
         """Words to put before a command, so that it runs in the group."""
-        return ("sh", "-c", MOVE_THERE, str(self.folder / "cgroup.procs"))
+        return ("/bin/sh", "-c", MOVE_THERE, str(self.folder / "cgroup.procs"))
 
     def limit(self, most_bytes: int) -> None:
         """Have the kernel kill what goes beyond that many bytes, which no swap makes more of."""

@@ -51,6 +51,8 @@ class Service:
     command: Literal["serve", "worker"] = "serve"
     entry: tuple[str, ...] = ()
     """Words before its command, such as those that move it into a control group."""
+    program: tuple[str, ...] = (sys.executable, "-m", "proxy")
+    """What takes the command: this checkout, or what an image starts."""
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -86,7 +88,15 @@ class Service:
 
     def start(self) -> None:
         """Start it; returns at once."""
-        environment = {
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.entry, *self.program, self.command], env=self.environment(), stdout=log, stderr=log
+            )
+
+    def environment(self) -> dict[str, str]:
+        """Give all the variables that it is started with."""
+        return {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "TMPDIR": str(self.scratch),
             "PORT": str(self.port),
@@ -96,11 +106,6 @@ class Service:
             "WEBHOOK_SECRETS": SECRET,
             **self.settings,
         }
-        self.scratch.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self.entry, sys.executable, "-m", "proxy", self.command], env=environment, stdout=log, stderr=log
-            )
 
     def wait_until_ready(self) -> None:
         """Return when `/readyz` says so; a worker, which has none, when it tells its metrics.

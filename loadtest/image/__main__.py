@@ -1,0 +1,91 @@
+"""Runs the main job in a built image: `python -m loadtest.image build/image`.
+
+Prints how large the image is, how fast it starts, what it holds; ends with 1 if it is larger than it may be, or fails.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import httpx
+
+from loadtest import demo
+from loadtest.image import layout
+from loadtest.image.container import unpacked
+from loadtest.service import started
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loadtest.image.container import Contained, Unpacked
+
+MEGABYTE = 1e6
+MOST_COMPRESSED, MOST_UNCOMPRESSED = 40 * MEGABYTE, 90 * MEGABYTE
+COLD_START_SECONDS = 1.5
+IDLE_MEGABYTES = 110
+"""Told beside what was measured; a busy machine proves nothing about them."""
+
+AS_IT_SHOULD = {"user": "10001", "process": "1", "root": "ro"}
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--cold-starts", default=5, show_default=True, help="How often it is started on an empty folder.")
+def main(folder: Path, *, cold_starts: int) -> None:
+    """Measure the image in a folder, an OCI layout, and run the main job in it."""
+    os.umask(0)  # the image's user writes derivatives beside the originals that are put there
+    image = layout.read(folder)
+    print(f"compressed: {image.compressed / MEGABYTE:.1f} MB (at most {MOST_COMPRESSED / MEGABYTE:.0f})")
+    print(f"uncompressed: {image.uncompressed / MEGABYTE:.1f} MB (at most {MOST_UNCOMPRESSED / MEGABYTE:.0f})")
+    with unpacked(image) as files:
+        seconds = statistics.median(_cold_start(files) for _ in range(cold_starts))
+        aim = f"aim {COLD_START_SECONDS:g} on an idle machine"
+        print(f"cold start to ready: {seconds:.2f} s, median of {cold_starts} ({aim})")
+        _run_main_job(files)
+    sys.exit(image.compressed > MOST_COMPRESSED or image.uncompressed > MOST_UNCOMPRESSED)
+
+
+@contextmanager
+def _running(files: Unpacked) -> Iterator[Contained]:
+    """Lend a service on an empty folder, which ends as process 1 has to: at once, and well."""
+    with tempfile.TemporaryDirectory(prefix="gf-images-image-") as name:
+        service = files.service(Path(name), HOST="127.0.0.1")
+        with started(service):
+            yield service
+            if status := service.stop():
+                sys.exit(f"it ended with {status} when it was asked to stop; its log:\n{service.log.read_text()}")
+
+
+def _cold_start(files: Unpacked) -> float:
+    began = time.perf_counter()
+    with _running(files):
+        return time.perf_counter() - began
+
+
+def _run_main_job(files: Unpacked) -> None:
+    with _running(files) as service:
+        print(f"idle memory: {service.resident_bytes() / MEGABYTE:.0f} MB (aim {IDLE_MEGABYTES})")
+        if (found := service.stands()) != AS_IT_SHOULD:
+            sys.exit(f"its main process should be {AS_IT_SHOULD}, and is {found}")
+        _check_health(files, service)
+        httpx.get(f"{service.url}/healthz").raise_for_status()
+        demo.show_main_job(service)
+
+
+def _check_health(files: Unpacked, service: Contained) -> None:
+    """Run the image's own health check beside the service, as an engine does."""
+    other = files.service(service.folder, HOST="127.0.0.1", PORT=str(service.port))
+    if status := other.run("python", "-m", "proxy.health"):
+        sys.exit(f"its health check ends with {status} while it works")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""A service in its image: unpacked, entered as a container is, asked over HTTP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadtest.service import STOP_SECONDS, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from loadtest.image.layout import Image
+
+ENTER = Path(__file__).with_name("enter")
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """An image's files, laid down in a folder."""
+
+    image: Image
+    root: Path
+
+    def service(self, folder: Path, *, entry: Sequence[str] = (), **settings: str) -> Contained:
+        """Give a service of it whose data are in `folder`; `entry` goes before its command."""
+        mounted_at = self.image.config.working_dir
+        user, group = (int(number) for number in self.image.config.user.split(":"))
+        os.chown(folder, user, group)
+        return Contained(
+            folder=folder,
+            settings={**self.image.config.environment, **settings},
+            entry=(*entry, str(ENTER), str(self.root), str(folder), mounted_at, self.image.config.user),
+            program=self.image.config.entrypoint,
+        )
+
+
+@contextmanager
+def unpacked(image: Image) -> Iterator[Unpacked]:
+    """Lend an image's files as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="gf-images-root-") as name:
+        root = Path(name, "root")
+        root.mkdir()
+        image.unpack(root)
+        yield Unpacked(image, root)
+
+
+class Contained(Service):
+    """A service that is process 1 of its own small world."""
+
+    def main_pid(self) -> int:
+        """Give the id that its main process has outside."""
+        (pid,) = self.children()
+        return pid
+
+    def processes(self) -> set[int]:
+        """Give the ids of its main process, and of all that it has started."""
+        found = set()
+        waiting = self.children()
+        while waiting:
+            pid = waiting.pop()
+            found.add(pid)
+            for tasks in Path(f"/proc/{pid}/task").glob("*/children"):
+                waiting |= {int(child) for child in tasks.read_text(encoding="ascii").split()}
+        return found
+
+    def run(self, *command: str) -> int:
+        """Run another command than the service where it would run, with its variables; give its exit status."""
+        return subprocess.run([*self.entry, *command], env=self.environment(), check=False, timeout=60).returncode
+
+    def stop(self) -> int:
+        """Ask it to stop, as an engine asks process 1; give its exit status."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            os.kill(self.main_pid(), signal.SIGTERM)
+        return self.process.wait(timeout=STOP_SECONDS)
+
+    def resident_bytes(self) -> int:
+        """Tell how much memory its processes hold together; what several share is counted once."""
+        return sum(_proportional_bytes(pid) for pid in self.processes())
+
+    def stands(self) -> dict[str, str]:
+        """Tell who its main process is: its user, its id within, and how its root file system is mounted."""
+        pid = self.main_pid()
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+        (root,) = (words[5].split(",")[0] for words in mounts if words[4] == "/")
+        return {"user": status["Uid"].split()[0], "process": status["NSpid"].split()[-1], "root": root}
+
+
+def _proportional_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))

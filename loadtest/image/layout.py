@@ -1,0 +1,99 @@
+"""An image as a registry would send it: an OCI layout in a folder."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INDEX = "index"
+"""Of the media types of what lists images, one a platform."""
+
+
+class _Blob(msgspec.Struct, rename="camel"):
+    digest: str
+    size: int
+    media_type: str = ""
+
+
+class _Index(msgspec.Struct):
+    manifests: list[_Blob]
+
+
+class _Manifest(msgspec.Struct):
+    config: _Blob
+    layers: list[_Blob]
+
+
+class Config(msgspec.Struct, rename="pascal", frozen=True):
+    """How the image says that it wants to be run."""
+
+    user: str = ""
+    working_dir: str = "/"
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its variables by their names."""
+        return dict(word.split("=", 1) for word in self.env)
+
+
+class _Image(msgspec.Struct):
+    config: Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An image: its layers in files, its bytes as pulled and as they lie unpacked."""
+
+    config: Config
+    layers: Sequence[Path]
+    compressed: int
+    uncompressed: int
+
+    def unpack(self, root: Path) -> None:
+        """Lay its files down, with their owners and modes: it takes root."""
+        for layer in self.layers:
+            words = "--extract", "--numeric-owner", "--directory", root, "--file", layer
+            subprocess.run(["tar", *words], check=True)  # noqa: S607 - whichever tar there is
+
+
+def read(folder: Path) -> Image:
+    """Read what a layout has first, for one platform."""
+    blob = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index).manifests[0]
+    if INDEX in blob.media_type:
+        blob = msgspec.json.decode(_file(folder, blob).read_bytes(), type=_Index).manifests[0]
+    manifest = msgspec.json.decode(_file(folder, blob).read_bytes(), type=_Manifest)
+    layers = [_file(folder, layer) for layer in manifest.layers]
+    return Image(
+        config=msgspec.json.decode(_file(folder, manifest.config).read_bytes(), type=_Image).config,
+        layers=layers,
+        compressed=blob.size + manifest.config.size + sum(map(_compressed, layers)),
+        uncompressed=sum(map(_uncompressed, layers)),
+    )
+
+
+def _file(folder: Path, blob: _Blob) -> Path:
+    return folder / "blobs" / Path(*blob.digest.split(":"))
+
+
+def _compressed(layer: Path) -> int:
+    """Measure a layer as it would be sent; docker saves it as a plain archive, which it compresses when it pushes."""
+    if tarfile.is_tarfile(layer) and layer.read_bytes()[:2] == b"\x1f\x8b":
+        return layer.stat().st_size
+    return len(gzip.compress(layer.read_bytes(), compresslevel=6))
+
+
+def _uncompressed(layer: Path) -> int:
+    with tarfile.open(layer) as files:
+        return sum(member.size for member in files)
