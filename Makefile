@@ -9,8 +9,7 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 # What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
 EXTRAS := --extra redis --extra postgres
 
-.PHONY: help install dev run demo test check bench-pipeline bench-memory bench-jobs bench-budget bench-redirect bench-reprocess image image-test format lint \
-  types layers lock clean
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -84,6 +83,23 @@ lock: dev ## resolve the dependencies anew and write the lock files
 	$(UV) --upgrade $(EXTRAS) -o requirements.txt
 	$(UV) --upgrade $(EXTRAS) --extra heic -c requirements.txt -o requirements-heic.txt
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+
+licences: dev ## NOTICE names all that is installed, with its licence
+	$(BIN)/python -m pytest -q tests/test_licences.py
+
+audit: dev ## ask which advisories are known for what is locked; it takes the network
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements.txt
+	$(BIN)/pip-audit --disable-pip --require-hashes -r requirements-dev.txt
+
+# Of an environment that holds what runs and nothing else, so that it says of each part whose it is.
+sbom: dev ## what the service is made of, in CycloneDX, into build/sbom.cdx.json
+	rm -rf build/sbom && $(PYTHON) -m venv --without-pip build/sbom
+	$(BIN)/python -m pip --python build/sbom install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-file build/sbom.cdx.json build/sbom
+
+fresh: ## demo, run and test on a new Debian that has python3, python3-venv and make; it takes root
+	tests/fresh/run demo run test
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) build var .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
