@@ -61,6 +61,12 @@ bench-redirect: dev ## known page views a second on one core, beside a bare ASGI
 bench-reprocess: dev ## 20,000 originals reprocessed within 512 MB, killed on the way, into docs/benchmarks-reprocess.md; hours
 	$(BIN)/python -m tests.benchmarks.reprocess $(OPTIONS)
 
+loadtest: dev ## locust's load on a service in 256 MB, or on URL=...; OPTIONS='webhook_burst --megapixels 24 --jobs 1000'
+	@$(BIN)/python -m loadtest $(if $(URL),--url "$(URL)") $(OPTIONS)
+
+rehearse-cutover: dev ## old backend, shadow, comparison, promotion and its undoing on 200 photographs; report in var/rehearsal
+	$(BIN)/python -m tests.main_site.rehearsal $(OPTIONS)
+
 image: ## build the image with docker, podman or buildah into build/image; BUILD='--build-arg HEIC=1' for more
 	.ci/image/build gallformers-images build/image $(BUILD)
 

@@ -207,7 +207,11 @@ def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) 
     }
 
 
-def order(key: str, *sizes: str, callback_url: str = "") -> bytes:
-    """Give the body of a job for some sizes of an original, or for all; its end is told at `callback_url`."""
+def order(key: str, *sizes: str, callback_url: str = "", force: bool = False) -> bytes:
+    """Give the body of a job for some sizes of an original, or for all; its end is told at `callback_url`.
+
+    With `force` it makes also what is fresh.
+    """
     told = {"callback_url": callback_url} if callback_url else {}
-    return msgspec.json.encode({"key": key, **({"sizes": sizes} if sizes else {}), **told})
+    asked = {"sizes": sizes} if sizes else {}
+    return msgspec.json.encode({"key": key, **asked, **told, **({"force": True} if force else {})})

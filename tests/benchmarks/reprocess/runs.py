@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tests.benchmarks.reprocess.fence import fenced
+from loadtest.fence import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.benchmarks.reprocess.fence import Fence
+    from loadtest.fence import Fence
 
 ROOT = Path(__file__).parents[3]
 LOOK_SECONDS = 0.25
@@ -109,7 +109,7 @@ class Site:
         told: list[str] = []
         ended = _Told(event="")
         with subprocess.Popen(
-            fence.command(command), env=environment, cwd=self.folder, stdout=subprocess.PIPE
+            [*fence.entry, *command], env=environment, cwd=self.folder, stdout=subprocess.PIPE
         ) as process:
             out, looked = process.stdout, 0.0
             while out and (line := out.readline()).endswith(b"\n"):

@@ -1,0 +1,146 @@
+"""Bars: what a scenario must come to, each with where its number is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+POST: Final = "POST /v1/jobs"
+LOOK: Final = "GET /v1/jobs/<id>"
+JOB: Final = "a job, order to end"
+KNOWN: Final = "view of what is known"
+FIRST: Final = "first view"
+DERIVATIVE: Final = "what a first view led to"
+PURGE: Final = "DELETE /v1/derivatives/<key>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """What came of one kind of request, or of jobs."""
+
+    count: int
+    failures: int
+    p99_milliseconds: float
+
+
+NOTHING: Final = Series(count=0, failures=0, p99_milliseconds=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What came of a run, by the names above, and how much of it there was to be."""
+
+    series: Mapping[str, Series]
+    jobs: int = 0
+    views: int = 0
+    kills: int = 0
+    """Processes that the kernel killed for want of memory."""
+
+    def well(self, *names: str) -> int:
+        """Count what went well."""
+        return sum((one := self.series.get(name, NOTHING)).count - one.failures for name in names)
+
+    def p99(self, name: str) -> float:
+        """Give the milliseconds within which 99 % were answered."""
+        return self.series.get(name, NOTHING).p99_milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """Something that may be so much at most."""
+
+    says: str
+    measure: Callable[[Results], float]
+    most: float
+    source: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a run stands to a bar."""
+
+    bar: Bar
+    measured: float
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it is above the bar."""
+        return self.measured > self.bar.most
+
+    def told(self) -> str:
+        """Say it in a line."""
+        word = "MISSED" if self.is_missed else "met   "
+        unit = self.bar.unit
+        return f"{word} {self.bar.says}: {self.measured:g}{unit}, at most {self.bar.most:g}{unit} ({self.bar.source})"
+
+
+JOBS = Bar(
+    says="jobs not done",
+    measure=lambda results: results.jobs - results.well(JOB),
+    most=0,
+    source="the service's specification: 30 jobs at once, all done",
+)
+POSTS = Bar(
+    says="p99 of posting a job",
+    measure=lambda results: results.p99(POST),
+    most=1000,
+    unit=" ms",
+    source="senders of webhooks give up after seconds; the wait of steady senders has its own bar in make bench-jobs",
+)
+VIEWS = Bar(
+    says="views not answered well",
+    measure=lambda results: results.views - results.well(KNOWN, FIRST),
+    most=0,
+    source="README, Several machines and Memory: known pages never wait, others wait for their turn",
+)
+KNOWN_VIEWS = Bar(
+    says="p99 of views of what is known",
+    measure=lambda results: results.p99(KNOWN),
+    most=50,
+    unit=" ms",
+    source="docs/benchmarks.md, Crowds on a small machine",
+)
+FIRST_VIEWS = Bar(
+    says="p99 of first views",
+    measure=lambda results: results.p99(FIRST),
+    most=10_000,
+    unit=" ms",
+    source="README, Memory: nobody waits longer for a turn",
+)
+FAILURES = Bar(
+    says="requests that failed",
+    measure=lambda results: sum(one.failures for one in results.series.values()),
+    most=0,
+    source="the service's specification: nothing is lost under load",
+)
+
+KILLS = Bar(
+    says="processes killed for want of memory",
+    measure=lambda results: results.kills,
+    most=0,
+    source="the service's specification: 30 jobs at once in 256 MB",
+)
+
+OF_SCENARIO: Mapping[str, tuple[Bar, ...]] = {
+    "webhook_burst": (JOBS, POSTS, FAILURES),
+    "page_views": (VIEWS, KNOWN_VIEWS, FIRST_VIEWS, FAILURES),
+    "cold_views": (VIEWS, FIRST_VIEWS, FAILURES),
+    "mixed": (JOBS, POSTS, VIEWS, KNOWN_VIEWS, FIRST_VIEWS, FAILURES),
+}
+"""The bars of each scenario."""
+
+
+OF_MACHINE: tuple[Bar, ...] = (KILLS,)
+"""The bars of the machine that a service of one's own runs on."""
+
+
+def all_met(bars: Iterable[Bar], results: Results) -> bool:
+    """Hold what came of a run beside its bars, print each, tell whether all are met."""
+    verdicts = [Verdict(bar=bar, measured=bar.measure(results)) for bar in bars]
+    for verdict in verdicts:
+        print(verdict.told(), flush=True)
+    return not any(verdict.is_missed for verdict in verdicts)
