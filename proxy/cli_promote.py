@@ -5,41 +5,49 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from pathlib import Path
 
 import click
 import msgspec
 import uvloop
 
-from proxy.checks import split
+from proxy.compare.causes import TITLES
 from proxy.errors import ImagesError
 from proxy.exits import REFUSED, settings_or_end
 from proxy.logs import configure_logs
+from proxy.options import Word, names
 from proxy.promoting import Asked, promote_all
 from proxy.reprocess.stop import Stop
 
 
 @click.command()
 @click.option("--prefix", help="Only originals whose keys begin so; ORIGINALS_PREFIX when left out.")
-@click.option("--sizes", default="", help="Only these sizes, by comma.")
+@click.option("--sizes", type=Word("names", names), default="", help="Only these sizes, by comma.")
+@click.option(
+    "--report", type=click.Path(path_type=Path, file_okay=False), help="Only what passed this `compare --report`."
+)
+@click.option(
+    "--allow", type=click.Choice(list(TITLES)), multiple=True, help="With --report: a difference that is expected."
+)
 @click.option("--undo", is_flag=True, help="Put back what was under the live names before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be copied; copy nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line an event.")
-def promote(*, sizes: str, **told: object) -> None:
+def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     """Copy the derivatives below SHADOW_PREFIX to their live names, within the store.
 
     What was there before is kept below replaced/ until --undo puts it back. What is live already is left as it is, so
     the same command goes on after it was stopped or killed. Ends with 0 when all is copied, 1 when something failed, 2
     for wrong words.
 
-    Example: SHADOW_PREFIX=shadow/ gf-images promote --prefix gall/58/ --dry-run
+    Example: SHADOW_PREFIX=shadow/ gf-images promote --prefix gall/58/ --report var/compare --dry-run
     """
-    asked = msgspec.convert({**told, "sizes": tuple(split(sizes))}, Asked)
+    asked = msgspec.convert({**told, "sizes": sizes}, Asked)
     settings = settings_or_end(takes_posts=False)
     if not settings.shadow_prefix:
         raise click.UsageError("SHADOW_PREFIX must be set to where the derivatives lie that are to go live.")
-    names = [size.name for size in settings.sizes]
-    if unknown := [size for size in asked.sizes if size not in names]:
-        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(names)}.")
+    there = [size.name for size in settings.sizes]
+    if unknown := [size for size in asked.sizes if size not in there]:
+        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
     configure_logs(level="WARNING", form="console")
 
     async def run() -> bool:

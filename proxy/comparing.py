@@ -25,7 +25,7 @@ from proxy.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.compare.run import Means, Run
 from proxy.compare.sides import STORE, Side, side
 from proxy.errors import CannotStart
-from proxy.parts import build
+from proxy.parts import build, live_layout
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 
@@ -106,9 +106,9 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
         reporter = stack.enter_context(_reporter(asked))
         reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
         troubles = _troubles(places, stop, reporter)
-        comparer = await stack.enter_async_context(_comparer(asked, places, parts, sizes=head.sizes))
+        comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
         run = Run(
-            await troubles.outlast(lambda: _originals(asked, places.listing, parts.recipe.layout)),
+            await troubles.outlast(lambda: _originals(asked, places.listing, live_layout(settings))),
             comparer.compare,
             underway=asked.processes * UNDERWAY,
             means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
@@ -134,8 +134,8 @@ def _head(asked: Asked, parts: Parts) -> report.Asked:
 
 
 @asynccontextmanager
-async def _comparer(asked: Asked, places: Places, parts: Parts, *, sizes: tuple[str, ...]) -> AsyncIterator[Comparer]:
-    """Lend what compares an original, its processes started."""
+async def _comparer(asked: Asked, places: Places, layout: Layout, *, sizes: tuple[str, ...]) -> AsyncIterator[Comparer]:
+    """Lend what compares an original, its processes started; `layout` has the live names, sides add prefixes."""
     with _workplace(asked.report / _WORK) as workplace:
         processes = Processes(most=asked.processes, workplace=workplace)
         try:
@@ -143,7 +143,7 @@ async def _comparer(asked: Asked, places: Places, parts: Parts, *, sizes: tuple[
             yield Comparer(
                 old=places.old,
                 new=places.new,
-                layout=parts.recipe.layout,
+                layout=layout,
                 sizes=sizes,
                 tolerance=Tolerance(score=asked.min_score, colour=asked.max_colour),
                 processes=processes,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+from proxy.compare.verdicts import read_verdicts
 from proxy.parts import build, live_layout
 from proxy.promotion import REPLACED, Layouts, Promotion
 from proxy.reprocess.events import Began, Ended
@@ -20,6 +22,7 @@ from proxy.reprocess.troubles import Troubles
 from proxy.shadow import Shadow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from proxy.parts import Parts
@@ -40,6 +43,10 @@ class Asked:
     undo: bool
     dry_run: bool
     as_json: bool
+    report: Path | None = None
+    """Of a comparison; None promotes all."""
+    allow: tuple[str, ...] = ()
+    """Causes of differences with which a derivative passes all the same."""
 
 
 async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
@@ -80,9 +87,15 @@ def _promotion(asked: Asked, settings: Settings, parts: Parts) -> Promotion:
         store=parts.store,
         layouts=layouts,
         sizes=asked.sizes or sizes,
-        has_passed=lambda _original, _size: True,
+        has_passed=_has_passed(asked),
         is_dry=asked.dry_run,
     )
+
+
+def _has_passed(asked: Asked) -> Callable[[str, str], bool]:
+    if asked.report is None or asked.undo:
+        return lambda _original, _size: True
+    return read_verdicts(asked.report, allowed=frozenset(asked.allow)).has_passed
 
 
 def _prefix(asked: Asked, settings: Settings) -> str:

@@ -170,6 +170,11 @@ class Ledger:
         for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
             yield _decoder.decode(body)
 
+    def originals(self) -> Iterator[str]:
+        """Walk the keys of all that were seen to."""
+        for (key,) in self._database.execute("SELECT key FROM originals ORDER BY key"):
+            yield key
+
     def pictured(self) -> Iterator[Finding]:
         """Walk the findings that are shown: the worst of each cause, the worst of all first."""
         rows = self._database.execute(

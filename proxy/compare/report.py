@@ -12,16 +12,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipeline.wire import Refusal, Seen
 from proxy.compare.causes import TITLES
 from proxy.compare.ledger import PICTURED
+from proxy.compare.verdicts import DOCUMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from proxy.compare.events import Ended
     from proxy.compare.findings import Copy, Finding
     from proxy.compare.ledger import Ledger
 
-PAGE, DOCUMENT, PICTURES = "index.html", "report.json", "pictures"
+PAGE, PICTURES = "index.html", "pictures"
 """What is in the folder of a report."""
 
 _KINDS = ("old", "new", "difference")
@@ -58,14 +59,21 @@ def _replace(path: Path, parts: Iterator[str]) -> None:
 
 
 def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
-    """Write one JSON object, a finding on each line: whatever their number, one is in memory at a time."""
+    """Write one JSON object, a finding or a key on each line: whatever their number, one is in memory at a time."""
     head = {"asked": asked, "ended": ended, "causes": ledger.counts()}
     yield msgspec.json.encode(head).decode()[:-1] + ',\n"findings": [\n'
+    yield from _lines(ledger.findings())
+    yield '],\n"originals": [\n'
+    yield from _lines(ledger.originals())
+    yield "]}\n"
+
+
+def _lines(parts: Iterable[Finding] | Iterable[str]) -> Iterator[str]:
     separator = ""
-    for finding in ledger.findings():
-        yield separator + msgspec.json.encode(finding).decode()
+    for part in parts:
+        yield separator + msgspec.json.encode(part).decode()
         separator = ",\n"
-    yield "\n]}\n"
+    yield "\n"
 
 
 def _page(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:

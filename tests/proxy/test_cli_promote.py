@@ -79,6 +79,42 @@ def test_a_dry_run_names_what_would_be_copied(store: Path) -> None:
     assert files(store) == before
 
 
+def test_only_what_passed_a_comparison_goes_live(store: Path, tmp_path: Path) -> None:
+    run("reprocess", "--prefix", "gall/")
+    report = str(tmp_path / "report")
+    compared = run("compare", "--old", "prefix:", "--new", "prefix:shadow/", "--report", report, "--processes", "1")
+    assert compared.exit_code == 1, compared.output
+    before = files(store)
+    assert run("promote", "--report", report).exit_code == 0
+    assert files(store) == before, "all of it differs: the old backend made one, and that is no picture"
+    result = run("promote", "--report", report, "--allow", "old-missing")
+    assert result.exit_code == 0, result.output
+    there = files(store)
+    assert {key for key in there if key not in before} == {
+        "gall/1/1_large.jpg",
+        "gall/2/2_large.jpg",
+        "gall/2/2_small.jpg",
+    }
+    assert there["gall/1/1_small.jpg"] == OLD
+
+
+def test_what_was_not_compared_has_not_passed(store: Path, tmp_path: Path) -> None:
+    run("reprocess", "--prefix", "gall/")
+    words = "--old", "prefix:", "--new", "prefix:shadow/", "--report", str(tmp_path / "report"), "--processes", "1"
+    run("compare", *words, "--prefix", "gall/2/", "--sizes", "small")
+    before = files(store)
+    run("promote", "--report", str(tmp_path / "report"), "--allow", "old-missing")
+    assert {key for key in files(store) if key not in before} == {"gall/2/2_small.jpg"}
+
+
+def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) -> None:
+    run("reprocess", "--prefix", "gall/")
+    before = files(store)
+    result = run("promote", "--report", str(tmp_path / "nowhere"))
+    assert (result.exit_code, "is no report of a comparison" in result.stderr) == (1, True), result.output
+    assert files(store) == before
+
+
 @pytest.mark.parametrize(
     ("words", "prefix", "says"),
     [(["promote"], "", "SHADOW_PREFIX must be set"), (["promote", "--sizes", "huge"], "shadow/", "no size huge")],
