@@ -1,0 +1,221 @@
+"""The whole cut-over on a folder of photographs: `python -m tests.main_site.rehearsal`, or `make rehearse-cutover`.
+
+The old backend makes its sizes, the service makes its own in the shadow (half of them by jobs, the rest by a
+reprocess), both are compared, what passed is promoted, and all of it undone. Ends with 1 if a live name is not as it
+should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+import msgspec
+
+from loadtest.demo import ended
+from loadtest.paint import Photograph, paint
+from loadtest.service import Service, order, running, signed
+from tests.main_site import node
+from tests.pipeline.rendering import photographs
+
+SHADOW = "shadow/"
+EXPECTED = (
+    "old-blurred",
+    "old-leaks-gps",
+    "old-leaks",
+    "old-profile-lost",
+    "dimensions",  # the old backend enlarges what is smaller than a size
+    "looks-different",
+    "bytes",
+    "cache-control",
+    "colour",
+    "one-pixel",
+)
+"""Differences from which a site has its new backend."""
+
+LARGEST_BYTES = 12_000_000
+"""Of a photograph: the old backend needs 500 MB and 8 s for 12 megapixels, and refuses 24."""
+
+WINDOW = "1400,2000"
+
+
+class Wrong(Exception):
+    """A live name is not as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The folder of a store, and the commands on it."""
+
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        """Where blobs lie."""
+        return self.folder / "store"
+
+    def run(self, *words: str) -> int:
+        """Run `gf-images` with the shadow; give its exit code, 0 or 1."""
+        click.echo(f"$ gf-images {' '.join(words)}")
+        environment = {**os.environ, "STORE": f"file://{self.store}", "SHADOW_PREFIX": SHADOW}
+        command = [sys.executable, "-m", "proxy", *words]
+        code = subprocess.run(command, env=environment, cwd=node.ROOT, check=False).returncode
+        if code not in {0, 1}:
+            raise click.ClickException(f"it ended with {code}")
+        return code
+
+    def live(self) -> dict[str, bytes]:
+        """Give a digest of everything under a live name."""
+        paths = (path for path in self.store.glob("gall/*/*") if path.is_file())
+        return {str(path.relative_to(self.store)): hashlib.sha256(path.read_bytes()).digest() for path in paths}
+
+
+@click.command()
+@click.option("--photographs", "number", default=200, show_default=True, help="How many, real ones first.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the report here, instead of var/rehearsal.")
+@click.option("--screenshot", type=click.Path(path_type=Path), help="Write a picture of the report, by chromium.")
+def main(*, number: int, keep: Path | None, screenshot: Path | None) -> None:
+    """Rehearse the cut-over on so many photographs: those of IMAGE_CORPUS, as far as may be, and painted ones."""
+    report = (keep or Path("var/rehearsal")).resolve()
+    shutil.rmtree(report, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="gf-images-rehearsal-") as name:
+        site = Site(Path(name))
+        try:
+            rehearse(site, upload(site, number), report)
+        except Wrong as wrong:
+            raise click.ClickException(str(wrong)) from wrong
+    click.echo(f"report: {report / 'index.html'}")
+    if screenshot:
+        shoot(report, screenshot)
+
+
+def rehearse(site: Site, keys: list[str], report: Path) -> None:
+    """Go through every step.
+
+    Raises:
+        Wrong: a live name is not as it should be.
+    """
+    click.echo(f"the old backend makes the sizes of {len(keys)} originals, blown up from 300 pixels")
+    made = old_writes(site, keys)
+    before = site.live()
+    click.echo(f"{made} made; the service makes them in the shadow, every other one by a job")
+    shadow_writes(site, keys)
+    _expect(site.live(), before, "the shadow changed")
+    allowed = [word for cause in EXPECTED for word in ("--allow", cause)]
+    site.run("compare", "--old", "prefix:", "--new", f"prefix:{SHADOW}", "--report", str(report), *allowed)
+    site.run("promote", "--report", str(report), *allowed)
+    after = site.live()
+    _expect(after, {**before, **_promoted(site, report)}, "the promotion changed something else than")
+    click.echo(f"{sum(after[key] != before.get(key) for key in after)} live derivatives are the service's now")
+    site.run("promote", "--undo")
+    _expect(site.live(), before, "the undoing left")
+    click.echo("undone: every live name is as the old backend left it, byte for byte")
+
+
+def upload(site: Site, number: int) -> list[str]:
+    """Put originals under the site's names, the real ones first; give their keys."""
+    chance = random.Random(58)  # noqa: S311 - the same photographs each time, no secret
+    real = [path for path in photographs(".jpg", ".jpeg", ".png") if path.stat().st_size < LARGEST_BYTES][:number]
+    keys = [f"gall/{place % 40}/{place % 40}_{place}_original{path.suffix.lower()}" for place, path in enumerate(real)]
+    for key, path in zip(keys, real, strict=True):
+        _path(site, key)
+        shutil.copyfile(path, site.store / key)
+    for place in range(len(real), number):
+        key = f"gall/{place % 40}/{place % 40}_{place}_original.jpg"
+        width = chance.choice((600, 1000, 1600, 2400))
+        photograph = Photograph(
+            width=width,
+            height=width * 3 // 4,
+            orientation=chance.choice((1, 1, 1, 6, 8)),
+            gps=place % 2 == 0,
+            noise=6.0,
+            seed=place,
+        )
+        paint(_path(site, key), photograph, Q=90)
+        keys.append(key)
+    return keys
+
+
+def old_writes(site: Site, keys: list[str]) -> int:
+    """Have the old backend make the sizes, in two processes; count what it could read."""
+    built = node.prepare()
+
+    def some(part: list[str]) -> int:
+        command = ["node", "--max-old-space-size=2048", "old-backend.mjs", str(site.store)]
+        text = "".join(f"{key}\n" for key in part)
+        told = subprocess.run(command, cwd=built, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout
+        faults = [line for line in map(msgspec.json.decode, told.splitlines()) if "fault" in line]
+        for fault in faults:
+            click.echo(f"the old backend cannot make {fault['key']}: {fault['fault'][:90]}")
+        return len(part) - len(faults)
+
+    with ThreadPoolExecutor(2) as threads:
+        return sum(threads.map(some, (keys[::2], keys[1::2])))
+
+
+def shadow_writes(site: Site, keys: list[str]) -> None:
+    """Have the service make every other original's sizes by a job, then what is missing by a reprocess."""
+    with running(site.folder, SHADOW_PREFIX=SHADOW, QUEUE_SIZE="1000") as service:
+        locations = [_post(service, key) for key in keys[::2]]
+        failed = [job for job in (ended(service, location) for location in locations) if job.error]
+    for job in failed:
+        click.echo(f"the service cannot make {job.id}: {job.error}")
+    site.run("reprocess", "--prefix", "gall/", "--state", str(site.folder / "state"), "--max-failures", "100%")
+
+
+def shoot(report: Path, picture: Path) -> None:
+    """Take a picture of the report as a browser shows it from the disk."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        raise click.ClickException("no chromium is here: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as profile:
+        words = "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"
+        address = (report / "index.html").as_uri()
+        command = [browser, *words, f"--window-size={WINDOW}", f"--screenshot={picture.resolve()}", address]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+    click.echo(f"screenshot: {picture}")
+
+
+def _post(service: Service, key: str) -> str:
+    body = order(key)
+    answer = httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body)).raise_for_status()
+    return answer.headers["location"]
+
+
+def _path(site: Site, key: str) -> Path:
+    path = site.store / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _promoted(site: Site, report: Path) -> dict[str, bytes]:
+    """Give what has to be live: what the report let pass, as it lies in the shadow."""
+    document = msgspec.json.decode((report / "report.json").read_bytes())
+    stopped = {
+        one["key"].replace("_original.", f"_{one['size']}.")
+        for one in document["findings"]
+        if {cause["code"] for cause in one["causes"]} - {*EXPECTED}
+    }
+    shadow = site.store / SHADOW
+    paths = {str(path.relative_to(shadow)): path for path in shadow.glob("gall/*/*")}
+    return {key: hashlib.sha256(path.read_bytes()).digest() for key, path in paths.items() if key not in stopped}
+
+
+def _expect(found: dict[str, bytes], expected: dict[str, bytes], what: str) -> None:
+    wrong = [key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)]
+    if wrong:
+        raise Wrong(f"{what} {len(wrong)} live names, such as {min(wrong)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""The main site's half in Node, against a service that runs, and against ones that do not as they should."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from loadtest.service import SECRET, free_port, running
+from tests.main_site import node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.skipif(not node.is_there(), reason=node.LACKS),
+    pytest.mark.timeout(600),
+]
+
+
+def test_the_sites_half_orders_falls_back_and_loses_no_upload(tmp_path: Path) -> None:
+    built, port = node.prepare(), free_port()
+    paint(tmp_path / "photo.jpg", Photograph(width=600, height=450, orientation=6, gps=True))
+    (tmp_path / "text.jpg").write_text("this is not a picture")
+    with running(tmp_path, CALLBACK_HOSTS=f"http://127.0.0.1:{port}") as service:
+        ended = subprocess.run(
+            ["node", "--test", "--test-reporter", "tap", "images.test.mjs"],
+            cwd=built,
+            env={
+                **os.environ,
+                "SERVICE_URL": service.url,
+                "WEBHOOK_SECRET": SECRET,
+                "STORE": str(service.store),
+                "PHOTO": str(tmp_path / "photo.jpg"),
+                "NO_PHOTO": str(tmp_path / "text.jpg"),
+                "CALLBACK_PORT": str(port),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=500,
+        )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n# fail 0\n" in ended.stdout
+    assert "\n# skipped 0\n" in ended.stdout
+
+
+def test_the_module_needs_nothing_and_names_no_package() -> None:
+    assert "import " not in node.MODULE.read_text(encoding="utf-8").replace("* ", "")
