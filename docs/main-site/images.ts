@@ -28,6 +28,11 @@ export interface Settings {
   oldWay: (key: string) => Promise<void>;
   /** The longest that the service may take, from order to end, before the old way is gone; 10 s unless said. */
   deadlineMs?: number;
+  /**
+   * Where the service tells the end of each job (its host is in the service's CALLBACK_HOSTS). An upload then waits only
+   * until its job is safe in the queue, and the route there gives what it reads to `settle`.
+   */
+  callbackUrl?: string;
   /** Told of what happened; the sentence of a fault, never a secret. */
   tell?: (event: Event) => void;
   /** For tests, and for frameworks that bring their own. */
@@ -84,7 +89,7 @@ export async function createOtherSizes(key: string, settings: Settings): Promise
   const began = Date.now();
   let fault: unknown;
   try {
-    await order(key, settings);
+    await (settings.callbackUrl ? post(key, settings, began + (settings.deadlineMs ?? DEADLINE_MS)) : order(key, settings));
     return tell(settings, { key, by: "service", ms: Date.now() - began });
   } catch (error) {
     fault = error;
@@ -95,6 +100,34 @@ export async function createOtherSizes(key: string, settings: Settings): Promise
     throw new NotMade(key, fault, error);
   }
   tell(settings, { key, by: "old way", ms: Date.now() - began, fault: sentence(fault) });
+}
+
+/** Sees to the end of a job that a callback told: a job that failed falls back to the old way. */
+export async function settle(job: Job, settings: Settings): Promise<void> {
+  if (job.status !== "error") {
+    return;
+  }
+  const began = Date.now();
+  const fault = job.error?.detail ?? `job ${job.id} failed`;
+  try {
+    await settings.oldWay(job.key);
+  } catch (error) {
+    throw new NotMade(job.key, fault, error);
+  }
+  tell(settings, { key: job.key, by: "old way", ms: Date.now() - began, fault });
+}
+
+/** Reads a rollout from an environment variable: off (or nothing), shadow, on, or a share in percent. */
+export function rolloutOf(word: string | undefined): Rollout {
+  const told = word?.trim() || "off";
+  if (told === "off" || told === "shadow" || told === "on") {
+    return told;
+  }
+  const share = Number(told.replace(/ ?%$/, ""));
+  if (!(share >= 0 && share <= 100)) {
+    throw new Error(`${JSON.stringify(word)} is no rollout: off, shadow, on, or a share from 0 to 100`);
+  }
+  return share;
 }
 
 /** Tells whether an original is the service's: the same for the same key always, and for every larger share. */
@@ -168,7 +201,7 @@ async function shadow(key: string, settings: Settings): Promise<void> {
 }
 
 async function post(key: string, settings: Settings, until: number): Promise<Job> {
-  const body = JSON.stringify({ key });
+  const body = JSON.stringify(settings.callbackUrl ? { key, callback_url: settings.callbackUrl } : { key });
   const id = `msg_${crypto.randomUUID()}`; // of the order, not of the try: asked twice it is one job
   for (;;) {
     const headers = { "content-type": "application/json", ...(await signature(id, body, settings)) };

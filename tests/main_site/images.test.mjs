@@ -198,6 +198,38 @@ test("a share is the same originals always, grows by more of them, and is as lar
   }
 });
 
+test("a rollout is read from a word, and nonsense is none", () => {
+  const words = { off: "off", "": "off", shadow: "shadow", on: "on", 10: 10, "0.5 %": 0.5, " 100% ": 100 };
+  for (const [word, rollout] of Object.entries(words)) {
+    assert.equal(images.rolloutOf(word), rollout);
+  }
+  assert.equal(images.rolloutOf(undefined), "off");
+  for (const word of ["ON", "101", "-1", "half"]) {
+    assert.throws(() => images.rolloutOf(word), /is no rollout/);
+  }
+});
+
+test("where callbacks are taken an upload waits for the queue only, and a job that failed falls back", async () => {
+  const bodies = [];
+  const serviceUrl = await answering(async (request, answer) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    bodies.push(JSON.parse(body));
+    answer.writeHead(202).end('{"id": "1", "status": "queued"}');
+  });
+  const callbackUrl = "https://www.test/ended";
+  const [key, it] = [await upload(), site({ serviceUrl, callbackUrl })];
+  await images.createOtherSizes(key, it);
+  assert.deepEqual(bodies, [{ key, callback_url: callbackUrl }]);
+  const job = { id: "1", key, derivatives: [], error: null };
+  await images.settle({ ...job, status: "done" }, it);
+  assert.deepEqual(it.byOldWay, []);
+  await images.settle({ ...job, status: "error", error: { code: "corrupt", detail: "It ends early." } }, it);
+  assert.deepEqual(it.byOldWay, [key]);
+  assert.equal(it.told.at(-1).fault, "It ends early.");
+  await hasAllSizes(key);
+});
+
 test("a callback of the service is read, and none that it did not send", async () => {
   const arrived = new Promise((ready) => {
     const server = createServer((request, answer) => {
