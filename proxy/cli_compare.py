@@ -16,7 +16,7 @@ import uvloop
 
 from proxy.compare.causes import TITLES, Tolerance
 from proxy.errors import ImagesError
-from proxy.exits import GIVEN_UP, REFUSED, settings_or_end
+from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
 from proxy.logs import configure_logs
 from proxy.options import Word, names
 from proxy.reprocess import words
@@ -88,6 +88,7 @@ def compare(**told: object) -> None:
     except OtherWords as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
+        let_go_of_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     except asyncio.CancelledError:  # told to stop twice

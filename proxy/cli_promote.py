@@ -13,7 +13,7 @@ import uvloop
 
 from proxy.compare.causes import TITLES
 from proxy.errors import ImagesError
-from proxy.exits import REFUSED, settings_or_end
+from proxy.exits import REFUSED, let_go_of_output, settings_or_end
 from proxy.logs import configure_logs
 from proxy.options import Word, names
 from proxy.promoting import Asked, promote_all
@@ -61,6 +61,7 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             is_done = runner.run(run())
     except ImagesError as fault:
+        let_go_of_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     sys.exit(0 if is_done else REFUSED)

@@ -26,6 +26,7 @@ from proxy.compare.run import Means, Run
 from proxy.compare.sides import STORE, Side, side
 from proxy.errors import CannotStart
 from proxy.parts import build, live_layout
+from proxy.reprocess.reporters import HeardReporter
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 
@@ -103,7 +104,7 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     async with AsyncExitStack() as stack:
         stack.enter_context(ledger.opened(asked.words(settings.store), restart=asked.restart))
         await stack.enter_async_context(places.opened())
-        reporter = stack.enter_context(_reporter(asked))
+        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
         reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
         troubles = _troubles(places, stop, reporter)
         comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
@@ -117,6 +118,7 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
         ended = _ended(ledger, asked, is_finished=is_finished, seconds=time.monotonic() - started)
         await run_sync(lambda: report.write(asked.report, ledger, asked=head, ended=ended))
         reporter.tell(ended)
+    reporter.check()
     if is_finished:
         ledger.forget()
     return ended

@@ -16,7 +16,7 @@ from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.originals import Listed
 from proxy.reprocess.place import Words, begin
 from proxy.reprocess.records import NoRecords
-from proxy.reprocess.reporters import JsonReporter, LineReporter, bar
+from proxy.reprocess.reporters import HeardReporter, JsonReporter, LineReporter, bar
 from proxy.reprocess.run import Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
 from proxy.shadow import Shadow
@@ -60,7 +60,8 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     promotion = _promotion(asked, settings, parts)
     await parts.store.start()
     try:
-        with _reporter(asked) as reporter:
+        with _reporter(asked) as told:
+            reporter = HeardReporter(told, stop)
             reporter.tell(_began(asked, settings, promotion))
             run = Run(
                 Listed(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
@@ -77,6 +78,7 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
             reporter.tell(ended)
     finally:
         await parts.store.close()
+    reporter.check()
     return ended
 
 

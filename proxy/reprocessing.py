@@ -10,7 +10,6 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.addresses import without_passwords
-from proxy.errors import GaveUp
 from proxy.made import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.parts import build
 from proxy.reprocess.allowance import Allowance
@@ -99,8 +98,7 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
             records.forget()
         ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
         reporter.tell(ended)
-    if reporter.fault:
-        raise GaveUp(f"{reporter.fault} The same command goes on from here.")
+    reporter.check()
     return ended
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import click
 import msgspec
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from proxy.errors import GaveUp
 from proxy.reprocess import events
 from proxy.reprocess.tempo import Tempo, spoken
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from proxy.reprocess.events import Event
     from proxy.reprocess.place import Tally
     from proxy.reprocess.stop import Stop
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 LINE_SECONDS = 10.0
 """How often a plain line says how far a run is."""
@@ -50,10 +53,18 @@ class JsonReporter:
         """Write nothing: whoever reads events can count."""
 
 
-class HeardReporter:
+class _Tells(Protocol[T_contra]):
+    """Who tells of a run, whatever its tally counts."""
+
+    def tell(self, event: Event) -> None: ...
+
+    def move(self, tally: T_contra, total: int | None) -> None: ...
+
+
+class HeardReporter(Generic[T_contra]):
     """Has another one tell as long as its lines are taken; ends the run when they are not any more."""
 
-    def __init__(self, reporter: Reporter, stop: Stop) -> None:
+    def __init__(self, reporter: _Tells[T_contra], stop: Stop) -> None:
         self._reporter = reporter
         self._stop = stop
         self.fault = ""
@@ -63,9 +74,18 @@ class HeardReporter:
         """Tell that something happened."""
         self._try(lambda: self._reporter.tell(event))
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: T_contra, total: int | None) -> None:
         """Show how far the run is."""
         self._try(lambda: self._reporter.move(tally, total))
+
+    def check(self) -> None:
+        """Return when everything was told.
+
+        Raises:
+            GaveUp: nobody takes its lines any more.
+        """
+        if self.fault:
+            raise GaveUp(f"{self.fault} The same command goes on from here.")
 
     def _try(self, tell: Callable[[], None]) -> None:
         if self.fault:

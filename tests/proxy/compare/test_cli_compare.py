@@ -103,6 +103,16 @@ def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later
     assert len(document(tmp_path)["findings"]) == len(PLANTS)
 
 
+def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(planted: Path, tmp_path: Path) -> None:
+    deaf = Command(planted, tmp_path)
+    deaf.hear(2)
+    assert deaf.wait() == 1
+    again = Command(planted, tmp_path)
+    again.hear()
+    assert again.wait() == 1
+    assert len(document(tmp_path)["findings"]) == len(PLANTS)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
