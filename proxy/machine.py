@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from proxy.groups import groups, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,30 +60,7 @@ def scratch_budget(place: Path, *, least_bytes: int) -> int:
 def _limits(root: Path) -> Iterator[int]:
     """Give every bound on the memory of this process, in bytes: the machine's, its control groups'."""
     yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in _limit_files(root):
-        try:
-            text = file.read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if text.isdecimal():  # not "max"
-            yield int(text)
-
-
-def _limit_files(root: Path) -> Iterator[Path]:
-    """Name the files that may hold the limits of this process' control groups, its own and those that this is part of.
-
-    In a container that sees only its own group, the path that the kernel tells may be one outside of it: then the
-    group itself is where the groups begin.
-    """
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        group = Path(path.lstrip("/"))
-        for each in (group, *group.parents):
-            if not controllers:
-                yield from (root / "sys/fs/cgroup" / each / name for name in ("memory.max", "memory.high"))
-            elif "memory" in controllers.split(","):
-                yield root / "sys/fs/cgroup/memory" / each / "memory.limit_in_bytes"
+    for group in groups(root):
+        for name in ("memory.max", "memory.high") if group.is_unified else ("memory.limit_in_bytes",):
+            if (limit := text(group.folder / name).strip()).isdecimal():  # not "max"
+                yield int(limit)

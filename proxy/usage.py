@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from proxy.groups import groups, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,11 +38,8 @@ class _Files:
     """The line of `memory.stat` that counts pages of files that were not used lately."""
 
 
-_VERSIONS: Final = {
-    "": _Files("memory.max", "memory.current", "inactive_file"),
-    "memory": _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-}
-"""By the controller that `/proc/self/cgroup` names: version 2 names none, version 1 one on each line."""
+_VERSION_1: Final = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_VERSION_2: Final = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def own_bytes() -> float:
@@ -54,7 +53,7 @@ def render_bytes() -> float:
     What they share with each other, such as the code of libvips, counts in each.
     """
     tasks = Path("/proc/self/task").glob("*/children")
-    children = [pid for task in tasks for pid in _text(task).split()]
+    children = [pid for task in tasks for pid in text(task).split()]
     # One may have ended since.
     return sum(resident for pid in children if not math.isnan(resident := _resident_bytes(pid)))
 
@@ -70,12 +69,12 @@ def memory(root: Path = ROOT) -> Usage:
 
 
 def _resident_bytes(pid: str) -> float:
-    fields = _text(Path(f"/proc/{pid}/statm")).split()
+    fields = text(Path(f"/proc/{pid}/statm")).split()
     return float(fields[1]) * _PAGE_BYTES if fields else math.nan
 
 
 def _machine(root: Path) -> Usage:
-    lines = (line.split() for line in _text(root / "proc/meminfo").splitlines())
+    lines = (line.split() for line in text(root / "proc/meminfo").splitlines())
     kibibytes = {name: float(value) for name, value, *_ in lines}
     if not {"MemTotal:", "MemAvailable:"} <= set(kibibytes):
         return Usage()
@@ -85,28 +84,14 @@ def _machine(root: Path) -> Usage:
 
 def _groups(root: Path) -> Iterator[Usage]:
     """Find every control group that this process is in and that has a limit of its own."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", maxsplit=2)
-        for controller in set(controllers.split(",")) & set(_VERSIONS):
-            mounted = root / "sys/fs/cgroup" / controller
-            # In a container the mount may begin at its own group, although the path is the one that its host sees.
-            group = Path(path.lstrip("/"))
-            for folder in (group, *group.parents):
-                if usage := _group(mounted / folder, _VERSIONS[controller]):
-                    yield usage
+    for group in groups(root):
+        if usage := _group(group.folder, _VERSION_2 if group.is_unified else _VERSION_1):
+            yield usage
 
 
 def _group(folder: Path, files: _Files) -> Usage | None:
-    limit, used = _text(folder / files.limit).strip(), _text(folder / files.used).strip()
+    limit, used = text(folder / files.limit).strip(), text(folder / files.used).strip()
     if not limit.isdecimal() or not used.isdecimal():
         return None
-    stat = dict(line.split(maxsplit=1) for line in _text(folder / "memory.stat").splitlines())
+    stat = dict(line.split(maxsplit=1) for line in text(folder / "memory.stat").splitlines())
     return Usage(used=float(used) - float(stat.get(files.reclaimable, 0)), limit=float(limit))
-
-
-def _text(path: Path) -> str:
-    """Give what is in a file of the kernel's; nothing where there is none."""
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
