@@ -58,7 +58,8 @@ class Memory:
         if not any(isinstance(fault, kind) for kind in FORGIVEN):
             return fault
         before = self.failures.get(original)
-        is_again = before is not None and before.etag == etag and isinstance(fault, before.kind)
+        # What was found to be of a kind of its own (DiedAgain) is told as it is at first (ProcessDied).
+        is_again = before is not None and before.etag == etag and issubclass(before.kind, type(fault))
         times = before.times + 1 if before and is_again else 1
         if isinstance(fault, ProcessDied) and times > _forgiven(ProcessDied):
             fault = DiedAgain("Rendering this original ends the render process; replace it, then ask again.")

@@ -14,6 +14,7 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.errors import (
     DeadlineExceeded,
+    DiedAgain,
     ImagesError,
     NoRoom,
     NotFound,
@@ -61,6 +62,7 @@ PATIENCE: Mapping[type[ImagesError], Patience] = {
     NotFound: Patience(attempts=13, first=5, longest=5),  # a minute: the webhook can overtake the upload
     StoreUnavailable: Patience(attempts=12, first=2, longest=300),  # about half an hour: a provider's bad moment
     NoRoom: Patience(attempts=12, first=2, longest=300),  # others may clear up, or be done, as soon
+    DiedAgain: Patience(attempts=1, first=1, longest=1),  # before the other, of which it is one
     ProcessDied: Patience(attempts=2, first=1, longest=1),  # twice is no accident
     DeadlineExceeded: Patience(attempts=3, first=10, longest=60),  # the machine may have been busy
     Unforeseen: Patience(attempts=3, first=10, longest=60),  # who knows

@@ -49,6 +49,7 @@ def test_the_second_death_is_told_as_what_it_is() -> None:
     first, second = ProcessDied("no"), ProcessDied("no")
     assert one.fail("a", first, etag="1") is first
     assert isinstance(one.fail("a", second, etag="1"), DiedAgain)
+    assert isinstance(one.fail("a", ProcessDied("no"), etag="1"), DiedAgain), "as often as it is tried all the same"
     failure = one.failure("a")
     assert failure is not None
     assert failure.kind is DiedAgain

@@ -17,7 +17,7 @@ from proxy import work
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
-from proxy.errors import NoRoom, NotFound, StoreRefused, Unforeseen
+from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import Jobs
 from proxy.orders import Order
 from proxy.queues.open import open_queue
@@ -134,6 +134,10 @@ async def test_an_original_that_comes_after_its_webhook_is_waited_for(
         job = await site.ended(job)
     assert job.status == "done"
     assert job.attempts > 1
+
+
+def test_what_ended_a_render_process_twice_is_not_tried_again() -> None:
+    assert next(work.PATIENCE[kind] for kind in work.PATIENCE if issubclass(DiedAgain, kind)).attempts == 1
 
 
 async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
