@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
   --custom-compile-command 'make lock' pyproject.toml --group build
 # What the image carries beside the embedded defaults: 5 MB of wheels. HEIC would be 13 MB more.
 EXTRAS := --extra redis --extra postgres

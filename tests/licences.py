@@ -13,7 +13,7 @@ NEVER = re.compile(r"(?<![L])GPL|AGPL|SSPL|BUSL|Commons Clause|Proprietary", re.
 """Licences that would bind this service itself, or whoever runs it."""
 
 _NAMED = re.compile(r"^ {4}(?P<name>[a-z0-9._-]+) +(?P<licence>[A-Z][^(\n]*?) *(?:\((?P<note>.*)\))?$", re.MULTILINE)
-_LOCKED = re.compile(r"^(?P<name>[a-z0-9._-]+)==", re.MULTILINE)
+_LOCKED = re.compile(r"^(?P<name>[a-z0-9._-]+)(?:\[[^]]*\])?==", re.MULTILINE)
 
 SPOKEN = {
     "Academic Free License (AFL)": "AFL",
