@@ -27,6 +27,7 @@ class Rung:
 
     sides: tuple[int, int]
     is_step: bool
+    is_large: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def descend(
 
 def shrunk(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     """Shrink a picture of its own, such as a frame of an animation, in linear light."""
-    return _shown(_next(_Held(image, Scale.SRGB), Rung(sides=sides, is_step=False)))
+    return _shown(_next(_Held(image, Scale.SRGB), Rung(sides=sides, is_step=False, is_large=False)))
 
 
 def _first(original: Original, rung: Rung, coloured: Callable[[pyvips.Image], pyvips.Image]) -> _Held:
@@ -87,7 +88,7 @@ def _next(source: _Held, rung: Rung) -> _Held:
 def _scale(image: pyvips.Image, rung: Rung) -> Scale:
     """Choose how to shrink to a rung: the large ones are what costs time, the small ones are what shows a fault."""
     is_plain = image.format == "uchar" and not image.hasalpha()
-    return Scale.CURVE if rung.is_step and is_plain else Scale.LINEAR
+    return Scale.CURVE if rung.is_large and is_plain else Scale.LINEAR
 
 
 def _shown(held: _Held) -> pyvips.Image:
@@ -97,11 +98,16 @@ def _shown(held: _Held) -> pyvips.Image:
 
 
 def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = False) -> pyvips.Image:
-    """Shrink to exactly these sides with Lanczos3; colours weigh as much as they are opaque."""
+    """Shrink to exactly these sides with Lanczos3; colours weigh as much as they are opaque.
+
+    16 bits are shrunk in floating point, which takes libvips less time than whole numbers do. Those it cuts off at
+    black and at white between one direction and the other, which costs up to 7 points of SSIMULACRA2.
+    """
     scale, vscale = sides[0] / image.width, sides[1] / image.height
     options = {"gap": 0} if is_exact and min(scale, vscale) * _FEW_TIMES >= 1 else {}
     if not image.hasalpha():
-        return image.resize(scale, vscale=vscale, **options)
+        exact = image if image.format == "uchar" else image.cast("float")
+        return exact.resize(scale, vscale=vscale, **options).cast(image.format)
     top = TOP[image.format]
     weighed = image.premultiply(max_alpha=top).resize(scale, vscale=vscale, **options)
     return weighed.unpremultiply(max_alpha=top).cast(image.format)

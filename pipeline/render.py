@@ -114,12 +114,14 @@ def _descended(
     while ladder and not ladder[-1].is_wanted:
         ladder.pop()
     rungs = [target for target in ladder if target.is_wanted or target.size.is_step or target is ladder[0]]
-    pictures = descend(
-        original, [Rung(sides=target.cover, is_step=target.size.is_step) for target in rungs], coloured=coloured
-    )
+    pictures = descend(original, [_rung(target) for target in rungs], coloured=coloured)
     for target, picture in zip(rungs, pictures, strict=True):
         if target.is_wanted:
             yield _write(original, target, [_stepped(picture, target)])
+
+
+def _rung(target: Target) -> Rung:
+    return Rung(sides=target.cover, is_step=target.size.is_step, is_large=target.size.is_large)
 
 
 def _height(target: Target) -> tuple[tuple[int, int], bool]:

@@ -11,7 +11,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RENDERING_VERSION = 3
+RENDERING_VERSION = 4
 """Ours: one more whenever the same recipe and the same libvips give other bytes than before."""
 
 MAX_SIDE = 16_383
@@ -22,8 +22,11 @@ Position = Literal["centre", "attention"]
 Gamut = Literal["srgb", "keep"]
 OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
-STEP_WIDTH = 1000
+STEP_WIDTH = 700
 """Pixels. A derivative wider than this is large enough to shrink smaller ones from, and is a step on their way."""
+
+LARGE_WIDTH = 1000
+"""Pixels. A derivative wider than this takes so long that it is shrunk in 8 bits: see `pipeline.light`."""
 
 _Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -86,6 +89,11 @@ class Size:
     def is_step(self) -> bool:
         """Whether smaller sizes are shrunk from this one, rather than from a larger one."""
         return self.width > STEP_WIDTH
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is shrunk in 8 bits rather than in 16."""
+        return self.width > LARGE_WIDTH
 
     @property
     def _box_height(self) -> int:
