@@ -36,12 +36,13 @@ class ServerQueue(JobQueue):
 
     async def touch(self, job: Job) -> bool:
         """Show that the worker of `job` lives; see `JobQueue`."""
-        stored = await self._stored(job.key)
-        if stored is None or not is_same_run(stored.job, job):
-            return False
-        touched = self.copy(stored.job)
-        job.touched = touched.touched = now()
-        return await self._swap(stored, touched)
+        # What cannot be written over was written to meanwhile, perhaps by that very worker: only a look tells.
+        while (stored := await self._stored(job.key)) and is_same_run(stored.job, job):
+            touched = self.copy(stored.job)
+            job.touched = touched.touched = now()
+            if await self._swap(stored, touched):
+                return True
+        return False
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
         """Forget what is past its time; end or put back the jobs whose worker is silent or over its time."""

@@ -106,6 +106,16 @@ async def test_a_worker_that_was_thought_dead_learns_that_the_job_is_another_s(q
     assert await queue.touch(again)
 
 
+async def test_a_worker_that_writes_to_its_job_while_it_touches_it_has_not_lost_it(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a")
+    job = await take(queue)
+    for number in range(50):
+        words = [queue.touch(job), job.update(meta={"number": number})]
+        told = await asyncio.gather(*(words if number % 2 else reversed(words)))
+        assert False not in told
+    assert (await stored(queue, "a")).meta == {"number": 49}
+
+
 async def test_a_touched_job_that_is_to_be_aborted_still_is(queue: JobQueue) -> None:
     await queue.enqueue("paint", key="a")
     job = await take(queue)
