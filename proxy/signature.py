@@ -39,7 +39,10 @@ class Verifier:
             return
         reasons = [reason for webhook in self._webhooks if (reason := _fault(webhook, body, headers))]
         if len(reasons) == len(self._webhooks):
-            raise BadSignature(f"{reasons[0]}; sign the body as standardwebhooks.com says, with a secret known here.")
+            raise BadSignature(
+                f"{reasons[0]}; sign the body, or where there is none the request by its method and address, such as "
+                "'GET /v1/jobs', as standardwebhooks.com says, with a secret known here."
+            )
 
 
 class Signer:
