@@ -42,7 +42,7 @@ TIMEOUT_SECONDS = 900
 MOST_REPLAYS = 100
 """How many of the messages that ran a job again are remembered with it; each is good for ten minutes at most."""
 
-ATTEMPTS = 40
+ATTEMPTS = 50
 """How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
 
 

@@ -18,7 +18,7 @@ from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
-from proxy.jobs import Jobs
+from proxy.jobs import ATTEMPTS, Jobs
 from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.work import Patience, Worker
@@ -281,6 +281,11 @@ def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
     patience = work.PATIENCE[NotFound]
     waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
+
+
+def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
+    again = sum(patience.attempts - 1 for patience in work.PATIENCE.values())
+    assert again + 1 + 10 <= ATTEMPTS
 
 
 async def test_many_jobs_of_one_original_render_it_once(site: Site) -> None:
