@@ -7,6 +7,7 @@ import errno
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,7 +29,6 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from proxy.errors import ImagesError
     from proxy.outcomes import Job
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 ORDER = Order(key=ORIGINAL)
+OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +282,23 @@ def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
     patience = work.PATIENCE[NotFound]
     waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
+
+
+def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> None:
+    section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| `")]
+    assert [[cell.strip("| ") for cell in row] for row in rows] == [
+        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in work.PATIENCE.items()
+    ]
+    assert f"after {ATTEMPTS} begins" in section
+
+
+def waits(patience: Patience) -> str:
+    """Say what lies between tries, as an operator reads it."""
+    if patience.attempts == 1:
+        return "-"
+    first, longest = f"{patience.first:g} s", f"{patience.longest:g} s"
+    return first if patience.first == patience.longest else f"{first}, doubling to {longest}"
 
 
 def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
