@@ -116,15 +116,16 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(parts.renderers.close)
         stack.push_async_callback(parts.derivatives.close)
         await parts.renderers.start()
+        metrics.workers.set(settings.workers)
+        tell_memory()
+        # Before any work is taken: whose port is taken ends, and would first finish what it has.
+        if settings.metrics_port:
+            stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         if parts.outgoing is not None:
             await stack.enter_async_context(_delivering(parts.outgoing, parts, settings))
         if settings.workers:
             await stack.enter_async_context(_working(_worker(parts, settings), draining=parts.draining))
-        metrics.workers.set(settings.workers)
-        tell_memory()
         await stack.enter_async_context(_background(watch_queue(parts.jobs)))
-        if settings.metrics_port:
-            stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
         parts.readiness.is_open = True
         await stack.enter_async_context(_background(watch_readiness(parts.readiness)))
         log.info(
