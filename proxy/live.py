@@ -100,8 +100,9 @@ class LiveJobs:
             line = await self._queue.line(self._originals.keys(), limit=MOST_READ)
             for job_id, order in line.news.items():
                 self._note(job_id, msgspec.convert(order, Order))
-            for job_id in self._originals.keys() - line.keys - earlier - self._added:
-                self._forget(job_id)
+            if len(line.keys) < MOST_READ:  # else who is missing may only stand too far behind
+                for job_id in self._originals.keys() - line.keys - earlier - self._added:
+                    self._forget(job_id)
             self._oldest = line.oldest
             self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in line.workers.values())
             self._pace.see(_ended_by_worker(line.workers), waiting=line.waiting)

@@ -9,7 +9,7 @@ import pytest
 from saq import Status
 
 from pipeline.size import Size
-from proxy import destinations
+from proxy import destinations, live
 from proxy.callbacks import Callbacks
 from proxy.errors import BadCursor
 from proxy.jobs import Jobs
@@ -136,6 +136,18 @@ async def test_a_job_that_another_process_enqueued_is_known_within_a_second(anot
         return here.covering(order(1)) == [posted.id]
 
     await eventually(is_known)
+
+
+async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_READ", 3)
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(live, "LOOK_SHARE", 1e9)
+    posted = [(await jobs.submit(order(number))).id for number in range(6)]
+    for _ in range(3):  # what is new is kept for a look anyhow
+        await jobs.waiting()
+    assert [(await jobs.submit(order(number))).id for number in range(6)] == posted
 
 
 async def test_no_more_wait_than_may_on_two_machines(another: Another) -> None:
