@@ -92,6 +92,8 @@ def test_no_job_is_worked_twice_by_workers_that_live(
         with senders.posting():
             senders.wait_for_more(JOBS)
         jobs = jobs_done(senders)
+        # One whose port somebody else took ends by itself, and is no worker that lives.
+        assert [worker.process.poll() for worker in workers if worker.process] == [None, None]
         renders = [round(metric(worker, "render_seconds_count")) for worker in workers]
         assert sum(renders) == len(jobs)
         assert all(renders)
