@@ -58,7 +58,7 @@ _IDENTITIES = {
         {
             "name": "writer",
             "credentials": [{"accessKey": WRITER.access_key_id, "secretKey": WRITER.secret_access_key}],
-            "actions": [f"Write:{BUCKET}", f"Write:{PUBLIC_BUCKET}"],
+            "actions": [],  # not even to write, which would let it delete: see `_let_writer_put`
         },
         {"name": "anonymous", "actions": [f"Read:{PUBLIC_BUCKET}"]},
     ]
@@ -107,7 +107,9 @@ def running(folder: Path) -> Iterator[Seaweed]:
         weed = subprocess.Popen(_command(ports), cwd=folder, stdout=log, stderr=log, env=_environment(folder))
         try:
             _wait_until_ready(weed, ports["s3"], folder / "log")
-            yield Seaweed(ports["s3"])
+            one = Seaweed(ports["s3"])
+            _let_writer_put(one)
+            yield one
         finally:
             _stop(weed)
 
@@ -154,6 +156,18 @@ def _wait_until_ready(weed: subprocess.Popen[bytes], port: int, log: Path) -> No
         with suppress(subprocess.TimeoutExpired):
             weed.wait(0.1)
     raise RuntimeError(f"SeaweedFS did not start: {log.read_text()[-2000:]}")
+
+
+def _let_writer_put(weed: Seaweed) -> None:
+    for bucket in (BUCKET, PUBLIC_BUCKET):
+        puts_only = {
+            "Effect": "Allow",
+            "Principal": {"AWS": ["arn:aws:iam::000000000000:user/writer"]},
+            "Action": ["s3:PutObject"],
+            "Resource": [f"arn:aws:s3:::{bucket}/*"],
+        }
+        policy = msgspec.json.encode({"Version": "2012-10-17", "Statement": [puts_only]}).decode()
+        weed.client().put_bucket_policy(Bucket=bucket, Policy=policy)
 
 
 def _answers(address: str) -> bool:

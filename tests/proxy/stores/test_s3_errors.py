@@ -202,10 +202,13 @@ async def test_credentials_that_only_write_can_write_and_are_told_that_they_cann
                 await asked
 
 
-async def test_credentials_that_may_not_delete_are_told_so() -> None:
-    async with Scripted(refusal(403, "AccessDenied")) as server, opened(at(server)) as store:
+async def test_credentials_that_only_write_cannot_delete_and_are_told_what_to_allow(weed: Seaweed, file: Path) -> None:
+    async with opened(weed.bucket(), WRITER) as store, opened(weed.bucket(), ADMIN) as admin:
+        await store.put("only/written", file, ATTRIBUTES)
         with pytest.raises(StoreRefused, match="s3:DeleteObject"):
-            await store.delete("a")
+            await store.delete("only/written")
+        assert await admin.head("only/written") is not None
+        await admin.delete("only/written")
 
 
 async def test_a_server_that_misses_what_is_deleted_is_right_as_well() -> None:
