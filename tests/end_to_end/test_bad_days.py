@@ -38,7 +38,7 @@ WARM_UP_JOBS = 64
 STOP_SECONDS = 20
 """How long nothing at all is answered; every attempt to reach the store ends before."""
 MAX_GROWTH_BYTES = 24 << 20
-"""Room above the few megabytes that a review measured such a day to take."""
+"""Room above the few megabytes that such a day was seen to take."""
 
 
 @pytest.fixture(scope="module")
