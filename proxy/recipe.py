@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.size import render_profile
 from proxy.errors import UnknownSize
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """Names of the metadata kept on every derivative."""
+
+_PIXELS: Final = re.compile(r"[0-9]{1,9}")
 
 Staleness = Literal["replaced original", "stale profile"]
 """Made of other bytes than the original's; by another recipe, library or rendering than today's."""
@@ -93,13 +96,17 @@ class Recipe:
 
 
 def derivative(size: str, blob: Blob) -> Derivative:
-    """Read a derivative off its blob; width and height are 0 where somebody else put it there."""
+    """Read a derivative off its blob; width and height are 0 where somebody else put it there and did not tell."""
     metadata = blob.attributes.metadata
     return Derivative(
         size=size,
         key=blob.key,
-        width=int(metadata.get(WIDTH, "0")),
-        height=int(metadata.get(HEIGHT, "0")),
+        width=_pixels(metadata.get(WIDTH, "")),
+        height=_pixels(metadata.get(HEIGHT, "")),
         bytes=blob.bytes,
         content_type=blob.attributes.content_type,
     )
+
+
+def _pixels(told: str) -> int:
+    return int(told) if _PIXELS.fullmatch(told) else 0
