@@ -202,7 +202,7 @@ def _followed(url: httpx.URL, location: str) -> httpx.URL:
 def _http_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
-    except httpx.TransportError as error:
+    except (httpx.TransportError, UnicodeError) as error:  # the latter of a name that no host can have
         raise StoreUnavailable(
             f"The origin {shown(url)} cannot be reached, or broke off ({type(error).__name__}); "
             "if that lasts, check ORIGINALS_BASE_URL."

@@ -163,6 +163,13 @@ async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: s
         assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("location", ["http://xn--/x", "http://127.0.0.1:port/x", "/\x01"])
+async def test_a_redirect_that_cannot_be_read_is_trouble(tmp_path: Path, location: str) -> None:
+    async with Scripted(answer(302, Location=location)) as server, reading(server) as store:
+        with pytest.raises(StoreUnavailable, match="ORIGINALS_BASE_URL"):
+            await store.fetch("a", tmp_path / "copy", max_bytes=5)
+
+
 async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
     async with Scripted(answer(302, Location="/a")) as server, reading(server) as store:
         with pytest.raises(StoreRefused, match="circles"):
