@@ -77,6 +77,7 @@ def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
 
 def _date(told: str) -> datetime:
     try:
-        return parsedate_to_datetime(told)
-    except ValueError:
+        date = parsedate_to_datetime(told)
+    except (ValueError, OverflowError):
         return datetime.now(UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

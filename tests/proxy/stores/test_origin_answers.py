@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -83,3 +84,22 @@ async def test_an_etag_that_is_said_to_be_no_md5_is_not_compared(tmp_path: Path,
     async with Scripted(answer(200, b"BYTES", **told)) as server, reading(server) as store:
         await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "told", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "6 Nov 1994 08:49:37 -0000"]
+)
+async def test_a_date_is_in_utc_whether_or_not_it_says_so(told: str) -> None:
+    """RFC 9110, section 5.6.7."""
+    async with Scripted(answer(200, b"bytes", Last_Modified=told)) as server, reading(server) as store:
+        head = await store.head("a")
+        assert head is not None
+        assert head.modified.isoformat() == "1994-11-06T08:49:37+00:00"
+
+
+@pytest.mark.parametrize("told", ["", "yesterday", "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT"])
+async def test_a_date_that_is_none_is_taken_for_now(told: str) -> None:
+    async with Scripted(answer(200, b"bytes", Last_Modified=told)) as server, reading(server) as store:
+        head = await store.head("a")
+        assert head is not None
+        assert abs(datetime.now(UTC) - head.modified) < timedelta(minutes=1)
