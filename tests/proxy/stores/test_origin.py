@@ -16,7 +16,7 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.origin import OriginStore, Reach
 from proxy.stores.patience import Patience
 from proxy.stores.s3 import S3Store
-from tests.proxy.stores.blobs import ATTRIBUTES, get, put
+from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.contract_keys import AWKWARD_KEYS
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
@@ -66,6 +66,8 @@ class TestOnSeaweed(StoreContract):
 
     async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
         """It is one on SeaweedFS."""
+        await put(store, "a\\b", b"bytes", file)
+        assert await keys(store) == ["a/b"]
 
     @pytest.fixture(scope="class")
     async def client(self, weed: Seaweed) -> AsyncIterator[OriginStore]:
