@@ -45,7 +45,15 @@ _PASSING: Final = (
 
 # Codes that pass although their status (400, 403, 409) does not say so.
 _PASSING_CODES: Final = frozenset(
-    {"BadDigest", "ConditionalRequestConflict", "IncompleteBody", "OperationAborted", "RequestTimeout", "SlowDown"}
+    {
+        "BadDigest",
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "OperationAborted",
+        "RequestTimeout",
+        "SlowDown",
+        "XAmzContentSHA256Mismatch",
+    }
 )
 
 _ELSEWHERE: Final = "The bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL."

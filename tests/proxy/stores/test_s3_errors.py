@@ -37,6 +37,7 @@ PASSING = [
     (429, "TooManyRequests"),
     (400, "RequestTimeout"),
     (400, "BadDigest"),
+    (400, "XAmzContentSHA256Mismatch"),
     (409, "ConditionalRequestConflict"),
 ]
 
