@@ -62,6 +62,8 @@ class S3Store:
                 self._client = await self._held.enter_async_context(made)
             except ValueError as error:
                 raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error
+        # The environment and its files may name an endpoint as well.
+        self._shown = f"bucket {self._bucket.name} at {self._client.meta.endpoint_url}"
         # It costs a round trip for every put, and nothing would limit the wait for its answer.
         self._client.meta.events.unregister("before-call.s3", add_expect_header)
         # Only botocore's own search for a bucket's region asks this; a server that redirects all makes it endless.

@@ -98,6 +98,16 @@ async def test_a_refusal_names_the_bucket_and_where_it_was_looked_for(file: Path
                 await store.put("a", file, ATTRIBUTES)
 
 
+async def test_a_refusal_names_the_endpoint_that_the_environment_tells_botocore_too(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Scripted(refusal(403, "AccessDenied")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        async with opened(replace(at(server), endpoint_url=None)) as store:
+            with pytest.raises(StoreRefused, match=f"bucket images at {server.url}"):
+                await store.put("a", file, ATTRIBUTES)
+
+
 async def test_an_endpoint_where_nobody_listens_is_named_with_its_setting(file: Path) -> None:
     async with Scripted(PUT_OK) as server:
         bucket = at(server)
