@@ -66,6 +66,7 @@ _HINTS: Final = {
     "AuthorizationHeaderMalformed": "Check AWS_REGION.",
     "ExpiredToken": "The session token is too old.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID.",
+    "InvalidArgument": "Check S3_ACL: it must be one of S3's canned ACLs, or nothing.",
     "NoSuchBucket": "Check STORE, or S3_BUCKET.",
     "NotImplemented": "It does not know what was asked of it: set S3_ACL to nothing and CONDITIONAL_WRITES to false.",
     "PermanentRedirect": _ELSEWHERE,
