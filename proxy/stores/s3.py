@@ -145,8 +145,10 @@ class S3Store:
     async def _is_there(self, key: str) -> bool:
         try:
             return await self.head(key) is not None
-        except Denied:
-            return True  # who may only write has to believe it
+        except Precluded:
+            raise
+        except StoreRefused:
+            return True  # who may only write has to believe it, be it that a 403 gives no reason
 
     async def copy(self, source: str, target: str) -> Blob:
         """Put what is under `source` under `target` too; see `Store`."""

@@ -69,6 +69,11 @@ async def test_a_first_write_that_lost_against_nothing_is_made(file: Path) -> No
     assert [seen.method for seen in server.seen] == ["PUT", "HEAD", "GET", "PUT"]
 
 
+async def test_a_first_write_that_lost_is_believed_where_looking_is_forbidden_without_a_reason(file: Path) -> None:
+    async with Scripted(refusal(412, "PreconditionFailed"), answer(403)) as server, opened(at(server)) as store:
+        assert await store.put_new("a", file, ATTRIBUTES) is None
+
+
 async def test_a_session_token_goes_with_every_request(file: Path) -> None:
     credentials = replace(ADMIN, session_token="a-token")
     async with Scripted(PUT_OK) as server, opened(at(server), credentials) as store:
