@@ -132,7 +132,8 @@ class FaultProxy:
         assert task
         self._tasks.add(task)
         try:
-            with suppress(ConnectionError, EOFError):
+            # Not only a ConnectionError: to end the writing to a client that has just gone is ENOTCONN.
+            with suppress(OSError, EOFError):
                 while await self._exchange(reader, writer):
                     pass
         finally:
