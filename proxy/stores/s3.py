@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiobotocore.session import get_session
 from anyio.to_thread import run_sync
+from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
@@ -55,10 +56,17 @@ class S3Store:
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
-        """Make the client; nothing is sent yet."""
+        """Make the client, with credentials that it may have to ask the machine for; the bucket is sent nothing yet.
+
+        Raises:
+            StoreError: there are none, or such a bucket cannot be. Without credentials a client is without for ever.
+        """
+        session = get_session()
         with s3_errors(self._shown):
+            if not (self._credentials or await session.get_credentials()):
+                raise NoCredentialsError
             try:
-                made = get_session().create_client("s3", **client_options(self._bucket, self._credentials))
+                made = session.create_client("s3", **client_options(self._bucket, self._credentials))
                 self._client = await self._held.enter_async_context(made)
             except ValueError as error:
                 raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error

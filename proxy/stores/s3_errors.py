@@ -106,7 +106,7 @@ def s3_errors(bucket: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         hint = next((hint for kind, hint in _MISSING.items() if isinstance(error, kind)), "")
-        raise StoreRefused(f"The {bucket} cannot be asked: {error} {hint}".rstrip()) from error
+        raise StoreRefused(f"The {bucket} cannot be asked: {str(error).rstrip('.')}. {hint}".rstrip()) from error
     except ValueError as error:  # a date or a number that is none, where botocore reads an answer
         raise StoreUnavailable(f"The {bucket} gives an answer that makes no sense: {error}.") from error
 

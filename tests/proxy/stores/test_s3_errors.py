@@ -117,7 +117,7 @@ async def test_an_endpoint_where_nobody_listens_is_named_with_its_setting(file: 
             await store.put("a", file, ATTRIBUTES)
 
 
-async def test_credentials_that_are_nowhere_are_named_by_their_variables(
+async def test_a_store_whose_credentials_are_nowhere_does_not_start_and_names_their_variables(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
@@ -125,9 +125,10 @@ async def test_credentials_that_are_nowhere_are_named_by_their_variables(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file.with_name("none")))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(file.with_name("none")))
-    async with Scripted(PUT_OK) as server, opened(at(server), credentials=None) as store:
+    async with Scripted(PUT_OK) as server:
         with pytest.raises(StoreRefused, match="AWS_ACCESS_KEY_ID"):
-            await store.put("a", file, ATTRIBUTES)
+            async with opened(at(server), credentials=None):
+                pass
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>nginx</html>"])
