@@ -50,7 +50,7 @@ def _seen(path: str | None, limits: Limits) -> tuple[Seen | Refusal | None, Pict
         return None, None
     try:
         original = open_original(Path(path))
-        seen = Seen(info=describe(original, limits=limits, sizes=()), traces=traces(original.header))
+        seen = Seen(info=describe(original, limits=limits, sizes=()), traces=traces(original))
         return seen, decoded(original)
     except Refused as refused:
         return Refusal(code=refused.code, detail=str(refused)), None

@@ -95,6 +95,12 @@ def head_bytes(path: Path) -> int:
         return sum(len(content) for marker, content in _segments(file) if marker != _COMMENT)
 
 
+def has_comment(path: Path) -> bool:
+    """Tell whether somebody has written a comment before the first scan."""
+    with path.open("rb") as file:
+        return any(marker == _COMMENT for marker, _ in _segments(file))
+
+
 def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Give each marker with what follows its length, up to the first scan's; or up to where there is none."""
     while marker := _marker(file):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline import vips
+from pipeline import jpeg, vips
 
 if TYPE_CHECKING:
-    import pyvips
+    from pipeline.original import Original
 
-GPS, CAMERA, OWNER, THUMBNAIL = "gps", "camera", "owner", "thumbnail"
+GPS, CAMERA, OWNER, THUMBNAIL, COMMENT = "gps", "camera", "owner", "thumbnail", "comment"
 
 _XMP = "xmp-data"
 _BLOCKS = {_XMP: "xmp", "iptc-data": "iptc", "photoshop-data": "photoshop", "jpeg-thumbnail-data": THUMBNAIL}
-_COMMENT = "png-comment-"
+_PNG_COMMENT = "png-comment-"
 _TAG = "exif-ifd"
 _DIRECTORIES = {"1": THUMBNAIL, "3": GPS}
 """EXIF's directories of which every tag is of one kind, as libvips counts them."""
@@ -28,20 +28,23 @@ _STRUCTURE = frozenset(
 """Tags that say how the picture is stored, and nothing of who took it where; libvips adds them to what it writes."""
 
 
-def traces(header: pyvips.Image) -> tuple[str, ...]:
-    """Name the kinds of metadata in a picture's header, in alphabetical order: "gps", "camera", "owner", "xmp"..."""
+def traces(original: Original) -> tuple[str, ...]:
+    """Name the kinds of metadata in a file, in alphabetical order: "gps", "camera", "owner", "xmp"..."""
+    header = original.header
     fields = header.get_fields()
     kinds = {kind for field in fields if (kind := _kind(field))}
     if vips.EXIF in fields and not any(field.startswith(_TAG) for field in fields):
         kinds.add(CAMERA)  # a block that cannot be read here may be read elsewhere
     if _XMP in fields and b"GPSL" in bytes(header.get(_XMP)):
         kinds.add(GPS)
+    if original.readable.name == "jpeg" and jpeg.has_comment(original.path):  # libvips tells of no such comment
+        kinds.add(COMMENT)
     return tuple(sorted(kinds))
 
 
 def _kind(field: str) -> str | None:
-    if field.startswith(_COMMENT):
-        return "comment"
+    if field.startswith(_PNG_COMMENT):
+        return COMMENT
     if not field.startswith(_TAG):
         return _BLOCKS.get(field)
     directory, _, tag = field.removeprefix(_TAG).partition("-")

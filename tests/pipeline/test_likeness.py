@@ -174,6 +174,20 @@ def test_kinds_of_metadata_are_named(tmp_path: Path, picture: pyvips.Image, kind
     assert ", ".join(compared.old.traces) == kinds
 
 
+def test_a_comment_in_a_jpeg_is_metadata_though_libvips_does_not_tell_of_it(
+    tmp_path: Path, picture: pyvips.Image
+) -> None:
+    plain, commented = tmp_path / "plain.jpg", tmp_path / "commented.jpg"
+    picture.jpegsave(str(plain), keep="none")
+    start, rest = plain.read_bytes()[:2], plain.read_bytes()[2:]
+    comment = b"seen at 47.22 N, 8.33 E"
+    commented.write_bytes(start + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + rest)
+    compared = compare(Compare(folder=str(tmp_path), old=str(commented), new=str(plain)))
+    assert isinstance(compared.old, Seen)
+    assert isinstance(compared.new, Seen)
+    assert (compared.old.traces, compared.new.traces) == (("comment",), ())
+
+
 def test_a_truncated_file_is_an_answer(tmp_path: Path, picture: pyvips.Image) -> None:
     whole, cut = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
     picture.jpegsave(str(whole))
