@@ -19,6 +19,7 @@ REPLACED: Final = "replaced/"
 """Below this lies what was under the live names before, until it is undone."""
 
 COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"
+MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,8 @@ class Promotion:
     async def undo(self, original: str) -> Original:
         """Put back what was there before, or nothing where nothing was; only where the shadow's is live.
 
+        Where another was made since, it stays, and so does what is kept of before.
+
         Raises:
             StoreError: the store is away, or will not copy.
         """
@@ -106,15 +109,19 @@ class Promotion:
         new, now = await self._look(names)
         before = await self.store.head(names.replaced)
         is_promoted = new is not None and are_alike(new, now)
-        if self.is_dry:
-            return COPIED if is_promoted else ""
+        if before and not is_promoted and not are_alike(before, now):
+            return MADE_SINCE
+        if not self.is_dry:
+            await self._put_back(names, before, is_promoted=is_promoted)
+        return COPIED if is_promoted else ""
+
+    async def _put_back(self, names: Names, before: Blob | None, *, is_promoted: bool) -> None:
         if is_promoted and before:
             await self.store.copy(names.replaced, names.live)
         elif is_promoted:
             await self.store.delete(names.live)
         if before:
             await self.store.delete(names.replaced)
-        return COPIED if is_promoted else ""
 
     async def _look(self, names: Names) -> tuple[Blob | None, Blob | None]:
         new, old = await asyncio.gather(self.store.head(names.shadow), self.store.head(names.live))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.keys import SiteLayout
-from proxy.promotion import NOT_MADE, NOT_PASSED, Layouts, Promotion
+from proxy.promotion import MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
 from proxy.recipe import ETAG, PROFILE
 from proxy.shadow import Shadow
 from proxy.stores.base import Attributes
@@ -41,6 +41,20 @@ class Falling(MemoryStore):
             raise Killed
         self.left -= 1
         return await super().copy(source, target)
+
+
+class Keeping(MemoryStore):
+    """A store that sees its process killed after so many deletions."""
+
+    def __init__(self, deletions: int) -> None:
+        super().__init__()
+        self.left = deletions
+
+    async def delete(self, key: str) -> None:
+        if not self.left:
+            raise Killed
+        self.left -= 1
+        await super().delete(key)
 
 
 def promotion(
@@ -124,6 +138,31 @@ async def test_what_was_made_live_by_another_meanwhile_is_not_undone(path: Path)
     await put(store, "gall/1_large.jpg", b"newer large", path)
     await promotion(store).undo(ORIGINAL)
     assert await get(store, "gall/1_large.jpg") == b"newer large"
+
+
+async def test_an_undoing_gives_up_no_old_derivative_that_it_does_not_put_back(path: Path) -> None:
+    store = MemoryStore()
+    await fill(store, path)
+    await promotion(store).promote(ORIGINAL)
+    await put(store, "gall/1_small.jpg", b"newer small", path)
+    before = await everything(store)
+    outcome = await promotion(store).undo(ORIGINAL)
+    assert (outcome.result, outcome.why) == ("due", {"small": MADE_SINCE})
+    del before["gall/1_large.jpg"]
+    assert await everything(store) == before
+    assert (await promotion(store, is_dry=True).undo(ORIGINAL)).why == {"small": MADE_SINCE}
+
+
+@pytest.mark.parametrize("deletions", range(2))
+async def test_an_undoing_that_was_killed_goes_on(path: Path, deletions: int) -> None:
+    store = Keeping(deletions)
+    before = await fill(store, path)
+    await promotion(store).promote(ORIGINAL)
+    with pytest.raises(Killed):
+        await promotion(store).undo(ORIGINAL)
+    store.left = 10
+    await promotion(store).undo(ORIGINAL)
+    assert await everything(store) == before
 
 
 async def test_what_did_not_pass_stays_in_the_shadow_and_is_named(path: Path) -> None:
