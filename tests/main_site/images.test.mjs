@@ -10,6 +10,8 @@ import * as oldBackend from "./old-backend.mjs";
 
 const { SERVICE_URL, WEBHOOK_SECRET, STORE, PHOTO, NO_PHOTO, CALLBACK_PORT } = process.env;
 const DEADLINE_MS = 2_000;
+/** Above the deadline, as the machine may be busy; below the 10 s that are the module's own. */
+const IN_TIME_MS = 8_000;
 /** Far above the deadline, as the machine may be busy; and far below for ever. */
 const AT_LAST_MS = 30_000;
 
@@ -131,7 +133,7 @@ for (const [trouble, serve] of Object.entries(TROUBLES)) {
     assert.equal(it.told.length, 1);
     assert.equal(it.told[0].by, "old way");
     assert.ok(it.told[0].fault.length > 3, it.told[0].fault);
-    assert.ok(givenUpAfter < AT_LAST_MS, `given up after ${givenUpAfter} ms`);
+    assert.ok(givenUpAfter < IN_TIME_MS, `given up after ${givenUpAfter} ms`);
   });
 }
 
@@ -188,13 +190,14 @@ test("off is as before, without a word to the service", async () => {
 
 test("a share is the same originals always, grows by more of them, and is as large as it is said to be", () => {
   const keys = Array.from({ length: 20_000 }, (_, one) => `gall/${one % 900}/${one % 900}_${1586986467 + one}_original.jpg`);
-  let earlier = new Set();
+  let earlier = [];
   for (const share of [0, 1, 10, 50, 100]) {
     const chosen = keys.filter((key) => images.isByService(key, share));
     assert.ok(Math.abs(chosen.length / keys.length - share / 100) < 0.01, `${share} %: ${chosen.length}`);
     assert.deepEqual(chosen, keys.filter((key) => images.isByService(key, share)));
-    assert.ok([...earlier].every((key) => chosen.includes(key)) || earlier.size > 2_000);
-    earlier = new Set(chosen);
+    const there = new Set(chosen);
+    assert.ok(earlier.every((key) => there.has(key)), `${share} % lacks some of a smaller share`);
+    earlier = chosen;
   }
 });
 
