@@ -102,13 +102,16 @@ export async function createOtherSizes(key: string, settings: Settings): Promise
   tell(settings, { key, by: "old way", ms: Date.now() - began, fault: sentence(fault) });
 }
 
-/** Sees to the end of a job that a callback told: a job that failed falls back to the old way. */
+/** Sees to the end of a job that a callback told: one that failed falls back to the old way, or in the shadow is told. */
 export async function settle(job: Job, settings: Settings): Promise<void> {
   if (job.status !== "error") {
     return;
   }
   const began = Date.now();
   const fault = job.error?.detail ?? `job ${job.id} failed`;
+  if (settings.rollout === "shadow") {
+    return tell(settings, { key: job.key, by: "shadow", ms: 0, fault }); // the old way was gone with the upload
+  }
   try {
     await settings.oldWay(job.key);
   } catch (error) {

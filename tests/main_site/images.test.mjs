@@ -181,6 +181,14 @@ test("in the shadow the old way is gone, the service is ordered, and its faults 
   }
 });
 
+test("in the shadow a job that failed is only told: the old way was gone when the original was uploaded", async () => {
+  const it = site({ rollout: "shadow" });
+  const error = { code: "corrupt", detail: "It ends early." };
+  await images.settle({ id: "1", key: "gall/58/58_0_original.jpg", status: "error", derivatives: [], error }, it);
+  assert.deepEqual(it.byOldWay, []);
+  assert.deepEqual(it.told.map(({ by, fault }) => ({ by, fault })), [{ by: "shadow", fault: "It ends early." }]);
+});
+
 test("off is as before, without a word to the service", async () => {
   const [key, it] = [await upload(), site({ rollout: "off", fetch: () => assert.fail("the service was asked") })];
   await images.createOtherSizes(key, it);
