@@ -220,7 +220,7 @@ async function post(key: string, settings: Settings, until: number): Promise<Job
 
 async function ask(address: string, request: RequestInit, settings: Settings, until: number): Promise<Response> {
   const signal = AbortSignal.timeout(Math.max(1, until - Date.now()));
-  return (settings.fetch ?? fetch)(settings.serviceUrl + address, { ...request, signal, redirect: "error" });
+  return (settings.fetch ?? fetch)(settings.serviceUrl + address, { ...request, signal, redirect: "manual" });
 }
 
 async function read<T>(answer: Response): Promise<T> {

@@ -70,6 +70,14 @@ test("an upload gets its sizes by the service, and the old way is not gone", asy
   assert.deepEqual(it.told.map(({ key, by, fault }) => ({ key, by, fault })), [{ key, by: "service", fault: undefined }]);
 });
 
+test("an edge runtime, whose fetch knows no redirect that is an error, orders as Node does", async () => {
+  const asEdge = (address, request) =>
+    ["follow", "manual"].includes(request.redirect) ? fetch(address, request) : Promise.reject(new TypeError("Invalid redirect value"));
+  const [key, it] = [await upload(), site({ fetch: asEdge })];
+  await images.createOtherSizes(key, it);
+  assert.deepEqual(it.byOldWay, []);
+});
+
 test("what is looked at first is made then, and every address of a srcset leads to a picture", async () => {
   const key = await upload();
   const addresses = images.srcset(key, site()).split(", ");
