@@ -1,6 +1,6 @@
 /**
  * The site's half of the image service: orders derivatives when an original was uploaded, falls back to the old way of
- * making them when that fails, and builds the addresses of pictures. It needs nothing but what Node 18, an edge runtime
+ * making them when that fails, and builds the addresses of pictures. It needs nothing but what Node 20, an edge runtime
  * or a browser has (fetch, Web Crypto); keep what orders jobs on the server, where the secret is.
  *
  * Signatures are those of Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over id, time and body.
