@@ -21,6 +21,7 @@ TITLES: Final = {
     "new-unreadable": "Damaged on the new side",
     "old-leaks-gps": "The old side tells where it was taken",
     "new-leaks-gps": "The new side tells where it was taken",
+    "another-picture": "Another picture",
     "not-compared": "Could not be compared",
     "rotated": "Rotated",
     "mirrored": "Mirrored",
@@ -51,6 +52,10 @@ _ANOTHER_PICTURE_BITS: Final = 20
 two different ones in 9 to over 40 (60 photographs). Smooth ones differ by chance, so the score has to say so too."""
 
 _ANOTHER_PICTURE_SCORE: Final = 70.0
+
+_NOTHING_ALIKE: Final = -200.0
+"""SSIMULACRA2 of another picture, whatever the hash says by chance: what was enlarged from 300 pixels has -22 at the
+least, two different photographs -990 and less."""
 
 _BLURRED: Final = 1.6
 """Times. Fine detail that one side has more of: 0.86 to 1.3 for the kernels of all resizers, 1.9 to 6.2 for what was
@@ -156,7 +161,10 @@ def _pictures(likeness: Likeness, old: Seen, new: Seen, tolerance: Tolerance) ->
         yield Cause(code=code, detail=likeness.turn.removeprefix(f"{code} "), severity=90)
     seen = [*_dimensions(likeness, old, new), *_colours(likeness, tolerance), *_sharpness(likeness)]
     yield from seen
-    if not [cause for cause in seen if cause.code != "one-pixel"]:
+    if _is_another_picture(likeness):  # beside what else applies: other colours or dimensions are no reason for it
+        detail = f"{likeness.hash_bits} of 64 bits of the hash differ, SSIMULACRA2 {likeness.score or 0:.0f}"
+        yield Cause(code="another-picture", detail=detail, severity=95)
+    elif not [cause for cause in seen if cause.code != "one-pixel"]:
         yield from _looks(likeness, tolerance)
 
 
@@ -196,10 +204,13 @@ def _sharpness(likeness: Likeness) -> Iterator[Cause]:
     yield Cause(code=f"{side}-blurred", detail=detail, severity=severity + min(25, 4 * times))
 
 
+def _is_another_picture(likeness: Likeness) -> bool:
+    score = likeness.score or 0
+    is_by_hash = likeness.hash_bits > _ANOTHER_PICTURE_BITS and score < _ANOTHER_PICTURE_SCORE
+    return is_by_hash or score < _NOTHING_ALIKE
+
+
 def _looks(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
-    if likeness.hash_bits > _ANOTHER_PICTURE_BITS and (likeness.score or 0) < _ANOTHER_PICTURE_SCORE:
-        detail = f"{likeness.hash_bits} of 64 bits of the hash differ: another picture?"
-        yield Cause(code="looks-different", detail=detail, severity=95)
-    elif likeness.score is not None and likeness.score < tolerance.score:
+    if likeness.score is not None and likeness.score < tolerance.score:
         severity = min(90.0, max(40.0, 90 - likeness.score))
         yield Cause(code="looks-different", detail=f"SSIMULACRA2 {likeness.score:.0f}", severity=severity)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.proxy.compare.planted import PLANTS, key
+from tests.proxy.compare.planted import PLANTS, Copy, Plant, fill, key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,3 +49,24 @@ def test_what_is_allowed_is_told_but_does_not_count(planted: Path, compare: Comp
     assert "1 different" in allowed.result.stdout
     assert "1 of them only for causes that are allowed" in allowed.result.stdout
     assert "Differences, none more than allowed." in allowed.page
+
+
+@pytest.mark.parametrize("is_smaller", [False, True])
+def test_another_picture_is_called_that_although_its_colours_or_dimensions_differ_too(
+    compare: Compare, tmp_path: Path, *, is_smaller: bool
+) -> None:
+    def change(copy: Copy) -> Copy:
+        another = copy.picture.wrap(x=copy.picture.width // 3, y=0)
+        return Copy(picture=another.resize(0.75) if is_smaller else another, quality=copy.quality)
+
+    plants = {1: Plant(side="new", causes=frozenset({"another-picture"}), change=change)}
+    for side in ("old", "new"):
+        asyncio.run(fill(tmp_path / side, side, plants))
+    allowed = [word for cause in ("looks-different", "colour", "dimensions") for word in ("--allow", cause)]
+    told = compare("old", "new", "--json", *allowed)
+    (one,) = told.events("differs")
+    assert isinstance(one["why"], dict)
+    assert next(iter(one["why"])) == "another-picture"
+    assert "colour" in one["why"]
+    assert ("dimensions" in one["why"]) is is_smaller
+    assert told.result.exit_code == 1
