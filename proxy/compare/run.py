@@ -43,6 +43,7 @@ class Run:
         self._originals = originals
         self._step = step
         self._room = asyncio.Semaphore(underway)
+        self._underway: set[str] = set()
         self._ledger = means.ledger
         self._troubles = means.troubles
         self._stop = means.stop
@@ -73,9 +74,10 @@ class Run:
     async def _feed(self, group: asyncio.TaskGroup) -> None:
         walk = Walk(self._originals)
         while not self._stop.is_said and (key := await self._troubles.outlast(walk.next)) is not None:
-            if await self._ledger.knows(key):
+            if key in self._underway or await self._ledger.knows(key):
                 continue
             await self._room.acquire()
+            self._underway.add(key)
             group.create_task(self._see_to(key))
 
     async def _see_to(self, key: str) -> None:
@@ -90,6 +92,7 @@ class Run:
             self._stop.say(str(fault))
             return
         finally:
+            self._underway.discard(key)
             self._room.release()
         self._tell(outcome)
 

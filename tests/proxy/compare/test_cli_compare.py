@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from tests.proxy.compare.planted import PLANTS, SIZES
+from tests.proxy.compare.planted import PLANTS, SIZES, key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,6 +134,13 @@ def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_wit
     address = "http://127.0.0.1:9"
     unlisted = compare(address, address, "--originals", address)
     assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
+
+
+def test_an_original_that_is_named_twice_is_compared_once(planted: Path, compare: Compare, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{key(1)}\n" * 3)
+    told = compare(planted / "old", planted / "new", "--json", "--originals", str(tmp_path / "keys"))
+    (ended,) = told.events("ended")
+    assert (ended["is_finished"], ended["originals"], ended["different"]) == (True, 1, 1), told.result.output
 
 
 def test_without_the_extra_it_says_how_to_install_it() -> None:
