@@ -102,8 +102,8 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     ledger = Ledger(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
     head = _head(asked, parts)
     async with AsyncExitStack() as stack:
-        stack.enter_context(ledger.opened(asked.words(settings.store), restart=asked.restart))
         await stack.enter_async_context(places.opened())
+        stack.enter_context(ledger.opened(asked.words(settings.store), restart=asked.restart))
         reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
         reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
         troubles = _troubles(places, stop, reporter)

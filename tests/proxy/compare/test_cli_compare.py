@@ -136,6 +136,12 @@ def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_wit
     assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
 
 
+def test_a_comparison_that_could_not_begin_leaves_none_to_go_on_with(planted: Path, compare: Compare) -> None:
+    assert compare("nowhere", planted / "new").result.exit_code == 1
+    begun = compare(planted / "old", planted / "new", "--prefix", "gall/1/")
+    assert (begun.result.exit_code, begun.folder.joinpath("index.html").exists()) == (1, True), begun.result.output
+
+
 def test_an_original_that_is_named_twice_is_compared_once(planted: Path, compare: Compare, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"{key(1)}\n" * 3)
     told = compare(planted / "old", planted / "new", "--json", "--originals", str(tmp_path / "keys"))
