@@ -41,6 +41,8 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
 
     Example: SHADOW_PREFIX=shadow/ gf-images promote --prefix gall/58/ --report var/compare --dry-run
     """
+    if told["allow"] and not told["report"]:
+        raise click.UsageError("--allow needs --report: without a comparison all of the shadow is promoted.")
     asked = msgspec.convert({**told, "sizes": sizes}, Asked)
     settings = settings_or_end(takes_posts=False)
     if not settings.shadow_prefix:

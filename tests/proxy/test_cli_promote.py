@@ -117,7 +117,11 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("words", "prefix", "says"),
-    [(["promote"], "", "SHADOW_PREFIX must be set"), (["promote", "--sizes", "huge"], "shadow/", "no size huge")],
+    [
+        (["promote"], "", "SHADOW_PREFIX must be set"),
+        (["promote", "--sizes", "huge"], "shadow/", "no size huge"),
+        (["promote", "--allow", "colour"], "shadow/", "--allow needs --report"),
+    ],
 )
 def test_wrong_words_say_what_to_do(
     store: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], prefix: str, says: str
