@@ -90,7 +90,6 @@ class Site:
 def main(*, number: int, keep: Path | None, screenshot: Path | None) -> None:
     """Rehearse the cut-over on so many photographs: those of IMAGE_CORPUS, as far as may be, and painted ones."""
     report = (keep or Path("var/rehearsal")).resolve()
-    shutil.rmtree(report, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="gf-images-rehearsal-") as name:
         site = Site(Path(name))
         try:
@@ -115,7 +114,8 @@ def rehearse(site: Site, keys: list[str], report: Path) -> None:
     shadow_writes(site, keys)
     _expect(site.live(), before, "the shadow changed")
     allowed = [word for cause in EXPECTED for word in ("--allow", cause)]
-    site.run("compare", "--old", "prefix:", "--new", f"prefix:{SHADOW}", "--report", str(report), *allowed)
+    sides = "--old", "prefix:", "--new", f"prefix:{SHADOW}"
+    site.run("compare", *sides, "--report", str(report), "--restart", *allowed)
     site.run("promote", "--report", str(report), *allowed)
     after = site.live()
     _expect(after, {**before, **_promoted(site, report)}, "the promotion changed something else than")

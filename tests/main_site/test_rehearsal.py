@@ -7,9 +7,11 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from tests.main_site import node
+from tests.main_site.rehearsal import EXPECTED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,9 @@ pytestmark = [
 
 
 def test_old_sizes_are_shadowed_compared_promoted_and_put_back(tmp_path: Path) -> None:
+    notes = tmp_path / "report" / "notes"
+    notes.parent.mkdir()
+    notes.write_text("not the rehearsal's")
     ended = subprocess.run(
         [sys.executable, "-m", "tests.main_site.rehearsal", "--photographs", "6", "--keep", str(tmp_path / "report")],
         env={**os.environ, "IMAGE_CORPUS": "nowhere"},
@@ -31,5 +36,8 @@ def test_old_sizes_are_shadowed_compared_promoted_and_put_back(tmp_path: Path) -
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "undone: every live name is as the old backend left it, byte for byte" in ended.stdout
-    assert "old-blurred" in ended.stdout
     assert (tmp_path / "report" / "index.html").exists()
+    causes = msgspec.json.decode((tmp_path / "report" / "report.json").read_bytes())["causes"]
+    assert "dimensions" in causes, "the old backend enlarges what is smaller than a size"
+    assert causes.keys() <= {*EXPECTED}
+    assert notes.exists(), "a folder to keep the report in may hold other things"
