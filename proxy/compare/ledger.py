@@ -25,13 +25,15 @@ PICTURED = 60
 _TABLES = """
 CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS originals (key TEXT PRIMARY KEY, alike INTEGER, absent INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS findings (key TEXT, size TEXT, cause TEXT, severity REAL, is_pictured INTEGER, body BLOB);
+CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, key TEXT, size TEXT, severity REAL, body BLOB);
+CREATE TABLE IF NOT EXISTS shown (cause TEXT, severity REAL, finding INTEGER);
 CREATE TABLE IF NOT EXISTS causes (cause TEXT, size TEXT, number INTEGER, PRIMARY KEY (cause, size)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS worst ON findings (severity DESC, key, size);
-CREATE INDEX IF NOT EXISTS pictured ON findings (cause, severity) WHERE is_pictured;
+CREATE INDEX IF NOT EXISTS shown_by_cause ON shown (cause, severity);
+CREATE INDEX IF NOT EXISTS shown_by_finding ON shown (finding);
 """
 
-_FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "causes"))
+_FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "shown", "causes"))
 
 _decoder = msgspec.json.Decoder(Finding)
 
@@ -128,27 +130,34 @@ class Ledger:
         run("BEGIN")
         run("INSERT INTO originals VALUES (?, ?, ?)", (outcome.key, outcome.alike, outcome.absent))
         for one in outcome.findings:
-            row = one.key, one.size, one.worst.code, one.worst.severity, bool(one.pair.pictures)
-            run("INSERT INTO findings VALUES (?, ?, ?, ?, ?, ?)", (*row, msgspec.json.encode(one)))
-            for cause in {cause.code for cause in one.causes}:
+            row = one.key, one.size, one.worst.severity, msgspec.json.encode(one)
+            finding = run("INSERT INTO findings (key, size, severity, body) VALUES (?, ?, ?, ?)", row).lastrowid
+            for cause, severity in {cause.code: cause.severity for cause in one.causes}.items():
+                run("INSERT INTO shown VALUES (?, ?, ?)", (cause, severity, finding))
                 run(
                     "INSERT INTO causes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
                     (cause, one.size),
                 )
-        left_over = [row for cause in {one.worst.code for one in outcome.findings} for row in self._mildest(cause)]
+        left_out = self._leave_out({cause.code for one in outcome.findings for cause in one.causes})
         run("COMMIT")
-        for rowid, body in left_over:  # after the commit: a picture that is there and not shown does no harm
+        for body in left_out:  # after the commit: a picture that is there and not shown does no harm
             for name in _decoder.decode(body).pair.pictures.values():
                 (self._pictures / name).unlink(missing_ok=True)
-            run("UPDATE findings SET is_pictured = 0 WHERE rowid = ?", (rowid,))
 
-    def _mildest(self, cause: str) -> list[tuple[int, bytes]]:
-        """Find those of a cause that are too many to keep their pictures."""
-        return self._database.execute(
-            "SELECT rowid, body FROM findings WHERE cause = ? AND is_pictured "
-            "ORDER BY severity DESC, key, size LIMIT -1 OFFSET ?",
-            (cause, PICTURED),
-        ).fetchall()
+    def _leave_out(self, causes: set[str]) -> list[bytes]:
+        """Show the worst of these causes only; give the findings that no cause shows any more."""
+        left_out: list[bytes] = []
+        for cause in causes:
+            milder = self._database.execute(
+                "SELECT shown.rowid, finding, body FROM shown JOIN findings ON id = finding WHERE cause = ? "
+                "ORDER BY shown.severity DESC, findings.severity DESC, key, size LIMIT -1 OFFSET ?",
+                (cause, PICTURED),
+            ).fetchall()
+            for row, finding, body in milder:
+                self._database.execute("DELETE FROM shown WHERE rowid = ?", (row,))
+                if not self._database.execute("SELECT 1 FROM shown WHERE finding = ?", (finding,)).fetchone():
+                    left_out.append(body)
+        return left_out
 
     def tally(self) -> Tally:
         """Count what was seen to."""
@@ -178,10 +187,7 @@ class Ledger:
     def pictured(self) -> Iterator[Finding]:
         """Walk the findings that are shown: the worst of each cause, the worst of all first."""
         rows = self._database.execute(
-            "SELECT body FROM findings WHERE rowid IN (SELECT id FROM (SELECT rowid AS id, row_number() "
-            "OVER (PARTITION BY cause ORDER BY severity DESC, key, size) AS nth FROM findings) WHERE nth <= ?) "
-            "ORDER BY severity DESC, key, size",
-            (PICTURED,),
+            "SELECT body FROM findings WHERE id IN (SELECT finding FROM shown) ORDER BY severity DESC, key, size"
         )
         for (body,) in rows:
             yield _decoder.decode(body)

@@ -101,6 +101,18 @@ async def test_only_the_worst_of_each_cause_keep_their_pictures(tmp_path: Path) 
     assert left == {name for name in shown if name}
 
 
+async def test_a_cause_that_is_nobodys_worst_shows_its_findings_too(tmp_path: Path) -> None:
+    one = ledger(tmp_path)
+    (tmp_path / report.PICTURES / "mild.webp").touch()
+    with one.opened(b"words"):
+        await one.close(outcome(999, "rotated", "bytes", severity=1, pictures={"old": "mild.webp"}))
+        for number in range(PICTURED + 10):
+            await one.close(outcome(number, "rotated", severity=50 + number))
+        shown = [finding.key for finding in one.pictured()]
+    assert (len(shown), shown[-1]) == (PICTURED + 1, "000999")
+    assert (tmp_path / report.PICTURES / "mild.webp").exists()
+
+
 async def test_ten_times_the_findings_take_no_more_memory_to_report(tmp_path: Path) -> None:
     assert await reporting_peak(tmp_path, 3000) < 1.5 * await reporting_peak(tmp_path, 300)
 
