@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 START_SECONDS = 60
 STOP_SECONDS = 3
+LISTENERS = ("master", "filer", "volume", "s3", "admin")
+"""Its parts that have a port, one after the other."""
+
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC this far above each HTTP port, so both must be free."""
 
@@ -70,6 +73,10 @@ class Seaweed:
     """A running SeaweedFS that has `BUCKET` and `PUBLIC_BUCKET`."""
 
     port: int
+
+    def beside(self, name: str) -> str:
+        """Give the host and port of another of its `LISTENERS`."""
+        return f"127.0.0.1:{self.port + LISTENERS.index(name) - LISTENERS.index('s3')}"
 
     @property
     def url(self) -> str:
@@ -137,11 +144,10 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _free_ports() -> dict[str, int]:
-    names = ("master", "filer", "volume", "s3", "admin")
     while True:
         # Below 32,768 even with the offset: no client's connection gets a port there by chance.
         first = random.randrange(20_000, 22_700)  # noqa: S311 - a place to try, no secret
-        ports = {name: first + place for place, name in enumerate(names)}
+        ports = {name: first + place for place, name in enumerate(LISTENERS)}
         with suppress(OSError), ExitStack() as held:
             for port in (*ports.values(), *(port + GRPC_OFFSET for port in ports.values())):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtest import seaweed
 from proxy.settings import read_settings, told_by_environment
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
@@ -51,3 +52,15 @@ def test_prometheus_scrapes_the_port_of_the_series() -> None:
 @pytest.mark.parametrize("name", ["images", "weed", "prometheus"])
 def test_nothing_is_open_to_the_network(name: str) -> None:
     assert all(port.startswith("127.0.0.1:") for port in COMPOSE["services"][name]["ports"])
+
+
+def test_the_bucket_is_made_at_the_first_start_and_found_at_every_later_one(tmp_path: Path) -> None:
+    *shell, line = COMPOSE["services"]["bucket"]["entrypoint"]
+    with seaweed.running(tmp_path) as weed:
+        for name, there in (("weed:9333", weed.beside("master")), ("weed:8888", weed.beside("filer"))):
+            line = line.replace(name, there)
+        line = line.replace("weed shell", f"{seaweed.program()} shell").replace("images", "new-images")
+        starts = [subprocess.run([*shell, line], capture_output=True, text=True, check=False) for _ in range(2)]
+        assert [one.returncode for one in starts] == [0, 0], starts
+        not_made = line.replace("s3.bucket.create", "s3.bucket.list").replace("new-images", "none")
+        assert subprocess.run([*shell, not_made], capture_output=True, check=False).returncode == 1
