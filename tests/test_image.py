@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socketserver
 import subprocess
@@ -75,6 +76,13 @@ def test_the_health_check_knows_the_defaults_of_the_settings_and_loads_nothing_o
         "import sys, proxy.health; print([name for name in sys.modules if name.startswith(('proxy.', 'litestar'))])"
     )
     assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True) == "['proxy.health']\n"
+
+
+def test_an_engine_that_is_none_is_told_and_nothing_that_was_built_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "index.json").touch()
+    words = ROOT / ".ci" / "image" / "build", "name", tmp_path
+    ended = subprocess.run(words, env={**os.environ, "ENGINE": "dokcer"}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "dokcer" in ended.stderr, (tmp_path / "index.json").exists()) == (2, True, True)
 
 
 def check(settings: Mapping[str, str]) -> tuple[int, str]:
