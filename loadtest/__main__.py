@@ -27,6 +27,7 @@ from loadtest.stores import Bucket, Store, opened
 
 ROOT = Path(__file__).parents[1]
 MACHINE_BYTES = 256 << 20
+NUMBER = click.IntRange(0)
 STOP_SECONDS = 60.0
 """After its time locust still writes its report."""
 
@@ -59,10 +60,18 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--store", default="", help="With --url: where it reads originals, file://… or s3://…; ours are put there."
 )
-@click.option("--megapixels", default=2.0, show_default=True, help="Of the originals that are painted.")
-@click.option("--jobs", default=0, help="How many jobs, 30 at a time; 30 when left out.")
-@click.option("--views", default=0, help="How many page views; 3,000 when left out, 100 of cold_views.")
-@click.option("--seconds", default=600, show_default=True, help="The longest that a scenario may take.")
+@click.option(
+    "--megapixels",
+    type=click.FloatRange(0.1),
+    default=2.0,
+    show_default=True,
+    help="Of the originals that are painted.",
+)
+@click.option("--jobs", type=NUMBER, default=0, help="How many jobs, 30 at a time; 30 when left out.")
+@click.option("--views", type=NUMBER, default=0, help="How many page views; 3,000 when left out, 100 of cold_views.")
+@click.option(
+    "--seconds", type=click.IntRange(1), default=600, show_default=True, help="The longest that a scenario may take."
+)
 @click.option(
     "--out", default=Path("var/loadtest"), show_default=True, type=click.Path(path_type=Path), help="Reports."
 )
@@ -101,6 +110,7 @@ def _elsewhere(asked: Asked) -> Load:
     if not secret:
         raise click.UsageError(f"{plan.SECRET_VARIABLE} is not set: orders and purges are signed with it")
     target = originals.Target(asked.url.rstrip("/"), secret)
+    originals.reach(target)
     return Load(target=target, store=opened(asked.store) if asked.store else None)
 
 

@@ -42,6 +42,19 @@ class Target:
         return httpx.Client(base_url=self.url, timeout=60)
 
 
+def reach(target: Target) -> None:
+    """Return when a service answers there.
+
+    Raises:
+        click.UsageError: none does.
+    """
+    try:
+        with target.client() as client:
+            client.get("/healthz").raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as fault:
+        raise click.UsageError(f"no service answers at {target.url}: {fault}") from fault
+
+
 def painted(folder: Path, megapixels: float) -> Path:
     """Paint a noisy photograph of so many megapixels, as cameras have them: a baseline JPEG, three by two."""
     photo = folder / f"{megapixels:g}mp.jpg"

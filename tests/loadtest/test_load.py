@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.scenarios import PEOPLE
-from loadtest.service import SECRET, running
+from loadtest.service import SECRET, free_port, running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +72,16 @@ def test_a_service_elsewhere_takes_a_secret() -> None:
         timeout=60,
     )
     assert (ended.returncode, "WEBHOOK_SECRET is not set" in ended.stderr) == (2, True)
+
+
+def test_where_no_service_answers_that_is_said_before_anything_is_put_into_its_store(tmp_path: Path) -> None:
+    words = "webhook_burst", "--url", f"http://127.0.0.1:{free_port()}", "--store", f"file://{tmp_path}/store"
+    ended = load(tmp_path, *words)
+    assert (ended.returncode, "no service answers" in ended.stderr, "Traceback" in ended.stderr) == (2, True, False)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("words", [("--megapixels", "0"), ("--jobs", "-1"), ("--views", "-1"), ("--seconds", "0")])
+def test_a_load_that_cannot_be_is_refused(tmp_path: Path, words: tuple[str, str]) -> None:
+    ended = load(tmp_path, *words)
+    assert (ended.returncode, words[0] in ended.stderr) == (2, True)
