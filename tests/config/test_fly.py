@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from itertools import pairwise
+
 import msgspec
 import pytest
 
 from loadtest.service import SECRET
+from proxy.cli_reprocess import reprocess
 from proxy.readiness import CHECK_SECONDS
 from proxy.reading import READERS
 from proxy.settings import Settings, read_settings, told_by_environment
 from tests.config.fly import FLY, read, seconds
 
 CONFIG = read(FLY.read_bytes())
+GUIDE = (FLY.parent / "docs" / "deploy-fly.md").read_text(encoding="utf-8")
 DEFAULTS = Settings()
 LONGEST_STOP_SECONDS = 300
 """The longest kill_timeout that Fly grants."""
@@ -66,3 +72,32 @@ def test_the_service_is_given_all_that_it_holds_at_once_and_refuses_the_rest_its
     limits = CONFIG.http_service.concurrency
     assert limits.type == "requests"
     assert DEFAULTS.waiting + DEFAULTS.workers + READERS <= limits.soft_limit < limits.hard_limit
+
+
+def reprocess_command() -> list[str]:
+    """Give the words with which the guide reprocesses all originals."""
+    (command,) = re.findall(r"^(fly machine run (?:.*\\\n)*.*)$", GUIDE, re.MULTILINE)
+    return shlex.split(command.replace("\\\n", " "))
+
+
+def test_the_guide_reprocesses_in_the_bucket_that_it_has_the_service_use() -> None:
+    (table,) = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    words = reprocess_command()
+    told = [word for before, word in pairwise(words) if before == "--env"]
+    assert dict(word.split("=", 1) for word in told) == msgspec.toml.decode(table)
+
+
+def test_the_settings_of_the_guide_are_taken_in_the_place_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    (table,) = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
+    others = {name: value for name, value in CONFIG.env.items() if name != "STORE"}
+    for name, value in {**others, **msgspec.toml.decode(table), "WEBHOOK_SECRETS": SECRET}.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().store == "s3://gallformers"
+
+
+def test_the_guide_leaves_the_words_of_reprocess_to_reprocess() -> None:
+    words = reprocess_command()
+    assert "--" in words, "flyctl would take --prefix for its own, which it does not know"
+    command, *options = words[words.index("--") + 1 :]
+    assert command == reprocess.name
+    reprocess.make_context(command, options)
