@@ -19,9 +19,10 @@ COPY --from=build /image /
 COPY --from=build --chown=10001:10001 /own /
 COPY LICENSE NOTICE /app/
 COPY config/sizes.toml config/sizes-square.toml /app/config/
-# Everything it writes is in the one folder, the work in progress too: the rest of the file system may be read-only.
+# Everything it writes is in the one folder, the work in progress too: the rest of the file system may be read-only. STORE
+# is left to its default below it, so that S3_BUCKET alone names a bucket.
 ENV PATH=/opt/venv/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=1 \
-    SIZES_FILE=/app/config/sizes.toml HOST=0.0.0.0 STORE=file:///data/store QUEUE=sqlite:////data/queue.db TMPDIR=/data
+    SIZES_FILE=/app/config/sizes.toml HOST=0.0.0.0 QUEUE=sqlite:////data/queue.db TMPDIR=/data
 USER 10001:10001
 WORKDIR /data
 VOLUME /data

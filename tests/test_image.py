@@ -69,6 +69,13 @@ def test_what_the_image_sets_is_what_the_service_reads(monkeypatch: pytest.Monke
     assert read_settings().queue == "sqlite:////data/queue.db"
 
 
+def test_a_bucket_is_named_beside_what_the_image_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"S3_BUCKET": "images", "PUBLIC_BASE_URL": "https://images.example", "ALLOW_UNSIGNED": "true"}
+    for name, value in {**environment(), "SIZES_FILE": f"{ROOT}/config/sizes.toml", **more}.items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().store == "s3://images"
+
+
 def test_the_health_check_knows_the_defaults_of_the_settings_and_loads_nothing_of_the_service() -> None:
     defaults = {setting.name: str(setting.default) for setting in told_by_environment()}
     assert {name: defaults[name] for name in health.PORTS} == health.PORTS

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from loadtest.image.layout import Image
 
 ENTER = Path(__file__).with_name("enter")
+STORE = "file://var/store"
+"""The service's own default: below the folder that the image works in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Unpacked:
         os.chown(folder, user, group)
         return Contained(
             folder=folder,
-            settings={**self.image.config.environment, **settings},
+            settings={"STORE": STORE, **self.image.config.environment, **settings},
             entry=(*entry, str(ENTER), str(self.root), str(folder), mounted_at, self.image.config.user),
             program=self.image.config.entrypoint,
         )
@@ -53,6 +55,11 @@ def unpacked(image: Image) -> Iterator[Unpacked]:
 
 class Contained(Service):
     """A service that is process 1 of its own small world."""
+
+    @property
+    def store(self) -> Path:
+        """The folder of its file store, as it is seen from outside."""
+        return self.folder / STORE.removeprefix("file://")
 
     def main_pid(self) -> int:
         """Give the id that its main process has outside."""
