@@ -1,6 +1,7 @@
 """Runs the main job in a built image: `python -m loadtest.image build/image`.
 
-Prints how large the image is, how fast it starts, what it holds; ends with 1 if it is larger than it may be, or fails.
+Prints how large the image is, how fast it starts, what it holds; ends with 1 if it is larger than it may be, if it has
+what NOTICE does not name, or fails.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import httpx
 
 from loadtest import demo
 from loadtest.image import layout
-from loadtest.image.container import unpacked
+from loadtest.image.container import unnamed, unpacked
 from loadtest.service import started
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def main(folder: Path, *, cold_starts: int) -> None:
     print(f"compressed: {image.compressed / MEGABYTE:.1f} MB (at most {MOST_COMPRESSED / MEGABYTE:.0f})")
     print(f"uncompressed: {image.uncompressed / MEGABYTE:.1f} MB (at most {MOST_UNCOMPRESSED / MEGABYTE:.0f})")
     with unpacked(image) as files:
+        if found := unnamed(files.root):
+            sys.exit(f"NOTICE does not name what it has of the system: {', '.join(found)}")
         seconds = statistics.median(_cold_start(files) for _ in range(cold_starts))
         aim = f"aim {COLD_START_SECONDS:g} on an idle machine"
         print(f"cold start to ready: {seconds:.2f} s, median of {cold_starts} ({aim})")

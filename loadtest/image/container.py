@@ -43,6 +43,13 @@ class Unpacked:
         )
 
 
+def unnamed(root: Path) -> list[str]:
+    """Name the packages of the system that an unpacked image has files of, and its own NOTICE does not name."""
+    lines = (root / "app/NOTICE").read_text(encoding="utf-8").splitlines()
+    named = {word for line in lines if line.startswith(" " * 4) for word in line.split()[:1]}
+    return sorted({folder.name for folder in (root / "usr/share/doc").iterdir()} - named)
+
+
 @contextmanager
 def unpacked(image: Image) -> Iterator[Unpacked]:
     """Lend an image's files as long as the block lasts."""
