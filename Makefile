@@ -70,7 +70,7 @@ rehearse-cutover: dev ## old backend, shadow, comparison, promotion and its undo
 image: ## build the image with docker, podman or buildah into build/image; BUILD='--build-arg HEIC=1' for more
 	.ci/image/build gallformers-images build/image $(BUILD)
 
-image-test: dev ## the main job inside the image that was built; how large it is, how fast it starts, what it holds
+image-test: dev ## the main job inside the image that was built; how large it is, how fast it starts, what it holds; it takes root
 	$(BIN)/python -m loadtest.image build/image
 
 format: dev
