@@ -59,8 +59,8 @@ def test_the_bucket_is_made_at_the_first_start_and_found_at_every_later_one(tmp_
     with seaweed.running(tmp_path) as weed:
         for name, there in (("weed:9333", weed.beside("master")), ("weed:8888", weed.beside("filer"))):
             line = line.replace(name, there)
-        line = line.replace("weed shell", f"{seaweed.program()} shell").replace("images", "new-images")
+        line = line.replace("images", "new-images").replace("weed shell", f"{seaweed.program()} shell")
         starts = [subprocess.run([*shell, line], capture_output=True, text=True, check=False) for _ in range(2)]
         assert [one.returncode for one in starts] == [0, 0], starts
-        not_made = line.replace("s3.bucket.create", "s3.bucket.list").replace("new-images", "none")
+        not_made = line.replace("s3.bucket.create", "s3.bucket.list").replace("grep -w new-images", "grep -w none")
         assert subprocess.run([*shell, not_made], capture_output=True, check=False).returncode == 1
