@@ -18,6 +18,7 @@ _LOCKED = re.compile(r"^(?P<name>[a-z0-9._-]+)(?:\[[^]]*\])?==", re.MULTILINE)
 SPOKEN = {
     "Academic Free License (AFL)": "AFL",
     "Apache Software License": "Apache-2.0",
+    "Apache 2": "Apache-2.0",
     "Apache 2.0": "Apache-2.0",
     "BSD License": "BSD",
     "MIT License": "MIT",

@@ -33,6 +33,11 @@ def test_what_is_not_named_or_has_another_licence_is_a_fault(more: str, says: di
     assert [*faults(NOTICE, REQUIREMENTS + more, says)] == [fault]
 
 
+def test_a_licence_is_the_same_however_an_older_package_says_it() -> None:
+    says = {"async-timeout": "Apache 2", "uvloop": "Apache Software License AND MIT License"}
+    assert [*faults(NOTICE, REQUIREMENTS, says)] == []
+
+
 def test_what_is_installed_no_more_or_cannot_be_taken_is_a_fault() -> None:
     notice = re.sub("    rich   ", "    rich-old   ", NOTICE, count=1)
     notice = re.sub("click +BSD", "click   GPL", notice, count=1)
