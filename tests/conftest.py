@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.settings import told_by_environment
 from tests import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def pytest_configure() -> None:
+    """Forget what a service of this machine is set to: tests set what they need."""
+    for setting in told_by_environment():
+        for name in (setting.name, f"{setting.name}_FILE"):
+            os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

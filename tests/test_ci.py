@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,3 +31,16 @@ def test_every_image_that_ci_runs_is_pinned_to_its_bytes() -> None:
     images = re.findall(r"\S+/\S+:[A-Z]\S+", workflow)
     assert images
     assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in images)
+
+
+def test_what_the_service_of_a_machine_is_set_to_changes_no_test() -> None:
+    told = {**os.environ, "PORT": "18080", "S3_BUCKET": "elsewhere", "STORE_FILE": "/nowhere"}
+    words = "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/config/test_fly.py", "tests/test_image.py"
+    ended = subprocess.run(
+        [sys.executable, *words, "-k", "environment or image_sets"],
+        cwd=ROOT,
+        env=told,
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout
