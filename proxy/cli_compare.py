@@ -62,8 +62,8 @@ EXTRA = ("jinja2", "ssimulacra2")
 def compare(**told: object) -> None:
     """Hold old derivatives against new ones, and write a report of what differs and why.
 
-    Goes on where it was when it was stopped or killed. Ends with 0 when no more differ than may, 1 when more do or it
-    did not come to its end, 2 for wrong words.
+    Goes on where it was when it was stopped or killed. Ends with 0 when no more differ than may, 1 when more do,
+    nothing was compared or it did not come to its end, 2 for wrong words.
 
     Example: gf-images compare --old prefix: --new prefix:shadow/ --sample 500 --report var/compare
     """
@@ -93,7 +93,19 @@ def compare(**told: object) -> None:
         sys.exit(REFUSED)
     except asyncio.CancelledError:  # told to stop twice
         sys.exit(GIVEN_UP)
+    if ended.is_finished and ended.is_empty:
+        click.echo(_why_empty(ended), err=True)
+        sys.exit(REFUSED)
     sys.exit(0 if ended.is_finished and ended.is_within_budget else REFUSED)
+
+
+def _why_empty(ended: Ended) -> str:
+    if not ended.originals:
+        return (
+            "Nothing was compared: no original was found. Check --prefix, --originals, KEY_LAYOUT and ORIGINALS_PREFIX."
+        )
+    have = "1 original has" if ended.originals == 1 else f"{ended.originals:,} originals have"
+    return f"Nothing was compared: {have} no derivative on either side. Check --old and --new, --sizes and SIZES_FILE."
 
 
 async def _run(asked: Asked, settings: Settings) -> Ended:

@@ -38,3 +38,8 @@ class Ended(Event, frozen=True, kw_only=True):
     causes: dict[str, int]
     seconds: float
     report: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to compare, which says nothing of either side."""
+        return not self.alike + self.different

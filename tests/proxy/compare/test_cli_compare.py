@@ -149,6 +149,33 @@ def test_an_original_that_is_named_twice_is_compared_once(planted: Path, compare
     assert (ended["is_finished"], ended["originals"], ended["different"]) == (True, 1, 1), told.result.output
 
 
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_comparison_that_found_no_original_ends_with_1_and_says_what_to_check(
+    planted: Path, compare: Compare, words: tuple[str, ...]
+) -> None:
+    mistyped = compare(planted / "old", planted / "old", "--prefix", "gal/", *words)
+    assert mistyped.result.exit_code == 1
+    assert "Nothing was compared: no original was found" in mistyped.result.stderr
+    assert "--prefix" in mistyped.result.stderr
+    assert "Nothing was compared" in mistyped.page
+
+
+def test_a_comparison_of_originals_without_derivatives_ends_with_1_and_says_what_to_check(
+    planted: Path, compare: Compare, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "keys").write_text(key(99))
+    missed = compare(planted / "old", tmp_path / "empty", "--originals", str(tmp_path / "keys"))
+    assert (missed.result.exit_code, "1 original has" in missed.result.stderr) == (1, True), missed.result.output
+    assert "--old and --new" in missed.result.stderr
+
+
+def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> None:
+    same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
+    assert (same.result.exit_code, same.result.stderr) == (0, ""), same.result.output
+    assert "No difference" in same.page
+
+
 def test_without_the_extra_it_says_how_to_install_it() -> None:
     program = "import sys; sys.modules['jinja2'] = None; from proxy.cli import main; main()"
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
