@@ -12,6 +12,7 @@ import msgspec
 import uvloop
 
 from proxy.compare.causes import TITLES
+from proxy.compare.verdicts import OtherSides
 from proxy.errors import ImagesError
 from proxy.exits import REFUSED, let_go_of_output, settings_or_end
 from proxy.logs import configure_logs
@@ -62,6 +63,8 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             is_done = runner.run(run())
+    except OtherSides as fault:
+        raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
         let_go_of_output()
         click.echo(str(fault), err=True)

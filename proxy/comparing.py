@@ -18,14 +18,15 @@ from proxy.compare import report
 from proxy.compare.causes import Tolerance
 from proxy.compare.comparer import Comparer
 from proxy.compare.events import Began, Ended
+from proxy.compare.findings import STORE
 from proxy.compare.ledger import Ledger
 from proxy.compare.originals import Listed, Named, sample
 from proxy.compare.processes import Processes
 from proxy.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.compare.run import Means, Run
-from proxy.compare.sides import STORE, Side, side
+from proxy.compare.sides import Side, side
 from proxy.errors import CannotStart
-from proxy.parts import build, live_layout
+from proxy.parts import build, live_layout, store_name
 from proxy.reprocess.reporters import HeardReporter
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
@@ -100,10 +101,10 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     parts, started = build(settings), time.monotonic()
     places = _places(asked, parts)
     ledger = Ledger(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
-    head = _head(asked, parts)
+    head = _head(asked, settings, parts)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(places.opened())
-        stack.enter_context(ledger.opened(asked.words(settings.store), restart=asked.restart))
+        stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
         reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
         reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
         troubles = _troubles(places, stop, reporter)
@@ -124,8 +125,9 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     return ended
 
 
-def _head(asked: Asked, parts: Parts) -> report.Asked:
+def _head(asked: Asked, settings: Settings, parts: Parts) -> report.Asked:
     return report.Asked(
+        store=store_name(settings),
         old=asked.old,
         new=asked.new,
         sizes=asked.sizes or parts.recipe.names,

@@ -168,6 +168,11 @@ def live_layout(settings: Settings) -> Layout:
     return PrefixLayout(sizes=names, formats=formats, originals_prefix=settings.originals_prefix)
 
 
+def store_name(settings: Settings) -> str:
+    """Tell one store from another: what a bucket is called means something at its endpoint only."""
+    return f"{settings.store} at {settings.s3_endpoint_url}" if settings.s3_endpoint_url else settings.store
+
+
 def _place(settings: Settings) -> Place:
     return Place(
         store=settings.store,

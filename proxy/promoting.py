@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from proxy.compare.verdicts import read_verdicts
-from proxy.parts import build, live_layout
-from proxy.promotion import REPLACED, Layouts, Promotion
+from proxy.compare.verdicts import Sides, read_verdicts
+from proxy.parts import build, live_layout, store_name
+from proxy.promotion import MADE_ANEW, NOT_PASSED, REPLACED, Layouts, Promotion
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.originals import Listed
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from proxy.reprocess.reporters import Reporter
     from proxy.reprocess.stop import Stop
     from proxy.settings import Settings
+    from proxy.stores.base import Blob
 
 UNDERWAY = 8
 """Originals underway at once, each with all its sizes: a copy within a store takes some 10 ms, most of it waiting."""
@@ -54,6 +55,7 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
 
     Raises:
         ImagesError: it cannot begin, or not go on.
+        OtherSides: the report is of something else.
     """
     parts = build(settings)
     ledger = Ledger(begin(_words(asked, settings, parts)), NoRecords())
@@ -89,15 +91,23 @@ def _promotion(asked: Asked, settings: Settings, parts: Parts) -> Promotion:
         store=parts.store,
         layouts=layouts,
         sizes=asked.sizes or sizes,
-        has_passed=_has_passed(asked),
+        objection=_objection(asked, settings),
         is_dry=asked.dry_run,
     )
 
 
-def _has_passed(asked: Asked) -> Callable[[str, str], bool]:
+def _objection(asked: Asked, settings: Settings) -> Callable[[str, str, Blob], str]:
     if asked.report is None or asked.undo:
-        return lambda _original, _size: True
-    return read_verdicts(asked.report, allowed=frozenset(asked.allow)).has_passed
+        return lambda _original, _size, _new: ""
+    compared = Sides(store=store_name(settings), shadow=settings.shadow_prefix)
+    verdicts = read_verdicts(asked.report, allowed=frozenset(asked.allow), compared=compared)
+
+    def objection(original: str, size: str, new: Blob) -> str:
+        if not verdicts.has_passed(original, size):
+            return NOT_PASSED
+        return "" if verdicts.is_of(original, size, new) else MADE_ANEW
+
+    return objection
 
 
 def _prefix(asked: Asked, settings: Settings) -> str:

@@ -19,6 +19,7 @@ REPLACED: Final = "replaced/"
 """Below this lies what was under the live names before, until it is undone."""
 
 COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"
+MADE_ANEW: Final = "made anew since the comparison"
 MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}"
 
 
@@ -59,8 +60,8 @@ class Promotion:
     store: Store
     layouts: Layouts
     sizes: tuple[str, ...]
-    has_passed: Callable[[str, str], bool]
-    """Whether a size of an original may go live."""
+    objection: Callable[[str, str, Blob], str]
+    """Why a size of an original may not go live as it lies in the shadow; empty where it may."""
     is_dry: bool = False
     """Only tell what would be done."""
 
@@ -96,8 +97,8 @@ class Promotion:
             return NOT_MADE
         if are_alike(new, old):
             return ""
-        if not self.has_passed(original, size):
-            return NOT_PASSED
+        if why_not := self.objection(original, size, new):
+            return why_not
         if not self.is_dry:
             if old and await self.store.head(names.replaced) is None:
                 await self.store.copy(names.live, names.replaced)

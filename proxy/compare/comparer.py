@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 
 from pipeline.wire import Compare
 from proxy.compare.causes import causes
-from proxy.compare.findings import Copy, Finding, Outcome, Pair
+from proxy.compare.findings import Copy, Finding, Outcome, Pair, identity
 from proxy.errors import BadKey, RenderFailed, StoreRefused, TooManyBytes
 
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 
 _OF_ONE = (RenderFailed, StoreRefused, TooManyBytes)
 """What is wrong with one pair, and says nothing of the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """What came of one size: a finding, or none where both sides are alike, or neither has any (`pair` is None)."""
+
+    pair: Pair | None
+    finding: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,35 +56,35 @@ class Comparer:
         Raises:
             StoreUnavailable: that would say nothing of the original.
         """
-        alike, absent, findings = 0, 0, []
-        for size in self.sizes:
-            finding = await self._compare_size(original, size)
-            if isinstance(finding, Finding):
-                findings.append(finding)
-            else:
-                alike, absent = alike + finding, absent + (not finding)
-        return Outcome(key=original, alike=alike, absent=absent, findings=tuple(findings))
+        looks = [await self._compare_size(original, size) for size in self.sizes]
+        findings = tuple(one.finding for one in looks if one.finding)
+        absent = sum(one.pair is None for one in looks)
+        return Outcome(
+            key=original,
+            alike=len(looks) - len(findings) - absent,
+            absent=absent,
+            findings=findings,
+            identities=tuple(one.pair.identity if one.pair else "" for one in looks),
+        )
 
-    async def _compare_size(self, original: str, size: str) -> Finding | bool:
-        """Give what was found, or whether there is anything to compare."""
+    async def _compare_size(self, original: str, size: str) -> _Looked:
         try:
             key = self.layout.derivative(original, size)
         except BadKey as fault:
-            return self._finding(original, size, Pair(old=None, new=None, trouble=str(fault)))
+            return self._found(original, size, Pair(old=None, new=None, trouble=str(fault)))
         with TemporaryDirectory(dir=self.workplace) as folder:
             try:
                 pair = await self._pair(key, Path(folder))
             except _OF_ONE as fault:
                 pair = Pair(old=None, new=None, trouble=str(fault))
-            if pair is None:
-                return False
-            if not causes(pair, self.tolerance):
-                return True
+            if pair is None or not causes(pair, self.tolerance):
+                return _Looked(pair=pair)
             await run_sync(self._keep, pair, key, Path(folder))
-        return self._finding(original, size, _renamed(pair, key))
+        return self._found(original, size, _renamed(pair, key))
 
-    def _finding(self, original: str, size: str, pair: Pair) -> Finding:
-        return Finding(key=original, size=size, causes=causes(pair, self.tolerance), pair=pair)
+    def _found(self, original: str, size: str, pair: Pair) -> _Looked:
+        finding = Finding(key=original, size=size, causes=causes(pair, self.tolerance), pair=pair)
+        return _Looked(pair=pair, finding=finding)
 
     async def _pair(self, key: str, folder: Path) -> Pair | None:
         """Look at both sides' files; None when there is neither."""
@@ -86,7 +94,7 @@ class Comparer:
         if not old and not new:
             return None
         is_same = bool(old and new) and await run_sync(filecmp.cmp, *paths, False)  # noqa: FBT003 - shallow, by position
-        pair = Pair(old=old, new=new, is_same_bytes=is_same)
+        pair = Pair(old=old, new=new, is_same_bytes=is_same, identity=identity(blobs[1]) if blobs[1] else "")
         if is_same and not causes(pair, self.tolerance):
             return pair
         return await self._measured(pair, paths, folder)

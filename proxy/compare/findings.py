@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
 import msgspec
 
 from pipeline.wire import Likeness, Refusal, Seen  # noqa: TC001 - msgspec reads the annotations at run time
+
+if TYPE_CHECKING:
+    from proxy.stores.base import Blob
+
+STORE: Final = "prefix:"
+"""How a side is called that lies in the store of the settings; below what follows."""
+
+_IDENTITY_BYTES = 8
+"""So many of an ETag's digest tell a derivative from the one that replaced it: another has the same once in 10^19."""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +41,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     pictures: dict[str, str] = {}
     trouble: str = ""
     """Why it could not be compared."""
+    identity: str = ""
+    """Of the new derivative; empty where there is none."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +74,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     alike: int = 0
     absent: int = 0
     findings: tuple[Finding, ...] = ()
+    identities: tuple[str, ...] = ()
+    """Of the new derivatives, for each of the sizes; empty where there is none."""
 
     @property
     def compared(self) -> int:
         """How many derivatives were looked at that are on a side at least."""
         return self.alike + len(self.findings)
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """An original that was seen to; `new` has the identities of its new derivatives as the sizes come, by blanks."""
+
+    key: str
+    new: str
+
+
+def identity(blob: Blob) -> str:
+    """Tell a derivative from any other that may take its place, in a few characters: a report has 100,000 of them."""
+    return blake2b(blob.etag.encode(), digest_size=_IDENTITY_BYTES).hexdigest()

@@ -10,7 +10,7 @@ import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from proxy.compare.findings import Finding
+from proxy.compare.findings import Compared, Finding
 from proxy.errors import CannotStart, GaveUp
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ PICTURED = 60
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS originals (key TEXT PRIMARY KEY, alike INTEGER, absent INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS originals (key TEXT PRIMARY KEY, alike INTEGER, absent INTEGER, new TEXT)
+  WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, key TEXT, size TEXT, severity REAL, body BLOB);
 CREATE TABLE IF NOT EXISTS shown (cause TEXT, severity REAL, finding INTEGER);
 CREATE TABLE IF NOT EXISTS causes (cause TEXT, size TEXT, number INTEGER, PRIMARY KEY (cause, size)) WITHOUT ROWID;
@@ -128,7 +129,8 @@ class Ledger:
     def _close(self, outcome: Outcome) -> None:
         run = self._database.execute
         run("BEGIN")
-        run("INSERT INTO originals VALUES (?, ?, ?)", (outcome.key, outcome.alike, outcome.absent))
+        seen_to = outcome.key, outcome.alike, outcome.absent, " ".join(outcome.identities)
+        run("INSERT INTO originals VALUES (?, ?, ?, ?)", seen_to)
         for one in outcome.findings:
             row = one.key, one.size, one.worst.severity, msgspec.json.encode(one)
             finding = run("INSERT INTO findings (key, size, severity, body) VALUES (?, ?, ?, ?)", row).lastrowid
@@ -179,10 +181,10 @@ class Ledger:
         for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
             yield _decoder.decode(body)
 
-    def originals(self) -> Iterator[str]:
-        """Walk the keys of all that were seen to."""
-        for (key,) in self._database.execute("SELECT key FROM originals ORDER BY key"):
-            yield key
+    def originals(self) -> Iterator[Compared]:
+        """Walk all that were seen to, by their keys."""
+        for key, new in self._database.execute("SELECT key, new FROM originals ORDER BY key"):
+            yield Compared(key=key, new=new)
 
     def pictured(self) -> Iterator[Finding]:
         """Walk the findings that are shown: the worst of each cause, the worst of all first."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from proxy.compare.events import Ended
-    from proxy.compare.findings import Copy, Finding
+    from proxy.compare.findings import Compared, Copy, Finding
     from proxy.compare.ledger import Ledger
 
 PAGE, PICTURES = "index.html", "pictures"
@@ -33,6 +33,7 @@ _KILO = 1000
 class Asked:
     """What was compared with what, for the head of the report."""
 
+    store: str
     old: str
     new: str
     sizes: tuple[str, ...]
@@ -59,7 +60,7 @@ def _replace(path: Path, parts: Iterator[str]) -> None:
 
 
 def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
-    """Write one JSON object, a finding or a key on each line: whatever their number, one is in memory at a time."""
+    """Write one JSON object, a finding or an original on each line; however many, one is in memory at a time."""
     head = {"asked": asked, "ended": ended, "causes": ledger.counts()}
     yield msgspec.json.encode(head).decode()[:-1] + ',\n"findings": [\n'
     yield from _lines(ledger.findings())
@@ -68,7 +69,7 @@ def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
     yield "]}\n"
 
 
-def _lines(parts: Iterable[Finding] | Iterable[str]) -> Iterator[str]:
+def _lines(parts: Iterable[Finding] | Iterable[Compared]) -> Iterator[str]:
     separator = ""
     for part in parts:
         yield separator + msgspec.json.encode(part).decode()

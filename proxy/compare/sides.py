@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import Path as AsyncPath
 
+from proxy.compare.findings import STORE
 from proxy.errors import CannotStart, NotFound
 from proxy.keys import url
 from proxy.stores.files import FileStore
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 64 << 20
 """The largest file that is fetched to be compared; a derivative is a hundredth of it."""
-
-STORE: Final = "prefix:"
-"""How a side begins that lies in the store of the settings."""
 
 _WEB: Final = ("http://", "https://")
 

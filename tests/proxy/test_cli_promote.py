@@ -107,6 +107,72 @@ def test_what_was_not_compared_has_not_passed(store: Path, tmp_path: Path) -> No
     assert {key for key in files(store) if key not in before} == {"gall/2/2_small.jpg"}
 
 
+def compared(report: Path, *words: str, old: str = "prefix:", new: str = "prefix:shadow/") -> Result:
+    told = run("compare", "--old", old, "--new", new, "--report", str(report), "--processes", "1", *words)
+    assert (report / "report.json").exists(), told.output
+    return told
+
+
+def test_what_was_made_anew_since_the_comparison_stays_in_the_shadow_and_is_named(store: Path, tmp_path: Path) -> None:
+    run("reprocess", "--prefix", "gall/")
+    report = tmp_path / "report"
+    compared(report)
+    paint(store / "gall/2/2_original.jpg", Photograph(width=300, height=200, seed=7))
+    run("reprocess", "--prefix", "gall/2/")
+    before = files(store)
+    result = run("promote", "--report", str(report), "--allow", "old-missing")
+    assert "gall/2/2_original.jpg: made anew since the comparison: small, large" in result.stdout, result.output
+    assert {key for key in files(store) if key not in before} == {"gall/1/1_large.jpg"}
+    compared(report)
+    run("promote", "--report", str(report), "--allow", "old-missing")
+    assert files(store)["gall/2/2_small.jpg"] == files(store)["shadow/gall/2/2_small.jpg"]
+
+
+def test_what_was_missing_when_it_was_compared_and_was_made_since_stays_in_the_shadow(
+    store: Path, tmp_path: Path
+) -> None:
+    compared(tmp_path / "report", "--originals", "prefix:")
+    run("reprocess", "--prefix", "gall/")
+    before = files(store)
+    allowed = "--allow", "new-missing", "--allow", "old-missing"
+    result = run("promote", "--report", str(tmp_path / "report"), *allowed)
+    assert "gall/1/1_original.jpg: made anew since the comparison: small" in result.stdout, result.output
+    assert files(store) == before
+
+
+@pytest.mark.parametrize(
+    ("sides", "says"),
+    [
+        ({"new": "prefix:other/"}, "its new side is prefix:other/, not prefix:shadow/"),
+        ({"new": "prefix:"}, "its new side is prefix:, not prefix:shadow/"),
+        ({"new": "store/shadow"}, "its new side is store/shadow, not prefix:shadow/"),
+        ({"old": "prefix:shadow/"}, "its old side is prefix:shadow/, not the live names"),
+    ],
+)
+def test_a_report_of_other_sides_ends_with_2_and_lets_nothing_pass(
+    store: Path, tmp_path: Path, sides: dict[str, str], says: str
+) -> None:
+    run("reprocess", "--prefix", "gall/")
+    compared(tmp_path / "report", "--originals", "prefix:", **sides)
+    before = files(store)
+    result = run("promote", "--report", str(tmp_path / "report"), "--allow", "old-missing")
+    assert (result.exit_code, says in " ".join(result.stderr.split())) == (2, True), result.output
+    assert files(store) == before
+
+
+@pytest.mark.parametrize(("name", "value"), [("STORE", "file://elsewhere"), ("S3_ENDPOINT_URL", "http://127.0.0.1:9")])
+def test_a_report_of_another_store_ends_with_2(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    run("reprocess", "--prefix", "gall/")
+    compared(tmp_path / "report")
+    before = files(store)
+    monkeypatch.setenv(name, value)
+    result = run("promote", "--report", str(tmp_path / "report"), "--allow", "old-missing")
+    assert (result.exit_code, "another store" in result.stderr) == (2, True), result.output
+    assert files(store) == before
+
+
 def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) -> None:
     run("reprocess", "--prefix", "gall/")
     before = files(store)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.keys import SiteLayout
-from proxy.promotion import MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
+from proxy.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
 from proxy.recipe import ETAG, PROFILE
 from proxy.shadow import Shadow
 from proxy.stores.base import Attributes
@@ -17,6 +17,8 @@ from tests.proxy.stores.blobs import get, keys, put
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from proxy.stores.base import Blob
 
 pytestmark = pytest.mark.anyio
 
@@ -58,14 +60,17 @@ class Keeping(MemoryStore):
 
 
 def promotion(
-    store: MemoryStore, *, is_dry: bool = False, has_passed: Callable[[str, str], bool] = lambda _one, _size: True
+    store: MemoryStore,
+    *,
+    is_dry: bool = False,
+    objection: Callable[[str, str, Blob], str] = lambda _original, _size, _new: "",
 ) -> Promotion:
     layouts = Layouts(
         shadow=Shadow(live=LIVE, prefix="shadow/", sizes=SIZES),
         live=LIVE,
         replaced=Shadow(live=LIVE, prefix="replaced/", sizes=SIZES),
     )
-    return Promotion(store=store, layouts=layouts, sizes=SIZES, has_passed=has_passed, is_dry=is_dry)
+    return Promotion(store=store, layouts=layouts, sizes=SIZES, objection=objection, is_dry=is_dry)
 
 
 @pytest.fixture
@@ -165,11 +170,15 @@ async def test_an_undoing_that_was_killed_goes_on(path: Path, deletions: int) ->
     assert await everything(store) == before
 
 
-async def test_what_did_not_pass_stays_in_the_shadow_and_is_named(path: Path) -> None:
+@pytest.mark.parametrize("reason", [NOT_PASSED, MADE_ANEW])
+async def test_what_may_not_go_live_stays_in_the_shadow_and_is_named(path: Path, reason: str) -> None:
     store = MemoryStore()
     before = await fill(store, path)
-    outcome = await promotion(store, has_passed=lambda _one, size: size == "large").promote(ORIGINAL)
-    assert (outcome.result, outcome.why) == ("due", {"small": NOT_PASSED})
+    objections = {"shadow/gall/1_small.jpg": reason}
+    outcome = await promotion(store, objection=lambda _original, _size, new: objections.get(new.key, "")).promote(
+        ORIGINAL
+    )
+    assert (outcome.result, outcome.why) == ("due", {"small": reason})
     assert await everything(store) == before | {"gall/1_large.jpg": b"new large"}
 
 

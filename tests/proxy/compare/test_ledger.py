@@ -122,7 +122,9 @@ async def reporting_peak(place: Path, number: int) -> int:
     folder = place / str(number)
     folder.mkdir()
     one = ledger(folder)
-    asked = report.Asked(old="a", new="b", sizes=("small",), sample=None, seed=1, began=datetime.now(UTC))
+    asked = report.Asked(
+        store="file://a", old="a", new="b", sizes=("small",), sample=None, seed=1, began=datetime.now(UTC)
+    )
     with one.opened(b"words"):
         for index in range(number):
             await one.close(outcome(index, "rotated", severity=index % 100))
