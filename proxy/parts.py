@@ -25,7 +25,7 @@ from proxy.reading import READER_BYTES, READERS
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
-from proxy.shadow import Shadow
+from proxy.shadow import REPLACED, Shadow
 from proxy.signature import Signer
 from proxy.stores.measured import MeasuredStore
 from proxy.stores.open import Place, open_store
@@ -96,7 +96,12 @@ def build(settings: Settings) -> Parts:
     """Make every part; nothing is opened or started yet."""
     store = MeasuredStore(open_store(_place(settings)))
     queue = open_queue(settings.queue, name="derivatives")
-    recipe = Recipe(sizes=settings.sizes, layout=_layout(settings), cache_control=settings.cache_control)
+    recipe = Recipe(
+        sizes=settings.sizes,
+        layout=_layout(settings),
+        cache_control=settings.cache_control,
+        elsewhere=_elsewhere(settings),
+    )
     scratch = _scratch(settings)
     renderers = Renderers(
         limiter=Limiter(
@@ -155,8 +160,16 @@ def _scratch(settings: Settings) -> Scratch:
 
 
 def _layout(settings: Settings) -> Layout:
-    live, prefix = live_layout(settings), settings.shadow_prefix
-    return Shadow(live=live, prefix=prefix, sizes=tuple(size.name for size in settings.sizes)) if prefix else live
+    return _below(settings.shadow_prefix, settings) if settings.shadow_prefix else live_layout(settings)
+
+
+def _elsewhere(settings: Settings) -> tuple[Shadow, ...]:
+    prefixes = {REPLACED, settings.former_shadow_prefix} - {"", settings.shadow_prefix}
+    return tuple(_below(prefix, settings) for prefix in sorted(prefixes))
+
+
+def _below(prefix: str, settings: Settings) -> Shadow:
+    return Shadow(live=live_layout(settings), prefix=prefix, sizes=tuple(size.name for size in settings.sizes))
 
 
 def live_layout(settings: Settings) -> Layout:

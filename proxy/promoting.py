@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proxy.compare.verdicts import Sides, read_verdicts
 from proxy.parts import build, live_layout, store_name
-from proxy.promotion import MADE_ANEW, NOT_PASSED, REPLACED, Layouts, Promotion
+from proxy.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
 from proxy.reprocess.originals import Listed
@@ -19,7 +19,7 @@ from proxy.reprocess.records import NoRecords
 from proxy.reprocess.reporters import HeardReporter, JsonReporter, LineReporter, bar
 from proxy.reprocess.run import Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
-from proxy.shadow import Shadow
+from proxy.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

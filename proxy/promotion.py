@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.recipe import ETAG, PROFILE
 from proxy.reprocess.events import Original
+from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from proxy.keys import Layout
     from proxy.stores.base import Blob, Store
-
-REPLACED: Final = "replaced/"
-"""Below this lies what was under the live names before, until it is undone."""
 
 COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"
 MADE_ANEW: Final = "made anew since the comparison"

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from proxy.errors import StoreRefused
+from proxy.errors import BadKey, StoreRefused
 from proxy.recipe import PROFILE
+from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from proxy.keys import Layout
     from proxy.recipe import Recipe
+    from proxy.shadow import Shadow
     from proxy.stores.base import Store
 
 
 async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple[str, ...]:
     """Give the keys of an original's derivatives at every size, there or not, and at sizes that were once configured.
 
-    Those that only look like derivatives, beside an original of the site, count if their metadata says that they are.
-    Where the credentials may not list, only today's sizes are known.
+    So too what is there of it elsewhere: in a shadow that was, or kept by a promotion. Those that only look like
+    derivatives, beside an original of the site, count if their metadata says that they are. Where the credentials may
+    not list, only today's sizes are known.
     """
     keys = [recipe.key(original, size) for size in recipe.names]
+    with suppress(StoreRefused):
+        keys += [key async for key in _made(store, recipe.layout, original) if key not in keys]
+    for place in recipe.elsewhere:
+        keys += await _find_elsewhere(store, place, original)
+    return tuple(keys)
+
+
+async def _find_elsewhere(store: Store, place: Shadow, original: str) -> list[str]:
     try:
-        return (*keys, *[key async for key in _once_configured(store, recipe, original) if key not in keys])
+        place.check_original(original)
+    except BadKey:  # it lies there itself, or its derivatives' keys would be too long there
+        return []
+    # A promotion keeps what another backend made too, which has no metadata of ours.
+    found = _looking_so if place.prefix == REPLACED else _made
+    try:
+        return [key async for key in found(store, place, original) if key != place.prefix + original]
     except StoreRefused:
-        return tuple(keys)
+        return [place.derivative(original, size) for size in place.sizes]
 
 
-async def _once_configured(store: Store, recipe: Recipe, original: str) -> AsyncIterator[str]:
-    prefix, pattern = recipe.layout.traces(original)
+async def _made(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
+    async for key in _looking_so(store, layout, original):
+        blob = await store.head(key)
+        if blob and PROFILE in blob.attributes.metadata:
+            yield key
+
+
+async def _looking_so(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
+    prefix, pattern = layout.traces(original)
     async for listed in store.list(prefix):
         if listed.key != original and pattern.fullmatch(listed.key):
-            blob = await store.head(listed.key)
-            if blob and PROFILE in blob.attributes.metadata:
-                yield listed.key
+            yield listed.key

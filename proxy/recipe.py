@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.size import Size
     from pipeline.wire import Rendered
     from proxy.keys import Layout
+    from proxy.shadow import Shadow
     from proxy.stores.base import Blob
 
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
@@ -46,6 +47,8 @@ class Recipe:
     sizes: tuple[Size, ...]
     layout: Layout
     cache_control: str
+    elsewhere: tuple[Shadow, ...] = ()
+    """Where derivatives may lie that nobody reads or writes now: only a purge looks there."""
 
     @property
     def names(self) -> tuple[str, ...]:

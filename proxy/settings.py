@@ -89,6 +89,9 @@ class Settings:
         "derivatives lie below this, such as `shadow/`, no live one is touched; see docs/cutover.md",
         checks.prefix,
     )
+    former_shadow_prefix: str = _setting(
+        "shadow/", "where derivatives are left of a `SHADOW_PREFIX` that was: a purge removes them too", checks.prefix
+    )
     memory_budget_mb: int = _setting(
         0,
         "memory of all renders together, in MiB; 0: what the machine has beside the service",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.errors import BadKey
 from proxy.stores.base import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
     from proxy.keys import Layout
+
+REPLACED: Final = "replaced/"
+"""Below this lies what was under the live names before a promotion, until it is undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

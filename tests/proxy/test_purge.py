@@ -12,6 +12,7 @@ from proxy.errors import BadKey, StoreRefused
 from proxy.keys import Layout, PrefixLayout, SiteLayout
 from proxy.purge import find_derivatives
 from proxy.recipe import PROFILE, Recipe
+from proxy.shadow import REPLACED, Shadow
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from tests.proxy.conftest import ORIGINAL, SIZES, Workshop, open_workshop
@@ -34,6 +35,10 @@ async def keys(store: MemoryStore) -> list[str]:
     return [blob.key async for blob in store.list()]
 
 
+def elsewhere(layout: Layout, *sizes: str) -> tuple[Shadow, ...]:
+    return tuple(Shadow(live=layout, prefix=prefix, sizes=sizes) for prefix in (REPLACED, "shadow/"))
+
+
 async def found(layout: Layout, original: str, *, ours: list[str], others: list[str], file: Path) -> set[str]:
     """Give what is taken for a derivative of an original that lies beside all that, but for today's sizes."""
     store = MemoryStore()
@@ -42,7 +47,9 @@ async def found(layout: Layout, original: str, *, ours: list[str], others: list[
         await store.put(key, file, Attributes())
     for key in ours:
         await store.put(key, file, OURS)
-    recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
+    recipe = Recipe(
+        sizes=SIZES, layout=layout, cache_control="", elsewhere=elsewhere(layout, "small", "large", "xlarge")
+    )
     today = {layout.derivative(original, size.name) for size in SIZES}
     keys = await find_derivatives(store, recipe, original)
     assert today <= {*keys}
@@ -143,6 +150,48 @@ async def test_sizes_once_configured_are_found_below_their_prefix(tmp_path: Path
     ) == {"derivatives/photos/a.jpg/tiny.webp"}
 
 
+async def test_what_was_tried_and_what_was_replaced_are_found_below_their_prefixes(tmp_path: Path) -> None:
+    assert await found(
+        SiteLayout(sizes=("small", "large", "xlarge")),
+        "gall/5/5_1_original.jpg",
+        ours=["shadow/gall/5/5_1_small.jpg", "shadow/gall/5/5_1_tiny.jpg", "shadow/gall/5/5_10_small.jpg"],
+        others=[
+            "replaced/gall/5/5_1_small.jpg",
+            "replaced/gall/5/5_1_tiny.jpg",
+            "replaced/gall/5/5_1_original.jpg",
+            "replaced/gall/5/5_1_b_small.jpg",
+            "shadow/gall/5/5_1_large.jpg",
+            "tried/gall/5/5_1_small.jpg",
+        ],
+        file=tmp_path / "file",
+    ) == {
+        "replaced/gall/5/5_1_small.jpg",
+        "replaced/gall/5/5_1_tiny.jpg",
+        "shadow/gall/5/5_1_small.jpg",
+        "shadow/gall/5/5_1_tiny.jpg",
+    }
+
+
+async def test_what_was_tried_and_what_was_replaced_are_found_in_the_other_layout(tmp_path: Path) -> None:
+    assert await found(
+        PrefixLayout(sizes=("small", "large", "xlarge")),
+        "photos/a.jpg",
+        ours=["shadow/derivatives/photos/a.jpg/small.jpg"],
+        others=["replaced/derivatives/photos/a.jpg/tiny.webp", "replaced/derivatives/photos/b.jpg/small.jpg"],
+        file=tmp_path / "file",
+    ) == {"shadow/derivatives/photos/a.jpg/small.jpg", "replaced/derivatives/photos/a.jpg/tiny.webp"}
+
+
+@pytest.mark.parametrize(
+    "original", ["shadow/5_1_original.jpg", "replaced/5_1_original.jpg", "a" * 1000 + "_original.jpg"]
+)
+async def test_an_original_that_can_have_none_below_a_prefix_is_purged_all_the_same(
+    tmp_path: Path, original: str
+) -> None:
+    layout = SiteLayout(sizes=("small", "large", "xlarge"))
+    assert await found(layout, original, ours=[], others=[], file=tmp_path / "file") == set()
+
+
 class Unlisted(MemoryStore):
     """A store whose credentials may not list."""
 
@@ -150,7 +199,9 @@ class Unlisted(MemoryStore):
         raise StoreRefused(f"Its policy must allow s3:ListBucket below {prefix!r}, behind {after!r}.")
 
 
-async def test_where_nothing_may_be_listed_todays_sizes_are_known() -> None:
+async def test_where_nothing_may_be_listed_todays_sizes_are_known_in_every_place() -> None:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
-    recipe = Recipe(sizes=(Size(name="small", width=3),), layout=layout, cache_control="")
-    assert await find_derivatives(Unlisted(), recipe, ORIGINAL) == ("gall/58/58_1_small.jpg",)
+    sizes = (Size(name="small", width=3),)
+    recipe = Recipe(sizes=sizes, layout=layout, cache_control="", elsewhere=elsewhere(layout, "small"))
+    small = "gall/58/58_1_small.jpg"
+    assert await find_derivatives(Unlisted(), recipe, ORIGINAL) == (small, f"replaced/{small}", f"shadow/{small}")
