@@ -10,6 +10,7 @@ from proxy.destinations import listed
 from proxy.errors import BadKey
 from proxy.keys import check_key
 from proxy.queues.open import SCHEMES, address_fault
+from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,8 @@ def prefix(value: str) -> str | None:
     """Name what is wrong with what keys are to begin with; nothing is."""
     if not value:
         return None
+    if value == REPLACED:
+        return f"must not be {REPLACED}, where a promotion keeps what it replaces"
     try:
         check_key(value.removesuffix("/"))
     except BadKey as fault:

@@ -198,7 +198,7 @@ def test_wrong_words_say_what_to_do(
     assert len(files(store)) == 3
 
 
-@pytest.mark.parametrize("prefix", ["shadow", "/shadow/", "a//", "../"])
+@pytest.mark.parametrize("prefix", ["shadow", "/shadow/", "a//", "../", "replaced/"])
 def test_a_prefix_that_is_none_is_refused_at_the_start(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     monkeypatch.setenv("SHADOW_PREFIX", prefix)
     result = run("check")
