@@ -154,6 +154,10 @@ class Limiter:
                 self._usual.see(seconds=share.held_seconds, size=share.bytes)
             self._serve()
 
+    def lets_in(self, size: int) -> bool:
+        """Tell whether one that comes now, however urgent, would hold a slot and `size` bytes at once."""
+        return not self._line and self._fits(size)
+
     async def resize(self, share: Share, size: int) -> None:
         """Hold `size` bytes instead: at once if nobody is before it in the line, else after those.
 
@@ -204,7 +208,7 @@ class Limiter:
 
     def _serve(self) -> None:
         """Let in from the head of the line whoever fits."""
-        while self._line and self._fits(first := self._first()):
+        while self._line and self._fits((first := self._first()).bytes):
             self._line.remove(first)
             self._held.append(first)
             if first.held_seconds:  # one that takes more is not another one, but it is its class's turn that it takes
@@ -214,8 +218,8 @@ class Limiter:
             first.began = _now()
             first.is_granted.set()
 
-    def _fits(self, share: Share) -> bool:
-        return len(self._held) < self._slots and self.reserved_bytes + share.bytes <= self.budget_bytes
+    def _fits(self, size: int) -> bool:
+        return len(self._held) < self._slots and self.reserved_bytes + size <= self.budget_bytes
 
     def _first(self) -> Share:
         passed_over = [share for share in self._line if self._passed.get(share.turn.urgency, 0) >= PASSES]

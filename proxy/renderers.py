@@ -110,9 +110,10 @@ class Renderers:
     async def check(self) -> None:
         """Return when a render went well a moment ago, or a tiny one does now; raise what is wrong otherwise.
 
-        On a busy machine the tiny picture would stand in line behind the very renders that show that all is well.
+        It waits for nobody's share. Where others hold them all it returns at once: they are at work, and what hangs
+        among them is killed at its deadline.
         """
-        if time.monotonic() - self._last_answer < RECENT_SECONDS:
+        if time.monotonic() - self._last_answer < RECENT_SECONDS or not self._limiter.lets_in(PROBE_BYTES):
             return
         with TemporaryDirectory(prefix="check-", dir=self._workplace()) as folder:
             await self.render(_tiny_question(Path(folder)), Turn(Urgency.PAGE))

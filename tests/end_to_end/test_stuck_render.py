@@ -45,7 +45,8 @@ async def test_hits_redirects_health_and_metrics_wait_for_no_render(tmp_path: Pa
             for _ in range(2):
                 for size in ("small", "original"):
                     assert (await client.get(f"/img/{KNOWN}/{size}")).status_code == httpx.codes.FOUND
-            assert (await client.get("/healthz")).status_code == httpx.codes.OK
+            for health in ("/healthz", "/readyz"):
+                assert (await client.get(health)).status_code == httpx.codes.OK
             assert (await client.get(job.headers["location"])).json()["status"] == "processing"
             for pid in processes:
                 os.kill(pid, signal.SIGCONT)

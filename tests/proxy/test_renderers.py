@@ -165,6 +165,24 @@ async def test_checking_renders_something_for_real(renderers: Renderers, hurried
         await hurried.check()
 
 
+@pytest.mark.parametrize(("slots", "held_bytes"), [(1, 1), (2, BUDGET_BYTES)], ids=["slots", "budget"])
+async def test_checking_waits_for_no_share_where_others_hold_all_there_is(slots: int, held_bytes: int) -> None:
+    limiter = Limiter(slots=slots, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=30)
+    async with limiter.share(Turn(Urgency.JOB), held_bytes), asyncio.timeout(5):
+        await pool.check()
+
+
+async def test_checking_renders_beside_others_where_there_is_a_share_left() -> None:
+    before = render_pids()
+    limiter = Limiter(slots=2, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=30)
+    async with limiter.share(Turn(Urgency.JOB), 1):
+        await pool.check()
+    assert len(render_pids() - before) == 1
+    await pool.close()
+
+
 async def test_closing_ends_every_process(photo: Path) -> None:
     before = render_pids()
     pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
