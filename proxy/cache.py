@@ -62,6 +62,13 @@ class Remembered(Generic[T]):
         """Remember `value` for `key`, in place of what was remembered before."""
         self._entries[key] = value, self._clock() + jittered(self._seconds), _places(key)
 
+    def doubt(self, key: str) -> None:
+        """Have `key` be found out anew; those who cannot still get what is remembered, for `stale_seconds`."""
+        if entry := self._entries.pop(
+            key, None
+        ):  # first: what would be forgotten at once is not put in another's place
+            self._entries[key] = entry[0], self._clock(), entry[2]
+
     def forget(self, key: str) -> None:
         """Forget `key`; nothing remembered is no error."""
         self._entries.pop(key, None)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from pipeline.errors import Refused
 from proxy.berths import Berths
-from proxy.errors import ImagesError, NotFound, StoreError
+from proxy.errors import BadKey, ImagesError, NotFound, StoreError
 from proxy.keys import ORIGINAL
 from proxy.limiter import Turn, Urgency
 from proxy.made import Located, Made, Sought
@@ -60,8 +60,9 @@ class Derivatives:
         return bool(self._memory.known.get(key))
 
     def forgive(self, original: str) -> None:
-        """Forget what was wrong with an original, so that the next page view tries it again."""
-        self._memory.forget(original)
+        """Forget what was wrong with an original; the next page view tries it again, and looks for its derivatives."""
+        with suppress(BadKey):  # a job of old may be for what is no original's key any more
+            self._memory.doubt(original, *(self.recipe.key(original, size) for size in self.recipe.names))
 
     async def locate(self, original: str, size: str, spent: Spent | None = None) -> Located:
         """Tell where a size of an original is; what is missing of it is made first, all sizes at once.

@@ -67,6 +67,12 @@ class Memory:
         self.failures.put(original, failure)
         return fault
 
+    def doubt(self, original: str, *derivatives: str) -> None:
+        """Forget what was wrong with an original; have these derivatives looked for again, as far as anybody can."""
+        self.forget(original)
+        for key in derivatives:
+            self.known.doubt(key)
+
     def forget(self, original: str, *derivatives: str) -> None:
         """Forget what was wrong with an original, so that it is tried again, and that these derivatives are there."""
         self.absent.forget(original)

@@ -39,6 +39,24 @@ def test_what_is_stale_is_still_known_to_those_who_ask_for_it_until_it_is_forgot
     assert memory.get_stale("key") is None
 
 
+def test_what_is_doubted_is_stale_at_once_and_forgotten_when_stale_things_are() -> None:
+    clock = Clock()
+    memory: Remembered[str] = Remembered(entries=10, seconds=100, stale_seconds=1000, clock=clock)
+    memory.put("key", "value")
+    memory.doubt("key")
+    memory.doubt("never known")
+    assert (memory.get("key"), memory.get_stale("key"), memory.get_stale("never known")) == (None, "value", None)
+    clock.now = 1001
+    assert memory.get_stale("key") is None
+
+
+def test_what_is_doubted_is_forgotten_where_nothing_stale_is_kept() -> None:
+    memory: Remembered[str] = Remembered(entries=10, seconds=100, clock=Clock())
+    memory.put("key", "value")
+    memory.doubt("key")
+    assert (memory.get("key"), memory.get_stale("key")) == (None, None)
+
+
 def test_what_was_learned_together_is_not_forgotten_together() -> None:
     clock = Clock()
     memory: Remembered[int] = Remembered(entries=1000, seconds=100, clock=clock)

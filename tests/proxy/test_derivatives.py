@@ -281,6 +281,21 @@ async def test_what_is_not_where_it_was_known_to_be_is_made_again(workshop: Work
     assert await workshop.store.head(located.key) is not None
 
 
+async def test_what_is_known_of_an_original_is_looked_for_again_once_a_job_for_it_was_posted(
+    workshop: Workshop,
+) -> None:
+    await workshop.upload()
+    located = await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.store.delete(located.key)
+    workshop.derivatives.forgive(ORIGINAL)
+    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
+    assert await workshop.store.head(located.key) is not None
+
+
+async def test_a_job_of_old_may_be_for_what_is_no_originals_key_any_more(workshop: Workshop) -> None:
+    workshop.derivatives.forgive("photos/a.jpg")
+
+
 async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
     await workshop.upload(path=tmp_path / "text.jpg")

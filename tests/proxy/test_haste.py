@@ -190,6 +190,17 @@ async def test_what_was_known_long_ago_still_redirects_when_the_store_does_not_a
         await remembering.derivatives.locate(ORIGINAL, "small")
 
 
+async def test_a_post_of_a_job_takes_nothing_from_page_views_while_the_store_does_not_answer(
+    remembering: Workshop, troubled: TroubledStore
+) -> None:
+    await remembering.upload()
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    troubled.calls_left = 0
+    remembering.derivatives.forgive(ORIGINAL)
+    assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "cache"
+    assert troubled.calls_left == -1
+
+
 async def test_what_was_known_long_ago_is_looked_for_again(
     remembering: Workshop, troubled: TroubledStore, clock: Clock
 ) -> None:
