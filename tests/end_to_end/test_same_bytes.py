@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from proxy.renderers import Renderers
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
+SUFFIXES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
 WITH_EXTRA = (".heic",) if find_spec("pillow_heif") else ()
 
 EVERY = 1 if os.environ.get("WHOLE_CORPUS") else 5
