@@ -197,6 +197,7 @@ class Derivatives:
         blob = await self._terms.haste.look(self._store.head(original), patient=patient)
         if blob is None:
             raise NotFound(f"There is no original {original!r} in the store; upload it first.")
+        self._memory.absent.forget(original)
         return blob
 
     def _take_off(self, wish: Wish, urgency: Urgency) -> Coroutine[object, object, Made]:

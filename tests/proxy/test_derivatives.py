@@ -207,6 +207,15 @@ async def test_an_original_that_comes_late_is_found_by_its_job(workshop: Worksho
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
 
 
+async def test_an_original_that_comes_late_is_there_for_page_views_once_its_job_has_found_it(
+    workshop: Workshop,
+) -> None:
+    assert isinstance((await workshop.derivatives.make_all(ORIGINAL, ["small"])).fault, NotFound)
+    await workshop.upload()
+    await workshop.derivatives.make_all(ORIGINAL, ["small"], forgives=False)  # as a job that is tried again
+    assert (await workshop.derivatives.locate(ORIGINAL, "large")).source == "render"
+
+
 async def test_what_is_no_image_is_fetched_once_until_its_bytes_change(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
     await workshop.upload(path=tmp_path / "text.jpg")
