@@ -72,6 +72,8 @@ class Share:
     """Since when it is held, with this size."""
     held_seconds: float = 0.0
     """How long it was held before that, with other sizes."""
+    passed: int = 0
+    """How often more urgent ones had gone before its class when it came in."""
     is_granted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -161,13 +163,16 @@ class Limiter:
     async def resize(self, share: Share, size: int) -> None:
         """Hold `size` bytes instead: at once if nobody is before it in the line, else after those.
 
-        What it held it gives back first, so that two who wait for more never wait for each other.
+        What it held it gives back first, so that two who wait for more never wait for each other; but not its class's
+        turn, if that is how it came in.
 
         Raises:
             Busy: its turn did not come in time.
         """
         self._leave(share)
         share.bytes = size
+        urgency = share.turn.urgency
+        self._passed[urgency] = max(share.passed, self._passed.get(urgency, 0))
         await self._stand(share)
 
     def seconds_to_wait(self, turn: Turn) -> float:
@@ -214,6 +219,7 @@ class Limiter:
             if first.held_seconds:  # one that takes more is not another one, but it is its class's turn that it takes
                 self._passed.pop(first.turn.urgency, None)
             else:
+                first.passed = self._passed.get(first.turn.urgency, 0)
                 self._note(first.turn.urgency)
             first.began = _now()
             first.is_granted.set()

@@ -154,6 +154,19 @@ async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[
     await see_out([*visits, *patient])
 
 
+async def test_a_crowd_of_page_views_leaves_jobs_a_ninth_of_the_renders_though_each_takes_more_once_it_is_in() -> None:
+    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    crowd, jobs = [Urgency.PAGE] * 3 * (PASSES + 1), [Urgency.JOB] * 3
+    visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in (*crowd, *jobs)]
+    await settle()
+    while any(visit.is_waiting for visit in visits):
+        came_in[-1].said.put_nowait(2 if came_in[-1].held == 1 else 0)
+        await settle()
+    renders = [visit.urgency for number, visit in enumerate(came_in) if visit in came_in[:number]]
+    assert renders[: 3 * (PASSES + 1)] == ([Urgency.PAGE] * PASSES + [Urgency.JOB]) * 3
+    await see_out(visits)
+
+
 async def test_page_views_go_before_jobs_and_jobs_before_batches() -> None:
     limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
     order = [Urgency.JOB, Urgency.BATCH, Urgency.PAGE, Urgency.JOB, Urgency.PAGE]
