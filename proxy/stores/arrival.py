@@ -65,4 +65,4 @@ def check_bytes(blob: Blob, max_bytes: int) -> None:
         TooManyBytes: it has.
     """
     if blob.bytes > max_bytes:
-        raise TooManyBytes(f"The blob has {blob.bytes} bytes; at most {max_bytes} are taken.")
+        raise TooManyBytes(f"This file has {blob.bytes:,} bytes, {max_bytes:,} may be; upload a smaller one.")

@@ -125,7 +125,9 @@ async def test_an_original_that_needs_too_much_memory(tmp_path: Path, delivery: 
 async def test_an_original_with_too_many_bytes(tmp_path: Path, delivery: str) -> None:
     async with serving(tmp_path, delivery=delivery, max_upload_mb=1) as site:
         put(site, b"\xff\xd8\xff" + bytes(1 << 20))
-        check(await site.client.get(PAGE), 413, "too-many-bytes", MINUTE)
+        answer = await site.client.get(PAGE)
+        check(answer, 413, "too-many-bytes", MINUTE)
+        assert answer.json()["detail"] == "This file has 1,048,579 bytes, 1,048,576 may be; upload a smaller one."
 
 
 async def test_a_line_that_is_full(tmp_path: Path, delivery: str) -> None:
