@@ -186,6 +186,21 @@ async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and
     assert workshop.calls["fetch"] == 1
 
 
+async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: Terms) -> None:
+    store = SlowStore()
+    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter):
+        workshop = open_workshop(renderers, photo=photo, terms=terms, store=store)
+        job = await held_up(workshop, store)
+        assert (limiter.taken, limiter.reserved_bytes) == (1, 0)
+        hanging, store.go_on = store.go_on, asyncio.Event()
+        store.go_on.set()
+        await workshop.upload(OTHER)
+        assert (await workshop.derivatives.locate(OTHER, "small")).source == "render"
+        assert not job.done()
+        hanging.set()
+        assert (await job).fault is None
+
+
 async def test_a_page_view_that_waits_for_what_a_job_makes_finds_it(
     renderers: Renderers, photo: Path, terms: Terms
 ) -> None:
