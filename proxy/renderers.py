@@ -80,7 +80,7 @@ class Renderers:
         self._at_work: set[RenderProcess] = set()
         self._is_closed = False
         self._libvips = ""
-        self._last_answer = -math.inf
+        self._last_answer = time.monotonic() - RECENT_SECONDS
 
     @property
     def libvips(self) -> str:
@@ -110,10 +110,18 @@ class Renderers:
     async def check(self) -> None:
         """Return when a render went well a moment ago, or a tiny one does now; raise what is wrong otherwise.
 
-        It waits for nobody's share. Where others hold them all it returns at once: they are at work, and what hangs
-        among them is killed at its deadline.
+        It waits for nobody's share. Where others hold them all it returns at once: they are at work. Only if none has
+        ended well for so long that each must have met its deadline, renders hang.
+
+        Raises:
+            DeadlineExceeded: renders hang.
         """
-        if time.monotonic() - self._last_answer < RECENT_SECONDS or not self._limiter.lets_in(PROBE_BYTES):
+        silent_seconds = time.monotonic() - self._last_answer
+        if silent_seconds < RECENT_SECONDS:
+            return
+        if not self._limiter.lets_in(PROBE_BYTES):
+            if silent_seconds > 2 * self._deadline_seconds:
+                raise DeadlineExceeded(f"All renders hang: none has ended well for {silent_seconds:.0f} s.")
             return
         with TemporaryDirectory(prefix="check-", dir=self._workplace()) as folder:
             await self.render(_tiny_question(Path(folder)), Turn(Urgency.PAGE))

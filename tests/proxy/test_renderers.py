@@ -173,6 +173,14 @@ async def test_checking_waits_for_no_share_where_others_hold_all_there_is(slots:
         await pool.check()
 
 
+async def test_checking_tells_when_others_hold_all_there_is_and_have_all_met_their_deadlines() -> None:
+    limiter = Limiter(slots=1, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=0)
+    async with limiter.share(Turn(Urgency.JOB), 1), asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded, match="none has ended well"):
+            await pool.check()
+
+
 async def test_checking_renders_beside_others_where_there_is_a_share_left() -> None:
     before = render_pids()
     limiter = Limiter(slots=2, budget_bytes=BUDGET_BYTES)
