@@ -65,10 +65,10 @@ class Named:
             is_behind = is_behind or key == after
 
 
-async def count(originals: Originals) -> int:
-    """Count them, by a walk of its own."""
+async def count(originals: Originals, *, after: str = "") -> int:
+    """Count them, those behind `after` if it names one, by a walk of its own."""
     number = 0
-    async for _ in originals.walk():
+    async for _ in originals.walk(after=after):
         number += 1
     return number
 

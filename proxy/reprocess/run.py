@@ -163,7 +163,9 @@ class Run:
 
     async def _count(self) -> None:
         with suppress(ImagesError):  # whoever walks tells of it
-            total = await count(self._originals)
+            # Not the whole listing: what an earlier run with a limit has seen to is not this one's.
+            known = self._ledger.tally.originals - len(self._ledger.done)
+            total = known + await count(self._originals, after=self._ledger.after)
             self._total = total if self._bounds.limit is None else min(total, self._bounds.limit)
             self._reporter.tell(Counted(originals=total))
             self._reporter.move(self._ledger.tally, self._total)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 import pytest
+from msgspec.structs import replace
 
 from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
 from proxy.reprocess.events import Counted, Original, Stopping, Trouble
+from proxy.reprocess.place import Tally, begin
 from proxy.reprocess.records import Records
 from proxy.reprocess.reporters import HeardReporter
 from proxy.reprocess.run import IN_A_ROW, LOOK_AHEAD
@@ -57,6 +59,17 @@ async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> 
     assert rig.ledger.tally.made == len(NAMES)
     assert Counted(originals=20) in rig.heard.events
     assert (rig.heard.most, 20 in rig.heard.totals) == (20, True)
+
+
+async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_on() -> None:
+    behind_others = Rig(place=begin(WORDS, after=NAMES[11], done=(NAMES[13],)))
+    assert await behind_others.run(Names(NAMES), make).go()
+    assert Counted(originals=7) in behind_others.heard.events
+    assert behind_others.ledger.tally.originals == 7
+    killed = Rig(place=replace(begin(WORDS, after=NAMES[11], done=(NAMES[13],)), tally=Tally(made=13)))
+    assert await killed.run(Names(NAMES), make).go()
+    assert Counted(originals=20) in killed.heard.events
+    assert killed.ledger.tally.originals == 20
 
 
 async def test_a_limit_counts_only_those_that_needed_something() -> None:
