@@ -1,4 +1,4 @@
-"""Whether the service can do its work: store, queue and render process, each tried for real."""
+"""Whether the service can do its work: store, queue, scratch folder and render process, each tried for real."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def healthz() -> Health:
 
 @route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
-    """Tell whether the store, the queue and a render process work; 503 while starting or draining."""
+    """Tell whether store, queue, scratch folder and a render process work; 503 while starting or draining."""
     missing = await readiness.check()
     return Response(
         Health(status="unready" if missing else "ok", missing=missing),

@@ -8,6 +8,8 @@ import msgspec
 import pytest
 
 from loadtest.service import signed
+from proxy import metrics
+from tests.expressions import rules
 from tests.held import no_file_above
 from tests.proxy.routes.conftest import KEY, SECRET, Site
 
@@ -34,6 +36,13 @@ async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(site: Site) -> No
     assert answer.status_code == 503
     assert {fault.partition(":")[0] for fault in answer.json()["missing"]} >= {"store", "queue", "scratch"}
     assert (await site.client.get("/readyz")).status_code == 200
+
+
+async def test_the_runbook_says_what_to_do_about_each_part_that_may_not_work(site: Site) -> None:
+    await site.client.get("/readyz")
+    parts = {sample.labels["part"] for family in metrics.ready.collect() for sample in family.samples}
+    (rule,) = [rule for rule in rules() if rule.alert == "NotReady"]
+    assert [part for part in sorted(parts) if f"{part}:" not in rule.annotations["runbook"]] == []
 
 
 async def test_a_queue_whose_file_is_gone_is_not_ready_and_takes_no_posts(site: Site) -> None:
