@@ -9,7 +9,7 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
-from proxy.errors import ImagesError
+from proxy.errors import ImagesError, Unforeseen
 from proxy.singleflight import SingleFlight
 
 log = structlog.get_logger(__name__)
@@ -55,4 +55,7 @@ async def _try(name: str, probe: Probe) -> str | None:
     except OSError as fault:  # no room for what is tried
         log.warning("not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.strerror}"
+    except Exception:
+        log.exception("not_ready", part=name, detail="Nobody has thought of this.")
+        return f"{name}: {Unforeseen.code}"
     return None

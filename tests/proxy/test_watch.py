@@ -78,7 +78,25 @@ async def test_readiness_goes_on_being_tried_after_what_nobody_foresaw() -> None
         async with going_on(watch.watch_readiness(readiness, every_seconds=0)), asyncio.timeout(10):
             for _ in range(3):
                 await tries.acquire()
-    assert {line["event"] for line in lines} == {"readiness_not_checked"}
+    assert {(line["event"], line["part"]) for line in lines} == {("not_ready", "store")}
+    assert all(line["exc_info"] for line in lines), "the trace of a fault of ours is not told"
+
+
+async def test_a_part_that_stumbles_over_a_fault_of_ours_does_not_work_and_the_others_are_told_all_the_same() -> None:
+    async def stumble() -> None:
+        if not is_well:
+            raise RuntimeError("a fault of ours")
+
+    async def work() -> None:
+        if is_well:
+            raise StoreUnavailable("It is away.")
+
+    readiness = Readiness({"store": stumble, "queue": work})
+    readiness.is_open = True
+    for is_well in (True, False):
+        missing = await readiness.check()
+        assert (told("ready", part="store"), told("ready", part="queue")) == (is_well, not is_well)
+        assert missing == (["queue: store-unavailable"] if is_well else ["store: internal"])
 
 
 async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(workshop: Workshop, tmp_path: Path) -> None:
