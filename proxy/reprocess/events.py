@@ -51,7 +51,7 @@ class Trouble(Event, frozen=True, kw_only=True):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun, and why; so many are underway still, to be finished here or by others."""
+    """No more originals are begun, and why; of so many underway those that run are finished, here or by others."""
 
     detail: str
     underway: int

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+import structlog
+
 from proxy.errors import Busy
 from proxy.orders import Order
 from proxy.reprocess.events import Original
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from proxy.outcomes import Job
     from proxy.reprocess.looking import Looker
     from proxy.reprocess.stop import Stop
+
+log = structlog.get_logger(__name__)
 
 SHARE = 0.5
 """Share of the queue's bound that a run may fill: the rest is for those who post jobs while it goes on."""
@@ -40,6 +44,7 @@ class Orderer:
         self._run = run
         self._stop = stop
         self._ordering = asyncio.Lock()
+        self._is_warned = False
 
     async def order(self, key: str) -> Original:
         """Tell what came of an original.
@@ -71,4 +76,12 @@ class Orderer:
                         return await self._jobs.submit(order, idempotency_key=f"{self._run}:{order.key}")
                     except Busy:  # others were quicker
                         pass
+                elif not line.workers:
+                    self._warn()
                 await self._stop.sleep(LOOK_SECONDS)
+
+    def _warn(self) -> None:
+        """Say once that the jobs wait for nobody: else a run whose workers are down looks like one that hangs."""
+        if not self._is_warned:
+            self._is_warned = True
+            log.warning("nobody_works", detail="No worker of QUEUE has shown itself; jobs wait until one does.")

@@ -166,8 +166,9 @@ def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], N
         case events.Trouble():
             say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case events.Stopping():
-            rest = "left to the queue's workers" if event.ends_elsewhere else "to be finished"
-            say(f"stopping, {event.underway} {rest}: {event.detail}")
+            # Few of those underway were ordered: the others wait for room in the queue, and are the next run's.
+            rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
+            say(f"stopping, {rest}: {event.detail}")
         case events.Ended():
             for line in summary(event):
                 answer(line)

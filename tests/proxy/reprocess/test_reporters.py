@@ -28,6 +28,7 @@ EVENTS: list[Event] = [
     Original(key="gall/4", result="due", why={"small": "missing", "large": "stale profile", "medium": "missing"}),
     Trouble(code="store-unavailable", detail="It is away.", again_in_seconds=1.5),
     Stopping(detail="SIGTERM", underway=2),
+    Stopping(detail="SIGTERM", underway=41, ends_elsewhere=True),
 ]
 ENDED = Ended(
     is_finished=True,
@@ -52,6 +53,7 @@ def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str
         "failed gall/3: corrupt: It ends early.",
         "trouble, trying again in 1.5 s: It is away.",
         "stopping, 2 to be finished: SIGTERM",
+        "stopping, jobs left to the queue's workers: SIGTERM",
     ]
     assert told.out.splitlines() == ["gall/4: missing: small, medium; stale profile: large"]
 
@@ -111,6 +113,7 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
         "original",
         "original",
         "trouble",
+        "stopping",
         "stopping",
         "ended",
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 import pytest
+import structlog
 
 from proxy.callbacks import Callbacks
 from proxy.destinations import listed
@@ -231,6 +232,24 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
     assert made[4].code == "not-an-image"
     assert (await one.order(keys[0])).result == "fresh"
+
+
+async def test_who_orders_where_nobody_works_is_told_so_once(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(EACH + 2)]
+    for key in keys:
+        await workshop.upload(key)
+    one = orderer(workshop, jobs, Stop())
+    with structlog.testing.capture_logs() as lines:
+        ordering = [asyncio.create_task(one.order(key)) for key in keys]
+
+        async def is_told() -> bool:
+            return "nobody_works" in [line["event"] for line in lines]
+
+        await until(is_told)
+        with anyio.fail_after(60):
+            async with at_work(worker(workshop, queue, jobs)):
+                await asyncio.gather(*ordering)
+    assert [line["log_level"] for line in lines if line["event"] == "nobody_works"] == ["warning"]
 
 
 def _results(originals: list[Original]) -> dict[str, int]:
