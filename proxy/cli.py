@@ -115,6 +115,7 @@ async def _serve(parts: Parts, settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            ws="none",  # there are no WebSockets here, and a library for them, where there is one, logs whole addresses
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )

@@ -24,6 +24,8 @@ HIDDEN = "hunter2-swordfish"
 
 ACCESS_KEY = "AKIDEXAMPLE"
 
+UPGRADE = {"connection": "upgrade", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_no_secret_is_told_by_a_service_that_is_used_and_misused(tmp_path: Path, form: str) -> None:
@@ -80,6 +82,8 @@ def misuse(service: Service) -> None:
     with httpx.Client(base_url=service.url, headers={"authorization": f"Bearer {HIDDEN}"}) as client:
         for address in ("/img/gall/1_original.jpg/small", "/files/x", "/v1/jobs", "/nowhere", "/healthz", "/schema"):
             client.get(address, params={"token": HIDDEN, "cursor": HIDDEN})
+        for upgrade in ("websocket", "h2c"):
+            client.get("/v1/jobs", params={"token": HIDDEN}, headers={**UPGRADE, "upgrade": upgrade})
         for body in (HIDDEN.encode(), b'{"key": 5, "callback_url": "%s"}' % HIDDEN.encode(), b"{}"):
             client.post("/v1/jobs", content=body, headers=signed(body))
             client.post("/v1/jobs", content=body, headers={**signed(body), "webhook-signature": f"v1,{HIDDEN}"})
