@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
-from litestar.exceptions import ValidationException
+from litestar.exceptions import ClientException, InternalServerException, ValidationException
 from litestar.params import FromPath, QueryParameter
 
 from proxy.destinations import MAX_URL_CHARACTERS
@@ -53,7 +53,7 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
 @post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
 async def post_job(request: Request[None, None, State], desk: NamedDependency[Desk]) -> Response[ShownJob]:
     """Order the derivatives of an original; the job is on disk before the answer leaves."""
-    body = await request.body()
+    body = await _body(request)
     desk.verifier.verify(body, request.headers)
     posted = _posted(body)
     job = await desk.jobs.submit(
@@ -111,6 +111,13 @@ async def list_jobs(
 def jobs_options() -> Response[None]:
     """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+
+
+async def _body(request: Request[None, None, State]) -> bytes:
+    try:
+        return await request.body()
+    except InternalServerException as gone:  # Litestar's word for a client that went; it is no failure of ours
+        raise ClientException("The body ended before its time.") from gone
 
 
 def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -73,6 +74,20 @@ def test_a_job_over_which_its_worker_stumbled_is_explained_with_the_trace(servic
     traces = [line for line in lines(service) if line.get("job_id") == job_id and "exception" in line]
     assert ["ValidationError" in str(trace["exception"]) for trace in traces] == [True, True]
     assert {trace["logger"] for trace in traces} == {"saq"}
+
+
+def test_who_goes_before_all_of_an_order_is_sent_is_no_failure_of_the_service(service: Service) -> None:
+    def is_it(line: dict[str, object]) -> bool:
+        return line["event"] == "request" and line.get("request_id") == "gone"
+
+    async def is_told() -> bool:
+        return any(map(is_it, lines(service)))
+
+    with socket.create_connection(("127.0.0.1", service.port)) as client:
+        client.sendall(b"POST /v1/jobs HTTP/1.1\r\nHost: a\r\nX-Request-Id: gone\r\nContent-Length: 9\r\n\r\n{")
+    asyncio.run(until(is_told))
+    (line,) = filter(is_it, lines(service))
+    assert (line["status"], line["level"]) == (400, "info")
 
 
 def test_every_line_of_a_job_names_it_its_original_and_the_post_that_ordered_it(tmp_path: Path) -> None:
