@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import saq
 import structlog
@@ -45,7 +45,7 @@ def configure_logs(*, level: str, form: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,  # a module's logger would keep the settings of its first line
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
     handler.addFilter(_is_news)
     handler.addFilter(_name_jobs)
@@ -59,6 +59,14 @@ def configure_logs(*, level: str, form: str) -> None:
     logging.captureWarnings(capture=True)
     sys.excepthook = _tell_crash
     threading.excepthook = lambda crash: _tell_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
+
+
+class _StandardError(logging.StreamHandler[TextIO]):
+    """What is standard error when a line is told: while a progress bar is drawn, that takes its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _last_steps(form: str) -> list[Processor]:

@@ -93,3 +93,13 @@ def test_people_get_lines_without_variables_too() -> None:
     assert "key=a" in told
     assert "ZeroDivisionError" in told
     assert "hunter2" not in told
+
+
+def test_lines_go_to_what_is_standard_error_when_they_are_told_as_a_bar_takes_its_place() -> None:
+    told = run(
+        "import io, sys\n"
+        "real, sys.stderr = sys.stderr, io.StringIO()\n"
+        "log.info('above the bar')\n"
+        "real.write('above:' + sys.stderr.getvalue())"
+    )
+    assert told.startswith('above:{"event": "above the bar"')
