@@ -103,21 +103,7 @@ def build(settings: Settings) -> Parts:
         elsewhere=_elsewhere(settings),
     )
     scratch = _scratch(settings)
-    renderers = Renderers(
-        limiter=Limiter(
-            slots=settings.workers or PAGE_VIEW_RENDERS,
-            budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
-            waiting=settings.waiting,
-        ),
-        deadline_seconds=settings.render_timeout_seconds,
-        workplace=scratch.own_folder,
-    )
-    terms = Terms(
-        max_bytes=settings.max_upload_mb * MEBIBYTE,
-        limits=Limits(pixels=settings.max_pixels),
-        conditional_writes=settings.conditional_writes,
-        scratch=scratch,
-    )
+    renderers, terms = _renderers(settings, scratch), _terms(settings, scratch)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
     destinations = listed(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
@@ -143,6 +129,24 @@ def build(settings: Settings) -> Parts:
         ),
         scratch=scratch,
         draining=asyncio.Event(),
+    )
+
+
+def _renderers(settings: Settings, scratch: Scratch) -> Renderers:
+    limiter = Limiter(
+        slots=settings.workers or PAGE_VIEW_RENDERS,
+        budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
+        waiting=settings.waiting,
+    )
+    return Renderers(limiter=limiter, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder)
+
+
+def _terms(settings: Settings, scratch: Scratch) -> Terms:
+    return Terms(
+        max_bytes=settings.max_upload_mb * MEBIBYTE,
+        limits=Limits(pixels=settings.max_pixels),
+        conditional_writes=settings.conditional_writes,
+        scratch=scratch,
     )
 
 

@@ -157,6 +157,14 @@ def open_plain(path: Path) -> BinaryIO | None:
     return None
 
 
+def stands(path: Path, identity: Identity) -> bool:
+    """Tell whether it is still this file that lies there."""
+    try:
+        return Identity.of(path.lstat()) == identity
+    except OSError:
+        return False
+
+
 def chunks(file: BinaryIO, first: int = 0, end: int | None = None) -> Iterator[bytes]:
     """Read `file` as it is now, piece by piece; or only its bytes from `first` up to `end`.
 

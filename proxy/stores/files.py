@@ -25,6 +25,7 @@ from proxy.stores.disk import (
     open_plain,
     place,
     prune,
+    stands,
     written,
 )
 from proxy.stores.sidecars import Sidecars
@@ -165,7 +166,7 @@ class FileStore:
             while file := open_plain(path):
                 identity = Identity.of(os.fstat(file.fileno()))
                 attributes = self._sidecars.read(key, identity)
-                if attributes is None and not _stands(path, identity):
+                if attributes is None and not stands(path, identity):
                     file.close()
                     continue  # it was replaced, and its attributes with it, before they were read
                 return file, _blob(key, identity, attributes or _guess(file))
@@ -206,13 +207,6 @@ class FileStore:
                 flush_folder(target.parent)
                 prune(target.parent, self._root)
             self._sidecars.remove(key)
-
-
-def _stands(path: Path, identity: Identity) -> bool:
-    try:
-        return Identity.of(path.lstat()) == identity
-    except OSError:
-        return False
 
 
 def _replaced(target: Path, *, only_new: bool) -> Identity | None:
