@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.needs("prometheus", "prometheus"), pytest.mark.timeout(600)]
 
 JOBS = 48
-"""Of 12 megapixels with one worker: a quarter of a minute at least, and most of it more than four wait."""
+"""Of 12 megapixels with one worker, and more for as long as something is looked for: see `Watched.keep_busy`."""
+
+MORE_JOBS = 2
+"""At each look: more than any machine renders meanwhile."""
 
 FOR_SECONDS = 4
 """How long an alert is pending here, instead of minutes."""
@@ -47,7 +50,13 @@ class Watched:
 
     service: Service
     prometheus: Prometheus
+    photo: Path
     jobs: list[str]
+
+    def keep_busy(self) -> None:
+        """Post some jobs more: how soon those that were posted end, the machine decides."""
+        for _ in range(MORE_JOBS):
+            self.jobs.append(post(self.service, self.photo, len(self.jobs)))
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +66,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     assert shortened
     paint(folder / "photo.jpg", Photograph(width=4000, height=3000, noise=4))
     with (
-        running(folder / "service", WORKERS="1") as service,
+        running(folder / "service", WORKERS="1", QUEUE_SIZE="10000") as service,
         prometheus.asking(folder, [service.metrics_port], rules=rules) as one,
         page_views(service),
     ):
-        yield Watched(service=service, prometheus=one, jobs=[post(service, folder, number) for number in range(JOBS)])
+        photo = folder / "photo.jpg"
+        jobs = [post(service, photo, number) for number in range(JOBS)]
+        yield Watched(service=service, prometheus=one, photo=photo, jobs=jobs)
 
 
-def post(service: Service, folder: Path, number: int) -> str:
+def post(service: Service, photo: Path, number: int) -> str:
     key = f"gall/{number}/{number}_1_original.jpg"
-    service.put(key, folder / "photo.jpg")
+    service.put(key, photo)
     body = order(key)
     return str(httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body)).headers["location"])
 
@@ -110,7 +121,10 @@ def test_the_alert_of_a_long_queue_is_pending_then_firing_then_gone(
         alert = watched.prometheus.alerts().get("QueueTooLong")
         if alert:
             seen.setdefault(alert.state, time.monotonic() - began)
-        return alert is not None and alert.state == "firing"
+        if alert is not None and alert.state == "firing":
+            return True
+        watched.keep_busy()
+        return False
 
     wait_for(fires)
     alert = watched.prometheus.alerts()["QueueTooLong"]
@@ -134,8 +148,14 @@ def test_the_alert_of_a_long_queue_is_pending_then_firing_then_gone(
 
 
 def test_every_panel_of_the_dashboard_shows_something(watched: Watched) -> None:
+    def shows(expression: str) -> bool:
+        if is_shown(watched.prometheus, expression):
+            return True
+        watched.keep_busy()
+        return False
+
     for expression in dashboard_expressions():
-        wait_for(partial(is_shown, watched.prometheus, expression))
+        wait_for(partial(shows, expression))
 
 
 def is_shown(one: Prometheus, expression: str) -> bool:
