@@ -27,8 +27,10 @@ _HEAD_BYTES, _LITTER_BYTES = 4 << 20, 1 << 16
 """The most that may lie before the first scan of a file with litter there, and of litter before any marker."""
 
 _CHUNK_BYTES = 1 << 18
-_LATER_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e]([\1-\4].{5,11})", re.DOTALL)
-"""The head of a scan behind the first: among coded pixels 0xff is followed by 0, or by the number of a restart."""
+_LATER_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e](?=([\1-\4].{5,11}))", re.DOTALL)
+"""The head of a scan behind the first: among coded pixels 0xff is followed by 0, or by the number of a restart.
+
+It is looked ahead for, as a scan of nothing is shorter than what may still be of its head: the next may begin there."""
 
 _LONGEST_SCAN = 16
 _COEFFICIENTS = 64

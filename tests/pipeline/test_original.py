@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import PIL.Image
 import pytest
 import pyvips
 
@@ -128,6 +129,14 @@ def test_a_jpeg_that_was_cut_between_two_scans_and_closed_is_refused(tmp_path: P
         original.write_bytes(content + EOI)
         with pytest.raises(Corrupt):
             render_into(tmp_path / "out", original)
+
+
+def test_a_progressive_jpeg_of_inks_of_which_one_is_not_used_is_whole(tmp_path: Path) -> None:
+    """A scan of nothing is two bytes long, and the next may begin right behind it."""
+    original = tmp_path / "original.jpg"
+    PIL.Image.new("CMYK", (320, 240), (200, 40, 90, 0)).save(original, progressive=True)
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="small", width=160)).derivatives
+    assert (derivative.width, derivative.height) == (160, 120)
 
 
 def test_a_broken_exif_block_is_ignored(tmp_path: Path) -> None:
