@@ -21,7 +21,9 @@ UPRIGHT = 1
 _FIRST_TURNED = 5
 """EXIF orientations 5 to 8 exchange rows and columns."""
 
-_OWNER = (tiff.ARTIST, tiff.COPYRIGHT)
+_OWNER = {tiff.ARTIST: 1, tiff.COPYRIGHT: 2}
+"""The fields that name an owner, and how many names each has, parted by a zero: a photographer's and an editor's."""
+
 _ASCII, _ENTRY_BYTES, _INLINE_BYTES = 2, 12, 4
 _SPACE, _LONGEST_CHARACTER = 0x20, 4
 _FIRST = b"II*\0\x08\0\0\0"
@@ -53,7 +55,7 @@ def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
         directory = tiff.directory_of(BytesIO(bytes(image.get(vips.EXIF)).removeprefix(b"Exif\0\0")))
     else:
         directory = tiff.directory(path)
-    texts = {field: _bounded(directory.texts.get(field, b"")) for field in _OWNER}
+    texts = {field: _bounded(directory.texts.get(field, b""), names=names) for field, names in _OWNER.items()}
     return {field: text for field, text in texts.items() if text}
 
 
@@ -101,9 +103,13 @@ def _length(block: bytes) -> int:
     return 0
 
 
-def _bounded(text: bytes) -> bytes:
-    """Keep a text's bytes as they are, whatever alphabet they are in, but for what is no text, and a cut character."""
-    shown = bytes(byte for byte in text if byte >= _SPACE).strip()
+def _bounded(text: bytes, *, names: int) -> bytes:
+    """Keep a text's bytes as they are, whatever alphabet they are in, but for what is no text, and a cut character.
+
+    Of two names the first may be a space: an editor's alone is the second.
+    """
+    found = [bytes(byte for byte in name if byte >= _SPACE).strip() for name in text.split(b"\0")[:names]]
+    shown = b"\0".join(name or b" " for name in found).rstrip(b"\0 ")
     for cut in range(_LONGEST_CHARACTER):
         try:
             return shown[: len(shown) - cut].decode().encode()

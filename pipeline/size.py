@@ -11,7 +11,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RENDERING_VERSION = 4
+RENDERING_VERSION = 5
 """Ours: one more whenever the same recipe and the same libvips give other bytes than before."""
 
 MAX_SIDE = 16_383

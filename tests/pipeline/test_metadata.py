@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import PIL.Image
@@ -11,6 +12,7 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline.size import Size
+from pipeline.tiff import directory_of
 from tests.pipeline.rendering import needs_corpus, photographs, render_into, seen
 
 MAKE, ORIENTATION, ARTIST, COPYRIGHT = 0x010F, 0x0112, 0x013B, 0x8298
@@ -84,6 +86,24 @@ def test_the_names_of_the_owner_are_kept_as_they_are_written_and_no_other_tag(
         field: text[:500].decode(errors="ignore").encode() for field, text in names.items()
     }
     assert b"Gall Camera" not in Path(derivative.path).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        (b"Photographer\0Editor\0", b"Photographer\0Editor"),
+        (b" \0Editor\0", b" \0Editor"),
+        (b"Photographer\0\0\0\0", b"Photographer"),
+        (b"Photographer\0Editor\0what a buffer held before", b"Photographer\0Editor"),
+    ],
+)
+def test_a_zero_parts_the_photographer_from_the_editor(tmp_path: Path, written: bytes, kept: bytes) -> None:
+    original = tmp_path / "original.jpg"
+    with_names(original, {ARTIST: b"Ann\0what a buffer held before", COPYRIGHT: written})
+    size = Size(name="a", width=32, keep_copyright=True)
+    (derivative,) = render_into(tmp_path / "out", original, size).derivatives
+    exif = seen(derivative.path).info["exif"]
+    assert directory_of(BytesIO(exif.removeprefix(b"Exif\0\0"))).texts == {ARTIST: b"Ann\0", COPYRIGHT: kept + b"\0"}
 
 
 @pytest.mark.needs("exiftool", "libimage-exiftool-perl")
