@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline import colour, heic, jpeg, metadata, tiff, vips
+from pipeline import colour, gif, heic, jpeg, metadata, tiff, vips
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import recognise
 from pipeline.light import TOP
@@ -116,6 +116,7 @@ def first_frame(
     """
     if original.readable.name == "jpeg":
         return _jpeg(original, through, sides=sides)
+    _refuse_cut_film(original)
     return vips.hold(through(_opened(original, sides)))
 
 
@@ -125,6 +126,7 @@ def frames(original: Original) -> list[pyvips.Image]:
     Raises:
         Corrupt: the file ends early or makes no sense.
     """
+    _refuse_cut_film(original)
     roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, fail_on="error", n=-1))))
     height = vips.number(roll, "page-height", default=roll.height)
     return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
@@ -150,6 +152,11 @@ def _jpeg(
             raise
         behind = _litter_behind(doubt)
     return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
+
+
+def _refuse_cut_film(original: Original) -> None:
+    if original.readable.name == "gif" and original.frames > 1 and not gif.is_whole(original.path):
+        raise Corrupt("This animation is cut short; upload it again.")
 
 
 def _litter_behind(doubt: Corrupt) -> int:

@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EOI = b"\xff\xd9"
+FRAMES = 4
 
 
 def photograph(tmp_path: Path, suffix: str = ".jpg", **options: float) -> Path:
     path = tmp_path / f"original{suffix}"
     paint(path, Photograph(width=900, height=700, noise=4), **options)
+    return path
+
+
+def film(tmp_path: Path, suffix: str) -> Path:
+    """Make an animation of noise, so that all of its frames are as long."""
+    path = tmp_path / f"original{suffix}"
+    first, *others = (PIL.Image.effect_noise((160, 120), 40 + frame).convert("RGB") for frame in range(FRAMES))
+    first.save(path, save_all=True, append_images=others)
     return path
 
 
@@ -40,6 +49,25 @@ def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str, tenths: 
     cut(original, tenths)
     with pytest.raises(Corrupt):
         render_into(tmp_path / "out", original)
+
+
+@pytest.mark.parametrize("tenths", [3, 5, 9])
+@pytest.mark.parametrize("animate", [False, True])
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_an_animation_that_ends_early_is_refused(tmp_path: Path, suffix: str, *, animate: bool, tenths: int) -> None:
+    original = film(tmp_path, suffix)
+    cut(original, tenths)
+    with pytest.raises(Corrupt):
+        render_into(tmp_path / "out", original, Size(name="a", width=100, animate=animate))
+
+
+@pytest.mark.parametrize("ending", [b"", b"\0" * 8, b";", b"; and more"])
+def test_a_gif_is_whole_whatever_is_behind_its_last_frame(tmp_path: Path, ending: bytes) -> None:
+    original = film(tmp_path, ".gif")
+    original.write_bytes(original.read_bytes().removesuffix(b";") + ending)
+    (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=100, animate=True)).derivatives
+    with PIL.Image.open(derivative.path) as moving:
+        assert getattr(moving, "n_frames", 1) == FRAMES
 
 
 @pytest.mark.parametrize("interlace", [False, True])
