@@ -65,16 +65,20 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
     An animation of more than `animation_pixels`, all frames together, is rendered as its first frame.
     """
     across, down = original.sides
-    covers = [size.cover(width=across, height=down) for size in sizes]
+    ladder = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
     sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _HELD
-    shared = max(width * height for width, height in covers) * original.header.bands * sample
-    decoding = _decoder(original) + _window(original, cover=max(covers))
+    shared = max(width * height for (width, height), _ in ladder) * original.header.bands * sample
+    decoding = _decoder(original) + _window(original, *ladder[0])
     return _PROCESS + int(
         _said(original)
         + shared
-        + max(decoding, *(_writing(original, size) for size in sizes))
+        + max(decoding, _descent(original, ladder), *(_writing(original, size) for size in sizes))
         + _film(original, sizes, most_pixels=animation_pixels)
     )
+
+
+def _height(rung: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
+    return rung[0], rung[1].is_step
 
 
 def _sample(original: Original) -> int:
@@ -120,12 +124,27 @@ def _coefficients(original: Original) -> float:
     return _COEFFICIENT * (2 / 3 if is_halved else 1)
 
 
-def _window(original: Original, *, cover: tuple[int, int]) -> float:
+def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
     """Add up the lines that are kept while the first frame is shrunk."""
     header = original.header
-    sample = _FLOAT if header.hasalpha() else _sample(original)
-    lines = min(_LINES, header.height)
-    return float(lines * header.width * header.bands * sample / original.shrink(original.as_stored(cover)))
+    sample = _sample(original) if size.is_large and not header.hasalpha() else _FLOAT
+    return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
+
+
+def _descent(original: Original, ladder: Sequence[tuple[tuple[int, int], Size]]) -> float:
+    """Tell what the dearest rung but the first takes: lines of the step that it is shrunk from, and its own picture."""
+    most, step = 0.0, ladder[0][0]
+    for cover, size in ladder[1:]:
+        sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
+        own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
+        most = max(most, _lines(original, original.as_stored(step)) * sample + own)
+        step = cover if size.is_step else step
+    return most
+
+
+def _lines(original: Original, sides: tuple[int, int]) -> float:
+    """Count the samples of the lines that are kept of a picture with these sides, as stored."""
+    return float(min(_LINES, sides[1]) * sides[0] * original.header.bands)
 
 
 def _writing(original: Original, size: Size) -> float:

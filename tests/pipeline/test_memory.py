@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint, pixels
+from pipeline.size import Size
 from pipeline.wire import Derived, Render
 from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
-def peak(path: Path, folder: Path) -> tuple[ImageInfo, int]:
+def peak(path: Path, folder: Path, sizes: tuple[Size, ...] = SITE) -> tuple[ImageInfo, int]:
     with RenderProcess() as process:
-        answer = process.ask(Render(path=str(path), folder=str(folder), sizes=SITE))
+        answer = process.ask(Render(path=str(path), folder=str(folder), sizes=sizes))
         assert isinstance(answer, Derived)
         return answer.info, process.peak_bytes()
 
@@ -72,6 +73,20 @@ def test_no_prediction_is_too_low_for_what_is_seldom_seen(
     shown.copy(interpretation="srgb").write_to_file(str(original), **options)
     info, used = peak(original, tmp_path)
     assert used <= info.render_bytes
+
+
+@pytest.mark.parametrize(
+    ("sides", "boxes"),
+    [((4000, 3000), [300]), ((4000, 3000), [800]), ((16_000, 800), [300]), ((16_000, 800), [2000, 900, 300])],
+)
+def test_no_prediction_is_too_low_for_sizes_that_are_small_or_crop_a_panorama(
+    tmp_path: Path, sides: tuple[int, int], boxes: list[int]
+) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=sides[0], height=sides[1], noise=12))
+    sizes = tuple(Size(name=f"fill-{side}", width=side, height=side * 3 // 4, fit="fill") for side in boxes)
+    info, used = peak(original, tmp_path, sizes)
+    assert used <= info.render_bytes <= 2 * used
 
 
 def test_what_a_file_says_about_its_picture_is_predicted_as_well(tmp_path: Path) -> None:
