@@ -137,7 +137,8 @@ def _descent(original: Original, ladder: Sequence[tuple[tuple[int, int], Size]])
     for cover, size in ladder[1:]:
         sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
         own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
-        most = max(most, _lines(original, original.as_stored(step)) * sample + own)
+        if cover != step:  # else it is the step's own picture
+            most = max(most, _lines(original, original.as_stored(step)) * sample + own)
         step = cover if size.is_step else step
     return most
 
