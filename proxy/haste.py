@@ -49,7 +49,8 @@ async def _in_time(asked: Awaitable[T], seconds: float | None) -> T:
         async with asyncio.timeout(seconds):
             return await asked
     except TimeoutError as error:
-        raise StoreUnavailable(_silence(error.__cause__)) from None
+        # Python 3.11.2, which is Debian 12's, names what was cancelled as the context only.
+        raise StoreUnavailable(_silence(error.__cause__ or error.__context__)) from None
 
 
 def _silence(cancelled: BaseException | None) -> str:
