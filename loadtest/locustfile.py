@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 from urllib.parse import quote, urljoin
 
 import msgspec
-from locust import FastHttpUser, constant_throughput, events, task
+from locust import FastHttpUser, events, poisson, task
 from locust.exception import StopUser
 
 from loadtest import bars, plan
@@ -150,11 +150,11 @@ class Viewer(_Person):
     abstract = "Viewer" not in PLAN.people
     fixed_count = PLAN.people.get("Viewer", 0)
     numbers = itertools.count()
-    wait_time = constant_throughput(PLAN.views_a_second / max(1, fixed_count))
+    wait_time = poisson(PLAN.views_a_second / max(1, fixed_count))
 
     def on_start(self) -> None:
-        """Come a little after the one before, so that views are spread over each second."""
-        time.sleep(self.number / PLAN.views_a_second)
+        """Come at a time of its own. At a constant throughput locust counts from its own start: all come at once."""
+        time.sleep(self.wait_time())
 
     @task
     def view(self) -> None:
