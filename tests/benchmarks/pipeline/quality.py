@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 QUALITIES = (30, 55, 72, 84)
 """Numbers that our JPEGs are encoded with, to find by interpolation how many bytes a score takes."""
 
-WEIGHED_EVERY = 2
-"""A score at 2000 pixels takes the judge 6 seconds: 18 for the pixels of a photograph, 30 more for its JPEGs."""
-
 JUDGES = 2
 """Processes that score at once."""
 
@@ -44,28 +41,28 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One photograph at one width: each program's pixels before encoding, and JPEGs of sharp's and ours, if weighed."""
+    """One photograph at one width: each program's pixels before encoding, and JPEGs of sharp's and ours."""
 
     photo: Photograph
     width: int
-    pixels: dict[str, float] = field(default_factory=dict)
-    sharps: Encoded | None = None
-    ours: tuple[Encoded, ...] = ()
+    pixels: dict[str, float]
+    sharps: Encoded
+    ours: tuple[Encoded, ...]
 
     @property
     def bytes_ratio(self) -> float | None:
         """Our bytes for the score of sharp's default JPEG, over the bytes of that; None where there is no telling."""
-        if self.sharps is None:
-            return None
         needed = bytes_for(self.sharps.score, self.ours)
         return None if needed is None else needed / self.sharps.bytes
 
 
 def judge(photos: Sequence[Photograph], tools: Path) -> Iterator[Judged]:
-    """Score the pixels of every photograph at every width, and weigh the JPEGs of every `WEIGHED_EVERY`th."""
-    weighed = set(photos[::WEIGHED_EVERY])
+    """Score every photograph at every width: pixels before encoding, and JPEGs, to weigh their bytes.
+
+    A score at 2000 pixels takes 6 seconds: 18 for the pixels of a photograph, 30 for its JPEGs.
+    """
     with ThreadPoolExecutor(JUDGES) as judges:
-        for results in judges.map(lambda photo: _judged(photo, tools, is_weighed=photo in weighed), photos):
+        for results in judges.map(lambda photo: _judged(photo, tools), photos):
             yield from results
 
 
@@ -84,7 +81,7 @@ def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
     return None
 
 
-def _judged(photo: Photograph, tools: Path, *, is_weighed: bool) -> list[Judged]:
+def _judged(photo: Photograph, tools: Path) -> list[Judged]:
     pixels = {
         "ours": programs.ours(lossless=True),
         "sharp": programs.sharp(tools, lossless=True),
@@ -92,10 +89,7 @@ def _judged(photo: Photograph, tools: Path, *, is_weighed: bool) -> list[Judged]
     }
     jpegs = [programs.sharp(tools, own_defaults=True), *(programs.ours(quality=quality) for quality in QUALITIES)]
     with tempfile.TemporaryDirectory() as folder:
-        made = [
-            _make(photo, program, Path(folder) / str(i))
-            for i, program in enumerate([*pixels.values(), *(jpegs if is_weighed else [])])
-        ]
+        made = [_make(photo, program, Path(folder) / str(i)) for i, program in enumerate([*pixels.values(), *jpegs])]
         scores = _scores(photo, [picture for pictures in made for picture in pictures], tools)
         weights = {picture: Encoded(bytes=picture.stat().st_size, score=score) for picture, score in scores.items()}
     judged = []
@@ -106,7 +100,7 @@ def _judged(photo: Photograph, tools: Path, *, is_weighed: bool) -> list[Judged]
                 photo=photo,
                 width=size.width,
                 pixels={name: scores[made[i][column]] for i, name in enumerate(pixels)},
-                sharps=encoded[0] if encoded else None,
+                sharps=encoded[0],
                 ours=tuple(encoded[1:]),
             )
         )
