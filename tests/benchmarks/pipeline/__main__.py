@@ -31,7 +31,7 @@ JIMPED = 2
 
 @click.command()
 @click.option("--photos", type=int, help="How many photographs, for a quick run; all of them when left out.")
-@click.option("--rounds", type=int, default=3, show_default=True, help="How often each program renders each.")
+@click.option("--rounds", type=int, default=5, show_default=True, help="How often each program renders each.")
 @click.option("--corpus", type=click.Path(path_type=Path), default=CORPUS, help="A folder with photos/manifest.tsv.")
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs" / "benchmarks.md", help="The document.")
 def main(photos: int | None, rounds: int, corpus: Path, out: Path) -> None:
