@@ -43,7 +43,7 @@ test: dev ## every test that this machine can run
 check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
 
-bench-pipeline: dev ## the pipeline beside sharp, Pillow and Jimp, into docs/benchmarks.md; half an hour
+bench-pipeline: dev ## the pipeline beside sharp, Pillow and Jimp, into docs/benchmarks.md; a quarter of an hour
 	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)
 
 bench-memory: dev ## predicted against measured peak memory, for every photograph

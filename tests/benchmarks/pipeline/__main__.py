@@ -37,7 +37,7 @@ JIMPED = 2
 def main(photos: int | None, rounds: int, corpus: Path, out: Path) -> None:
     """Measure the pipeline against sharp, Pillow and Jimp, and write docs/benchmarks.md.
 
-    Installs what it needs into build/bench. A full run takes some 20 minutes on two cores; for example:
+    Installs what it needs into build/bench. A full run takes a quarter of an hour on two quiet cores; for example:
 
     python -m tests.benchmarks.pipeline --photos 3 --rounds 1 --out /tmp/benchmarks.md
     """
