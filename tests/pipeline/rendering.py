@@ -6,6 +6,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -64,11 +65,13 @@ class RenderProcess:
     """A real render process, asked over its pipes; ended at the end of a `with`."""
 
     def __init__(self, *arguments: str, module: str = "pipeline.worker", **environment: str) -> None:
+        # A pipe that nobody reads would be full one day, and stop it.
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT, **environment},
         )
         self.ready = msgspec.json.decode(self.line(), type=Ready)
@@ -79,6 +82,11 @@ class RenderProcess:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
+        self.errors.close()
+
+    def has_ended(self) -> bool:
+        """Tell whether it is no more."""
+        return self.process.poll() is not None
 
     def line(self) -> bytes:
         """Read one line of what it says; empty when it has ended."""
@@ -96,7 +104,7 @@ class RenderProcess:
 
         Raises:
             TimeoutError: there was none in time.
-            EOFError: the process ended instead.
+            EOFError: the process ended instead; with its status, and what it wrote to standard error.
         """
         self.say(msgspec.json.encode(question))
         assert self.process.stdout
@@ -104,7 +112,7 @@ class RenderProcess:
             raise TimeoutError
         line = self.line()
         if not line:
-            raise EOFError(self.process.wait())
+            raise EOFError(*self.finish())
         answer: Answer = msgspec.json.decode(line, type=Answer)
         return answer
 
@@ -127,5 +135,6 @@ class RenderProcess:
 
     def finish(self) -> tuple[int, bytes, bytes]:
         """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, out, err
+        out, _ = self.process.communicate(timeout=20)
+        self.errors.seek(0)
+        return self.process.returncode, out, self.errors.read()

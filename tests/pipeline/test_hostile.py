@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,10 +25,21 @@ MUTATIONS = 6
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[RenderProcess]:
-    """One process for all of them: it must survive every file."""
-    with RenderProcess() as started:
-        yield started
+def started() -> Iterator[list[RenderProcess]]:
+    """Every process started so far."""
+    processes: list[RenderProcess] = []
+    yield processes
+    with ExitStack() as ending:
+        for process in processes:
+            ending.push(process)
+
+
+@pytest.fixture
+def process(started: list[RenderProcess]) -> RenderProcess:
+    """One process for all of them: it must survive every file. If one ends it, the others shall not be blamed."""
+    if not started or started[-1].has_ended():
+        started.append(RenderProcess())
+    return started[-1]
 
 
 def answer(process: RenderProcess, path: Path, folder: Path) -> Answer:
