@@ -95,8 +95,9 @@ class Service:
             )
 
     def environment(self) -> dict[str, str]:
-        """Give all the variables that it is started with."""
+        """Give all the variables that it is started with; for malloc what the image says, as it is what is shipped."""
         return {
+            "MALLOC_ARENA_MAX": "1",
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "TMPDIR": str(self.scratch),
             "PORT": str(self.port),
