@@ -64,9 +64,8 @@ class Remembered(Generic[T]):
 
     def doubt(self, key: str) -> None:
         """Have `key` be found out anew; those who cannot still get what is remembered, for `stale_seconds`."""
-        if entry := self._entries.pop(
-            key, None
-        ):  # first: what would be forgotten at once is not put in another's place
+        # Taken out first: what would be forgotten at once is not put in another's place.
+        if entry := self._entries.pop(key, None):
             self._entries[key] = entry[0], self._clock(), entry[2]
 
     def forget(self, key: str) -> None:
