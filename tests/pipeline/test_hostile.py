@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,9 +28,8 @@ def started() -> Iterator[list[RenderProcess]]:
     """Every process started so far."""
     processes: list[RenderProcess] = []
     yield processes
-    with ExitStack() as ending:
-        for process in processes:
-            ending.push(process)
+    for process in processes:
+        process.__exit__()
 
 
 @pytest.fixture
