@@ -27,8 +27,8 @@ from proxy.renderers import Renderers
 from proxy.scratch import Scratch, scratch_place
 from proxy.shadow import REPLACED, Shadow
 from proxy.signature import Signer
-from proxy.stores.measured import MeasuredStore
-from proxy.stores.open import Place, open_store
+from proxy.stores.factory import Place, open_store
+from proxy.stores.instrumented import MeasuredStore
 from proxy.terms import Terms
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.stores.base import Blob, Store
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 READERS: Final = 32
 """At once. Each holds a connection of the store's."""

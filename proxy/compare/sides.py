@@ -13,9 +13,9 @@ from anyio import Path as AsyncPath
 from proxy.compare.findings import STORE
 from proxy.errors import CannotStart, NotFound
 from proxy.keys import url
-from proxy.stores.files import FileStore
+from proxy.stores.file.store import FileStore
 from proxy.stores.memory import MemoryStore
-from proxy.stores.origin import OriginStore
+from proxy.stores.origin.store import OriginStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

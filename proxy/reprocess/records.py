@@ -14,7 +14,7 @@ from anyio.to_thread import run_sync
 from proxy.errors import CannotStart, GaveUp
 from proxy.reprocess.failures import append
 from proxy.reprocess.place import Place, begin
-from proxy.stores.disk import flush_folder
+from proxy.stores.file.atomic import flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import NotAsBefore, OutOfRange
-from proxy.stores.parts import Part
+from proxy.stores.ranges import Part
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope

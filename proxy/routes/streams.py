@@ -12,7 +12,7 @@ from anyio import create_task_group
 from proxy.errors import StoreError
 from proxy.routes.conditions import conditions, last_modified
 from proxy.routes.timing import begin, server_timing, spent_in
-from proxy.stores.parts import Changed
+from proxy.stores.ranges import Changed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxy.reading import Reading
     from proxy.spent import Spent
     from proxy.stores.base import Blob
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 log = structlog.get_logger(__name__)
 

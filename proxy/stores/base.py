@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 MAX_KEY_BYTES: Final = 1024
 """The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""

@@ -11,14 +11,14 @@ from anyio import Path as AsyncPath
 from anyio.lowlevel import checkpoint
 
 from proxy.errors import NotFound
-from proxy.stores.arrival import check_bytes
 from proxy.stores.base import Attributes, Blob, check_length
+from proxy.stores.transfer import check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 CHUNK_BYTES: Final = 64 * 1024
 

@@ -18,7 +18,7 @@ from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, t
 from proxy.haste import Haste
 from proxy.keys import url
 from proxy.memory import Memory
-from proxy.stores.open import Place, open_store
+from proxy.stores.factory import Place, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pyvips
 
 from loadtest.paint import GPS, Photograph, pixels
 from proxy.stores.base import Attributes
-from proxy.stores.files import FileStore
+from proxy.stores.file.store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from proxy.reading import Reading
 from proxy.routes.streams import Exchange
 from proxy.stores.base import Attributes, Blob
 from proxy.stores.memory import MemoryStore
-from proxy.stores.parts import Changed
+from proxy.stores.ranges import Changed
 from tests.proxy.routes.conftest import KEY, Site, serving
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from litestar.types import Message, Scope
 
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import NotFound
-from proxy.stores.parts import Changed, Part
+from proxy.stores.ranges import Changed, Part
 from tests.proxy.stores.blobs import ATTRIBUTES, get, put
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loadtest import seaweed
 from loadtest.seaweed import BUCKET, PUBLIC_BUCKET, program
-from proxy.stores.s3_bucket import Bucket, Credentials
+from proxy.stores.s3.config import Bucket, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from proxy.stores.files import FileStore
+from proxy.stores.file.store import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,9 +39,9 @@ def open_store(place: Place) -> Store:
 
 def _bucket_store(place: Place) -> Store:
     # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
-    from proxy.stores.origin import OriginStore, Reach  # noqa: PLC0415 - see above
-    from proxy.stores.s3 import S3Store  # noqa: PLC0415 - see above
-    from proxy.stores.s3_bucket import Bucket  # noqa: PLC0415 - see above
+    from proxy.stores.origin.store import OriginStore, Reach  # noqa: PLC0415 - see above
+    from proxy.stores.s3.config import Bucket  # noqa: PLC0415 - see above
+    from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above
 
     bucket = S3Store(
         Bucket(

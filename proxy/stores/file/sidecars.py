@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proxy.stores.base import Attributes
-from proxy.stores.disk import Identity, locked, place, written
+from proxy.stores.file.atomic import Identity, locked, place, written
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

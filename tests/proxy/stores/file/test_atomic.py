@@ -17,10 +17,10 @@ import anyio
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.disk import place, prune
-from proxy.stores.files import HIDDEN, FileStore
+from proxy.stores.file.atomic import place, prune
+from proxy.stores.file.store import HIDDEN, FileStore
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
-from tests.proxy.stores.file_stores import started, type_of
+from tests.proxy.stores.file.file_stores import started, type_of
 
 if TYPE_CHECKING:
     from proxy.stores.base import Store
@@ -107,7 +107,7 @@ async def test_what_a_living_writer_is_at_stays(store: Store, root: Path, file: 
 KILLED = """
 import asyncio, os, pathlib, signal, sys
 from proxy.stores.base import Attributes
-from proxy.stores.files import FileStore
+from proxy.stores.file.store import FileStore
 
 root, source = map(pathlib.Path, sys.argv[1:3])
 left = int(sys.argv[3])

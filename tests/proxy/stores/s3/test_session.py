@@ -9,8 +9,8 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
-from proxy.stores.s3_bucket import Bucket
-from tests.proxy.stores.s3_stores import at, opened
+from proxy.stores.s3.config import Bucket
+from tests.proxy.stores.s3.s3_stores import at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal
 from tests.proxy.stores.seaweed import ADMIN
 

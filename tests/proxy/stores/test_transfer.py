@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.arrival import save, verified
+from proxy.stores.transfer import save, verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

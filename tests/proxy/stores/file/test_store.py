@@ -10,17 +10,17 @@ import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes
-from proxy.stores.files import HIDDEN
+from proxy.stores.file.store import HIDDEN
 from tests.held import no_file_above
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
-from tests.proxy.stores.file_stores import started, type_of
+from tests.proxy.stores.file.file_stores import started, type_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Store
-    from proxy.stores.files import FileStore
+    from proxy.stores.file.store import FileStore
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.session import get_session
 
-from proxy.stores.s3_bucket import Bucket, Credentials
+from proxy.stores.s3.config import Bucket, Credentials
 from tests.proxy.stores.contract import StoreContract
-from tests.proxy.stores.s3_stores import opened
+from tests.proxy.stores.s3.s3_stores import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

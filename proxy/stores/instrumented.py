@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 
 class MeasuredStore:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.s3_bucket import Bucket, Credentials
+from proxy.stores.s3.config import Bucket, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
-from tests.proxy.stores.s3_stores import BRIEF, at, opened
+from tests.proxy.stores.s3.s3_stores import BRIEF, at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal
 from tests.proxy.stores.seaweed import ADMIN, PUBLIC_BUCKET, WRITER, Seaweed
 

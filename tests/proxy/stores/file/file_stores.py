@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.stores.files import FileStore
+from proxy.stores.file.store import FileStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 from proxy.errors import StoreUnavailable
 from proxy.keys import url
 from proxy.stores.memory import MemoryStore
-from proxy.stores.origin import OriginStore
-from proxy.stores.parts import Changed, Part, Sent, cut, sent
+from proxy.stores.origin.store import OriginStore
+from proxy.stores.ranges import Changed, Part, Sent, cut, sent
 from tests.proxy.stores.scripted import Scripted, answer
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.arrival import verified
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import bare, md5s_in, unescaped
-from proxy.stores.parts import cut, sent
-from proxy.stores.s3_errors import s3_errors
+from proxy.stores.ranges import cut, sent
+from proxy.stores.s3.errors import s3_errors
+from proxy.stores.transfer import verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aiobotocore.response import StreamingBody
 
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 CHUNK_BYTES: Final = 256 * 1024
 

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from proxy.stores.s3 import S3Store
-from proxy.stores.s3_bucket import Bucket, Credentials
+from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES, keys, put
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.seaweed import ADMIN, BUCKET, Seaweed

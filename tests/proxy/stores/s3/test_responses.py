@@ -11,12 +11,12 @@ import anyio
 import pytest
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.patience import Patience
-from proxy.stores.s3 import S3Store
-from proxy.stores.s3_bucket import Bucket
-from proxy.stores.s3_session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
+from proxy.stores.retry import Patience
+from proxy.stores.s3.config import Bucket
+from proxy.stores.s3.session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
+from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES
-from tests.proxy.stores.s3_stores import at, opened
+from tests.proxy.stores.s3.s3_stores import at, opened
 from tests.proxy.stores.scripted import Scripted, answer
 from tests.proxy.stores.seaweed import ADMIN
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import StoreRefused, StoreUnavailable
+from tests.proxy.stores.origin.test_store import BRIEF, reading
 from tests.proxy.stores.scripted import Scripted, answer
-from tests.proxy.stores.test_origin import BRIEF, reading
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final
 from anyio.to_thread import run_sync
 
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.stores.arrival import check_bytes
 from proxy.stores.base import AlreadyThere, Attributes, Blob
-from proxy.stores.disk import (
+from proxy.stores.file.atomic import (
     Identity,
     chunks,
     disk_errors,
@@ -28,16 +27,17 @@ from proxy.stores.disk import (
     stands,
     written,
 )
-from proxy.stores.sidecars import Sidecars
-from proxy.stores.sniff import SNIFF_BYTES, content_type
-from proxy.stores.tree import locate, walk
+from proxy.stores.file.paths import locate, walk
+from proxy.stores.file.sidecars import Sidecars
+from proxy.stores.file.sniff import SNIFF_BYTES, content_type
+from proxy.stores.transfer import check_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from proxy.stores.parts import Part
+    from proxy.stores.ranges import Part
 
 HIDDEN: Final = "\x7fgallformers"
 """The folder of what is ours alone; no key has a control character, so no key leads into it."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from proxy.stores.patience import Patience
-from proxy.stores.s3 import S3Store
-from proxy.stores.s3_bucket import Bucket, Credentials
+from proxy.stores.retry import Patience
+from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.seaweed import ADMIN
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from aiobotocore.config import AioConfig
 
-from proxy.stores.s3_session import Session
+from proxy.stores.s3.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

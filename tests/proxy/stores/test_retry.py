@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.patience import SLOWEST_BYTES_PER_SECOND, Attempt, Patience, patiently
+from proxy.stores.retry import SLOWEST_BYTES_PER_SECOND, Attempt, Patience, patiently
 
 BRIEF = Patience(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, unescaped
-from proxy.stores.parts import sent
+from proxy.stores.ranges import sent
 
 if TYPE_CHECKING:
     import httpx

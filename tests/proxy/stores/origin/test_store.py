@@ -13,23 +13,23 @@ from proxy.errors import NotFound, StoreRefused, StoreUnavailable, TooManyBytes
 from proxy.keys import url
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
-from proxy.stores.origin import OriginStore, Reach
-from proxy.stores.patience import Patience
-from proxy.stores.s3 import S3Store
+from proxy.stores.origin.store import OriginStore, Reach
+from proxy.stores.retry import Patience
+from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.contract_keys import AWKWARD_KEYS
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
+from tests.proxy.stores.s3.test_store import emptied
 from tests.proxy.stores.scripted import Scripted, answer
 from tests.proxy.stores.seaweed import ADMIN, PUBLIC_BUCKET, WRITER, Seaweed
-from tests.proxy.stores.test_s3 import emptied
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from proxy.stores.base import Store
-    from proxy.stores.s3_bucket import Credentials
+    from proxy.stores.s3.config import Credentials
 
 pytestmark = pytest.mark.anyio
 

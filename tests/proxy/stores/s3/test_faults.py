@@ -13,8 +13,8 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
-from proxy.stores.patience import Patience
-from proxy.stores.s3 import S3Store
+from proxy.stores.retry import Patience
+from proxy.stores.s3.store import S3Store
 from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.proxy.stores.seaweed import ADMIN, Seaweed

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.arrival import OtherBytes, check_bytes, save, verified
-from proxy.stores.origin_answers import blob_of, md5s_of, shown, unfit
-from proxy.stores.parts import Changed, cut, sent
-from proxy.stores.patience import Patience, patiently
+from proxy.stores.origin.responses import blob_of, md5s_of, shown, unfit
+from proxy.stores.ranges import Changed, cut, sent
+from proxy.stores.retry import Patience, patiently
+from proxy.stores.transfer import OtherBytes, check_bytes, save, verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
-    from proxy.stores.parts import Part
-    from proxy.stores.patience import Attempt
+    from proxy.stores.ranges import Part
+    from proxy.stores.retry import Attempt
 
 CHUNK_BYTES: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3

@@ -18,23 +18,23 @@ from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.arrival import check_bytes, save
 from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
-from proxy.stores.parts import Changed
-from proxy.stores.patience import Patience, patiently
-from proxy.stores.s3_answers import Answer, Page, blob_of, body_of, listed
-from proxy.stores.s3_bucket import client_options
-from proxy.stores.s3_errors import Denied, Precluded, s3_errors
-from proxy.stores.s3_session import closed_on_error
+from proxy.stores.ranges import Changed
+from proxy.stores.retry import Patience, patiently
+from proxy.stores.s3.config import client_options
+from proxy.stores.s3.errors import Denied, Precluded, s3_errors
+from proxy.stores.s3.responses import Answer, Page, blob_of, body_of, listed
+from proxy.stores.s3.session import closed_on_error
+from proxy.stores.transfer import check_bytes, save
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from proxy.stores.parts import Part
-    from proxy.stores.patience import Attempt
-    from proxy.stores.s3_bucket import Bucket, Credentials
+    from proxy.stores.ranges import Part
+    from proxy.stores.retry import Attempt
+    from proxy.stores.s3.config import Bucket, Credentials
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""A store in a folder: an object is a plain file."""

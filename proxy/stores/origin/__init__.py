@@ -1,0 +1,1 @@
+"""A store whose originals are read over public HTTP."""
