@@ -11,8 +11,8 @@ import structlog
 
 from proxy import metrics
 from proxy.callbacks import AGAIN_SECONDS, DELIVER, WATCH, Callback
+from proxy.concurrency.backoff import jittered
 from proxy.errors import BadCallback, CallbackFailed
-from proxy.jitter import jittered
 from proxy.receivers import Receivers
 from proxy.workers import QueueWorker, TryAgain
 

@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 from pipeline.errors import Refused
-from proxy.berths import Berths
+from proxy.concurrency.admission import Turn, Urgency
+from proxy.concurrency.keyed_lock import Berths
+from proxy.concurrency.singleflight import SingleFlight
+from proxy.concurrency.timings import Spent
 from proxy.errors import BadKey, ImagesError, NotFound, StoreError
 from proxy.keys import ORIGINAL
-from proxy.limiter import Turn, Urgency
 from proxy.made import Located, Made, Sought
 from proxy.maker import Flight, Maker, faults
 from proxy.purge import find_derivatives
-from proxy.singleflight import SingleFlight
-from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from proxy.berths import Berth
+    from proxy.concurrency.keyed_lock import Berth
     from proxy.made import Remake, Source
     from proxy.memory import Memory
     from proxy.recipe import Recipe

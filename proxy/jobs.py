@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from proxy.batches import Batches
+from proxy.concurrency.batcher import Batches
 from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
 from proxy.listing import Listing
 from proxy.live import LiveJobs, is_live

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
+from proxy.concurrency.throughput import Pace
 from proxy.orders import Order
-from proxy.pace import Pace
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:

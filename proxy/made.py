@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import Refused
+from proxy.concurrency.timings import Spent
 from proxy.errors import TooManyBytes
-from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from proxy.errors import ImagesError

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pipeline.wire import Rendered
-    from proxy.limiter import Turn
+    from proxy.concurrency.admission import Turn
+    from proxy.concurrency.timings import Spent
     from proxy.made import Remake
     from proxy.memory import Memory
     from proxy.recipe import Recipe
     from proxy.renderers import Renderers
-    from proxy.spent import Spent
     from proxy.stores.base import Blob, Store
     from proxy.terms import Terms
 

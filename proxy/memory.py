@@ -11,7 +11,7 @@ from proxy.errors import DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxy.cache import Remembered
+    from proxy.concurrency.ttl_cache import Remembered
 
 FORGIVEN: Final[Mapping[type[Exception], int]] = {
     Refused: 0,

@@ -14,8 +14,8 @@ from anyio import to_thread
 
 from pipeline.errors import Refused
 from pipeline.wire import Limits, Render, Rendered
+from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import RenderFailed
-from proxy.limiter import Limiter, Turn, Urgency
 from proxy.renderers import Renderers
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.wire import Limits
-from proxy.cache import Remembered
 from proxy.callbacks import Callbacks
 from proxy.checks import split
+from proxy.concurrency.admission import Limiter
+from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives import Derivatives
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.keys import PrefixLayout, SiteLayout, url
-from proxy.limiter import Limiter
 from proxy.machine import render_budget, scratch_budget
 from proxy.memory import Memory
 from proxy.queues.open import open_queue

@@ -9,8 +9,8 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
+from proxy.concurrency.singleflight import SingleFlight
 from proxy.errors import ImagesError, Unforeseen
-from proxy.singleflight import SingleFlight
 
 log = structlog.get_logger(__name__)
 

@@ -15,17 +15,17 @@ from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
 from pipeline.size import Size
 from pipeline.wire import Derived, Probe, Probed, Refusal, Render
 from proxy import metrics
+from proxy.concurrency.admission import Turn, Urgency
+from proxy.concurrency.timings import Spent
 from proxy.errors import DeadlineExceeded, ProcessDied
-from proxy.limiter import Turn, Urgency
 from proxy.render_process import RenderProcess
-from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from pipeline.wire import Answer, ImageInfo, Question
-    from proxy.limiter import Limiter
+    from proxy.concurrency.admission import Limiter
 
 T = TypeVar("T", bound="Answer")
 

@@ -18,7 +18,7 @@ from proxy.errors import CannotStart, NoRoom, ProcessDied
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
 
-    from proxy.limiter import Limiter, Turn
+    from proxy.concurrency.admission import Limiter, Turn
 
 
 TRIED_BYTES = 64 * 1024

@@ -12,6 +12,8 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
+from proxy.concurrency.admission import Urgency
+from proxy.concurrency.backoff import jittered
 from proxy.errors import (
     DeadlineExceeded,
     DiedAgain,
@@ -23,9 +25,7 @@ from proxy.errors import (
     Unforeseen,
     told,
 )
-from proxy.jitter import jittered
 from proxy.jobs import FUNCTION
-from proxy.limiter import Urgency
 from proxy.made import Made
 from proxy.orders import Order
 from proxy.outcomes import ABANDONED, Fault, Outcome, Timings

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from proxy.compare.causes import TITLES
 from proxy.compare.events import Began, Ended
+from proxy.concurrency.tempo import Tempo, spoken
 from proxy.reprocess.events import Stopping, Trouble
-from proxy.reprocess.tempo import Tempo, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from proxy.batches import Batches
+from proxy.concurrency.batcher import Batches
 from proxy.reprocess.failures import Failure
 from proxy.reprocess.marks import Marks
 

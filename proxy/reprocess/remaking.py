@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
+from proxy.concurrency.admission import Urgency
 from proxy.errors import ImagesError, RenderFailed
-from proxy.limiter import Urgency
 from proxy.made import Made
 from proxy.reprocess.events import Original
 from proxy.reprocess.troubles import AWAY

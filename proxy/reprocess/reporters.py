@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from proxy.concurrency.tempo import Tempo, spoken
 from proxy.errors import GaveUp
 from proxy.reprocess import events
-from proxy.reprocess.tempo import Tempo, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from proxy.concurrency.backoff import jittered
 from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
-from proxy.jitter import jittered
 from proxy.reprocess.events import Trouble
 
 if TYPE_CHECKING:

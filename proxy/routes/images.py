@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from litestar import asgi
 
 from proxy import metrics
+from proxy.concurrency.timings import Spent
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
 from proxy.keys import decode_path, url
 from proxy.routes.mounts import READING, path_below
 from proxy.routes.streams import Exchange
 from proxy.routes.timing import begin, server_timing
-from proxy.spent import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from anyio import CancelScope
     from litestar.types import HTTPScope, Receive, Scope, Send
 
+    from proxy.concurrency.timings import Spent
     from proxy.reading import Reading
-    from proxy.spent import Spent
     from proxy.stores.base import Blob
     from proxy.stores.ranges import Part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy.spent import Spent
+from proxy.concurrency.timings import Spent
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -12,11 +12,11 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.size import Size
 from pipeline.wire import Limits
-from proxy.cache import Remembered
+from proxy.concurrency.admission import Limiter
+from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives import Derivatives
 from proxy.errors import StoreRefused
 from proxy.keys import SiteLayout
-from proxy.limiter import Limiter
 from proxy.memory import Memory
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers

@@ -13,9 +13,9 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.errors import NeedsTooMuchMemory
 from pipeline.wire import Render
+from proxy.concurrency.admission import Limiter, Share, Turn, Urgency
 from proxy.errors import Busy
 from proxy.haste import Haste
-from proxy.limiter import Limiter, Share, Turn, Urgency
 from proxy.renderers import IDLE_BYTES, PROBE_BYTES, Renderers
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.test_renderers import render_pids

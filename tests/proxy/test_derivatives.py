@@ -13,11 +13,11 @@ from loadtest.paint import Photograph, paint
 from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
 from proxy import metrics
+from proxy.concurrency.admission import Limiter
+from proxy.concurrency.timings import Spent
 from proxy.errors import BadKey, DeadlineExceeded, NotFound, StoreUnavailable, TooManyBytes, UnknownSize
-from proxy.limiter import Limiter
 from proxy.recipe import ETAG, HEIGHT, PROFILE, WIDTH
 from proxy.renderers import Renderers
-from proxy.spent import Spent
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:

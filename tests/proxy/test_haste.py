@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import NotAnImage
-from proxy.cache import Remembered
+from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives import Derivatives
 from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, told
 from proxy.haste import Haste

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import NotAnImage
-from proxy.cache import Remembered
+from proxy.concurrency.backoff import JITTER
+from proxy.concurrency.ttl_cache import Remembered
 from proxy.errors import Busy, DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, StoreUnavailable, TooManyBytes
-from proxy.jitter import JITTER
 from proxy.memory import Memory
-from tests.proxy.test_cache import Clock
+from tests.proxy.concurrency.test_ttl_cache import Clock
 
 SECONDS = 100.0
 

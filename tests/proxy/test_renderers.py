@@ -13,8 +13,8 @@ import pytest
 
 from pipeline.errors import NotAnImage
 from pipeline.wire import Render
+from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import DeadlineExceeded, ProcessDied
-from proxy.limiter import Limiter, Turn, Urgency
 from proxy.renderers import Renderers
 from tests.proxy.conftest import BUDGET_BYTES, SIZES
 

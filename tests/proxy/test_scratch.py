@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
-from proxy.limiter import Limiter, Turn, Urgency
 from proxy.scratch import Scratch
 from tests.held import no_file_above
 
@@ -19,7 +19,7 @@ JOB = Turn(Urgency.JOB)
 
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
-from proxy.limiter import Limiter, Turn, Urgency
+from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.scratch import Scratch
 
 async def main():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.pace import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, Pace
+from proxy.concurrency.throughput import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, Pace
 
 
 @dataclass

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from proxy.singleflight import SingleFlight
+from proxy.concurrency.singleflight import SingleFlight
 
 pytestmark = pytest.mark.anyio
 

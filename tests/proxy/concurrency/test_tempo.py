@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from proxy.concurrency.tempo import WINDOW_SECONDS, Tempo, spoken
 from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.stop import Stop, Stopped
-from proxy.reprocess.tempo import WINDOW_SECONDS, Tempo, spoken
 
 
 class Clock:

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet, WeakValueDictionary
 
+from proxy.concurrency.admission import RETRY_AFTER_SECONDS
 from proxy.errors import Busy
-from proxy.limiter import RETRY_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.limiter import Turn, Urgency
+    from proxy.concurrency.admission import Turn, Urgency
 
 
 class Berth:

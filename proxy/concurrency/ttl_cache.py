@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from cachetools import TLRUCache
 
-from proxy.jitter import jittered
+from proxy.concurrency.backoff import jittered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.concurrency.admission import PASSES, Limiter, Turn, Urgency
 from proxy.errors import Busy
-from proxy.limiter import PASSES, Limiter, Turn, Urgency
 
 pytestmark = pytest.mark.anyio
 

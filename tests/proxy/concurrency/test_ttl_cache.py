@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.cache import ENTRY_BYTES, Remembered
-from proxy.jitter import JITTER
+from proxy.concurrency.backoff import JITTER
+from proxy.concurrency.ttl_cache import ENTRY_BYTES, Remembered
 
 
 class Clock:

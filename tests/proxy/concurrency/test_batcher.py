@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.batches import Batches
+from proxy.concurrency.batcher import Batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
