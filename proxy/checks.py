@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from proxy.destinations import listed
 from proxy.errors import BadKey
-from proxy.keys import check_key
+from proxy.keys.shadow import REPLACED
+from proxy.keys.syntax import check_key
 from proxy.queues.open import SCHEMES, address_fault
-from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

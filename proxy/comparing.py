@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from proxy.compare.reporters import Reporter
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.parts import Parts
     from proxy.reprocess.originals import Originals
     from proxy.reprocess.stop import Stop

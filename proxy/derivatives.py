@@ -13,7 +13,7 @@ from proxy.concurrency.keyed_lock import Berths
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Spent
 from proxy.errors import BadKey, ImagesError, NotFound, StoreError
-from proxy.keys import ORIGINAL
+from proxy.keys.layouts import ORIGINAL
 from proxy.made import Located, Made, Sought
 from proxy.maker import Flight, Maker, faults
 from proxy.purge import find_derivatives

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.groups import groups, text
+from proxy.system.cgroups import groups, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,9 @@ from proxy.derivatives import Derivatives
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
-from proxy.keys import PrefixLayout, SiteLayout, url
+from proxy.keys.layouts import PrefixLayout, SiteLayout
+from proxy.keys.shadow import REPLACED, Shadow
+from proxy.keys.syntax import url
 from proxy.machine import render_budget, scratch_budget
 from proxy.memory import Memory
 from proxy.queues.open import open_queue
@@ -24,17 +26,16 @@ from proxy.readiness import Readiness
 from proxy.reading import READER_BYTES, READERS
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
-from proxy.scratch import Scratch, scratch_place
-from proxy.shadow import REPLACED, Shadow
 from proxy.signature import Signer
 from proxy.stores.factory import Place, open_store
 from proxy.stores.instrumented import MeasuredStore
+from proxy.system.scratch import Scratch, scratch_place
 from proxy.terms import Terms
 
 if TYPE_CHECKING:
     from proxy.courier import Courier
     from proxy.destinations import Destinations
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.settings import Settings
     from proxy.stores.base import Store

@@ -9,6 +9,7 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.compare.verdicts import Sides, read_verdicts
+from proxy.keys.shadow import REPLACED, Shadow
 from proxy.parts import build, live_layout, store_name
 from proxy.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
 from proxy.reprocess.events import Began, Ended
@@ -19,7 +20,6 @@ from proxy.reprocess.records import NoRecords
 from proxy.reprocess.reporters import HeardReporter, JsonReporter, LineReporter, bar
 from proxy.reprocess.run import Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
-from proxy.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

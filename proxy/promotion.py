@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.keys.shadow import REPLACED
 from proxy.recipe import ETAG, PROFILE
 from proxy.reprocess.events import Original
-from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob, Store
 
 COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"

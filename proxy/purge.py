@@ -6,15 +6,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from proxy.errors import BadKey, StoreRefused
+from proxy.keys.shadow import REPLACED
 from proxy.recipe import PROFILE
-from proxy.shadow import REPLACED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
+    from proxy.keys.shadow import Shadow
     from proxy.recipe import Recipe
-    from proxy.shadow import Shadow
     from proxy.stores.base import Store
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from pipeline.size import Size
     from pipeline.wire import Rendered
-    from proxy.keys import Layout
-    from proxy.shadow import Shadow
+    from proxy.keys.layouts import Layout
+    from proxy.keys.shadow import Shadow
     from proxy.stores.base import Blob
 
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from proxy.keys import url
+from proxy.keys.syntax import url
 from proxy.outcomes import Fault, Job, PutOff, SizeOutcome, Status, Timings
 from proxy.recipe import Derivative
 

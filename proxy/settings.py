@@ -16,7 +16,7 @@ from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at
 from proxy import checks
 from proxy.addresses import bucket_fault, endpoint_fault, public_fault, store_fault, web_fault
 from proxy.checks import split
-from proxy.keys import DERIVATIVES
+from proxy.keys.layouts import DERIVATIVES
 from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from proxy.haste import Haste
 
 if TYPE_CHECKING:
     from pipeline.wire import Limits
-    from proxy.scratch import Scratch
+    from proxy.system.scratch import Scratch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy import metrics, usage
+from proxy import metrics
 from proxy.errors import ImagesError
+from proxy.system import cgroups
 
 if TYPE_CHECKING:
     from proxy.jobs import Jobs
@@ -26,10 +27,10 @@ READY_SECONDS = 15.0
 
 def tell_memory() -> None:
     """Have the series of memory read off the kernel whenever somebody asks for them."""
-    metrics.resident_bytes.labels("web").set_function(usage.own_bytes)
-    metrics.resident_bytes.labels("render").set_function(usage.render_bytes)
-    metrics.memory_used_bytes.set_function(lambda: usage.memory().used)
-    metrics.memory_limit_bytes.set_function(lambda: usage.memory().limit)
+    metrics.resident_bytes.labels("web").set_function(cgroups.own_bytes)
+    metrics.resident_bytes.labels("render").set_function(cgroups.render_bytes)
+    metrics.memory_used_bytes.set_function(lambda: cgroups.memory().used)
+    metrics.memory_limit_bytes.set_function(lambda: cgroups.memory().limit)
 
 
 async def watch_queue(jobs: Jobs, *, every_seconds: float = QUEUE_SECONDS) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.compare.causes import Tolerance
     from proxy.compare.processes import Processes
     from proxy.compare.sides import Side
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob
 
 _OF_ONE = (RenderFailed, StoreRefused, TooManyBytes)

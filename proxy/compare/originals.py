@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.compare.sides import Side
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.reprocess.originals import Originals
 
 

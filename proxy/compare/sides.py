@@ -12,7 +12,7 @@ from anyio import Path as AsyncPath
 
 from proxy.compare.findings import STORE
 from proxy.errors import CannotStart, NotFound
-from proxy.keys import url
+from proxy.keys.syntax import url
 from proxy.stores.file.store import FileStore
 from proxy.stores.memory import MemoryStore
 from proxy.stores.origin.store import OriginStore

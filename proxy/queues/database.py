@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.faults import explain, is_busy
-from proxy.queues.turns import turn
+from proxy.system.lockfiles import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

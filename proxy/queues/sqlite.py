@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
 
-from proxy import owners
 from proxy.queues import rows, schema
 from proxy.queues.database import Database
 from proxy.queues.faults import explain
 from proxy.queues.outages import Outages
 from proxy.queues.reads import SqliteReads
 from proxy.queues.steps import Steps, Taken
-from proxy.queues.turns import turn
+from proxy.system import lockfiles
+from proxy.system.lockfiles import turn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ class SqliteQueue(SqliteReads):
         super().__init__(path, name=name)
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outages = Outages()
-        self._owner: owners.Owner | None = None
+        self._owner: lockfiles.Owner | None = None
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -63,7 +63,7 @@ class SqliteQueue(SqliteReads):
             return
         database = await Database.open(self._path, schema.prepare)
         try:
-            owner = await asyncio.to_thread(owners.claim, self._owners)
+            owner = await asyncio.to_thread(lockfiles.claim, self._owners)
         except OSError as error:
             await database.close()
             raise explain(self._path, error) from error
@@ -151,7 +151,7 @@ class SqliteQueue(SqliteReads):
 
     async def _take_back(self) -> list[str]:
         released = await self._database.write(self._steps.take_back)
-        await asyncio.to_thread(owners.bury, self._owners)
+        await asyncio.to_thread(lockfiles.bury, self._owners)
         for job in released:
             self._tally(job)
         return [job.key for job in released]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy import owners
 from proxy.queues import rows
 from proxy.queues.base import is_same_run
+from proxy.system import lockfiles
 
 if TYPE_CHECKING:
     import sqlite3
@@ -129,7 +129,7 @@ class Steps:
     def take_back(self, connection: sqlite3.Connection) -> list[Job]:
         """Retry or end every job whose process is dead."""
         held = rows.held(connection, self.queue.name)
-        dead = {owner for owner in {row.owner for row in held} if owner and not owners.is_alive(self.others, owner)}
+        dead = {owner for owner in {row.owner for row in held} if owner and not lockfiles.is_alive(self.others, owner)}
         return [self._retry_or_end(connection, self.read(row)) for row in held if row.owner in dead]
 
     def read(self, row: rows.Row, status: Status | None = None) -> Job:

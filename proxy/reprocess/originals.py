@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.stores.base import Store
 
 

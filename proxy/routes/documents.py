@@ -22,7 +22,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from proxy.destinations import MAX_URL_CHARACTERS
-from proxy.keys import ORIGINAL
+from proxy.keys.layouts import ORIGINAL
 from proxy.routes.errors import PROBLEM, Problem
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from litestar import asgi
 
-from proxy.keys import decode_path
+from proxy.keys.syntax import decode_path
 from proxy.routes.mounts import path_below
 from proxy.routes.streams import Exchange
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import Receive, Scope, Send
 
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
     from proxy.reading import Reading
 
 PATH = "/files"

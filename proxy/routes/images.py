@@ -12,7 +12,7 @@ from litestar import asgi
 from proxy import metrics
 from proxy.concurrency.timings import Spent
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
-from proxy.keys import decode_path, url
+from proxy.keys.syntax import decode_path, url
 from proxy.routes.mounts import READING, path_below
 from proxy.routes.streams import Exchange
 from proxy.routes.timing import begin, server_timing

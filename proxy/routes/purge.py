@@ -8,7 +8,7 @@ import msgspec
 from litestar import asgi
 from litestar.datastructures import Headers
 
-from proxy.keys import decode_path
+from proxy.keys.syntax import decode_path
 from proxy.routes.mounts import path_below
 from proxy.routes.signed import address
 

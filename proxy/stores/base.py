@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.errors import UnfitKey
+from proxy.keys.syntax import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.ranges import Part
-
-MAX_KEY_BYTES: Final = 1024
-"""The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
 """The content type of bytes of which nothing is known."""

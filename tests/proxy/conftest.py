@@ -16,13 +16,13 @@ from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives import Derivatives
 from proxy.errors import StoreRefused
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.memory import Memory
 from proxy.recipe import Recipe
 from proxy.renderers import Renderers
-from proxy.scratch import Scratch
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
+from proxy.system.scratch import Scratch
 from proxy.terms import Terms
 
 if TYPE_CHECKING:

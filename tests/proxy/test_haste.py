@@ -16,7 +16,7 @@ from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives import Derivatives
 from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, told
 from proxy.haste import Haste
-from proxy.keys import url
+from proxy.keys.syntax import url
 from proxy.memory import Memory
 from proxy.stores.factory import Place, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop

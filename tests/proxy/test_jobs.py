@@ -16,7 +16,7 @@ from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
 from proxy.jobs import Jobs
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
 from proxy.outcomes import Job
 from proxy.queues import rows

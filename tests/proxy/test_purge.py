@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.size import Size
 from proxy.errors import BadKey, StoreRefused
-from proxy.keys import Layout, PrefixLayout, SiteLayout
+from proxy.keys.layouts import Layout, PrefixLayout, SiteLayout
+from proxy.keys.shadow import REPLACED, Shadow
 from proxy.purge import find_derivatives
 from proxy.recipe import PROFILE, Recipe
-from proxy.shadow import REPLACED, Shadow
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from tests.proxy.conftest import ORIGINAL, SIZES, Workshop, open_workshop

@@ -8,7 +8,8 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreRefused, UnfitKey
-from proxy.stores.base import MAX_KEY_BYTES, check_length
+from proxy.keys.syntax import MAX_KEY_BYTES
+from proxy.stores.base import check_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ import pytest
 from proxy.compare.originals import Listed, Named, sample
 from proxy.compare.sides import side
 from proxy.errors import CannotStart
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.stores.file.store import FileStore
 from proxy.stores.memory import MemoryStore
 from tests.proxy.compare.planted import PLANTS, fill, key

@@ -14,7 +14,7 @@ from proxy.deliveries import Deliveries
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.recipe import Recipe

@@ -13,7 +13,7 @@ from proxy import destinations, live
 from proxy.callbacks import Callbacks
 from proxy.errors import BadCursor
 from proxy.jobs import Jobs
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.listing import Asked, Listing
 from proxy.live import LiveJobs
 from proxy.orders import Order

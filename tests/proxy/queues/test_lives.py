@@ -15,7 +15,7 @@ from proxy.callbacks import Callbacks
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import FUNCTION, Jobs
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.recipe import Recipe
 from proxy.stores.base import Attributes
 from proxy.work import Worker

@@ -15,7 +15,7 @@ from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
 from proxy.jobs import Jobs
-from proxy.keys import SiteLayout
+from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
 from proxy.queues.open import open_queue
 from proxy.recipe import Recipe

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from proxy.errors import StoreUnavailable
-from proxy.keys import url
+from proxy.keys.syntax import url
 from proxy.stores.memory import MemoryStore
 from proxy.stores.origin.store import OriginStore
 from proxy.stores.ranges import Changed, Part, Sent, cut, sent

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable, TooManyBytes
-from proxy.keys import url
+from proxy.keys.syntax import url
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from proxy.stores.origin.store import OriginStore, Reach

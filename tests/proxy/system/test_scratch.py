@@ -11,7 +11,7 @@ import pytest
 
 from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
-from proxy.scratch import Scratch
+from proxy.system.scratch import Scratch
 from tests.held import no_file_above
 
 ROOM_BYTES = 100
@@ -20,7 +20,7 @@ JOB = Turn(Urgency.JOB)
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
 from proxy.concurrency.admission import Limiter, Turn, Urgency
-from proxy.scratch import Scratch
+from proxy.system.scratch import Scratch
 
 async def main():
     scratch = Scratch(pathlib.Path(sys.argv[1]), room=Limiter(budget_bytes=1))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import BadKey
-from proxy.stores.base import MAX_KEY_BYTES
+from proxy.keys.syntax import MAX_KEY_BYTES
 
 if TYPE_CHECKING:
-    from proxy.keys import Layout
+    from proxy.keys.layouts import Layout
 
 REPLACED: Final = "replaced/"
 """Below this lies what was under the live names before a promotion, until it is undone."""

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import BadKey, UnknownSize
-from proxy.keys import Layout, PrefixLayout, SiteLayout, check_key, decode_path, url
-from proxy.shadow import Shadow
-from proxy.stores.base import MAX_KEY_BYTES
+from proxy.keys.layouts import Layout, PrefixLayout, SiteLayout
+from proxy.keys.shadow import Shadow
+from proxy.keys.syntax import MAX_KEY_BYTES, check_key, decode_path, url
 
 SIZES = ("small", "medium", "large", "xlarge", "square-200")
 SITE = SiteLayout(sizes=SIZES)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope, to_thread
 
-from proxy import owners
 from proxy.errors import CannotStart, NoRoom, ProcessDied
+from proxy.system import lockfiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
@@ -50,7 +50,7 @@ class Scratch:
         """
         try:
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = owners.claim(self._place / "owners")
+            owner = lockfiles.claim(self._place / "owners")
             self._folder = self._place / "work" / owner.name
             self._folder.mkdir(parents=True)
         except OSError as fault:
@@ -118,9 +118,9 @@ class Scratch:
 
     def _remove_what_the_dead_left(self) -> None:
         for left in (self._place / "work").iterdir():
-            if not owners.is_alive(self._place / "owners", left.name):
+            if not lockfiles.is_alive(self._place / "owners", left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        owners.bury(self._place / "owners")
+        lockfiles.bury(self._place / "owners")
 
 
 def _write_something(folder: Path) -> None:

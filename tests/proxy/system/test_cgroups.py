@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy import usage
-from proxy.usage import Usage
+from proxy.system import cgroups
+from proxy.system.cgroups import Usage
 from tests.held import resident_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_without_a_control_group_it_is_the_machines(tmp_path: Path) -> None:
-    assert usage.memory(write(tmp_path, {})) == Usage(used=768 * 1024, limit=MEBIBYTE)
+    assert cgroups.memory(write(tmp_path, {})) == Usage(used=768 * 1024, limit=MEBIBYTE)
 
 
 @pytest.mark.parametrize(
@@ -66,24 +66,24 @@ def test_without_a_control_group_it_is_the_machines(tmp_path: Path) -> None:
     ids=["version 2", "version 1", "in a container", "a smaller one with more room"],
 )
 def test_the_control_group_with_the_least_room_counts(tmp_path: Path, files: dict[str, str]) -> None:
-    assert usage.memory(write(tmp_path, files)) == Usage(used=200_000, limit=524_288)
+    assert cgroups.memory(write(tmp_path, files)) == Usage(used=200_000, limit=524_288)
 
 
 def test_where_the_kernel_tells_nothing_it_is_no_number(tmp_path: Path) -> None:
-    told = usage.memory(tmp_path)
+    told = cgroups.memory(tmp_path)
     assert math.isnan(told.used)
     assert math.isnan(told.limit)
 
 
 def test_here_it_is_plausible() -> None:
-    told = usage.memory()
+    told = cgroups.memory()
     assert MEBIBYTE < told.used < told.limit
-    assert usage.own_bytes() == pytest.approx(resident_bytes(), rel=0.1)
+    assert cgroups.own_bytes() == pytest.approx(resident_bytes(), rel=0.1)
 
 
 def test_processes_that_this_one_started_are_its_render_processes() -> None:
-    before = usage.render_bytes()
+    before = cgroups.render_bytes()
     with subprocess.Popen(["sleep", "60"]) as child:
-        assert usage.render_bytes() - before == pytest.approx(resident_bytes(child.pid), rel=0.5)
+        assert cgroups.render_bytes() - before == pytest.approx(resident_bytes(child.pid), rel=0.5)
         child.kill()
-    assert usage.render_bytes() == before
+    assert cgroups.render_bytes() == before

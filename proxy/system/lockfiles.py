@@ -1,17 +1,21 @@
-"""Which processes are alive, told by lock files that the kernel lets go of when their process dies.
+"""Lock files: which processes are alive, and what only one of them may hold at a time.
 
-A pid would lie: in containers every service is pid 1, and pids are used again.
+The kernel releases a lock when its process dies. A pid would lie: in containers every service is pid 1, and pids are
+used again.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -71,3 +75,30 @@ def bury(folder: Path) -> None:
     for path in folder.glob("[!.]*"):
         if not is_alive(folder, path.name):
             path.unlink(missing_ok=True)
+
+
+_RETRY_SECONDS = 0.001
+"""How soon a held lock is tried again: flock itself would wait for ever."""
+
+
+@contextmanager
+def turn(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
+    """Hold the lock file at `path` within the block; yields False when others kept it for `seconds`."""
+    deadline = time.monotonic() + seconds
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    try:
+        ours = _lock(descriptor)
+        while not ours and time.monotonic() < deadline:
+            time.sleep(_RETRY_SECONDS)
+            ours = _lock(descriptor)
+        yield ours
+    finally:
+        os.close(descriptor)  # which is what lets go of it
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

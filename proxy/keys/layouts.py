@@ -1,4 +1,4 @@
-"""The only place that makes, splits or judges keys."""
+"""How the keys of an original's derivatives follow from its own, and back."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol, cast
-from urllib.parse import quote, unquote_to_bytes
 
 from proxy.errors import BadKey, UnknownSize
-from proxy.stores.base import MAX_KEY_BYTES
+from proxy.keys.syntax import MAX_KEY_BYTES, check_key, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,40 +22,6 @@ DERIVATIVES: Final = "derivatives/"
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _EXTENSIONS = {"jpeg": "jpg"}
-_SHOWN_CHARACTERS = 80
-_CONTROL, _SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f]"), re.compile(r"[\ud800-\udfff]")
-_MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-
-
-def check_key(key: str) -> None:
-    """Return when every store can hold `key`.
-
-    Raises:
-        BadKey: a sentence that names what is wrong with it.
-    """
-    if fault := _fault(key):
-        raise BadKey(f"The key {_shown(key)} {fault}.")
-
-
-def decode_path(raw: bytes) -> str:
-    """Decode the percent escapes of a URL's path, exactly once; `+` stays `+`.
-
-    Raises:
-        BadKey: an escape is malformed, or the bytes are not UTF-8.
-    """
-    if malformed := _MALFORMED_ESCAPE.search(raw):
-        raise BadKey(
-            f"The path has a '%' at byte {malformed.start()} that no two hexadecimal digits follow; send '%25'."
-        )
-    try:
-        return unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError as error:
-        raise BadKey(f"The path is not UTF-8 once decoded (byte {error.start}).") from error
-
-
-def url(base: str, key: str) -> str:
-    """Give the address of `key` below `base`, escaped so that `decode_path` gives the key back."""
-    return f"{base.rstrip('/')}/{quote(key, safe='/')}"
 
 
 class Layout(Protocol):
@@ -116,7 +81,7 @@ class SiteLayout:
         match = self._name.fullmatch(key)
         if match is None or match["name"] != ORIGINAL:
             raise BadKey(
-                f"The key {_shown(key)} is no original's: its name must end in '_{ORIGINAL}', then an extension."
+                f"The key {shown(key)} is no original's: its name must end in '_{ORIGINAL}', then an extension."
             )
         _check_room(_renamed(match, size) for size in self.sizes)
 
@@ -168,7 +133,7 @@ class PrefixLayout:
         """Return when `key` may be an original's; see `Layout`."""
         _check_inside(key, self.originals_prefix)
         if key.startswith(DERIVATIVES):
-            raise BadKey(f"The key {_shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
+            raise BadKey(f"The key {shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
         _check_room(self._joined(key, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
@@ -210,41 +175,15 @@ def _check_sizes(sizes: tuple[str, ...]) -> None:
 
 def _check_size(size: str, sizes: tuple[str, ...]) -> None:
     if size not in sizes:
-        raise UnknownSize(f"There is no size {_shown(size)}; there are {', '.join(sizes)}.")
+        raise UnknownSize(f"There is no size {shown(size)}; there are {', '.join(sizes)}.")
 
 
 def _check_inside(key: str, prefix: str) -> None:
     check_key(key)
     if not key.startswith(prefix):
-        raise BadKey(f"The key {_shown(key)} is no original's: originals' keys begin with '{prefix}'.")
+        raise BadKey(f"The key {shown(key)} is no original's: originals' keys begin with '{prefix}'.")
 
 
 def _check_room(derivatives: Iterable[str]) -> None:
     if any(len(key.encode()) > MAX_KEY_BYTES for key in derivatives):
         raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
-
-
-def _fault(key: str) -> str | None:
-    if not key:
-        return "is empty"
-    if _SURROGATE.search(key):
-        return "holds half of a surrogate pair, which is no UTF-8"
-    if len(key.encode()) > MAX_KEY_BYTES:
-        return f"is longer than {MAX_KEY_BYTES} bytes of UTF-8"
-    if _CONTROL.search(key):
-        return "holds a control character"
-    if key.startswith("/") or key.endswith("/"):
-        return "begins or ends with '/'"
-    return _segment_fault(key.split("/"))
-
-
-def _segment_fault(segments: list[str]) -> str | None:
-    if "" in segments:
-        return "holds '//', an empty segment"
-    if "." in segments or ".." in segments:
-        return "holds a segment '.' or '..'"
-    return None
-
-
-def _shown(name: str) -> str:
-    return ascii(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...")

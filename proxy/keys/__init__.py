@@ -1,0 +1,1 @@
+"""Keys: their syntax, and how the key of a derivative follows from that of its original."""

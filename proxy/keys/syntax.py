@@ -1,0 +1,74 @@
+"""What a key may look like, in a store and in an address."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from proxy.errors import BadKey
+
+MAX_KEY_BYTES: Final = 1024
+"""The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
+
+_SHOWN_CHARACTERS = 80
+_CONTROL, _SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f]"), re.compile(r"[\ud800-\udfff]")
+_MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def check_key(key: str) -> None:
+    """Return when every store can hold `key`.
+
+    Raises:
+        BadKey: a sentence that names what is wrong with it.
+    """
+    if fault := _fault(key):
+        raise BadKey(f"The key {shown(key)} {fault}.")
+
+
+def decode_path(raw: bytes) -> str:
+    """Decode the percent escapes of a URL's path, exactly once; `+` stays `+`.
+
+    Raises:
+        BadKey: an escape is malformed, or the bytes are not UTF-8.
+    """
+    if malformed := _MALFORMED_ESCAPE.search(raw):
+        raise BadKey(
+            f"The path has a '%' at byte {malformed.start()} that no two hexadecimal digits follow; send '%25'."
+        )
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError as error:
+        raise BadKey(f"The path is not UTF-8 once decoded (byte {error.start}).") from error
+
+
+def url(base: str, key: str) -> str:
+    """Give the address of `key` below `base`, escaped so that `decode_path` gives the key back."""
+    return f"{base.rstrip('/')}/{quote(key, safe='/')}"
+
+
+def shown(name: str) -> str:
+    """Show a key or a name in a sentence: escaped, cut off after 80 characters."""
+    return ascii(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...")
+
+
+def _fault(key: str) -> str | None:
+    if not key:
+        return "is empty"
+    if _SURROGATE.search(key):
+        return "holds half of a surrogate pair, which is no UTF-8"
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return f"is longer than {MAX_KEY_BYTES} bytes of UTF-8"
+    if _CONTROL.search(key):
+        return "holds a control character"
+    if key.startswith("/") or key.endswith("/"):
+        return "begins or ends with '/'"
+    return _segment_fault(key.split("/"))
+
+
+def _segment_fault(segments: list[str]) -> str | None:
+    if "" in segments:
+        return "holds '//', an empty segment"
+    if "." in segments or ".." in segments:
+        return "holds a segment '.' or '..'"
+    return None

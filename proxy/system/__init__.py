@@ -1,0 +1,1 @@
+"""Control groups, lock files, scratch space: what the operating system gives."""
