@@ -15,8 +15,9 @@ from litestar.di import Provide
 from proxy import metrics
 from proxy.checks import split
 from proxy.deliveries import Deliveries
+from proxy.derivatives.reader import Reading
 from proxy.ports import answering_prometheus
-from proxy.reading import Reading
+from proxy.queues.worker import at_work
 from proxy.routes.desk import Desk
 from proxy.routes.documents import openapi, write_in
 from proxy.routes.errors import answer_error
@@ -29,7 +30,6 @@ from proxy.routes.purge import purge_route
 from proxy.signature import Verifier
 from proxy.watch import tell_memory, watch_queue, watch_readiness
 from proxy.work import Worker
-from proxy.workers import at_work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from proxy.parts import Outgoing, Parts
+    from proxy.queues.worker import QueueWorker
     from proxy.settings import Settings
-    from proxy.workers import QueueWorker
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from proxy.destinations import listed
 from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
-from proxy.queues.open import SCHEMES, address_fault
+from proxy.queues.factory import SCHEMES, address_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

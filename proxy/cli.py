@@ -20,7 +20,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.wire import Limits
-from proxy import offline
 from proxy.addresses import without_passwords
 from proxy.app import create_app, routes, running
 from proxy.cli_compare import compare
@@ -30,9 +29,10 @@ from proxy.errors import ImagesError
 from proxy.exits import REFUSED, WRONG_WORDS, faults_shown, settings_or_end
 from proxy.hints import what_to_try
 from proxy.logs import configure_logs
-from proxy.machine import render_budget
 from proxy.parts import build
 from proxy.ports import listening
+from proxy.rendering import local
+from proxy.rendering.budget import render_budget
 from proxy.settings import Setting, Settings, told_by_environment
 from proxy.sizes import read_sizes
 
@@ -160,7 +160,7 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
     configure_logs(level="ERROR", form="console")
     with faults_shown("--sizes-file: "):
         sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
-    if clash := offline.clash(files, out=out, sizes=sizes):
+    if clash := local.clash(files, out=out, sizes=sizes):
         raise click.UsageError(_readable(clash))
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -211,14 +211,14 @@ def _masked(value: object, setting: Setting) -> object:
 
 async def _render_all(
     files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
-) -> list[offline.Outcome]:
+) -> list[local.Outcome]:
     limits = Limits(pixels=settings.max_pixels)
     budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
-    async with offline.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
-        return [await offline.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
+    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
+        return [await local.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
 
 
-def _show(outcomes: Sequence[offline.Outcome]) -> None:
+def _show(outcomes: Sequence[local.Outcome]) -> None:
     table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
     for outcome in outcomes:
         for made in outcome.derivatives:

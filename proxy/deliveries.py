@@ -13,8 +13,8 @@ from proxy import metrics
 from proxy.callbacks import AGAIN_SECONDS, DELIVER, WATCH, Callback
 from proxy.concurrency.backoff import jittered
 from proxy.errors import BadCallback, CallbackFailed
+from proxy.queues.worker import QueueWorker, TryAgain
 from proxy.receivers import Receivers
-from proxy.workers import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

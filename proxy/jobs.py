@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from saq import Job as QueuedJob
 
     from proxy.callbacks import Callbacks
+    from proxy.derivatives.recipe import Recipe
     from proxy.listing import Asked
     from proxy.live import Waiting
     from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
-    from proxy.recipe import Recipe
 
 log = structlog.get_logger(__name__)
 

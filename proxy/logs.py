@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import saq
 import structlog
 
-from proxy.workers import TryAgain
+from proxy.queues.worker import TryAgain
 
 if TYPE_CHECKING:
     from types import TracebackType

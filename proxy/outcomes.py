@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from saq import Status as QueueStatus
 
-from proxy.recipe import Derivative
+from proxy.derivatives.recipe import Derivative
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

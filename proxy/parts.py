@@ -12,25 +12,25 @@ from proxy.callbacks import Callbacks
 from proxy.checks import split
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives import Derivatives
+from proxy.derivatives.cache import Memory
+from proxy.derivatives.policy import Terms
+from proxy.derivatives.reader import READER_BYTES, READERS
+from proxy.derivatives.recipe import Recipe
+from proxy.derivatives.service import Derivatives
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.keys.layouts import PrefixLayout, SiteLayout
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
-from proxy.machine import render_budget, scratch_budget
-from proxy.memory import Memory
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from proxy.readiness import Readiness
-from proxy.reading import READER_BYTES, READERS
-from proxy.recipe import Recipe
-from proxy.renderers import Renderers
+from proxy.rendering.budget import render_budget, scratch_budget
+from proxy.rendering.pool import Renderers
 from proxy.signature import Signer
 from proxy.stores.factory import Place, open_store
 from proxy.stores.instrumented import MeasuredStore
 from proxy.system.scratch import Scratch, scratch_place
-from proxy.terms import Terms
 
 if TYPE_CHECKING:
     from proxy.courier import Courier

@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.shadow import REPLACED
-from proxy.recipe import ETAG, PROFILE
 from proxy.reprocess.events import Original
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import msgspec
 
+from proxy.derivatives.recipe import Derivative
 from proxy.keys.syntax import url
 from proxy.outcomes import Fault, Job, PutOff, SizeOutcome, Status, Timings
-from proxy.recipe import Derivative
 
 
 class ShownDerivative(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.addresses import without_passwords
-from proxy.made import Remake  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.parts import build
 from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.events import Began, Ended

@@ -14,6 +14,7 @@ from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.admission import Urgency
 from proxy.concurrency.backoff import jittered
+from proxy.derivatives.results import Made
 from proxy.errors import (
     DeadlineExceeded,
     DiedAgain,
@@ -26,19 +27,18 @@ from proxy.errors import (
     told,
 )
 from proxy.jobs import FUNCTION
-from proxy.made import Made
 from proxy.orders import Order
 from proxy.outcomes import ABANDONED, Fault, Outcome, Timings
-from proxy.workers import QueueWorker, TryAgain
+from proxy.queues.worker import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from saq.types import Context
 
-    from proxy.derivatives import Derivatives
+    from proxy.derivatives.results import Remake
+    from proxy.derivatives.service import Derivatives
     from proxy.endings import Endings
-    from proxy.made import Remake
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)

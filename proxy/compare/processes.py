@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.wire import Compared
 from proxy.errors import DeadlineExceeded, ProcessDied
-from proxy.render_process import RenderProcess
+from proxy.rendering.process import RenderProcess
 
 if TYPE_CHECKING:
     from pathlib import Path

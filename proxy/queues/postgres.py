@@ -13,10 +13,9 @@ from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
 from saq.utils import now_seconds
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.door import Door
-from proxy.queues.links import CONNECTIONS, Link, Links, Listener
-from proxy.queues.outages import Outages
-from proxy.queues.servers import ServerQueue, Stored
+from proxy.queues.circuit_breaker import Door, Outages
+from proxy.queues.postgres_connection import CONNECTIONS, Link, Links, Listener
+from proxy.queues.server import ServerQueue, Stored
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool

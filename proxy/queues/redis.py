@@ -18,9 +18,8 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.door import Door
-from proxy.queues.outages import Outages
-from proxy.queues.servers import ServerQueue, Stored
+from proxy.queues.circuit_breaker import Door, Outages
+from proxy.queues.server import ServerQueue, Stored
 
 if TYPE_CHECKING:
     from saq.job import Job

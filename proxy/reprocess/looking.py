@@ -10,8 +10,8 @@ from proxy.errors import NotFound
 from proxy.reprocess.events import Original
 
 if TYPE_CHECKING:
-    from proxy.made import Remake
-    from proxy.recipe import Recipe
+    from proxy.derivatives.recipe import Recipe
+    from proxy.derivatives.results import Remake
     from proxy.stores.base import Blob, Store
 
 ASKED = "asked for"

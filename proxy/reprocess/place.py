@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.made import Remake  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from proxy.reprocess.events import Original

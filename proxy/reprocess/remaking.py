@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
 from proxy.concurrency.admission import Urgency
+from proxy.derivatives.results import Made
 from proxy.errors import ImagesError, RenderFailed
-from proxy.made import Made
 from proxy.reprocess.events import Original
 from proxy.reprocess.troubles import AWAY
 from proxy.work import PATIENCE
 
 if TYPE_CHECKING:
-    from proxy.derivatives import Derivatives
-    from proxy.made import Remake
+    from proxy.derivatives.results import Remake
+    from proxy.derivatives.service import Derivatives
     from proxy.reprocess.stop import Stop
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.derivatives import Derivatives
+from proxy.derivatives.service import Derivatives
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.signature import Verifier

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import Receive, Scope, Send
 
+    from proxy.derivatives.reader import Reading
     from proxy.keys.layouts import Layout
-    from proxy.reading import Reading
 
 PATH = "/files"
 

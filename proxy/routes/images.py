@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import HTTPScope, Receive, Scope, Send
 
-    from proxy.derivatives import Derivatives
-    from proxy.reading import Reading
+    from proxy.derivatives.reader import Reading
+    from proxy.derivatives.service import Derivatives
     from proxy.routes.observe import Shortcut
     from proxy.routes.streams import Headers
 

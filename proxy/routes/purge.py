@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import HTTPScope, Receive, Scope, Send
 
-    from proxy.derivatives import Derivatives
+    from proxy.derivatives.service import Derivatives
     from proxy.signature import Verifier
 
 PATH = "/v1/derivatives"

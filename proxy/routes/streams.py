@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from litestar.types import HTTPScope, Receive, Scope, Send
 
     from proxy.concurrency.timings import Spent
-    from proxy.reading import Reading
+    from proxy.derivatives.reader import Reading
     from proxy.stores.base import Blob
     from proxy.stores.ranges import Part
 

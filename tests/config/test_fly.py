@@ -11,8 +11,8 @@ import pytest
 
 from loadtest.service import SECRET
 from proxy.cli_reprocess import reprocess
+from proxy.derivatives.reader import READERS
 from proxy.readiness import CHECK_SECONDS
-from proxy.reading import READERS
 from proxy.settings import Settings, read_settings, told_by_environment
 from tests.config.fly import FLY, read, seconds
 

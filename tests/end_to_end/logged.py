@@ -10,7 +10,7 @@ import msgspec
 
 from loadtest.service import order, signed
 from proxy.jobs import FUNCTION
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from tests.waiting import until
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from proxy.derivatives.recipe import Derivative
     from proxy.jobs import Jobs
     from proxy.outcomes import Job
     from proxy.parts import Parts
-    from proxy.recipe import Derivative
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 

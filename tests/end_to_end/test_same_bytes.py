@@ -14,7 +14,7 @@ import pytest
 from loadtest import demo
 from loadtest.service import Service, order, running, signed
 from pipeline.wire import Limits
-from proxy import offline
+from proxy.rendering.local import local_renderers, render_file
 from proxy.sizes import SIZES_FILE, read_sizes
 from tests.end_to_end.reprocesses import run
 from tests.pipeline.rendering import photographs
@@ -22,7 +22,7 @@ from tests.pipeline.rendering import photographs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from proxy.renderers import Renderers
+    from proxy.rendering.pool import Renderers
 
 SUFFIXES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
 WITH_EXTRA = (".heic",) if find_spec("pillow_heif") else ()
@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 async def local() -> AsyncIterator[Renderers]:
-    async with offline.local_renderers(budget_bytes=1 << 30, deadline_seconds=60) as one:
+    async with local_renderers(budget_bytes=1 << 30, deadline_seconds=60) as one:
         yield one
 
 
@@ -83,7 +83,7 @@ async def test_lazy_bytes_are_a_jobs_bytes_are_a_reprocess_bytes_are_offline_byt
     service: Service, reprocessed: Path, local: Renderers, photo: Path, tmp_path: Path
 ) -> None:
     sizes = read_sizes(Path(SIZES_FILE))
-    outcome = await offline.render_file(local, photo, out=tmp_path, sizes=sizes, limits=Limits(pixels=100_000_000))
+    outcome = await render_file(local, photo, out=tmp_path, sizes=sizes, limits=Limits(pixels=100_000_000))
     expected = {made.size: Path(made.path).read_bytes() for made in outcome.derivatives}
     assert set(expected) == {size.name for size in sizes}, outcome.refusal
     keys = keys_by_job(service, photo)

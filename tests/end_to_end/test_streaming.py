@@ -12,7 +12,7 @@ import pytest
 from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, on_bucket, running
-from proxy.reading import READERS
+from proxy.derivatives.reader import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,16 +14,16 @@ from pipeline.size import Size
 from pipeline.wire import Limits
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives import Derivatives
+from proxy.derivatives.cache import Memory
+from proxy.derivatives.policy import Terms
+from proxy.derivatives.recipe import Recipe
+from proxy.derivatives.service import Derivatives
 from proxy.errors import StoreRefused
 from proxy.keys.layouts import SiteLayout
-from proxy.memory import Memory
-from proxy.recipe import Recipe
-from proxy.renderers import Renderers
+from proxy.rendering.pool import Renderers
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from proxy.system.scratch import Scratch
-from proxy.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -20,10 +20,10 @@ from proxy.destinations import Destinations, listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.orders import Order
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
+from proxy.queues.worker import at_work
 from proxy.signature import Signer
 from proxy.work import Worker
-from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.proxy.stores.scripted import Scripted, answer
 from tests.waiting import until

@@ -13,15 +13,15 @@ import pytest
 from saq import Status
 
 from proxy.callbacks import Callbacks
+from proxy.derivatives.recipe import Recipe
 from proxy.destinations import listed
 from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
 from proxy.jobs import Jobs
 from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
 from proxy.outcomes import Job
-from proxy.queues import rows
-from proxy.queues.open import open_queue
-from proxy.recipe import Recipe
+from proxy.queues.factory import open_queue
+from proxy.queues.sqlite import statements
 from tests.proxy.conftest import ORIGINAL, SIZES
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: JobQueue, tm
         while (taken := await queue.dequeue(timeout=0.01)) is not None:
             await taken.finish(Status.COMPLETE, result={})
         with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as connection:
-            rows.prune(connection, time.time() + 601)  # as the sweep does every minute, a week later
+            statements.prune(connection, time.time() + 601)  # as the sweep does every minute, a week later
         sizes.append(sum(path.stat().st_size for path in tmp_path.glob("queue.db*") if path.is_file()))
         assert [job async for job in queue.iter_jobs()] == []
     assert sizes[-1] <= 1.2 * sizes[1]

@@ -17,7 +17,7 @@ from proxy.destinations import listed
 from proxy.errors import StoreUnavailable
 from proxy.jobs import Jobs
 from proxy.orders import Order
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from proxy.readiness import Readiness
 from tests.proxy.conftest import ORIGINAL
 from tests.waiting import until

@@ -21,9 +21,9 @@ from proxy.endings import Endings
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import ATTEMPTS, Jobs
 from proxy.orders import Order
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
+from proxy.queues.worker import at_work
 from proxy.work import Patience, Worker
-from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from saq import Status
 
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from tests.proxy.queues.asking import take
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from loadtest.service import SECRET
 from proxy.callbacks import Callback, Callbacks
 from proxy.courier import Courier
 from proxy.deliveries import Deliveries
+from proxy.derivatives.recipe import Recipe
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import Jobs
 from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
-from proxy.queues.open import open_queue
-from proxy.recipe import Recipe
+from proxy.queues.factory import open_queue
+from proxy.queues.worker import at_work
 from proxy.signature import Signer
-from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
 

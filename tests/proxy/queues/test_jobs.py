@@ -11,13 +11,13 @@ from saq import Status
 from pipeline.size import Size
 from proxy import destinations, live
 from proxy.callbacks import Callbacks
+from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCursor
 from proxy.jobs import Jobs
 from proxy.keys.layouts import SiteLayout
 from proxy.listing import Asked, Listing
 from proxy.live import LiveJobs
 from proxy.orders import Order
-from proxy.recipe import Recipe
 from tests.proxy.queues.asking import eventually, stored, take
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy import workers
 from proxy.callbacks import Callbacks
+from proxy.derivatives.recipe import Recipe
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.jobs import FUNCTION, Jobs
 from proxy.keys.layouts import SiteLayout
-from proxy.recipe import Recipe
+from proxy.queues import worker
+from proxy.queues.worker import at_work
 from proxy.stores.base import Attributes
 from proxy.work import Worker
-from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
 from tests.waiting import until
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from proxy.derivatives.policy import Terms
     from proxy.queues.base import JobQueue
-    from proxy.renderers import Renderers
+    from proxy.rendering.pool import Renderers
     from proxy.stores.base import Blob
-    from proxy.terms import Terms
     from tests.proxy.queues.conftest import Another
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def ended(queue: JobQueue) -> bool:
 async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
+    monkeypatch.setattr(worker, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop):
@@ -115,7 +115,7 @@ async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
 async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "BEAT_SECONDS", 3600)  # as if its machine slept
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 3600)  # as if its machine slept
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop) as sleeper:

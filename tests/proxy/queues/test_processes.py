@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored, take
 
 if TYPE_CHECKING:

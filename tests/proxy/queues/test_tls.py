@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from tests import servers
 from tests.proxy.queues.asking import take
 

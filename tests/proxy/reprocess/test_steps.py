@@ -11,14 +11,15 @@ import pytest
 import structlog
 
 from proxy.callbacks import Callbacks
+from proxy.derivatives.recipe import Recipe
 from proxy.destinations import listed
 from proxy.endings import Endings
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
 from proxy.jobs import Jobs
 from proxy.keys.layouts import SiteLayout
 from proxy.orders import Order
-from proxy.queues.open import open_queue
-from proxy.recipe import Recipe
+from proxy.queues.factory import open_queue
+from proxy.queues.worker import at_work
 from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.looking import Looker
 from proxy.reprocess.ordering import EACH, Orderer
@@ -27,7 +28,6 @@ from proxy.reprocess.pacing import Paced
 from proxy.reprocess.remaking import Remaker
 from proxy.reprocess.stop import Stop, Stopped
 from proxy.work import Worker
-from proxy.workers import at_work
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.size import Size
-    from proxy.made import Remake
+    from proxy.derivatives.results import Remake
     from proxy.outcomes import Job
     from proxy.queues.base import JobQueue
     from proxy.reprocess.events import Original

@@ -12,7 +12,7 @@ from saq.job import Status
 from loadtest.receiver import receiving
 from loadtest.service import order
 from loadtest.service import signed as sign
-from proxy.queues.open import open_queue
+from proxy.queues.factory import open_queue
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 

@@ -12,8 +12,8 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline.wire import Limits
+from tests.proxy.rendering.test_pool import render_pids
 from tests.proxy.routes.conftest import KEY, Site, serving
-from tests.proxy.test_renderers import render_pids
 from tests.waiting import until
 
 if TYPE_CHECKING:

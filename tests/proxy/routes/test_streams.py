@@ -12,9 +12,9 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
+from proxy.derivatives.reader import Reading
+from proxy.derivatives.timeouts import Haste
 from proxy.errors import Busy, StoreUnavailable
-from proxy.haste import Haste
-from proxy.reading import Reading
 from proxy.routes.streams import Exchange
 from proxy.stores.base import Attributes, Blob
 from proxy.stores.memory import MemoryStore

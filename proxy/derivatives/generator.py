@@ -1,0 +1,163 @@
+"""Making derivatives of one original: its bytes fetched, rendered, and what came of them put into the store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import Refused
+from pipeline.wire import Render
+from proxy import metrics
+from proxy.derivatives.recipe import Derivative, derivative
+from proxy.derivatives.results import Made
+from proxy.errors import ImagesError, StoreUnavailable, TooManyBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pipeline.wire import Rendered
+    from proxy.concurrency.admission import Turn
+    from proxy.concurrency.timings import Spent
+    from proxy.derivatives.cache import Memory
+    from proxy.derivatives.policy import Terms
+    from proxy.derivatives.recipe import Recipe
+    from proxy.derivatives.results import Remake
+    from proxy.rendering.pool import Renderers
+    from proxy.stores.base import Blob, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flight:
+    """What is to be made of one original, for whom."""
+
+    original: Blob
+    wanted: tuple[str, ...]
+    remake: Remake
+    turn: Turn
+    spent: Spent
+
+
+class Maker:
+    """Makes derivatives, whoever asked for them; who may ask when is for `Derivatives` to say."""
+
+    def __init__(self, *, store: Store, renderers: Renderers, recipe: Recipe, memory: Memory, terms: Terms) -> None:
+        self._store = store
+        self._renderers = renderers
+        self._recipe = recipe
+        self._memory = memory
+        self._terms = terms
+
+    async def make(self, flight: Flight) -> Made:
+        """Make what is due of the sizes that are wanted; what goes wrong is told with what was made all the same.
+
+        Raises:
+            StoreError: nobody can tell what is there already.
+        """
+        there = {} if flight.remake == "all" else await self._usable(flight)
+        due = tuple(name for name in flight.wanted if name not in there)
+        fault: Refused | ImagesError | None = None
+        if due:
+            try:
+                made, fault = await self._make(flight, due)
+            except (Refused, ImagesError) as error:
+                made, fault = (), self._remembered(flight.original, error)
+            else:
+                self._memory.failures.forget(flight.original.key)
+            there |= {one.size: one for one in made}
+        for one in there.values():
+            self._memory.known.put(one.key, value=True)
+        return Made(
+            derivatives=tuple(there[name] for name in flight.wanted if name in there),
+            fault=fault,
+            was_due=bool(due),
+            spent=flight.spent,
+        )
+
+    async def _usable(self, flight: Flight) -> dict[str, Derivative]:
+        """Look which of the wanted derivatives are there and need not be made."""
+        keys = [self._recipe.key(flight.original.key, name) for name in flight.wanted]
+        look, libvips = self._terms.haste.look, self._renderers.libvips
+        with flight.spent.at_the_store():
+            blobs = await asyncio.gather(*(look(self._store.head(key), patient=flight.turn.is_patient) for key in keys))
+        return {
+            name: derivative(name, blob)
+            for name, blob in zip(flight.wanted, blobs, strict=True)
+            if blob
+            and (
+                flight.remake == "missing"
+                or self._recipe.is_fresh(blob, original=flight.original, size=name, libvips=libvips)
+            )
+        }
+
+    def _remembered(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
+        """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
+        fault = self._memory.fail(original.key, fault, etag=original.etag)
+        if isinstance(fault, Refused | TooManyBytes):
+            metrics.refused_total.labels(fault.code).inc()
+        return fault
+
+    async def _make(self, flight: Flight, due: tuple[str, ...]) -> tuple[tuple[Derivative, ...], ImagesError | None]:
+        """Make the sizes that are due; give them, and what kept some of them from the store.
+
+        Raises:
+            Busy: the line is full, or too long; a patient caller stands in it all the same.
+            Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: why nothing was made.
+        """
+        size = min(flight.original.bytes, self._terms.max_bytes)
+        async with AsyncExitStack() as stack:
+            stack.enter_context(self._renderers.place(flight.turn))
+            with flight.spent.in_line():
+                folder = await stack.enter_async_context(self._terms.scratch.folder(size, flight.turn))
+            return await self._render_in(folder, flight, due)
+
+    async def _render_in(
+        self, folder: Path, flight: Flight, due: tuple[str, ...]
+    ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
+        original, path, is_patient = flight.original, folder / "original", flight.turn.is_patient
+        fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
+        with flight.spent.at_the_store():
+            fetched = await self._terms.haste.move(fetch, original.bytes, patient=is_patient)
+        question = Render(
+            path=str(path),
+            folder=str(folder),
+            sizes=self._recipe.sizes,
+            wanted=due,
+            limits=self._terms.limits,
+        )
+        rendering = await self._renderers.render(question, flight.turn, flight.spent)
+        metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+        only_new = flight.remake == "missing" and self._terms.conditional_writes
+        puts = [
+            self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=is_patient)
+            for one in rendering.derived.derivatives
+        ]
+        # Every put is over before the folder goes: the first fault is told only then.
+        with flight.spent.at_the_store():
+            kept = await asyncio.gather(*puts, return_exceptions=True)
+        return tuple(one for one in kept if isinstance(one, Derivative)), next(faults(kept), None)
+
+    async def _keep(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
+        key = self._recipe.key(original.key, rendered.size)
+        attributes = self._recipe.attributes(rendered, original=original)
+        put = self._store.put_new if only_new else self._store.put
+        blob = await put(key, Path(rendered.path), attributes)
+        if blob is None:  # another machine was first, with the same bytes
+            metrics.writes_lost_total.inc()
+            blob = await self._store.head(key)
+        else:
+            metrics.upload_bytes_total.inc(blob.bytes)
+        if blob is None:
+            raise StoreUnavailable("A derivative was deleted in the moment it was written; ask again.")
+        return derivative(rendered.size, blob)
+
+
+def faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:
+    """Give what is wrong in our own words; raise what is a fault of ours."""
+    for outcome in outcomes:
+        if isinstance(outcome, ImagesError):
+            yield outcome
+        elif isinstance(outcome, BaseException):
+            raise outcome

@@ -1,0 +1,69 @@
+"""Blobs read for clients: so many at a time, so that slow ones hold neither the memory nor the store's connections."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from proxy.derivatives.timeouts import Haste
+from proxy.errors import Busy, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from proxy.stores.base import Blob, Store
+    from proxy.stores.ranges import Part
+
+READERS: Final = 32
+"""At once. Each holds a connection of the store's."""
+
+READER_BYTES: Final = 1 << 20
+"""What one takes in chunks and buffers when its client is slow: 32 took 30 MiB."""
+
+RETRY_AFTER_SECONDS: Final = 5
+
+
+class Reading:
+    """Reads from a store in the haste of page views; no render waits for it, and it waits for none."""
+
+    def __init__(self, store: Store, *, readers: int = READERS, haste: Haste | None = None) -> None:
+        self._store = store
+        self._places = asyncio.Semaphore(readers)
+        self._haste = haste or Haste()
+
+    async def look(self, key: str) -> Blob:
+        """Tell what is under `key`.
+
+        Raises:
+            NotFound, StoreError: see `Store.head`.
+        """
+        blob = await self._haste.look(self._store.head(key))
+        if blob is None:
+            raise NotFound(f"There is nothing under {key!r}.")
+        return blob
+
+    @asynccontextmanager
+    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        """Read a blob, or a part of it; what was not read by the end of the block is not read.
+
+        Raises:
+            NotFound, Changed, StoreError: see `Store.open`.
+            Busy: as many as may are being read, and none of them ended in time.
+        """
+        async with self._place(), AsyncExitStack() as stack:
+            yield await self._haste.look(stack.enter_async_context(self._store.open(key, part)))
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._haste.look_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Busy(
+                "As many files as may are being sent; try again in a moment.", retry_after_seconds=RETRY_AFTER_SECONDS
+            ) from None
+        try:
+            yield
+        finally:
+            self._places.release()

@@ -1,0 +1,1 @@
+"""The embedded queue, in one SQLite file."""

@@ -1,0 +1,175 @@
+"""SAQ's queue on one SQLite file, for the processes of one machine.
+
+What SAQ's Redis and Postgres queues agree on holds here too. Beyond that:
+
+- When `enqueue` returns, the job is on the disk (WAL, `synchronous=FULL`).
+- The jobs of a process that died go back into the line at the next `connect` or `sweep` of any other, at once.
+- The line is in the order of `scheduled`, else of enqueueing; `priority` and `group_key` mean nothing, as with Redis.
+- Jobs are JSON. The file must be on a local disk: neither WAL nor flock can be trusted over a network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from saq.job import TERMINAL_STATUSES, Job, Status
+from saq.queue.base import logger
+
+from proxy.queues.circuit_breaker import Outages
+from proxy.queues.sqlite import schema, statements
+from proxy.queues.sqlite.database import Database
+from proxy.queues.sqlite.errors import explain
+from proxy.queues.sqlite.reads import SqliteReads
+from proxy.queues.sqlite.transitions import Steps, Taken
+from proxy.system import lockfiles
+from proxy.system.lockfiles import turn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from saq.types import WorkerInfo
+
+RECHECK_SECONDS = 60.0
+"""How soon a scheduled job is looked at again, should the clock be set."""
+
+
+class SqliteQueue(SqliteReads):
+    """Jobs in the SQLite file at `path`.
+
+    Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
+    """
+
+    def __init__(self, path: Path, *, name: str = "default") -> None:
+        super().__init__(path, name=name)
+        self._owners = self._path.with_name(f"{self._path.name}.owners")
+        self._outages = Outages()
+        self._owner: lockfiles.Owner | None = None
+
+    def __repr__(self) -> str:
+        return f"SqliteQueue<path={self._path}, name={self.name!r}>"
+
+    async def connect(self) -> None:
+        """Open the file and put the jobs of dead processes back into the line.
+
+        Raises:
+            QueueUnavailable: the file or its folder cannot be used; the sentence says what to do.
+        """
+        if self._opened is not None:
+            return
+        database = await Database.open(self._path, schema.prepare)
+        try:
+            owner = await asyncio.to_thread(lockfiles.claim, self._owners)
+        except OSError as error:
+            await database.close()
+            raise explain(self._path, error) from error
+        self._opened, self._owner = (database, Steps(self, owner.name, self._owners)), owner
+        await super().connect()
+        await self._take_back()
+
+    async def disconnect(self) -> None:
+        """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
+        if self._opened is None or self._owner is None:
+            return
+        (database, _), self._opened = self._opened, None
+        await database.close()
+        self._owner.release()
+
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
+        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+        deadline = time.monotonic() + timeout if timeout > 0 else math.inf
+        async with self._outages.rested():
+            while True:
+                change = self._database.next_change()
+                taken = await self._take()
+                left = deadline - time.monotonic()
+                if taken.job is not None or left <= 0:
+                    return taken.job
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, taken.next_scheduled - time.time(), RECHECK_SECONDS)):
+                        await change.wait()
+
+    async def touch(self, job: Job) -> bool:
+        """Show that the worker of `job` lives; see `JobQueue`."""
+        return await self._database.write(self._steps.touch(job))
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's
+        """End a job that waits; ask the worker to end one that runs; leave one alone that has ended."""
+        stored = await self._database.write(self._steps.abort(job, error))
+        if stored is not None:
+            job.replace(stored)
+            self._tally(job)
+
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
+        """Forget what is past its time, put back the jobs of dead processes, end or put back those that are stuck.
+
+        `abort`: how many seconds the worker of a stuck job has to let go of it.
+        """
+        await self._database.write(lambda connection: statements.prune(connection, time.time()))
+        swept = await self._take_back()
+        with turn(self._owners / ".sweep") as ours:
+            held = await self._database.read(lambda connection: statements.held(connection, self.name)) if ours else []
+            stuck = [job for job in map(self._steps.read, held) if job.stuck]
+            await asyncio.gather(*(self._unstick(job, abort) for job in stuck))
+        return swept + [job.key for job in stuck]
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        """Keep a worker's report for `ttl` seconds."""
+        report = statements.Report(self.name, worker_id, json.dumps(info), time.time() + ttl)
+        await self._database.write(lambda connection: statements.keep_report(connection, report))
+
+    async def _enqueue(self, job: Job) -> Job | None:
+        return job if await self._database.write(self._steps.enqueue(job)) else None
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's
+        await self._database.write(self._steps.update(job, status))
+
+    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's; the job has it already
+        await self._database.write(self._steps.retry(job))
+
+    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's; the job has them already
+        await self._database.write(self._steps.finish(job))
+
+    async def _take(self) -> Taken:
+        taking = self._database.write(self._steps.take)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            taking.add_done_callback(self._put_back)  # its commit cannot be stopped half way, so undo it
+            raise
+
+    def _put_back(self, taking: asyncio.Future[Taken]) -> None:
+        if taking.cancelled() or taking.exception() is not None:
+            return
+        row = taking.result().row
+        if row is not None:
+            self._database.write(self._steps.put_back(row))
+
+    async def _take_back(self) -> list[str]:
+        released = await self._database.write(self._steps.take_back)
+        await asyncio.to_thread(lockfiles.bury, self._owners)
+        for job in released:
+            self._tally(job)
+        return [job.key for job in released]
+
+    async def _unstick(self, job: Job, seconds: float) -> None:
+        asked = job.status == Status.ABORTING and job.error
+        await self.abort(job, asked or self.swept_error_message)
+        if seconds > 0:
+            with suppress(TimeoutError):
+                await self.listen([job.key], lambda _, status: status in TERMINAL_STATUSES, timeout=seconds)
+        released = await self._database.write(self._steps.let_go(job))
+        if released is not None:
+            self._tally(released)
+
+    def _tally(self, job: Job) -> None:
+        """Count what was done to a job here and not by SAQ's own `finish` and `retry`, which count for themselves."""
+        if job.status == Status.ABORTED:
+            self.aborted += 1
+        elif job.status == Status.QUEUED:
+            self.retried += 1
+        logger.info("Now %s: %s", job.status.value, job.info())

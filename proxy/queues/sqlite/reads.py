@@ -1,0 +1,130 @@
+"""What can be asked of a queue on SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+from saq.job import Status
+
+from proxy.errors import QueueUnavailable
+from proxy.queues.base import JobQueue, Line
+from proxy.queues.sqlite import statements
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Set as AbstractSet
+    from pathlib import Path
+
+    from saq.job import Job
+    from saq.types import CountKind, QueueInfo, WorkerInfo
+
+    from proxy.queues.sqlite.database import Database
+    from proxy.queues.sqlite.transitions import Steps
+
+PAGE = 100
+"""How many jobs are read in one go: about 4 ms."""
+
+
+class SqliteReads(JobQueue):
+    """A queue in the SQLite file at `path`, as far as it is read."""
+
+    is_shared = False
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        super().__init__(name=name, dump=None, load=None)
+        self._path = path.resolve()
+        self._opened: tuple[Database, Steps] | None = None
+
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
+        """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
+        at = time.time()
+
+        def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[statements.Row]]:
+            page = statements.live(connection, self.name, offset=offset, limit=limit) if jobs else []
+            return statements.count(connection, self.name, at), statements.reports(connection, self.name, at), page
+
+        counted, reports, page = await self._database.read(read)
+        told = []
+        for number, row in enumerate(page, start=1):
+            told.append(self._steps.read(row).to_dict())
+            if number % PAGE == 0:  # thousands of jobs would hold up everything else in this process
+                await asyncio.sleep(0)
+        return {
+            "workers": {worker_id: json.loads(report) for worker_id, report in reports.items()},
+            "name": self.name,
+            "queued": counted["queued"],
+            "active": counted["active"],
+            "scheduled": counted["incomplete"] - counted["queued"] - counted["active"],
+            "jobs": told,
+        }
+
+    async def count(self, kind: CountKind) -> int:
+        """Count the jobs that may be taken now ("queued"), that run ("active"), or that have not ended."""
+        counted = await self._database.read(lambda connection: statements.count(connection, self.name, time.time()))
+        if kind not in counted:
+            raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
+        return counted[kind]
+
+    async def count_waiting(self) -> int:
+        """Count the jobs that wait, those that were put off too."""
+        return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
+
+    async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
+        """Look at the jobs that wait or run; of those that are known only the keys are read."""
+        keys, waiting, oldest, reports = await self._database.read(
+            lambda connection: (
+                statements.live_keys(connection, self.name, limit),
+                statements.count_waiting(connection, self.name),
+                statements.oldest_waiting(connection, self.name),
+                statements.reports(connection, self.name, time.time()),
+            )
+        )
+        unknown = [key for key in keys if key not in known]
+        news: dict[str, dict[str, object]] = {}
+        for first in range(0, len(unknown), PAGE):  # all at once would hold up everything else in this process
+            jobs = await self.jobs(unknown[first : first + PAGE])
+            news.update((job.key, job.kwargs or {}) for job in jobs if job)
+        workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
+        return Line(keys=set(keys), news=news, waiting=waiting, oldest=oldest, workers=workers)
+
+    async def job(self, job_key: str) -> Job | None:
+        """Read one job; None when there is none, or it is past its `ttl`."""
+        return (await self.jobs([job_key]))[0]
+
+    async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
+        """Read jobs in the order of their keys, None for each that is not there."""
+        keys = list(job_keys)
+        found = await self._database.read(
+            lambda connection: [statements.find(connection, self.name, key) for key in keys]
+        )
+        return [None if row is None else self._steps.read(row) for row in found]
+
+    async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = PAGE) -> AsyncIterator[Job]:
+        """Walk the jobs of these statuses in the order of their enqueueing, `batch_size` to a read."""
+        wanted = [status.value for status in statuses]
+        sequence = 0
+
+        def read(connection: sqlite3.Connection) -> list[statements.Row]:
+            return statements.after(connection, self.name, sequence, statuses=wanted, limit=batch_size)
+
+        while page := await self._database.read(read):
+            for row in page:
+                sequence = row.sequence or 0
+                yield self._steps.read(row)
+
+    @property
+    def _database(self) -> Database:
+        return self._connected()[0]
+
+    @property
+    def _steps(self) -> Steps:
+        return self._connected()[1]
+
+    def _connected(self) -> tuple[Database, Steps]:
+        if self._opened is None:
+            raise QueueUnavailable(f"The queue {self._path} is not connected.")
+        return self._opened

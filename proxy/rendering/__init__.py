@@ -1,0 +1,1 @@
+"""Render processes and the memory they share."""

@@ -1,0 +1,92 @@
+"""Local files through the same render processes as the service, without a store."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio import Path as AsyncPath
+from anyio import to_thread
+
+from pipeline.errors import Refused
+from pipeline.wire import Limits, Render, Rendered
+from proxy.concurrency.admission import Limiter, Turn, Urgency
+from proxy.errors import RenderFailed
+from proxy.rendering.pool import Renderers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from pipeline.size import Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one file: derivatives, by path, or the sentence that says why there are none."""
+
+    file: Path
+    derivatives: tuple[Rendered, ...] = ()
+    refusal: str | None = None
+    seconds: float = 0.0
+
+
+@asynccontextmanager
+async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[Renderers]:
+    """Lend a pool of one render process."""
+    renderers = Renderers(limiter=Limiter(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
+    try:
+        yield renderers
+    finally:
+        await renderers.close()
+
+
+async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
+    """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
+    path = AsyncPath(file)
+    if not await path.is_file():
+        return Outcome(file=file, refusal="This is no plain file." if await path.exists() else "There is no such file.")
+    try:
+        str(file).encode()
+        return await _render_file(renderers, file, out=out, sizes=sizes, limits=limits)
+    except UnicodeEncodeError:
+        return Outcome(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
+    except OSError as fault:
+        return Outcome(file=file, refusal=f"There is nowhere to work on it or to write to: {fault.strerror or fault}.")
+
+
+async def _render_file(
+    renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+) -> Outcome:
+    with TemporaryDirectory(dir=out, prefix=".render-") as folder:
+        question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
+        try:
+            rendering = await renderers.render(question, Turn(Urgency.JOB))
+        except (Refused, RenderFailed) as fault:
+            return Outcome(file=file, refusal=str(fault))
+        kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]
+    return Outcome(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
+
+
+def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | None:
+    """Say which file's derivatives would be written over another's, or over a file that is to be read."""
+    stems: dict[str, Path] = {}
+    for file in files:
+        if other := stems.get(file.stem):
+            return f"{file} and {other} have the same name, and so would their derivatives: use a folder for each."
+        stems[file.stem] = file
+    for stem, file in stems.items():
+        for size in sizes:
+            other = stems.get(f"{stem}_{size.name}")
+            if other and other.parent == out:
+                return f"{other} might be overwritten by a derivative of {file}: use another folder."
+    return None
+
+
+def _keep(file: Path, out: Path, made: Rendered) -> Rendered:
+    path = out / f"{file.stem}_{made.size}{Path(made.path).suffix}"
+    Path(made.path).replace(path)
+    return msgspec.structs.replace(made, path=str(path))

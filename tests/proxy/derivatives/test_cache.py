@@ -1,0 +1,81 @@
+"""What page views need not find out again about an original that cannot be rendered."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import NotAnImage
+from proxy.concurrency.backoff import JITTER
+from proxy.concurrency.ttl_cache import Remembered
+from proxy.derivatives.cache import Memory
+from proxy.errors import Busy, DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, StoreUnavailable, TooManyBytes
+from tests.proxy.concurrency.test_ttl_cache import Clock
+
+SECONDS = 100.0
+
+
+def memory(clock: Clock | None = None) -> Memory:
+    clock = clock or Clock()
+    return Memory(
+        known=Remembered(entries=9, seconds=SECONDS, clock=clock),
+        absent=Remembered(entries=9, seconds=SECONDS, clock=clock),
+        failures=Remembered(entries=9, seconds=SECONDS, clock=clock),
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [(NotAnImage("no"), 1), (TooManyBytes("no"), 1), (ProcessDied("no"), 2), (DeadlineExceeded("no"), 3)],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_original_is_given_up_after_so_many_times(fault: ImagesError, times: int) -> None:
+    one = memory()
+    for time in range(1, times + 1):
+        one.fail("a", fault, etag="1")
+        assert (one.failure("a") is not None) == (time == times)
+    assert one.failure("b") is None
+
+
+@pytest.mark.parametrize("fault", [StoreUnavailable("no"), Busy("no", retry_after_seconds=1)], ids=str)
+def test_what_is_not_the_originals_fault_is_never_remembered(fault: ImagesError) -> None:
+    one = memory()
+    for _ in range(9):
+        assert one.fail("a", fault, etag="1") is fault
+    assert one.failure("a") is None
+
+
+def test_the_second_death_is_told_as_what_it_is() -> None:
+    one = memory()
+    first, second = ProcessDied("no"), ProcessDied("no")
+    assert one.fail("a", first, etag="1") is first
+    assert isinstance(one.fail("a", second, etag="1"), DiedAgain)
+    assert isinstance(one.fail("a", ProcessDied("no"), etag="1"), DiedAgain), "as often as it is tried all the same"
+    failure = one.failure("a")
+    assert failure is not None
+    assert failure.kind is DiedAgain
+
+
+def test_other_bytes_and_other_faults_are_counted_anew() -> None:
+    one = memory()
+    one.fail("a", ProcessDied("no"), etag="1")
+    one.fail("a", ProcessDied("no"), etag="2")
+    assert one.failure("a") is None
+    one.fail("a", DeadlineExceeded("no"), etag="2")
+    one.fail("a", ProcessDied("no"), etag="2")
+    assert one.failure("a") is None
+
+
+def test_forgetting_an_original_counts_anew() -> None:
+    one = memory()
+    one.fail("a", ProcessDied("no"), etag="1")
+    one.forget("a")
+    one.fail("a", ProcessDied("no"), etag="1")
+    assert one.failure("a") is None
+
+
+def test_what_was_given_up_is_tried_again_after_a_while() -> None:
+    clock = Clock()
+    one = memory(clock)
+    one.fail("a", NotAnImage("no"), etag="1")
+    clock.now = SECONDS * (1 + JITTER) + 1
+    assert one.failure("a") is None

@@ -1,0 +1,257 @@
+"""A page view waits for a troubled store for as long as was said; a job waits longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.errors import NotAnImage
+from proxy.concurrency.ttl_cache import Remembered
+from proxy.derivatives.cache import Memory
+from proxy.derivatives.service import Derivatives
+from proxy.derivatives.timeouts import Haste
+from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, told
+from proxy.keys.syntax import url
+from proxy.stores.factory import Place, open_store
+from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from proxy.derivatives.policy import Terms
+    from proxy.rendering.pool import Renderers
+    from proxy.stores.base import Attributes, Blob
+
+pytestmark = pytest.mark.anyio
+
+SMALL = "gall/58/58_1_small.jpg"
+BRIEF = Haste(look_seconds=0.5, move_seconds=0.5)
+
+
+class TroubledStore(CountingStore):
+    """A store in memory that hangs, or raises, once `calls_left` calls have been answered."""
+
+    def __init__(self) -> None:
+        super().__init__(Counter())
+        self.calls_left = 1_000_000
+        self.trouble: StoreError | None = None
+        """Raised; without one, it hangs."""
+
+    async def _answer_or_not(self) -> None:
+        self.calls_left -= 1
+        if self.calls_left < 0:
+            if self.trouble:
+                raise self.trouble
+            await asyncio.Event().wait()
+
+    async def head(self, key: str) -> Blob | None:
+        await self._answer_or_not()
+        return await super().head(key)
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        await self._answer_or_not()
+        return await super().fetch(key, path, max_bytes=max_bytes)
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        await self._answer_or_not()
+        return await super().put(key, path, attributes)
+
+
+@pytest.fixture
+def troubled() -> TroubledStore:
+    return TroubledStore()
+
+
+@pytest.fixture
+def workshop(renderers: Renderers, photo: Path, terms: Terms, troubled: TroubledStore) -> Workshop:
+    return open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEF), store=troubled)
+
+
+class Clock:
+    """A clock that is set by hand, in seconds."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def remembering(workshop: Workshop, terms: Terms, clock: Clock) -> Workshop:
+    """Give a workshop that knows derivatives by `clock`, for a minute, and for an hour where it cannot find out."""
+    memory = Memory(
+        known=Remembered(entries=100, seconds=60, stale_seconds=3600, clock=clock),
+        absent=Remembered(entries=100, seconds=0),
+        failures=Remembered(entries=100, seconds=0),
+    )
+    derivatives = Derivatives(
+        store=workshop.store,
+        renderers=workshop.renderers,
+        recipe=workshop.derivatives.recipe,
+        memory=memory,
+        terms=replace(terms, haste=BRIEF),
+    )
+    return replace(workshop, derivatives=derivatives)
+
+
+async def test_a_page_view_of_a_missing_size_ends_in_time_wherever_the_store_begins_to_hang(
+    workshop: Workshop, troubled: TroubledStore
+) -> None:
+    # Looks at the derivative, the original, three derivatives; then a fetch, three puts.
+    for answered in range(9):
+        original = f"gall/{answered}/{answered}_1_original.jpg"
+        troubled.calls_left = 1_000_000
+        await workshop.upload(original)
+        troubled.calls_left = answered
+        async with asyncio.timeout(5):
+            with pytest.raises(StoreUnavailable, match="in time"):
+                await workshop.derivatives.locate(original, "xlarge")
+        assert troubled.calls_left < 0
+
+
+async def test_a_page_view_is_served_what_was_made_where_the_store_hangs_at_the_last_look(
+    workshop: Workshop, troubled: TroubledStore
+) -> None:
+    await workshop.upload()
+    troubled.calls_left = 9
+    async with asyncio.timeout(5):
+        located = await workshop.derivatives.locate(ORIGINAL, "xlarge")
+    assert located.source == "render"
+    assert troubled.calls_left < 0
+
+
+async def test_a_page_view_of_an_original_ends_in_time(workshop: Workshop, troubled: TroubledStore) -> None:
+    troubled.calls_left = 0
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await workshop.derivatives.locate(ORIGINAL, "original")
+
+
+async def test_a_page_view_of_a_bad_original_ends_in_time(
+    workshop: Workshop, troubled: TroubledStore, tmp_path: Path
+) -> None:
+    (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
+    await workshop.upload(path=tmp_path / "text.jpg")
+    with pytest.raises(NotAnImage):
+        await workshop.derivatives.locate(ORIGINAL, "small")
+    troubled.calls_left = 1
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+
+
+async def test_a_job_is_as_patient_as_the_store(workshop: Workshop, troubled: TroubledStore) -> None:
+    await workshop.upload()
+    troubled.calls_left = 4
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3 * BRIEF.look_seconds):
+            await workshop.derivatives.make_all(ORIGINAL)
+
+
+async def test_a_large_original_may_take_its_time(
+    renderers: Renderers, photo: Path, terms: Terms, troubled: TroubledStore
+) -> None:
+    slow = Haste(look_seconds=0.5, move_seconds=0.05, slowest_bytes=1)
+    workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=slow), store=troubled)
+    await workshop.upload()
+    troubled.calls_left = 5
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await workshop.derivatives.locate(ORIGINAL, "small")
+
+
+@pytest.mark.parametrize("trouble", [None, StoreUnavailable("down"), StoreRefused("expired")])
+async def test_what_was_known_long_ago_still_redirects_when_the_store_does_not_answer(
+    remembering: Workshop, troubled: TroubledStore, clock: Clock, trouble: StoreError | None
+) -> None:
+    await remembering.upload()
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    troubled.calls_left, troubled.trouble = 0, trouble
+    clock.now = 1000
+    located = await remembering.derivatives.locate(ORIGINAL, "small")
+    assert (located.key, located.source) == (SMALL, "cache")
+    assert troubled.calls_left == -1
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    assert troubled.calls_left == -1, "a minute passes before a store in trouble is asked once more"
+    clock.now = 10_000
+    with pytest.raises(StoreError):
+        await remembering.derivatives.locate(ORIGINAL, "small")
+
+
+async def test_a_post_of_a_job_takes_nothing_from_page_views_while_the_store_does_not_answer(
+    remembering: Workshop, troubled: TroubledStore
+) -> None:
+    await remembering.upload()
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    troubled.calls_left = 0
+    remembering.derivatives.forgive(ORIGINAL)
+    assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "cache"
+    assert troubled.calls_left == -1
+
+
+async def test_what_was_known_long_ago_is_looked_for_again(
+    remembering: Workshop, troubled: TroubledStore, clock: Clock
+) -> None:
+    await remembering.upload()
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    clock.now = 1000
+    assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "store"
+    clock.now = 2000
+    await troubled.delete(ORIGINAL)
+    await troubled.delete(SMALL)
+    with pytest.raises(NotFound):
+        await remembering.derivatives.locate(ORIGINAL, "small")
+    troubled.calls_left = 0
+    with pytest.raises(StoreUnavailable):
+        await remembering.derivatives.locate(ORIGINAL, "small")
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    """Listen as one who takes every request and answers none; gives the port."""
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("is_read_in_public", [False, True], ids=["bucket", "origin"])
+async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
+    monkeypatch: pytest.MonkeyPatch, *, is_read_in_public: bool
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    async with silent() as bucket, silent() as origin:
+        place = Place(
+            store="s3://images",
+            endpoint_url=f"http://127.0.0.1:{bucket}",
+            region="us-east-1",
+            addressing="path",
+            acl="",
+            public_address=partial(url, f"http://127.0.0.1:{origin}/photos") if is_read_in_public else None,
+            connections=2,
+        )
+        store = open_store(place)
+        await store.start()
+        with pytest.raises(StoreUnavailable) as raised:
+            await Haste(look_seconds=0.5).look(store.head(ORIGINAL))
+        await store.close()
+    who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
+    assert str(raised.value) == f"The {who} gave no answer in time."
+    assert told(raised.value) == StoreUnavailable.told

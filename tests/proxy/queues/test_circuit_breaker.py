@@ -1,0 +1,50 @@
+"""The one door to a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from proxy.errors import QueueUnavailable
+from proxy.queues import circuit_breaker
+from proxy.queues.circuit_breaker import Door
+
+
+class Trouble(Exception):
+    """What a client raises."""
+
+
+class Away(Trouble):
+    """Nobody answers."""
+
+
+class Again(Trouble):
+    """The client deals with it itself."""
+
+
+def make_door() -> Door:
+    return Door("The server", errors=Trouble, lost=(Away,), but=(Again,))
+
+
+def test_errors_become_ours_with_what_the_server_said() -> None:
+    with pytest.raises(QueueUnavailable, match="The server will not do it: the disk is full"), make_door().opened():
+        raise Trouble("the disk\n is full")
+
+
+@pytest.mark.parametrize("other", [Again(), KeyError("a bug")])
+def test_other_errors_pass(other: Exception) -> None:
+    with pytest.raises(type(other)), make_door().opened():
+        raise other
+
+
+def test_after_a_server_was_lost_nobody_waits_for_it_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = make_door()
+    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.opened():
+        raise Away("refused")
+    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.opened():
+        pytest.fail("the server was tried")
+    monkeypatch.setattr(circuit_breaker, "SHUT_SECONDS", 0)
+    again = make_door()
+    with pytest.raises(QueueUnavailable), again.opened():
+        raise Away("refused")
+    with again.opened():
+        pass

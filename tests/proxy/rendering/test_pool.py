@@ -1,0 +1,199 @@
+"""The pool of render processes, with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.errors import NotAnImage
+from pipeline.wire import Render
+from proxy.concurrency.admission import Limiter, Turn, Urgency
+from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.rendering.pool import Renderers
+from tests.proxy.conftest import BUDGET_BYTES, SIZES
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+
+def question(photo: Path, folder: Path) -> Render:
+    return Render(path=str(photo), folder=str(folder), sizes=SIZES)
+
+
+def render_pids() -> set[int]:
+    """Find the render processes that this process has started."""
+    return {
+        int(stat.parent.name)
+        for stat in Path("/proc").glob("[0-9]*/stat")
+        if (fields := _fields(stat)) and fields[1] == str(os.getpid()) and _is_worker(stat.parent)
+    }
+
+
+def _fields(stat: Path) -> list[str]:
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _is_worker(folder: Path) -> bool:
+    try:
+        return b"pipeline.worker" in (folder / "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.fixture
+async def hurried() -> AsyncIterator[Renderers]:
+    """Render processes whose deadline is over before anything can be rendered."""
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+async def test_it_renders_and_tells_how_long_it_waited_and_worked(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    rendering = await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
+    assert [one.size for one in rendering.derived.derivatives] == ["small", "large", "xlarge"]
+    assert rendering.render_seconds > rendering.wait_seconds >= 0
+
+
+async def test_it_says_what_is_wrong_with_an_original(renderers: Renderers, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"this is not a picture")
+    with pytest.raises(NotAnImage):
+        await renderers.render(question(tmp_path / "text", tmp_path), Turn(Urgency.JOB))
+
+
+async def test_a_process_is_used_again(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+    before = render_pids()
+    for _ in range(3):
+        await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
+    assert render_pids() == before
+
+
+async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_process(
+    hurried: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    before = render_pids()
+    with pytest.raises(DeadlineExceeded):
+        await hurried.render(question(photo, tmp_path), Turn(Urgency.JOB))
+    assert not before & render_pids()
+
+
+async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):  # asyncio may have taken its exit status already
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    rendering = await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
+    assert len(rendering.derived.derivatives) == 3
+
+
+async def test_a_process_that_dies_at_work_is_replaced(renderers: Renderers, photo: Path, tmp_path: Path) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ProcessDied):
+        await rendering
+    assert len((await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))).derived.derivatives) == 3
+
+
+async def test_a_caller_that_goes_away_takes_its_process_with_it(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    (pid,) = render_pids()
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    rendering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await rendering
+    assert pid not in render_pids()
+
+
+async def test_no_process_outlives_its_pool_although_it_is_at_work(
+    renderers: Renderers, photo: Path, tmp_path: Path
+) -> None:
+    (pid,) = render_pids()
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    await renderers.close()
+    assert not render_pids()
+    with pytest.raises(ProcessDied):
+        await rendering
+
+
+async def test_no_process_outlives_its_pool_although_it_is_just_being_started(photo: Path, tmp_path: Path) -> None:
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+    await asyncio.sleep(0)
+    await pool.close()
+    with pytest.raises(ProcessDied, match="stops"):
+        await rendering
+    assert not render_pids()
+
+
+async def test_a_process_sees_no_credential(renderers: Renderers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    before = render_pids()
+    await pool.start()
+    (pid,) = render_pids() - before
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    await pool.close()
+    assert b"MALLOC_ARENA_MAX=1" in environment
+    assert not any(b"AWS" in one or b"hunter2" in one for one in environment)
+
+
+async def test_checking_renders_something_for_real(renderers: Renderers, hurried: Renderers) -> None:
+    await renderers.check()
+    with pytest.raises(DeadlineExceeded):
+        await hurried.check()
+
+
+@pytest.mark.parametrize(("slots", "held_bytes"), [(1, 1), (2, BUDGET_BYTES)], ids=["slots", "budget"])
+async def test_checking_waits_for_no_share_where_others_hold_all_there_is(slots: int, held_bytes: int) -> None:
+    limiter = Limiter(slots=slots, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=30)
+    async with limiter.share(Turn(Urgency.JOB), held_bytes), asyncio.timeout(5):
+        await pool.check()
+
+
+async def test_checking_tells_when_others_hold_all_there_is_and_have_all_met_their_deadlines() -> None:
+    limiter = Limiter(slots=1, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=0)
+    async with limiter.share(Turn(Urgency.JOB), 1), asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded, match="none has ended well"):
+            await pool.check()
+
+
+async def test_checking_renders_beside_others_where_there_is_a_share_left() -> None:
+    before = render_pids()
+    limiter = Limiter(slots=2, budget_bytes=BUDGET_BYTES)
+    pool = Renderers(limiter=limiter, deadline_seconds=30)
+    async with limiter.share(Turn(Urgency.JOB), 1):
+        await pool.check()
+    assert len(render_pids() - before) == 1
+    await pool.close()
+
+
+async def test_closing_ends_every_process(photo: Path) -> None:
+    before = render_pids()
+    pool = Renderers(limiter=Limiter(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    await pool.start()
+    await pool.close()
+    assert render_pids() == before

@@ -1,0 +1,56 @@
+"""One render process: what it says, and what it says beside its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from pipeline.wire import Probe
+from proxy.errors import ProcessDied
+from proxy.rendering.process import RenderProcess
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+QUESTION = Probe(path="/nowhere", sizes=())
+
+
+@asynccontextmanager
+async def standing_in(script: str) -> AsyncIterator[RenderProcess]:
+    """Lend a process that runs a shell script in a render process's place."""
+    pipe = asyncio.subprocess.PIPE
+    process = RenderProcess(
+        await asyncio.create_subprocess_exec("sh", "-c", script, stdin=pipe, stdout=pipe, stderr=pipe)
+    )
+    try:
+        yield process
+    finally:
+        await process.kill()
+
+
+@pytest.mark.parametrize("answer", ["no JSON", "{}", '["Ready"]'])
+async def test_an_answer_that_makes_no_sense_is_as_good_as_none(answer: str) -> None:
+    async with standing_in(f"read question; echo '{answer}'; read more") as process:
+        with pytest.raises(ProcessDied, match="makes no sense"):
+            await process.ask(QUESTION)
+
+
+async def test_what_it_says_aside_is_logged_with_whose_question_it_was_asked() -> None:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        async with standing_in("for name in first second; do read q; echo $name >&2; echo '{}'; done") as process:
+            for number, job_id in enumerate("ab", start=1):
+                with structlog.contextvars.bound_contextvars(job_id=job_id), pytest.raises(ProcessDied):
+                    await process.ask(QUESTION)
+
+                async def is_told(number: int = number) -> bool:
+                    return len(lines) == number
+
+                await until(is_told)
+    assert [(line["line"], line["job_id"]) for line in lines] == [("first", "a"), ("second", "b")]
