@@ -14,8 +14,8 @@ from litestar.di import Provide
 
 from proxy import metrics
 from proxy.checks import split
-from proxy.deliveries import Deliveries
 from proxy.derivatives.reader import Reading
+from proxy.jobs.worker import Worker
 from proxy.ports import answering_prometheus
 from proxy.queues.worker import at_work
 from proxy.routes.desk import Desk
@@ -27,9 +27,9 @@ from proxy.routes.images import Redirects, redirecting_route, shortcut, streamin
 from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.routes.observe import observe
 from proxy.routes.purge import purge_route
-from proxy.signature import Verifier
 from proxy.watch import tell_memory, watch_queue, watch_readiness
-from proxy.work import Worker
+from proxy.webhooks.dispatcher import Deliveries
+from proxy.webhooks.signature import Verifier
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
@@ -158,7 +158,9 @@ async def _delivering(outgoing: Outgoing, parts: Parts, settings: Settings) -> A
         stack.push_async_callback(queue.disconnect)
         await courier.start()
         stack.push_async_callback(courier.close)
-        worker = Deliveries(queue=queue, courier=courier, endings=parts.endings, grace_seconds=settings.grace_seconds)
+        worker = Deliveries(
+            queue=queue, courier=courier, complete_job=parts.endings.look, grace_seconds=settings.grace_seconds
+        )
         await stack.enter_async_context(_working(worker, draining=parts.draining))
         yield
 

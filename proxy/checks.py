@@ -6,11 +6,11 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
-from proxy.destinations import listed
 from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
 from proxy.queues.factory import SCHEMES, address_fault
+from proxy.webhooks.allowlist import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

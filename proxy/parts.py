@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.wire import Limits
-from proxy.callbacks import Callbacks
 from proxy.checks import split
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
@@ -17,9 +16,8 @@ from proxy.derivatives.policy import Terms
 from proxy.derivatives.reader import READER_BYTES, READERS
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import Derivatives
-from proxy.destinations import listed
-from proxy.endings import Endings
-from proxy.jobs import Jobs
+from proxy.jobs.completion import Endings
+from proxy.jobs.service import Jobs
 from proxy.keys.layouts import PrefixLayout, SiteLayout
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
@@ -27,18 +25,20 @@ from proxy.queues.factory import open_queue
 from proxy.readiness import Readiness
 from proxy.rendering.budget import render_budget, scratch_budget
 from proxy.rendering.pool import Renderers
-from proxy.signature import Signer
 from proxy.stores.factory import Place, open_store
 from proxy.stores.instrumented import MeasuredStore
 from proxy.system.scratch import Scratch, scratch_place
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
+from proxy.webhooks.signature import Signer
 
 if TYPE_CHECKING:
-    from proxy.courier import Courier
-    from proxy.destinations import Destinations
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.settings import Settings
     from proxy.stores.base import Store
+    from proxy.webhooks.allowlist import Destinations
+    from proxy.webhooks.client import Courier
 
 MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
@@ -153,7 +153,7 @@ def _terms(settings: Settings, scratch: Scratch) -> Terms:
 
 def _outgoing(queue: JobQueue, destinations: Destinations, settings: Settings) -> Outgoing:
     # Imported only here, because httpx costs memory that a service without callbacks saves.
-    from proxy.courier import Courier  # noqa: PLC0415 - see above
+    from proxy.webhooks.client import Courier  # noqa: PLC0415 - see above
 
     return Outgoing(queue=queue, courier=Courier(destinations, Signer(split(settings.webhook_secrets))))
 

@@ -13,7 +13,7 @@ from proxy.errors import ImagesError
 from proxy.system import cgroups
 
 if TYPE_CHECKING:
-    from proxy.jobs import Jobs
+    from proxy.jobs.service import Jobs
     from proxy.readiness import Readiness
 
 log = structlog.get_logger(__name__)

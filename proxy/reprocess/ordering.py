@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.errors import Busy
-from proxy.orders import Order
+from proxy.jobs.request import Order
 from proxy.reprocess.events import Original
 
 if TYPE_CHECKING:
-    from proxy.jobs import Jobs
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
+    from proxy.jobs.service import Jobs
     from proxy.reprocess.looking import Looker
     from proxy.reprocess.stop import Stop
 

@@ -11,9 +11,9 @@ from pipeline.errors import Refused
 from proxy.concurrency.admission import Urgency
 from proxy.derivatives.results import Made
 from proxy.errors import ImagesError, RenderFailed
+from proxy.jobs.worker import PATIENCE
 from proxy.reprocess.events import Original
 from proxy.reprocess.troubles import AWAY
-from proxy.work import PATIENCE
 
 if TYPE_CHECKING:
     from proxy.derivatives.results import Remake

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.derivatives.service import Derivatives
-from proxy.endings import Endings
-from proxy.jobs import Jobs
-from proxy.signature import Verifier
+from proxy.jobs.completion import Endings
+from proxy.jobs.service import Jobs
+from proxy.webhooks.signature import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,9 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
-from proxy.destinations import MAX_URL_CHARACTERS
 from proxy.keys.layouts import ORIGINAL
 from proxy.routes.errors import PROBLEM, Problem
+from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,15 +14,15 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
 from litestar.params import FromPath, QueryParameter
 
-from proxy.destinations import MAX_URL_CHARACTERS
-from proxy.listing import Asked
-from proxy.orders import Order
-from proxy.outcomes import Job, Status
-from proxy.record import ShownJob, ShownPage, shown
+from proxy.jobs.job import Job, Status
+from proxy.jobs.listing import Asked
+from proxy.jobs.request import Order
+from proxy.jobs.schema import ShownJob, ShownPage, shown
 from proxy.routes.desk import Desk
 from proxy.routes.documents import MAX_SIZES, problems
 from proxy.routes.signed import address
-from proxy.signature import ID_HEADER
+from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
+from proxy.webhooks.signature import ID_HEADER
 
 if TYPE_CHECKING:
     from litestar.datastructures import State

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from litestar.types import HTTPScope, Receive, Scope, Send
 
     from proxy.derivatives.service import Derivatives
-    from proxy.signature import Verifier
+    from proxy.webhooks.signature import Verifier
 
 PATH = "/v1/derivatives"
 

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from loadtest.service import order, signed
-from proxy.jobs import FUNCTION
+from proxy.jobs.service import FUNCTION
 from proxy.queues.factory import open_queue
 from tests.waiting import until
 

@@ -14,7 +14,7 @@ from loadtest import seaweed
 from loadtest.paint import Photograph, paint
 from proxy.app import running
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.orders import Order
+from proxy.jobs.request import Order
 from proxy.parts import build
 from proxy.settings import Settings
 from proxy.sizes import SIZES_FILE, read_sizes
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.derivatives.recipe import Derivative
-    from proxy.jobs import Jobs
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
+    from proxy.jobs.service import Jobs
     from proxy.parts import Parts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]

@@ -12,13 +12,13 @@ import structlog
 from prometheus_client import REGISTRY
 
 from proxy import watch
-from proxy.callbacks import Callbacks
-from proxy.destinations import listed
 from proxy.errors import StoreUnavailable
-from proxy.jobs import Jobs
-from proxy.orders import Order
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
 from proxy.queues.factory import open_queue
 from proxy.readiness import Readiness
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL
 from tests.waiting import until
 

@@ -8,18 +8,18 @@ import pytest
 
 from loadtest.receiver import receiving
 from loadtest.service import SECRET
-from proxy.callbacks import Callback, Callbacks
-from proxy.courier import Courier
-from proxy.deliveries import Deliveries
 from proxy.derivatives.recipe import Recipe
-from proxy.destinations import listed
-from proxy.endings import Endings
-from proxy.jobs import Jobs
+from proxy.jobs.completion import Endings
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
 from proxy.keys.layouts import SiteLayout
-from proxy.orders import Order
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import at_work
-from proxy.signature import Signer
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.client import Courier
+from proxy.webhooks.dispatcher import Deliveries
+from proxy.webhooks.outbox import Callback, Callbacks
+from proxy.webhooks.signature import Signer
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
 
@@ -59,7 +59,7 @@ async def deliver(owed: JobQueue, elsewhere: JobQueue, receiver: Receiver, *, ti
     worker = Deliveries(
         queue=owed,
         courier=courier,
-        endings=Endings(jobs=open_jobs(elsewhere, callbacks), callbacks=callbacks, public_base_url="/files"),
+        complete_job=Endings(jobs=open_jobs(elsewhere, callbacks), callbacks=callbacks, public_base_url="/files").look,
         grace_seconds=30,
         waits_seconds=(0.01,) * 5,
     )

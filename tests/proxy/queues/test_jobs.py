@@ -9,19 +9,20 @@ import pytest
 from saq import Status
 
 from pipeline.size import Size
-from proxy import destinations, live
-from proxy.callbacks import Callbacks
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCursor
-from proxy.jobs import Jobs
+from proxy.jobs import live_index
+from proxy.jobs.listing import Asked, Listing
+from proxy.jobs.live_index import LiveJobs
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
 from proxy.keys.layouts import SiteLayout
-from proxy.listing import Asked, Listing
-from proxy.live import LiveJobs
-from proxy.orders import Order
+from proxy.webhooks import allowlist
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.queues.asking import eventually, stored, take
 
 if TYPE_CHECKING:
-    from proxy.outcomes import Status as JobStatus
+    from proxy.jobs.job import Status as JobStatus
     from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
 
@@ -37,7 +38,7 @@ def order(number: int) -> Order:
 
 
 def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> Jobs:
-    callbacks = Callbacks(queue=queue, destinations=destinations.listed([]), keep_seconds=600)
+    callbacks = Callbacks(queue=queue, destinations=allowlist.listed([]), keep_seconds=600)
     return Jobs(queue=queue, callbacks=callbacks, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
 
 
@@ -141,9 +142,9 @@ async def test_a_job_that_another_process_enqueued_is_known_within_a_second(anot
 async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "MOST_READ", 3)
-    monkeypatch.setattr(live, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(live, "LOOK_SHARE", 1e9)
+    monkeypatch.setattr(live_index, "MOST_READ", 3)
+    monkeypatch.setattr(live_index, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(live_index, "LOOK_SHARE", 1e9)
     posted = [(await jobs.submit(order(number))).id for number in range(6)]
     for _ in range(3):  # what is new is kept for a look anyhow
         await jobs.waiting()

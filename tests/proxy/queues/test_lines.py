@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.live import LiveJobs
-from proxy.orders import Order
+from proxy.jobs.live_index import LiveJobs
+from proxy.jobs.request import Order
 from tests.proxy.queues.asking import eventually, take
 
 if TYPE_CHECKING:

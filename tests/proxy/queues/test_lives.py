@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.callbacks import Callbacks
 from proxy.derivatives.recipe import Recipe
-from proxy.destinations import listed
-from proxy.endings import Endings
-from proxy.jobs import FUNCTION, Jobs
+from proxy.jobs.completion import Endings
+from proxy.jobs.service import FUNCTION, Jobs
+from proxy.jobs.worker import Worker
 from proxy.keys.layouts import SiteLayout
 from proxy.queues import worker
 from proxy.queues.worker import at_work
 from proxy.stores.base import Attributes
-from proxy.work import Worker
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
 from tests.waiting import until

@@ -10,14 +10,13 @@ import anyio
 import pytest
 import structlog
 
-from proxy.callbacks import Callbacks
 from proxy.derivatives.recipe import Recipe
-from proxy.destinations import listed
-from proxy.endings import Endings
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
-from proxy.jobs import Jobs
+from proxy.jobs.completion import Endings
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
+from proxy.jobs.worker import Worker
 from proxy.keys.layouts import SiteLayout
-from proxy.orders import Order
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import at_work
 from proxy.reprocess.allowance import Allowance
@@ -27,7 +26,8 @@ from proxy.reprocess.originals import Listed, Named, count
 from proxy.reprocess.pacing import Paced
 from proxy.reprocess.remaking import Remaker
 from proxy.reprocess.stop import Stop, Stopped
-from proxy.work import Worker
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from pipeline.size import Size
     from proxy.derivatives.results import Remake
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
     from proxy.queues.base import JobQueue
     from proxy.reprocess.events import Original
     from tests.proxy.conftest import Workshop

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from loadtest.service import signed as sign
-from proxy.record import ShownJob, ShownPage
+from proxy.jobs.schema import ShownJob, ShownPage
 from tests.proxy.routes.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 

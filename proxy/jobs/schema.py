@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 
 from proxy.derivatives.recipe import Derivative
+from proxy.jobs.job import Fault, Job, PutOff, SizeOutcome, Status, Timings
 from proxy.keys.syntax import url
-from proxy.outcomes import Fault, Job, PutOff, SizeOutcome, Status, Timings
 
 
 class ShownDerivative(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy import work
-from proxy.callbacks import Callbacks
-from proxy.destinations import listed
-from proxy.endings import Endings
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
-from proxy.jobs import ATTEMPTS, Jobs
-from proxy.orders import Order
+from proxy.jobs import worker
+from proxy.jobs.completion import Endings
+from proxy.jobs.request import Order
+from proxy.jobs.service import ATTEMPTS, Jobs
+from proxy.jobs.worker import Patience, Worker
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import at_work
-from proxy.work import Patience, Worker
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.waiting import until
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.errors import ImagesError
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
     from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
 
 ORDER = Order(key=ORIGINAL)
-OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+OPERATING = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_pa
 async def test_an_original_that_comes_after_its_webhook_is_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=100, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=100, first=0.01, longest=0.01))
     async with site.worked():
         job = await site.jobs.submit(ORDER)
 
@@ -138,11 +138,11 @@ async def test_an_original_that_comes_after_its_webhook_is_waited_for(
 
 
 def test_what_ended_a_render_process_twice_is_not_tried_again() -> None:
-    assert next(work.PATIENCE[kind] for kind in work.PATIENCE if issubclass(DiedAgain, kind)).attempts == 1
+    assert next(worker.PATIENCE[kind] for kind in worker.PATIENCE if issubclass(DiedAgain, kind)).attempts == 1
 
 
 async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
     assert (job.status, job.attempts) == ("error", 3)
@@ -153,7 +153,7 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
 async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(work.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
     job = await site.jobs.submit(ORDER)
     begun = await site.queue.dequeue(timeout=5)
     assert begun is not None
@@ -214,7 +214,7 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
 async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[ImagesError]
 ) -> None:
-    monkeypatch.setitem(work.PATIENCE, kind, Patience(attempts=3, first=0.2, longest=0.2))
+    monkeypatch.setitem(worker.PATIENCE, kind, Patience(attempts=3, first=0.2, longest=0.2))
     await site.workshop.upload()
     site.workshop.store.fault = fault
     async with site.worked():
@@ -279,7 +279,7 @@ def test_waits_double_up_to_the_longest_give_or_take_a_fifth(attempts: int) -> N
 
 
 def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
-    patience = work.PATIENCE[NotFound]
+    patience = worker.PATIENCE[NotFound]
     waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
 
@@ -288,7 +288,7 @@ def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> Non
     section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip("| ") for cell in row] for row in rows] == [
-        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in work.PATIENCE.items()
+        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in worker.PATIENCE.items()
     ]
     assert f"after {ATTEMPTS} begins" in section
 
@@ -302,7 +302,7 @@ def waits(patience: Patience) -> str:
 
 
 def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
-    again = sum(patience.attempts - 1 for patience in work.PATIENCE.values())
+    again = sum(patience.attempts - 1 for patience in worker.PATIENCE.values())
     assert again + 1 + 10 <= ATTEMPTS
 
 

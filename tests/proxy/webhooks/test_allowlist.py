@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.destinations import Target, listed
 from proxy.errors import BadCallback
+from proxy.webhooks.allowlist import Target, listed
 
 SITE = listed(["www.gallformers.org", "*.example.org", "hooks.test:8443", "http://127.0.0.1:9000", "[::1]:9000"])
 

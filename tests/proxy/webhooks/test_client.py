@@ -13,17 +13,17 @@ import pytest
 
 from loadtest.receiver import receiving
 from loadtest.service import SECRET
-from proxy.courier import Answer, Courier
-from proxy.destinations import listed
 from proxy.errors import BadCallback, CallbackFailed
-from proxy.signature import Signer
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.client import Answer, Courier
+from proxy.webhooks.signature import Signer
 from tests.proxy.stores.scripted import Scripted, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from proxy.courier import Resolve
+    from proxy.webhooks.client import Resolve
 
 pytestmark = pytest.mark.anyio
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.callbacks import Callbacks
 from proxy.derivatives.recipe import Recipe
-from proxy.destinations import listed
 from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
-from proxy.jobs import Jobs
+from proxy.jobs.job import Job
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
 from proxy.keys.layouts import SiteLayout
-from proxy.orders import Order
-from proxy.outcomes import Job
 from proxy.queues.factory import open_queue
 from proxy.queues.sqlite import statements
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL, SIZES
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from saq import Job as QueuedJob
 
-    from proxy.orders import Order
+    from proxy.jobs.request import Order
 
 ABANDONED = "abandoned"
 """The code of a job that no worker brought to an end: it ran into its timeout, or stumbled, time and again."""

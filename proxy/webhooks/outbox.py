@@ -24,7 +24,7 @@ from proxy.errors import BadCallback
 if TYPE_CHECKING:
     from saq import Queue
 
-    from proxy.destinations import Destinations
+    from proxy.webhooks.allowlist import Destinations
 
 log = structlog.get_logger(__name__)
 

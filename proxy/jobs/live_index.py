@@ -17,7 +17,7 @@ import msgspec
 from saq.job import TERMINAL_STATUSES
 
 from proxy.concurrency.throughput import Pace
-from proxy.orders import Order
+from proxy.jobs.request import Order
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:

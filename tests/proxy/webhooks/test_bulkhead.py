@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import CallbackFailed
-from proxy.receivers import Receivers
+from proxy.webhooks.dispatcher import Receivers
 
 NAME = "hooks.example.org"
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from proxy.destinations import Destinations, Target
-    from proxy.signature import Signer
+    from proxy.webhooks.allowlist import Destinations, Target
+    from proxy.webhooks.signature import Signer
 
     Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 

@@ -13,17 +13,17 @@ import pytest
 from loadtest.receiver import Receiver, receiving
 from loadtest.service import SECRET
 from proxy import metrics
-from proxy.callbacks import AGAIN_SECONDS, Callback, Callbacks
-from proxy.courier import Courier
-from proxy.deliveries import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Deliveries
-from proxy.destinations import Destinations, listed
-from proxy.endings import Endings
-from proxy.jobs import Jobs
-from proxy.orders import Order
+from proxy.jobs.completion import Endings
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
+from proxy.jobs.worker import Worker
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import at_work
-from proxy.signature import Signer
-from proxy.work import Worker
+from proxy.webhooks.allowlist import Destinations, listed
+from proxy.webhooks.client import Courier
+from proxy.webhooks.dispatcher import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Deliveries
+from proxy.webhooks.outbox import AGAIN_SECONDS, Callback, Callbacks
+from proxy.webhooks.signature import Signer
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.proxy.stores.scripted import Scripted, answer
 from tests.waiting import until
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import saq
 
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
     from proxy.queues.base import JobQueue
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ class House:
         one = Deliveries(
             queue=self.owed,
             courier=self.courier,
-            endings=self.endings,
+            complete_job=self.endings.look,
             grace_seconds=30,
             waits_seconds=self.waits_seconds,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from saq import Status as QueueStatus
 
 from proxy.errors import BadCursor
-from proxy.outcomes import KEPT_AS, status_of
+from proxy.jobs.job import KEPT_AS, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from saq import Job as QueuedJob
     from saq import Queue
 
-    from proxy.outcomes import Status
+    from proxy.jobs.job import Status
 
 MOST_WALKED = 100_000
 """How many jobs are looked at for a page: a week of a job every 6 s. It takes 2 s on SQLite, 3 to 5 on PostgreSQL, 4 to

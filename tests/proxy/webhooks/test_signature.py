@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from proxy.errors import BadSignature
-from proxy.signature import Signer, Verifier
+from proxy.webhooks.signature import Signer, Verifier
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 OTHER = "whsec_" + base64.b64encode(b"another one of 24 bytes too!").decode()

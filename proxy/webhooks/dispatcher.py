@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import structlog
+from cachetools import LRUCache
 
 from proxy import metrics
-from proxy.callbacks import AGAIN_SECONDS, DELIVER, WATCH, Callback
 from proxy.concurrency.backoff import jittered
 from proxy.errors import BadCallback, CallbackFailed
 from proxy.queues.worker import QueueWorker, TryAgain
-from proxy.receivers import Receivers
+from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     import saq
     from saq.types import Context
 
-    from proxy.courier import Answer, Courier
-    from proxy.endings import Endings
     from proxy.queues.base import JobQueue
+    from proxy.webhooks.client import Answer, Courier
 
 log = structlog.get_logger(__name__)
 
@@ -53,27 +54,30 @@ Outcome = Literal["delivered", "put_off", "gone", "given_up", "refused"]
 
 
 class Deliveries(QueueWorker):
-    """Works the queue of callbacks until it is stopped."""
+    """Works the queue of callbacks until it is stopped.
+
+    `complete_job` tells whether a job has ended; if it has, its callback is in the queue when that returns.
+    """
 
     def __init__(
         self,
         *,
         queue: JobQueue,
         courier: Courier,
-        endings: Endings,
+        complete_job: Callable[[str], Awaitable[bool]],
         grace_seconds: float,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
     ) -> None:
         functions = [(WATCH, self.watch), (DELIVER, self.deliver)]
         super().__init__(queue, functions, concurrency=AT_ONCE, grace_seconds=grace_seconds)
         self._courier = courier
-        self._endings = endings
+        self._complete_job = complete_job
         self._waits_seconds = waits_seconds
         self._receivers = Receivers(at_once=AT_ONCE_TO_ONE)
 
     async def watch(self, _context: Context, *, job_id: str) -> None:
         """Keep the promise of a callback: owe it when the job has ended, look again later when it has not."""
-        if not await self._endings.look(job_id):
+        if not await self._complete_job(job_id):
             raise TryAgain(f"job {job_id} has not ended")
 
     async def deliver(self, context: Context, **owed: object) -> Outcome:
@@ -159,3 +163,35 @@ def _ended(outcome: Outcome, detail: str) -> Outcome:
     metrics.callbacks_total.labels(outcome).inc()
     (log.info if outcome == "delivered" else log.error)(f"callback_{outcome}", detail=detail)
     return outcome
+
+
+SILENT_ENTRIES: Final = 1000
+"""Receivers remembered to be silent; one that is forgotten is only called by some more at once, until it is silent."""
+
+
+class Receivers:
+    """Keeps those who are slow, or silent, from taking all the slots that callbacks have."""
+
+    def __init__(self, *, at_once: int) -> None:
+        self._at_once = at_once
+        self._called: Counter[str] = Counter()
+        self._silent: LRUCache[str, bool] = LRUCache(maxsize=SILENT_ENTRIES)
+
+    @contextmanager
+    def called(self, name: str) -> Iterator[bool]:
+        """Call a receiver within the block; yields False when it must not be called now."""
+        if self._called[name] >= (1 if name in self._silent else self._at_once):
+            yield False
+            return
+        self._called[name] += 1
+        try:
+            yield True
+        except CallbackFailed:
+            self._silent[name] = True
+            raise
+        else:
+            self._silent.pop(name, None)
+        finally:
+            self._called[name] -= 1
+            if not self._called[name]:
+                del self._called[name]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.callbacks import Callback
 from proxy.errors import UnknownJob
-from proxy.record import announcement
+from proxy.jobs.schema import announcement
+from proxy.webhooks.outbox import Callback
 
 if TYPE_CHECKING:
-    from proxy.callbacks import Callbacks
-    from proxy.jobs import Jobs
+    from proxy.jobs.service import Jobs
+    from proxy.webhooks.outbox import Callbacks
 
 
 class Endings:

@@ -26,9 +26,9 @@ from proxy.errors import (
     Unforeseen,
     told,
 )
-from proxy.jobs import FUNCTION
-from proxy.orders import Order
-from proxy.outcomes import ABANDONED, Fault, Outcome, Timings
+from proxy.jobs.job import ABANDONED, Fault, Outcome, Timings
+from proxy.jobs.request import Order
+from proxy.jobs.service import FUNCTION
 from proxy.queues.worker import QueueWorker, TryAgain
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from proxy.derivatives.results import Remake
     from proxy.derivatives.service import Derivatives
-    from proxy.endings import Endings
+    from proxy.jobs.completion import Endings
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)

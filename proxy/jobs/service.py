@@ -14,22 +14,22 @@ import structlog
 
 from proxy.concurrency.batcher import Batches
 from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
-from proxy.listing import Listing
-from proxy.live import LiveJobs, is_live
-from proxy.orders import Order
-from proxy.outcomes import read_job
+from proxy.jobs.job import read_job
+from proxy.jobs.listing import Listing
+from proxy.jobs.live_index import LiveJobs, is_live
+from proxy.jobs.request import Order
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from saq import Job as QueuedJob
 
-    from proxy.callbacks import Callbacks
     from proxy.derivatives.recipe import Recipe
-    from proxy.listing import Asked
-    from proxy.live import Waiting
-    from proxy.outcomes import Job
+    from proxy.jobs.job import Job
+    from proxy.jobs.listing import Asked
+    from proxy.jobs.live_index import Waiting
     from proxy.queues.base import JobQueue
+    from proxy.webhooks.outbox import Callbacks
 
 log = structlog.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""Jobs: taken in, kept in a queue, worked on, shown."""

@@ -1,0 +1,1 @@
+"""Signed webhooks: verified when they come in, delivered when a job ends."""
