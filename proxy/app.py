@@ -15,19 +15,19 @@ from litestar.di import Provide
 from proxy import metrics
 from proxy.checks import split
 from proxy.derivatives.reader import Reading
+from proxy.http.dependencies import Desk
+from proxy.http.openapi import openapi, write_in
+from proxy.http.problems import answer_error
+from proxy.http.protocol.middleware import observe
+from proxy.http.routes.files import files_route
+from proxy.http.routes.health import healthz, readyz
+from proxy.http.routes.images import Redirects, redirecting_route, shortcut, streaming_route
+from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
+from proxy.http.routes.purge import purge_route
 from proxy.jobs.worker import Worker
-from proxy.ports import answering_prometheus
+from proxy.observability.exposition import answering_prometheus
+from proxy.observability.monitor import tell_memory, watch_queue, watch_readiness
 from proxy.queues.worker import at_work
-from proxy.routes.desk import Desk
-from proxy.routes.documents import openapi, write_in
-from proxy.routes.errors import answer_error
-from proxy.routes.files import files_route
-from proxy.routes.health import healthz, readyz
-from proxy.routes.images import Redirects, redirecting_route, shortcut, streaming_route
-from proxy.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
-from proxy.routes.observe import observe
-from proxy.routes.purge import purge_route
-from proxy.watch import tell_memory, watch_queue, watch_readiness
 from proxy.webhooks.dispatcher import Deliveries
 from proxy.webhooks.signature import Verifier
 

@@ -28,9 +28,9 @@ from proxy.cli_reprocess import reprocess
 from proxy.errors import ImagesError
 from proxy.exits import REFUSED, WRONG_WORDS, faults_shown, settings_or_end
 from proxy.hints import what_to_try
-from proxy.logs import configure_logs
+from proxy.observability.exposition import listening
+from proxy.observability.logging import configure_logs
 from proxy.parts import build
-from proxy.ports import listening
 from proxy.rendering import local
 from proxy.rendering.budget import render_budget
 from proxy.settings import Setting, Settings, told_by_environment

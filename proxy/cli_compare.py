@@ -17,7 +17,7 @@ import uvloop
 from proxy.compare.causes import TITLES, Tolerance
 from proxy.errors import ImagesError
 from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
-from proxy.logs import configure_logs
+from proxy.observability.logging import configure_logs
 from proxy.options import Word, names
 from proxy.reprocess import words
 from proxy.reprocess.stop import Stop

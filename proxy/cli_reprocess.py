@@ -15,7 +15,7 @@ import uvloop
 
 from proxy.errors import ImagesError
 from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
-from proxy.logs import configure_logs
+from proxy.observability.logging import configure_logs
 from proxy.options import Word, names
 from proxy.parts import PAGE_VIEW_RENDERS
 from proxy.reprocess import words

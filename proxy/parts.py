@@ -21,8 +21,8 @@ from proxy.jobs.service import Jobs
 from proxy.keys.layouts import PrefixLayout, SiteLayout
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
+from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
-from proxy.readiness import Readiness
 from proxy.rendering.budget import render_budget, scratch_budget
 from proxy.rendering.pool import Renderers
 from proxy.stores.factory import Place, open_store

@@ -12,7 +12,7 @@ import pytest
 from loadtest.service import SECRET
 from proxy.cli_reprocess import reprocess
 from proxy.derivatives.reader import READERS
-from proxy.readiness import CHECK_SECONDS
+from proxy.observability.readiness import CHECK_SECONDS
 from proxy.settings import Settings, read_settings, told_by_environment
 from tests.config.fly import FLY, read, seconds
 

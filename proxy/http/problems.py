@@ -1,0 +1,173 @@
+"""Every error's status, in one table; every answer to an error in one shape (RFC 9457)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+import structlog
+from litestar import Response
+from litestar.exceptions import HTTPException
+
+from pipeline.errors import Refused
+from proxy import metrics
+from proxy.errors import (
+    BadCallback,
+    BadCursor,
+    BadKey,
+    BadOrder,
+    BadSignature,
+    Busy,
+    DeadlineExceeded,
+    DiedAgain,
+    ImagesError,
+    NoRoom,
+    NotAsBefore,
+    NotFound,
+    OutOfRange,
+    QueueUnavailable,
+    RenderFailed,
+    StoreError,
+    StoreRefused,
+    TooManyBytes,
+    UnfitKey,
+    UnknownJob,
+    UnknownSize,
+    told,
+)
+from proxy.http.protocol.server_timing import server_timing, spent_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Request
+    from litestar.datastructures import State
+
+log = structlog.get_logger(__name__)
+
+PROBLEM = "application/problem+json"
+
+
+NO_STORE = "no-store"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How an error is answered: its status, how long the answer may be kept, when to come back."""
+
+    status: int
+    title: str
+    cache_control: str = NO_STORE
+    retry_after_seconds: int | None = None
+
+
+FOR_A_MINUTE = "public, max-age=60"
+FOR_HALF_A_MINUTE = "public, max-age=30"
+
+ROWS: Mapping[type[Exception], Row] = {
+    BadKey: Row(400, "Not a key", FOR_A_MINUTE),
+    UnfitKey: Row(400, "Not a key", FOR_A_MINUTE),
+    BadCursor: Row(400, "Not a page"),
+    BadSignature: Row(401, "Not signed by a known secret"),
+    BadOrder: Row(422, "Unknown size"),
+    BadCallback: Row(422, "Callbacks may not go there"),
+    UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
+    UnknownJob: Row(404, "Unknown job"),
+    NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
+    TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
+    Refused: Row(422, "Original cannot be rendered", FOR_A_MINUTE),
+    OutOfRange: Row(416, "Not that long"),
+    NotAsBefore: Row(412, "Not as it was"),
+    Busy: Row(503, "Busy"),
+    DeadlineExceeded: Row(504, "Rendering took too long"),
+    DiedAgain: Row(422, "Original cannot be rendered"),
+    RenderFailed: Row(500, "Rendering failed"),
+    QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
+    NoRoom: Row(503, "No room to work in", retry_after_seconds=60),
+    StoreRefused: Row(502, "Store refused", retry_after_seconds=60),
+    StoreError: Row(502, "Store failed", retry_after_seconds=5),
+    ImagesError: Row(500, "Failed"),
+}
+"""The first row whose error it is, counts: a leaf stands above its parent."""
+
+
+SAID_BETTER = {
+    404: "There is nothing at this address; /schema describes every route.",
+    405: "This address takes no such method; /schema describes every route.",
+    413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
+}
+"""What to do about what Litestar refuses with no more than its title."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of every answer that is an error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str = ""
+    errors: tuple[str, ...] = ()
+
+
+def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
+    """Translate an error; one that nobody foresaw is logged whole and answered without a word of it."""
+    answer = _answer(error)
+    if request.method not in ("GET", "HEAD"):
+        answer.headers["Cache-Control"] = NO_STORE
+    if (spent := spent_in(request.scope)) is not None:
+        answer.headers["Server-Timing"] = server_timing(spent)
+    if isinstance(error, OutOfRange):
+        answer.headers["Content-Range"] = f"bytes */{error.whole}"
+    return answer
+
+
+def _answer(error: Exception) -> Response[bytes]:
+    if isinstance(error, HTTPException):
+        return _framework_error(error)
+    row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
+    if row is None or not isinstance(error, ImagesError | Refused):
+        log.error("unforeseen_error", exc_info=error)
+        detail = "Something broke here; report it with the request id, under which the log has the cause."
+        return _response(Row(500, "Failed"), code="internal", detail=detail)
+    if isinstance(error, Busy):
+        metrics.refused_total.labels(error.code).inc()
+        row = replace(row, retry_after_seconds=error.retry_after_seconds)
+    if told(error) != str(error):
+        log.error(error.code, detail=str(error))
+    return _response(row, code=error.code, detail=told(error))
+
+
+def _framework_error(error: HTTPException) -> Response[bytes]:
+    """Answer what Litestar refused before a route saw it: no such path, no such method, a body that is not as said."""
+    code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
+    faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
+    row = Row(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
+    detail = SAID_BETTER.get(error.status_code, error.detail)
+    return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
+
+
+def _sentence(fault: object) -> str:
+    return f"{fault.get('key', 'body')}: {fault.get('message', fault)}" if isinstance(fault, dict) else str(fault)
+
+
+def _response(
+    row: Row, *, code: str, detail: str, errors: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
+    problem = Problem(
+        type=f"/problems/{code}",
+        title=row.title,
+        status=row.status,
+        detail=detail,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        errors=errors,
+    )
+    retry = {"Retry-After": str(row.retry_after_seconds)} if row.retry_after_seconds else {}
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=row.status,
+        headers={"Cache-Control": row.cache_control, **retry, **(headers or {})},
+        media_type=PROBLEM,
+    )

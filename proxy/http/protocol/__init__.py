@@ -1,0 +1,1 @@
+"""What HTTP itself asks for: conditional requests, ranges, streaming, middleware."""

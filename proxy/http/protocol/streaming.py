@@ -1,0 +1,139 @@
+"""A blob's bytes, sent as they come from the store: whole, in part, or not at all where the client has them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING, Final, cast
+
+import structlog
+from anyio import create_task_group
+
+from proxy.errors import StoreError
+from proxy.http.protocol.conditional import conditions, last_modified
+from proxy.http.protocol.server_timing import begin, server_timing, spent_in
+from proxy.stores.ranges import Changed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio import CancelScope
+    from litestar.types import HTTPScope, Receive, Scope, Send
+
+    from proxy.concurrency.timings import Spent
+    from proxy.derivatives.reader import Reading
+    from proxy.stores.base import Blob
+    from proxy.stores.ranges import Part
+
+log = structlog.get_logger(__name__)
+
+STALL_SECONDS: Final = 30.0
+"""How long a client may take for a chunk: then the store's connection goes to somebody else."""
+
+NO_SCRIPTS: Final = b"default-src 'none'; sandbox"
+"""A file that somebody put there may be a page; it must not run with this service's name (Content-Security-Policy)."""
+
+OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Exchange:
+    """One request for bytes, and the way its answer goes."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
+        self._asked = conditions(cast("HTTPScope", scope))
+        self._spent = spent_in(scope) or begin(scope)
+        self._stall_seconds = stall_seconds
+        self._receive = receive
+        self._send = send
+
+    async def answer(self, reading: Reading, key: str, *, cache_control: str = "") -> None:
+        """Send what is under `key`, as the conditions of the request want it.
+
+        `cache_control` is for blobs that have none of their own.
+
+        Raises:
+            NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
+        """
+        told = _Told(cache_control, self._spent)
+        try:
+            await self._answer(reading, key, told)
+        except Changed:  # between the look at it and the reading
+            await self._answer(reading, key, told)
+
+    async def _answer(self, reading: Reading, key: str, told: _Told) -> None:
+        part = None
+        if self._asked.need_a_look:
+            with self._spent.at_the_store():
+                blob = await reading.look(key)
+            self._asked.check(blob)
+            if self._asked.has(blob):
+                await self._send_head(NOT_MODIFIED, told.of_unchanged(blob), more_body=False)
+                return
+            if self._asked.method == "HEAD":
+                await self._send_head(OK, told.of(blob), more_body=False)
+                return
+            part = self._asked.part(blob)
+        async with AsyncExitStack() as stack:
+            with self._spent.at_the_store():
+                blob, chunks = await stack.enter_async_context(reading.open(key, part))
+            await self._send_head(PARTIAL_CONTENT if part else OK, told.of(blob, part), more_body=True)
+            await self._send_all(chunks, key)
+
+    async def _send_head(self, status: int, headers: Headers, *, more_body: bool) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        if not more_body:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_all(self, chunks: AsyncIterator[bytes], key: str) -> None:
+        """Send until all is sent or the client has gone; one that gets less than was announced sees it break off."""
+        async with create_task_group() as tasks:
+            tasks.start_soon(self._wait_until_gone, tasks.cancel_scope)
+            try:
+                async for chunk in chunks:
+                    await self._send_chunk(chunk, more_body=True)
+                await self._send_chunk(b"", more_body=False)
+            except StoreError as error:
+                log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no riddle
+            except TimeoutError:
+                log.warning("stream_stalled", key=key, seconds=self._stall_seconds)
+            tasks.cancel_scope.cancel()
+
+    async def _send_chunk(self, chunk: bytes, *, more_body: bool) -> None:
+        async with asyncio.timeout(self._stall_seconds):
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": more_body})
+
+    async def _wait_until_gone(self, sending: CancelScope) -> None:
+        with suppress(OSError):
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        sending.cancel()
+
+
+class _Told:
+    """What a client is told of a blob."""
+
+    def __init__(self, cache_control: str, spent: Spent) -> None:
+        self._cache_control = cache_control
+        self._spent = spent
+
+    def of_unchanged(self, blob: Blob) -> Headers:
+        cache_control = blob.attributes.cache_control or self._cache_control
+        return [
+            (b"etag", f'"{blob.etag}"'.encode()),
+            (b"last-modified", last_modified(blob).encode()),
+            *([(b"cache-control", cache_control.encode())] if cache_control else []),
+            (b"server-timing", server_timing(self._spent).encode()),
+        ]
+
+    def of(self, blob: Blob, part: Part | None = None) -> Headers:
+        sent = f"bytes {part.first}-{part.end - 1}/{blob.bytes}".encode() if part else b""
+        return [
+            (b"content-type", blob.attributes.content_type.encode()),
+            (b"content-length", str(part.bytes if part else blob.bytes).encode()),
+            (b"accept-ranges", b"bytes"),
+            (b"content-security-policy", NO_SCRIPTS),
+            *([(b"content-range", sent)] if part else []),
+            *self.of_unchanged(blob),
+        ]

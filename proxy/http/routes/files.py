@@ -1,0 +1,33 @@
+"""`GET /files/<key>`: what lies in the store, for sites without a bucket that everybody can read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import asgi
+
+from proxy.http.protocol.mounts import path_below
+from proxy.http.protocol.streaming import Exchange
+from proxy.keys.syntax import decode_path
+
+if TYPE_CHECKING:
+    from litestar.handlers import ASGIRouteHandler
+    from litestar.types import Receive, Scope, Send
+
+    from proxy.derivatives.reader import Reading
+    from proxy.keys.layouts import Layout
+
+PATH = "/files"
+
+
+def files_route(reading: Reading, *, layout: Layout) -> ASGIRouteHandler:
+    """Give the route under `/files`: originals and derivatives, whatever else lies in the store stays there."""
+
+    @asgi(PATH, is_mount=True, copy_scope=False)
+    async def file(scope: Scope, receive: Receive, send: Send) -> None:
+        key = decode_path(path_below(PATH, scope, template="/{key}"))
+        if layout.original_of(key) is None:
+            layout.check_original(key)
+        await Exchange(scope, receive, send).answer(reading, key)
+
+    return file

@@ -1,0 +1,40 @@
+"""`/healthz`: the process answers; `/readyz`: it can do its work."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+from litestar import Response, route
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+
+from proxy.observability.readiness import Readiness
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER_SECONDS = "5"
+"""As every other answer says that means that store or queue may be back soon."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a platform is told: "ok", or what is missing, a sentence each."""
+
+    status: str
+    missing: list[str]
+
+
+@route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
+def healthz() -> Health:
+    """Tell that the process answers."""
+    return Health(status="ok", missing=[])
+
+
+@route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
+async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
+    """Tell whether store, queue, scratch folder and a render process work; 503 while starting or draining."""
+    missing = await readiness.check()
+    return Response(
+        Health(status="unready" if missing else "ok", missing=missing),
+        status_code=503 if missing else 200,
+        headers={"Cache-Control": "no-store", **({"Retry-After": RETRY_AFTER_SECONDS} if missing else {})},
+    )

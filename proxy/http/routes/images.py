@@ -1,0 +1,146 @@
+"""`GET /img/<key>/<size>`: a redirect to the derivative, or its bytes; made first if it is not there yet."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from litestar import asgi
+
+from proxy import metrics
+from proxy.concurrency.timings import Spent
+from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
+from proxy.http.protocol.mounts import READING, path_below
+from proxy.http.protocol.server_timing import begin, server_timing
+from proxy.http.protocol.streaming import Exchange
+from proxy.keys.syntax import decode_path, url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from litestar.handlers import ASGIRouteHandler
+    from litestar.types import HTTPScope, Receive, Scope, Send
+
+    from proxy.derivatives.reader import Reading
+    from proxy.derivatives.service import Derivatives
+    from proxy.http.protocol.middleware import Shortcut
+    from proxy.http.protocol.streaming import Headers
+
+PATH = "/img"
+TEMPLATE = "/{key}/{size}"
+
+SHORT_PATHS: Final = 2048
+"""Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 2 MB when full."""
+SHORT_PATH_BYTES: Final = 256
+
+_AT_ONCE: Final = server_timing(Spent()).encode()
+_BEGIN: Final = PATH.encode() + b"/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirects:
+    """Where derivatives are read, and how long browsers may keep the way there."""
+
+    public_base_url: str
+    max_age_seconds: int
+
+    def to(self, key: str, server_timing: bytes) -> Headers:
+        """Give the headers of a redirect to what is under `key`."""
+        return [
+            (b"location", url(self.public_base_url, key).encode()),
+            (b"cache-control", f"public, max-age={self.max_age_seconds}".encode()),
+            (b"server-timing", server_timing),
+            (b"content-length", b"0"),
+        ]
+
+
+def redirecting_route(derivatives: Derivatives, redirects: Redirects) -> ASGIRouteHandler:
+    """Give the route under `/img` that redirects.
+
+    It is mounted, not a plain handler: a key may hold slashes and escapes that only the raw path still tells.
+    """
+
+    @asgi(PATH, is_mount=True, copy_scope=False)
+    async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
+        spent = begin(scope)
+        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        located = await derivatives.locate(original, size, spent)
+        metrics.derivatives_total.labels(located.source).inc()
+        headers = redirects.to(located.key, server_timing(spent).encode())
+        await send({"type": "http.response.start", "status": 302, "headers": headers})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return redirect
+
+
+def streaming_route(derivatives: Derivatives, reading: Reading, *, cache_control: str) -> ASGIRouteHandler:
+    """Give the route under `/img` that sends the bytes; `cache_control` is for blobs without one of their own."""
+
+    @asgi(PATH, is_mount=True, copy_scope=False)
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        spent = begin(scope)
+        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        exchange = Exchange(scope, receive, send)
+
+        located = await derivatives.locate(original, size, spent)
+        try:
+            await exchange.answer(reading, located.key, cache_control=cache_control)
+        except NotFound:  # it was known, and is deleted
+            located = await derivatives.locate_anew(original, size, spent)
+            with _surely_there():
+                await exchange.answer(reading, located.key, cache_control=cache_control)
+        finally:
+            metrics.derivatives_total.labels(located.source).inc()
+
+    return stream
+
+
+@contextmanager
+def _surely_there() -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        raise StoreUnavailable("It was deleted in the moment it was found; ask again.") from None
+
+
+def shortcut(derivatives: Derivatives, redirects: Redirects, *, has_cors: bool) -> Shortcut:
+    """Give what answers page views of known derivatives at once: by the same redirect, without being routed first.
+
+    What scripts of other origins ask goes the long way where there are rules for them.
+    """
+
+    @lru_cache(SHORT_PATHS)
+    def place(raw_path: bytes) -> tuple[str, Headers] | None:
+        try:
+            original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
+            key = derivatives.recipe.key(original, size)
+        except ImagesError:
+            return None  # the route says what is wrong with it
+        return key, redirects.to(key, _AT_ONCE)
+
+    def answer(scope: HTTPScope) -> Headers | None:
+        raw_path = scope["raw_path"]
+        if not raw_path.startswith(_BEGIN) or len(raw_path) > SHORT_PATH_BYTES or scope["method"] not in READING:
+            return None
+        placed = place(raw_path)
+        if placed is None or not derivatives.is_known(placed[0]):
+            return None
+        if has_cors and any(name == b"origin" for name, _ in scope["headers"]):
+            return None
+        scope["path_template"] = PATH + TEMPLATE
+        _known.inc()
+        return placed[1]
+
+    return answer
+
+
+_known = metrics.derivatives_total.labels("cache")
+
+
+def _key_and_size(raw_path: bytes) -> tuple[str, str]:
+    key, slash, size = raw_path.rpartition(b"/")
+    if not slash:
+        raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")
+    return decode_path(key), decode_path(size)

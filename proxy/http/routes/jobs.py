@@ -1,0 +1,168 @@
+"""`/v1/jobs`: orders come in signed, what became of them can be asked for."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Request, Response, post, route
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException, InternalServerException, ValidationException
+from litestar.params import FromPath, QueryParameter
+
+from proxy.http.dependencies import Desk
+from proxy.http.openapi import MAX_SIZES, problems
+from proxy.http.protocol.mounts import address
+from proxy.jobs.job import Job, Status
+from proxy.jobs.listing import Asked
+from proxy.jobs.request import Order
+from proxy.jobs.schema import ShownJob, ShownPage, shown
+from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
+from proxy.webhooks.signature import ID_HEADER
+
+if TYPE_CHECKING:
+    from litestar.datastructures import State
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 64 * 1024
+
+LISTED, MAX_LISTED = 50, 100
+"""How many jobs a page has unless asked, and at most."""
+
+IDEMPOTENCY_HEADER = "idempotency-key"
+
+
+class PostedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is posted: an original's key, perhaps only some sizes, also those that are fresh, somebody to tell."""
+
+    key: str
+    sizes: Annotated[list[str], msgspec.Meta(max_length=MAX_SIZES)] = []
+    force: bool = False
+    callback_url: Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)] = ""
+
+
+FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
+"""What may be posted; read off the class once, which takes as long as all the rest of a post."""
+
+
+@post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
+async def post_job(request: Request[None, None, State], desk: NamedDependency[Desk]) -> Response[ShownJob]:
+    """Order the derivatives of an original; the job is on disk before the answer leaves."""
+    body = await _body(request)
+    desk.verifier.verify(body, request.headers)
+    posted = _posted(body)
+    job = await desk.jobs.submit(
+        Order(
+            key=posted.key,
+            sizes=tuple(dict.fromkeys(posted.sizes)),
+            force=posted.force,
+            callback_url=posted.callback_url,
+        ),
+        idempotency_key=_idempotency_key(request.headers, is_signed=not desk.verifier.is_open),
+    )
+    return _accepted(job, desk)
+
+
+@post("/v1/jobs/{job_id:str}/replay", status_code=202, responses=problems(401, 404, 503))
+async def replay_job(
+    request: Request[None, None, State], job_id: FromPath[str], desk: NamedDependency[Desk]
+) -> Response[ShownJob]:
+    """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
+    desk.verifier.verify(address(request.scope), request.headers)
+    await desk.endings.look(job_id)  # its worker may have died before it did, and what is run again forgets its end
+    return _accepted(await desk.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)), desk)
+
+
+@route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
+async def get_job(job_id: FromPath[str], desk: NamedDependency[Desk]) -> Response[ShownJob]:
+    """Tell what is known of a job; whoever knows its id may ask."""
+    return _unkept(shown(await desk.jobs.get(job_id), desk.public_base_url))
+
+
+@route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
+async def list_jobs(
+    request: Request[None, None, State],
+    desk: NamedDependency[Desk],
+    status: Annotated[Status | None, QueryParameter(description="only jobs that are so")] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
+    cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
+) -> Response[ShownPage]:
+    """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
+    desk.verifier.verify(address(request.scope), request.headers)
+    page = await desk.jobs.page(Asked(status=status, limit=limit, cursor=cursor))
+    more = {"status": status, "limit": limit, "cursor": page.cursor}
+    return _unkept(
+        ShownPage(
+            jobs=[shown(job, desk.public_base_url) for job in page.jobs],
+            next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
+            if page.cursor
+            else None,
+            complete=page.is_complete,
+        )
+    )
+
+
+@route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
+def jobs_options() -> Response[None]:
+    """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
+    return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
+
+
+async def _body(request: Request[None, None, State]) -> bytes:
+    try:
+        return await request.body()
+    except InternalServerException as gone:  # Litestar's word for a client that went; it is no failure of ours
+        raise ClientException("The body ended before its time.") from gone
+
+
+def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
+    """Tell orders that are the same from those that are not; no value of one header is ever one of the other.
+
+    A header that nobody signed says nothing where orders are signed: whoever saw one could make others of it.
+    """
+    for name in (ID_HEADER,) if is_signed else (IDEMPOTENCY_HEADER, ID_HEADER):
+        if value := headers.get(name):
+            return f"{name}\n{value}"  # a header's value has no line break
+    return None
+
+
+def _posted(body: bytes) -> PostedJob:
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
+    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
+        raise ValidationException('The body is not a JSON object; post {"key": "<key of the original>"}.') from fault
+    doubled = [f"{name}: must be there once, not {times} times" for name, times in names.items() if times > 1]
+    if faults := [*doubled, *_faults(fields)]:
+        raise ValidationException("The body is not a job.", extra=faults)
+    return msgspec.json.decode(body, type=PostedJob)
+
+
+def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
+    """Name every fault of what was posted; msgspec itself stops at the first."""
+    unknown = (name for name in posted if name not in FIELDS)
+    yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
+    for name, field in FIELDS.items():
+        if name not in posted:
+            if field.required:
+                yield f"{name}: must be there"
+            continue
+        try:
+            msgspec.json.decode(posted[name], type=field.type)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            yield f"{name}: {fault}"
+
+
+def _accepted(job: Job, desk: Desk) -> Response[ShownJob]:
+    desk.derivatives.forgive(job.key)  # here and now; whichever process works the job does so too
+    headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
+    return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)
+
+
+def _unkept(body: T) -> Response[T]:
+    return Response(body, headers={"Cache-Control": "no-store"})

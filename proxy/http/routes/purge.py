@@ -1,0 +1,46 @@
+"""`DELETE /v1/derivatives/<key>`: removes every derivative of an original."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+from litestar import asgi
+from litestar.datastructures import Headers
+
+from proxy.http.protocol.mounts import address, path_below
+from proxy.keys.syntax import decode_path
+
+if TYPE_CHECKING:
+    from litestar.handlers import ASGIRouteHandler
+    from litestar.types import HTTPScope, Receive, Scope, Send
+
+    from proxy.derivatives.service import Derivatives
+    from proxy.webhooks.signature import Verifier
+
+PATH = "/v1/derivatives"
+
+HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """The original that stays, and the keys under which nothing is any more."""
+
+    key: str
+    gone: tuple[str, ...]
+
+
+def purge_route(derivatives: Derivatives, *, verifier: Verifier) -> ASGIRouteHandler:
+    """Give the route under `/v1/derivatives`; it is mounted for the sake of the keys, as `/img` is."""
+
+    @asgi(PATH, is_mount=True, copy_scope=False)
+    async def purge(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
+        raw_key = path_below(PATH, scope, template="/{key}", methods=("DELETE",))
+        verifier.verify(address(cast("HTTPScope", scope)), Headers.from_scope(scope))
+        key = decode_path(raw_key)
+        body = msgspec.json.encode(Purged(key=key, gone=await derivatives.purge(key)))
+        headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    return purge

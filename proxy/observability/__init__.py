@@ -1,0 +1,1 @@
+"""Logs, readiness and metrics."""

@@ -1,0 +1,100 @@
+"""What every request gets, and that no request can make the series grow."""
+
+from __future__ import annotations
+
+import random
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from prometheus_client import REGISTRY
+
+from loadtest.service import order, signed
+from tests.proxy.http.conftest import KEY, SECRET, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.anyio
+
+KEYS, FIRST_KEYS = 10_000, 1_000
+"""The first ones fill the queue, and are answered in every way there is."""
+
+
+def series() -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """Give every series there is, by its name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())) for family in REGISTRY.collect() for sample in family.samples
+    }
+
+
+def addresses(dice: random.Random) -> Iterator[tuple[str, str]]:
+    """Ask for everything that there is, by names that nobody asked for before."""
+    while True:
+        alphabet = dice.choice(("abcdefghijklmnopqrstuvwxyz0123456789", "abc/%.-_0123"))
+        name = f"{''.join(dice.choices(alphabet, k=dice.randint(1, 60)))}_original.jpg"
+        yield "GET", f"/img/gall/{dice.getrandbits(64)}_original.jpg/small"
+        yield "GET", f"/img/gall/{dice.getrandbits(64)}_original.jpg/{dice.getrandbits(32)}"
+        yield dice.choice(("GET", "HEAD", "POST", "DELETE", "BREW")), f"/img/{name}"
+        yield "GET", f"/files/{name}"
+        yield "GET", f"/v1/jobs/{dice.getrandbits(128):032x}"
+        yield "GET", f"/v1/jobs?status={dice.getrandbits(32)}"
+        yield "DELETE", f"/v1/derivatives/{name}"
+        yield "PUT", f"/{name}"
+        yield "POST", "/v1/jobs"
+
+
+async def ask(site: Site, *, times: int, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - names, no secrets
+    asked = addresses(dice)
+    for _ in range(times):
+        method, address = next(asked)
+        if method == "POST" and address == "/v1/jobs":
+            body = order(f"gall/{dice.getrandbits(64)}_original.jpg")
+            await site.client.post(address, content=body, headers=signed(body, secret=SECRET))
+        else:
+            await site.client.request(method, address)
+
+
+@pytest.mark.timeout(300)
+async def test_ten_thousand_random_keys_make_no_new_series(site: Site) -> None:
+    site.upload()
+    assert (await site.client.get(f"/img/{KEY}/small")).status_code == 302
+    await ask(site, times=FIRST_KEYS, seed=1)
+    before = series()
+    await ask(site, times=KEYS, seed=2)
+    assert series() == before
+
+
+async def test_the_id_of_a_request_is_on_its_line_and_in_its_answer_an_error_too(site: Site) -> None:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        answer = await site.client.get(
+            "/img/gall/1_original.jpg/small?token=sesame", headers={"x-request-id": "trace-2"}
+        )
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert answer.headers["x-request-id"] == answer.json()["request_id"] == line["request_id"] == "trace-2"
+    assert (line["path"], line["status"], line["log_level"]) == ("/img/gall/1_original.jpg/small", 404, "info")
+    assert line["milliseconds"] > 0
+    assert "sesame" not in str(lines)
+
+
+async def test_a_request_without_an_id_gets_one(site: Site) -> None:
+    first, second = [(await site.client.get("/nowhere")).headers["x-request-id"] for _ in range(2)]
+    assert re.fullmatch("[0-9a-f]{32}", first)
+    assert first != second
+
+
+async def test_what_fails_here_is_logged_as_a_warning(site: Site) -> None:
+    (site.store / "gall").symlink_to("gall")
+    with structlog.testing.capture_logs() as lines:
+        answer = await site.client.get(f"/img/{KEY}/small")
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert (answer.status_code, line["status"], line["log_level"]) == (502, 502, "warning")
+
+
+async def test_a_path_of_any_length_is_one_line_of_a_length_that_has_an_end(site: Site) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await site.client.get(f"/img/{'x/' * 10_000}small")
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert len(line["path"]) == 4096

@@ -1,0 +1,116 @@
+"""`callback_url` of `/v1/jobs`: the end of a job is told to a receiver."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from saq.job import Status
+
+from loadtest.receiver import receiving
+from loadtest.service import order
+from loadtest.service import signed as sign
+from proxy.queues.factory import open_queue
+from tests.proxy.http.conftest import KEY, SECRET, Site, serving
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+
+    from loadtest.receiver import Receiver
+
+pytestmark = pytest.mark.anyio
+
+
+async def post(site: Site, callback_url: str) -> httpx.Response:
+    body = order(KEY, callback_url=callback_url)
+    return await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET))
+
+
+async def end_the_next_job(folder: Path) -> None:
+    """End a job in its queue, as a worker does that is killed right then: what follows the end is not seen to."""
+    queue = open_queue(f"sqlite:////{folder}/queue.db", name="derivatives")
+    await queue.connect()
+    job = await queue.dequeue(timeout=5)
+    assert job is not None
+    await job.finish(Status.COMPLETE, result={})
+    await queue.disconnect()
+
+
+async def told(receiver: Receiver, *, times: int = 1) -> None:
+    async def look() -> bool:
+        return len(receiver.taken()) >= times
+
+    await until(look)
+
+
+async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) -> None:
+    with receiving(secret=SECRET) as receiver:
+        async with serving(tmp_path, callback_hosts=receiver.listed) as site:
+            site.upload()
+            answer = await post(site, receiver.url)
+            assert answer.status_code == 202
+            await told(receiver)
+            record = (await site.client.get(answer.headers["location"])).json()
+    (got,) = receiver.received
+    assert (got.event.type, got.event.data, receiver.forged) == ("job.done", record, 0)
+    assert got.event.timestamp == record["finished_at"]
+
+
+async def test_a_callback_outlives_a_restart_of_the_whole_service(tmp_path: Path) -> None:
+    with receiving(secret=SECRET) as receiver:
+        async with serving(tmp_path, callback_hosts="example.org") as site:
+            answer = await post(site, "https://example.org/")  # listed there, and never asked here
+            assert answer.status_code == 202
+        async with serving(tmp_path, callback_hosts=receiver.listed) as site:
+            site.upload()
+            assert (await post(site, receiver.url)).status_code == 202
+        async with serving(tmp_path, callback_hosts=receiver.listed):
+            await told(receiver)
+
+
+async def test_an_end_is_told_although_its_worker_died_and_the_job_was_replayed(tmp_path: Path) -> None:
+    with receiving(secret=SECRET) as receiver:
+        async with serving(tmp_path, callback_hosts=receiver.listed, workers=0) as site:
+            site.upload()
+            location = (await post(site, receiver.url)).headers["location"]
+            await end_the_next_job(tmp_path)
+            replay = await site.client.post(
+                f"{location}/replay", headers=sign(f"POST {location}/replay".encode(), secret=SECRET)
+            )
+            assert replay.status_code == HTTPStatus.ACCEPTED  # the first end may have been told by now, or not yet
+        async with serving(tmp_path, callback_hosts=receiver.listed):
+            await told(receiver, times=2)
+    assert len({one.id for one in receiver.received}) == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.org/", "http://127.0.0.1:1/", "http://169.254.169.254/latest/meta-data", "ftp://a", "a"]
+)
+@pytest.mark.parametrize("hosts", ["", "hooks.example.org"])
+async def test_a_callback_url_that_is_not_listed_is_refused_with_the_settings_name(
+    tmp_path: Path, url: str, hosts: str
+) -> None:
+    async with serving(tmp_path, callback_hosts=hosts) as site:
+        answer = await post(site, url)
+        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/bad-callback")
+        assert "CALLBACK_HOSTS" in answer.json()["detail"] or "://" not in url or url.startswith("ftp")
+        assert (await site.client.get("/healthz")).is_success
+
+
+@pytest.mark.parametrize("url", [None, 1, ["https://example.org/"], "https://example.org/" + "a" * 2048])
+async def test_a_callback_url_of_another_kind_is_a_fault_of_the_order(tmp_path: Path, url: object) -> None:
+    async with serving(tmp_path) as site:
+        body = msgspec.json.encode({"key": KEY, "callback_url": url})
+        answer = await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET))
+    assert answer.status_code == 400
+    assert [fault.partition(":")[0] for fault in answer.json()["errors"]] == ["callback_url"]
+
+
+async def test_an_order_without_a_callback_needs_no_list(tmp_path: Path) -> None:
+    async with serving(tmp_path) as site:
+        assert (await post(site, "")).status_code == 202
