@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
-from proxy.queues.factory import SCHEMES, address_fault
+from proxy.queues.address import SCHEMES, address_fault
 from proxy.webhooks.allowlist import listed
 
 if TYPE_CHECKING:

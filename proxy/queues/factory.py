@@ -2,48 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.errors import QueueUnavailable
+from proxy.queues.address import SCHEMES, missing_extra, server_fault
 from proxy.queues.sqlite.queue import SqliteQueue
 
 if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
-
-SCHEMES = ("sqlite:///", "redis://", "rediss://", "postgresql://", "postgres://")
-"""How the URL of a queue begins."""
-
-_NEEDS = {"redis": ("redis", ("redis",)), "postgres": ("postgres", ("psycopg", "psycopg_pool"))}
-"""By the start of a scheme: the extra of this distribution, and what it installs."""
-
-
-def missing_extra(url: str) -> str | None:
-    """Tell how to install what the queue at `url` needs; None when it is there."""
-    for start, (extra, packages) in _NEEDS.items():
-        if url.startswith(start) and not all(find_spec(package) for package in packages):
-            scheme = url.partition("://")[0]
-            return f"QUEUE={scheme}:// needs the {extra} extra: pip install 'gallformers-images[{extra}]'"
-    return None
-
-
-def address_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a queue, without quoting it: it may hold a password."""
-    if not url.startswith(SCHEMES) or url in SCHEMES:
-        return f"must begin with {', '.join(SCHEMES)} and go on"
-    return None if url.startswith("sqlite") else missing_extra(url) or _server_fault(url)
-
-
-def _server_fault(url: str) -> str | None:
-    # Imported only here, because the clients of servers cost memory that the embedded queue saves, and may be missing.
-    if url.startswith("redis"):
-        from proxy.queues import redis  # noqa: PLC0415 - see above
-
-        return redis.address_fault(url)
-    from proxy.queues import postgres  # noqa: PLC0415 - see above
-
-    return postgres.address_fault(url)
 
 
 def open_queue(url: str, *, name: str) -> JobQueue:
@@ -65,7 +32,7 @@ def open_queue(url: str, *, name: str) -> JobQueue:
         return SqliteQueue(_path(url), name=name)
     if missing := missing_extra(url):
         raise QueueUnavailable(missing)
-    if fault := _server_fault(url):
+    if fault := server_fault(url):
         raise QueueUnavailable(f"QUEUE {fault}.")
     return _queue_on_server(url, name)
 
@@ -81,9 +48,9 @@ def _path(url: str) -> Path:
 
 def _queue_on_server(url: str, name: str) -> JobQueue:
     if url.startswith("redis"):
-        from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see `_server_fault`
+        from proxy.queues.redis import RedisQueue  # noqa: PLC0415 - see `proxy.queues.address.server_fault`
 
         return RedisQueue(url, name=name)
-    from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see `_server_fault`
+    from proxy.queues.postgres import PostgresQueue  # noqa: PLC0415 - see `proxy.queues.address.server_fault`
 
     return PostgresQueue(url, name=name)

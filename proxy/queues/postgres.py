@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL
 from saq.job import TERMINAL_STATUSES
 from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
@@ -35,21 +35,6 @@ _STARTING = 0x67666A71
 
 STARTING_SECONDS = 30.0
 """How long another machine may take to make them."""
-
-
-def address_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a PostgreSQL, without quoting it as libpq does."""
-    try:
-        ports = str(conninfo_to_dict(url).get("port", ""))
-    except psycopg.ProgrammingError:
-        ports = "none"
-    # libpq finds out about a port only when it connects; there may be several, as there may be several hosts.
-    if all(not port or (port.isdecimal() and 0 < int(port) < 1 << 16) for port in ports.split(",")):
-        return None
-    return (
-        "must be an address such as postgresql://<user>:<password>@<host>:<port>/<database>, "
-        "what is special in the password percent-encoded (% is %25), with options that libpq knows"
-    )
 
 
 def _is_denied(error: Exception) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import structlog
 from redis import exceptions
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from saq.job import Status
@@ -32,8 +29,6 @@ ANSWER_SECONDS = 2.0
 _UNKNOWN_AUTHORITY = (
     "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
 )
-
-_DATABASE = re.compile(r"/?[0-9]*")
 
 _HELD = """
 local held = {}
@@ -63,23 +58,6 @@ redis.call('ZADD', KEYS[3], 0, KEYS[1])
 redis.call('LPUSH', KEYS[4], KEYS[1])
 return 1
 """
-
-
-def address_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a Redis, without quoting it."""
-    try:
-        parts = urlsplit(url)
-        parse_url(url)  # its options
-        is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number or too large, an option of another type
-        is_whole = False
-    # The client takes a database that is no number for database 0.
-    if is_whole and _DATABASE.fullmatch(parts.path) and not parts.fragment:
-        return None
-    return (
-        "must be an address such as redis://<user>:<password>@<host>:<port>/<number of the database>, "
-        "what is special in the password percent-encoded"
-    )
 
 
 class RedisQueue(ServerQueue, SaqRedisQueue):
