@@ -27,6 +27,6 @@ USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080 9091
-HEALTHCHECK --interval=30s --timeout=7s --start-period=10s CMD ["python", "-m", "proxy.health"]
+HEALTHCHECK --interval=30s --timeout=7s --start-period=10s CMD ["python", "-m", "proxy.healthcheck"]
 ENTRYPOINT ["gf-images"]
 CMD ["serve"]

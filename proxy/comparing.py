@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from anyio.to_thread import run_sync
 
+from proxy.app.wiring import build, live_layout, store_name
 from proxy.compare import report
 from proxy.compare.causes import Tolerance
 from proxy.compare.comparer import Comparer
@@ -26,7 +27,6 @@ from proxy.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.compare.run import Means, Run
 from proxy.compare.sides import Side, side
 from proxy.errors import CannotStart
-from proxy.parts import build, live_layout, store_name
 from proxy.reprocess.reporters import HeardReporter
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractContextManager
 
+    from proxy.app.wiring import Parts
     from proxy.compare.reporters import Reporter
     from proxy.keys.layouts import Layout
-    from proxy.parts import Parts
     from proxy.reprocess.originals import Originals
     from proxy.reprocess.stop import Stop
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
 
 UNDERWAY = 2
 """Originals underway at once for each process: one is fetched while another is compared."""

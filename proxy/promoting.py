@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+from proxy.app.wiring import build, live_layout, store_name
 from proxy.compare.verdicts import Sides, read_verdicts
 from proxy.keys.shadow import REPLACED, Shadow
-from proxy.parts import build, live_layout, store_name
 from proxy.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from proxy.parts import Parts
+    from proxy.app.wiring import Parts
     from proxy.reprocess.reporters import Reporter
     from proxy.reprocess.stop import Stop
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
     from proxy.stores.base import Blob
 
 UNDERWAY = 8

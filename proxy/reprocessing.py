@@ -9,9 +9,8 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from proxy.addresses import without_passwords
+from proxy.app.wiring import build
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.parts import build
 from proxy.reprocess.allowance import Allowance
 from proxy.reprocess.events import Began, Ended
 from proxy.reprocess.ledger import Ledger
@@ -26,18 +25,19 @@ from proxy.reprocess.reporters import HeardReporter, JsonReporter, LineReporter,
 from proxy.reprocess.run import LOOK_AHEAD, Bounds, Means, Run
 from proxy.reprocess.troubles import Troubles
 from proxy.reprocess.words import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.settings.validators import without_passwords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractContextManager
 
-    from proxy.parts import Parts
+    from proxy.app.wiring import Parts
     from proxy.reprocess.events import Original
     from proxy.reprocess.originals import Originals
     from proxy.reprocess.place import Place
     from proxy.reprocess.reporters import Reporter
     from proxy.reprocess.stop import Stop
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
 
 UNDERWAY = 4
 """Originals underway at once for each that is rendered: those beside it are looked at, fetched or written back."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.settings import told_by_environment
+from proxy.settings.settings import told_by_environment
 from tests import servers
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.service import Service, free_port, started
-from proxy import health
-from proxy.settings import read_settings, told_by_environment
+from proxy import healthcheck
+from proxy.settings.settings import read_settings, told_by_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,11 +78,10 @@ def test_a_bucket_is_named_beside_what_the_image_sets(monkeypatch: pytest.Monkey
 
 def test_the_health_check_knows_the_defaults_of_the_settings_and_loads_nothing_of_the_service() -> None:
     defaults = {setting.name: str(setting.default) for setting in told_by_environment()}
-    assert {name: defaults[name] for name in health.PORTS} == health.PORTS
-    loaded = (
-        "import sys, proxy.health; print([name for name in sys.modules if name.startswith(('proxy.', 'litestar'))])"
-    )
-    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True) == "['proxy.health']\n"
+    assert {name: defaults[name] for name in healthcheck.PORTS} == healthcheck.PORTS
+    show = "print([name for name in sys.modules if name.startswith(('proxy.', 'litestar'))])"
+    loaded = f"import sys, proxy.healthcheck; {show}"
+    assert subprocess.check_output([sys.executable, "-c", loaded], cwd=ROOT, text=True) == "['proxy.healthcheck']\n"
 
 
 def test_an_engine_that_is_none_is_told_and_nothing_that_was_built_is_removed(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from proxy import metrics
-from proxy.cli import main
-from proxy.settings import told_by_environment
+from proxy.cli.main import main
+from proxy.settings.settings import told_by_environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

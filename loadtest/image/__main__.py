@@ -89,7 +89,7 @@ def _run_main_job(files: Unpacked) -> None:
 def _check_health(files: Unpacked, service: Contained) -> None:
     """Run the image's own health check beside the service, as an engine does."""
     other = files.service(service.folder, HOST="127.0.0.1", PORT=str(service.port))
-    if status := other.run("python", "-m", "proxy.health"):
+    if status := other.run("python", "-m", "proxy.healthcheck"):
         sys.exit(f"its health check ends with {status} while it works")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
-from socket import AF_INET, AF_INET6, create_server, socket
+from socket import AF_INET, AF_INET6
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -21,22 +21,6 @@ log = structlog.get_logger(__name__)
 
 SCRAPE_SECONDS = 10.0
 """How long somebody who asks for the series may take to say so, which is as long as Prometheus waits for them."""
-
-
-@contextmanager
-def listening(*, host: str, port: int) -> Iterator[socket]:
-    """Hold the port; before anything is started, so that a service that runs twice says so at once.
-
-    Raises:
-        CannotStart: something else has it.
-    """
-    try:
-        held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
-    except OSError as fault:
-        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
-    with held:
-        log.info("listening", host=host, port=port)
-        yield held
 
 
 @contextmanager

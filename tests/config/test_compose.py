@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from loadtest import seaweed
-from proxy.settings import read_settings, told_by_environment
+from proxy.settings.settings import read_settings, told_by_environment
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
 COMPOSE: dict[str, Any] = msgspec.yaml.decode(FILE.read_bytes())

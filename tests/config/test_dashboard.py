@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from proxy.settings import Settings
+from proxy.settings.settings import Settings
 from tests.expressions import CONFIG, dashboard, dashboard_expressions, series_of, series_there, texts
 
 ROOT = CONFIG.parent

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from loadtest.service import SECRET
-from proxy.cli_reprocess import reprocess
+from proxy.cli.reprocess import reprocess
 from proxy.derivatives.reader import READERS
 from proxy.observability.readiness import CHECK_SECONDS
-from proxy.settings import Settings, read_settings, told_by_environment
+from proxy.settings.settings import Settings, read_settings, told_by_environment
 from tests.config.fly import FLY, read, seconds
 
 CONFIG = read(FLY.read_bytes())

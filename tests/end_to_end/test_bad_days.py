@@ -12,12 +12,12 @@ import pytest
 
 from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from proxy.app import running
+from proxy.app.lifecycle import running
+from proxy.app.wiring import build
 from proxy.errors import NotFound, StoreUnavailable
 from proxy.jobs.request import Order
-from proxy.parts import build
-from proxy.settings import Settings
-from proxy.sizes import SIZES_FILE, read_sizes
+from proxy.settings.settings import Settings
+from proxy.settings.sizes import SIZES_FILE, read_sizes
 from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.waiting import until
@@ -25,10 +25,10 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from proxy.app.wiring import Parts
     from proxy.derivatives.recipe import Derivative
     from proxy.jobs.job import Job
     from proxy.jobs.service import Jobs
-    from proxy.parts import Parts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 

@@ -13,10 +13,10 @@ from requests.auth import AuthBase
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, running, signed
-from proxy.app import routes
-from proxy.parts import build
-from proxy.settings import Settings
-from proxy.sizes import SIZES_FILE, read_sizes
+from proxy.app.asgi import routes
+from proxy.app.wiring import build
+from proxy.settings.settings import Settings
+from proxy.settings.sizes import SIZES_FILE, read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from loadtest import demo
 from loadtest.service import Service, order, running, signed
 from pipeline.wire import Limits
 from proxy.rendering.local import local_renderers, render_file
-from proxy.sizes import SIZES_FILE, read_sizes
+from proxy.settings.sizes import SIZES_FILE, read_sizes
 from tests.end_to_end.reprocesses import run
 from tests.pipeline.rendering import photographs
 

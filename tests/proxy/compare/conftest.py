@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from proxy.cli import main
+from proxy.cli.main import main
 from tests.proxy.compare.planted import PLANTS, SIZES, fill
 
 if TYPE_CHECKING:

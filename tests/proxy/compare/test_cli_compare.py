@@ -177,7 +177,7 @@ def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> 
 
 
 def test_without_the_extra_it_says_how_to_install_it() -> None:
-    program = "import sys; sys.modules['jinja2'] = None; from proxy.cli import main; main()"
+    program = "import sys; sys.modules['jinja2'] = None; from proxy.cli.main import main; main()"
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
@@ -185,6 +185,8 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
 
 
 def test_the_service_loads_nothing_of_what_comparing_needs() -> None:
-    program = "import sys, proxy.cli; print({'jinja2', 'numpy', 'scipy', 'ssimulacra2', 'pyvips'} & {*sys.modules})"
+    program = (
+        "import sys, proxy.cli.main; print({'jinja2', 'numpy', 'scipy', 'ssimulacra2', 'pyvips'} & {*sys.modules})"
+    )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "set()"

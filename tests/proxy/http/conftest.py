@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from proxy.app import create_app, running
-from proxy.parts import build
-from proxy.settings import Settings
-from proxy.sizes import SIZES_FILE, read_sizes
+from proxy.app.asgi import create_app
+from proxy.app.lifecycle import running
+from proxy.app.wiring import build
+from proxy.settings.settings import Settings
+from proxy.settings.sizes import SIZES_FILE, read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,18 +14,17 @@ import click
 import msgspec
 import uvloop
 
+from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.compare.causes import TITLES, Tolerance
 from proxy.errors import ImagesError
-from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
 from proxy.observability.logging import configure_logs
-from proxy.options import Word, names
 from proxy.reprocess import words
 from proxy.reprocess.stop import Stop
 
 if TYPE_CHECKING:
     from proxy.compare.events import Ended
     from proxy.comparing import Asked
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
 
 EXTRA = ("jinja2", "ssimulacra2")
 """What the extra brings that the service itself has no use for."""

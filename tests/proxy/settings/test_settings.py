@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.addresses import without_passwords
-from proxy.checks import split
-from proxy.settings import read_settings, told_by_environment
-from proxy.sizes import BadSettings, read_sizes
+from proxy.settings.settings import read_settings, told_by_environment
+from proxy.settings.sizes import BadSettings, read_sizes
+from proxy.settings.validators import split, without_passwords
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
-CONFIG = Path(__file__).parents[2] / "config"
+CONFIG = Path(__file__).parents[3] / "config"
 
 
 @pytest.fixture(autouse=True)

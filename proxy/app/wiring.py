@@ -8,16 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.wire import Limits
-from proxy.checks import split
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives.cache import Memory
 from proxy.derivatives.policy import Terms
-from proxy.derivatives.reader import READER_BYTES, READERS
+from proxy.derivatives.reader import READER_BYTES, READERS, Reading
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import Derivatives
 from proxy.jobs.completion import Endings
 from proxy.jobs.service import Jobs
+from proxy.jobs.worker import Worker
 from proxy.keys.layouts import PrefixLayout, SiteLayout
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
@@ -25,17 +25,19 @@ from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
 from proxy.rendering.budget import render_budget, scratch_budget
 from proxy.rendering.pool import Renderers
+from proxy.settings.validators import split
 from proxy.stores.factory import Place, open_store
 from proxy.stores.instrumented import MeasuredStore
 from proxy.system.scratch import Scratch, scratch_place
 from proxy.webhooks.allowlist import listed
+from proxy.webhooks.dispatcher import Deliveries
 from proxy.webhooks.outbox import Callbacks
-from proxy.webhooks.signature import Signer
+from proxy.webhooks.signature import Signer, Verifier
 
 if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
     from proxy.stores.base import Store
     from proxy.webhooks.allowlist import Destinations
     from proxy.webhooks.client import Courier
@@ -67,6 +69,7 @@ class Outgoing:
 
     queue: JobQueue
     courier: Courier
+    worker: Deliveries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +83,12 @@ class Parts:
     derivatives: Derivatives
     jobs: Jobs
     endings: Endings
+    worker: Worker | None
+    """None where jobs are worked on other machines."""
     outgoing: Outgoing | None
     """None where callbacks may go nowhere."""
+    reading: Reading
+    verifier: Verifier
     readiness: Readiness
     scratch: Scratch
     draining: asyncio.Event
@@ -116,15 +123,20 @@ def build(settings: Settings) -> Parts:
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
     )
+    derivatives = Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms)
+    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url)
     return Parts(
         store=store,
         queue=queue,
         recipe=recipe,
         renderers=renderers,
-        derivatives=Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms),
+        derivatives=derivatives,
         jobs=jobs,
-        endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url),
-        outgoing=_outgoing(callback_queue, destinations, settings) if settings.callback_hosts else None,
+        endings=endings,
+        worker=_worker(queue, derivatives, endings, settings) if settings.workers else None,
+        outgoing=_outgoing(callback_queue, destinations, endings, settings) if settings.callback_hosts else None,
+        reading=Reading(store),
+        verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
             {"store": store.check, "queue": queue.check, "renderers": renderers.check, "scratch": scratch.check}
         ),
@@ -151,11 +163,23 @@ def _terms(settings: Settings, scratch: Scratch) -> Terms:
     )
 
 
-def _outgoing(queue: JobQueue, destinations: Destinations, settings: Settings) -> Outgoing:
+def _worker(queue: JobQueue, derivatives: Derivatives, endings: Endings, settings: Settings) -> Worker:
+    return Worker(
+        queue=queue,
+        derivatives=derivatives,
+        endings=endings,
+        concurrency=settings.workers,
+        grace_seconds=settings.grace_seconds,
+    )
+
+
+def _outgoing(queue: JobQueue, destinations: Destinations, endings: Endings, settings: Settings) -> Outgoing:
     # Imported only here, because httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import Courier  # noqa: PLC0415 - see above
 
-    return Outgoing(queue=queue, courier=Courier(destinations, Signer(split(settings.webhook_secrets))))
+    courier = Courier(destinations, Signer(split(settings.webhook_secrets)))
+    worker = Deliveries(queue=queue, courier=courier, complete_job=endings.look, grace_seconds=settings.grace_seconds)
+    return Outgoing(queue=queue, courier=courier, worker=worker)
 
 
 def _scratch(settings: Settings) -> Scratch:

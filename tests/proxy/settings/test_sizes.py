@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.sizes import BadSettings, read_sizes
+from proxy.settings.sizes import BadSettings, read_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path

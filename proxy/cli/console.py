@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.settings import Settings, read_settings
-from proxy.sizes import BadSettings
+from proxy.settings.settings import Settings, read_settings
+from proxy.settings.sizes import BadSettings
+from proxy.settings.validators import split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REFUSED, WRONG_WORDS = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
@@ -47,3 +48,32 @@ def faults_shown(where: str = "") -> Iterator[None]:
         for fault in bad.faults:
             click.echo(f"{where}{fault}", err=True)
         sys.exit(WRONG_WORDS)
+
+
+def names(word: str) -> tuple[str, ...]:
+    """Read names with commas between them, each once.
+
+    Raises:
+        ValueError: there is none.
+    """
+    read = tuple(dict.fromkeys(split(word)))
+    if word and not read:
+        raise ValueError(f"{word!r} names nothing.")
+    return read
+
+
+class Word(click.ParamType[object]):
+    """A word that is read by a function, which raises ValueError with a sentence if it cannot."""
+
+    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Give what the word means."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)

@@ -13,11 +13,10 @@ from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy import checks
-from proxy.addresses import bucket_fault, endpoint_fault, public_fault, store_fault, web_fault
-from proxy.checks import split
 from proxy.keys.layouts import DERIVATIVES
-from proxy.sizes import SIZES_FILE, BadSettings, read_sizes
+from proxy.settings import validators
+from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
+from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,8 +40,8 @@ class Settings:
     """
 
     host: str = _setting("127.0.0.1", "address to listen on")
-    port: int = _setting(8080, "port to listen on", checks.between(1, 65535))
-    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", checks.between(0, 65535))
+    port: int = _setting(8080, "port to listen on", validators.between(1, 65535))
+    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", validators.between(0, 65535))
     store: str = _setting(
         "file://var/store",
         "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
@@ -56,7 +55,9 @@ class Settings:
         "", "read the bucket there, over HTTP, with credentials that can only write", web_fault
     )
     s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's", endpoint_fault)
-    s3_addressing: str = _setting("auto", "how a bucket is named: `path` or `virtual` host", checks.one_of(*ADDRESSING))
+    s3_addressing: str = _setting(
+        "auto", "how a bucket is named: `path` or `virtual` host", validators.one_of(*ADDRESSING)
+    )
     s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
     conditional_writes: bool = _setting(
         default=False, says="page views write only where nothing is yet: one visible write when machines race"
@@ -65,61 +66,69 @@ class Settings:
     queue: str = _setting(
         "sqlite:///var/queue.db",
         "where jobs wait: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
-        checks.queue,
+        validators.queue,
     )
-    queue_size: int = _setting(64, "how many jobs may wait", checks.between(1, 100_000))
+    queue_size: int = _setting(64, "how many jobs may wait", validators.between(1, 100_000))
     workers: int = _setting(
-        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", checks.between(0, 64)
+        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", validators.between(0, 64)
     )
-    waiting: int = _setting(32, "how many page views may stand in line for a render", checks.between(0, 10_000))
+    waiting: int = _setting(32, "how many page views may stand in line for a render", validators.between(0, 10_000))
     webhook_secrets: str = _setting(
-        "", "secrets that sign jobs, `whsec_<base64>`, by comma", checks.secrets, secret=True
+        "", "secrets that sign jobs, `whsec_<base64>`, by comma", validators.secrets, secret=True
     )
     allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
-    callback_hosts: str = _setting("", "where callbacks may go, by comma; see [Callbacks](#callbacks)", checks.hosts)
+    callback_hosts: str = _setting(
+        "", "where callbacks may go, by comma; see [Callbacks](#callbacks)", validators.hosts
+    )
     sizes_file: str = _setting(SIZES_FILE, "the named sizes")
     key_layout: str = _setting(
         "site",
         "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
-        checks.one_of("site", "prefix"),
+        validators.one_of("site", "prefix"),
     )
     originals_prefix: str = _setting("", "originals' keys begin with this")
     shadow_prefix: str = _setting(
         "",
         "derivatives lie below this, such as `shadow/`, no live one is touched; see docs/cutover.md",
-        checks.prefix,
+        validators.prefix,
     )
     former_shadow_prefix: str = _setting(
-        "shadow/", "where derivatives are left of a `SHADOW_PREFIX` that was: a purge removes them too", checks.prefix
+        "shadow/",
+        "where derivatives are left of a `SHADOW_PREFIX` that was: a purge removes them too",
+        validators.prefix,
     )
     memory_budget_mb: int = _setting(
         0,
         "memory of all renders together, in MiB; 0: what the machine has beside the service",
-        checks.zero_or(64, 10**7),
+        validators.zero_or(64, 10**7),
     )
     scratch_mb: int = _setting(
-        0, "room for originals being worked on, in MiB; 0: half of what is free in TMPDIR", checks.zero_or(1, 10**7)
+        0, "room for originals being worked on, in MiB; 0: half of what is free in TMPDIR", validators.zero_or(1, 10**7)
     )
-    max_upload_mb: int = _setting(30, "largest original, in MiB", checks.between(1, 1024))
+    max_upload_mb: int = _setting(30, "largest original, in MiB", validators.between(1, 1024))
     max_pixels: int = _setting(
-        100_000_000, "most pixels of an original, of one frame if it moves", checks.between(1, 10**10)
+        100_000_000, "most pixels of an original, of one frame if it moves", validators.between(1, 10**10)
     )
     render_timeout_seconds: float = _setting(
-        60.0, "longest that rendering one original may take", checks.between(1, 3600)
+        60.0, "longest that rendering one original may take", validators.between(1, 3600)
     )
     delivery: str = _setting(
         "redirect",
         "what a page view gets: a `redirect` to where browsers read the store, or a `stream` of the bytes",
-        checks.one_of("redirect", "stream"),
+        validators.one_of("redirect", "stream"),
     )
     cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
-    redirect_max_age: int = _setting(300, "seconds that browsers may keep a redirect", checks.between(0, 31_536_000))
+    redirect_max_age: int = _setting(
+        300, "seconds that browsers may keep a redirect", validators.between(0, 31_536_000)
+    )
     cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
     timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
-    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", checks.between(0.001, 365))
-    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", checks.between(0, 3600))
-    log_level: str = _setting("INFO", "least level that is logged", checks.one_of("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = _setting("json", "`json`, or `console` for people", checks.one_of("json", "console"))
+    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", validators.between(0.001, 365))
+    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", validators.between(0, 3600))
+    log_level: str = _setting(
+        "INFO", "least level that is logged", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+    log_format: str = _setting("json", "`json`, or `console` for people", validators.one_of("json", "console"))
     sizes: tuple[Size, ...] = ()
 
 

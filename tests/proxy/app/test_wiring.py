@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.parts import connections
-from proxy.settings import Settings
-from proxy.sizes import SIZES_FILE, read_sizes
+from proxy.app.wiring import connections
+from proxy.settings.settings import Settings
+from proxy.settings.sizes import SIZES_FILE, read_sizes
 
 
 def test_every_job_and_every_page_view_in_line_can_put_all_its_sizes_at_once() -> None:

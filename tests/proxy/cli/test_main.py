@@ -14,7 +14,7 @@ import msgspec
 from click.testing import CliRunner
 
 from loadtest.paint import Photograph, paint
-from proxy.cli import main
+from proxy.cli.main import main
 
 if TYPE_CHECKING:
     import pytest
@@ -117,7 +117,7 @@ def test_render_without_a_place_to_work_says_so(tmp_path: Path) -> None:
 
 def test_render_takes_other_sizes_and_answers_a_machine(tmp_path: Path) -> None:
     paint(tmp_path / "photo.jpg", Photograph(width=900, height=600))
-    sizes = Path(__file__).parents[2] / "config" / "sizes-square.toml"
+    sizes = Path(__file__).parents[3] / "config" / "sizes-square.toml"
     result = run("render", str(tmp_path / "photo.jpg"), "--out", str(tmp_path), "--sizes-file", str(sizes), "--json")
     (line,) = [msgspec.json.decode(line) for line in result.stdout.splitlines()]
     assert [(made["size"], made["width"], made["height"]) for made in line["derivatives"]] == [

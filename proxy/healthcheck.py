@@ -1,4 +1,4 @@
-"""Whether the service of this machine works, as the health check of a container asks: `python -m proxy.health`.
+"""Whether the service of this machine works, as the health check of a container asks: `python -m proxy.healthcheck`.
 
 Of the standard library alone: it runs twice a minute beside a service in 256 MB, and what that imports takes 85 MB.
 """

@@ -11,12 +11,11 @@ import click
 import msgspec
 import uvloop
 
+from proxy.cli.console import REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.compare.causes import TITLES
 from proxy.compare.verdicts import OtherSides
 from proxy.errors import ImagesError
-from proxy.exits import REFUSED, let_go_of_output, settings_or_end
 from proxy.observability.logging import configure_logs
-from proxy.options import Word, names
 from proxy.promoting import Asked, promote_all
 from proxy.reprocess.stop import Stop
 

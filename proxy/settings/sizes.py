@@ -13,7 +13,7 @@ from pipeline.size import Size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SIZES_FILE = str(Path(__file__).parents[1] / "config" / "sizes.toml")
+SIZES_FILE = str(Path(__file__).parents[2] / "config" / "sizes.toml")
 """The sizes that ship with the service."""
 
 

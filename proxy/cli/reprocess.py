@@ -13,11 +13,10 @@ import click
 import msgspec
 import uvloop
 
+from proxy.app.wiring import PAGE_VIEW_RENDERS
+from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.errors import ImagesError
-from proxy.exits import GIVEN_UP, REFUSED, let_go_of_output, settings_or_end
 from proxy.observability.logging import configure_logs
-from proxy.options import Word, names
-from proxy.parts import PAGE_VIEW_RENDERS
 from proxy.reprocess import words
 from proxy.reprocess.records import OtherWords
 from proxy.reprocess.stop import Stop
@@ -25,7 +24,7 @@ from proxy.reprocessing import Asked, reprocess_all
 
 if TYPE_CHECKING:
     from proxy.reprocess.events import Ended
-    from proxy.settings import Settings
+    from proxy.settings.settings import Settings
 
 
 @click.command()

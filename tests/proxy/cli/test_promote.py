@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest.paint import Photograph, paint
-from proxy.cli import main
+from proxy.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path

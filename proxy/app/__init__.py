@@ -1,0 +1,1 @@
+"""The application: every component constructed, started and stopped in order."""

@@ -1,0 +1,85 @@
+"""Everything that answers requests, as one ASGI application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.di import Provide
+
+from proxy.http.dependencies import Desk
+from proxy.http.openapi import openapi, write_in
+from proxy.http.problems import answer_error
+from proxy.http.protocol.middleware import observe
+from proxy.http.routes.files import files_route
+from proxy.http.routes.health import healthz, readyz
+from proxy.http.routes.images import Redirects, redirecting_route, shortcut, streaming_route
+from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
+from proxy.http.routes.purge import purge_route
+from proxy.settings.validators import split
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+    from proxy.app.wiring import Parts
+    from proxy.settings.settings import Settings
+
+STREAM = "stream"
+ANY_ORIGIN = "*"
+
+
+def create_app(parts: Parts, settings: Settings) -> ASGIApp:
+    """Give everything that answers requests as one ASGI application; `running` must hold around it."""
+    fixed_headers = [(b"x-content-type-options", b"nosniff")]
+    if settings.timing_allow_origin:
+        fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
+    if settings.cors_origins not in {"", ANY_ORIGIN}:
+        fixed_headers.append((b"vary", b"origin"))  # also on what is not asked with an origin: a cache may keep it
+    if settings.delivery == STREAM:
+        return observe(routes(parts, settings), fixed_headers=fixed_headers)
+    known = shortcut(parts.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
+    return observe(routes(parts, settings), fixed_headers=fixed_headers, shortcut=known)
+
+
+def routes(parts: Parts, settings: Settings) -> Litestar:
+    """Give every route, with the parts that it calls."""
+    is_streaming = settings.delivery == STREAM
+    images = (
+        streaming_route(parts.derivatives, parts.reading, cache_control=settings.cache_control)
+        if is_streaming
+        else redirecting_route(parts.derivatives, _redirects(settings))
+    )
+    mounts = [images, purge_route(parts.derivatives, verifier=parts.verifier)]
+    has_files = is_streaming or settings.store.startswith("file://")  # else a bucket is read where it is public
+    if has_files:
+        mounts.append(files_route(parts.reading, layout=parts.recipe.layout))
+    app = Litestar(
+        route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
+        dependencies={
+            "desk": _given(
+                Desk(
+                    jobs=parts.jobs,
+                    derivatives=parts.derivatives,
+                    endings=parts.endings,
+                    verifier=parts.verifier,
+                    public_base_url=settings.public_base_url,
+                )
+            ),
+            "readiness": _given(parts.readiness),
+        },
+        exception_handlers={Exception: answer_error},
+        cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
+        openapi_config=openapi(),
+        logging_config=None,
+    )
+    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files, is_streaming=is_streaming)
+    return app
+
+
+def _redirects(settings: Settings) -> Redirects:
+    return Redirects(public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age)
+
+
+def _given(value: object) -> Provide:
+    return Provide(lambda: value, sync_to_thread=False)

@@ -1,0 +1,61 @@
+"""`gf-images`: the service and its tools on the command line."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from proxy.app.asgi import routes
+from proxy.app.wiring import build
+from proxy.cli.compare import compare
+from proxy.cli.console import settings_or_end
+from proxy.cli.promote import promote
+from proxy.cli.render import render
+from proxy.cli.reprocess import reprocess
+from proxy.cli.serve import serve, worker
+from proxy.settings.settings import Setting, told_by_environment
+from proxy.settings.validators import without_passwords
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="gallformers-images", prog_name="gf-images")
+def main() -> None:
+    """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
+
+
+for command in (serve, worker, render, reprocess, compare, promote):
+    main.add_command(command)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def check(*, as_json: bool) -> None:
+    """Read the settings, name every fault, print what the service would run with; secrets are masked.
+
+    Example: PORT=80 gf-images check
+    """
+    settings = settings_or_end()
+    values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in told_by_environment()}
+    if as_json:
+        click.echo(msgspec.json.encode(values))
+        return
+    for name, value in values.items():
+        click.echo(f"{name}={value}")
+    for size in settings.sizes:
+        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
+
+
+@main.command("openapi")
+def print_openapi() -> None:
+    """Print the OpenAPI document.
+
+    Example: gf-images openapi > openapi.json
+    """
+    settings = settings_or_end(takes_posts=False)
+    click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
+
+
+def _masked(value: object, setting: Setting) -> object:
+    if setting.is_secret and value:
+        return "***"
+    return without_passwords(value) if isinstance(value, str) else value

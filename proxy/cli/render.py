@@ -1,0 +1,93 @@
+"""`gf-images render`: local files through the same render processes as the service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.wire import Limits
+from proxy.cli.console import REFUSED, faults_shown, settings_or_end
+from proxy.observability.logging import configure_logs
+from proxy.rendering import local
+from proxy.rendering.budget import render_budget
+from proxy.settings.sizes import read_sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.size import Size
+    from proxy.settings.settings import Settings
+
+WIDE = 500
+"""Columns of a table that no person looks at: nothing is cut off."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, resolve_path=True))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
+    help="Folder for the results.",
+)
+@click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
+def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_json: bool) -> None:
+    """Render local files through the same render process as the service.
+
+    Example: gf-images render photo.jpg --out derivatives/
+    """
+    settings = settings_or_end(takes_posts=False)
+    configure_logs(level="ERROR", form="console")
+    with faults_shown("--sizes-file: "):
+        sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
+    if clash := local.clash(files, out=out, sizes=sizes):
+        raise click.UsageError(_readable(clash))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise click.UsageError(f"--out: {_readable(out)} cannot be made ({fault.strerror}).") from fault
+    outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
+    if as_json:
+        for outcome in outcomes:
+            click.echo(msgspec.json.encode(outcome, enc_hook=_readable))
+    else:
+        _show(outcomes)
+    sys.exit(REFUSED if any(outcome.refusal for outcome in outcomes) else 0)
+
+
+async def _render_all(
+    files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
+) -> list[local.Outcome]:
+    limits = Limits(pixels=settings.max_pixels)
+    budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
+    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
+        return [await local.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
+
+
+def _show(outcomes: Sequence[local.Outcome]) -> None:
+    table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
+    for outcome in outcomes:
+        for made in outcome.derivatives:
+            table.add_row(
+                escape(made.path), made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type
+            )
+    if table.row_count:
+        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+    for outcome in outcomes:
+        if outcome.refusal:
+            click.echo(f"{_readable(outcome.file)}: {outcome.refusal}", err=True)
+
+
+def _readable(path: object) -> str:
+    """Write a path as text, whatever bytes a file system lets its name have."""
+    return os.fsencode(str(path)).decode(errors="replace")

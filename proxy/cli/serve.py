@@ -1,0 +1,157 @@
+"""`gf-images serve` and `gf-images worker`: the service, run until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import sys
+from socket import AF_INET, AF_INET6, create_server
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+import uvicorn
+import uvloop
+
+from proxy.app.asgi import create_app
+from proxy.app.lifecycle import running
+from proxy.app.wiring import build
+from proxy.cli.console import REFUSED, WRONG_WORDS, settings_or_end
+from proxy.errors import CannotStart, ImagesError
+from proxy.observability.logging import configure_logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from socket import socket
+
+    from proxy.app.wiring import Parts
+    from proxy.settings.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+HINTS = """\
+Gallformers images listens on {address}. Try, from another terminal:
+
+{upload}
+  curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
+  curl -i {address}/img/gall/1/1_1_original.jpg/medium
+
+Every route with a form to try it: {address}/schema   Stop with Ctrl-C.
+"""
+
+
+@click.command()
+@click.option("--hints", is_flag=True, help="Print what to try first.")
+def serve(*, hints: bool) -> None:
+    """Run the service: HTTP, the queue's workers unless WORKERS=0, the render processes.
+
+    Example: PORT=8080 STORE=file:///srv/images gf-images serve
+    """
+    settings = settings_or_end()
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    if hints:
+        click.echo(what_to_try(settings))
+    _run(_serve, settings)
+
+
+@click.command()
+def worker() -> None:
+    """Work jobs beside a service or on another machine: its QUEUE, its STORE, no HTTP.
+
+    Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
+    """
+    settings = settings_or_end(takes_posts=False)
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    if not settings.workers:
+        click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
+        sys.exit(WRONG_WORDS)
+    _run(_work, settings)
+
+
+def _run(program: Callable[[Parts, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
+    """Run a program until it is asked to stop; end the command with the sentence of what keeps it from starting."""
+
+    async def run() -> None:
+        parts = build(settings)
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, parts.drain)
+        await program(parts, settings)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except ImagesError as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(REFUSED)
+
+
+async def _work(parts: Parts, settings: Settings) -> None:
+    async with running(parts, settings):
+        await parts.draining.wait()
+
+
+async def _serve(parts: Parts, settings: Settings) -> None:
+    server = Server(
+        uvicorn.Config(
+            create_app(parts, settings),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",  # there are no WebSockets here, and a library for them, where there is one, logs whole addresses
+            timeout_graceful_shutdown=round(settings.grace_seconds),
+        )
+    )
+    with listening(host=settings.host, port=settings.port) as socket:
+        async with running(parts, settings), asyncio.TaskGroup() as tasks:
+            gc.freeze()  # all that was made so far stays: to look through it for garbage would hold everybody up 60 ms
+            leaving = tasks.create_task(server.leave_when(parts.draining))
+            await server.serve(sockets=[socket])
+            leaving.cancel()
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to us: one ends everything at once, not HTTP first and the jobs after."""
+
+    async def leave_when(self, draining: asyncio.Event) -> None:
+        """Answer what is being asked, then end, once the event is set."""
+        await draining.wait()
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+@contextlib.contextmanager
+def listening(*, host: str, port: int) -> Iterator[socket]:
+    """Hold the port; before anything is started, so that a service that runs twice says so at once.
+
+    Raises:
+        CannotStart: something else has it.
+    """
+    try:
+        held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
+    except OSError as fault:
+        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
+    with held:
+        log.info("listening", host=host, port=port)
+        yield held
+
+
+def what_to_try(settings: Settings) -> str:
+    """Give the commands that take a first original through the service, with its own address and store."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return HINTS.format(address=f"http://{host}:{settings.port}", upload=_upload(settings))
+
+
+def _upload(settings: Settings) -> str:
+    """Give the commands that put an original into the store."""
+    if settings.store.startswith("s3://"):
+        endpoint = f" --endpoint-url {settings.s3_endpoint_url}" if settings.s3_endpoint_url else ""
+        return f"  aws s3 cp photo.jpg {settings.store}/gall/1/1_1_original.jpg{endpoint}"
+    folder = settings.store.removeprefix("file://")
+    return f"  mkdir -p {folder}/gall/1\n  cp photo.jpg {folder}/gall/1/1_1_original.jpg"
