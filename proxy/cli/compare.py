@@ -15,15 +15,15 @@ import msgspec
 import uvloop
 
 from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
-from proxy.compare.causes import TITLES, Tolerance
+from proxy.bulk.compare.causes import TITLES, Tolerance
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
-from proxy.reprocess import words
-from proxy.reprocess.stop import Stop
+from proxy.bulk import options
+from proxy.bulk.stop import Stop
 
 if TYPE_CHECKING:
-    from proxy.compare.events import Ended
-    from proxy.comparing import Asked
+    from proxy.bulk.compare.events import Ended
+    from proxy.bulk.compare.command import Asked
     from proxy.settings.settings import Settings
 
 EXTRA = ("jinja2", "ssimulacra2")
@@ -47,7 +47,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 )
 @click.option(
     "--max-different",
-    type=Word("share", words.budget),
+    type=Word("share", options.budget),
     default="0",
     show_default=True,
     help="How many derivatives may differ: a share, or a number.",
@@ -71,8 +71,8 @@ def compare(**told: object) -> None:
             f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
         )
     # Imported only here: the service has no use for it, nor perhaps the extra.
-    from proxy.compare.ledger import OtherWords  # noqa: PLC0415 - see above
-    from proxy.comparing import Asked  # noqa: PLC0415 - see above
+    from proxy.bulk.compare.database import OtherWords  # noqa: PLC0415 - see above
+    from proxy.bulk.compare.command import Asked  # noqa: PLC0415 - see above
 
     told["processes"] = told["processes"] or os.cpu_count() or 1
     asked = msgspec.convert(told, Asked)
@@ -108,7 +108,7 @@ def _why_empty(ended: Ended) -> str:
 
 
 async def _run(asked: Asked, settings: Settings) -> Ended:
-    from proxy.comparing import compare_all  # noqa: PLC0415 - as above
+    from proxy.bulk.compare.command import compare_all  # noqa: PLC0415 - as above
 
     stop = Stop()
     running = asyncio.current_task()

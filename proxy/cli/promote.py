@@ -12,12 +12,12 @@ import msgspec
 import uvloop
 
 from proxy.cli.console import REFUSED, Word, let_go_of_output, names, settings_or_end
-from proxy.compare.causes import TITLES
-from proxy.compare.verdicts import OtherSides
+from proxy.bulk.compare.causes import TITLES
+from proxy.bulk.compare.verdicts import OtherSides
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
-from proxy.promoting import Asked, promote_all
-from proxy.reprocess.stop import Stop
+from proxy.bulk.promote.command import Asked, promote_all
+from proxy.bulk.stop import Stop
 
 
 @click.command()

@@ -17,13 +17,13 @@ from proxy.app.wiring import PAGE_VIEW_RENDERS
 from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
-from proxy.reprocess import words
-from proxy.reprocess.records import OtherWords
-from proxy.reprocess.stop import Stop
-from proxy.reprocessing import Asked, reprocess_all
+from proxy.bulk import options
+from proxy.bulk.state_dir import OtherWords
+from proxy.bulk.stop import Stop
+from proxy.bulk.reprocess.command import Asked, reprocess_all
 
 if TYPE_CHECKING:
-    from proxy.reprocess.events import Ended
+    from proxy.bulk.events import Ended
     from proxy.settings.settings import Settings
 
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
 @click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
 @click.option("--sizes", type=Word("names", names), default="", help="Only these sizes, by comma.")
-@click.option("--since", type=Word("date", words.moment), help="Only originals that changed then or later.")
+@click.option("--since", type=Word("date", options.moment), help="Only originals that changed then or later.")
 @click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
 @click.option(
     "--retry-failed",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-failures",
-    type=Word("share", words.budget),
+    type=Word("share", options.budget),
     default="0.5%",
     show_default=True,
     help="How many may fail: a share of all, or a number.",
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rate",
     "each_seconds",
-    type=Word("rate", words.seconds_each),
+    type=Word("rate", options.seconds_each),
     default=0.0,
     help="How many are begun at most: 5/s, 100/min.",
 )

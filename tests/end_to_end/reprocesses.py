@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.reprocess.events import Ended, Original
+from proxy.bulk.events import Ended, Original
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from proxy.concurrency.tempo import WINDOW_SECONDS, Tempo, spoken
-from proxy.reprocess.allowance import Allowance
-from proxy.reprocess.stop import Stop, Stopped
+from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.stop import Stop, Stopped
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""Compare old derivatives with new ones."""

@@ -1,0 +1,216 @@
+"""Why two derivatives are not the same, told from what was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from pipeline.wire import Refusal, Seen
+from proxy.bulk.compare.findings import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.wire import Likeness
+    from proxy.bulk.compare.findings import Copy, Pair
+
+TITLES: Final = {
+    "old-missing": "Missing on the old side",
+    "new-missing": "Missing on the new side",
+    "old-unreadable": "Damaged on the old side",
+    "new-unreadable": "Damaged on the new side",
+    "old-leaks-gps": "The old side tells where it was taken",
+    "new-leaks-gps": "The new side tells where it was taken",
+    "another-picture": "Another picture",
+    "not-compared": "Could not be compared",
+    "rotated": "Rotated",
+    "mirrored": "Mirrored",
+    "looks-different": "Looks different",
+    "old-profile-lost": "Colours without their profile on the old side",
+    "new-profile-lost": "Colours without their profile on the new side",
+    "colour": "Colours shifted",
+    "dimensions": "Other dimensions",
+    "old-blurred": "Blurred on the old side",
+    "new-blurred": "Blurred on the new side",
+    "alpha": "Transparency",
+    "content-type": "Content type",
+    "format": "File format",
+    "old-leaks": "Metadata on the old side only",
+    "new-leaks": "Metadata on the new side only",
+    "orientation-tag": "Orientation tag",
+    "cache-control": "Cache header",
+    "bytes": "Size of the file",
+    "one-pixel": "One pixel more or less",
+}
+"""What each cause is called, by its code."""
+
+SideName = Literal["old", "new"]
+
+_TYPES: Final = {"avif": "image/avif", "heic": "image/heic"}
+_ANOTHER_PICTURE_BITS: Final = 20
+"""Of 64. The same photograph differs in up to 10 bits, when it was enlarged from 300 pixels and saved at quality 60;
+two different ones in 9 to over 40 (60 photographs). Smooth ones differ by chance, so the score has to say so too."""
+
+_ANOTHER_PICTURE_SCORE: Final = 70.0
+
+_NOTHING_ALIKE: Final = -200.0
+"""SSIMULACRA2 of another picture, whatever the hash says by chance: what was enlarged from 300 pixels has -61 at the
+least (800 derivatives of 200 originals), two different photographs -985 at the most (6 pairs)."""
+
+_BLURRED: Final = 1.6
+"""Times. Fine detail that one side has more of: 0.86 to 1.3 for the kernels of all resizers, 1.9 to 6.2 for what was
+enlarged from 300 pixels (photographs at 800 and 2000 pixels)."""
+
+_NOBODY_SEES: Final = 88.0
+"""SSIMULACRA2 from which a lack of detail is nobody's loss."""
+
+_SEEN_THROUGH: Final = 2.0
+"""Levels of opacity, in the mean."""
+
+_HEAVIER, _LIGHTER = 2.0, 0.02
+"""Bytes of the new side in shares of the old one's: fewer is the purpose, next to none is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How different pictures may look: least SSIMULACRA2, most mean CIEDE2000."""
+
+    score: float = 50.0
+    colour: float = 3.0
+
+
+def causes(pair: Pair, tolerance: Tolerance) -> tuple[Cause, ...]:
+    """Give why a derivative is not the same on both sides, the worst first; none when it is."""
+    return tuple(sorted(_causes(pair, tolerance), key=lambda cause: -cause.severity))
+
+
+def _causes(pair: Pair, tolerance: Tolerance) -> Iterator[Cause]:
+    if pair.trouble:
+        yield Cause(code="not-compared", detail=pair.trouble, severity=92)
+    if pair.old is None or pair.new is None:
+        if not pair.trouble:
+            side = "new" if pair.new is None else "old"
+            yield Cause(code=f"{side}-missing", detail="nothing is there", severity=100 if side == "new" else 60)
+        return
+    yield from _headers(pair.old, pair.new)
+    if pair.is_same_bytes:
+        return
+    yield from _unreadable(pair)
+    old, new = pair.old.seen, pair.new.seen
+    if isinstance(old, Seen) and isinstance(new, Seen):
+        yield from _files(pair.old, pair.new, old, new)
+        if pair.likeness:
+            yield from _pictures(pair.likeness, old, new, tolerance)
+
+
+def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
+    types = old.content_type, new.content_type
+    is_right = [_is_right(copy) for copy in (old, new)]
+    is_same_format = _format(old) == _format(new)
+    if (types[0] != types[1] and is_same_format) or (is_right[0] is not is_right[1]):
+        yield Cause(code="content-type", detail=f"{types[0]} became {types[1]}", severity=65)
+    # A folder's file has no cache header unless a store has kept one with it.
+    is_told = all(copy.has_headers or copy.cache_control is not None for copy in (old, new))
+    if is_told and old.cache_control != new.cache_control:
+        detail = f"{old.cache_control or 'none'} became {new.cache_control or 'none'}"
+        yield Cause(code="cache-control", detail=detail, severity=35)
+
+
+def _is_right(copy: Copy) -> bool:
+    """Tell whether the content type is that of the bytes, as far as these are known."""
+    name = _format(copy)
+    return name is None or copy.content_type == _TYPES.get(name, f"image/{name}")
+
+
+def _format(copy: Copy) -> str | None:
+    return copy.seen.info.format if isinstance(copy.seen, Seen) else None
+
+
+def _unreadable(pair: Pair) -> Iterator[Cause]:
+    for name, copy in (("old", pair.old), ("new", pair.new)):
+        if copy and isinstance(copy.seen, Refusal):
+            severity = 98 if name == "new" else 75
+            why, _, _ = copy.seen.detail.partition(";")  # what follows is for those who upload
+            yield Cause(code=f"{name}-unreadable", detail=f"{copy.seen.code}: {why.rstrip('.')}", severity=severity)
+
+
+def _files(old_copy: Copy, new_copy: Copy, old: Seen, new: Seen) -> Iterator[Cause]:
+    if old.info.format != new.info.format:
+        yield Cause(code="format", detail=f"{old.info.format} became {new.info.format}", severity=55)
+    yield from _leaks("old", old, new, severity=45)
+    yield from _leaks("new", new, old, severity=60)
+    if old.info.orientation != new.info.orientation:
+        detail = f"{old.info.orientation} became {new.info.orientation}: some programs show it turned"
+        yield Cause(code="orientation-tag", detail=detail, severity=45)
+    ratio = new_copy.bytes / max(1, old_copy.bytes)
+    if not _LIGHTER <= ratio <= _HEAVIER:
+        yield Cause(code="bytes", detail=f"{old_copy.bytes:,} bytes became {new_copy.bytes:,}", severity=25)
+
+
+def _leaks(side: SideName, one: Seen, other: Seen, *, severity: float) -> Iterator[Cause]:
+    kinds = sorted(set(one.traces) - set(other.traces))
+    if "gps" in kinds:
+        yield Cause(code=f"{side}-leaks-gps", detail="it holds GPS coordinates", severity=severity + 35)
+    if others := [kind for kind in kinds if kind != "gps"]:
+        yield Cause(code=f"{side}-leaks", detail=f"it holds {', '.join(others)}", severity=severity)
+
+
+def _pictures(likeness: Likeness, old: Seen, new: Seen, tolerance: Tolerance) -> Iterator[Cause]:
+    if likeness.turn:
+        code = "mirrored" if likeness.turn.startswith("mirrored") else "rotated"
+        yield Cause(code=code, detail=likeness.turn.removeprefix(f"{code} "), severity=90)
+    seen = [*_dimensions(likeness, old, new), *_colours(likeness, tolerance), *_sharpness(likeness)]
+    yield from seen
+    if _is_another_picture(likeness):  # beside what else applies: other colours or dimensions are no reason for it
+        detail = f"{likeness.hash_bits} of 64 bits of the hash differ, SSIMULACRA2 {likeness.score or 0:.0f}"
+        yield Cause(code="another-picture", detail=detail, severity=95)
+    elif not [cause for cause in seen if cause.code != "one-pixel"]:
+        yield from _looks(likeness, tolerance)
+
+
+def _dimensions(likeness: Likeness, old: Seen, new: Seen) -> Iterator[Cause]:
+    sides = new.info.width, new.info.height
+    if "90" in likeness.turn or "270" in likeness.turn:
+        sides = sides[::-1]
+    off = max(abs(old.info.width - sides[0]), abs(old.info.height - sides[1]))
+    if not off:
+        return
+    detail = f"{old.info.width} x {old.info.height} became {new.info.width} x {new.info.height}"
+    yield (
+        Cause(code="one-pixel", detail=detail, severity=10)
+        if off == 1
+        else Cause(code="dimensions", detail=detail, severity=70)
+    )
+
+
+def _colours(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
+    shift = f"mean shift {likeness.colour:.1f} (CIEDE2000)"
+    if likeness.profile:
+        detail = f"{shift}, gone once its numbers are read by a wide profile"
+        yield Cause(code=f"{likeness.profile}-profile-lost", detail=detail, severity=min(80, 50 + 5 * likeness.colour))
+    elif likeness.colour > tolerance.colour:
+        yield Cause(code="colour", detail=shift, severity=min(88, 40 + 5 * likeness.colour))
+    if likeness.alpha > _SEEN_THROUGH:
+        detail = f"opacity differs by {likeness.alpha:.0f} levels of 255 in the mean"
+        yield Cause(code="alpha", detail=detail, severity=68)
+
+
+def _sharpness(likeness: Likeness) -> Iterator[Cause]:
+    times = max(likeness.detail, 1 / likeness.detail)
+    if times < _BLURRED or (likeness.score or 0) > _NOBODY_SEES:
+        return
+    side, severity = ("old", 20) if likeness.detail > 1 else ("new", 60)
+    detail = f"the other side has {times:.1f} times the fine detail"
+    yield Cause(code=f"{side}-blurred", detail=detail, severity=severity + min(25, 4 * times))
+
+
+def _is_another_picture(likeness: Likeness) -> bool:
+    score = likeness.score or 0
+    is_by_hash = likeness.hash_bits > _ANOTHER_PICTURE_BITS and score < _ANOTHER_PICTURE_SCORE
+    return is_by_hash or score < _NOTHING_ALIKE
+
+
+def _looks(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
+    if likeness.score is not None and likeness.score < tolerance.score:
+        severity = min(90.0, max(40.0, 90 - likeness.score))
+        yield Cause(code="looks-different", detail=f"SSIMULACRA2 {likeness.score:.0f}", severity=severity)

@@ -1,0 +1,231 @@
+"""A comparison of old and new derivatives, joined from the parts of the service."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio.to_thread import run_sync
+
+from proxy.app.wiring import build, live_layout, store_name
+from proxy.bulk.compare import report
+from proxy.bulk.compare.causes import Tolerance
+from proxy.bulk.compare.comparer import Comparer
+from proxy.bulk.compare.events import Began, Ended
+from proxy.bulk.compare.findings import STORE
+from proxy.bulk.compare.database import Ledger
+from proxy.bulk.compare.originals import Listed, Named, sample
+from proxy.bulk.compare.pool import Processes
+from proxy.bulk.compare.reporters import JsonReporter, LineReporter, bar
+from proxy.bulk.compare.runner import Means, Run
+from proxy.bulk.compare.sides import Side, side
+from proxy.errors import CannotStart
+from proxy.bulk.reporters import HeardReporter
+from proxy.bulk.retry import Troubles
+from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractContextManager
+
+    from proxy.app.wiring import Parts
+    from proxy.bulk.compare.reporters import Reporter
+    from proxy.keys.layouts import Layout
+    from proxy.bulk.originals import Originals
+    from proxy.bulk.stop import Stop
+    from proxy.settings.settings import Settings
+
+UNDERWAY = 2
+"""Originals underway at once for each process: one is fetched while another is compared."""
+
+_PROGRESS, _WORK = "progress.db", "work"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is asked for; `originals` names where they are listed, or a file of keys, None for the best there is."""
+
+    old: str
+    new: str
+    originals: str | None
+    prefix: str
+    sizes: tuple[str, ...]
+    sample: int | None
+    seed: int
+    min_score: float
+    max_colour: float
+    max_different: Budget
+    allow: tuple[str, ...]
+    report: Path
+    processes: int
+    as_json: bool
+    restart: bool
+
+    def words(self, store: str) -> bytes:
+        """Give what decides what comes of a comparison: it goes on with the same words only."""
+        told = (self.old, self.new, self.originals, self.prefix, self.sizes, self.sample, self.seed)
+        return msgspec.json.encode((*told, self.min_score, self.max_colour, store))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Both sides, and the one that originals are listed on; None where a file names them."""
+
+    old: Side
+    new: Side
+    listing: Side | None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Have all of them ready to be read for the length of the block."""
+        async with AsyncExitStack() as stack:
+            for one in {id(one.store): one for one in (self.old, self.new, self.listing) if one}.values():
+                await stack.enter_async_context(one.opened())
+            yield
+
+
+async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+    """Compare what is asked for and write the report; give what came of it.
+
+    Raises:
+        ImagesError: it cannot begin, or not go on.
+        OtherWords: there is an unfinished comparison of something else.
+    """
+    parts, started = build(settings), time.monotonic()
+    places = _places(asked, parts)
+    ledger = Ledger(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
+    head = _head(asked, settings, parts)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(places.opened())
+        stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
+        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
+        reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
+        troubles = _troubles(places, stop, reporter)
+        comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
+        run = Run(
+            await troubles.outlast(lambda: _originals(asked, places.listing, live_layout(settings))),
+            comparer.compare,
+            underway=asked.processes * UNDERWAY,
+            means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
+        )
+        is_finished = await run.go()
+        ended = _ended(ledger, asked, is_finished=is_finished, seconds=time.monotonic() - started)
+        await run_sync(lambda: report.write(asked.report, ledger, asked=head, ended=ended))
+        reporter.tell(ended)
+    reporter.check()
+    if is_finished:
+        ledger.forget()
+    return ended
+
+
+def _head(asked: Asked, settings: Settings, parts: Parts) -> report.Asked:
+    return report.Asked(
+        store=store_name(settings),
+        old=asked.old,
+        new=asked.new,
+        sizes=asked.sizes or parts.recipe.names,
+        sample=asked.sample,
+        seed=asked.seed,
+        began=datetime.now(UTC),
+    )
+
+
+@asynccontextmanager
+async def _comparer(asked: Asked, places: Places, layout: Layout, *, sizes: tuple[str, ...]) -> AsyncIterator[Comparer]:
+    """Lend what compares an original, its processes started; `layout` has the live names, sides add prefixes."""
+    with _workplace(asked.report / _WORK) as workplace:
+        processes = Processes(most=asked.processes, workplace=workplace)
+        try:
+            await processes.start()
+            yield Comparer(
+                old=places.old,
+                new=places.new,
+                layout=layout,
+                sizes=sizes,
+                tolerance=Tolerance(score=asked.min_score, colour=asked.max_colour),
+                processes=processes,
+                workplace=workplace,
+                pictures=asked.report / report.PICTURES,
+            )
+        finally:
+            await processes.close()
+
+
+@contextmanager
+def _workplace(folder: Path) -> Iterator[Path]:
+    """Lend a folder for work in progress, without what a killed comparison has left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder.resolve()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder(folder: Path) -> Path:
+    pictures = folder / report.PICTURES
+    try:
+        pictures.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise CannotStart(f"--report: {folder} cannot be made ({fault.strerror}).") from fault
+    return pictures
+
+
+def _places(asked: Asked, parts: Parts) -> Places:
+    old, new = (side(word, open_store=lambda: parts.store) for word in (asked.old, asked.new))
+    if asked.originals is None:
+        listing = next((one for one in (old, new) if one.can_list), None)
+        return Places(old=old, new=new, listing=listing or side(STORE, open_store=lambda: parts.store))
+    if Path(asked.originals).is_file():
+        return Places(old=old, new=new, listing=None)
+    listing = side(asked.originals, open_store=lambda: parts.store)
+    if not listing.can_list:
+        raise CannotStart("--originals: what is behind an address cannot be listed; name a file of keys instead.")
+    return Places(old=old, new=new, listing=listing)
+
+
+async def _originals(asked: Asked, listing: Side | None, layout: Layout) -> Originals:
+    originals: Originals
+    if listing:
+        originals = Listed(side=listing, layout=layout, prefix=asked.prefix)
+    else:
+        originals = Named(path=Path(asked.originals or ""), layout=layout, prefix=asked.prefix)
+    return await sample(originals, asked.sample, seed=asked.seed) if asked.sample else originals
+
+
+def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+    if asked.as_json:
+        return nullcontext(JsonReporter())
+    return bar() if sys.stderr.isatty() else nullcontext(LineReporter())
+
+
+def _troubles(places: Places, stop: Stop, reporter: Reporter) -> Troubles:
+    async def check() -> None:
+        await places.old.check()
+        await places.new.check()
+
+    return Troubles(check=check, stop=stop, tell=reporter.tell)
+
+
+def _ended(ledger: Ledger, asked: Asked, *, is_finished: bool, seconds: float) -> Ended:
+    tally = ledger.tally()
+    unexcused = ledger.unexcused(frozenset(asked.allow))
+    return Ended(
+        is_finished=is_finished,
+        is_within_budget=asked.max_different.holds(failed=unexcused, originals=tally.compared),
+        originals=tally.originals,
+        alike=tally.alike,
+        different=tally.different,
+        excused=tally.different - unexcused,
+        absent=tally.absent,
+        causes={cause: sum(sizes.values()) for cause, sizes in ledger.counts().items()},
+        seconds=round(seconds, 3),
+        report=str(asked.report / report.PAGE),
+    )

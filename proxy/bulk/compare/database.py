@@ -1,0 +1,199 @@
+"""What was found so far, on disk: it is known after any kill, and a million findings take no more memory than ten."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from proxy.bulk.compare.findings import Compared, Finding
+from proxy.errors import CannotStart, GaveUp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from proxy.bulk.compare.findings import Outcome
+
+PICTURED = 60
+"""Findings of each cause that keep their pictures, the worst: 40 MB of pictures for all causes together."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS originals (key TEXT PRIMARY KEY, alike INTEGER, absent INTEGER, new TEXT)
+  WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS findings (id INTEGER PRIMARY KEY, key TEXT, size TEXT, severity REAL, body BLOB);
+CREATE TABLE IF NOT EXISTS shown (cause TEXT, severity REAL, finding INTEGER);
+CREATE TABLE IF NOT EXISTS causes (cause TEXT, size TEXT, number INTEGER, PRIMARY KEY (cause, size)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS worst ON findings (severity DESC, key, size);
+CREATE INDEX IF NOT EXISTS shown_by_cause ON shown (cause, severity);
+CREATE INDEX IF NOT EXISTS shown_by_finding ON shown (finding);
+"""
+
+_FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "shown", "causes"))
+
+_decoder = msgspec.json.Decoder(Finding)
+
+
+class OtherWords(Exception):
+    """There is an unfinished comparison of something else; `str()` says what to do."""
+
+
+class Tally(msgspec.Struct, kw_only=True):
+    """How many originals were seen to, how many of their derivatives are alike, differ, are on neither side."""
+
+    originals: int
+    alike: int
+    different: int
+    absent: int
+
+    @property
+    def compared(self) -> int:
+        """How many derivatives were looked at that are on a side at least."""
+        return self.alike + self.different
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one original more."""
+        self.originals += 1
+        self.alike += outcome.alike
+        self.different += len(outcome.findings)
+        self.absent += outcome.absent
+
+
+class Ledger:
+    """Keeps findings in a file of SQLite's, for one comparison at a time."""
+
+    def __init__(self, path: Path, pictures: Path) -> None:
+        self._path = path
+        self._pictures = pictures
+        self._alone = CapacityLimiter(1)  # of SQLite's connection one thread at a time may make use
+
+    @contextmanager
+    def opened(self, words: bytes, *, restart: bool = False) -> Iterator[None]:
+        """Have the file open, and to ourselves, for the length of the block; begin it if there is none.
+
+        Raises:
+            CannotStart: another comparison is at work there, or nothing can be written.
+            OtherWords: what is begun there was asked for in other words.
+        """
+        try:
+            self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
+        except sqlite3.Error as fault:
+            raise CannotStart(f"--report: {self._path} cannot be written ({fault}).") from fault
+        with closing(self._database):
+            self._begin(words, restart=restart)
+            yield
+
+    def _begin(self, words: bytes, *, restart: bool) -> None:
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+                self._database.execute(f"PRAGMA {pragma}")
+            self._database.executescript((_FORGET if restart else "") + _TABLES)
+            known = self._database.execute("SELECT body FROM words").fetchone()
+            if not known:
+                self._database.execute("INSERT INTO words VALUES (?)", (words,))
+        except sqlite3.Error as fault:
+            raise CannotStart(
+                f"--report: {self._path} cannot be used ({fault}): if another comparison is at work there, wait for it "
+                "or name another folder; else --restart."
+            ) from fault
+        if known and bytes(known[0]) != words:
+            raise OtherWords(
+                f"An unfinished comparison in {self._path.parent} was asked for something else: ask for the same to go "
+                "on with it, name another --report, or --restart to forget it."
+            )
+
+    def forget(self) -> None:
+        """Have the next comparison begin at the beginning."""
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+    async def knows(self, key: str) -> bool:
+        """Tell whether an original was seen to."""
+        return bool(await run_sync(self._knows, key, limiter=self._alone))
+
+    async def close(self, outcome: Outcome) -> None:
+        """Keep what came of an original; when this returns, it outlasts any kill."""
+        try:
+            await run_sync(self._close, outcome, limiter=self._alone)
+        except sqlite3.Error as fault:
+            raise GaveUp(f"Nothing can be kept in {self._path} ({fault}).") from fault
+
+    def _knows(self, key: str) -> bool:
+        return self._database.execute("SELECT 1 FROM originals WHERE key = ?", (key,)).fetchone() is not None
+
+    def _close(self, outcome: Outcome) -> None:
+        run = self._database.execute
+        run("BEGIN")
+        seen_to = outcome.key, outcome.alike, outcome.absent, " ".join(outcome.identities)
+        run("INSERT INTO originals VALUES (?, ?, ?, ?)", seen_to)
+        for one in outcome.findings:
+            row = one.key, one.size, one.worst.severity, msgspec.json.encode(one)
+            finding = run("INSERT INTO findings (key, size, severity, body) VALUES (?, ?, ?, ?)", row).lastrowid
+            for cause, severity in {cause.code: cause.severity for cause in one.causes}.items():
+                run("INSERT INTO shown VALUES (?, ?, ?)", (cause, severity, finding))
+                run(
+                    "INSERT INTO causes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
+                    (cause, one.size),
+                )
+        left_out = self._leave_out({cause.code for one in outcome.findings for cause in one.causes})
+        run("COMMIT")
+        for body in left_out:  # after the commit: a picture that is there and not shown does no harm
+            for name in _decoder.decode(body).pair.pictures.values():
+                (self._pictures / name).unlink(missing_ok=True)
+
+    def _leave_out(self, causes: set[str]) -> list[bytes]:
+        """Show the worst of these causes only; give the findings that no cause shows any more."""
+        left_out: list[bytes] = []
+        for cause in causes:
+            milder = self._database.execute(
+                "SELECT shown.rowid, finding, body FROM shown JOIN findings ON id = finding WHERE cause = ? "
+                "ORDER BY shown.severity DESC, findings.severity DESC, key, size LIMIT -1 OFFSET ?",
+                (cause, PICTURED),
+            ).fetchall()
+            for row, finding, body in milder:
+                self._database.execute("DELETE FROM shown WHERE rowid = ?", (row,))
+                if not self._database.execute("SELECT 1 FROM shown WHERE finding = ?", (finding,)).fetchone():
+                    left_out.append(body)
+        return left_out
+
+    def tally(self) -> Tally:
+        """Count what was seen to."""
+        originals, alike, absent = self._database.execute(
+            "SELECT count(*), coalesce(sum(alike), 0), coalesce(sum(absent), 0) FROM originals"
+        ).fetchone()
+        (different,) = self._database.execute("SELECT count(*) FROM findings").fetchone()
+        return Tally(originals=originals, alike=alike, different=different, absent=absent)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count the derivatives of each cause, and of each size among them."""
+        counts: dict[str, dict[str, int]] = {}
+        for cause, size, number in self._database.execute("SELECT cause, size, number FROM causes"):
+            counts.setdefault(cause, {})[size] = number
+        return counts
+
+    def findings(self) -> Iterator[Finding]:
+        """Walk what was found, the worst first, one at a time."""
+        for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
+            yield _decoder.decode(body)
+
+    def originals(self) -> Iterator[Compared]:
+        """Walk all that were seen to, by their keys."""
+        for key, new in self._database.execute("SELECT key, new FROM originals ORDER BY key"):
+            yield Compared(key=key, new=new)
+
+    def pictured(self) -> Iterator[Finding]:
+        """Walk the findings that are shown: the worst of each cause, the worst of all first."""
+        rows = self._database.execute(
+            "SELECT body FROM findings WHERE id IN (SELECT finding FROM shown) ORDER BY severity DESC, key, size"
+        )
+        for (body,) in rows:
+            yield _decoder.decode(body)
+
+    def unexcused(self, allowed: frozenset[str]) -> int:
+        """Count the findings that have a cause beside those that are allowed."""
+        return sum(any(cause.code not in allowed for cause in one.causes) for one in self.findings())

@@ -1,0 +1,141 @@
+"""The report of a comparison: a folder with a page for people, a document for machines, small pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipeline.wire import Refusal, Seen
+from proxy.bulk.compare.causes import TITLES
+from proxy.bulk.compare.database import PICTURED
+from proxy.bulk.compare.verdicts import DOCUMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from proxy.bulk.compare.events import Ended
+    from proxy.bulk.compare.findings import Compared, Copy, Finding
+    from proxy.bulk.compare.database import Ledger
+
+PAGE, PICTURES = "index.html", "pictures"
+"""What is in the folder of a report."""
+
+_KINDS = ("old", "new", "difference")
+_KILO = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was compared with what, for the head of the report."""
+
+    store: str
+    old: str
+    new: str
+    sizes: tuple[str, ...]
+    sample: int | None
+    seed: int
+    began: datetime
+
+
+def write(folder: Path, ledger: Ledger, *, asked: Asked, ended: Ended) -> None:
+    """Write the page and the document, each in one step; remove the pictures that the page does not show."""
+    _replace(folder / DOCUMENT, _document(ledger, asked, ended))
+    _replace(folder / PAGE, _page(ledger, asked, ended))
+    shown = {name for finding in ledger.pictured() for name in finding.pair.pictures.values()}
+    for path in (folder / PICTURES).iterdir():
+        if path.name not in shown:
+            path.unlink()
+
+
+def _replace(path: Path, parts: Iterator[str]) -> None:
+    new = path.with_suffix(".new")
+    with new.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+    new.replace(path)
+
+
+def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
+    """Write one JSON object, a finding or an original on each line; however many, one is in memory at a time."""
+    head = {"asked": asked, "ended": ended, "causes": ledger.counts()}
+    yield msgspec.json.encode(head).decode()[:-1] + ',\n"findings": [\n'
+    yield from _lines(ledger.findings())
+    yield '],\n"originals": [\n'
+    yield from _lines(ledger.originals())
+    yield "]}\n"
+
+
+def _lines(parts: Iterable[Finding] | Iterable[Compared]) -> Iterator[str]:
+    separator = ""
+    for part in parts:
+        yield separator + msgspec.json.encode(part).decode()
+        separator = ",\n"
+    yield "\n"
+
+
+def _page(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"bytes": _spoken_bytes, "thousands": "{:,}".format}
+    counts = ledger.counts()
+    gravity = list(TITLES)
+    causes = sorted(counts, key=lambda cause: (-sum(counts[cause].values()), gravity.index(cause)))
+    template = environment.get_template("report.html")
+    return template.generate(
+        asked=asked,
+        ended=ended,
+        titles=TITLES,
+        causes=[(cause, counts[cause], sum(counts[cause].values())) for cause in causes],
+        findings=ledger.pictured(),
+        most=PICTURED,
+        folder=PICTURES,
+        kinds=_KINDS,
+        facts=_facts,
+        measures=_measures,
+    )
+
+
+def _facts(copy: Copy | None) -> list[str]:
+    """Say what is on one side, in short lines."""
+    if copy is None:
+        return ["nothing"]
+    lines = [f"{_spoken_bytes(copy.bytes)}, {copy.content_type}"]
+    if isinstance(copy.seen, Seen):
+        info = copy.seen.info
+        lines.insert(0, f"{info.width} x {info.height} {info.format}")
+        lines += [f"holds {', '.join(copy.seen.traces)}"] if copy.seen.traces else []
+    elif isinstance(copy.seen, Refusal):
+        lines.insert(0, copy.seen.code.replace("-", " "))
+    return [*lines, *([copy.cache_control] if copy.cache_control else [])]
+
+
+def _measures(finding: Finding) -> list[tuple[str, str]]:
+    """Give the numbers of a finding with what they are called."""
+    pair = finding.pair
+    measures = []
+    if pair.likeness and pair.likeness.turn:
+        measures.append(("after", "turning it back"))
+    if like := pair.likeness:
+        score = "none" if like.score is None else f"{like.score:.0f}"
+        measures += [
+            ("SSIMULACRA2", score),
+            ("colour", f"{like.colour:.1f} (CIEDE2000)"),
+            ("hash", f"{like.hash_bits} of 64"),
+            ("detail", f"{like.detail:.2f} times"),
+        ]
+    if pair.old and pair.new:
+        measures.append(("bytes", f"{pair.new.bytes / max(1, pair.old.bytes):.2f} times"))
+    return measures
+
+
+def _spoken_bytes(count: int) -> str:
+    return f"{count / _KILO:,.0f} kB" if count >= _KILO else f"{count} bytes"

@@ -1,0 +1,114 @@
+"""Which derivatives a comparison let pass, read from its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proxy.bulk.compare.findings import STORE, Compared, identity
+from proxy.errors import CannotStart
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from proxy.stores.base import Blob
+
+DOCUMENT = "report.json"
+
+
+class OtherSides(Exception):
+    """The comparison was of something else than what its verdicts are asked for; `str()` says of what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sides:
+    """What must have been compared: what lies below `shadow`, with the live names, of one store."""
+
+    store: str
+    shadow: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """What was compared, and what of it did not pass; whatever was not compared has not passed."""
+
+    originals: Mapping[str, str]
+    """By their keys, what tells their new derivatives from others: see `Compared`."""
+    sizes: tuple[str, ...]
+    failed: frozenset[tuple[str, str]]
+
+    def has_passed(self, original: str, size: str) -> bool:
+        """Tell whether a size of an original was compared, and is as it should be."""
+        return original in self.originals and size in self.sizes and (original, size) not in self.failed
+
+    def is_of(self, original: str, size: str, new: Blob) -> bool:
+        """Tell whether what was compared is this derivative, and not one that was there before it."""
+        return self.originals[original].split(" ")[self.sizes.index(size)] == identity(new)
+
+
+class _Cause(msgspec.Struct):
+    code: str
+
+
+class _Finding(msgspec.Struct):
+    key: str
+    size: str
+    causes: list[_Cause]
+
+
+class _Asked(msgspec.Struct):
+    store: str
+    old: str
+    new: str
+    sizes: tuple[str, ...]
+
+
+class _Ended(msgspec.Struct):
+    is_finished: bool
+
+
+class _Document(msgspec.Struct):
+    asked: _Asked
+    ended: _Ended
+    findings: list[_Finding]
+    originals: list[Compared]
+
+
+def read_verdicts(report: Path, *, allowed: frozenset[str], compared: Sides) -> Verdicts:
+    """Read the folder of a report; what has only causes that are `allowed` has passed.
+
+    Raises:
+        CannotStart: there is none, or the comparison did not come to its end.
+        OtherSides: it was of something else than `compared`.
+    """
+    try:
+        document = msgspec.json.decode((report / DOCUMENT).read_bytes(), type=_Document)
+    except (OSError, msgspec.DecodeError) as fault:
+        raise CannotStart(f"--report: {report / DOCUMENT} is no report of a comparison ({fault}).") from fault
+    if not document.ended.is_finished:
+        raise CannotStart(f"--report: the comparison in {report} did not come to its end; go on with it first.")
+    _check_sides(report, document.asked, compared)
+    return Verdicts(
+        originals={one.key: one.new for one in document.originals},
+        sizes=document.asked.sizes,
+        failed=frozenset(
+            (one.key, one.size) for one in document.findings if {cause.code for cause in one.causes} - allowed
+        ),
+    )
+
+
+def _check_sides(report: Path, asked: _Asked, compared: Sides) -> None:
+    """An old side that is an address or a folder may well show the live names; one of the store's prefixes does not."""
+    new = f"{STORE}{compared.shadow}"
+    if asked.new != new:
+        fault = f"its new side is {asked.new}, not {new}, as SHADOW_PREFIX says"
+    elif asked.old.startswith(STORE) and asked.old != STORE:
+        fault = f"its old side is {asked.old}, not the live names, {STORE}"
+    elif asked.store != compared.store:
+        fault = f"it is of another store, {asked.store}, and this one is {compared.store}"
+    else:
+        return
+    raise OtherSides(f"The comparison in {report} says nothing of what would go live: {fault}.")

@@ -1,0 +1,95 @@
+"""What came of each original, on disk before it counts."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from proxy.concurrency.batcher import Batches
+from proxy.bulk.failures import Failure
+from proxy.bulk.marks import Marks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.bulk.events import Original
+    from proxy.bulk.checkpoint import Place, Tally
+
+SAVE_SECONDS = 1.0
+"""How often a run is saved that finds all fresh: what is looked at again costs little."""
+
+
+class Keeps(Protocol):
+    """Where a run is kept."""
+
+    async def save(self, place: Place) -> None:
+        """Keep where the run is; when this returns, it stays."""
+        ...
+
+    async def fail(self, place: Place, failure: Failure) -> None:
+        """Keep a failure; when this returns, it stays."""
+        ...
+
+
+class Ledger:
+    """Knows which originals are over, and sees to it that a run that is killed and goes on knows it too."""
+
+    def __init__(self, place: Place, records: Keeps) -> None:
+        self._place = place
+        self._records = records
+        self._marks = Marks(place.after, place.done)
+        self._saves: Batches[None, None] = Batches(self._save_once)
+        self._began = time.monotonic()
+        self._saved = self._began
+
+    @property
+    def tally(self) -> Tally:
+        """How many came to which end."""
+        return self._place.tally
+
+    @property
+    def after(self) -> str:
+        """The key up to which all is over."""
+        return self._marks.after
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """The keys behind that which are over."""
+        return self._marks.done
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has worked, with all its starts."""
+        return self._place.seconds + time.monotonic() - self._began
+
+    def __len__(self) -> int:
+        """Count the originals that were met since the first that is not over."""
+        return len(self._marks)
+
+    def begin(self, key: str) -> bool:
+        """Meet the next original; False when there is nothing to do, as it is over or underway."""
+        return self._marks.begin(key)
+
+    async def close(self, original: Original) -> None:
+        """Take note of what came of an original; when this returns, that is known after any kill."""
+        if original.result == "failed":
+            failure = Failure(key=original.key, code=original.code, detail=original.detail)
+            await self._records.fail(self._place, failure)
+        self.tally.add(original)
+        self._marks.end(original.key)
+        if original.result != "fresh" or time.monotonic() - self._saved > SAVE_SECONDS:
+            await self.save()
+
+    async def save(self) -> None:
+        """Keep where the run is; those who ask while that is done share the next time."""
+        await self._saves.ask(None)
+
+    async def _save_once(self, asked: Sequence[None]) -> Sequence[None]:
+        self._saved = time.monotonic()
+        place = msgspec.structs.replace(
+            self._place, after=self._marks.after, done=self._marks.done, seconds=self.seconds
+        )
+        await self._records.save(place)
+        return asked

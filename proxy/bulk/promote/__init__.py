@@ -1,0 +1,1 @@
+"""Copy the derivatives of the shadow to their live names."""

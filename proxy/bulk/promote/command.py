@@ -1,0 +1,154 @@
+"""A promotion of many originals, joined from the parts of the service."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
+from typing import TYPE_CHECKING
+
+from proxy.app.wiring import build, live_layout, store_name
+from proxy.bulk.compare.verdicts import Sides, read_verdicts
+from proxy.keys.shadow import REPLACED, Shadow
+from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
+from proxy.bulk.events import Began, Ended
+from proxy.bulk.ledger import Ledger
+from proxy.bulk.originals import Listed
+from proxy.bulk.checkpoint import Words, begin
+from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.runner import Bounds, Means, Run
+from proxy.bulk.retry import Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from proxy.app.wiring import Parts
+    from proxy.bulk.reporters import Reporter
+    from proxy.bulk.stop import Stop
+    from proxy.settings.settings import Settings
+    from proxy.stores.base import Blob
+
+UNDERWAY = 8
+"""Originals underway at once, each with all its sizes: a copy within a store takes some 10 ms, most of it waiting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a promotion is asked for; None is no prefix."""
+
+    prefix: str | None
+    sizes: tuple[str, ...]
+    undo: bool
+    dry_run: bool
+    as_json: bool
+    report: Path | None = None
+    """Of a comparison; None promotes all."""
+    allow: tuple[str, ...] = ()
+    """Causes of differences with which a derivative passes all the same."""
+
+
+async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+    """Promote every original that is asked for, or undo it; give what came of them.
+
+    Raises:
+        ImagesError: it cannot begin, or not go on.
+        OtherSides: the report is of something else.
+    """
+    parts = build(settings)
+    ledger = Ledger(begin(_words(asked, settings, parts)), NoRecords())
+    promotion = _promotion(asked, settings, parts)
+    await parts.store.start()
+    try:
+        with _reporter(asked) as told:
+            reporter = HeardReporter(told, stop)
+            reporter.tell(_began(asked, settings, promotion))
+            run = Run(
+                Listed(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
+                promotion.undo if asked.undo else promotion.promote,
+                bounds=Bounds(underway=UNDERWAY, limit=None),
+                means=Means(
+                    ledger=ledger,
+                    troubles=Troubles(check=parts.store.check, stop=stop, tell=reporter.tell),
+                    stop=stop,
+                    reporter=reporter,
+                ),
+            )
+            ended = _ended(ledger, is_finished=await run.go(), is_undo=asked.undo)
+            reporter.tell(ended)
+    finally:
+        await parts.store.close()
+    reporter.check()
+    return ended
+
+
+def _promotion(asked: Asked, settings: Settings, parts: Parts) -> Promotion:
+    live, sizes = live_layout(settings), parts.recipe.names
+    layouts = Layouts(shadow=parts.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes))
+    return Promotion(
+        store=parts.store,
+        layouts=layouts,
+        sizes=asked.sizes or sizes,
+        objection=_objection(asked, settings),
+        is_dry=asked.dry_run,
+    )
+
+
+def _objection(asked: Asked, settings: Settings) -> Callable[[str, str, Blob], str]:
+    if asked.report is None or asked.undo:
+        return lambda _original, _size, _new: ""
+    compared = Sides(store=store_name(settings), shadow=settings.shadow_prefix)
+    verdicts = read_verdicts(asked.report, allowed=frozenset(asked.allow), compared=compared)
+
+    def objection(original: str, size: str, new: Blob) -> str:
+        if not verdicts.has_passed(original, size):
+            return NOT_PASSED
+        return "" if verdicts.is_of(original, size, new) else MADE_ANEW
+
+    return objection
+
+
+def _prefix(asked: Asked, settings: Settings) -> str:
+    return settings.originals_prefix if asked.prefix is None else asked.prefix
+
+
+def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
+    """Tell what is asked for; nothing of it is kept, as what has been copied is told from the store."""
+    return Words(
+        store=settings.store,
+        prefix=_prefix(asked, settings),
+        sizes=asked.sizes or parts.recipe.names,
+        remake="all",
+        since=None,
+        retry_failed="",
+        through_queue=False,
+        profiles=(),
+    )
+
+
+def _began(asked: Asked, settings: Settings, promotion: Promotion) -> Began:
+    what = "undo" if asked.undo else "promote"
+    return Began(run=what, prefix=_prefix(asked, settings), remake=what, sizes=promotion.sizes)
+
+
+def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+    if asked.as_json:
+        return nullcontext(JsonReporter())
+    return bar(limit=None) if sys.stderr.isatty() else nullcontext(LineReporter(limit=None))
+
+
+def _ended(ledger: Ledger, *, is_finished: bool, is_undo: bool) -> Ended:
+    tally = ledger.tally
+    return Ended(
+        is_finished=is_finished,
+        is_within_budget=True,  # there is none
+        did="undone" if is_undo else "promoted",
+        made=tally.made,
+        fresh=tally.fresh,
+        due=tally.due,
+        failed=tally.failed,
+        faults=tally.faults,
+        seconds=round(ledger.seconds, 3),
+    )

@@ -1,0 +1,1 @@
+"""Render again what is missing or stale."""

@@ -1,0 +1,214 @@
+"""A run over many originals, joined from the parts of the service."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
+from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
+from typing import TYPE_CHECKING
+
+from proxy.app.wiring import build
+from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.events import Began, Ended
+from proxy.bulk.ledger import Ledger
+from proxy.bulk.reprocess.inspect import Looker
+from proxy.bulk.reprocess.enqueue import Orderer
+from proxy.bulk.originals import Listed, Named
+from proxy.bulk.reprocess.pacing import Paced
+from proxy.bulk.checkpoint import Words, begin
+from proxy.bulk.state_dir import NoRecords, Records
+from proxy.bulk.reprocess.render import Remaker
+from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.runner import LOOK_AHEAD, Bounds, Means, Run
+from proxy.bulk.retry import Troubles
+from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.settings.validators import without_passwords
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractContextManager
+
+    from proxy.app.wiring import Parts
+    from proxy.bulk.events import Original
+    from proxy.bulk.originals import Originals
+    from proxy.bulk.checkpoint import Place
+    from proxy.bulk.reporters import Reporter
+    from proxy.bulk.stop import Stop
+    from proxy.settings.settings import Settings
+
+UNDERWAY = 4
+"""Originals underway at once for each that is rendered: those beside it are looked at, fetched or written back."""
+
+LOOKED_AT = 16
+"""Originals that are looked at at once where nothing is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a run is asked for; `each_seconds` is the least time between two beginnings, None is no prefix."""
+
+    prefix: str | None
+    remake: Remake
+    sizes: tuple[str, ...]
+    since: datetime | None
+    limit: int | None
+    retry_failed: Path | None
+    max_failures: Budget
+    each_seconds: float
+    workers: int | None
+    dry_run: bool
+    through_queue: bool
+    as_json: bool
+    state: Path
+    restart: bool
+
+
+async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+    """See to every original that is asked for; give what came of them.
+
+    Raises:
+        ImagesError: it cannot begin, or not go on.
+        OtherWords: there is an unfinished run that was asked for something else.
+    """
+    parts = build(settings)
+    records = NoRecords() if asked.dry_run else Records(asked.state)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(records.held())
+        await stack.enter_async_context(_opened(parts, with_queue=asked.through_queue))
+        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
+        if asked.restart:
+            records.forget()
+        place = records.read_or_begin(_words(asked, settings, parts))
+        reporter.tell(_began(place))
+        ledger = Ledger(place, records)
+        troubles = Troubles(check=_check(asked, parts), stop=stop, tell=reporter.tell)
+        run = Run(
+            _originals(asked, place.words, parts),
+            _step(asked, settings, parts, place, stop),
+            bounds=_bounds(asked, settings),
+            means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
+        )
+        is_finished = await run.go()
+        if run.has_reached_limit:
+            await records.save(begin(place.words, after=ledger.after, done=ledger.done))
+        elif is_finished:
+            records.forget()
+        ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
+        reporter.tell(ended)
+    reporter.check()
+    return ended
+
+
+@asynccontextmanager
+async def _opened(parts: Parts, *, with_queue: bool) -> AsyncIterator[None]:
+    """Start what a run needs of the parts, and stop it at the end."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(parts.scratch.opened())
+        await parts.store.start()
+        stack.push_async_callback(parts.store.close)
+        if with_queue:
+            await parts.queue.connect()
+            stack.push_async_callback(parts.queue.disconnect)
+        stack.push_async_callback(parts.renderers.close)
+        await parts.renderers.start()
+        yield
+
+
+def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+    if asked.as_json:
+        return nullcontext(JsonReporter())
+    return bar(limit=asked.limit) if sys.stderr.isatty() else nullcontext(LineReporter(limit=asked.limit))
+
+
+def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
+    sizes = asked.sizes or parts.recipe.names
+    return Words(
+        store=settings.store,
+        endpoint=without_passwords(settings.s3_endpoint_url),
+        origin=without_passwords(settings.originals_base_url),
+        layout=settings.key_layout,
+        shadow=settings.shadow_prefix,
+        prefix=settings.originals_prefix if asked.prefix is None else asked.prefix,
+        sizes=sizes,
+        remake=asked.remake,
+        since=asked.since,
+        retry_failed=str(asked.retry_failed.resolve()) if asked.retry_failed else "",
+        through_queue=asked.through_queue,
+        profiles=tuple(parts.recipe.profile(size, libvips=parts.renderers.libvips) for size in sizes),
+    )
+
+
+def _began(place: Place) -> Began:
+    words = place.words
+    return Began(
+        run=place.run,
+        prefix=words.prefix,
+        remake=words.remake,
+        sizes=words.sizes,
+        after=place.after,
+        goes_on=place.is_begun,
+    )
+
+
+def _originals(asked: Asked, words: Words, parts: Parts) -> Originals:
+    if asked.retry_failed:
+        return Named(path=asked.retry_failed, prefix=words.prefix)
+    return Listed(store=parts.store, layout=parts.recipe.layout, prefix=words.prefix, since=words.since)
+
+
+def _step(
+    asked: Asked, settings: Settings, parts: Parts, place: Place, stop: Stop
+) -> Callable[[str], Awaitable[Original]]:
+    words = place.words
+    looker = Looker(
+        store=parts.store,
+        recipe=parts.recipe,
+        sizes=words.sizes,
+        remake=words.remake,
+        libvips=parts.renderers.libvips,
+    )
+    if asked.dry_run:
+        return looker.look
+    step = Remaker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
+    if asked.through_queue:
+        step = Orderer(jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop).order
+    if asked.each_seconds:
+        return Paced(looker=looker, allowance=Allowance(asked.each_seconds), step=step, stop=stop).see_to
+    return step
+
+
+def _check(asked: Asked, parts: Parts) -> Callable[[], Awaitable[object]]:
+    async def check() -> None:
+        await parts.store.check()
+        await parts.scratch.check()
+        if asked.through_queue:
+            await parts.jobs.waiting()
+
+    return check
+
+
+def _bounds(asked: Asked, settings: Settings) -> Bounds:
+    underway = settings.workers * UNDERWAY
+    if asked.through_queue:
+        underway = min(settings.queue_size, LOOK_AHEAD)
+    if asked.dry_run:
+        underway = LOOKED_AT
+    return Bounds(underway=underway, limit=asked.limit, ends_elsewhere=asked.through_queue)
+
+
+def _ended(ledger: Ledger, budget: Budget, *, is_finished: bool, failures: Path) -> Ended:
+    tally = ledger.tally
+    return Ended(
+        is_finished=is_finished,
+        is_within_budget=budget.holds(failed=tally.failed, originals=tally.originals),
+        made=tally.made,
+        fresh=tally.fresh,
+        due=tally.due,
+        failed=tally.failed,
+        faults=tally.faults,
+        seconds=round(ledger.seconds, 3),
+        failures=str(failures) if tally.failed else "",
+    )

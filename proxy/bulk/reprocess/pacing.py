@@ -1,0 +1,37 @@
+"""Originals that need something, no faster than they may be begun; those that need nothing cost no time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from proxy.bulk.reprocess.throttle import Allowance
+    from proxy.bulk.events import Original
+    from proxy.bulk.reprocess.inspect import Looker
+    from proxy.bulk.stop import Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paced:
+    """Looks first, and takes `step` with what is due as soon as that may be."""
+
+    looker: Looker
+    allowance: Allowance
+    step: Callable[[str], Awaitable[Original]]
+    stop: Stop
+
+    async def see_to(self, key: str) -> Original:
+        """Tell what came of an original.
+
+        Raises:
+            ImagesError: the original cannot be looked at; what `step` raises.
+            Stopped: the run ends before its turn comes.
+        """
+        looked = await self.looker.look(key)
+        if looked.result == "fresh":
+            return looked
+        await self.allowance.take(self.stop)
+        return await self.step(key)

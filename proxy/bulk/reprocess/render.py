@@ -1,0 +1,72 @@
+"""An original's derivatives made here and now, by the code of page views and jobs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.errors import Refused
+from proxy.concurrency.admission import Urgency
+from proxy.derivatives.results import Made
+from proxy.errors import ImagesError, RenderFailed
+from proxy.jobs.worker import PATIENCE
+from proxy.bulk.events import Original
+from proxy.bulk.retry import AWAY
+
+if TYPE_CHECKING:
+    from proxy.derivatives.results import Remake
+    from proxy.derivatives.service import Derivatives
+    from proxy.bulk.stop import Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remaker:
+    """Makes what is due of an original; a render that went wrong is tried again as a job's would be."""
+
+    derivatives: Derivatives
+    sizes: tuple[str, ...]
+    remake: Remake
+    stop: Stop
+
+    async def make(self, key: str) -> Original:
+        """Tell what came of an original.
+
+        Raises:
+            StoreUnavailable: that would say nothing of the original.
+            Stopped: the run ends before a render is tried again.
+        """
+        started = time.perf_counter()
+        made = await self._made(key)
+        seconds = round(time.perf_counter() - started, 3)
+        if made.fault:
+            return failed(key, made.fault)
+        return Original(key=key, result="made" if made.was_due else "fresh", seconds=seconds)
+
+    async def _made(self, key: str) -> Made:
+        for tries in itertools.count(1):
+            made = await self._attempt(key, is_first=tries == 1)
+            patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(made.fault, kind)), None)
+            if not isinstance(made.fault, RenderFailed) or patience is None or tries >= patience.attempts:
+                break
+            await self.stop.sleep(patience.seconds_after(tries))
+        return made
+
+    async def _attempt(self, key: str, *, is_first: bool) -> Made:
+        try:
+            made = await self.derivatives.make_all(
+                key, self.sizes, remake=self.remake, urgency=Urgency.BATCH, forgives=is_first
+            )
+        except AWAY:
+            raise
+        except (Refused, ImagesError) as fault:
+            return Made(fault=fault)
+        if isinstance(made.fault, AWAY):
+            raise made.fault
+        return made
+
+
+def failed(key: str, fault: Refused | ImagesError) -> Original:
+    """Tell of an original what is wrong with it."""
+    return Original(key=key, result="failed", code=fault.code, detail=str(fault))

@@ -1,1 +1,0 @@
-"""Old derivatives held against new ones: what differs, and for what cause."""

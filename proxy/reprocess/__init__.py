@@ -1,1 +1,0 @@
-"""Every original of a store, seen to once more."""

@@ -1,0 +1,192 @@
+"""`gf-images compare` on the command line: wrong words, kills, stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import pytest
+
+from tests.proxy.bulk.compare.planted import PLANTS, SIZES, key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.proxy.bulk.compare.conftest import Compare
+
+Event = dict[str, object]
+
+
+class Command:
+    """One `gf-images compare --json` in a process of its own, heard event by event."""
+
+    def __init__(self, planted: Path, folder: Path, *words: str) -> None:
+        (folder / "sizes.toml").write_text(SIZES)
+        sides = "--old", f"{planted}/old", "--new", f"{planted}/new", "--report", f"{folder}/report"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "proxy", "compare", *sides, "--processes", "1", "--json", *words],
+            env={**os.environ, "SIZES_FILE": f"{folder}/sizes.toml", "STORE": f"file://{folder}/store"},
+            stdout=subprocess.PIPE,
+        )
+        self.told: list[Event] = []
+
+    def hear(self, number: int | None = None) -> list[Event]:
+        """Give what differs: so many, or all that there are until it ends."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.told.append(msgspec.json.decode(line))
+            if len(self.differs) == number:
+                break
+        return self.differs
+
+    @property
+    def differs(self) -> list[Event]:
+        """What it told so far of what differs."""
+        return [event for event in self.told if event["event"] == "differs"]
+
+    @property
+    def seen_to(self) -> int:
+        """How many originals it knew when it began."""
+        (began,) = [event for event in self.told if event["event"] == "began"]
+        return cast("int", began.get("seen_to", 0))
+
+    def end(self, signum: int) -> int:
+        """Send a signal, hear the rest, give the exit code."""
+        self.process.send_signal(signum)
+        self.hear()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, when all that it told was heard; give the exit code."""
+        assert self.process.stdout
+        self.process.stdout.close()
+        return self.process.wait()
+
+
+def document(folder: Path) -> dict[str, list[dict[str, object]]]:
+    """Read the report for machines."""
+    read: dict[str, list[dict[str, object]]] = msgspec.json.decode((folder / "report" / "report.json").read_bytes())
+    return read
+
+
+def test_a_comparison_that_was_killed_goes_on_where_it_was(planted: Path, tmp_path: Path) -> None:
+    killed = Command(planted, tmp_path)
+    killed.hear(4)
+    assert killed.end(signal.SIGKILL) == -signal.SIGKILL
+    again = Command(planted, tmp_path)
+    told = again.hear()
+    assert again.wait() == 1
+    assert again.seen_to >= 4
+    assert again.seen_to + len(told) == len(PLANTS)
+    assert not {event["key"] for event in told} & {event["key"] for event in killed.differs}
+    keys = [finding["key"] for finding in document(tmp_path)["findings"]]
+    assert (len(keys), len(set(keys))) == (len(PLANTS), len(PLANTS))
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "pictures", "report.json"]
+
+
+def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later(planted: Path, tmp_path: Path) -> None:
+    stopped = Command(planted, tmp_path)
+    stopped.hear(2)
+    assert stopped.end(signal.SIGTERM) == 1
+    first = len(stopped.differs)
+    page = (tmp_path / "report" / "index.html").read_text()
+    if first < len(PLANTS):  # it may have been over by then
+        assert "Not finished" in page
+        assert len(document(tmp_path)["findings"]) == first
+    again = Command(planted, tmp_path)
+    assert len(again.hear()) in (len(PLANTS) - first, len(PLANTS))
+    assert again.wait() == 1
+    assert len(document(tmp_path)["findings"]) == len(PLANTS)
+
+
+def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(planted: Path, tmp_path: Path) -> None:
+    deaf = Command(planted, tmp_path)
+    deaf.hear(2)
+    assert deaf.wait() == 1
+    again = Command(planted, tmp_path)
+    again.hear()
+    assert again.wait() == 1
+    assert len(document(tmp_path)["findings"]) == len(PLANTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--sizes", "enormous"), "there is no size enormous; there are small, medium"),
+        (("--allow", "magic"), "'magic' is not one of"),
+        (("--max-different", "few"), "neither a share"),
+        (("--sample", "0"), "0 is not in the range"),
+    ],
+)
+def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: tuple[str, ...], sentence: str) -> None:
+    wrong = compare("old", "new", *words)
+    assert wrong.result.exit_code == 2
+    assert sentence in " ".join(wrong.result.output.split())
+
+
+def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_with_1(compare: Compare) -> None:
+    missing = compare("nowhere", "nowhere-else")
+    assert (missing.result.exit_code, "There is no folder" in missing.result.stderr) == (1, True)
+    address = "http://127.0.0.1:9"
+    unlisted = compare(address, address, "--originals", address)
+    assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
+
+
+def test_a_comparison_that_could_not_begin_leaves_none_to_go_on_with(planted: Path, compare: Compare) -> None:
+    assert compare("nowhere", planted / "new").result.exit_code == 1
+    begun = compare(planted / "old", planted / "new", "--prefix", "gall/1/")
+    assert (begun.result.exit_code, begun.folder.joinpath("index.html").exists()) == (1, True), begun.result.output
+
+
+def test_an_original_that_is_named_twice_is_compared_once(planted: Path, compare: Compare, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{key(1)}\n" * 3)
+    told = compare(planted / "old", planted / "new", "--json", "--originals", str(tmp_path / "keys"))
+    (ended,) = told.events("ended")
+    assert (ended["is_finished"], ended["originals"], ended["different"]) == (True, 1, 1), told.result.output
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_comparison_that_found_no_original_ends_with_1_and_says_what_to_check(
+    planted: Path, compare: Compare, words: tuple[str, ...]
+) -> None:
+    mistyped = compare(planted / "old", planted / "old", "--prefix", "gal/", *words)
+    assert mistyped.result.exit_code == 1
+    assert "Nothing was compared: no original was found" in mistyped.result.stderr
+    assert "--prefix" in mistyped.result.stderr
+    assert "Nothing was compared" in mistyped.page
+
+
+def test_a_comparison_of_originals_without_derivatives_ends_with_1_and_says_what_to_check(
+    planted: Path, compare: Compare, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "keys").write_text(key(99))
+    missed = compare(planted / "old", tmp_path / "empty", "--originals", str(tmp_path / "keys"))
+    assert (missed.result.exit_code, "1 original has" in missed.result.stderr) == (1, True), missed.result.output
+    assert "--old and --new" in missed.result.stderr
+
+
+def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> None:
+    same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
+    assert (same.result.exit_code, same.result.stderr) == (0, ""), same.result.output
+    assert "No difference" in same.page
+
+
+def test_without_the_extra_it_says_how_to_install_it() -> None:
+    program = "import sys; sys.modules['jinja2'] = None; from proxy.cli.main import main; main()"
+    words = "compare", "--old", "a", "--new", "b", "--report", "c"
+    ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "jinja2 not installed: pip install 'gallformers-images[compare]'" in ended.stderr
+
+
+def test_the_service_loads_nothing_of_what_comparing_needs() -> None:
+    program = (
+        "import sys, proxy.cli.main; print({'jinja2', 'numpy', 'scipy', 'ssimulacra2', 'pyvips'} & {*sys.modules})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "set()"

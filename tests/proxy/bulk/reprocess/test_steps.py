@@ -1,0 +1,279 @@
+"""What is done with one original: looked at, made here, ordered from a queue's workers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import anyio
+import pytest
+import structlog
+
+from proxy.derivatives.recipe import Recipe
+from proxy.errors import NoRoom, NotFound, StoreUnavailable
+from proxy.jobs.completion import Endings
+from proxy.jobs.request import Order
+from proxy.jobs.service import Jobs
+from proxy.jobs.worker import Worker
+from proxy.keys.layouts import SiteLayout
+from proxy.queues.factory import open_queue
+from proxy.queues.worker import at_work
+from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.reprocess.inspect import Looker
+from proxy.bulk.reprocess.enqueue import EACH, Orderer
+from proxy.bulk.originals import Listed, Named, count
+from proxy.bulk.reprocess.pacing import Paced
+from proxy.bulk.reprocess.render import Remaker
+from proxy.bulk.stop import Stop, Stopped
+from proxy.webhooks.allowlist import listed
+from proxy.webhooks.outbox import Callbacks
+from tests.proxy.conftest import ORIGINAL, SIZES
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from pipeline.size import Size
+    from proxy.derivatives.results import Remake
+    from proxy.jobs.job import Job
+    from proxy.queues.base import JobQueue
+    from proxy.bulk.events import Original
+    from tests.proxy.conftest import Workshop
+
+pytestmark = pytest.mark.anyio
+
+NAMES = tuple(size.name for size in SIZES)
+QUEUE_SIZE = 8
+
+
+def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Looker:
+    recipe = replace(workshop.derivatives.recipe, sizes=sizes)
+    return Looker(store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.renderers.libvips)
+
+
+def maker(workshop: Workshop, remake: Remake = "stale") -> Remaker:
+    return Remaker(derivatives=workshop.derivatives, sizes=(), remake=remake, stop=Stop())
+
+
+async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> None:
+    await workshop.upload()
+    assert (await looker(workshop).look(ORIGINAL)).why == dict.fromkeys(NAMES, "missing")
+    assert workshop.calls["put"] == 0
+    await maker(workshop).make(ORIGINAL)
+    assert (await looker(workshop).look(ORIGINAL)).result == "fresh"
+    assert (await looker(workshop, "all").look(ORIGINAL)).why == dict.fromkeys(NAMES, "asked for")
+    await workshop.store.delete("gall/58/58_1_small.jpg")
+    other = (*SIZES[:1], replace(SIZES[1], quality=50), *SIZES[2:])
+    assert (await looker(workshop, sizes=other).look(ORIGINAL)).why == {"small": "missing", "large": "stale profile"}
+    assert (await looker(workshop, "missing", sizes=other).look(ORIGINAL)).why == {"small": "missing"}
+    await workshop.upload(path=_other_photo(workshop))
+    assert (await looker(workshop).look(ORIGINAL)).why["xlarge"] == "replaced original"
+
+
+def _other_photo(workshop: Workshop) -> Path:
+    path = workshop.photo.with_name("other.jpg")
+    path.write_bytes(workshop.photo.read_bytes() + b"\0")
+    return path
+
+
+async def test_an_original_that_is_not_there_cannot_be_looked_at(workshop: Workshop) -> None:
+    with pytest.raises(NotFound):
+        await looker(workshop).look(ORIGINAL)
+
+
+async def test_what_is_looked_at_as_due_is_what_is_made(workshop: Workshop) -> None:
+    await workshop.upload()
+    assert (await maker(workshop).make(ORIGINAL)).result == "made"
+    assert workshop.calls["put"] == len(NAMES)
+    assert (await maker(workshop).make(ORIGINAL)).result == "fresh"
+    assert (await maker(workshop, "all").make(ORIGINAL)).result == "made"
+    assert workshop.calls["put"] == 2 * len(NAMES)
+
+
+async def test_an_original_that_cannot_be_rendered_says_why(workshop: Workshop, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"no picture")
+    await workshop.upload(path=tmp_path / "text")
+    made = await maker(workshop).make(ORIGINAL)
+    assert (made.result, made.code) == ("failed", "not-an-image")
+    assert "not a picture" in made.detail
+
+
+async def test_a_store_that_is_away_is_no_word_on_the_original(workshop: Workshop) -> None:
+    async def away() -> None:
+        raise StoreUnavailable("away")
+
+    await workshop.upload()
+    workshop.store.after_head = away
+    with pytest.raises(StoreUnavailable):
+        await maker(workshop).make(ORIGINAL)
+
+
+async def test_a_size_that_the_store_refuses_is_the_originals_failure(workshop: Workshop) -> None:
+    await workshop.upload()
+    workshop.store.refused = "gall/58/58_1_large.jpg"
+    assert (await maker(workshop).make(ORIGINAL)).code == "store-refused"
+
+
+async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_key(workshop: Workshop) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(5)]
+    for key in ("gall/2_small.jpg", "gall/readme.txt", "other/1_original.jpg", *keys):
+        blob = await workshop.upload(key)
+    originals = Listed(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefix="gall/")
+    assert [key async for key in originals.walk()] == keys
+    assert [key async for key in originals.walk(after=keys[2])] == keys[3:]
+    assert await count(originals) == 5
+    assert 1 <= await count(replace(originals, since=blob.modified)) <= 5
+    assert await count(replace(originals, since=blob.modified.replace(year=9000))) == 0
+
+
+async def test_the_originals_of_a_file_of_failures_are_walked_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    names = (b"gall/b", b"other", b"gall/a", b"gall/b", b"gall/c")
+    path.write_bytes(b"\n".join(b'{"key": "%s"}' % name for name in names) + b'\n{"key": "gal')
+    originals = Named(path=path, prefix="gall/")
+    assert [key async for key in originals.walk()] == ["gall/b", "gall/a", "gall/c"]
+    assert [key async for key in originals.walk(after="gall/a")] == ["gall/c"]
+    assert await count(Named(path=path)) == 4
+    assert [key async for key in originals.walk(after="gone")] == ["gall/b", "gall/a", "gall/c"]
+
+
+async def test_the_last_line_of_a_file_of_failures_needs_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "failures.jsonl"
+    path.write_bytes(b'{"key": "gall/a"}\n{"key": "gall/b"}')
+    assert [key async for key in Named(path=path).walk()] == ["gall/a", "gall/b"]
+
+
+async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(3)]
+    for key in keys:
+        await workshop.upload(key)
+        await maker(workshop).make(key)
+    stop = Stop()
+    paced = Paced(looker=looker(workshop), allowance=Allowance(3600), step=maker(workshop).make, stop=stop)
+    assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
+    for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
+        await workshop.upload(key)
+    assert (await paced.see_to("gall/4_original.jpg")).result == "made"
+    waiting = asyncio.create_task(paced.see_to("gall/5_original.jpg"))
+    stop.say("enough")
+    with pytest.raises(Stopped):
+        await waiting
+
+
+async def test_a_disk_that_is_full_is_no_word_on_the_original(workshop: Workshop) -> None:
+    await workshop.upload()
+    workshop.store.fault = NoRoom("full")
+    with pytest.raises(NoRoom):
+        await maker(workshop).make(ORIGINAL)
+
+
+@pytest.fixture
+async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
+    one = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
+    await one.connect()
+    yield one
+    await one.disconnect()
+
+
+@pytest.fixture
+def jobs(queue: JobQueue) -> WatchedJobs:
+    WatchedJobs.waited.clear()
+    recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
+    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    return WatchedJobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
+
+
+def worker(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> Worker:
+    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url="/files")
+    return Worker(queue=queue, derivatives=workshop.derivatives, endings=endings, concurrency=2, grace_seconds=5)
+
+
+def orderer(workshop: Workshop, jobs: Jobs, stop: Stop, *, remake: Remake = "stale") -> Orderer:
+    return Orderer(jobs=jobs, looker=looker(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
+
+
+class WatchedJobs(Jobs):
+    """Jobs that note how many wait after each post."""
+
+    waited: ClassVar[list[int]] = []
+
+    async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:
+        job = await super().submit(order, idempotency_key=idempotency_key)
+        self.waited.append((await self.waiting()).jobs)
+        return job
+
+
+async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
+    workshop: Workshop, queue: JobQueue, jobs: WatchedJobs, tmp_path: Path
+) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(9)]
+    for key in keys:
+        await workshop.upload(key)
+    (tmp_path / "text").write_bytes(b"no picture")
+    await workshop.upload(keys[4], path=tmp_path / "text")
+    one = orderer(workshop, jobs, Stop())
+    ordering = [asyncio.create_task(one.order(key)) for key in keys]
+
+    async def is_as_full_as_may_be() -> bool:
+        return (await jobs.waiting()).jobs == EACH
+
+    await until(is_as_full_as_may_be)
+    mine = await jobs.submit(Order(key=ORIGINAL))
+    assert mine.status == "queued"
+    assert jobs.waited == [1, EACH, EACH + 1]
+    jobs.waited.clear()
+    with anyio.fail_after(60):
+        async with at_work(worker(workshop, queue, jobs)):
+            made = await asyncio.gather(*ordering)
+    assert _results(made) == {"made": 8, "failed": 1}
+    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
+    assert made[4].code == "not-an-image"
+    assert (await one.order(keys[0])).result == "fresh"
+
+
+async def test_who_orders_where_nobody_works_is_told_so_once(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> None:
+    keys = [f"gall/{number}_original.jpg" for number in range(EACH + 2)]
+    for key in keys:
+        await workshop.upload(key)
+    one = orderer(workshop, jobs, Stop())
+    with structlog.testing.capture_logs() as lines:
+        ordering = [asyncio.create_task(one.order(key)) for key in keys]
+
+        async def is_told() -> bool:
+            return "nobody_works" in [line["event"] for line in lines]
+
+        await until(is_told)
+        with anyio.fail_after(60):
+            async with at_work(worker(workshop, queue, jobs)):
+                await asyncio.gather(*ordering)
+    assert [line["log_level"] for line in lines if line["event"] == "nobody_works"] == ["warning"]
+
+
+def _results(originals: list[Original]) -> dict[str, int]:
+    results = [one.result for one in originals]
+    return {result: results.count(result) for result in results}
+
+
+async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
+    workshop: Workshop, queue: JobQueue, jobs: Jobs
+) -> None:
+    await workshop.upload()
+    stop = Stop()
+    ordering = asyncio.create_task(orderer(workshop, jobs, stop, remake="all").order(ORIGINAL))
+
+    async def has_job() -> bool:
+        return (await jobs.waiting()).jobs == 1
+
+    await until(has_job)
+    stop.say("enough")
+    with pytest.raises(Stopped):
+        await ordering
+    with anyio.fail_after(60):
+        async with at_work(worker(workshop, queue, jobs)):
+            again = orderer(workshop, jobs, Stop(), remake="all")
+            assert (await again.order(ORIGINAL)).result == "made"
+            assert (await again.order(ORIGINAL)).result == "made"
+    assert workshop.calls["put"] == len(NAMES)

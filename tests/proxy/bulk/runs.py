@@ -1,0 +1,114 @@
+"""Runs over originals that are only names, with nothing on disk."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from proxy.bulk.ledger import Ledger
+from proxy.bulk.checkpoint import Place, Words, begin
+from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.runner import Bounds, Means, Run
+from proxy.bulk.stop import Stop
+from proxy.bulk.retry import Endurance, Troubles
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+    from proxy.bulk.events import Event, Original
+    from proxy.bulk.ledger import Keeps
+    from proxy.bulk.checkpoint import Tally
+    from proxy.bulk.reporters import Reporter
+
+WORDS = Words(
+    store="memory",
+    prefix="",
+    sizes=("small",),
+    remake="stale",
+    since=None,
+    retry_failed="",
+    through_queue=False,
+    profiles=("1",),
+)
+
+QUICK = Endurance(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=1)
+
+
+@dataclass
+class Heard:
+    """Remembers what was told."""
+
+    events: list[Event] = field(default_factory=list)
+    totals: set[int | None] = field(default_factory=set)
+    most: int = 0
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    def move(self, tally: Tally, total: int | None) -> None:
+        self.most = max(self.most, tally.originals)
+        self.totals.add(total)
+
+
+@dataclass
+class Names:
+    """Originals by name; where `broken_after` names one, the store breaks a walk off that comes to it."""
+
+    names: Sequence[str]
+    broken_after: str = ""
+    trouble: Exception = field(default_factory=Exception)
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[str]:
+        for name in self.names:
+            if name > after:
+                yield name
+                if name == self.broken_after:
+                    raise self.trouble
+
+
+@dataclass
+class Rig:
+    """A run with all that it works with."""
+
+    place: Place = field(default_factory=lambda: begin(WORDS))
+    records: Keeps = field(default_factory=NoRecords)
+    heard: Heard = field(default_factory=Heard)
+    reporter: Reporter | None = None
+    """Told instead."""
+    stop: Stop = field(default_factory=Stop)
+    trouble: Exception | None = None
+    """What a check of the store finds."""
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.place, self.records)
+
+    async def check(self) -> None:
+        if self.trouble:
+            raise self.trouble
+
+    def run(
+        self,
+        originals: Names,
+        step: Callable[[str], Awaitable[Original]],
+        *,
+        underway: int = 3,
+        limit: int | None = None,
+    ) -> Run:
+        """Join a run."""
+        troubles = Troubles(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
+        means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.reporter or self.heard)
+        bounds = Bounds(underway=underway, limit=limit)
+        return Run(originals, step, bounds=bounds, means=means)
+
+
+@contextmanager
+def counted(running: list[int]) -> Iterator[None]:
+    """Count how many are within, in the last of `running`; its first is the most there were."""
+    running[1] += 1
+    running[0] = max(running)
+    try:
+        yield
+    finally:
+        running[1] -= 1

@@ -1,0 +1,285 @@
+"""A run sees to every original, some at a time, until all are over or something ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import pytest
+from msgspec.structs import replace
+
+from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
+from proxy.bulk.events import Counted, Original, Stopping, Trouble
+from proxy.bulk.checkpoint import Tally, begin
+from proxy.bulk.state_dir import Records
+from proxy.bulk.reporters import HeardReporter
+from proxy.bulk.runner import IN_A_ROW, LOOK_AHEAD
+from proxy.bulk.stop import Stop
+from tests.proxy.bulk.runs import WORDS, Heard, Names, Rig, counted
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from proxy.bulk.events import Event
+
+pytestmark = pytest.mark.anyio
+
+NAMES = [f"{number:05}" for number in range(20)]
+
+
+async def make(key: str) -> Original:
+    await asyncio.sleep(0)
+    return Original(key=key, result="made")
+
+
+async def keep_fresh(key: str) -> Original:
+    await asyncio.sleep(0)
+    return Original(key=key, result="fresh")
+
+
+def seen(rig: Rig) -> list[str]:
+    return [event.key for event in rig.heard.events if isinstance(event, Original)]
+
+
+async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> None:
+    rig, running = Rig(), [0, 0]
+
+    async def step(key: str) -> Original:
+        with counted(running):
+            return await make(key)
+
+    assert await rig.run(Names(NAMES), step, underway=3).go()
+    assert sorted(seen(rig)) == NAMES
+    assert running[0] == 3
+    assert rig.ledger.tally.made == len(NAMES)
+    assert Counted(originals=20) in rig.heard.events
+    assert (rig.heard.most, 20 in rig.heard.totals) == (20, True)
+
+
+async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_on() -> None:
+    behind_others = Rig(place=begin(WORDS, after=NAMES[11], done=(NAMES[13],)))
+    assert await behind_others.run(Names(NAMES), make).go()
+    assert Counted(originals=7) in behind_others.heard.events
+    assert behind_others.ledger.tally.originals == 7
+    killed = Rig(place=replace(begin(WORDS, after=NAMES[11], done=(NAMES[13],)), tally=Tally(made=13)))
+    assert await killed.run(Names(NAMES), make).go()
+    assert Counted(originals=20) in killed.heard.events
+    assert killed.ledger.tally.originals == 20
+
+
+async def test_a_limit_counts_only_those_that_needed_something() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        return await (keep_fresh(key) if int(key) % 2 else make(key))
+
+    assert await rig.run(Names(NAMES), step, limit=5).go()
+    assert (rig.ledger.tally.made, rig.ledger.tally.needed) == (5, 5)
+
+
+async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_more() -> None:
+    rig, go_on = Rig(), asyncio.Event()
+
+    async def step(key: str) -> Original:
+        if len(rig.ledger) == 3:
+            rig.stop.say("enough")
+        await go_on.wait()
+        return await make(key)
+
+    running = asyncio.create_task(rig.run(Names(NAMES), step).go())
+    with anyio.fail_after(10):
+        await rig.stop.wait()
+        go_on.set()
+        assert not await running
+    assert sorted(seen(rig)) == NAMES[:3]
+    assert rig.ledger.after == NAMES[2]
+    assert Stopping(detail="enough", underway=3) in rig.heard.events
+
+
+class Endless(Names):
+    """A listing that hangs behind its first name."""
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[str]:
+        if not after:
+            yield self.names[0]
+        await asyncio.Event().wait()
+
+
+async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() -> None:
+    rig = Rig()
+    running = asyncio.create_task(rig.run(Endless(NAMES), make).go())
+
+    async def has_one() -> bool:
+        return bool(seen(rig))
+
+    await until(has_one)
+    rig.stop.say("enough")
+    with anyio.fail_after(10):
+        assert not await running
+    assert seen(rig) == NAMES[:1]
+
+
+async def test_what_ends_a_run_at_its_last_original_is_told_all_the_same() -> None:
+    rig = Rig(trouble=StoreUnavailable("away"))
+
+    async def step(key: str) -> Original:
+        raise StoreUnavailable(key)
+
+    assert not await rig.run(Names(NAMES[:1]), step).go()
+    assert [event for event in rig.heard.events if isinstance(event, Stopping)]
+
+
+async def test_an_original_that_fails_is_told_and_the_others_go_on() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        if key == NAMES[3]:
+            raise NotFound("gone")
+        return await make(key)
+
+    assert await rig.run(Names(NAMES), step).go()
+    assert rig.ledger.tally.faults == {"not-found": 1}
+    assert Original(key=NAMES[3], result="failed", code="not-found", detail="gone") in rig.heard.events
+    assert rig.ledger.tally.made == 19
+
+
+async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        await asyncio.sleep(0)
+        if int(key) % 3 == 2:
+            return Original(key=key, result="fresh")
+        raise ProcessDied("it always dies")
+
+    assert not await rig.run(Names([f"{number:05}" for number in range(1000)]), step).go()
+    assert IN_A_ROW <= rig.ledger.tally.failed <= IN_A_ROW + 3
+    assert "it always dies" in rig.stop.reason
+
+
+async def test_many_bad_originals_in_a_row_end_nothing() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        raise NotFound(key)
+
+    assert await rig.run(Names(NAMES), step).go()
+    assert rig.ledger.tally.failed == 20
+
+
+async def test_what_the_store_alone_cannot_do_for_one_original_is_its_failure() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        if key == NAMES[3]:
+            raise StoreUnavailable("broken bytes")
+        return await make(key)
+
+    assert await rig.run(Names(NAMES), step).go()
+    assert rig.ledger.tally.faults == {"store-unavailable": 1}
+    assert [event.detail for event in rig.heard.events if isinstance(event, Trouble)] == ["broken bytes"]
+
+
+async def test_a_store_that_stays_away_ends_the_run_and_costs_no_original(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    rig = Rig(records=records, trouble=StoreUnavailable("away"))
+
+    async def step(key: str) -> Original:
+        if int(key) < 5:
+            return await make(key)
+        raise StoreUnavailable("away")
+
+    with anyio.fail_after(10):
+        assert not await rig.run(Names(NAMES), step).go()
+    assert rig.ledger.tally.failed == 0
+    assert "no way past this: away" in rig.stop.reason
+    again = Rig(place=records.read_or_begin(WORDS), records=records)
+    assert await again.run(Names(NAMES), make).go()
+    assert again.ledger.tally.made == 20
+
+
+async def test_a_listing_that_is_broken_off_goes_on_behind_the_last_key() -> None:
+    rig = Rig()
+    names = Names(NAMES, broken_after=NAMES[7], trouble=StoreUnavailable("reset"))
+    assert await rig.run(names, make).go()
+    assert sorted(seen(rig)) == NAMES
+
+
+async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over() -> None:
+    rig = Rig()
+    names = Names(NAMES, broken_after=NAMES[7], trouble=StoreRefused("may not list"))
+    with pytest.raises(StoreRefused, match="may not list"):
+        await rig.run(names, make).go()
+    assert (rig.ledger.after, rig.ledger.tally.made) == (NAMES[7], 8)
+
+
+async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> Original:
+        if key == NAMES[3]:
+            await until(has_made_the_first)
+            raise ZeroDivisionError
+        if key > NAMES[3]:  # underway at that moment, and it takes a while
+            await rig.stop.wait()
+            await anyio.lowlevel.checkpoint()
+        return await make(key)
+
+    async def has_made_the_first() -> bool:
+        return len(seen(rig)) == 3 and len(rig.ledger) == 3
+
+    with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
+        await rig.run(Names(NAMES), step).go()
+    assert sorted(seen(rig)) == sorted({*NAMES[:3], NAMES[4], NAMES[5]})
+
+
+class Deaf(Heard):
+    """Takes so many events, then no more."""
+
+    def __init__(self, events: int, fault: Exception) -> None:
+        super().__init__()
+        self._left, self._fault = events, fault
+
+    def tell(self, event: Event) -> None:
+        if len(self.events) == self._left:
+            raise self._fault
+        super().tell(event)
+
+
+async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
+    stop = Stop()
+    deaf = HeardReporter(Deaf(4, BrokenPipeError(errno.EPIPE, "Broken pipe")), stop)
+    rig = Rig(reporter=deaf, stop=stop)
+    with anyio.fail_after(30):
+        assert not await rig.run(Names(NAMES), make).go()
+    assert "Broken pipe" in deaf.fault
+    assert 3 <= rig.ledger.tally.made < len(NAMES)
+
+
+async def test_a_reporter_with_a_fault_of_its_own_ends_the_run_with_it() -> None:
+    rig = Rig(reporter=Deaf(4, ZeroDivisionError()))
+    with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
+        await rig.run(Names(NAMES), make).go()
+
+
+async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:
+    rig, first = Rig(), asyncio.Event()
+    most = 0
+
+    async def step(key: str) -> Original:
+        nonlocal most
+        most = max(most, len(rig.ledger))
+        if key == "00000":
+            await first.wait()
+        elif int(key) == LOOK_AHEAD - 1:
+            first.set()
+        return await make(key)
+
+    with anyio.fail_after(30):
+        assert await rig.run(Names([f"{number:05}" for number in range(2 * LOOK_AHEAD)]), step).go()
+    assert most == LOOK_AHEAD
