@@ -26,7 +26,7 @@ STEP_WIDTH = 700
 """Pixels. A derivative wider than this is large enough to shrink smaller ones from, and is a step on their way."""
 
 LARGE_WIDTH = 1000
-"""Pixels. A derivative wider than this takes so long that it is shrunk in 8 bits: see `pipeline.light`."""
+"""Pixels. A derivative wider than this takes so long that it is shrunk in 8 bits: see `pipeline.image.transfer`."""
 
 _Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")

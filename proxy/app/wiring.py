@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
-from pipeline.wire import Limits
+from pipeline.protocol import Limits
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives.cache import Memory

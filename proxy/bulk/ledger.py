@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from proxy.concurrency.batcher import Batches
 from proxy.bulk.failures import Failure
 from proxy.bulk.marks import Marks
+from proxy.concurrency.batcher import Batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.bulk.events import Original
     from proxy.bulk.checkpoint import Place, Tally
+    from proxy.bulk.events import Original
 
 SAVE_SECONDS = 1.0
 """How often a run is saved that finds all fresh: what is looked at again costs little."""

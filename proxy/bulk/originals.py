@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.errors import BadKey
 from proxy.bulk import failures
+from proxy.errors import BadKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

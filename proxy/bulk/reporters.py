@@ -13,15 +13,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
+from proxy.bulk import events
 from proxy.concurrency.tempo import Tempo, spoken
 from proxy.errors import GaveUp
-from proxy.bulk import events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from proxy.bulk.events import Event
     from proxy.bulk.checkpoint import Tally
+    from proxy.bulk.events import Event
     from proxy.bulk.stop import Stop
 
 T_contra = TypeVar("T_contra", contravariant=True)

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from proxy.bulk.events import Trouble
 from proxy.concurrency.backoff import jittered
 from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
-from proxy.bulk.events import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

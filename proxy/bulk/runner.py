@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BY_CODE
-from proxy.errors import BadKey, GaveUp, ImagesError, NotFound, TooManyBytes
 from proxy.bulk.events import Counted, Stopping
 from proxy.bulk.originals import Walk, count
 from proxy.bulk.reprocess.render import failed
 from proxy.bulk.stop import Stopped
+from proxy.errors import BadKey, GaveUp, ImagesError, NotFound, TooManyBytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from proxy.bulk.ledger import Ledger
     from proxy.bulk.originals import Originals
     from proxy.bulk.reporters import Reporter
-    from proxy.bulk.stop import Stop
     from proxy.bulk.retry import Troubles
+    from proxy.bulk.stop import Stop
 
 LOOK_AHEAD = 256
 """Originals that are met while the oldest of them is not over: as many keys as a checkpoint may have to name."""

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import msgspec
 from anyio.to_thread import run_sync
 
-from proxy.errors import CannotStart, GaveUp
-from proxy.bulk.failures import append
 from proxy.bulk.checkpoint import Place, begin
+from proxy.bulk.failures import append
+from proxy.errors import CannotStart, GaveUp
 from proxy.stores.file.atomic import flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from proxy.bulk.failures import Failure
     from proxy.bulk.checkpoint import Words
+    from proxy.bulk.failures import Failure
 
 
 class OtherWords(Exception):

@@ -14,16 +14,16 @@ import click
 import msgspec
 import uvloop
 
-from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
+from proxy.bulk import options
 from proxy.bulk.compare.causes import TITLES, Tolerance
+from proxy.bulk.stop import Stop
+from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
-from proxy.bulk import options
-from proxy.bulk.stop import Stop
 
 if TYPE_CHECKING:
-    from proxy.bulk.compare.events import Ended
     from proxy.bulk.compare.command import Asked
+    from proxy.bulk.compare.events import Ended
     from proxy.settings.settings import Settings
 
 EXTRA = ("jinja2", "ssimulacra2")
@@ -71,8 +71,8 @@ def compare(**told: object) -> None:
             f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
         )
     # Imported only here: the service has no use for it, nor perhaps the extra.
-    from proxy.bulk.compare.database import OtherWords  # noqa: PLC0415 - see above
     from proxy.bulk.compare.command import Asked  # noqa: PLC0415 - see above
+    from proxy.bulk.compare.database import OtherWords  # noqa: PLC0415 - see above
 
     told["processes"] = told["processes"] or os.cpu_count() or 1
     asked = msgspec.convert(told, Asked)

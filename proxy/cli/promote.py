@@ -11,13 +11,13 @@ import click
 import msgspec
 import uvloop
 
-from proxy.cli.console import REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.verdicts import OtherSides
-from proxy.errors import ImagesError
-from proxy.observability.logging import configure_logs
 from proxy.bulk.promote.command import Asked, promote_all
 from proxy.bulk.stop import Stop
+from proxy.cli.console import REFUSED, Word, let_go_of_output, names, settings_or_end
+from proxy.errors import ImagesError
+from proxy.observability.logging import configure_logs
 
 
 @click.command()

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.wire import Limits
+from pipeline.protocol import Limits
 from proxy.cli.console import REFUSED, faults_shown, settings_or_end
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local

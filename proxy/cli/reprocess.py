@@ -14,13 +14,13 @@ import msgspec
 import uvloop
 
 from proxy.app.wiring import PAGE_VIEW_RENDERS
+from proxy.bulk import options
+from proxy.bulk.reprocess.command import Asked, reprocess_all
+from proxy.bulk.state_dir import OtherWords
+from proxy.bulk.stop import Stop
 from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
-from proxy.bulk import options
-from proxy.bulk.state_dir import OtherWords
-from proxy.bulk.stop import Stop
-from proxy.bulk.reprocess.command import Asked, reprocess_all
 
 if TYPE_CHECKING:
     from proxy.bulk.events import Ended

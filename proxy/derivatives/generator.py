@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
-from pipeline.wire import Render
+from pipeline.protocol import Render
 from proxy import metrics
 from proxy.derivatives.recipe import Derivative, derivative
 from proxy.derivatives.results import Made
@@ -18,7 +18,7 @@ from proxy.errors import ImagesError, StoreUnavailable, TooManyBytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pipeline.wire import Rendered
+    from pipeline.protocol import Rendered
     from proxy.concurrency.admission import Turn
     from proxy.concurrency.timings import Spent
     from proxy.derivatives.cache import Memory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from proxy.derivatives.timeouts import Haste
 
 if TYPE_CHECKING:
-    from pipeline.wire import Limits
+    from pipeline.protocol import Limits
     from proxy.system.scratch import Scratch
 
 

@@ -13,8 +13,8 @@ from proxy.stores.base import Attributes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.protocol import Rendered
     from pipeline.size import Size
-    from pipeline.wire import Rendered
     from proxy.keys.layouts import Layout
     from proxy.keys.shadow import Shadow
     from proxy.stores.base import Blob

@@ -13,7 +13,7 @@ from anyio import Path as AsyncPath
 from anyio import to_thread
 
 from pipeline.errors import Refused
-from pipeline.wire import Limits, Render, Rendered
+from pipeline.protocol import Limits, Render, Rendered
 from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import RenderFailed
 from proxy.rendering.pool import Renderers

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
+from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
 from pipeline.size import Size
-from pipeline.wire import Derived, Probe, Probed, Refusal, Render
 from proxy import metrics
 from proxy.concurrency.admission import Turn, Urgency
 from proxy.concurrency.timings import Spent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from pipeline.wire import Answer, ImageInfo, Question
+    from pipeline.protocol import Answer, ImageInfo, Question
     from proxy.concurrency.admission import Limiter
 
 T = TypeVar("T", bound="Answer")

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 import pipeline
-from pipeline.wire import ENVIRONMENT, Answer, Compare, Question, Ready
+from pipeline.protocol import ENVIRONMENT, Answer, Compare, Question, Ready
 from proxy.errors import ProcessDied
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class RenderProcess:
-    """One `python -m pipeline.worker`, or another of its kind: a question in, an answer out, one at a time."""
+    """One `python -m pipeline.process.render_worker`, or another of its kind: a question in, an answer out."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -45,7 +45,9 @@ class RenderProcess:
         self.libvips = ""
 
     @classmethod
-    async def start(cls, *, workplace: Path, cpu_seconds: int, module: str = "pipeline.worker") -> RenderProcess:
+    async def start(
+        cls, *, workplace: Path, cpu_seconds: int, module: str = "pipeline.process.render_worker"
+    ) -> RenderProcess:
         """Start a process that works in a folder and may use so much for a question; wait for its first word.
 
         Raises:

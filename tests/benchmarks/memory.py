@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.wire import Derived, ImageInfo, Render
+from pipeline.protocol import Derived, ImageInfo, Render
 from tests.pipeline.rendering import CORPUS, SITE, RenderProcess
 
 MB = 1_000_000

@@ -13,7 +13,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.service import Service, order, running, signed
-from pipeline.wire import Limits
+from pipeline.protocol import Limits
 from proxy.rendering.local import local_renderers, render_file
 from proxy.settings.sizes import SIZES_FILE, read_sizes
 from tests.end_to_end.reprocesses import run

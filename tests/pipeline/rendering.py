@@ -14,9 +14,9 @@ import msgspec
 import PIL.Image
 import pytest
 
-from pipeline.render import render
+from pipeline.protocol import ENVIRONMENT, Answer, Compare, Derived, Question, Ready, Render
+from pipeline.render.render import render
 from pipeline.size import Size
-from pipeline.wire import ENVIRONMENT, Answer, Compare, Derived, Question, Ready, Render
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
 """Photographs and hostile files that are too large to be kept with the code."""
@@ -64,7 +64,7 @@ def seen(path: str) -> PIL.Image.Image:
 class RenderProcess:
     """A real render process, asked over its pipes; ended at the end of a `with`."""
 
-    def __init__(self, *arguments: str, module: str = "pipeline.worker", **environment: str) -> None:
+    def __init__(self, *arguments: str, module: str = "pipeline.process.render_worker", **environment: str) -> None:
         # A pipe that nobody reads would be full one day, and stop it.
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(

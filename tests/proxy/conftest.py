@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
+from pipeline.protocol import Limits
 from pipeline.size import Size
-from pipeline.wire import Limits
 from proxy.concurrency.admission import Limiter
 from proxy.concurrency.ttl_cache import Remembered
 from proxy.derivatives.cache import Memory

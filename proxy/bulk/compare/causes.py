@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from pipeline.wire import Refusal, Seen
+from pipeline.protocol import Refusal, Seen
 from proxy.bulk.compare.findings import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.wire import Likeness
+    from pipeline.protocol import Likeness
     from proxy.bulk.compare.findings import Copy, Pair
 
 TITLES: Final = {

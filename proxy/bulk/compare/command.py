@@ -18,18 +18,18 @@ from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.comparer import Comparer
+from proxy.bulk.compare.database import Ledger
 from proxy.bulk.compare.events import Began, Ended
 from proxy.bulk.compare.findings import STORE
-from proxy.bulk.compare.database import Ledger
 from proxy.bulk.compare.originals import Listed, Named, sample
 from proxy.bulk.compare.pool import Processes
 from proxy.bulk.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.bulk.compare.runner import Means, Run
 from proxy.bulk.compare.sides import Side, side
-from proxy.errors import CannotStart
+from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.reporters import HeardReporter
 from proxy.bulk.retry import Troubles
-from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     from proxy.app.wiring import Parts
     from proxy.bulk.compare.reporters import Reporter
-    from proxy.keys.layouts import Layout
     from proxy.bulk.originals import Originals
     from proxy.bulk.stop import Stop
+    from proxy.keys.layouts import Layout
     from proxy.settings.settings import Settings
 
 UNDERWAY = 2

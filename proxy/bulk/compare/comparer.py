@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from anyio.to_thread import run_sync
 
-from pipeline.wire import Compare
+from pipeline.protocol import Compare
 from proxy.bulk.compare.causes import causes
 from proxy.bulk.compare.findings import Copy, Finding, Outcome, Pair, identity
 from proxy.errors import BadKey, RenderFailed, StoreRefused, TooManyBytes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.wire import Likeness, Refusal, Seen  # noqa: TC001 - msgspec reads the annotations at run time
+from pipeline.protocol import Likeness, Refusal, Seen  # noqa: TC001 - msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from proxy.stores.base import Blob

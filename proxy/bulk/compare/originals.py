@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.bulk.compare.sides import Side
-    from proxy.keys.layouts import Layout
     from proxy.bulk.originals import Originals
+    from proxy.keys.layouts import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,16 @@ import asyncio
 import math
 from typing import TYPE_CHECKING
 
-from pipeline.wire import Compared
+from pipeline.protocol import Compared
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.rendering.process import RenderProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.wire import Compare
+    from pipeline.protocol import Compare
 
-MODULE = "pipeline.comparer"
+MODULE = "pipeline.process.compare_worker"
 
 DEADLINE_SECONDS = 120.0
 """How long two files may take: 2 s for 2000 x 1500 pixels, of which the scored parts are never more."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.wire import Refusal, Seen
+from pipeline.protocol import Refusal, Seen
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.database import PICTURED
 from proxy.bulk.compare.verdicts import DOCUMENT
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
+    from proxy.bulk.compare.database import Ledger
     from proxy.bulk.compare.events import Ended
     from proxy.bulk.compare.findings import Compared, Copy, Finding
-    from proxy.bulk.compare.database import Ledger
 
 PAGE, PICTURES = "index.html", "pictures"
 """What is in the folder of a report."""

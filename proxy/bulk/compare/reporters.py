@@ -15,8 +15,8 @@ from rich.text import Text
 
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.events import Began, Ended
-from proxy.concurrency.tempo import Tempo, spoken
 from proxy.bulk.events import Stopping, Trouble
+from proxy.concurrency.tempo import Tempo, spoken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

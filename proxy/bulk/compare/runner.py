@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.bulk.compare.events import Differs
-from proxy.errors import GaveUp, ImagesError
 from proxy.bulk.events import Counted, Stopping
 from proxy.bulk.originals import Walk, count
 from proxy.bulk.stop import Stopped
+from proxy.errors import GaveUp, ImagesError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.bulk.compare.findings import Outcome
     from proxy.bulk.compare.database import Ledger
+    from proxy.bulk.compare.findings import Outcome
     from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
-    from proxy.bulk.stop import Stop
     from proxy.bulk.retry import Troubles
+    from proxy.bulk.stop import Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,17 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build, live_layout, store_name
+from proxy.bulk.checkpoint import Words, begin
 from proxy.bulk.compare.verdicts import Sides, read_verdicts
-from proxy.keys.shadow import REPLACED, Shadow
-from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
 from proxy.bulk.events import Began, Ended
 from proxy.bulk.ledger import Ledger
 from proxy.bulk.originals import Listed
-from proxy.bulk.checkpoint import Words, begin
-from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
 from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
-from proxy.bulk.runner import Bounds, Means, Run
 from proxy.bulk.retry import Troubles
+from proxy.bulk.runner import Bounds, Means, Run
+from proxy.bulk.state_dir import NoRecords
+from proxy.keys.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.bulk.events import Original
 from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.shadow import REPLACED
-from proxy.bulk.events import Original
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

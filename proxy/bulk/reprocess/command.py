@@ -10,21 +10,21 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build
-from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.checkpoint import Words, begin
 from proxy.bulk.events import Began, Ended
 from proxy.bulk.ledger import Ledger
-from proxy.bulk.reprocess.inspect import Looker
-from proxy.bulk.reprocess.enqueue import Orderer
-from proxy.bulk.originals import Listed, Named
-from proxy.bulk.reprocess.pacing import Paced
-from proxy.bulk.checkpoint import Words, begin
-from proxy.bulk.state_dir import NoRecords, Records
-from proxy.bulk.reprocess.render import Remaker
-from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
-from proxy.bulk.runner import LOOK_AHEAD, Bounds, Means, Run
-from proxy.bulk.retry import Troubles
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.bulk.originals import Listed, Named
+from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.reprocess.enqueue import Orderer
+from proxy.bulk.reprocess.inspect import Looker
+from proxy.bulk.reprocess.pacing import Paced
+from proxy.bulk.reprocess.render import Remaker
+from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.retry import Troubles
+from proxy.bulk.runner import LOOK_AHEAD, Bounds, Means, Run
+from proxy.bulk.state_dir import NoRecords, Records
+from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.settings.validators import without_passwords
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Parts
+    from proxy.bulk.checkpoint import Place
     from proxy.bulk.events import Original
     from proxy.bulk.originals import Originals
-    from proxy.bulk.checkpoint import Place
     from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from proxy.bulk.events import Original
 from proxy.errors import Busy
 from proxy.jobs.request import Order
-from proxy.bulk.events import Original
 
 if TYPE_CHECKING:
-    from proxy.jobs.job import Job
-    from proxy.jobs.service import Jobs
     from proxy.bulk.reprocess.inspect import Looker
     from proxy.bulk.stop import Stop
+    from proxy.jobs.job import Job
+    from proxy.jobs.service import Jobs
 
 log = structlog.get_logger(__name__)
 

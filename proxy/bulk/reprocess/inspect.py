@@ -6,8 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.errors import NotFound
 from proxy.bulk.events import Original
+from proxy.errors import NotFound
 
 if TYPE_CHECKING:
     from proxy.derivatives.recipe import Recipe

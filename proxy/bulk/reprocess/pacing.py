@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.bulk.reprocess.throttle import Allowance
     from proxy.bulk.events import Original
     from proxy.bulk.reprocess.inspect import Looker
+    from proxy.bulk.reprocess.throttle import Allowance
     from proxy.bulk.stop import Stop
 
 

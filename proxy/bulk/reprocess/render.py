@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
+from proxy.bulk.events import Original
+from proxy.bulk.retry import AWAY
 from proxy.concurrency.admission import Urgency
 from proxy.derivatives.results import Made
 from proxy.errors import ImagesError, RenderFailed
 from proxy.jobs.worker import PATIENCE
-from proxy.bulk.events import Original
-from proxy.bulk.retry import AWAY
 
 if TYPE_CHECKING:
+    from proxy.bulk.stop import Stop
     from proxy.derivatives.results import Remake
     from proxy.derivatives.service import Derivatives
-    from proxy.bulk.stop import Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline import vips
+from pipeline.image import vips
 from tests.benchmarks.pipeline import costs, programs, quality, report, tools
 from tests.benchmarks.pipeline.findings import Findings
 from tests.benchmarks.pipeline.photographs import everything, photographs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.wire import Answer, Derived
+from pipeline.protocol import Answer, Derived
 from tests.benchmarks.pipeline import programs
 
 if TYPE_CHECKING:

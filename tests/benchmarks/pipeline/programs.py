@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.formats import WRITABLE
+from pipeline.formats.registry import WRITABLE
+from pipeline.protocol import ENVIRONMENT, Render
 from pipeline.size import Size
-from pipeline.wire import ENVIRONMENT, Render
 from tests.benchmarks.pipeline.stopwatch import Child
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
         sizes = tuple(replace(size, format=LOSSLESS) for size in sizes)
     return Program(
         name="ours",
-        command=(sys.executable, "-m", "pipeline.worker"),
+        command=(sys.executable, "-m", "pipeline.process.render_worker"),
         environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
         question=lambda path, folder: msgspec.json.encode(Render(path=str(path), folder=str(folder), sizes=sizes)),
     )

@@ -6,19 +6,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.bulk.ledger import Ledger
 from proxy.bulk.checkpoint import Place, Words, begin
-from proxy.bulk.state_dir import NoRecords
-from proxy.bulk.runner import Bounds, Means, Run
-from proxy.bulk.stop import Stop
+from proxy.bulk.ledger import Ledger
 from proxy.bulk.retry import Endurance, Troubles
+from proxy.bulk.runner import Bounds, Means, Run
+from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
+    from proxy.bulk.checkpoint import Tally
     from proxy.bulk.events import Event, Original
     from proxy.bulk.ledger import Keeps
-    from proxy.bulk.checkpoint import Tally
     from proxy.bulk.reporters import Reporter
 
 WORDS = Words(

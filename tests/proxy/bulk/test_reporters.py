@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from proxy.bulk import reporters
-from proxy.bulk.events import Began, Counted, Ended, Original, Stopping, Trouble
 from proxy.bulk.checkpoint import Tally
+from proxy.bulk.events import Began, Counted, Ended, Original, Stopping, Trouble
 from proxy.bulk.reporters import BarReporter, JsonReporter, LineReporter, summary
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import asyncio
 import anyio
 import pytest
 
-from proxy.errors import GaveUp, QueueUnavailable, StoreRefused, StoreUnavailable
 from proxy.bulk.events import Trouble
-from proxy.bulk.stop import Stop, Stopped
 from proxy.bulk.retry import Endurance, Troubles
+from proxy.bulk.stop import Stop, Stopped
+from proxy.errors import GaveUp, QueueUnavailable, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import QUICK, Heard
 from tests.waiting import until
 

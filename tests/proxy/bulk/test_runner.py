@@ -11,13 +11,13 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
-from proxy.bulk.events import Counted, Original, Stopping, Trouble
 from proxy.bulk.checkpoint import Tally, begin
-from proxy.bulk.state_dir import Records
+from proxy.bulk.events import Counted, Original, Stopping, Trouble
 from proxy.bulk.reporters import HeardReporter
 from proxy.bulk.runner import IN_A_ROW, LOOK_AHEAD
+from proxy.bulk.state_dir import Records
 from proxy.bulk.stop import Stop
+from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import WORDS, Heard, Names, Rig, counted
 from tests.waiting import until
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from proxy.errors import CannotStart, GaveUp
 from proxy.bulk import failures
 from proxy.bulk.events import Original
 from proxy.bulk.failures import Failure
 from proxy.bulk.ledger import Ledger
 from proxy.bulk.state_dir import OtherWords, Records
+from proxy.errors import CannotStart, GaveUp
 from tests.proxy.bulk.runs import WORDS
 
 if TYPE_CHECKING:

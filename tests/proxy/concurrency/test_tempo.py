@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from proxy.concurrency.tempo import WINDOW_SECONDS, Tempo, spoken
 from proxy.bulk.reprocess.throttle import Allowance
 from proxy.bulk.stop import Stop, Stopped
+from proxy.concurrency.tempo import WINDOW_SECONDS, Tempo, spoken
 
 
 class Clock:

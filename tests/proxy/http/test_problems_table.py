@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
-from pipeline.wire import Limits
+from pipeline.protocol import Limits
 from tests.proxy.http.conftest import KEY, Site, serving
 from tests.proxy.rendering.test_pool import render_pids
 from tests.waiting import until

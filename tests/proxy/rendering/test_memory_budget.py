@@ -12,7 +12,7 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline.errors import NeedsTooMuchMemory
-from pipeline.wire import Render
+from pipeline.protocol import Render
 from proxy.concurrency.admission import Limiter, Share, Turn, Urgency
 from proxy.derivatives.timeouts import Haste
 from proxy.errors import Busy

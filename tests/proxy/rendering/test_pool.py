@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import NotAnImage
-from pipeline.wire import Render
+from pipeline.protocol import Render
 from proxy.concurrency.admission import Limiter, Turn, Urgency
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.rendering.pool import Renderers
@@ -46,7 +46,7 @@ def _fields(stat: Path) -> list[str]:
 
 def _is_worker(folder: Path) -> bool:
     try:
-        return b"pipeline.worker" in (folder / "cmdline").read_bytes()
+        return b"pipeline.process.render_worker" in (folder / "cmdline").read_bytes()
     except OSError:
         return False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from pipeline.wire import Probe
+from pipeline.protocol import Probe
 from proxy.errors import ProcessDied
 from proxy.rendering.process import RenderProcess
 from tests.waiting import until

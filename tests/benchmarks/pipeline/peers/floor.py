@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline import vips
-from pipeline.original import open_original
+from pipeline.decode.original import open_original
+from pipeline.image import vips
 from tests.benchmarks.pipeline.programs import SIZES, Question
 
 if TYPE_CHECKING:

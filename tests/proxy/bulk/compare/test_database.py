@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.bulk.compare import report
+from proxy.bulk.compare.database import PICTURED, Ledger, OtherWords
 from proxy.bulk.compare.events import Ended
 from proxy.bulk.compare.findings import Cause, Finding, Outcome, Pair
-from proxy.bulk.compare.database import PICTURED, Ledger, OtherWords
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:

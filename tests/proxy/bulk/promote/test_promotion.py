@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.bulk.promote.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
 from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.layouts import SiteLayout
 from proxy.keys.shadow import Shadow
-from proxy.bulk.promote.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from tests.proxy.stores.blobs import get, keys, put

@@ -10,6 +10,13 @@ import anyio
 import pytest
 import structlog
 
+from proxy.bulk.originals import Listed, Named, count
+from proxy.bulk.reprocess.enqueue import EACH, Orderer
+from proxy.bulk.reprocess.inspect import Looker
+from proxy.bulk.reprocess.pacing import Paced
+from proxy.bulk.reprocess.render import Remaker
+from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
 from proxy.jobs.completion import Endings
@@ -19,13 +26,6 @@ from proxy.jobs.worker import Worker
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import at_work
-from proxy.bulk.reprocess.throttle import Allowance
-from proxy.bulk.reprocess.inspect import Looker
-from proxy.bulk.reprocess.enqueue import EACH, Orderer
-from proxy.bulk.originals import Listed, Named, count
-from proxy.bulk.reprocess.pacing import Paced
-from proxy.bulk.reprocess.render import Remaker
-from proxy.bulk.stop import Stop, Stopped
 from proxy.webhooks.allowlist import listed
 from proxy.webhooks.outbox import Callbacks
 from tests.proxy.conftest import ORIGINAL, SIZES
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.size import Size
+    from proxy.bulk.events import Original
     from proxy.derivatives.results import Remake
     from proxy.jobs.job import Job
     from proxy.queues.base import JobQueue
-    from proxy.bulk.events import Original
     from tests.proxy.conftest import Workshop
 
 pytestmark = pytest.mark.anyio

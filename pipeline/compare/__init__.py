@@ -1,0 +1,1 @@
+"""Two files that should show the same picture, compared."""

@@ -1,0 +1,68 @@
+"""Two files that should show the same picture, held against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.compare.leaks import traces
+from pipeline.compare.similarity import TURNS, Picture, decoded, fitted, likeness
+from pipeline.decode.original import open_original
+from pipeline.decode.probe import describe
+from pipeline.errors import Refused
+from pipeline.image import vips
+from pipeline.protocol import Compare, Compared, Refusal, Seen
+
+if TYPE_CHECKING:
+    import pyvips
+
+    from pipeline.protocol import Likeness, Limits
+
+SMALL_WIDTH, SMALL_HEIGHT = 400, 300
+"""Pixels. The box of the small copies for people: three fit beside each other on most screens."""
+
+LOUDER = 4
+"""How many times a difference is shown larger than it is: most could not be seen otherwise."""
+
+_QUALITY = 72
+
+
+def compare(question: Compare) -> Compared:
+    """Tell what both files are, how alike their pictures are; what is wrong with one of them is an answer too."""
+    old, old_picture = _seen(question.old, question.limits)
+    new, new_picture = _seen(question.new, question.limits)
+    folder = Path(question.folder)
+    pictures = {name: picture.shown for name, picture in (("old", old_picture), ("new", new_picture)) if picture}
+    alike: Likeness | None = None
+    if old_picture and new_picture:
+        alike = likeness(old_picture, new_picture)
+        pictures["difference"] = _difference(old_picture, new_picture, alike.turn)
+    return Compared(
+        old=old,
+        new=new,
+        likeness=alike,
+        pictures={name: _save_small(picture, folder / f"{name}.webp") for name, picture in pictures.items()},
+    )
+
+
+def _seen(path: str | None, limits: Limits) -> tuple[Seen | Refusal | None, Picture | None]:
+    if path is None:
+        return None, None
+    try:
+        original = open_original(Path(path))
+        seen = Seen(info=describe(original, limits=limits, sizes=()), traces=traces(original))
+        return seen, decoded(original)
+    except Refused as refused:
+        return Refusal(code=refused.code, detail=str(refused)), None
+
+
+def _difference(old: Picture, new: Picture, turn: str) -> pyvips.Image:
+    one, other = fitted(old.shown, TURNS[turn](new.shown))
+    return ((one - other).abs() * LOUDER).cast("uchar").copy(interpretation="srgb")
+
+
+def _save_small(picture: pyvips.Image, path: Path) -> str:
+    times = min(1.0, SMALL_WIDTH / picture.width, SMALL_HEIGHT / picture.height)
+    small = picture.resize(times, vscale=max(times, 1 / picture.height)) if times < 1 else picture
+    vips.save(small, "webpsave", path, Q=_QUALITY, effort=2, keep="none")
+    return path.name

@@ -1,0 +1,1 @@
+"""From a file to a picture; what an original is and what it will cost."""

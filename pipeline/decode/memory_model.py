@@ -1,0 +1,166 @@
+"""How much memory rendering an original will take, from its header alone.
+
+Every number was measured on the 70 photographs of the corpus with tests/benchmarks/memory.py, libvips 8.18.7 on
+x86-64, with `wire.ENVIRONMENT`, and rounded up: a prediction may be too high, never too low.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.formats import jpeg, tiff
+from pipeline.formats.registry import WRITABLE, output
+from pipeline.image import vips
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.decode.original import Original
+    from pipeline.size import Size
+
+_PROCESS = 40_000_000
+"""The render process itself: interpreter, libvips, and the code that any picture touches."""
+
+_PILLOW = 14_000_000
+_LINES = 800
+"""Lines of the picture, as the decoder gives it, that libvips keeps for the operations that follow it."""
+
+_SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
+_FLOAT = 4
+"""Bytes. Alpha is weighed in floating point."""
+
+_WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
+"""Bytes a pixel of the decoders that hold whole frames, at 8 bits."""
+
+_DEEPER = 1.5
+"""How much more those hold for a pixel of more than 8 bits."""
+
+_CODES = 5
+"""Bytes a pixel of a JPEG whose Huffman codes are chosen when all of it is known."""
+
+_WHOLE_ALPHA = 3
+"""Bytes a pixel that WebP holds more where there is alpha."""
+
+_TILES = 2.4
+"""Rows of tiles: the one that is read and the one that is decoded."""
+
+_STRIPS = 1.5
+"""How often a strip is held where each colour lies by itself: as it is read, and in part as pixels."""
+
+_SAID = 4
+"""How often what a file says about its picture is held: in the decoder, in the header, and in copies of that."""
+
+_HELD = 2
+"""Bytes. What is shrunk as light has 16 bits."""
+
+_FILMS = 3
+"""An animation is decoded, joined, and held once more at its size."""
+
+_COEFFICIENT = 2
+"""Bytes. Progressive JPEG keeps every coefficient of every channel until its last scan."""
+
+
+def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
+    """Predict the peak of the render process's resident memory while it renders `sizes`, in bytes.
+
+    An animation of more than `animation_pixels`, all frames together, is rendered as its first frame.
+    """
+    across, down = original.sides
+    ladder = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
+    sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _HELD
+    shared = max(width * height for (width, height), _ in ladder) * original.header.bands * sample
+    decoding = _decoder(original) + _window(original, *ladder[0])
+    return _PROCESS + int(
+        _said(original)
+        + shared
+        + max(decoding, _descent(original, ladder), *(_writing(original, size) for size in sizes))
+        + _film(original, sizes, most_pixels=animation_pixels)
+    )
+
+
+def _height(rung: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
+    return rung[0], rung[1].is_step
+
+
+def _sample(original: Original) -> int:
+    return _SAMPLE[original.header.format]
+
+
+def _decoder(original: Original) -> float:
+    """Add up what the decoder of the first frame holds."""
+    header = original.header
+    pixels = float(header.width * header.height)
+    name = original.readable.name
+    if name in _WHOLE:
+        extra = _PILLOW if name == "heic" else 0
+        alpha = _WHOLE_ALPHA if name == "webp" and header.hasalpha() else 0
+        return extra + pixels * (_WHOLE[name] + alpha) * (_DEEPER if _sample(original) > 1 else 1)
+    if vips.number(header, "interlaced", default=0):
+        return pixels * int(header.bands) * (_coefficients(original) if name == "jpeg" else _sample(original))
+    tiles = _TILES * vips.number(header, "tile-height", default=0)
+    return _strip(original) + float(tiles * header.width * header.bands * _sample(original))
+
+
+def _strip(original: Original) -> float:
+    """Tell what is held of a TIFF's strips besides the rows that are passed on."""
+    if original.readable.name != "tiff":
+        return 0
+    header, directory = original.header, tiff.directory(original.path)
+    rows = min(directory.strip_rows or header.height, header.height)
+    read = original.path.stat().st_size * rows / header.height if directory.is_compressed else 0
+    apart = _STRIPS * rows * header.width * header.bands * _sample(original) if directory.is_planar else 0
+    return read + apart
+
+
+def _said(original: Original) -> int:
+    """Tell what is held of what the file says about its picture."""
+    if original.readable.name == "jpeg":
+        return _SAID * jpeg.head_bytes(original.path)
+    return _SAID * sum(vips.text_lengths(original.header))
+
+
+def _coefficients(original: Original) -> float:
+    """Count the bytes of coefficients a sample; libvips calls every halving of colour 4:2:0, the dearest is 4:2:2."""
+    is_halved = original.header.get("jpeg-chroma-subsample") == "4:2:0"
+    return _COEFFICIENT * (2 / 3 if is_halved else 1)
+
+
+def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
+    """Add up the lines that are kept while the first frame is shrunk."""
+    header = original.header
+    sample = _sample(original) if size.is_large and not header.hasalpha() else _FLOAT
+    return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
+
+
+def _descent(original: Original, ladder: Sequence[tuple[tuple[int, int], Size]]) -> float:
+    """Tell what the dearest rung but the first takes: lines of the step that it is shrunk from, and its own picture."""
+    most, step = 0.0, ladder[0][0]
+    for cover, size in ladder[1:]:
+        sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
+        own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
+        if cover != step:  # else it is the step's own picture
+            most = max(most, _lines(original, original.as_stored(step)) * sample + own)
+        step = cover if size.is_step else step
+    return most
+
+
+def _lines(original: Original, sides: tuple[int, int]) -> float:
+    """Count the samples of the lines that are kept of a picture with these sides, as stored."""
+    return float(min(_LINES, sides[1]) * sides[0] * original.header.bands)
+
+
+def _writing(original: Original, size: Size) -> float:
+    """Tell what the encoder of one derivative holds."""
+    has_alpha = bool(original.header.hasalpha())
+    width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
+    writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
+    searched = _CODES if writable.options(size, width).get("optimize_coding") else 0
+    return width * height * (searched + writable.pixel_bytes[has_alpha])
+
+
+def _film(original: Original, sizes: Sequence[Size], *, most_pixels: int) -> float:
+    """Add up the frames of an animation, all of them decoded, where a size wants them."""
+    if not any(size.animate for size in sizes) or not original.readable.animates or original.frames == 1:
+        return 0
+    pixels = original.header.width * original.header.height * original.frames
+    return float(_FILMS * pixels * original.header.bands) if pixels <= most_pixels else 0

@@ -1,0 +1,69 @@
+"""What an original is, from its header, or why it is too much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.decode.memory_model import render_bytes
+from pipeline.decode.original import open_original
+from pipeline.errors import TooManyFrames, TooManyPixels
+from pipeline.image import colour, metadata, vips
+from pipeline.protocol import ImageInfo
+from pipeline.size import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pipeline.decode.original import Original
+    from pipeline.protocol import Limits
+
+_MEGA = 1_000_000
+_WHOLE_MEGA = 10
+_USUAL = (Size(name="usual", width=2000),)
+_BITS = {"uchar": 8, "ushort": 16, "short": 16, "float": 32}
+
+
+def probe(path: Path, *, limits: Limits, sizes: Sequence[Size] = ()) -> ImageInfo:
+    """Read an original's header and nothing else.
+
+    Raises:
+        Unreadable: it is no picture, or none that is read here, or its header is damaged.
+        TooManyPixels: decoding would give more pixels than `limits` allows.
+        TooManyFrames: it holds more frames or pages than `limits` allows.
+    """
+    return describe(open_original(path), limits=limits, sizes=sizes)
+
+
+def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
+    """Tell what an opened original is, refusing it over its `limits`; errors as `probe`."""
+    header = original.header
+    _refuse_over(limits, pixels=header.width * header.height, frames=original.frames)
+    width, height = original.sides
+    return ImageInfo(
+        format=original.readable.name,
+        width=width,
+        height=height,
+        bands=header.bands,
+        bits=vips.number(header, "bits-per-sample", default=_BITS[header.format]),
+        frames=original.frames,
+        orientation=metadata.orientation(header),
+        has_alpha=bool(header.hasalpha()),
+        has_profile=colour.profile(header) is not None,
+        is_progressive=bool(vips.number(header, "interlaced", default=0)),
+        render_bytes=render_bytes(original, sizes or _USUAL, animation_pixels=limits.animation_pixels),
+    )
+
+
+def _refuse_over(limits: Limits, *, pixels: int, frames: int) -> None:
+    if pixels > limits.pixels:
+        raise TooManyPixels(
+            f"This picture has {_megapixels(pixels)} megapixels, {_megapixels(limits.pixels)} may be; shrink it first."
+        )
+    if frames > limits.frames:
+        raise TooManyFrames(f"This file holds {frames} frames or pages, {limits.frames} may be; upload one of them.")
+
+
+def _megapixels(pixels: int) -> str:
+    mega = pixels / _MEGA
+    return f"{mega:.0f}" if mega >= _WHOLE_MEGA else f"{mega:.2g}"

@@ -1,0 +1,1 @@
+"""libvips set up, colour, transfer curves, metadata."""

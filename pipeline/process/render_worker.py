@@ -1,0 +1,53 @@
+"""The process that renders: a question on each line of its input, an answer on each line of its output."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from pipeline.decode.probe import probe
+from pipeline.errors import Refused
+from pipeline.image import vips
+from pipeline.process.sandbox import answer_all
+from pipeline.protocol import Answer, Probe, Probed, Question, Ready, Refusal, Render
+from pipeline.render.render import render
+from pipeline.size import Size
+
+
+def main() -> None:
+    """Answer questions until there are no more."""
+    decoder: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)
+    answer_all(decoder.decode, answer, get_ready=_warm_up)
+
+
+def answer(question: Question) -> Answer:
+    """Answer one question; what is wrong with an original is an answer too."""
+    try:
+        if isinstance(question, Probe):
+            return Probed(info=probe(Path(question.path), limits=question.limits, sizes=question.sizes))
+        return render(question)
+    except Refused as refused:
+        return Refusal(code=refused.code, detail=str(refused))
+
+
+def _warm_up() -> Ready:
+    """Render a tiny picture: the first render pays for what libvips sets up once."""
+    # Not with tempfile, which loads 1.3 MB of compressors and random numbers.
+    place = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - what is made there has a name that none can guess
+    folder = place / f"warm-up-{os.urandom(8).hex()}"
+    folder.mkdir(mode=0o700)
+    try:
+        path = folder / "tiny.jpg"
+        vips.save(vips.from_bytes(bytes(3 * 64 * 64), (64, 64), bands=3), "jpegsave", path)
+        render(Render(path=str(path), folder=str(folder), sizes=(Size(name="warm", width=32),)))
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    return Ready(libvips=vips.VERSION)
+
+
+if __name__ == "__main__":
+    main()

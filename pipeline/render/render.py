@@ -1,0 +1,177 @@
+"""Original plus sizes to derivatives: every picture of one decode, through a list of steps, one function each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.decode.original import frames, open_original
+from pipeline.decode.probe import describe
+from pipeline.formats.registry import WRITABLE, output
+from pipeline.image import colour, metadata, vips
+from pipeline.protocol import Derived, Rendered
+from pipeline.render.resize import Rung, descend, shrunk
+from pipeline.size import Size, render_profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pyvips
+
+    from pipeline.decode.original import Original
+    from pipeline.formats.registry import Writable
+    from pipeline.protocol import Render
+
+_WHITE = 255.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What becomes of a picture; pixels are counted as the file stores them, before it is turned upright."""
+
+    size: Size
+    cover: tuple[int, int]
+    box: tuple[int, int]
+    moves: bool
+    is_wanted: bool
+    profile: str
+    folder: Path
+
+
+def render(question: Render) -> Derived:
+    """Render the wanted sizes of an original from one decode.
+
+    How a size is made depends on the original and on the whole recipe, never on what is wanted: so a derivative is the
+    same bytes whatever is asked along with it.
+
+    Raises:
+        Refused: what is wrong with the original.
+    """
+    original = open_original(Path(question.path))
+    info = describe(original, limits=question.limits, sizes=question.sizes)
+    targets = [_target(original, size, question) for size in question.sizes]
+    made = {
+        derivative.size: derivative for derivative in (*_stills(original, targets), *_animations(original, targets))
+    }
+    return Derived(info=info, derivatives=tuple(made[size.name] for size in question.sizes if size.name in made))
+
+
+def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
+    """Cut off what hangs over the box; the frames of an animation all alike, or the picture would jump."""
+    if target.cover == target.box:
+        return image
+    position = "centre" if target.moves else target.size.position
+    return image.smartcrop(*target.box, interesting=position)
+
+
+def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
+    """Set the picture upright, its columns becoming its rows: which is why it is in memory already."""
+    return metadata.upright(image)
+
+
+def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
+    """Convert a wide gamut to sRGB, where it is not to be kept."""
+    return image if target.size.gamut == "keep" and colour.is_kept(image) else colour.to_srgb(image)
+
+
+STEPS = (crop, turn, recolour)
+"""From a picture of the right scale to a derivative's pixels, in this order."""
+
+
+def _target(original: Original, size: Size, question: Render) -> Target:
+    width, height = original.sides
+    most_frames = question.limits.animation_pixels // (width * height)
+    return Target(
+        size=size,
+        cover=original.as_stored(size.cover(width=width, height=height)),
+        box=original.as_stored(size.dimensions(width=width, height=height)),
+        moves=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
+        is_wanted=not question.wanted or size.name in question.wanted,
+        profile=render_profile(size, among=question.sizes, libvips=vips.VERSION),
+        folder=Path(question.folder),
+    )
+
+
+def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
+    """Make the wanted derivatives of the first frame; of 16 bits, a gamut that is kept from a decode of its own."""
+    is_deep = original.header.format != "uchar"
+    kept = [target for target in targets if is_deep and target.size.gamut == "keep"]
+    yield from _descended(original, kept, colour.to_rgb)
+    shown = _srgb if is_deep else colour.to_rgb
+    yield from _descended(original, [target for target in targets if target not in kept], shown)
+
+
+def _srgb(image: pyvips.Image) -> pyvips.Image:
+    return colour.to_srgb(colour.to_rgb(image))
+
+
+def _descended(
+    original: Original, targets: Sequence[Target], coloured: Callable[[pyvips.Image], pyvips.Image]
+) -> Iterator[Rendered]:
+    """Make the wanted derivatives of one ladder, the largest first."""
+    ladder = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
+    while ladder and not ladder[-1].is_wanted:
+        ladder.pop()
+    rungs = [target for target in ladder if target.is_wanted or target.size.is_step or target is ladder[0]]
+    pictures = descend(original, [_rung(target) for target in rungs], coloured=coloured)
+    for target, picture in zip(rungs, pictures, strict=True):
+        if target.is_wanted:
+            yield _write(original, target, [_stepped(picture, target)])
+
+
+def _rung(target: Target) -> Rung:
+    return Rung(sides=target.cover, is_step=target.size.is_step, is_large=target.size.is_large)
+
+
+def _height(target: Target) -> tuple[tuple[int, int], bool]:
+    """Order a ladder; of two rungs alike, the step comes first."""
+    return target.cover, target.size.is_step
+
+
+def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
+    """Make the wanted derivatives that move; each frame at once, or a hundred unfinished ones hold as many caches."""
+    moving = [target for target in targets if target.moves and target.is_wanted]
+    film = frames(original) if moving else []
+    for target in moving:
+        yield _write(original, target, [_stepped(shrunk(frame, target.cover), target).copy_memory() for frame in film])
+
+
+def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
+    """Write the finished picture, or the frames of an animation, in the format that the size asks for."""
+    has_alpha = bool(made[0].hasalpha())
+    writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
+    path = target.folder / f"{target.size.name}{writable.extension}"
+    _save(vips.film(made) if target.moves else made[0], path, original, target, writable)
+    return Rendered(
+        size=target.size.name,
+        path=str(path),
+        width=made[0].width,
+        height=made[0].height,
+        bytes=path.stat().st_size,
+        content_type=writable.content_type,
+        profile=target.profile,
+    )
+
+
+def _stepped(picture: pyvips.Image, target: Target) -> pyvips.Image:
+    for step in STEPS:
+        picture = step(picture, target)
+    return picture
+
+
+def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:
+    """Write the picture with what of its metadata the size keeps: a wide gamut's profile, its owner's name."""
+    if image.hasalpha() and not writable.holds_alpha:
+        image = image.flatten(background=[_WHITE])
+    owner = metadata.owner(original.header, original.path) if target.size.keep_copyright else {}
+    exif = metadata.exif(owner) if owner else b""
+    vips.save(
+        vips.with_exif(image, exif),
+        writable.saver,
+        path,
+        keep=vips.keep(exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_kept(image)),
+        **writable.options(target.size, image.width),
+    )
+    if exif:
+        metadata.keep_nothing_else(path, exif)

@@ -1,0 +1,112 @@
+"""A render takes no more memory than was predicted from the header, and gives back what it took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint, pixels
+from pipeline.protocol import Derived, Render
+from pipeline.size import Size
+from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.protocol import ImageInfo
+
+MIB = 1 << 20
+
+
+def peak(path: Path, folder: Path, sizes: tuple[Size, ...] = SITE) -> tuple[ImageInfo, int]:
+    with RenderProcess() as process:
+        answer = process.ask(Render(path=str(path), folder=str(folder), sizes=sizes))
+        assert isinstance(answer, Derived)
+        return answer.info, process.peak_bytes()
+
+
+@pytest.mark.parametrize(("width", "height", "most"), [(4000, 3000, 50), (6000, 4000, 60)])
+def test_a_baseline_photograph_takes_little_memory(tmp_path: Path, width: int, height: int, most: int) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=width, height=height, noise=12, gps=True), Q=92)
+    info, used = peak(original, tmp_path)
+    assert used < most * MIB
+    assert used <= info.render_bytes <= 2 * used
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "orientation"),
+    [
+        (".jpg", {"interlace": True}, 1),
+        (".jpg", {"interlace": True, "subsample_mode": "off"}, 6),
+        (".jpg", {}, 6),
+        (".png", {}, 1),
+        (".png", {"interlace": True}, 1),
+        (".webp", {"effort": 0}, 8),
+        (".tif", {"tile": True}, 1),
+        (".gif", {"effort": 1}, 1),
+        (".avif", {"effort": 0}, 1),
+    ],
+)
+def test_no_prediction_is_too_low(tmp_path: Path, suffix: str, options: dict[str, bool], orientation: int) -> None:
+    original = tmp_path / f"original{suffix}"
+    paint(original, Photograph(width=3000, height=2000, noise=6, orientation=orientation), **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".webp", {"effort": 0, "lossless": True}),
+        (".tif", {"compression": "lzw"}),
+        (".tif", {"tile": True, "tile_width": 2048, "tile_height": 2048}),
+    ],
+)
+def test_no_prediction_is_too_low_for_what_is_seldom_seen(
+    tmp_path: Path, suffix: str, options: dict[str, float | str]
+) -> None:
+    original = tmp_path / f"original{suffix}"
+    picture = pixels(Photograph(width=4000, height=3000, noise=30))
+    shown = picture.bandjoin(128).cast("uchar") if suffix == ".webp" else picture
+    shown.copy(interpretation="srgb").write_to_file(str(original), **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+@pytest.mark.parametrize(
+    ("sides", "boxes"),
+    [((4000, 3000), [300]), ((4000, 3000), [800]), ((16_000, 800), [300]), ((16_000, 800), [2000, 900, 300])],
+)
+def test_no_prediction_is_too_low_for_sizes_that_are_small_or_crop_a_panorama(
+    tmp_path: Path, sides: tuple[int, int], boxes: list[int]
+) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=sides[0], height=sides[1], noise=12))
+    sizes = tuple(Size(name=f"fill-{side}", width=side, height=side * 3 // 4, fit="fill") for side in boxes)
+    info, used = peak(original, tmp_path, sizes)
+    assert used <= info.render_bytes <= 2 * used
+
+
+def test_what_a_file_says_about_its_picture_is_predicted_as_well(tmp_path: Path) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=400, height=300))
+    content = original.read_bytes()
+    segment = b"\xff\xe1\xff\xff" + b"http://ns.adobe.com/xap/1.0/\0".ljust(65_533, b"x")
+    original.write_bytes(content[:2] + 400 * segment + content[2:])
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes
+
+
+@needs_corpus
+def test_a_process_does_not_grow(tmp_path: Path) -> None:
+    """Photographs of a few megabytes, three times each: the third round holds no more than the second, 10 MB apart."""
+    chosen = [path for path in photographs() if path.suffix in (".jpg", ".png", ".webp")][:24]
+    held = []
+    with RenderProcess() as process:
+        for _ in range(3):
+            for path in chosen:
+                process.ask(Render(path=str(path), folder=str(tmp_path), sizes=SITE))
+            held.append(process.held_bytes())
+    assert held[2] - held[1] < 10 * MIB
