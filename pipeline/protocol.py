@@ -114,14 +114,14 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     detail: str
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
-    """What one file of two that are compared is; `traces` names the kinds of metadata in it."""
+class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
+    """What one file of two that are compared is; `leaks` names the kinds of metadata in it."""
 
     info: ImageInfo
     traces: tuple[str, ...]
 
 
-class Likeness(msgspec.Struct, frozen=True, kw_only=True):
+class Similarity(msgspec.Struct, frozen=True, kw_only=True):
     """How alike two pictures are, as people see them; the new one is turned first, if that makes them alike."""
 
     turn: str
@@ -153,9 +153,9 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
 class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
     """The answer to `Compare`; `pictures` names the small copies by "old", "new" and "difference"."""
 
-    old: Seen | Refusal | None
-    new: Seen | Refusal | None
-    likeness: Likeness | None
+    old: Inspected | Refusal | None
+    new: Inspected | Refusal | None
+    likeness: Similarity | None
     pictures: dict[str, str]
 
 

@@ -40,7 +40,7 @@ class ImagesError(Exception):
     """The root of every error that this service raises on purpose."""
 
     code: ClassVar[str] = "error"
-    told: ClassVar[str] = ""
+    public_message: ClassVar[str] = ""
     """What callers may know, where the error's own sentence is its operator's."""
 
 
@@ -138,21 +138,21 @@ class QueueUnavailable(ImagesError):
     """The queue cannot be opened, read or written; what it accepted before is still in it."""
 
     code = "queue-unavailable"
-    told = "The queue cannot be used now; try again in a moment."
+    public_message = "The queue cannot be used now; try again in a moment."
 
 
 class NoRoom(ImagesError):
     """The folder for work in progress takes nothing more: its disk is full, or fails."""
 
     code = "no-room"
-    told = "This service has no room to work in now; try again in a moment."
+    public_message = "This service has no room to work in now; try again in a moment."
 
 
 class Unforeseen(ImagesError):
     """What nobody has thought of; the log has it whole."""
 
     code = "internal"
-    told = "Something broke here; the operator of this service finds the cause in its log."
+    public_message = "Something broke here; the operator of this service finds the cause in its log."
 
 
 class GaveUp(ImagesError):
@@ -189,7 +189,7 @@ class StoreError(ImagesError):
     """The store did not do what was asked of it."""
 
     code = "store-error"
-    told = "The store cannot be used now; try again in a moment."
+    public_message = "The store cannot be used now; try again in a moment."
 
 
 class StoreUnavailable(StoreError):
@@ -202,16 +202,16 @@ class StoreRefused(StoreError):
     """The store will not do it: credentials, a policy, a key that it cannot hold."""
 
     code = "store-refused"
-    told = "The store refuses what this service asks of it; its operator has to mend that."
+    public_message = "The store refuses what this service asks of it; its operator has to mend that."
 
 
 class UnfitKey(StoreRefused):
     """A key that this store cannot hold; nothing is wrong with the store."""
 
     code = "bad-key"
-    told = ""
+    public_message = ""
 
 
-def told(error: Exception) -> str:
+def public_message(error: Exception) -> str:
     """Give the sentence for callers: the error's own, unless that is its operator's."""
-    return (error.told if isinstance(error, ImagesError) else "") or str(error)
+    return (error.public_message if isinstance(error, ImagesError) else "") or str(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.settings.settings import told_by_environment
+from proxy.settings.settings import list_settings
 from tests import servers
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def pytest_configure() -> None:
     """Forget what a service of this machine is set to: tests set what they need."""
-    for setting in told_by_environment():
+    for setting in list_settings():
         for name in (setting.name, f"{setting.name}_FILE"):
             os.environ.pop(name, None)
 

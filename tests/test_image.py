@@ -17,7 +17,7 @@ import pytest
 
 from loadtest.service import Service, free_port, started
 from proxy import healthcheck
-from proxy.settings.settings import read_settings, told_by_environment
+from proxy.settings.settings import list_settings, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ def test_what_the_image_sets_is_what_the_service_reads(monkeypatch: pytest.Monke
         for name, value in environment().items()
         if not name.startswith(("PATH", "PYTHON", "MALLOC_", "TMPDIR"))
     }
-    assert set(theirs) <= {setting.name for setting in told_by_environment()}
+    assert set(theirs) <= {setting.name for setting in list_settings()}
     for name, value in {**theirs, "SIZES_FILE": f"{ROOT}/config/sizes.toml", "ALLOW_UNSIGNED": "true"}.items():
         monkeypatch.setenv(name, value)
     assert read_settings().queue == "sqlite:////data/queue.db"
@@ -77,7 +77,7 @@ def test_a_bucket_is_named_beside_what_the_image_sets(monkeypatch: pytest.Monkey
 
 
 def test_the_health_check_knows_the_defaults_of_the_settings_and_loads_nothing_of_the_service() -> None:
-    defaults = {setting.name: str(setting.default) for setting in told_by_environment()}
+    defaults = {setting.name: str(setting.default) for setting in list_settings()}
     assert {name: defaults[name] for name in healthcheck.PORTS} == healthcheck.PORTS
     show = "print([name for name in sys.modules if name.startswith(('proxy.', 'litestar'))])"
     loaded = f"import sys, proxy.healthcheck; {show}"

@@ -12,7 +12,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from proxy import metrics
 from proxy.cli.main import main
-from proxy.settings.settings import told_by_environment
+from proxy.settings.settings import list_settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 def test_the_table_of_settings_is_every_setting_with_its_default_and_meaning() -> None:
     assert rows("Settings") == {
         setting.name: [f"`{shown(setting.default)}`" if shown(setting.default) else "", setting.says]
-        for setting in told_by_environment()
+        for setting in list_settings()
     }
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compare.leaks import traces
-from pipeline.compare.similarity import TURNS, Picture, decoded, fitted, likeness
+from pipeline.compare.leaks import leaks
+from pipeline.compare.similarity import TURNS, Picture, decoded, fitted, similarity
 from pipeline.decode.original import open_original
 from pipeline.decode.probe import describe
 from pipeline.errors import Refused
 from pipeline.image import vips
-from pipeline.protocol import Compare, Compared, Refusal, Seen
+from pipeline.protocol import Compare, Compared, Inspected, Refusal
 
 if TYPE_CHECKING:
     import pyvips
 
-    from pipeline.protocol import Likeness, Limits
+    from pipeline.protocol import Limits, Similarity
 
 SMALL_WIDTH, SMALL_HEIGHT = 400, 300
 """Pixels. The box of the small copies for people: three fit beside each other on most screens."""
@@ -33,9 +33,9 @@ def compare(question: Compare) -> Compared:
     new, new_picture = _seen(question.new, question.limits)
     folder = Path(question.folder)
     pictures = {name: picture.shown for name, picture in (("old", old_picture), ("new", new_picture)) if picture}
-    alike: Likeness | None = None
+    alike: Similarity | None = None
     if old_picture and new_picture:
-        alike = likeness(old_picture, new_picture)
+        alike = similarity(old_picture, new_picture)
         pictures["difference"] = _difference(old_picture, new_picture, alike.turn)
     return Compared(
         old=old,
@@ -45,12 +45,12 @@ def compare(question: Compare) -> Compared:
     )
 
 
-def _seen(path: str | None, limits: Limits) -> tuple[Seen | Refusal | None, Picture | None]:
+def _seen(path: str | None, limits: Limits) -> tuple[Inspected | Refusal | None, Picture | None]:
     if path is None:
         return None, None
     try:
         original = open_original(Path(path))
-        seen = Seen(info=describe(original, limits=limits, sizes=()), traces=traces(original))
+        seen = Inspected(info=describe(original, limits=limits, sizes=()), traces=leaks(original))
         return seen, decoded(original)
     except Refused as refused:
         return Refusal(code=refused.code, detail=str(refused)), None

@@ -29,7 +29,7 @@ _STRUCTURE = frozenset(
 """Tags that say how the picture is stored, and nothing of who took it where; libvips adds them to what it writes."""
 
 
-def traces(original: Original) -> tuple[str, ...]:
+def leaks(original: Original) -> tuple[str, ...]:
     """Name the kinds of metadata in a file, in alphabetical order: "gps", "camera", "owner", "xmp"..."""
     header = original.header
     fields = header.get_fields()

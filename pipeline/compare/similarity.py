@@ -11,7 +11,7 @@ from ssimulacra2 import compute_ssimulacra2
 
 from pipeline.decode.original import first_frame
 from pipeline.image import colour, metadata, vips
-from pipeline.protocol import Likeness
+from pipeline.protocol import Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,13 +102,13 @@ def decoded(original: Original) -> Picture:
     )
 
 
-def likeness(old: Picture, new: Picture) -> Likeness:
+def similarity(old: Picture, new: Picture) -> Similarity:
     """Measure how alike two pictures are."""
     turn = _turn(old, new)
     new = new.each(TURNS[turn])
     one, other = fitted(old.shown, new.shown)
     difference = _colour_difference(_coarse(old.shown), _coarse(new.shown))
-    return Likeness(
+    return Similarity(
         turn=turn,
         score=score(one, other),
         hash_bits=(_difference_hash(old.shown) ^ _difference_hash(new.shown)).bit_count(),

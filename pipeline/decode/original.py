@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pyvips
 
-    from pipeline.formats.jpeg import Mended
+    from pipeline.formats.jpeg import Repaired
     from pipeline.formats.registry import Readable
 
 _SHRINKS = (8, 4, 2)
@@ -173,7 +173,7 @@ def _litter_behind(doubt: Corrupt) -> int:
     return int(found[1]) if found[2] == _END else 0
 
 
-def _opened(original: Original, sides: tuple[int, int], mended: Mended | None = None) -> pyvips.Image:
+def _opened(original: Original, sides: tuple[int, int], mended: Repaired | None = None) -> pyvips.Image:
     readable = original.readable
     if readable.name == "heic":
         return heic.load(original.path, colour.profile(original.header))

@@ -40,7 +40,7 @@ _YCC = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class Repaired:
     """A JPEG with another head: `head`, then the bytes of the file from `rest` up to `end`, then its last marker."""
 
     path: Path
@@ -49,7 +49,7 @@ class Mended:
     end: int
 
 
-def without_litter(path: Path, *, behind: int) -> Mended:
+def without_litter(path: Path, *, behind: int) -> Repaired:
     """Give a JPEG without what libjpeg doubts though it is none of the picture; what is lost shows all the better.
 
     That is bytes between the segments of its head, the parameters of a sequential scan, Adobe's code for colours, and
@@ -66,7 +66,7 @@ def without_litter(path: Path, *, behind: int) -> Mended:
             head += bytes((0xFF, marker)) + (len(sound) + 2).to_bytes(2, "big") + sound
             if marker == _SOS:
                 rest = file.tell()
-                return Mended(path, bytes(head), rest, max(rest, _end(file) - behind))
+                return Repaired(path, bytes(head), rest, max(rest, _end(file) - behind))
             if len(head) > _HEAD_BYTES:
                 break
     raise Corrupt("This file is damaged: its picture does not begin; upload it again from the camera.")

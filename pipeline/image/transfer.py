@@ -24,7 +24,7 @@ TOP = {"uchar": 255, "ushort": 65_535}
 """The highest level of each pixel format."""
 
 
-class Scale(Enum):
+class TransferCurve(Enum):
     """What the numbers of a picture are proportional to."""
 
     SRGB = auto()
@@ -44,7 +44,7 @@ _KNEE, _SLOPE = 0.003_130_8, 12.92
 _HALVINGS = 30
 
 
-def convert(image: pyvips.Image, source: Scale, wanted: Scale) -> pyvips.Image:
+def convert(image: pyvips.Image, source: TransferCurve, wanted: TransferCurve) -> pyvips.Image:
     """Give the same picture on another scale, by looking every number up in a table; alpha is not light and stays."""
     if source is wanted:
         return image
@@ -56,17 +56,17 @@ def convert(image: pyvips.Image, source: Scale, wanted: Scale) -> pyvips.Image:
     return colours.bandjoin(alpha.rint().cast(table.format))
 
 
-def light(coded: float) -> float:
+def linear_light(coded: float) -> float:
     """Give the light, 0 to 1, that sRGB writes as `coded`, 0 to 1."""
     return coded / _SLOPE if coded <= _KNEE * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
 
 
-def _coded(light: float) -> float:
-    return light * _SLOPE if light <= _KNEE else 1.055 * light ** (1 / 2.4) - 0.055
+def _coded(linear: float) -> float:
+    return linear * _SLOPE if linear <= _KNEE else 1.055 * linear ** (1 / 2.4) - 0.055
 
 
 def _curved(coded: float) -> float:
-    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * light(coded)
+    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * linear_light(coded)
 
 
 def _uncurved(curved: float) -> float:
@@ -78,18 +78,18 @@ def _uncurved(curved: float) -> float:
     return low
 
 
-_FORMULAS: dict[tuple[Scale, Scale], tuple[Callable[[float], float], str]] = {
-    (Scale.SRGB, Scale.CURVE): (_curved, "uchar"),
-    (Scale.SRGB, Scale.LINEAR): (light, "ushort"),
-    (Scale.CURVE, Scale.SRGB): (_uncurved, "uchar"),
-    (Scale.CURVE, Scale.LINEAR): (lambda curved: light(_uncurved(curved)), "ushort"),
-    (Scale.LINEAR, Scale.SRGB): (_coded, "uchar"),
+_FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], float], str]] = {
+    (TransferCurve.SRGB, TransferCurve.CURVE): (_curved, "uchar"),
+    (TransferCurve.SRGB, TransferCurve.LINEAR): (linear_light, "ushort"),
+    (TransferCurve.CURVE, TransferCurve.SRGB): (_uncurved, "uchar"),
+    (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: linear_light(_uncurved(curved)), "ushort"),
+    (TransferCurve.LINEAR, TransferCurve.SRGB): (_coded, "uchar"),
 }
 """How to get from one scale to another, and the pixel format of the result."""
 
 
 @cache
-def _table(source: Scale, wanted: Scale, pixel_format: str) -> pyvips.Image:
+def _table(source: TransferCurve, wanted: TransferCurve, pixel_format: str) -> pyvips.Image:
     """Tabulate a formula for every number of a pixel format; once, when the first picture needs it."""
     formula, becomes = _FORMULAS[source, wanted]
     top = TOP[pixel_format]

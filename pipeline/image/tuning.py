@@ -43,7 +43,7 @@ def work_on_few_lines(options: Sequence[str] = FEW_LINES) -> None:
         raise RuntimeError(f"this libvips does not take {' '.join(options)}")
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Return to the machine what is free in pieces; glibc alone keeps them, and alone has to be told.
 
     Takes less than a millisecond. A photograph taken upright holds 1 MB less when its second size is made.

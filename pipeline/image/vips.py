@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.formats.jpeg import Mended
+    from pipeline.formats.jpeg import Repaired
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of libvips that is loaded."""
@@ -83,7 +83,7 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
-def load_mended(mended: Mended, **options: float) -> pyvips.Image:
+def load_mended(mended: Repaired, **options: float) -> pyvips.Image:
     """Open a JPEG with its other head, as `load` does; any doubt is an error."""
     with _reading():
         return _streamed_from(_mended_source(mended), fail_on="warning", **options)
@@ -180,7 +180,7 @@ def _source(path: Path) -> pyvips.Source:
     return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
 
 
-def _mended_source(mended: Mended) -> pyvips.Source:
+def _mended_source(mended: Repaired) -> pyvips.Source:
     file = os.open(mended.path, os.O_RDONLY | os.O_CLOEXEC)
     shift, last = len(mended.head) - mended.rest, len(mended.head) + mended.end - mended.rest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode.original import first_frame
 from pipeline.image import colour, tuning
-from pipeline.image.transfer import TOP, Scale, convert
+from pipeline.image.transfer import TOP, TransferCurve, convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ class Rung:
 @dataclass(frozen=True, slots=True)
 class _Held:
     image: pyvips.Image
-    scale: Scale
+    scale: TransferCurve
 
 
 def descend(
@@ -52,7 +52,7 @@ def descend(
     source = _first(original, rungs[0], coloured)
     yield _shown(source)
     for rung in rungs[1:]:
-        tuning.give_back()
+        tuning.release_memory()
         held = _next(source, rung)
         source = held if rung.is_step else source  # before it is written: the larger one is not needed any more
         yield _shown(held)
@@ -60,21 +60,23 @@ def descend(
 
 def shrunk(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     """Shrink a picture of its own, such as a frame of an animation, in linear light."""
-    return _shown(_next(_Held(image, Scale.SRGB), Rung(sides=sides, is_step=False, is_large=False)))
+    return _shown(_next(_Held(image, TransferCurve.SRGB), Rung(sides=sides, is_step=False, is_large=False)))
 
 
 def _first(original: Original, rung: Rung, coloured: Callable[[pyvips.Image], pyvips.Image]) -> _Held:
     """Decode and shrink; a picture that is as large as the original is left alone, to the last bit."""
     if rung.sides == (original.header.width, original.header.height):
         image = first_frame(original, coloured, sides=rung.sides)
-        return _Held(colour.without_idle_alpha(image), Scale.SRGB)
+        return _Held(colour.without_idle_alpha(image), TransferCurve.SRGB)
 
     def through(image: pyvips.Image) -> pyvips.Image:
         picture = coloured(image)
-        return _resized(convert(picture, Scale.SRGB, _scale(picture, rung)), rung.sides)
+        return _resized(convert(picture, TransferCurve.SRGB, _scale(picture, rung)), rung.sides)
 
     image = first_frame(original, through, sides=rung.sides)
-    return _Held(colour.without_idle_alpha(image), Scale.CURVE if image.format == "uchar" else Scale.LINEAR)
+    return _Held(
+        colour.without_idle_alpha(image), TransferCurve.CURVE if image.format == "uchar" else TransferCurve.LINEAR
+    )
 
 
 def _next(source: _Held, rung: Rung) -> _Held:
@@ -82,19 +84,19 @@ def _next(source: _Held, rung: Rung) -> _Held:
         return source
     scale = _scale(source.image, rung)
     image = convert(source.image, source.scale, scale)
-    return _Held(_resized(image, rung.sides, is_exact=scale is Scale.LINEAR).copy_memory(), scale)
+    return _Held(_resized(image, rung.sides, is_exact=scale is TransferCurve.LINEAR).copy_memory(), scale)
 
 
-def _scale(image: pyvips.Image, rung: Rung) -> Scale:
+def _scale(image: pyvips.Image, rung: Rung) -> TransferCurve:
     """Choose how to shrink to a rung: the large ones are what costs time, the small ones are what shows a fault."""
     is_plain = image.format == "uchar" and not image.hasalpha()
-    return Scale.CURVE if rung.is_large and is_plain else Scale.LINEAR
+    return TransferCurve.CURVE if rung.is_large and is_plain else TransferCurve.LINEAR
 
 
 def _shown(held: _Held) -> pyvips.Image:
-    if held.scale is Scale.SRGB:
+    if held.scale is TransferCurve.SRGB:
         return colour.to_8_bit(held.image)
-    return convert(held.image, held.scale, Scale.SRGB)
+    return convert(held.image, held.scale, TransferCurve.SRGB)
 
 
 def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = False) -> pyvips.Image:

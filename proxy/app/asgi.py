@@ -8,10 +8,10 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
-from proxy.http.dependencies import Desk
+from proxy.http.dependencies import JobDependencies
 from proxy.http.openapi import openapi, write_in
 from proxy.http.problems import answer_error
-from proxy.http.protocol.middleware import observe
+from proxy.http.protocol.middleware import middleware
 from proxy.http.routes.files import files_route
 from proxy.http.routes.health import healthz, readyz
 from proxy.http.routes.images import Redirects, redirecting_route, shortcut, streaming_route
@@ -22,14 +22,14 @@ from proxy.settings.validators import split
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
-    from proxy.app.wiring import Parts
+    from proxy.app.wiring import Components
     from proxy.settings.settings import Settings
 
 STREAM = "stream"
 ANY_ORIGIN = "*"
 
 
-def create_app(parts: Parts, settings: Settings) -> ASGIApp:
+def create_app(parts: Components, settings: Settings) -> ASGIApp:
     """Give everything that answers requests as one ASGI application; `running` must hold around it."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
@@ -37,12 +37,12 @@ def create_app(parts: Parts, settings: Settings) -> ASGIApp:
     if settings.cors_origins not in {"", ANY_ORIGIN}:
         fixed_headers.append((b"vary", b"origin"))  # also on what is not asked with an origin: a cache may keep it
     if settings.delivery == STREAM:
-        return observe(routes(parts, settings), fixed_headers=fixed_headers)
+        return middleware(routes(parts, settings), fixed_headers=fixed_headers)
     known = shortcut(parts.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
-    return observe(routes(parts, settings), fixed_headers=fixed_headers, shortcut=known)
+    return middleware(routes(parts, settings), fixed_headers=fixed_headers, shortcut=known)
 
 
-def routes(parts: Parts, settings: Settings) -> Litestar:
+def routes(parts: Components, settings: Settings) -> Litestar:
     """Give every route, with the parts that it calls."""
     is_streaming = settings.delivery == STREAM
     images = (
@@ -58,7 +58,7 @@ def routes(parts: Parts, settings: Settings) -> Litestar:
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
             "desk": _given(
-                Desk(
+                JobDependencies(
                     jobs=parts.jobs,
                     derivatives=parts.derivatives,
                     endings=parts.endings,

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy import metrics
-from proxy.observability.exposition import answering_prometheus
-from proxy.observability.monitor import tell_memory, watch_queue, watch_readiness
-from proxy.queues.worker import at_work
+from proxy.observability.exposition import serving_metrics
+from proxy.observability.monitor import observe_memory, watch_queue, watch_readiness
+from proxy.queues.worker import running_worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from proxy.app.wiring import Outgoing, Parts
+    from proxy.app.wiring import CallbackDelivery, Components
     from proxy.queues.worker import QueueWorker
     from proxy.settings.settings import Settings
 
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
+async def running(parts: Components, settings: Settings) -> AsyncIterator[None]:
     """Start the parts from the bottom up; stop them from the top down, when the block ends.
 
     Raises:
@@ -41,10 +41,10 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
         stack.push_async_callback(parts.derivatives.close)
         await parts.renderers.start()
         metrics.workers.set(settings.workers)
-        tell_memory()
+        observe_memory()
         # Before any work is taken: whose port is taken ends, and would first finish what it has.
         if settings.metrics_port:
-            stack.enter_context(answering_prometheus(host=settings.host, port=settings.metrics_port))
+            stack.enter_context(serving_metrics(host=settings.host, port=settings.metrics_port))
         if parts.outgoing is not None:
             await stack.enter_async_context(_delivering(parts.outgoing, draining=parts.draining))
         if parts.worker is not None:
@@ -65,7 +65,7 @@ async def running(parts: Parts, settings: Settings) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _delivering(outgoing: Outgoing, *, draining: asyncio.Event) -> AsyncIterator[None]:
+async def _delivering(outgoing: CallbackDelivery, *, draining: asyncio.Event) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         await outgoing.queue.connect()
         stack.push_async_callback(outgoing.queue.disconnect)
@@ -77,7 +77,7 @@ async def _delivering(outgoing: Outgoing, *, draining: asyncio.Event) -> AsyncIt
 
 @asynccontextmanager
 async def _working(worker: QueueWorker, *, draining: asyncio.Event) -> AsyncIterator[None]:
-    async with at_work(worker), _background(_stop_when(draining, worker)):
+    async with running_worker(worker), _background(_stop_when(draining, worker)):
         yield
 
 

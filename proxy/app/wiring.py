@@ -8,30 +8,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.protocol import Limits
-from proxy.concurrency.admission import Limiter
-from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives.cache import Memory
-from proxy.derivatives.policy import Terms
-from proxy.derivatives.reader import READER_BYTES, READERS, Reading
+from proxy.concurrency.admission import Admission
+from proxy.concurrency.ttl_cache import TtlCache
+from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.policy import GenerationPolicy
+from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
-from proxy.derivatives.service import Derivatives
-from proxy.jobs.completion import Endings
-from proxy.jobs.service import Jobs
-from proxy.jobs.worker import Worker
+from proxy.derivatives.service import DerivativeService
+from proxy.jobs.completion import Completion
+from proxy.jobs.service import JobService
+from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
 from proxy.rendering.budget import render_budget, scratch_budget
-from proxy.rendering.pool import Renderers
+from proxy.rendering.pool import RenderPool
 from proxy.settings.validators import split
-from proxy.stores.factory import Place, open_store
-from proxy.stores.instrumented import MeasuredStore
-from proxy.system.scratch import Scratch, scratch_place
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.dispatcher import Deliveries
-from proxy.webhooks.outbox import Callbacks
+from proxy.stores.factory import StoreConfig, open_store
+from proxy.stores.instrumented import InstrumentedStore
+from proxy.system.scratch import ScratchSpace, scratch_place
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.dispatcher import Dispatcher
+from proxy.webhooks.outbox import Outbox
 from proxy.webhooks.signature import Signer, Verifier
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
-    from proxy.webhooks.allowlist import Destinations
-    from proxy.webhooks.client import Courier
+    from proxy.webhooks.allowlist import AllowList
+    from proxy.webhooks.client import WebhookClient
 
 MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
@@ -64,33 +64,33 @@ PAGE_VIEW_CONNECTIONS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class CallbackDelivery:
     """Where callbacks wait, and what carries them."""
 
     queue: JobQueue
-    courier: Courier
-    worker: Deliveries
+    courier: WebhookClient
+    worker: Dispatcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Components:
     """What lives as long as the service, joined and not yet started."""
 
     store: Store
     queue: JobQueue
     recipe: Recipe
-    renderers: Renderers
-    derivatives: Derivatives
-    jobs: Jobs
-    endings: Endings
-    worker: Worker | None
+    renderers: RenderPool
+    derivatives: DerivativeService
+    jobs: JobService
+    endings: Completion
+    worker: JobWorker | None
     """None where jobs are worked on other machines."""
-    outgoing: Outgoing | None
+    outgoing: CallbackDelivery | None
     """None where callbacks may go nowhere."""
-    reading: Reading
+    reading: BlobReader
     verifier: Verifier
     readiness: Readiness
-    scratch: Scratch
+    scratch: ScratchSpace
     draining: asyncio.Event
     """Set when the service should take nothing more on."""
 
@@ -100,9 +100,9 @@ class Parts:
         self.draining.set()
 
 
-def build(settings: Settings) -> Parts:
+def build(settings: Settings) -> Components:
     """Make every part; nothing is opened or started yet."""
-    store = MeasuredStore(open_store(_place(settings)))
+    store = InstrumentedStore(open_store(_place(settings)))
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(
         sizes=settings.sizes,
@@ -113,19 +113,19 @@ def build(settings: Settings) -> Parts:
     scratch = _scratch(settings)
     renderers, terms = _renderers(settings, scratch), _terms(settings, scratch)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
-    destinations = listed(split(settings.callback_hosts))
+    destinations = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
-    callbacks = Callbacks(queue=callback_queue, destinations=destinations, keep_seconds=keep_seconds)
-    jobs = Jobs(
+    callbacks = Outbox(queue=callback_queue, destinations=destinations, keep_seconds=keep_seconds)
+    jobs = JobService(
         queue=queue,
         callbacks=callbacks,
         recipe=recipe,
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
     )
-    derivatives = Derivatives(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms)
-    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url)
-    return Parts(
+    derivatives = DerivativeService(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms)
+    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url)
+    return Components(
         store=store,
         queue=queue,
         recipe=recipe,
@@ -135,7 +135,7 @@ def build(settings: Settings) -> Parts:
         endings=endings,
         worker=_worker(queue, derivatives, endings, settings) if settings.workers else None,
         outgoing=_outgoing(callback_queue, destinations, endings, settings) if settings.callback_hosts else None,
-        reading=Reading(store),
+        reading=BlobReader(store),
         verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
             {"store": store.check, "queue": queue.check, "renderers": renderers.check, "scratch": scratch.check}
@@ -145,17 +145,17 @@ def build(settings: Settings) -> Parts:
     )
 
 
-def _renderers(settings: Settings, scratch: Scratch) -> Renderers:
-    limiter = Limiter(
+def _renderers(settings: Settings, scratch: ScratchSpace) -> RenderPool:
+    limiter = Admission(
         slots=settings.workers or PAGE_VIEW_RENDERS,
         budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
         waiting=settings.waiting,
     )
-    return Renderers(limiter=limiter, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder)
+    return RenderPool(limiter=limiter, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder)
 
 
-def _terms(settings: Settings, scratch: Scratch) -> Terms:
-    return Terms(
+def _terms(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
+    return GenerationPolicy(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
         conditional_writes=settings.conditional_writes,
@@ -163,8 +163,8 @@ def _terms(settings: Settings, scratch: Scratch) -> Terms:
     )
 
 
-def _worker(queue: JobQueue, derivatives: Derivatives, endings: Endings, settings: Settings) -> Worker:
-    return Worker(
+def _worker(queue: JobQueue, derivatives: DerivativeService, endings: Completion, settings: Settings) -> JobWorker:
+    return JobWorker(
         queue=queue,
         derivatives=derivatives,
         endings=endings,
@@ -173,19 +173,19 @@ def _worker(queue: JobQueue, derivatives: Derivatives, endings: Endings, setting
     )
 
 
-def _outgoing(queue: JobQueue, destinations: Destinations, endings: Endings, settings: Settings) -> Outgoing:
+def _outgoing(queue: JobQueue, destinations: AllowList, endings: Completion, settings: Settings) -> CallbackDelivery:
     # Imported only here, because httpx costs memory that a service without callbacks saves.
-    from proxy.webhooks.client import Courier  # noqa: PLC0415 - see above
+    from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
-    courier = Courier(destinations, Signer(split(settings.webhook_secrets)))
-    worker = Deliveries(queue=queue, courier=courier, complete_job=endings.look, grace_seconds=settings.grace_seconds)
-    return Outgoing(queue=queue, courier=courier, worker=worker)
+    courier = WebhookClient(destinations, Signer(split(settings.webhook_secrets)))
+    worker = Dispatcher(queue=queue, courier=courier, complete_job=endings.look, grace_seconds=settings.grace_seconds)
+    return CallbackDelivery(queue=queue, courier=courier, worker=worker)
 
 
-def _scratch(settings: Settings) -> Scratch:
+def _scratch(settings: Settings) -> ScratchSpace:
     place = scratch_place()
     room_bytes = settings.scratch_mb * MEBIBYTE or scratch_budget(place, least_bytes=settings.max_upload_mb * MEBIBYTE)
-    return Scratch(place, room=Limiter(budget_bytes=room_bytes))
+    return ScratchSpace(place, room=Admission(budget_bytes=room_bytes))
 
 
 def _layout(settings: Settings) -> Layout:
@@ -215,8 +215,8 @@ def store_name(settings: Settings) -> str:
     return f"{settings.store} at {settings.s3_endpoint_url}" if settings.s3_endpoint_url else settings.store
 
 
-def _place(settings: Settings) -> Place:
-    return Place(
+def _place(settings: Settings) -> StoreConfig:
+    return StoreConfig(
         store=settings.store,
         endpoint_url=settings.s3_endpoint_url or None,
         region=settings.aws_region or None,
@@ -242,9 +242,9 @@ def _stream_bytes(settings: Settings) -> int:
     return _readers(settings) * READER_BYTES
 
 
-def _memory() -> Memory:
-    return Memory(
-        known=Remembered(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
-        absent=Remembered(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
-        failures=Remembered(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
+def _memory() -> DerivativeCache:
+    return DerivativeCache(
+        known=TtlCache(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
+        absent=TtlCache(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
+        failures=TtlCache(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
     )

@@ -11,10 +11,10 @@ import msgspec
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
-    from proxy.bulk.events import Original
+    from proxy.bulk.events import OriginalDone
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was asked for, as far as it decides what comes of it: a run goes on with the same words only.
 
     `profiles` are the render profiles of `sizes`: other ones would leave the first originals with yesterday's.
@@ -33,12 +33,12 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     through_queue: bool
     profiles: tuple[str, ...]
 
-    def differences(self, other: Words) -> list[str]:
+    def differences(self, other: RunOptions) -> list[str]:
         """Name what is not the same in the other words."""
         return [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class RunTally(msgspec.Struct, kw_only=True):
     """How many originals came to which end; `faults` counts the failed by the code of what is wrong."""
 
     made: int = 0
@@ -57,22 +57,22 @@ class Tally(msgspec.Struct, kw_only=True):
         """How many of them had anything to be done."""
         return self.made + self.due + self.failed
 
-    def add(self, original: Original) -> None:
+    def add(self, original: OriginalDone) -> None:
         """Count one more."""
         setattr(self, original.result, getattr(self, original.result) + 1)
         if original.code:
             self.faults[original.code] = self.faults.get(original.code, 0) + 1
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """All that has to be known to go on: `after` and `done` as `Marks` has them, seconds of work so far."""
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """All that has to be known to go on: `after` and `done` as `LowWaterMark` has them, seconds of work so far."""
 
     run: str
-    words: Words
+    words: RunOptions
     failures: str
     after: str = ""
     done: tuple[str, ...] = ()
-    tally: Tally = msgspec.field(default_factory=Tally)
+    tally: RunTally = msgspec.field(default_factory=RunTally)
     seconds: float = 0.0
 
     @property
@@ -81,7 +81,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         return self.seconds > 0 or bool(self.after)
 
 
-def begin(words: Words, *, after: str = "", done: tuple[str, ...] = ()) -> Place:
+def new_checkpoint(words: RunOptions, *, after: str = "", done: tuple[str, ...] = ()) -> Checkpoint:
     """Give the place of a new run, behind what an earlier one has seen to."""
     now, run = datetime.now(UTC), uuid.uuid4().hex[:12]
-    return Place(run=run, words=words, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done)
+    return Checkpoint(
+        run=run, words=words, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done
+    )

@@ -14,7 +14,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=s
     """Something that happened."""
 
 
-class Began(Event, frozen=True, kw_only=True):
+class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
     """A run begins, or goes on behind the key `after`; `sizes` are those that are seen to."""
 
     run: str
@@ -31,7 +31,7 @@ class Counted(Event, frozen=True, kw_only=True):
     originals: int
 
 
-class Original(Event, frozen=True, kw_only=True):
+class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
     """One original is over; `why` gives the reason for each size that is due, `detail` says what is wrong."""
 
     key: str
@@ -42,7 +42,7 @@ class Original(Event, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
-class Trouble(Event, frozen=True, kw_only=True):
+class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
     """Store or queue are away; it is tried again in a while."""
 
     code: str
@@ -58,7 +58,7 @@ class Stopping(Event, frozen=True, kw_only=True):
     ends_elsewhere: bool = False
 
 
-class Ended(Event, frozen=True, kw_only=True):
+class RunEnded(Event, frozen=True, kw_only=True, tag="ended"):
     """The run is over; `is_finished` says whether it came to its end, `faults` counts failures by their code."""
 
     is_finished: bool

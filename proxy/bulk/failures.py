@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
     """An original that failed: the stable code of what is wrong, a sentence that says what to do."""
 
     key: str
@@ -23,7 +23,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
-def append(path: Path, failure: Failure) -> None:
+def append(path: Path, failure: FailedOriginal) -> None:
     """Add a failure; when this returns, it stays. Half a line, left by a lost machine, is cut off first."""
     with path.open("a+b") as file:
         file.truncate(_whole_lines(path))
@@ -44,10 +44,10 @@ _LONGEST_LINE = 1 << 16
 """Bytes. A key has 1,024 at most, a sentence some hundreds."""
 
 
-def _failure(line: bytes) -> Failure | None:
+def _failure(line: bytes) -> FailedOriginal | None:
     """Read a line; None where it is half of one, whose original had not ended yet when the machine was lost."""
     try:
-        return msgspec.json.decode(line, type=Failure)
+        return msgspec.json.decode(line, type=FailedOriginal)
     except msgspec.DecodeError:
         if line.endswith(b"\n"):
             raise

@@ -7,45 +7,45 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from proxy.bulk.failures import Failure
-from proxy.bulk.marks import Marks
-from proxy.concurrency.batcher import Batches
+from proxy.bulk.failures import FailedOriginal
+from proxy.bulk.marks import LowWaterMark
+from proxy.concurrency.batcher import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.bulk.checkpoint import Place, Tally
-    from proxy.bulk.events import Original
+    from proxy.bulk.checkpoint import Checkpoint, RunTally
+    from proxy.bulk.events import OriginalDone
 
 SAVE_SECONDS = 1.0
 """How often a run is saved that finds all fresh: what is looked at again costs little."""
 
 
-class Keeps(Protocol):
+class CheckpointStore(Protocol):
     """Where a run is kept."""
 
-    async def save(self, place: Place) -> None:
+    async def save(self, place: Checkpoint) -> None:
         """Keep where the run is; when this returns, it stays."""
         ...
 
-    async def fail(self, place: Place, failure: Failure) -> None:
+    async def fail(self, place: Checkpoint, failure: FailedOriginal) -> None:
         """Keep a failure; when this returns, it stays."""
         ...
 
 
-class Ledger:
+class RunProgress:
     """Knows which originals are over, and sees to it that a run that is killed and goes on knows it too."""
 
-    def __init__(self, place: Place, records: Keeps) -> None:
+    def __init__(self, place: Checkpoint, records: CheckpointStore) -> None:
         self._place = place
         self._records = records
-        self._marks = Marks(place.after, place.done)
-        self._saves: Batches[None, None] = Batches(self._save_once)
+        self._marks = LowWaterMark(place.after, place.done)
+        self._saves: Batcher[None, None] = Batcher(self._save_once)
         self._began = time.monotonic()
         self._saved = self._began
 
     @property
-    def tally(self) -> Tally:
+    def tally(self) -> RunTally:
         """How many came to which end."""
         return self._place.tally
 
@@ -72,10 +72,10 @@ class Ledger:
         """Meet the next original; False when there is nothing to do, as it is over or underway."""
         return self._marks.begin(key)
 
-    async def close(self, original: Original) -> None:
+    async def close(self, original: OriginalDone) -> None:
         """Take note of what came of an original; when this returns, that is known after any kill."""
         if original.result == "failed":
-            failure = Failure(key=original.key, code=original.code, detail=original.detail)
+            failure = FailedOriginal(key=original.key, code=original.code, detail=original.detail)
             await self._records.fail(self._place, failure)
         self.tally.add(original)
         self._marks.end(original.key)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Marks:
+class LowWaterMark:
     """Knows the key up to which every original is over, and those behind it that are over already."""
 
     def __init__(self, after: str = "", done: Iterable[str] = ()) -> None:

@@ -26,7 +26,7 @@ class Originals(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class ListedOriginals:
     """The originals of a store whose keys begin with `prefix`, those that changed at `since` or later."""
 
     store: Store
@@ -50,7 +50,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class FailedOriginals:
     """The originals that a file of failures names, those whose keys begin with `prefix`."""
 
     path: Path

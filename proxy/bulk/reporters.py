@@ -14,13 +14,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from proxy.bulk import events
-from proxy.concurrency.tempo import Tempo, spoken
+from proxy.concurrency.tempo import Throughput, format_duration
 from proxy.errors import GaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from proxy.bulk.checkpoint import Tally
+    from proxy.bulk.checkpoint import RunTally
     from proxy.bulk.events import Event
     from proxy.bulk.stop import Stop
 
@@ -37,7 +37,7 @@ class Reporter(Protocol):
         """Tell that something happened."""
         ...
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: RunTally, total: int | None) -> None:
         """Show how far the run is, of how many if that is known."""
         ...
 
@@ -49,7 +49,7 @@ class JsonReporter:
         """Write the event."""
         click.echo(msgspec.json.encode(event))
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: RunTally, total: int | None) -> None:
         """Write nothing: whoever reads events can count."""
 
 
@@ -61,7 +61,7 @@ class _Tells(Protocol[T_contra]):
     def move(self, tally: T_contra, total: int | None) -> None: ...
 
 
-class HeardReporter(Generic[T_contra]):
+class GuardedReporter(Generic[T_contra]):
     """Has another one tell as long as its lines are taken; ends the run when they are not any more."""
 
     def __init__(self, reporter: _Tells[T_contra], stop: Stop) -> None:
@@ -102,7 +102,7 @@ class LineReporter:
 
     def __init__(self, *, limit: int | None, every_seconds: float = LINE_SECONDS) -> None:
         self._limit = limit
-        self._tempo = Tempo()
+        self._tempo = Throughput()
         self._every_seconds = every_seconds
         self._next = time.monotonic() + every_seconds
 
@@ -110,7 +110,7 @@ class LineReporter:
         """Write what a person wants to know of the event."""
         write(event, say=lambda line: click.echo(line, err=True), answer=click.echo)
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: RunTally, total: int | None) -> None:
         """Write a line, every once in a while."""
         done = _done(tally, self._limit)
         self._tempo.note(done)
@@ -125,17 +125,17 @@ class BarReporter:
     def __init__(self, progress: Progress, *, limit: int | None) -> None:
         self._progress = progress
         self._limit = limit
-        self._tempo = Tempo()
+        self._tempo = Throughput()
         self._task = progress.add_task("", total=None)
 
     def tell(self, event: Event) -> None:
         """Write what a person wants to know of the event."""
-        if isinstance(event, events.Ended):
+        if isinstance(event, events.RunEnded):
             self._progress.stop()
         # Two that write to one terminal would write into each other's lines.
         write(event, say=self._say, answer=self._say if sys.stdout.isatty() else click.echo)
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: RunTally, total: int | None) -> None:
         """Draw the bar anew."""
         done = _done(tally, self._limit)
         self._tempo.note(done)
@@ -157,31 +157,31 @@ def bar(*, limit: int | None) -> Iterator[BarReporter]:
 def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], None]) -> None:
     """Say what a person wants to know of an event; what is due, and what came of it all, is the answer."""
     match event:
-        case events.Began(goes_on=True):
+        case events.RunStarted(goes_on=True):
             say(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
-        case events.Original(result="failed"):
+        case events.OriginalDone(result="failed"):
             say(f"failed {event.key}: {event.code}: {event.detail}")
-        case events.Original(result="due"):
+        case events.OriginalDone(result="due"):
             answer(f"{event.key}: {_reasons(event.why)}")
-        case events.Trouble():
+        case events.RetryScheduled():
             say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case events.Stopping():
             # Few of those underway were ordered: the others wait for room in the queue, and are the next run's.
             rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
             say(f"stopping, {rest}: {event.detail}")
-        case events.Ended():
+        case events.RunEnded():
             for line in summary(event):
                 answer(line)
         case _:
             pass
 
 
-def summary(ended: events.Ended) -> Iterator[str]:
+def summary(ended: events.RunEnded) -> Iterator[str]:
     """Give what came of a run, in lines."""
     counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
     told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
-    yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {spoken(ended.seconds)}{rate}"
+    yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {format_duration(ended.seconds)}{rate}"
     if ended.is_finished and not ended.originals:
         yield "no original was found: are STORE and --prefix right?"
     if ended.faults:
@@ -194,7 +194,7 @@ def summary(ended: events.Ended) -> Iterator[str]:
         yield "the same command goes on from here"
 
 
-def _done(tally: Tally, limit: int | None) -> int:
+def _done(tally: RunTally, limit: int | None) -> int:
     return tally.originals if limit is None else tally.needed
 
 
@@ -205,8 +205,8 @@ def _reasons(why: dict[str, str]) -> str:
     return "; ".join(f"{reason}: {', '.join(sizes)}" for reason, sizes in by_reason.items())
 
 
-def _line(tempo: Tempo, tally: Tally, *, done: int, total: int | None) -> str:
+def _line(tempo: Throughput, tally: RunTally, *, done: int, total: int | None) -> str:
     share = f" of {total:,} ({100 * done / total:.1f} %)" if total else ""
     seconds = tempo.seconds_left(total)
-    left = "" if seconds is None else f", {spoken(seconds)} left"
+    left = "" if seconds is None else f", {format_duration(seconds)} left"
     return f"{done:,}{share}, {tempo.per_second:.1f}/s, {tally.failed:,} failed{left}"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from proxy.bulk.events import Trouble
+from proxy.bulk.events import RetryScheduled
 from proxy.concurrency.backoff import jittered
 from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
 
@@ -24,7 +24,7 @@ AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endurance:
+class OutagePolicy:
     """How often and how long something is tried; seconds between two tries double from `first` to `longest`.
 
     After `attempts` it is the original's own trouble if all else is well; if not, it goes on for `away_seconds`. Each
@@ -41,7 +41,7 @@ class Endurance:
         return jittered(min(self.first_seconds * 2.0 ** (tries - 1), self.longest_seconds))
 
 
-class Troubles:
+class OutageRetry:
     """Tries again what fails for other reasons than its own; `check` tells by an error whether there are any."""
 
     def __init__(
@@ -50,12 +50,12 @@ class Troubles:
         check: Callable[[], Awaitable[object]],
         stop: Stop,
         tell: Callable[[Event], None],
-        endurance: Endurance | None = None,
+        endurance: OutagePolicy | None = None,
     ) -> None:
         self._check = check
         self._stop = stop
         self._tell = tell
-        self._endurance = endurance or Endurance()
+        self._endurance = endurance or OutagePolicy()
 
     async def outlast(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Give what `ask` returns.
@@ -86,5 +86,5 @@ class Troubles:
         if away_seconds >= self._endurance.away_seconds:
             raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {trouble}") from trouble
         seconds = self._endurance.wait_seconds(tries)
-        self._tell(Trouble(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
+        self._tell(RetryScheduled(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

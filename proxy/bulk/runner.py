@@ -17,11 +17,11 @@ from proxy.errors import BadKey, GaveUp, ImagesError, NotFound, TooManyBytes
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.bulk.events import Original
-    from proxy.bulk.ledger import Ledger
+    from proxy.bulk.events import OriginalDone
+    from proxy.bulk.ledger import RunProgress
     from proxy.bulk.originals import Originals
     from proxy.bulk.reporters import Reporter
-    from proxy.bulk.retry import Troubles
+    from proxy.bulk.retry import OutageRetry
     from proxy.bulk.stop import Stop
 
 LOOK_AHEAD = 256
@@ -34,7 +34,7 @@ ITS_OWN_FAULT = frozenset({*BY_CODE, TooManyBytes.code, NotFound.code, BadKey.co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class RunLimits:
     """How many originals are underway at once, finished here or by others; how many that need something are seen to."""
 
     underway: int
@@ -46,17 +46,17 @@ class Bounds:
 class Means:
     """What a run works with: who tells of it, what ends it, what outlasts troubles, what knows what is over."""
 
-    ledger: Ledger
-    troubles: Troubles
+    ledger: RunProgress
+    troubles: OutageRetry
     stop: Stop
     reporter: Reporter
 
 
-class Run:
+class Runner:
     """Sees to every original by `step`, which gives what came of one, or raises that store or queue are away."""
 
     def __init__(
-        self, originals: Originals, step: Callable[[str], Awaitable[Original]], *, bounds: Bounds, means: Means
+        self, originals: Originals, step: Callable[[str], Awaitable[OriginalDone]], *, bounds: RunLimits, means: Means
     ) -> None:
         self._originals = originals
         self._step = step
@@ -143,7 +143,7 @@ class Run:
         self._reporter.move(self._ledger.tally, self._total)
         self._judge(original)
 
-    async def _outcome(self, key: str) -> Original:
+    async def _outcome(self, key: str) -> OriginalDone:
         try:
             return await self._troubles.outlast(lambda: self._step(key))
         except GaveUp:
@@ -151,7 +151,7 @@ class Run:
         except ImagesError as fault:
             return failed(key, fault)
 
-    def _judge(self, original: Original) -> None:
+    def _judge(self, original: OriginalDone) -> None:
         if original.result == "failed" and original.code not in ITS_OWN_FAULT:
             self._in_a_row += 1
         elif original.result != "fresh":  # which needs no more of us than looking

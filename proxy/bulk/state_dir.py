@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from anyio.to_thread import run_sync
 
-from proxy.bulk.checkpoint import Place, begin
+from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
 from proxy.bulk.failures import append
 from proxy.errors import CannotStart, GaveUp
 from proxy.stores.file.atomic import flush_folder
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from proxy.bulk.checkpoint import Words
-    from proxy.bulk.failures import Failure
+    from proxy.bulk.checkpoint import RunOptions
+    from proxy.bulk.failures import FailedOriginal
 
 
-class OtherWords(Exception):
+class OtherRun(Exception):
     """There is an unfinished run that was asked for something else; `str()` says what to do."""
 
 
-class Records:
+class StateDir:
     """Keeps where a run is, so that a run that was killed at any moment goes on there."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Records:
         finally:
             os.close(descriptor)
 
-    def read_or_begin(self, words: Words) -> Place:
+    def read_or_begin(self, words: RunOptions) -> Checkpoint:
         """Give the place of the unfinished run that was asked for the same, or of a new one.
 
         Raises:
@@ -62,17 +62,17 @@ class Records:
         """
         place = self._read()
         if place is None:
-            return begin(words)
+            return new_checkpoint(words)
         if differences := place.words.differences(words):
-            raise OtherWords(
+            raise OtherRun(
                 f"An unfinished run in {self._folder} was asked for something else ({', '.join(differences)}): ask for "
                 "the same to go on with it, name another --state, or --restart to forget it."
             )
         return place
 
-    def _read(self) -> Place | None:
+    def _read(self) -> Checkpoint | None:
         try:
-            return msgspec.json.decode(self._checkpoint.read_bytes(), type=Place)
+            return msgspec.json.decode(self._checkpoint.read_bytes(), type=Checkpoint)
         except FileNotFoundError:
             return None
         except OSError as fault:
@@ -80,17 +80,17 @@ class Records:
         except msgspec.DecodeError as fault:
             raise CannotStart(f"{self._checkpoint} is no checkpoint ({fault}): --restart begins anew.") from fault
 
-    def failures(self, place: Place) -> Path:
+    def failures(self, place: Checkpoint) -> Path:
         """Name the file of a run's failures."""
         return self._folder / place.failures
 
-    async def save(self, place: Place) -> None:
+    async def save(self, place: Checkpoint) -> None:
         """Keep where the run is; when this returns, it stays."""
         body = msgspec.json.encode(place)  # here, where nothing changes meanwhile
         with _disk_errors(self._folder):
             await run_sync(self._save, body)
 
-    async def fail(self, place: Place, failure: Failure) -> None:
+    async def fail(self, place: Checkpoint, failure: FailedOriginal) -> None:
         """Keep a failure; when this returns, it stays."""
         with _disk_errors(self._folder):
             await run_sync(append, self.failures(place), failure)
@@ -126,26 +126,26 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class NoRecords:
+class NoState:
     """Keeps nothing: a run that changes nothing has nothing to go on with."""
 
     def held(self) -> AbstractContextManager[None]:
         """Keep nobody out."""
         return nullcontext()
 
-    def read_or_begin(self, words: Words) -> Place:
+    def read_or_begin(self, words: RunOptions) -> Checkpoint:
         """Give the place of a new run."""
-        return begin(words)
+        return new_checkpoint(words)
 
-    def failures(self, place: Place) -> Path:
+    def failures(self, place: Checkpoint) -> Path:
         """Name the file that there would be."""
         return Path(place.failures)
 
     def forget(self) -> None:
         """Forget nothing."""
 
-    async def save(self, place: Place) -> None:
+    async def save(self, place: Checkpoint) -> None:
         """Keep nothing."""
 
-    async def fail(self, place: Place, failure: Failure) -> None:
+    async def fail(self, place: Checkpoint, failure: FailedOriginal) -> None:
         """Keep nothing."""

@@ -17,13 +17,13 @@ import uvloop
 from proxy.bulk import options
 from proxy.bulk.compare.causes import TITLES, Tolerance
 from proxy.bulk.stop import Stop
-from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
+from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
-    from proxy.bulk.compare.command import Asked
-    from proxy.bulk.compare.events import Ended
+    from proxy.bulk.compare.command import CompareOptions
+    from proxy.bulk.compare.events import ComparisonEnded
     from proxy.settings.settings import Settings
 
 EXTRA = ("jinja2", "ssimulacra2")
@@ -36,7 +36,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 @click.option("--report", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--originals", help="Where originals are listed, or a file of keys; the first side that can be listed.")
 @click.option("--prefix", default="", help="Only originals whose keys begin so.")
-@click.option("--sizes", type=Word("names", names), default="", help="Only these, by comma.")
+@click.option("--sizes", type=ParsedOption("names", names), default="", help="Only these, by comma.")
 @click.option("--sample", type=click.IntRange(1), help="Only so many originals, chosen by chance.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed chooses the same.")
 @click.option(
@@ -47,7 +47,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 )
 @click.option(
     "--max-different",
-    type=Word("share", options.budget),
+    type=ParsedOption("share", options.budget),
     default="0",
     show_default=True,
     help="How many derivatives may differ: a share, or a number.",
@@ -71,11 +71,11 @@ def compare(**told: object) -> None:
             f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
         )
     # Imported only here: the service has no use for it, nor perhaps the extra.
-    from proxy.bulk.compare.command import Asked  # noqa: PLC0415 - see above
-    from proxy.bulk.compare.database import OtherWords  # noqa: PLC0415 - see above
+    from proxy.bulk.compare.command import CompareOptions  # noqa: PLC0415 - see above
+    from proxy.bulk.compare.database import OtherComparison  # noqa: PLC0415 - see above
 
     told["processes"] = told["processes"] or os.cpu_count() or 1
-    asked = msgspec.convert(told, Asked)
+    asked = msgspec.convert(told, CompareOptions)
     settings = settings_or_end(takes_posts=False)
     there = [size.name for size in settings.sizes]
     if unknown := [size for size in asked.sizes if size not in there]:
@@ -84,21 +84,21 @@ def compare(**told: object) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended = runner.run(_run(asked, settings))
-    except OtherWords as fault:
+    except OtherComparison as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
-        let_go_of_output()
+        discard_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     except asyncio.CancelledError:  # told to stop twice
-        sys.exit(GIVEN_UP)
+        sys.exit(INTERRUPTED)
     if ended.is_finished and ended.is_empty:
         click.echo(_why_empty(ended), err=True)
         sys.exit(REFUSED)
     sys.exit(0 if ended.is_finished and ended.is_within_budget else REFUSED)
 
 
-def _why_empty(ended: Ended) -> str:
+def _why_empty(ended: ComparisonEnded) -> str:
     if not ended.originals:
         return (
             "Nothing was compared: no original was found. Check --prefix, --originals, KEY_LAYOUT and ORIGINALS_PREFIX."
@@ -107,7 +107,7 @@ def _why_empty(ended: Ended) -> str:
     return f"Nothing was compared: {have} no derivative on either side. Check --old and --new, --sizes and SIZES_FILE."
 
 
-async def _run(asked: Asked, settings: Settings) -> Ended:
+async def _run(asked: CompareOptions, settings: Settings) -> ComparisonEnded:
     from proxy.bulk.compare.command import compare_all  # noqa: PLC0415 - as above
 
     stop = Stop()

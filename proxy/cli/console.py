@@ -17,11 +17,11 @@ from proxy.settings.validators import split
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-REFUSED, WRONG_WORDS = 1, 2
+REFUSED, USAGE_ERROR = 1, 2
 """Exit codes: something was refused; the command or the settings are not as they should be."""
 
 
-GIVEN_UP = 128 + signal.SIGINT
+INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
 
 
@@ -31,7 +31,7 @@ def settings_or_end(*, takes_posts: bool = True) -> Settings:
         return read_settings(takes_posts=takes_posts)
 
 
-def let_go_of_output() -> None:
+def discard_output() -> None:
     """Leave lines that nobody takes unwritten; the interpreter would try once more at its end, and end with 120."""
     try:
         sys.stdout.flush()
@@ -47,7 +47,7 @@ def faults_shown(where: str = "") -> Iterator[None]:
     except BadSettings as bad:
         for fault in bad.faults:
             click.echo(f"{where}{fault}", err=True)
-        sys.exit(WRONG_WORDS)
+        sys.exit(USAGE_ERROR)
 
 
 def names(word: str) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def names(word: str) -> tuple[str, ...]:
     return read
 
 
-class Word(click.ParamType[object]):
+class ParsedOption(click.ParamType[object]):
     """A word that is read by a function, which raises ValueError with a sentence if it cannot."""
 
     def __init__(self, name: str, read: Callable[[str], object]) -> None:

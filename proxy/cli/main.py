@@ -13,7 +13,7 @@ from proxy.cli.promote import promote
 from proxy.cli.render import render
 from proxy.cli.reprocess import reprocess
 from proxy.cli.serve import serve, worker
-from proxy.settings.settings import Setting, told_by_environment
+from proxy.settings.settings import Setting, list_settings
 from proxy.settings.validators import without_passwords
 
 
@@ -35,7 +35,7 @@ def check(*, as_json: bool) -> None:
     Example: PORT=80 gf-images check
     """
     settings = settings_or_end()
-    values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in told_by_environment()}
+    values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
     if as_json:
         click.echo(msgspec.json.encode(values))
         return

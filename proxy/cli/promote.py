@@ -13,16 +13,16 @@ import uvloop
 
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.verdicts import OtherSides
-from proxy.bulk.promote.command import Asked, promote_all
+from proxy.bulk.promote.command import PromoteOptions, promote_all
 from proxy.bulk.stop import Stop
-from proxy.cli.console import REFUSED, Word, let_go_of_output, names, settings_or_end
+from proxy.cli.console import REFUSED, ParsedOption, discard_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
 
 @click.command()
 @click.option("--prefix", help="Only originals whose keys begin so; ORIGINALS_PREFIX when left out.")
-@click.option("--sizes", type=Word("names", names), default="", help="Only these sizes, by comma.")
+@click.option("--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma.")
 @click.option(
     "--report", type=click.Path(path_type=Path, file_okay=False), help="Only what passed this `compare --report`."
 )
@@ -43,7 +43,7 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     """
     if told["allow"] and not told["report"]:
         raise click.UsageError("--allow needs --report: without a comparison all of the shadow is promoted.")
-    asked = msgspec.convert({**told, "sizes": sizes}, Asked)
+    asked = msgspec.convert({**told, "sizes": sizes}, PromoteOptions)
     settings = settings_or_end(takes_posts=False)
     if not settings.shadow_prefix:
         raise click.UsageError("SHADOW_PREFIX must be set to where the derivatives lie that are to go live.")
@@ -65,7 +65,7 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     except OtherSides as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
-        let_go_of_output()
+        discard_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     sys.exit(0 if is_done else REFUSED)

@@ -67,14 +67,14 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
 
 async def _render_all(
     files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
-) -> list[local.Outcome]:
+) -> list[local.LocalResult]:
     limits = Limits(pixels=settings.max_pixels)
     budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
     async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
         return [await local.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
 
 
-def _show(outcomes: Sequence[local.Outcome]) -> None:
+def _show(outcomes: Sequence[local.LocalResult]) -> None:
     table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
     for outcome in outcomes:
         for made in outcome.derivatives:

@@ -15,15 +15,15 @@ import uvloop
 
 from proxy.app.wiring import PAGE_VIEW_RENDERS
 from proxy.bulk import options
-from proxy.bulk.reprocess.command import Asked, reprocess_all
-from proxy.bulk.state_dir import OtherWords
+from proxy.bulk.reprocess.command import ReprocessOptions, reprocess_all
+from proxy.bulk.state_dir import OtherRun
 from proxy.bulk.stop import Stop
-from proxy.cli.console import GIVEN_UP, REFUSED, Word, let_go_of_output, names, settings_or_end
+from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, settings_or_end
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
-    from proxy.bulk.events import Ended
+    from proxy.bulk.events import RunEnded
     from proxy.settings.settings import Settings
 
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 )
 @click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
 @click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
-@click.option("--sizes", type=Word("names", names), default="", help="Only these sizes, by comma.")
-@click.option("--since", type=Word("date", options.moment), help="Only originals that changed then or later.")
+@click.option("--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma.")
+@click.option("--since", type=ParsedOption("date", options.moment), help="Only originals that changed then or later.")
 @click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
 @click.option(
     "--retry-failed",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-failures",
-    type=Word("share", options.budget),
+    type=ParsedOption("share", options.budget),
     default="0.5%",
     show_default=True,
     help="How many may fail: a share of all, or a number.",
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rate",
     "each_seconds",
-    type=Word("rate", options.seconds_each),
+    type=ParsedOption("rate", options.seconds_each),
     default=0.0,
     help="How many are begun at most: 5/s, 100/min.",
 )
@@ -78,7 +78,7 @@ def reprocess(**told: object) -> None:
 
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
-    asked = msgspec.convert(told, Asked)
+    asked = msgspec.convert(told, ReprocessOptions)
     settings = settings_or_end(takes_posts=False)
     _check(asked, settings)
     configure_logs(
@@ -89,18 +89,18 @@ def reprocess(**told: object) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended = runner.run(_run(asked, settings))
-    except OtherWords as fault:
+    except OtherRun as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
-        let_go_of_output()
+        discard_output()
         click.echo(str(fault), err=True)
         sys.exit(REFUSED)
     except asyncio.CancelledError:  # told to stop twice
-        sys.exit(GIVEN_UP)
+        sys.exit(INTERRUPTED)
     sys.exit(0 if ended.is_finished and ended.is_within_budget else REFUSED)
 
 
-def _check(asked: Asked, settings: Settings) -> None:
+def _check(asked: ReprocessOptions, settings: Settings) -> None:
     there = [size.name for size in settings.sizes]
     if unknown := [size for size in asked.sizes if size not in there]:
         raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
@@ -110,7 +110,7 @@ def _check(asked: Asked, settings: Settings) -> None:
         raise click.UsageError("--since does not go with --retry-failed, which knows keys and no dates.")
 
 
-async def _run(asked: Asked, settings: Settings) -> Ended:
+async def _run(asked: ReprocessOptions, settings: Settings) -> RunEnded:
     stop = Stop()
     running = asyncio.current_task()
 

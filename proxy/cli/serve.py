@@ -18,7 +18,7 @@ import uvloop
 from proxy.app.asgi import create_app
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
-from proxy.cli.console import REFUSED, WRONG_WORDS, settings_or_end
+from proxy.cli.console import REFUSED, USAGE_ERROR, settings_or_end
 from proxy.errors import CannotStart, ImagesError
 from proxy.observability.logging import configure_logs
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from socket import socket
 
-    from proxy.app.wiring import Parts
+    from proxy.app.wiring import Components
     from proxy.settings.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -66,11 +66,11 @@ def worker() -> None:
     configure_logs(level=settings.log_level, form=settings.log_format)
     if not settings.workers:
         click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
-        sys.exit(WRONG_WORDS)
+        sys.exit(USAGE_ERROR)
     _run(_work, settings)
 
 
-def _run(program: Callable[[Parts, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
+def _run(program: Callable[[Components, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
     """Run a program until it is asked to stop; end the command with the sentence of what keeps it from starting."""
 
     async def run() -> None:
@@ -87,12 +87,12 @@ def _run(program: Callable[[Parts, Settings], Coroutine[object, object, None]], 
         sys.exit(REFUSED)
 
 
-async def _work(parts: Parts, settings: Settings) -> None:
+async def _work(parts: Components, settings: Settings) -> None:
     async with running(parts, settings):
         await parts.draining.wait()
 
 
-async def _serve(parts: Parts, settings: Settings) -> None:
+async def _serve(parts: Components, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
             create_app(parts, settings),

@@ -12,7 +12,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Batches(Generic[Q, A]):
+class Batcher(Generic[Q, A]):
     """Calls `answer` for one batch at a time; what is asked meanwhile makes up the next.
 
     `answer` gives an answer for each question, in their order; an exception among them is raised to its asker, one

@@ -13,27 +13,27 @@ from proxy.errors import Busy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from proxy.concurrency.admission import Turn, Urgency
+    from proxy.concurrency.admission import Priority, Ticket
 
 
-class Berth:
+class KeyedLock:
     """What the flights of one original share as long as there are any."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
-        self._turns: WeakSet[Turn] = WeakSet()
+        self._turns: WeakSet[Ticket] = WeakSet()
 
-    def hurry(self, urgency: Urgency) -> None:
+    def hurry(self, urgency: Priority) -> None:
         """Have every flight that is in it, or waits for it, be at least that urgent."""
         for turn in self._turns:
             turn.hurry(urgency)
 
-    def expect(self, turn: Turn) -> None:
+    def expect(self, turn: Ticket) -> None:
         """Count somebody among those who can be hurried, for as long as there is such a one."""
         self._turns.add(turn)
 
     @asynccontextmanager
-    async def alone(self, turn: Turn) -> AsyncIterator[None]:
+    async def alone(self, turn: Ticket) -> AsyncIterator[None]:
         """Be the only one in it for the length of the block, after those who came before.
 
         Raises:
@@ -53,12 +53,12 @@ class Berth:
             self._lock.release()
 
 
-class Berths:
+class KeyedLocks:
     """The berth of each original that anything is done with; others cost nothing."""
 
     def __init__(self) -> None:
-        self._berths: WeakValueDictionary[str, Berth] = WeakValueDictionary()
+        self._berths: WeakValueDictionary[str, KeyedLock] = WeakValueDictionary()
 
-    def at(self, original: str) -> Berth:
+    def at(self, original: str) -> KeyedLock:
         """Give the berth of an original; it is the same one for as long as somebody keeps it."""
-        return self._berths.setdefault(original, Berth())
+        return self._berths.setdefault(original, KeyedLock())

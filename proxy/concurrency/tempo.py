@@ -15,7 +15,7 @@ WINDOW_SECONDS = 60.0
 SAMPLE_SECONDS = 0.5
 
 
-class Tempo:
+class Throughput:
     """Remembers how many originals were over by when."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +47,7 @@ class Tempo:
         return max(0, total - self._last[1]) / self.per_second
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Give a length of time as people say it."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

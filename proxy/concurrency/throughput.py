@@ -23,7 +23,7 @@ UNKNOWN_SECONDS = 5
 """What a sender is told before anything was seen: the default queue of 64 empties in about 15 s."""
 
 
-class Pace:
+class QueueThroughput:
     """Remembers how many jobs each worker had ended by when, for as long as jobs wait."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Spent:
+class Timings:
     """Seconds spent; counted along the way, so that they can be told of a failure too."""
 
     store_seconds: float = 0.0
@@ -49,7 +49,7 @@ class Spent:
         finally:
             self.render_seconds += time.perf_counter() - started
 
-    def add(self, other: Spent) -> None:
+    def add(self, other: Timings) -> None:
         """Count what was spent elsewhere as well."""
         self.store_seconds += other.store_seconds
         self.wait_seconds += other.wait_seconds

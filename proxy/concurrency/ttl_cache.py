@@ -22,7 +22,7 @@ OWN_BYTES = 300
 """What it takes of that beside its key: the cache's own places for it, and its value."""
 
 
-class Remembered(Generic[T]):
+class TtlCache(Generic[T]):
     """A bounded memory; each entry is fresh for about `seconds` after it was put in, give or take the jitter.
 
     For `stale_seconds` more it is kept for those who cannot find out anew, then forgotten. It holds `entries` of usual

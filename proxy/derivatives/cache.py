@@ -11,9 +11,9 @@ from proxy.errors import DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxy.concurrency.ttl_cache import Remembered
+    from proxy.concurrency.ttl_cache import TtlCache
 
-FORGIVEN: Final[Mapping[type[Exception], int]] = {
+TOLERATED_FAILURES: Final[Mapping[type[Exception], int]] = {
     Refused: 0,
     TooManyBytes: 0,
     DeadlineExceeded: 2,  # the machine may have been busy
@@ -23,7 +23,7 @@ FORGIVEN: Final[Mapping[type[Exception], int]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class CachedFailure:
     """What is wrong with an original, of which bytes that was found, and how often."""
 
     kind: type[Refused | ImagesError]
@@ -38,14 +38,14 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class DerivativeCache:
     """What page views need not find out again: derivatives that are there, originals that are not or cannot be."""
 
-    known: Remembered[bool]
-    absent: Remembered[str]
-    failures: Remembered[Failure]
+    known: TtlCache[bool]
+    absent: TtlCache[str]
+    failures: TtlCache[CachedFailure]
 
-    def failure(self, original: str) -> Failure | None:
+    def failure(self, original: str) -> CachedFailure | None:
         """Tell what is wrong with an original for good, as long as its bytes stay the same."""
         failure = self.failures.get(original)
         return failure if failure and failure.is_settled else None
@@ -55,7 +55,7 @@ class Memory:
 
         A render process that dies under the same bytes once more is no accident any more.
         """
-        if not any(isinstance(fault, kind) for kind in FORGIVEN):
+        if not any(isinstance(fault, kind) for kind in TOLERATED_FAILURES):
             return fault
         before = self.failures.get(original)
         # What was found to be of a kind of its own (DiedAgain) is told as it is at first (ProcessDied).
@@ -63,7 +63,7 @@ class Memory:
         times = before.times + 1 if before and is_again else 1
         if isinstance(fault, ProcessDied) and times > _forgiven(ProcessDied):
             fault = DiedAgain("Rendering this original ends the render process; replace it, then ask again.")
-        failure = Failure(kind=type(fault), detail=str(fault), etag=etag, times=times)
+        failure = CachedFailure(kind=type(fault), detail=str(fault), etag=etag, times=times)
         self.failures.put(original, failure)
         return fault
 
@@ -82,4 +82,4 @@ class Memory:
 
 
 def _forgiven(kind: type[Exception]) -> int:
-    return next(times for other, times in FORGIVEN.items() if issubclass(kind, other))
+    return next(times for other, times in TOLERATED_FAILURES.items() if issubclass(kind, other))

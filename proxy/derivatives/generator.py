@@ -11,46 +11,48 @@ from typing import TYPE_CHECKING
 from pipeline.errors import Refused
 from pipeline.protocol import Render
 from proxy import metrics
-from proxy.derivatives.recipe import Derivative, derivative
-from proxy.derivatives.results import Made
+from proxy.derivatives.recipe import Derivative, derivative_of
+from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, StoreUnavailable, TooManyBytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pipeline.protocol import Rendered
-    from proxy.concurrency.admission import Turn
-    from proxy.concurrency.timings import Spent
-    from proxy.derivatives.cache import Memory
-    from proxy.derivatives.policy import Terms
+    from proxy.concurrency.admission import Ticket
+    from proxy.concurrency.timings import Timings
+    from proxy.derivatives.cache import DerivativeCache
+    from proxy.derivatives.policy import GenerationPolicy
     from proxy.derivatives.recipe import Recipe
     from proxy.derivatives.results import Remake
-    from proxy.rendering.pool import Renderers
+    from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob, Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class GenerationTask:
     """What is to be made of one original, for whom."""
 
     original: Blob
     wanted: tuple[str, ...]
     remake: Remake
-    turn: Turn
-    spent: Spent
+    turn: Ticket
+    spent: Timings
 
 
-class Maker:
-    """Makes derivatives, whoever asked for them; who may ask when is for `Derivatives` to say."""
+class Generator:
+    """Makes derivatives, whoever asked for them; who may ask when is for `DerivativeService` to say."""
 
-    def __init__(self, *, store: Store, renderers: Renderers, recipe: Recipe, memory: Memory, terms: Terms) -> None:
+    def __init__(
+        self, *, store: Store, renderers: RenderPool, recipe: Recipe, memory: DerivativeCache, terms: GenerationPolicy
+    ) -> None:
         self._store = store
         self._renderers = renderers
         self._recipe = recipe
         self._memory = memory
         self._terms = terms
 
-    async def make(self, flight: Flight) -> Made:
+    async def make(self, flight: GenerationTask) -> GenerationResult:
         """Make what is due of the sizes that are wanted; what goes wrong is told with what was made all the same.
 
         Raises:
@@ -69,21 +71,21 @@ class Maker:
             there |= {one.size: one for one in made}
         for one in there.values():
             self._memory.known.put(one.key, value=True)
-        return Made(
+        return GenerationResult(
             derivatives=tuple(there[name] for name in flight.wanted if name in there),
             fault=fault,
             was_due=bool(due),
             spent=flight.spent,
         )
 
-    async def _usable(self, flight: Flight) -> dict[str, Derivative]:
+    async def _usable(self, flight: GenerationTask) -> dict[str, Derivative]:
         """Look which of the wanted derivatives are there and need not be made."""
         keys = [self._recipe.key(flight.original.key, name) for name in flight.wanted]
         look, libvips = self._terms.haste.look, self._renderers.libvips
         with flight.spent.at_the_store():
             blobs = await asyncio.gather(*(look(self._store.head(key), patient=flight.turn.is_patient) for key in keys))
         return {
-            name: derivative(name, blob)
+            name: derivative_of(name, blob)
             for name, blob in zip(flight.wanted, blobs, strict=True)
             if blob
             and (
@@ -99,7 +101,9 @@ class Maker:
             metrics.refused_total.labels(fault.code).inc()
         return fault
 
-    async def _make(self, flight: Flight, due: tuple[str, ...]) -> tuple[tuple[Derivative, ...], ImagesError | None]:
+    async def _make(
+        self, flight: GenerationTask, due: tuple[str, ...]
+    ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
         """Make the sizes that are due; give them, and what kept some of them from the store.
 
         Raises:
@@ -114,7 +118,7 @@ class Maker:
             return await self._render_in(folder, flight, due)
 
     async def _render_in(
-        self, folder: Path, flight: Flight, due: tuple[str, ...]
+        self, folder: Path, flight: GenerationTask, due: tuple[str, ...]
     ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
         original, path, is_patient = flight.original, folder / "original", flight.turn.is_patient
         fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
@@ -151,7 +155,7 @@ class Maker:
             metrics.upload_bytes_total.inc(blob.bytes)
         if blob is None:
             raise StoreUnavailable("A derivative was deleted in the moment it was written; ask again.")
-        return derivative(rendered.size, blob)
+        return derivative_of(rendered.size, blob)
 
 
 def faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:

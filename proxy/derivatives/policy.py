@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.derivatives.timeouts import Haste
+from proxy.derivatives.timeouts import PageTimeouts
 
 if TYPE_CHECKING:
     from pipeline.protocol import Limits
-    from proxy.system.scratch import Scratch
+    from proxy.system.scratch import ScratchSpace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What `Derivatives` goes by."""
+class GenerationPolicy:
+    """What `DerivativeService` goes by."""
 
     max_bytes: int
     limits: Limits
-    scratch: Scratch
+    scratch: ScratchSpace
     conditional_writes: bool = False
     """What a page view found missing is written only where nothing is yet."""
-    haste: Haste = field(default_factory=Haste)
+    haste: PageTimeouts = field(default_factory=PageTimeouts)

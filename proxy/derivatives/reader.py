@@ -6,14 +6,14 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from proxy.derivatives.timeouts import Haste
+from proxy.derivatives.timeouts import PageTimeouts
 from proxy.errors import Busy, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from proxy.stores.base import Blob, Store
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 READERS: Final = 32
 """At once. Each holds a connection of the store's."""
@@ -24,13 +24,13 @@ READER_BYTES: Final = 1 << 20
 RETRY_AFTER_SECONDS: Final = 5
 
 
-class Reading:
+class BlobReader:
     """Reads from a store in the haste of page views; no render waits for it, and it waits for none."""
 
-    def __init__(self, store: Store, *, readers: int = READERS, haste: Haste | None = None) -> None:
+    def __init__(self, store: Store, *, readers: int = READERS, haste: PageTimeouts | None = None) -> None:
         self._store = store
         self._places = asyncio.Semaphore(readers)
-        self._haste = haste or Haste()
+        self._haste = haste or PageTimeouts()
 
     async def look(self, key: str) -> Blob:
         """Tell what is under `key`.
@@ -44,7 +44,7 @@ class Reading:
         return blob
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob, or a part of it; what was not read by the end of the block is not read.
 
         Raises:

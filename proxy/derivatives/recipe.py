@@ -98,7 +98,7 @@ class Recipe:
         )
 
 
-def derivative(size: str, blob: Blob) -> Derivative:
+def derivative_of(size: str, blob: Blob) -> Derivative:
     """Read a derivative off its blob; width and height are 0 where somebody else put it there and did not tell."""
     metadata = blob.attributes.metadata
     return Derivative(

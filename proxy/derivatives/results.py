@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import Refused
-from proxy.concurrency.timings import Spent
+from proxy.concurrency.timings import Timings
 from proxy.errors import TooManyBytes
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ Source = Literal["cache", "store", "render"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class GenerationResult:
     """The derivatives that were wanted, and where the time went; where there is a `fault`, some of them are missing."""
 
     derivatives: tuple[Derivative, ...] = ()
     fault: Refused | ImagesError | None = None
     was_due: bool = False
     """Whether any of them had to be made; else all were there."""
-    spent: Spent = field(default_factory=Spent)
+    spent: Timings = field(default_factory=Timings)
 
     @property
     def is_lasting(self) -> bool:
@@ -37,7 +37,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
+class Location:
     """Where a derivative is, and how that was found out."""
 
     key: str
@@ -45,9 +45,9 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sought:
+class LookupResult:
     """What came of looking for a derivative that many may be waiting for: where it is, or what is wrong with it."""
 
-    located: Located | None = None
+    located: Location | None = None
     fault: Refused | ImagesError | None = None
-    spent: Spent
+    spent: Timings

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Haste:
+class PageTimeouts:
     """Bounds for each thing that the store is asked; somebody looks at an empty frame meanwhile."""
 
     look_seconds: float = 4.0

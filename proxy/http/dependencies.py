@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.derivatives.service import Derivatives
-from proxy.jobs.completion import Endings
-from proxy.jobs.service import Jobs
+from proxy.derivatives.service import DerivativeService
+from proxy.jobs.completion import Completion
+from proxy.jobs.service import JobService
 from proxy.webhooks.signature import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class JobDependencies:
     """Where orders are taken, how their senders are known, where browsers read what comes of them."""
 
-    jobs: Jobs
-    derivatives: Derivatives
-    endings: Endings
+    jobs: JobService
+    derivatives: DerivativeService
+    endings: Completion
     verifier: Verifier
     public_base_url: str

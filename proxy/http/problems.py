@@ -35,7 +35,7 @@ from proxy.errors import (
     UnfitKey,
     UnknownJob,
     UnknownSize,
-    told,
+    public_message,
 )
 from proxy.http.protocol.server_timing import server_timing, spent_in
 
@@ -54,7 +54,7 @@ NO_STORE = "no-store"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ProblemRow:
     """How an error is answered: its status, how long the answer may be kept, when to come back."""
 
     status: int
@@ -66,29 +66,29 @@ class Row:
 FOR_A_MINUTE = "public, max-age=60"
 FOR_HALF_A_MINUTE = "public, max-age=30"
 
-ROWS: Mapping[type[Exception], Row] = {
-    BadKey: Row(400, "Not a key", FOR_A_MINUTE),
-    UnfitKey: Row(400, "Not a key", FOR_A_MINUTE),
-    BadCursor: Row(400, "Not a page"),
-    BadSignature: Row(401, "Not signed by a known secret"),
-    BadOrder: Row(422, "Unknown size"),
-    BadCallback: Row(422, "Callbacks may not go there"),
-    UnknownSize: Row(404, "Unknown size", FOR_A_MINUTE),
-    UnknownJob: Row(404, "Unknown job"),
-    NotFound: Row(404, "Not there", FOR_HALF_A_MINUTE),
-    TooManyBytes: Row(413, "Original too large", FOR_A_MINUTE),
-    Refused: Row(422, "Original cannot be rendered", FOR_A_MINUTE),
-    OutOfRange: Row(416, "Not that long"),
-    NotAsBefore: Row(412, "Not as it was"),
-    Busy: Row(503, "Busy"),
-    DeadlineExceeded: Row(504, "Rendering took too long"),
-    DiedAgain: Row(422, "Original cannot be rendered"),
-    RenderFailed: Row(500, "Rendering failed"),
-    QueueUnavailable: Row(503, "Queue failed", retry_after_seconds=5),
-    NoRoom: Row(503, "No room to work in", retry_after_seconds=60),
-    StoreRefused: Row(502, "Store refused", retry_after_seconds=60),
-    StoreError: Row(502, "Store failed", retry_after_seconds=5),
-    ImagesError: Row(500, "Failed"),
+ROWS: Mapping[type[Exception], ProblemRow] = {
+    BadKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
+    UnfitKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
+    BadCursor: ProblemRow(400, "Not a page"),
+    BadSignature: ProblemRow(401, "Not signed by a known secret"),
+    BadOrder: ProblemRow(422, "Unknown size"),
+    BadCallback: ProblemRow(422, "Callbacks may not go there"),
+    UnknownSize: ProblemRow(404, "Unknown size", FOR_A_MINUTE),
+    UnknownJob: ProblemRow(404, "Unknown job"),
+    NotFound: ProblemRow(404, "Not there", FOR_HALF_A_MINUTE),
+    TooManyBytes: ProblemRow(413, "Original too large", FOR_A_MINUTE),
+    Refused: ProblemRow(422, "Original cannot be rendered", FOR_A_MINUTE),
+    OutOfRange: ProblemRow(416, "Not that long"),
+    NotAsBefore: ProblemRow(412, "Not as it was"),
+    Busy: ProblemRow(503, "Busy"),
+    DeadlineExceeded: ProblemRow(504, "Rendering took too long"),
+    DiedAgain: ProblemRow(422, "Original cannot be rendered"),
+    RenderFailed: ProblemRow(500, "Rendering failed"),
+    QueueUnavailable: ProblemRow(503, "Queue failed", retry_after_seconds=5),
+    NoRoom: ProblemRow(503, "No room to work in", retry_after_seconds=60),
+    StoreRefused: ProblemRow(502, "Store refused", retry_after_seconds=60),
+    StoreError: ProblemRow(502, "Store failed", retry_after_seconds=5),
+    ImagesError: ProblemRow(500, "Failed"),
 }
 """The first row whose error it is, counts: a leaf stands above its parent."""
 
@@ -131,20 +131,20 @@ def _answer(error: Exception) -> Response[bytes]:
     if row is None or not isinstance(error, ImagesError | Refused):
         log.error("unforeseen_error", exc_info=error)
         detail = "Something broke here; report it with the request id, under which the log has the cause."
-        return _response(Row(500, "Failed"), code="internal", detail=detail)
+        return _response(ProblemRow(500, "Failed"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
-    if told(error) != str(error):
+    if public_message(error) != str(error):
         log.error(error.code, detail=str(error))
-    return _response(row, code=error.code, detail=told(error))
+    return _response(row, code=error.code, detail=public_message(error))
 
 
 def _framework_error(error: HTTPException) -> Response[bytes]:
     """Answer what Litestar refused before a route saw it: no such path, no such method, a body that is not as said."""
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
-    row = Row(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
+    row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
     detail = SAID_BETTER.get(error.status_code, error.detail)
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
@@ -154,7 +154,7 @@ def _sentence(fault: object) -> str:
 
 
 def _response(
-    row: Row, *, code: str, detail: str, errors: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
+    row: ProblemRow, *, code: str, detail: str, errors: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
 ) -> Response[bytes]:
     problem = Problem(
         type=f"/problems/{code}",

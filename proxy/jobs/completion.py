@@ -9,14 +9,14 @@ from proxy.jobs.schema import announcement
 from proxy.webhooks.outbox import Callback
 
 if TYPE_CHECKING:
-    from proxy.jobs.service import Jobs
-    from proxy.webhooks.outbox import Callbacks
+    from proxy.jobs.service import JobService
+    from proxy.webhooks.outbox import Outbox
 
 
-class Endings:
+class Completion:
     """Looks at jobs, and sees to what follows where one has ended."""
 
-    def __init__(self, *, jobs: Jobs, callbacks: Callbacks, public_base_url: str) -> None:
+    def __init__(self, *, jobs: JobService, callbacks: Outbox, public_base_url: str) -> None:
         self._jobs = jobs
         self._callbacks = callbacks
         self._public_base_url = public_base_url

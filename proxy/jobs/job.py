@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from saq import Job as QueuedJob
 
-    from proxy.jobs.request import Order
+    from proxy.jobs.request import JobRequest
 
 ABANDONED = "abandoned"
 """The code of a job that no worker brought to an end: it ran into its timeout, or stumbled, time and again."""
@@ -26,7 +26,7 @@ SizeStatus = Literal["waiting", "done", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class JobError:
     """What is wrong: a stable code and a sentence that says what to do."""
 
     code: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PutOff:
+class ScheduledRetry:
     """Why a job was put off, and when it will be tried again."""
 
     until: datetime
@@ -43,7 +43,7 @@ class PutOff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
+class JobTimings:
     """What the last attempt spent its time on: at the store, in line for a render, rendering."""
 
     store_seconds: float
@@ -75,22 +75,22 @@ class Job:
     finished_at: datetime | None
     sizes: tuple[SizeOutcome, ...]
     derivatives: tuple[Derivative, ...]
-    timings: Timings | None
-    put_off: PutOff | None
-    error: Fault | None
+    timings: JobTimings | None
+    put_off: ScheduledRetry | None
+    error: JobError | None
     callback_url: str
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a worker leaves in the queue after an attempt: derivatives, what is wrong, when it tries again if it does.
 
     `put_off_until` is in seconds since the epoch; without it the attempt was the last.
     """
 
     derivatives: tuple[Derivative, ...] = ()
-    error: Fault | None = None
+    error: JobError | None = None
     put_off_until: float | None = None
-    timings: Timings | None = None
+    timings: JobTimings | None = None
 
 
 _STATUSES: dict[QueueStatus, Status] = {
@@ -118,9 +118,9 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, order: Order, wanted: Sequence[str]) -> Job:
+def read_job(queued: QueuedJob, *, order: JobRequest, wanted: Sequence[str]) -> Job:
     """Tell what is known of a job of the queue, which is to make the sizes `wanted` of what was ordered."""
-    outcome = msgspec.convert(queued.result or {}, Outcome)
+    outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
     return Job(
         id=queued.key,
@@ -146,18 +146,18 @@ def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tup
     return tuple(SizeOutcome(size=size, status="done" if size in made else unmade) for size in wanted)
 
 
-def _put_off(outcome: Outcome) -> PutOff | None:
+def _put_off(outcome: JobOutcome) -> ScheduledRetry | None:
     until = _time(outcome.put_off_until or 0)
     if until is None or outcome.error is None:
         return None
-    return PutOff(until=until, code=outcome.error.code, detail=outcome.error.detail)
+    return ScheduledRetry(until=until, code=outcome.error.code, detail=outcome.error.detail)
 
 
-def _error(queued: QueuedJob, outcome: Outcome) -> Fault:
+def _error(queued: QueuedJob, outcome: JobOutcome) -> JobError:
     if queued.status == QueueStatus.COMPLETE and outcome.error:
         return outcome.error
     last = f"; the last fault was: {outcome.error.detail}" if outcome.error else ""
-    return Fault(
+    return JobError(
         code=ABANDONED,
         detail=f"Given up after {queued.attempts} attempts{last}; the log has the cause under job_id {queued.key}.",
     )

@@ -30,7 +30,7 @@ _CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ListJobs:
     """Which jobs are asked for: those of a status, or all; no more than `limit`, after those of an earlier page."""
 
     status: Status | None = None
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class QueuePage:
     """Some jobs, newest first; a cursor when there are more; whether there were too many in the queue to see all."""
 
     jobs: Sequence[QueuedJob]
@@ -48,7 +48,7 @@ class Page:
     is_complete: bool
 
 
-class Listing:
+class JobListing:
     """Lists the jobs of a queue; those who ask at the same time take turns, so that one walk costs the most."""
 
     def __init__(self, queue: Queue, *, most_walked: int = MOST_WALKED) -> None:
@@ -56,7 +56,7 @@ class Listing:
         self._most_walked = most_walked
         self._turn = asyncio.Lock()
 
-    async def page(self, asked: Asked) -> Page:
+    async def page(self, asked: ListJobs) -> QueuePage:
         """Give a page; no more than that is ever held.
 
         Raises:
@@ -68,10 +68,10 @@ class Listing:
         found = [job for _, _, job in sorted(newest, key=lambda entry: entry[:2], reverse=True)]
         jobs = found[: asked.limit]
         cursor = f"{jobs[-1].queued}-{jobs[-1].key}" if len(found) > asked.limit else None
-        return Page(jobs=jobs, cursor=cursor, is_complete=is_complete)
+        return QueuePage(jobs=jobs, cursor=cursor, is_complete=is_complete)
 
     async def _walk(
-        self, asked: Asked, before: tuple[int, str] | None
+        self, asked: ListJobs, before: tuple[int, str] | None
     ) -> tuple[list[tuple[int, str, QueuedJob]], bool]:
         newest: dict[str, tuple[int, str, QueuedJob]] = {}
         places: list[tuple[int, str]] = []  # a heap: the oldest first

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
-from proxy.concurrency.throughput import Pace
-from proxy.jobs.request import Order
+from proxy.concurrency.throughput import QueueThroughput
+from proxy.jobs.request import JobRequest
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ MOST_READ = 10_000
 """How many live jobs are read; far above any sensible QUEUE_SIZE."""
 
 
-class Waiting(NamedTuple):
+class QueueStatus(NamedTuple):
     """How many jobs wait, for how many seconds the oldest has, how many jobs all workers work at once."""
 
     jobs: int
@@ -49,12 +49,12 @@ class Waiting(NamedTuple):
     workers: int
 
 
-class LiveJobs:
+class LiveIndex:
     """Knows the live jobs of a queue."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._orders: dict[str, dict[str, Order]] = {}
+        self._orders: dict[str, dict[str, JobRequest]] = {}
         """The orders that may be live, by their original and their job's id."""
         self._originals: dict[str, str] = {}
         """The original of each of them, by its job's id."""
@@ -65,13 +65,13 @@ class LiveJobs:
         self._look_again = -math.inf
         self._oldest: float | None = None
         self._workers = 0
-        self._pace = Pace()
+        self._pace = QueueThroughput()
 
-    async def line(self) -> Waiting:
+    async def line(self) -> QueueStatus:
         """Look, and tell how long the line is."""
         await self.look()
         waiting = await self.waiting()
-        return Waiting(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
+        return QueueStatus(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
 
     async def waiting(self) -> int:
         """Count the jobs that wait, those that were put off too."""
@@ -99,7 +99,7 @@ class LiveJobs:
             earlier, self._added = self._added, set()
             line = await self._queue.line(self._originals.keys(), limit=MOST_READ)
             for job_id, order in line.news.items():
-                self._note(job_id, msgspec.convert(order, Order))
+                self._note(job_id, msgspec.convert(order, JobRequest))
             if len(line.keys) < MOST_READ:  # else who is missing may only stand too far behind
                 for job_id in self._originals.keys() - line.keys - earlier - self._added:
                     self._forget(job_id)
@@ -119,17 +119,17 @@ class LiveJobs:
                 self._forget(job_id)
         return there
 
-    def covering(self, order: Order) -> list[str]:
+    def covering(self, order: JobRequest) -> list[str]:
         """Give the ids of live jobs that make all that is ordered; `find` tells first which are live still."""
         orders = self._orders.get(order.key, {}).items()
         return [job_id for job_id, live in orders if live.covers(order)]
 
-    def add(self, job_id: str, order: Order) -> None:
+    def add(self, job_id: str, order: JobRequest) -> None:
         """Take note of a job that is live from now on."""
         self._added.add(job_id)
         self._note(job_id, order)
 
-    def _note(self, job_id: str, order: Order) -> None:
+    def _note(self, job_id: str, order: JobRequest) -> None:
         self._originals[job_id] = order.key
         self._orders.setdefault(order.key, {})[job_id] = order
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class JobRequest:
     """What is asked for: derivatives of an original, `sizes` of them or all; with `force` also those that are fresh.
 
     `callback_url` is told when the job has ended; empty is nobody. A `batch` is one of many that nobody waits for.
@@ -18,7 +18,7 @@ class Order:
     callback_url: str = ""
     batch: bool = False
 
-    def covers(self, other: Order) -> bool:
+    def covers(self, other: JobRequest) -> bool:
         """Tell whether all that the other order asks for is done once this one is."""
         return (
             self.key == other.key

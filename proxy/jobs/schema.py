@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from proxy.derivatives.recipe import Derivative
-from proxy.jobs.job import Fault, Job, PutOff, SizeOutcome, Status, Timings
+from proxy.jobs.job import Job, JobError, JobTimings, ScheduledRetry, SizeOutcome, Status
 from proxy.keys.syntax import url
 
 
@@ -36,9 +36,9 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     sizes: tuple[SizeOutcome, ...]
     derivatives: list[ShownDerivative]
-    timings: Timings | None
-    put_off: PutOff | None
-    error: Fault | None
+    timings: JobTimings | None
+    put_off: ScheduledRetry | None
+    error: JobError | None
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from proxy.concurrency.batcher import Batches
+from proxy.concurrency.batcher import Batcher
 from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
 from proxy.jobs.job import read_job
-from proxy.jobs.listing import Listing
-from proxy.jobs.live_index import LiveJobs, is_live
-from proxy.jobs.request import Order
+from proxy.jobs.listing import JobListing
+from proxy.jobs.live_index import LiveIndex, is_live
+from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from proxy.derivatives.recipe import Recipe
     from proxy.jobs.job import Job
-    from proxy.jobs.listing import Asked
-    from proxy.jobs.live_index import Waiting
+    from proxy.jobs.listing import ListJobs
+    from proxy.jobs.live_index import QueueStatus
     from proxy.queues.base import JobQueue
-    from proxy.webhooks.outbox import Callbacks
+    from proxy.webhooks.outbox import Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -65,33 +65,33 @@ class JobPage:
 class _Posted:
     """An order that came in, the id that its job would have, whether a job of that id may be there already."""
 
-    order: Order
+    order: JobRequest
     job_id: str
     is_named: bool
     request_id: str
     replays: tuple[str, ...] = ()
 
 
-class Jobs:
+class JobService:
     """Takes orders into the queue and tells what became of them.
 
     Where other machines share the queue, orders are decided one by one: a batch of each would go past its bound.
     """
 
     def __init__(
-        self, *, queue: JobQueue, callbacks: Callbacks, recipe: Recipe, queue_size: int, keep_seconds: int
+        self, *, queue: JobQueue, callbacks: Outbox, recipe: Recipe, queue_size: int, keep_seconds: int
     ) -> None:
         self._queue = queue
         self._callbacks = callbacks
         self._recipe = recipe
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
-        self._live = LiveJobs(queue)
-        self._listing = Listing(queue)
-        self._posts: Batches[_Posted, QueuedJob] = Batches(self._decide, most=1 if queue.is_shared else None)
+        self._live = LiveIndex(queue)
+        self._listing = JobListing(queue)
+        self._posts: Batcher[_Posted, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
-    async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:
+    async def submit(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Take an order; when this returns, the job is on disk.
 
         The same idempotency key gives the same job for as long as that is kept; an original whose job is live gives
@@ -116,7 +116,7 @@ class Jobs:
         """
         return self._told(await self._queued_job(job_id))
 
-    async def page(self, asked: Asked) -> JobPage:
+    async def page(self, asked: ListJobs) -> JobPage:
         """List jobs, newest first.
 
         Raises:
@@ -153,7 +153,7 @@ class Jobs:
             self._live.add(job_id, again.order)
             return self._told(await self._enqueue(again))
 
-    async def waiting(self) -> Waiting:
+    async def waiting(self) -> QueueStatus:
         """Tell how many jobs wait, for how long, for how many workers."""
         return await self._live.line()
 
@@ -226,7 +226,7 @@ class Jobs:
         return queued
 
 
-def _posted(order: Order, idempotency_key: str | None) -> _Posted:
+def _posted(order: JobRequest, idempotency_key: str | None) -> _Posted:
     """Give an order's job an id that cannot be guessed, or that follows from the idempotency key."""
     job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
     return _Posted(order=order, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
@@ -236,8 +236,8 @@ def _request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
-def _order(queued: QueuedJob) -> Order:
-    return msgspec.convert(queued.kwargs, Order)
+def _order(queued: QueuedJob) -> JobRequest:
+    return msgspec.convert(queued.kwargs, JobRequest)
 
 
 def _fault_or_job(made: QueuedJob | BaseException) -> QueuedJob | Exception:

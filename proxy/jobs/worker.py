@@ -12,9 +12,9 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy import metrics
-from proxy.concurrency.admission import Urgency
+from proxy.concurrency.admission import Priority
 from proxy.concurrency.backoff import jittered
-from proxy.derivatives.results import Made
+from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
     DeadlineExceeded,
     DiedAgain,
@@ -24,12 +24,12 @@ from proxy.errors import (
     ProcessDied,
     StoreUnavailable,
     Unforeseen,
-    told,
+    public_message,
 )
-from proxy.jobs.job import ABANDONED, Fault, Outcome, Timings
-from proxy.jobs.request import Order
+from proxy.jobs.job import ABANDONED, JobError, JobOutcome, JobTimings
+from proxy.jobs.request import JobRequest
 from proxy.jobs.service import FUNCTION
-from proxy.queues.worker import QueueWorker, TryAgain
+from proxy.queues.worker import QueueWorker, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.derivatives.results import Remake
-    from proxy.derivatives.service import Derivatives
-    from proxy.jobs.completion import Endings
+    from proxy.derivatives.service import DerivativeService
+    from proxy.jobs.completion import Completion
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -70,11 +70,17 @@ PATIENCE: Mapping[type[ImagesError], Patience] = {
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
 
-class Worker(QueueWorker):
+class JobWorker(QueueWorker):
     """Works the queue of jobs until it is stopped."""
 
     def __init__(
-        self, *, queue: JobQueue, derivatives: Derivatives, endings: Endings, concurrency: int, grace_seconds: float
+        self,
+        *,
+        queue: JobQueue,
+        derivatives: DerivativeService,
+        endings: Completion,
+        concurrency: int,
+        grace_seconds: float,
     ) -> None:
         super().__init__(
             queue,
@@ -90,7 +96,7 @@ class Worker(QueueWorker):
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
-        made = await self._attempt(msgspec.convert(order, Order), is_first=not job.meta.get("tries"))
+        made = await self._attempt(msgspec.convert(order, JobRequest), is_first=not job.meta.get("tries"))
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
             store_seconds=round(made.spent.store_seconds, 3),
@@ -102,18 +108,20 @@ class Worker(QueueWorker):
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
 
-    async def _attempt(self, order: Order, *, is_first: bool) -> Made:
+    async def _attempt(self, order: JobRequest, *, is_first: bool) -> GenerationResult:
         remake: Remake = "all" if order.force else "stale"
-        urgency = Urgency.BATCH if order.batch else Urgency.JOB
+        urgency = Priority.BATCH if order.batch else Priority.JOB
         try:
             return await self._derivatives.make_all(
                 order.key, order.sizes, remake=remake, urgency=urgency, forgives=is_first
             )
         except (Refused, ImagesError) as fault:
-            return Made(fault=fault)
+            return GenerationResult(fault=fault)
         except Exception as error:
             log.exception("unforeseen_error")
-            return Made(fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it."))
+            return GenerationResult(
+                fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
+            )
 
     def about(self, job: saq.Job) -> dict[str, object]:
         """Give what every line of the log about a job says of it."""
@@ -131,7 +139,7 @@ class Worker(QueueWorker):
             await self._endings.look(job.key)
 
 
-def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
+def _give_up(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
     """Tell how a job ended badly, or put it off; the record then says why, and until when."""
     patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
     tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
@@ -140,17 +148,17 @@ def _give_up(job: saq.Job, made: Made, fault: Refused | ImagesError) -> Outcome:
         job.retry_delay, job.retry_backoff = patience.seconds_after(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
         log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
-        raise TryAgain(f"{fault.code}: {fault}") from None
+        raise RetryLater(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
     return _outcome(made)
 
 
-def _outcome(made: Made, *, put_off_until: float | None = None) -> Outcome:
-    return Outcome(
+def _outcome(made: GenerationResult, *, put_off_until: float | None = None) -> JobOutcome:
+    return JobOutcome(
         derivatives=made.derivatives,
-        error=Fault(code=made.fault.code, detail=told(made.fault)) if made.fault else None,
+        error=JobError(code=made.fault.code, detail=public_message(made.fault)) if made.fault else None,
         put_off_until=put_off_until,
-        timings=Timings(
+        timings=JobTimings(
             store_seconds=made.spent.store_seconds,
             wait_seconds=made.spent.wait_seconds,
             render_seconds=made.spent.render_seconds,

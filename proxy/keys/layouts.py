@@ -51,7 +51,7 @@ class Layout(Protocol):
     def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
         """Give what the keys of `original`'s derivatives begin with, and what they look like at whatever size.
 
-        Its own key may look like one too. Raises what `derivative` raises.
+        Its own key may look like one too. Raises what `derivative_of` raises.
         """
         ...
 

@@ -24,7 +24,7 @@ SCRAPE_SECONDS = 10.0
 
 
 @contextmanager
-def answering_prometheus(*, host: str, port: int) -> Iterator[None]:
+def serving_metrics(*, host: str, port: int) -> Iterator[None]:
     """Answer Prometheus on a port of its own, in a thread of its own.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import saq
 import structlog
 
-from proxy.queues.worker import TryAgain
+from proxy.queues.worker import RetryLater
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,7 +84,7 @@ def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Ev
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Drop what the queue's library reports of a job that is put off: `job_put_off` has said it."""
-    return not (record.exc_info and record.exc_info[0] is TryAgain)
+    return not (record.exc_info and record.exc_info[0] is RetryLater)
 
 
 def _name_jobs(record: logging.LogRecord) -> bool:

@@ -13,7 +13,7 @@ from proxy.errors import ImagesError
 from proxy.system import cgroups
 
 if TYPE_CHECKING:
-    from proxy.jobs.service import Jobs
+    from proxy.jobs.service import JobService
     from proxy.observability.readiness import Readiness
 
 log = structlog.get_logger(__name__)
@@ -25,15 +25,15 @@ READY_SECONDS = 15.0
 """How often every part is tried: as often as a platform asks, and as Prometheus does."""
 
 
-def tell_memory() -> None:
+def observe_memory() -> None:
     """Have the series of memory read off the kernel whenever somebody asks for them."""
     metrics.resident_bytes.labels("web").set_function(cgroups.own_bytes)
     metrics.resident_bytes.labels("render").set_function(cgroups.render_bytes)
-    metrics.memory_used_bytes.set_function(lambda: cgroups.memory().used)
-    metrics.memory_limit_bytes.set_function(lambda: cgroups.memory().limit)
+    metrics.memory_used_bytes.set_function(lambda: cgroups.memory_usage().used)
+    metrics.memory_limit_bytes.set_function(lambda: cgroups.memory_usage().limit)
 
 
-async def watch_queue(jobs: Jobs, *, every_seconds: float = QUEUE_SECONDS) -> None:
+async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS) -> None:
     """Read the length of the queue until cancelled; what cannot be read is told once."""
     is_told = False
     while True:

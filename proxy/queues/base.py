@@ -38,7 +38,7 @@ CHECKER, CHECKER_SECONDS = "readiness", 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class QueueSnapshot:
     """The jobs of a queue that wait or run, and what its workers say of themselves."""
 
     keys: AbstractSet[str]
@@ -85,14 +85,14 @@ class JobQueue(Queue):
         incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
         return incomplete - active
 
-    async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
+    async def line(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Look at the jobs that wait or run, of which whoever asks knows some.
 
         `limit`: of so many at most; SAQ's queue on PostgreSQL tells all.
         """
         told = await self.info(jobs=True, limit=limit)
         waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
-        return Line(
+        return QueueSnapshot(
             keys={job["key"] for job in told["jobs"]},
             news={job["key"]: job.get("kwargs") or {} for job in told["jobs"] if job["key"] not in known},
             waiting=len(waiting),

@@ -22,7 +22,7 @@ Posts are taken one after another, so each would wait for as long as the server 
 """
 
 
-class Door:
+class CircuitBreaker:
     """Turns `errors` of the client of `server` into ours; those that are `lost` mean that it cannot be reached.
 
     Unless they are `denied`: then the address is the operator's to mend.
@@ -79,7 +79,7 @@ QUIET_SECONDS = 10.0
 """A queue is back when nothing has failed for so long: some of SAQ's ways to ask end well without asking anybody."""
 
 
-class Outages:
+class OutageGuard:
     """Tells once when a queue is lost, once when it is back, however many workers ask meanwhile."""
 
     def __init__(self) -> None:

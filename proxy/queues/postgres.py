@@ -13,8 +13,8 @@ from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
 from saq.utils import now_seconds
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.circuit_breaker import Door, Outages
-from proxy.queues.postgres_connection import CONNECTIONS, Link, Links, Listener
+from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
+from proxy.queues.postgres_connection import CONNECTIONS, Connection, ConnectionPool, Listener
 from proxy.queues.server import ServerQueue, Stored
 
 if TYPE_CHECKING:
@@ -47,14 +47,18 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
     """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
-        self._door = Door("PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied)
+        self._door = CircuitBreaker(
+            "PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied
+        )
         self._link = make_conninfo(url, **_LINK)
-        pool = cast("AsyncConnectionPool", Links(self._link, self._door))  # SAQ's type says that it lends nothing more
+        pool = cast(
+            "AsyncConnectionPool", ConnectionPool(self._link, self._door)
+        )  # SAQ's type says that it lends nothing more
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True
         )
         self._listener = Listener(pool, self._channel)
-        self._outages = Outages()
+        self._outages = OutageGuard()
 
     def __repr__(self) -> str:
         return f"PostgresQueue<name={self.name!r}>"
@@ -66,7 +70,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             QueueUnavailable: the server does not answer, or not to this user; the sentence is the server's.
         """
         with self._door.opened():
-            async with await Link.connect(self._link, autocommit=True) as starting:
+            async with await Connection.connect(self._link, autocommit=True) as starting:
                 starting.patience_seconds = STARTING_SECONDS
                 await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
                 await super().connect()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from psycopg.abc import PQGen
 
-    from proxy.queues.circuit_breaker import Door
+    from proxy.queues.circuit_breaker import CircuitBreaker
 
 ANSWER_SECONDS = 4.0
 """How long the server may take for a statement; a look at the queue's readiness waits for 5 s."""
@@ -36,7 +36,7 @@ CONNECTIONS = 10
 T = TypeVar("T")
 
 
-class Link(AsyncConnection):
+class Connection(AsyncConnection):
     """A connection that is given up when a statement is not answered in time, or when nobody waits for it any more.
 
     The kernel of a server that hangs goes on to acknowledge what it is sent, so TCP never finds out. Psycopg would wait
@@ -59,13 +59,13 @@ class Link(AsyncConnection):
             raise OperationalError(f"no answer within {seconds:g} s") from error
 
 
-class Links(AsyncConnectionPool[Link]):
+class ConnectionPool(AsyncConnectionPool[Connection]):
     """Connections whose errors are ours, made anew as soon as somebody needs one."""
 
-    def __init__(self, address: str, door: Door) -> None:
+    def __init__(self, address: str, door: CircuitBreaker) -> None:
         super().__init__(
             address,
-            connection_class=Link,
+            connection_class=Connection,
             min_size=1,
             max_size=CONNECTIONS,
             open=False,
@@ -76,7 +76,7 @@ class Links(AsyncConnectionPool[Link]):
         self._door = door
 
     @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Link]:  # noqa: ASYNC109 - theirs
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - theirs
         """Lend a connection within the block."""
         with self._door.opened():
             async with super().connection(timeout) as link:
@@ -97,7 +97,7 @@ class Listener(ListenMultiplexer):
                     await link.execute("")
 
 
-async def _check(link: Link) -> None:
+async def _check(link: Connection) -> None:
     link.patience_seconds = LINK_SECONDS
     await AsyncConnectionPool.check_connection(link)
     link.patience_seconds = ANSWER_SECONDS

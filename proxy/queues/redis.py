@@ -15,7 +15,7 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.circuit_breaker import Door, Outages
+from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.server import ServerQueue, Stored
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         SaqRedisQueue.__init__(self, _Client(url), name=name)
-        self._outages = Outages()
+        self._outages = OutageGuard()
         self._unbegun: dict[bytes, bytes] = {}
         self._held_script = self.redis.register_script(_HELD)
         self._swap_script = self.redis.register_script(_SWAP)
@@ -138,7 +138,7 @@ class _Client(Redis):
             retry=Retry(NoBackoff(), 1),
         )
         super().__init__(connection_pool=pool)
-        self._door = Door(
+        self._door = CircuitBreaker(
             "Redis",
             errors=exceptions.RedisError,
             lost=(exceptions.ConnectionError, exceptions.TimeoutError),

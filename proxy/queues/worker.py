@@ -42,7 +42,7 @@ REPORT_SECONDS = 10.0
 """How often a worker says what it has done."""
 
 
-class TryAgain(Exception):
+class RetryLater(Exception):
     """Tells the queue to run the job again; never seen outside of the worker."""
 
 
@@ -141,7 +141,7 @@ class QueueWorker(saq.Worker[Context]):
 
 
 @asynccontextmanager
-async def at_work(worker: QueueWorker) -> AsyncIterator[None]:
+async def running_worker(worker: QueueWorker) -> AsyncIterator[None]:
     """Have a worker work as long as the block lasts; what it does then is finished when this returns."""
     working = asyncio.create_task(worker.start())
     await asyncio.sleep(0)  # saq's start() makes `event` anew: set before that, it would never be heard of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.system.cgroups import groups, text
+from proxy.system.cgroups import cgroups_of_process, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def scratch_budget(place: Path, *, least_bytes: int) -> int:
 def _limits(root: Path) -> Iterator[int]:
     """Give every bound on the memory of this process, in bytes: the machine's, its control groups'."""
     yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for group in groups(root):
+    for group in cgroups_of_process(root):
         for name in ("memory.max", "memory.high") if group.is_unified else ("memory.limit_in_bytes",):
-            if (limit := text(group.folder / name).strip()).isdecimal():  # not "max"
+            if (limit := read_text(group.folder / name).strip()).isdecimal():  # not "max"
                 yield int(limit)

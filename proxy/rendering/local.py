@@ -14,9 +14,9 @@ from anyio import to_thread
 
 from pipeline.errors import Refused
 from pipeline.protocol import Limits, Render, Rendered
-from proxy.concurrency.admission import Limiter, Turn, Urgency
+from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import RenderFailed
-from proxy.rendering.pool import Renderers
+from proxy.rendering.pool import RenderPool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class LocalResult:
     """What came of one file: derivatives, by path, or the sentence that says why there are none."""
 
     file: Path
@@ -35,40 +35,46 @@ class Outcome:
 
 
 @asynccontextmanager
-async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[Renderers]:
+async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[RenderPool]:
     """Lend a pool of one render process."""
-    renderers = Renderers(limiter=Limiter(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
+    renderers = RenderPool(limiter=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
     try:
         yield renderers
     finally:
         await renderers.close()
 
 
-async def render_file(renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits) -> Outcome:
+async def render_file(
+    renderers: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+) -> LocalResult:
     """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
     path = AsyncPath(file)
     if not await path.is_file():
-        return Outcome(file=file, refusal="This is no plain file." if await path.exists() else "There is no such file.")
+        return LocalResult(
+            file=file, refusal="This is no plain file." if await path.exists() else "There is no such file."
+        )
     try:
         str(file).encode()
         return await _render_file(renderers, file, out=out, sizes=sizes, limits=limits)
     except UnicodeEncodeError:
-        return Outcome(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
+        return LocalResult(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
     except OSError as fault:
-        return Outcome(file=file, refusal=f"There is nowhere to work on it or to write to: {fault.strerror or fault}.")
+        return LocalResult(
+            file=file, refusal=f"There is nowhere to work on it or to write to: {fault.strerror or fault}."
+        )
 
 
 async def _render_file(
-    renderers: Renderers, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
-) -> Outcome:
+    renderers: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+) -> LocalResult:
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
-            rendering = await renderers.render(question, Turn(Urgency.JOB))
+            rendering = await renderers.render(question, Ticket(Priority.JOB))
         except (Refused, RenderFailed) as fault:
-            return Outcome(file=file, refusal=str(fault))
+            return LocalResult(file=file, refusal=str(fault))
         kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]
-    return Outcome(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
+    return LocalResult(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
 
 
 def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | None:

@@ -15,8 +15,8 @@ from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
 from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
 from pipeline.size import Size
 from proxy import metrics
-from proxy.concurrency.admission import Turn, Urgency
-from proxy.concurrency.timings import Spent
+from proxy.concurrency.admission import Priority, Ticket
+from proxy.concurrency.timings import Timings
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.rendering.process import RenderProcess
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from pipeline.protocol import Answer, ImageInfo, Question
-    from proxy.concurrency.admission import Limiter
+    from proxy.concurrency.admission import Admission
 
 T = TypeVar("T", bound="Answer")
 
@@ -54,7 +54,7 @@ _MEGA = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rendering:
+class RenderResult:
     """What came of a question, after how long in line and how long at work."""
 
     derived: Derived
@@ -67,11 +67,11 @@ def temporary_folder() -> Path:
     return Path(gettempdir())
 
 
-class Renderers:
+class RenderPool:
     """Render processes that are kept and reused, never more at work than the limiter lets in."""
 
     def __init__(
-        self, *, limiter: Limiter, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
+        self, *, limiter: Admission, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
     ) -> None:
         self._limiter = limiter
         self._deadline_seconds = deadline_seconds
@@ -103,8 +103,8 @@ class Renderers:
         metrics.render_reserved_bytes.set_function(lambda: self.reserved_bytes)
         self._idle.append(await self._process())
 
-    def place(self, turn: Turn) -> AbstractContextManager[None]:
-        """Hold a place on the way to a share; see `Limiter.place`."""
+    def place(self, turn: Ticket) -> AbstractContextManager[None]:
+        """Hold a place on the way to a share; see `Admission.place`."""
         return self._limiter.place(turn)
 
     async def check(self) -> None:
@@ -124,7 +124,7 @@ class Renderers:
                 raise DeadlineExceeded(f"All renders hang: none has ended well for {silent_seconds:.0f} s.")
             return
         with TemporaryDirectory(prefix="check-", dir=self._workplace()) as folder:
-            await self.render(_tiny_question(Path(folder)), Turn(Urgency.PAGE))
+            await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
 
     async def close(self) -> None:
         """End every process, also those at work: nobody is there any more who could take their answers."""
@@ -133,7 +133,7 @@ class Renderers:
             await process.kill()
         self._idle.clear()
 
-    async def render(self, question: Render, turn: Turn, spent: Spent | None = None) -> Rendering:
+    async def render(self, question: Render, turn: Ticket, spent: Timings | None = None) -> RenderResult:
         """Ask a process for derivatives, once there is a share of slots and memory.
 
         Where the time goes is counted in `spent`, whatever comes of it. A caller that is cancelled takes its process
@@ -145,15 +145,15 @@ class Renderers:
             DeadlineExceeded: it took too long; the process was killed.
             ProcessDied: the process died under it.
         """
-        own = Spent()
+        own = Timings()
         try:
             derived = await self._render(question, turn, own)
         finally:
             if spent:
                 spent.add(own)
-        return Rendering(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
+        return RenderResult(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
 
-    async def _render(self, question: Render, turn: Turn, spent: Spent) -> Derived:
+    async def _render(self, question: Render, turn: Ticket, spent: Timings) -> Derived:
         async with AsyncExitStack() as stack:
             with spent.in_line():
                 share = await stack.enter_async_context(self._limiter.share(turn, PROBE_BYTES))

@@ -68,7 +68,7 @@ class RenderProcess:
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
             )
         )
-        give_way(process._process.pid)
+        lower_priority(process._process.pid)
         try:
             async with asyncio.timeout(START_SECONDS):
                 ready = await process._answer()
@@ -139,7 +139,7 @@ NICER = 10
 """How much nicer: where both want one processor, the nicer gets about a tenth of it."""
 
 
-def give_way(pid: int) -> None:
+def lower_priority(pid: int) -> None:
     """Have the other process take what processors this one and its like do not need, and give memory back first."""
     with suppress(OSError):  # it has ended already
         os.setpriority(os.PRIO_PROCESS, pid, os.nice(0) + NICER)

@@ -171,7 +171,7 @@ def read_settings(*, takes_posts: bool = True) -> Settings:
     return settings
 
 
-def told_by_environment() -> list[Setting]:
+def list_settings() -> list[Setting]:
     """List the settings that an operator can make, with what each means: for README's table and `gf-images check`."""
     return [
         Setting(name=one.name.upper(), default=one.default, says=one.metadata["says"], is_secret=one.metadata["secret"])

@@ -11,7 +11,7 @@ from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
 from proxy.queues.address import SCHEMES, address_fault
-from proxy.webhooks.allowlist import listed
+from proxy.webhooks.allowlist import parse_allow_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def hosts(value: str) -> str | None:
     """Name the first place that is no place for callbacks, without quoting it: whole addresses may hold a secret."""
     for number, entry in enumerate(split(value), start=1):
         try:
-            listed([entry])
+            parse_allow_list([entry])
         except ValueError:
             return f"number {number} is no host, address or network"
     return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
 """The content type of bytes of which nothing is known."""
@@ -84,7 +84,7 @@ class Store(Protocol):
         ...
 
     def open(
-        self, key: str, part: Part | None = None
+        self, key: str, part: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks, without holding it in memory; or a part of it, beside what is told of the whole.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StoreConfig:
     """Where blobs lie and how that is reached; `connections` is as many as may be in flight at once.
 
     `public_address`, if there is one, names where everybody can read a key: then nothing is read with the credentials.
@@ -30,21 +30,21 @@ class Place:
     connections: int
 
 
-def open_store(place: Place) -> Store:
+def open_store(place: StoreConfig) -> Store:
     """Make the store at a place, not started yet: `file://<folder>` or `s3://<bucket>`."""
     if place.store.startswith("file://"):
         return FileStore(Path(place.store.removeprefix("file://")))
     return _bucket_store(place)
 
 
-def _bucket_store(place: Place) -> Store:
+def _bucket_store(place: StoreConfig) -> Store:
     # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
-    from proxy.stores.origin.store import OriginStore, Reach  # noqa: PLC0415 - see above
-    from proxy.stores.s3.config import Bucket  # noqa: PLC0415 - see above
+    from proxy.stores.origin.store import OriginConfig, OriginStore  # noqa: PLC0415 - see above
+    from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
     from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above
 
     bucket = S3Store(
-        Bucket(
+        BucketConfig(
             name=place.store.removeprefix("s3://"),
             endpoint_url=place.endpoint_url,
             region=place.region,
@@ -55,4 +55,4 @@ def _bucket_store(place: Place) -> Store:
     )
     if place.public_address is None:
         return bucket
-    return OriginStore(place.public_address, bucket, Reach(connections=place.connections))
+    return OriginStore(place.public_address, bucket, OriginConfig(connections=place.connections))

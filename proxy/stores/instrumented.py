@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 
-class MeasuredStore:
+class InstrumentedStore:
     """Passes every call on to another store; counts how long it took, and how it failed if it did."""
 
     def __init__(self, store: Store) -> None:
@@ -39,13 +39,13 @@ class MeasuredStore:
             return await self._store.fetch(key, path, max_bytes=max_bytes)
 
     def open(
-        self, key: str, part: Part | None = None
+        self, key: str, part: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
         """See `Store.open`; the time to the first byte is what counts."""
         return self._open(key, part)
 
     @asynccontextmanager
-    async def _open(self, key: str, part: Part | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def _open(self, key: str, part: ByteRange | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         async with AsyncExitStack() as stack:
             with _measured("open"):
                 opened = await stack.enter_async_context(self._store.open(key, part))

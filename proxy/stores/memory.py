@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -46,7 +46,7 @@ class MemoryStore:
         return blob
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         await checkpoint()  # as where bytes travel: so that a reader in a loop lets others run
         blob, body = self._get(key)

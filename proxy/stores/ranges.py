@@ -19,7 +19,7 @@ class Changed(StoreError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ByteRange:
     """Some bytes of one blob: from `first` up to `end`, which is not among them; `etag` says which blob's.
 
     There is at least one such byte.
@@ -50,7 +50,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class ContentRange:
     """Which bytes an answer has, and how many the whole blob: what the header `Content-Range` tells."""
 
     first: int
@@ -63,13 +63,13 @@ class Sent:
         return self.end - self.first
 
 
-def sent(content_range: str) -> Sent | None:
+def parse_content_range(content_range: str) -> ContentRange | None:
     """Read a `Content-Range`; None when it tells of no part whose whole is known."""
     told = _CONTENT_RANGE.fullmatch(content_range)
-    return Sent(int(told[1]), int(told[2]) + 1, int(told[3])) if told else None
+    return ContentRange(int(told[1]), int(told[2]) + 1, int(told[3])) if told else None
 
 
-def cut(chunks: AsyncIterator[bytes], part: Part, came: Sent | None) -> AsyncIterator[bytes]:
+def cut(chunks: AsyncIterator[bytes], part: ByteRange, came: ContentRange | None) -> AsyncIterator[bytes]:
     """Give the bytes of `part` out of what came: itself, or the whole blob, of a store that knows no parts.
 
     Raises:

@@ -23,7 +23,7 @@ SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class StoreRetryPolicy:
     """How often and how long one thing is asked for; `total_seconds` holds the attempts and the waits between them.
 
     The waits double from the first to the longest, and each is cut to a random part of itself, so that many who
@@ -57,7 +57,7 @@ class Attempt:
         self._whole.deadline = max(self._whole.deadline, self._latest + seconds)
 
 
-async def patiently(ask: Callable[[Attempt], Awaitable[T]], patience: Patience, *, whom: str = "store") -> T:
+async def with_retries(ask: Callable[[Attempt], Awaitable[T]], patience: StoreRetryPolicy, *, whom: str = "store") -> T:
     """Give what `ask` returns, asking again while the store is unavailable; `whom` is named if no answer comes.
 
     Raises:

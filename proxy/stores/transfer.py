@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 
-class OtherBytes(StoreUnavailable):
+class ChecksumMismatch(StoreUnavailable):
     """As many bytes came as were announced, but not those of their MD5; theirs is `md5`."""
 
     def __init__(self, md5: str) -> None:
@@ -44,7 +44,7 @@ async def verified(
     if arrived != announced_bytes:
         raise StoreUnavailable(f"The store announced {announced_bytes} bytes and sent {arrived} or more.")
     if md5s and digest.hexdigest() not in md5s:
-        raise OtherBytes(digest.hexdigest())
+        raise ChecksumMismatch(digest.hexdigest())
 
 
 async def save(chunks: AsyncIterator[bytes], path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Cgroup:
     """Where a group's files may be; in a container those above its own are not there."""
 
     folder: Path
@@ -21,23 +21,23 @@ class Group:
     """Whether it is of version 2, whose files have other names."""
 
 
-def groups(root: Path) -> Iterator[Group]:
+def cgroups_of_process(root: Path) -> Iterator[Cgroup]:
     """Walk the groups of this process from the innermost to the outermost; `root` is where proc and sys are.
 
     In a container that sees only its own group, the path that the kernel tells may be one outside of it: then the
     group itself is where the groups begin.
     """
-    for line in text(root / "proc/self/cgroup").splitlines():
+    for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", maxsplit=2)
         inner = Path(path.lstrip("/"))
         for each in (inner, *inner.parents):
             if not controllers:  # version 2 names none, version 1 those of each of its trees
-                yield Group(root / "sys/fs/cgroup" / each, is_unified=True)
+                yield Cgroup(root / "sys/fs/cgroup" / each, is_unified=True)
             elif "memory" in controllers.split(","):
-                yield Group(root / "sys/fs/cgroup/memory" / each, is_unified=False)
+                yield Cgroup(root / "sys/fs/cgroup/memory" / each, is_unified=False)
 
 
-def text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Give what is in a file of the kernel's; nothing where there is none."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
@@ -53,7 +53,7 @@ _KIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class MemoryUsage:
     """Bytes in use, and how many may be; not a number where the kernel does not tell."""
 
     used: float = math.nan
@@ -67,7 +67,7 @@ class _Files:
     limit: str
     used: str
     reclaimable: str
-    """The line of `memory.stat` that counts pages of files that were not used lately."""
+    """The line of `memory_usage.stat` that counts pages of files that were not used lately."""
 
 
 _VERSION_1: Final = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -85,12 +85,12 @@ def render_bytes() -> float:
     What they share with each other, such as the code of libvips, counts in each.
     """
     tasks = Path("/proc/self/task").glob("*/children")
-    children = [pid for task in tasks for pid in text(task).split()]
+    children = [pid for task in tasks for pid in read_text(task).split()]
     # One may have ended since.
     return sum(resident for pid in children if not math.isnan(resident := _resident_bytes(pid)))
 
 
-def memory(root: Path = ROOT) -> Usage:
+def memory_usage(root: Path = ROOT) -> MemoryUsage:
     """Tell how much memory is in use of all that may be: of the control group with the least room, else the machine's.
 
     What the kernel would give back at once, which are files that it remembers, is not in use.
@@ -101,29 +101,29 @@ def memory(root: Path = ROOT) -> Usage:
 
 
 def _resident_bytes(pid: str) -> float:
-    fields = text(Path(f"/proc/{pid}/statm")).split()
+    fields = read_text(Path(f"/proc/{pid}/statm")).split()
     return float(fields[1]) * _PAGE_BYTES if fields else math.nan
 
 
-def _machine(root: Path) -> Usage:
-    lines = (line.split() for line in text(root / "proc/meminfo").splitlines())
+def _machine(root: Path) -> MemoryUsage:
+    lines = (line.split() for line in read_text(root / "proc/meminfo").splitlines())
     kibibytes = {name: float(value) for name, value, *_ in lines}
     if not {"MemTotal:", "MemAvailable:"} <= set(kibibytes):
-        return Usage()
+        return MemoryUsage()
     total = kibibytes["MemTotal:"] * _KIB
-    return Usage(used=total - kibibytes["MemAvailable:"] * _KIB, limit=total)
+    return MemoryUsage(used=total - kibibytes["MemAvailable:"] * _KIB, limit=total)
 
 
-def _groups(root: Path) -> Iterator[Usage]:
+def _groups(root: Path) -> Iterator[MemoryUsage]:
     """Find every control group that this process is in and that has a limit of its own."""
-    for group in groups(root):
+    for group in cgroups_of_process(root):
         if usage := _group(group.folder, _VERSION_2 if group.is_unified else _VERSION_1):
             yield usage
 
 
-def _group(folder: Path, files: _Files) -> Usage | None:
-    limit, used = text(folder / files.limit).strip(), text(folder / files.used).strip()
+def _group(folder: Path, files: _Files) -> MemoryUsage | None:
+    limit, used = read_text(folder / files.limit).strip(), read_text(folder / files.used).strip()
     if not limit.isdecimal() or not used.isdecimal():
         return None
-    stat = dict(line.split(maxsplit=1) for line in text(folder / "memory.stat").splitlines())
-    return Usage(used=float(used) - float(stat.get(files.reclaimable, 0)), limit=float(limit))
+    stat = dict(line.split(maxsplit=1) for line in read_text(folder / "memory.stat").splitlines())
+    return MemoryUsage(used=float(used) - float(stat.get(files.reclaimable, 0)), limit=float(limit))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
-    """A lock file that is held until `release` or the death of this process; `claim` makes one."""
+class ProcessLock:
+    """A lock file that is held until `release` or the death of this process; `acquire_process_lock` makes one."""
 
     path: Path
     descriptor: int
@@ -37,7 +37,7 @@ class Owner:
         os.close(self.descriptor)
 
 
-def claim(folder: Path) -> Owner:
+def acquire_process_lock(folder: Path) -> ProcessLock:
     """Begin to be alive in `folder`, which is made if missing.
 
     Raises:
@@ -49,7 +49,7 @@ def claim(folder: Path) -> Owner:
     descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     path = unlocked.rename(folder / name)  # it gets its name once locked, so that nobody ever finds it unlocked
-    return Owner(path, descriptor)
+    return ProcessLock(path, descriptor)
 
 
 def is_alive(folder: Path, name: str) -> bool:
@@ -70,7 +70,7 @@ def is_alive(folder: Path, name: str) -> bool:
         os.close(descriptor)
 
 
-def bury(folder: Path) -> None:
+def remove_stale(folder: Path) -> None:
     """Remove the lock files of the dead."""
     for path in folder.glob("[!.]*"):
         if not is_alive(folder, path.name):
@@ -82,7 +82,7 @@ _RETRY_SECONDS = 0.001
 
 
 @contextmanager
-def turn(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
+def exclusive(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
     """Hold the lock file at `path` within the block; yields False when others kept it for `seconds`."""
     deadline = time.monotonic() + seconds
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

@@ -18,7 +18,7 @@ from proxy.system import lockfiles
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
 
-    from proxy.concurrency.admission import Limiter, Turn
+    from proxy.concurrency.admission import Admission, Ticket
 
 
 TRIED_BYTES = 64 * 1024
@@ -33,10 +33,10 @@ def scratch_place() -> Path:
     return Path(gettempdir(), f"gf-images-{os.getuid()}")
 
 
-class Scratch:
+class ScratchSpace:
     """Lends folders below `place`, which services of one machine may share, as far as `room` for their files goes."""
 
-    def __init__(self, place: Path, *, room: Limiter) -> None:
+    def __init__(self, place: Path, *, room: Admission) -> None:
         self._place = place
         self._room = room
         self._folder: Path | None = None
@@ -50,7 +50,7 @@ class Scratch:
         """
         try:
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = lockfiles.claim(self._place / "owners")
+            owner = lockfiles.acquire_process_lock(self._place / "owners")
             self._folder = self._place / "work" / owner.name
             self._folder.mkdir(parents=True)
         except OSError as fault:
@@ -65,7 +65,7 @@ class Scratch:
             owner.release()
 
     @asynccontextmanager
-    async def folder(self, size: int, turn: Turn) -> AsyncIterator[Path]:
+    async def folder(self, size: int, turn: Ticket) -> AsyncIterator[Path]:
         """Lend a folder for `size` bytes, once there is room; it goes with all that is in it, whatever happens.
 
         Raises:
@@ -120,7 +120,7 @@ class Scratch:
         for left in (self._place / "work").iterdir():
             if not lockfiles.is_alive(self._place / "owners", left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        lockfiles.bury(self._place / "owners")
+        lockfiles.remove_stale(self._place / "owners")
 
 
 def _write_something(folder: Path) -> None:

@@ -35,7 +35,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class CallbackTarget:
     """A URL, taken apart once and for all; `host` is a name in lower case, or an address without brackets."""
 
     scheme: str
@@ -55,13 +55,13 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Destinations:
+class AllowList:
     """The hosts that may be called, and the addresses that may be called although they are not public."""
 
-    doors: tuple[Target, ...] = ()
+    doors: tuple[CallbackTarget, ...] = ()
     networks: tuple[Network, ...] = ()
 
-    def target(self, url: str) -> Target:
+    def target(self, url: str) -> CallbackTarget:
         """Take the URL of a receiver apart.
 
         Raises:
@@ -83,7 +83,7 @@ class Destinations:
         return _is_public(ip) or any(ip in network for network in self.networks)
 
 
-def listed(entries: Iterable[str]) -> Destinations:
+def parse_allow_list(entries: Iterable[str]) -> AllowList:
     """Read a list of hosts, addresses and networks.
 
     `example.org` and `*.example.org` may be called by https on port 443, `example.org:8443` on that port,
@@ -93,7 +93,7 @@ def listed(entries: Iterable[str]) -> Destinations:
     Raises:
         ValueError: an entry is none of these; the sentence names it.
     """
-    doors: list[Target] = []
+    doors: list[CallbackTarget] = []
     networks: list[Network] = []
     for entry in entries:
         network = _network(entry)
@@ -104,7 +104,7 @@ def listed(entries: Iterable[str]) -> Destinations:
         doors.append(door)
         if address := _network(door.host):
             networks.append(address)
-    return Destinations(doors=tuple(doors), networks=tuple(networks))
+    return AllowList(doors=tuple(doors), networks=tuple(networks))
 
 
 def _network(text: str) -> Network | None:
@@ -114,14 +114,14 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _door(entry: str) -> Target:
+def _door(entry: str) -> CallbackTarget:
     door = _taken_apart(entry if "://" in entry else f"https://{entry}")
     if door is None or door.path != "/":
         raise ValueError(f"{entry!r} is no host, address or network")
     return door
 
 
-def _taken_apart(url: str) -> Target | None:
+def _taken_apart(url: str) -> CallbackTarget | None:
     found = _URL.fullmatch(url)
     if found is None:
         return None
@@ -134,10 +134,10 @@ def _taken_apart(url: str) -> Target | None:
             return None
     if not 0 < port <= _HIGHEST_PORT:
         return None
-    return Target(scheme=scheme, host=host, port=port, path=path if path.startswith("/") else f"/{path}")
+    return CallbackTarget(scheme=scheme, host=host, port=port, path=path if path.startswith("/") else f"/{path}")
 
 
-def _leads_to(door: Target, target: Target) -> bool:
+def _leads_to(door: CallbackTarget, target: CallbackTarget) -> bool:
     if (door.scheme, door.port) != (target.scheme, target.port):
         return False
     return target.host == door.host or (door.host.startswith("*.") and target.host.endswith(door.host[1:]))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from proxy.webhooks.allowlist import Destinations, Target
+    from proxy.webhooks.allowlist import AllowList, CallbackTarget
     from proxy.webhooks.signature import Signer
 
     Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -38,14 +38,14 @@ delivery may take. Threads of their own, for it must not hold those that read fi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class WebhookResponse:
     """What a receiver said; `retry_after_seconds` is None where it did not say when to come back."""
 
     status: int
     retry_after_seconds: float | None = None
 
 
-class Courier:
+class WebhookClient:
     """Carries callbacks, each on a connection of its own.
 
     A name is resolved once, all of its addresses are checked, and the connection goes to one of these: a name server
@@ -55,7 +55,7 @@ class Courier:
 
     def __init__(
         self,
-        destinations: Destinations,
+        destinations: AllowList,
         signer: Signer,
         *,
         resolve: Resolve | None = None,
@@ -89,7 +89,7 @@ class Courier:
         await self._client.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def carry(self, *, url: str, message_id: str, body: str) -> Answer:
+    async def carry(self, *, url: str, message_id: str, body: str) -> WebhookResponse:
         """Post a JSON body, signed now.
 
         Raises:
@@ -107,7 +107,7 @@ class Courier:
                 addresses = await self._addresses(target)
                 return await self._post(target, addresses, body.encode(), headers)
 
-    async def _addresses(self, target: Target) -> Sequence[str]:
+    async def _addresses(self, target: CallbackTarget) -> Sequence[str]:
         addresses = await self._resolve(target.host, target.port)
         if not addresses:
             raise CallbackFailed(f"{target} has no address.")
@@ -115,7 +115,9 @@ class Courier:
             raise CallbackFailed(f"{target} is at {private[0]}, a private address that CALLBACK_HOSTS does not list.")
         return addresses
 
-    async def _post(self, target: Target, addresses: Sequence[str], body: bytes, headers: dict[str, str]) -> Answer:
+    async def _post(
+        self, target: CallbackTarget, addresses: Sequence[str], body: bytes, headers: dict[str, str]
+    ) -> WebhookResponse:
         *others, last = addresses
         for address in others:
             try:
@@ -124,11 +126,13 @@ class Courier:
                 continue
         return await self._post_to(last, target, body, headers)
 
-    async def _post_to(self, address: str, target: Target, body: bytes, headers: dict[str, str]) -> Answer:
+    async def _post_to(
+        self, address: str, target: CallbackTarget, body: bytes, headers: dict[str, str]
+    ) -> WebhookResponse:
         url = httpx.URL(scheme=target.scheme, host=address, port=target.port, raw_path=target.path.encode())
         certified = {"sni_hostname": target.host}
         async with self._client.stream("POST", url, content=body, headers=headers, extensions=certified) as answer:
-            return Answer(status=answer.status_code, retry_after_seconds=_retry_after(answer))
+            return WebhookResponse(status=answer.status_code, retry_after_seconds=_retry_after(answer))
 
     async def _ask_name_server(self, host: str, port: int) -> Sequence[str]:
         ask = asyncio.get_running_loop().run_in_executor
@@ -137,7 +141,7 @@ class Courier:
 
 
 @contextmanager
-def _errors(target: Target, deadline_seconds: float) -> Iterator[None]:
+def _errors(target: CallbackTarget, deadline_seconds: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:

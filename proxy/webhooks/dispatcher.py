@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from proxy import metrics
 from proxy.concurrency.backoff import jittered
 from proxy.errors import BadCallback, CallbackFailed
-from proxy.queues.worker import QueueWorker, TryAgain
+from proxy.queues.worker import QueueWorker, RetryLater
 from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.queues.base import JobQueue
-    from proxy.webhooks.client import Answer, Courier
+    from proxy.webhooks.client import WebhookClient, WebhookResponse
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ LONGEST_WAIT_SECONDS: Final = 28_800.0
 Outcome = Literal["delivered", "put_off", "gone", "given_up", "refused"]
 
 
-class Deliveries(QueueWorker):
+class Dispatcher(QueueWorker):
     """Works the queue of callbacks until it is stopped.
 
     `complete_job` tells whether a job has ended; if it has, its callback is in the queue when that returns.
@@ -63,7 +63,7 @@ class Deliveries(QueueWorker):
         self,
         *,
         queue: JobQueue,
-        courier: Courier,
+        courier: WebhookClient,
         complete_job: Callable[[str], Awaitable[bool]],
         grace_seconds: float,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
@@ -73,12 +73,12 @@ class Deliveries(QueueWorker):
         self._courier = courier
         self._complete_job = complete_job
         self._waits_seconds = waits_seconds
-        self._receivers = Receivers(at_once=AT_ONCE_TO_ONE)
+        self._receivers = Bulkhead(at_once=AT_ONCE_TO_ONE)
 
     async def watch(self, _context: Context, *, job_id: str) -> None:
         """Keep the promise of a callback: owe it when the job has ended, look again later when it has not."""
         if not await self._complete_job(job_id):
-            raise TryAgain(f"job {job_id} has not ended")
+            raise RetryLater(f"job {job_id} has not ended")
 
     async def deliver(self, context: Context, **owed: object) -> Outcome:
         """Deliver a callback, or put it off."""
@@ -108,7 +108,7 @@ class Deliveries(QueueWorker):
             return _ended("gone", "The receiver answered 410: it wants no callbacks any more.")
         return self._put_off(job, f"The receiver answered {answer.status}.", answer.retry_after_seconds)
 
-    async def _carry(self, job: saq.Job, callback: Callback) -> Answer:
+    async def _carry(self, job: saq.Job, callback: Callback) -> WebhookResponse:
         if job.retry_delay != AGAIN_SECONDS:  # that wait is over; should this process die, it need not be waited again
             await job.update(retry_delay=AGAIN_SECONDS)
         return await self._courier.carry(url=callback.url, message_id=callback.id, body=callback.body)
@@ -122,7 +122,7 @@ class Deliveries(QueueWorker):
         job.meta["failures"] = failures + 1
         metrics.callbacks_total.labels("put_off").inc()
         log.warning("callback_put_off", detail=detail, seconds=round(job.retry_delay, 1))
-        raise TryAgain(detail)
+        raise RetryLater(detail)
 
 
 class _Subject(msgspec.Struct):
@@ -146,12 +146,12 @@ def _subject(body: str) -> dict[str, object]:
     return {"job_id": subject.id, "key": subject.key}
 
 
-def _put_back(job: saq.Job) -> TryAgain:
+def _put_back(job: saq.Job) -> RetryLater:
     """Have a callback wait for its turn, which is no attempt and fails nobody."""
     turns = int(job.meta.get("turns", 0))
     job.meta["turns"] = turns + 1
     job.retry_delay = jittered(min(TURN_SECONDS * 2.0**turns, LONGEST_TURN_SECONDS))
-    return TryAgain("as many as may are on their way to this receiver")
+    return RetryLater("as many as may are on their way to this receiver")
 
 
 def _failures(job: saq.Job) -> int:
@@ -169,7 +169,7 @@ SILENT_ENTRIES: Final = 1000
 """Receivers remembered to be silent; one that is forgotten is only called by some more at once, until it is silent."""
 
 
-class Receivers:
+class Bulkhead:
     """Keeps those who are slow, or silent, from taking all the slots that callbacks have."""
 
     def __init__(self, *, at_once: int) -> None:

@@ -24,7 +24,7 @@ from proxy.errors import BadCallback
 if TYPE_CHECKING:
     from saq import Queue
 
-    from proxy.webhooks.allowlist import Destinations
+    from proxy.webhooks.allowlist import AllowList
 
 log = structlog.get_logger(__name__)
 
@@ -59,11 +59,11 @@ class Callback:
         return urlsplit(self.url).netloc.lower()
 
 
-class Callbacks:
+class Outbox:
     """Keeps promises and callbacks until a worker of the queue has dealt with them."""
 
     def __init__(
-        self, *, queue: Queue, destinations: Destinations, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
+        self, *, queue: Queue, destinations: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
     ) -> None:
         self._queue = queue
         self._destinations = destinations

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from loadtest import seaweed
-from proxy.settings.settings import read_settings, told_by_environment
+from proxy.settings.settings import list_settings, read_settings
 
 FILE = Path(__file__).parents[2] / "compose.yaml"
 COMPOSE: dict[str, Any] = msgspec.yaml.decode(FILE.read_bytes())
@@ -25,7 +25,7 @@ def test_it_fits_the_schema_of_compose() -> None:
 
 def test_the_service_starts_with_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = COMPOSE["services"]["images"]["environment"]
-    known = {setting.name for setting in told_by_environment()} | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    known = {setting.name for setting in list_settings()} | {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
     assert set(environment) <= known
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

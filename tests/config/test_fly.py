@@ -13,7 +13,7 @@ from loadtest.service import SECRET
 from proxy.cli.reprocess import reprocess
 from proxy.derivatives.reader import READERS
 from proxy.observability.readiness import CHECK_SECONDS
-from proxy.settings.settings import Settings, read_settings, told_by_environment
+from proxy.settings.settings import Settings, list_settings, read_settings
 from tests.config.fly import FLY, read, seconds
 
 CONFIG = read(FLY.read_bytes())
@@ -33,7 +33,7 @@ def test_what_fly_does_not_know_is_refused(wrong: bytes) -> None:
 
 
 def test_its_environment_is_settings_with_which_the_service_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert set(CONFIG.env) <= {setting.name for setting in told_by_environment()}
+    assert set(CONFIG.env) <= {setting.name for setting in list_settings()}
     for name, value in {**CONFIG.env, "WEBHOOK_SECRETS": SECRET}.items():
         monkeypatch.setenv(name, value)
     settings = read_settings()
@@ -47,7 +47,7 @@ def test_the_settings_that_it_offers_in_comments_are_settings_too() -> None:
     offered = [line.removeprefix("# ").split(" = ")[0] for line in FLY.read_text().splitlines() if ' = "' in line]
     named = {name for name in offered if name.isupper()}
     assert {"S3_BUCKET", "PUBLIC_BASE_URL"} <= named
-    assert named <= {setting.name for setting in told_by_environment()}
+    assert named <= {setting.name for setting in list_settings()}
 
 
 def test_it_is_the_machine_that_the_service_is_made_for() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.bulk.events import Ended, Original
+from proxy.bulk.events import OriginalDone, RunEnded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SIZES = "[sizes.small]\nwidth = 60\n[sizes.large]\nwidth = 240\n"
 DEADLINE_SECONDS = 300.0
 
-Told = Original | Ended
+Told = OriginalDone | RunEnded
 
 
 class Reprocess:
@@ -42,8 +42,8 @@ class Reprocess:
         command = [sys.executable, "-m", "proxy", "reprocess", "--json", "--workers", "2", *words]
         with (folder / "errors").open("ab") as errors:
             self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=errors)
-        self.originals: list[Original] = []
-        self.ended: Ended | None = None
+        self.originals: list[OriginalDone] = []
+        self.ended: RunEnded | None = None
         self._watch = threading.Timer(DEADLINE_SECONDS, self.process.kill)
         self._watch.start()
 
@@ -54,7 +54,7 @@ class Reprocess:
         while len(self.originals) < originals and (line := out.readline()).endswith(b"\n"):
             if msgspec.json.decode(line)["event"] in ("original", "ended"):
                 event = msgspec.json.decode(line, type=Told)
-                if isinstance(event, Ended):
+                if isinstance(event, RunEnded):
                     self.ended = event
                 else:
                     self.originals.append(event)
@@ -106,7 +106,7 @@ def made(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in paths}
 
 
-def run(folder: Path, *words: str, sizes: str = SIZES, **settings: str) -> Ended:
+def run(folder: Path, *words: str, sizes: str = SIZES, **settings: str) -> RunEnded:
     """Run to the end, which has to be a good one."""
     with reprocessing(folder, *words, sizes=sizes, **settings) as one:
         assert one.end() == 0, (folder / "errors").read_text()

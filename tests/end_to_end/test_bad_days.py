@@ -15,7 +15,7 @@ from loadtest.paint import Photograph, paint
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.jobs.request import Order
+from proxy.jobs.request import JobRequest
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes
 from tests.held import descriptors, resident_bytes
@@ -25,10 +25,10 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from proxy.app.wiring import Parts
+    from proxy.app.wiring import Components
     from proxy.derivatives.recipe import Derivative
     from proxy.jobs.job import Job
-    from proxy.jobs.service import Jobs
+    from proxy.jobs.service import JobService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -91,7 +91,7 @@ def stored(weed: seaweed.Seaweed, jobs: list[Job]) -> list[tuple[str, ...]]:
 
 
 @asynccontextmanager
-async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Parts]:
+async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Components]:
     """Lend a service that reaches its bucket through the proxy, with workers for many jobs that wait."""
     settings = Settings(
         store=f"s3://{seaweed.PUBLIC_BUCKET}",
@@ -111,7 +111,7 @@ async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Parts]:
         yield parts
 
 
-async def ended(jobs: Jobs, job: Job) -> Job:
+async def ended(jobs: JobService, job: Job) -> Job:
     async def look() -> Job | None:
         now = await jobs.get(job.id)
         return now if now.status in {"done", "error"} else None
@@ -119,9 +119,9 @@ async def ended(jobs: Jobs, job: Job) -> Job:
     return await until(look, seconds=500)
 
 
-async def all_ended(parts: Parts, day: str, *, jobs: int = JOBS) -> list[Job]:
+async def all_ended(parts: Components, day: str, *, jobs: int = JOBS) -> list[Job]:
     """Order every original of a day, and wait for the end."""
-    posted = [await parts.jobs.submit(Order(key=key(day, number), force=True)) for number in range(jobs)]
+    posted = [await parts.jobs.submit(JobRequest(key=key(day, number), force=True)) for number in range(jobs)]
     return list(await asyncio.gather(*(ended(parts.jobs, job) for job in posted)))
 
 

@@ -22,7 +22,7 @@ from tests.pipeline.rendering import photographs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from proxy.rendering.pool import Renderers
+    from proxy.rendering.pool import RenderPool
 
 SUFFIXES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
 WITH_EXTRA = (".heic",) if find_spec("pillow_heif") else ()
@@ -42,7 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-async def local() -> AsyncIterator[Renderers]:
+async def local() -> AsyncIterator[RenderPool]:
     async with local_renderers(budget_bytes=1 << 30, deadline_seconds=60) as one:
         yield one
 
@@ -80,7 +80,7 @@ def by_page_view(service: Service, photo: Path, sizes: list[str]) -> dict[str, b
 @pytest.mark.skipif(not photographs(), reason="no photographs here: set IMAGE_CORPUS to a folder with photos/")
 @pytest.mark.parametrize("photo", PHOTOS, ids=lambda photo: photo.name)
 async def test_lazy_bytes_are_a_jobs_bytes_are_a_reprocess_bytes_are_offline_bytes(
-    service: Service, reprocessed: Path, local: Renderers, photo: Path, tmp_path: Path
+    service: Service, reprocessed: Path, local: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
     sizes = read_sizes(Path(SIZES_FILE))
     outcome = await render_file(local, photo, out=tmp_path, sizes=sizes, limits=Limits(pixels=100_000_000))

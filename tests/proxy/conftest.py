@@ -12,18 +12,18 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.protocol import Limits
 from pipeline.size import Size
-from proxy.concurrency.admission import Limiter
-from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives.cache import Memory
-from proxy.derivatives.policy import Terms
+from proxy.concurrency.admission import Admission
+from proxy.concurrency.ttl_cache import TtlCache
+from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.recipe import Recipe
-from proxy.derivatives.service import Derivatives
+from proxy.derivatives.service import DerivativeService
 from proxy.errors import StoreRefused
 from proxy.keys.layouts import SiteLayout
-from proxy.rendering.pool import Renderers
+from proxy.rendering.pool import RenderPool
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
-from proxy.system.scratch import Scratch
+from proxy.system.scratch import ScratchSpace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -98,8 +98,8 @@ class Workshop:
     """Everything that makes derivatives, joined as the service joins it, on a store in memory."""
 
     store: CountingStore
-    renderers: Renderers
-    derivatives: Derivatives
+    renderers: RenderPool
+    derivatives: DerivativeService
     photo: Path
 
     @property
@@ -123,49 +123,49 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def renderers() -> AsyncIterator[Renderers]:
-    pool = Renderers(limiter=Limiter(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
+async def renderers() -> AsyncIterator[RenderPool]:
+    pool = RenderPool(limiter=Admission(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
     await pool.start()
     yield pool
     await pool.close()
 
 
 @pytest.fixture
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
-    one = Scratch(tmp_path_factory.mktemp("scratch"), room=Limiter(budget_bytes=1 << 30))
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchSpace]:
+    one = ScratchSpace(tmp_path_factory.mktemp("scratch"), room=Admission(budget_bytes=1 << 30))
     with one.opened():
         yield one
 
 
 @pytest.fixture
-def terms(scratch: Scratch) -> Terms:
-    return Terms(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch)
+def terms(scratch: ScratchSpace) -> GenerationPolicy:
+    return GenerationPolicy(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch)
 
 
 @pytest.fixture
-def workshop(renderers: Renderers, photo: Path, terms: Terms) -> Workshop:
+def workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy) -> Workshop:
     return open_workshop(renderers, photo=photo, terms=terms)
 
 
 def open_workshop(
-    renderers: Renderers,
+    renderers: RenderPool,
     *,
     photo: Path,
-    terms: Terms,
+    terms: GenerationPolicy,
     sizes: tuple[Size, ...] = SIZES,
     store: CountingStore | None = None,
 ) -> Workshop:
     """Join the parts around a pool of render processes, on a store of their own or on somebody else's."""
     store = store or CountingStore(Counter())
     layout = SiteLayout(sizes=tuple(size.name for size in sizes))
-    derivatives = Derivatives(
+    derivatives = DerivativeService(
         store=store,
         renderers=renderers,
         recipe=Recipe(sizes=sizes, layout=layout, cache_control="public, max-age=86400"),
-        memory=Memory(
-            known=Remembered(entries=100, seconds=60),
-            absent=Remembered(entries=100, seconds=30),
-            failures=Remembered(entries=100, seconds=600),
+        memory=DerivativeCache(
+            known=TtlCache(entries=100, seconds=60),
+            absent=TtlCache(entries=100, seconds=30),
+            failures=TtlCache(entries=100, seconds=600),
         ),
         terms=terms,
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from pipeline.protocol import Refusal, Seen
+from pipeline.protocol import Inspected, Refusal
 from proxy.bulk.compare.findings import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.protocol import Likeness
+    from pipeline.protocol import Similarity
     from proxy.bulk.compare.findings import Copy, Pair
 
 TITLES: Final = {
@@ -97,7 +97,7 @@ def _causes(pair: Pair, tolerance: Tolerance) -> Iterator[Cause]:
         return
     yield from _unreadable(pair)
     old, new = pair.old.seen, pair.new.seen
-    if isinstance(old, Seen) and isinstance(new, Seen):
+    if isinstance(old, Inspected) and isinstance(new, Inspected):
         yield from _files(pair.old, pair.new, old, new)
         if pair.likeness:
             yield from _pictures(pair.likeness, old, new, tolerance)
@@ -123,7 +123,7 @@ def _is_right(copy: Copy) -> bool:
 
 
 def _format(copy: Copy) -> str | None:
-    return copy.seen.info.format if isinstance(copy.seen, Seen) else None
+    return copy.seen.info.format if isinstance(copy.seen, Inspected) else None
 
 
 def _unreadable(pair: Pair) -> Iterator[Cause]:
@@ -134,7 +134,7 @@ def _unreadable(pair: Pair) -> Iterator[Cause]:
             yield Cause(code=f"{name}-unreadable", detail=f"{copy.seen.code}: {why.rstrip('.')}", severity=severity)
 
 
-def _files(old_copy: Copy, new_copy: Copy, old: Seen, new: Seen) -> Iterator[Cause]:
+def _files(old_copy: Copy, new_copy: Copy, old: Inspected, new: Inspected) -> Iterator[Cause]:
     if old.info.format != new.info.format:
         yield Cause(code="format", detail=f"{old.info.format} became {new.info.format}", severity=55)
     yield from _leaks("old", old, new, severity=45)
@@ -147,7 +147,7 @@ def _files(old_copy: Copy, new_copy: Copy, old: Seen, new: Seen) -> Iterator[Cau
         yield Cause(code="bytes", detail=f"{old_copy.bytes:,} bytes became {new_copy.bytes:,}", severity=25)
 
 
-def _leaks(side: SideName, one: Seen, other: Seen, *, severity: float) -> Iterator[Cause]:
+def _leaks(side: SideName, one: Inspected, other: Inspected, *, severity: float) -> Iterator[Cause]:
     kinds = sorted(set(one.traces) - set(other.traces))
     if "gps" in kinds:
         yield Cause(code=f"{side}-leaks-gps", detail="it holds GPS coordinates", severity=severity + 35)
@@ -155,7 +155,7 @@ def _leaks(side: SideName, one: Seen, other: Seen, *, severity: float) -> Iterat
         yield Cause(code=f"{side}-leaks", detail=f"it holds {', '.join(others)}", severity=severity)
 
 
-def _pictures(likeness: Likeness, old: Seen, new: Seen, tolerance: Tolerance) -> Iterator[Cause]:
+def _pictures(likeness: Similarity, old: Inspected, new: Inspected, tolerance: Tolerance) -> Iterator[Cause]:
     if likeness.turn:
         code = "mirrored" if likeness.turn.startswith("mirrored") else "rotated"
         yield Cause(code=code, detail=likeness.turn.removeprefix(f"{code} "), severity=90)
@@ -168,7 +168,7 @@ def _pictures(likeness: Likeness, old: Seen, new: Seen, tolerance: Tolerance) ->
         yield from _looks(likeness, tolerance)
 
 
-def _dimensions(likeness: Likeness, old: Seen, new: Seen) -> Iterator[Cause]:
+def _dimensions(likeness: Similarity, old: Inspected, new: Inspected) -> Iterator[Cause]:
     sides = new.info.width, new.info.height
     if "90" in likeness.turn or "270" in likeness.turn:
         sides = sides[::-1]
@@ -183,7 +183,7 @@ def _dimensions(likeness: Likeness, old: Seen, new: Seen) -> Iterator[Cause]:
     )
 
 
-def _colours(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
+def _colours(likeness: Similarity, tolerance: Tolerance) -> Iterator[Cause]:
     shift = f"mean shift {likeness.colour:.1f} (CIEDE2000)"
     if likeness.profile:
         detail = f"{shift}, gone once its numbers are read by a wide profile"
@@ -195,7 +195,7 @@ def _colours(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
         yield Cause(code="alpha", detail=detail, severity=68)
 
 
-def _sharpness(likeness: Likeness) -> Iterator[Cause]:
+def _sharpness(likeness: Similarity) -> Iterator[Cause]:
     times = max(likeness.detail, 1 / likeness.detail)
     if times < _BLURRED or (likeness.score or 0) > _NOBODY_SEES:
         return
@@ -204,13 +204,13 @@ def _sharpness(likeness: Likeness) -> Iterator[Cause]:
     yield Cause(code=f"{side}-blurred", detail=detail, severity=severity + min(25, 4 * times))
 
 
-def _is_another_picture(likeness: Likeness) -> bool:
+def _is_another_picture(likeness: Similarity) -> bool:
     score = likeness.score or 0
     is_by_hash = likeness.hash_bits > _ANOTHER_PICTURE_BITS and score < _ANOTHER_PICTURE_SCORE
     return is_by_hash or score < _NOTHING_ALIKE
 
 
-def _looks(likeness: Likeness, tolerance: Tolerance) -> Iterator[Cause]:
+def _looks(likeness: Similarity, tolerance: Tolerance) -> Iterator[Cause]:
     if likeness.score is not None and likeness.score < tolerance.score:
         severity = min(90.0, max(40.0, 90 - likeness.score))
         yield Cause(code="looks-different", detail=f"SSIMULACRA2 {likeness.score:.0f}", severity=severity)

@@ -18,24 +18,24 @@ from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.comparer import Comparer
-from proxy.bulk.compare.database import Ledger
-from proxy.bulk.compare.events import Began, Ended
+from proxy.bulk.compare.database import FindingsDatabase
+from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted
 from proxy.bulk.compare.findings import STORE
-from proxy.bulk.compare.originals import Listed, Named, sample
-from proxy.bulk.compare.pool import Processes
+from proxy.bulk.compare.originals import FileOriginals, SideOriginals, sample
+from proxy.bulk.compare.pool import ComparePool
 from proxy.bulk.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.bulk.compare.runner import Means, Run
 from proxy.bulk.compare.sides import Side, side
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.bulk.reporters import HeardReporter
-from proxy.bulk.retry import Troubles
+from proxy.bulk.reporters import GuardedReporter
+from proxy.bulk.retry import OutageRetry
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractContextManager
 
-    from proxy.app.wiring import Parts
+    from proxy.app.wiring import Components
     from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
     from proxy.bulk.stop import Stop
@@ -49,7 +49,7 @@ _PROGRESS, _WORK = "progress.db", "work"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CompareOptions:
     """What is asked for; `originals` names where they are listed, or a file of keys, None for the best there is."""
 
     old: str
@@ -75,7 +75,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Sources:
     """Both sides, and the one that originals are listed on; None where a file names them."""
 
     old: Side
@@ -91,7 +91,7 @@ class Places:
             yield
 
 
-async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> ComparisonEnded:
     """Compare what is asked for and write the report; give what came of it.
 
     Raises:
@@ -100,13 +100,15 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     """
     parts, started = build(settings), time.monotonic()
     places = _places(asked, parts)
-    ledger = Ledger(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
+    ledger = FindingsDatabase(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
     head = _head(asked, settings, parts)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(places.opened())
         stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
-        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
-        reporter.tell(Began(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals))
+        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
+        reporter.tell(
+            ComparisonStarted(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals)
+        )
         troubles = _troubles(places, stop, reporter)
         comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
         run = Run(
@@ -125,8 +127,8 @@ async def compare_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     return ended
 
 
-def _head(asked: Asked, settings: Settings, parts: Parts) -> report.Asked:
-    return report.Asked(
+def _head(asked: CompareOptions, settings: Settings, parts: Components) -> report.ReportHead:
+    return report.ReportHead(
         store=store_name(settings),
         old=asked.old,
         new=asked.new,
@@ -138,10 +140,12 @@ def _head(asked: Asked, settings: Settings, parts: Parts) -> report.Asked:
 
 
 @asynccontextmanager
-async def _comparer(asked: Asked, places: Places, layout: Layout, *, sizes: tuple[str, ...]) -> AsyncIterator[Comparer]:
+async def _comparer(
+    asked: CompareOptions, places: Sources, layout: Layout, *, sizes: tuple[str, ...]
+) -> AsyncIterator[Comparer]:
     """Lend what compares an original, its processes started; `layout` has the live names, sides add prefixes."""
     with _workplace(asked.report / _WORK) as workplace:
-        processes = Processes(most=asked.processes, workplace=workplace)
+        processes = ComparePool(most=asked.processes, workplace=workplace)
         try:
             await processes.start()
             yield Comparer(
@@ -178,46 +182,46 @@ def _folder(folder: Path) -> Path:
     return pictures
 
 
-def _places(asked: Asked, parts: Parts) -> Places:
+def _places(asked: CompareOptions, parts: Components) -> Sources:
     old, new = (side(word, open_store=lambda: parts.store) for word in (asked.old, asked.new))
     if asked.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
-        return Places(old=old, new=new, listing=listing or side(STORE, open_store=lambda: parts.store))
+        return Sources(old=old, new=new, listing=listing or side(STORE, open_store=lambda: parts.store))
     if Path(asked.originals).is_file():
-        return Places(old=old, new=new, listing=None)
+        return Sources(old=old, new=new, listing=None)
     listing = side(asked.originals, open_store=lambda: parts.store)
     if not listing.can_list:
         raise CannotStart("--originals: what is behind an address cannot be listed; name a file of keys instead.")
-    return Places(old=old, new=new, listing=listing)
+    return Sources(old=old, new=new, listing=listing)
 
 
-async def _originals(asked: Asked, listing: Side | None, layout: Layout) -> Originals:
+async def _originals(asked: CompareOptions, listing: Side | None, layout: Layout) -> Originals:
     originals: Originals
     if listing:
-        originals = Listed(side=listing, layout=layout, prefix=asked.prefix)
+        originals = SideOriginals(side=listing, layout=layout, prefix=asked.prefix)
     else:
-        originals = Named(path=Path(asked.originals or ""), layout=layout, prefix=asked.prefix)
+        originals = FileOriginals(path=Path(asked.originals or ""), layout=layout, prefix=asked.prefix)
     return await sample(originals, asked.sample, seed=asked.seed) if asked.sample else originals
 
 
-def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+def _reporter(asked: CompareOptions) -> AbstractContextManager[Reporter]:
     if asked.as_json:
         return nullcontext(JsonReporter())
     return bar() if sys.stderr.isatty() else nullcontext(LineReporter())
 
 
-def _troubles(places: Places, stop: Stop, reporter: Reporter) -> Troubles:
+def _troubles(places: Sources, stop: Stop, reporter: Reporter) -> OutageRetry:
     async def check() -> None:
         await places.old.check()
         await places.new.check()
 
-    return Troubles(check=check, stop=stop, tell=reporter.tell)
+    return OutageRetry(check=check, stop=stop, tell=reporter.tell)
 
 
-def _ended(ledger: Ledger, asked: Asked, *, is_finished: bool, seconds: float) -> Ended:
+def _ended(ledger: FindingsDatabase, asked: CompareOptions, *, is_finished: bool, seconds: float) -> ComparisonEnded:
     tally = ledger.tally()
     unexcused = ledger.unexcused(frozenset(asked.allow))
-    return Ended(
+    return ComparisonEnded(
         is_finished=is_finished,
         is_within_budget=asked.max_different.holds(failed=unexcused, originals=tally.compared),
         originals=tally.originals,

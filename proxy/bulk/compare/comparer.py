@@ -15,12 +15,12 @@ from anyio.to_thread import run_sync
 
 from pipeline.protocol import Compare
 from proxy.bulk.compare.causes import causes
-from proxy.bulk.compare.findings import Copy, Finding, Outcome, Pair, identity
+from proxy.bulk.compare.findings import ComparedOriginal, Copy, Finding, Pair, identity
 from proxy.errors import BadKey, RenderFailed, StoreRefused, TooManyBytes
 
 if TYPE_CHECKING:
     from proxy.bulk.compare.causes import Tolerance
-    from proxy.bulk.compare.pool import Processes
+    from proxy.bulk.compare.pool import ComparePool
     from proxy.bulk.compare.sides import Side
     from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob
@@ -46,11 +46,11 @@ class Comparer:
     layout: Layout
     sizes: tuple[str, ...]
     tolerance: Tolerance
-    processes: Processes
+    processes: ComparePool
     workplace: Path
     pictures: Path
 
-    async def compare(self, original: str) -> Outcome:
+    async def compare(self, original: str) -> ComparedOriginal:
         """Tell what came of an original's derivatives.
 
         Raises:
@@ -59,7 +59,7 @@ class Comparer:
         looks = [await self._compare_size(original, size) for size in self.sizes]
         findings = tuple(one.finding for one in looks if one.finding)
         absent = sum(one.pair is None for one in looks)
-        return Outcome(
+        return ComparedOriginal(
             key=original,
             alike=len(looks) - len(findings) - absent,
             absent=absent,

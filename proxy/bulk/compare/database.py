@@ -10,14 +10,14 @@ import msgspec
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from proxy.bulk.compare.findings import Compared, Finding
+from proxy.bulk.compare.findings import ComparedKeys, Finding
 from proxy.errors import CannotStart, GaveUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from proxy.bulk.compare.findings import Outcome
+    from proxy.bulk.compare.findings import ComparedOriginal
 
 PICTURED = 60
 """Findings of each cause that keep their pictures, the worst: 40 MB of pictures for all causes together."""
@@ -39,11 +39,11 @@ _FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "origi
 _decoder = msgspec.json.Decoder(Finding)
 
 
-class OtherWords(Exception):
+class OtherComparison(Exception):
     """There is an unfinished comparison of something else; `str()` says what to do."""
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class ComparisonTally(msgspec.Struct, kw_only=True):
     """How many originals were seen to, how many of their derivatives are alike, differ, are on neither side."""
 
     originals: int
@@ -56,7 +56,7 @@ class Tally(msgspec.Struct, kw_only=True):
         """How many derivatives were looked at that are on a side at least."""
         return self.alike + self.different
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: ComparedOriginal) -> None:
         """Count one original more."""
         self.originals += 1
         self.alike += outcome.alike
@@ -64,7 +64,7 @@ class Tally(msgspec.Struct, kw_only=True):
         self.absent += outcome.absent
 
 
-class Ledger:
+class FindingsDatabase:
     """Keeps findings in a file of SQLite's, for one comparison at a time."""
 
     def __init__(self, path: Path, pictures: Path) -> None:
@@ -102,7 +102,7 @@ class Ledger:
                 "or name another folder; else --restart."
             ) from fault
         if known and bytes(known[0]) != words:
-            raise OtherWords(
+            raise OtherComparison(
                 f"An unfinished comparison in {self._path.parent} was asked for something else: ask for the same to go "
                 "on with it, name another --report, or --restart to forget it."
             )
@@ -116,7 +116,7 @@ class Ledger:
         """Tell whether an original was seen to."""
         return bool(await run_sync(self._knows, key, limiter=self._alone))
 
-    async def close(self, outcome: Outcome) -> None:
+    async def close(self, outcome: ComparedOriginal) -> None:
         """Keep what came of an original; when this returns, it outlasts any kill."""
         try:
             await run_sync(self._close, outcome, limiter=self._alone)
@@ -126,7 +126,7 @@ class Ledger:
     def _knows(self, key: str) -> bool:
         return self._database.execute("SELECT 1 FROM originals WHERE key = ?", (key,)).fetchone() is not None
 
-    def _close(self, outcome: Outcome) -> None:
+    def _close(self, outcome: ComparedOriginal) -> None:
         run = self._database.execute
         run("BEGIN")
         seen_to = outcome.key, outcome.alike, outcome.absent, " ".join(outcome.identities)
@@ -161,13 +161,13 @@ class Ledger:
                     left_out.append(body)
         return left_out
 
-    def tally(self) -> Tally:
+    def tally(self) -> ComparisonTally:
         """Count what was seen to."""
         originals, alike, absent = self._database.execute(
             "SELECT count(*), coalesce(sum(alike), 0), coalesce(sum(absent), 0) FROM originals"
         ).fetchone()
         (different,) = self._database.execute("SELECT count(*) FROM findings").fetchone()
-        return Tally(originals=originals, alike=alike, different=different, absent=absent)
+        return ComparisonTally(originals=originals, alike=alike, different=different, absent=absent)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Count the derivatives of each cause, and of each size among them."""
@@ -181,10 +181,10 @@ class Ledger:
         for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
             yield _decoder.decode(body)
 
-    def originals(self) -> Iterator[Compared]:
+    def originals(self) -> Iterator[ComparedKeys]:
         """Walk all that were seen to, by their keys."""
         for key, new in self._database.execute("SELECT key, new FROM originals ORDER BY key"):
-            yield Compared(key=key, new=new)
+            yield ComparedKeys(key=key, new=new)
 
     def pictured(self) -> Iterator[Finding]:
         """Walk the findings that are shown: the worst of each cause, the worst of all first."""

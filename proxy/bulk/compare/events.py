@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.bulk.events import Event
 
 
-class Began(Event, frozen=True, kw_only=True):
+class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
     """A comparison begins, or goes on after so many originals."""
 
     old: str
@@ -22,7 +22,7 @@ class Differs(Event, frozen=True, kw_only=True):
     why: dict[str, str]
 
 
-class Ended(Event, frozen=True, kw_only=True):
+class ComparisonEnded(Event, frozen=True, kw_only=True, tag="ended"):
     """The comparison is over; `is_finished` says whether it came to its end, `causes` counts derivatives by cause.
 
     Of those that are `different`, `excused` have only causes that are allowed.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.protocol import Likeness, Refusal, Seen  # noqa: TC001 - msgspec reads the annotations at run time
+from pipeline.protocol import Inspected, Refusal, Similarity  # noqa: TC001 - msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from proxy.stores.base import Blob
@@ -28,7 +28,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     has_headers: bool
     is_read: bool = False
     """Whether anything is known of the picture: `seen` is None otherwise, for no fault of the file."""
-    seen: Seen | Refusal | None = None
+    seen: Inspected | Refusal | None = None
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     old: Copy | None
     new: Copy | None
     is_same_bytes: bool = False
-    likeness: Likeness | None = None
+    likeness: Similarity | None = None
     pictures: dict[str, str] = {}
     trouble: str = ""
     """Why it could not be compared."""
@@ -67,7 +67,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
         return self.causes[0]
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedOriginal(msgspec.Struct, frozen=True, kw_only=True):
     """What came of all sizes of an original; `absent` counts those that neither side has."""
 
     key: str
@@ -83,7 +83,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.alike + len(self.findings)
 
 
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedKeys(msgspec.Struct, frozen=True, kw_only=True):
     """An original that was seen to; `new` has the identities of its new derivatives as the sizes come, by blanks."""
 
     key: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class SideOriginals:
     """The originals of a side that can be listed, those whose keys begin with `prefix`."""
 
     side: Side
@@ -36,7 +36,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class FileOriginals:
     """The originals that a file names, a key on each line."""
 
     path: Path
@@ -58,7 +58,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class SampledOriginals:
     """So many originals that are known beforehand."""
 
     chosen: tuple[str, ...]
@@ -70,7 +70,7 @@ class Chosen:
                 yield key
 
 
-async def sample(originals: Originals, number: int, *, seed: int) -> Chosen:
+async def sample(originals: Originals, number: int, *, seed: int) -> SampledOriginals:
     """Choose so many originals by chance, the same for the same seed in whatever order they come."""
     lots = _lots(originals, seed)
     least: list[tuple[int, str]] = []  # a heap of negative lots: its first is the largest lot that was kept
@@ -79,7 +79,7 @@ async def sample(originals: Originals, number: int, *, seed: int) -> Chosen:
             heapq.heappush(least, (-lot, key))
         else:
             heapq.heappushpop(least, (-lot, key))
-    return Chosen(chosen=tuple(sorted(key for _, key in least)))
+    return SampledOriginals(chosen=tuple(sorted(key for _, key in least)))
 
 
 async def _lots(originals: Originals, seed: int) -> AsyncIterator[tuple[int, str]]:

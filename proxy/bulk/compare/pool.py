@@ -21,7 +21,7 @@ DEADLINE_SECONDS = 120.0
 """How long two files may take: 2 s for 2000 x 1500 pixels, of which the scored parts are never more."""
 
 
-class Processes:
+class ComparePool:
     """So many processes at most, kept and asked again; `workplace` is where they put what they need for a moment."""
 
     def __init__(self, *, most: int, workplace: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipeline.protocol import Refusal, Seen
+from pipeline.protocol import Inspected, Refusal
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.database import PICTURED
 from proxy.bulk.compare.verdicts import DOCUMENT
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from proxy.bulk.compare.database import Ledger
-    from proxy.bulk.compare.events import Ended
-    from proxy.bulk.compare.findings import Compared, Copy, Finding
+    from proxy.bulk.compare.database import FindingsDatabase
+    from proxy.bulk.compare.events import ComparisonEnded
+    from proxy.bulk.compare.findings import ComparedKeys, Copy, Finding
 
 PAGE, PICTURES = "index.html", "pictures"
 """What is in the folder of a report."""
@@ -30,7 +30,7 @@ _KILO = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReportHead:
     """What was compared with what, for the head of the report."""
 
     store: str
@@ -42,7 +42,7 @@ class Asked:
     began: datetime
 
 
-def write(folder: Path, ledger: Ledger, *, asked: Asked, ended: Ended) -> None:
+def write(folder: Path, ledger: FindingsDatabase, *, asked: ReportHead, ended: ComparisonEnded) -> None:
     """Write the page and the document, each in one step; remove the pictures that the page does not show."""
     _replace(folder / DOCUMENT, _document(ledger, asked, ended))
     _replace(folder / PAGE, _page(ledger, asked, ended))
@@ -59,7 +59,7 @@ def _replace(path: Path, parts: Iterator[str]) -> None:
     new.replace(path)
 
 
-def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
+def _document(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
     """Write one JSON object, a finding or an original on each line; however many, one is in memory at a time."""
     head = {"asked": asked, "ended": ended, "causes": ledger.counts()}
     yield msgspec.json.encode(head).decode()[:-1] + ',\n"findings": [\n'
@@ -69,7 +69,7 @@ def _document(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
     yield "]}\n"
 
 
-def _lines(parts: Iterable[Finding] | Iterable[Compared]) -> Iterator[str]:
+def _lines(parts: Iterable[Finding] | Iterable[ComparedKeys]) -> Iterator[str]:
     separator = ""
     for part in parts:
         yield separator + msgspec.json.encode(part).decode()
@@ -77,7 +77,7 @@ def _lines(parts: Iterable[Finding] | Iterable[Compared]) -> Iterator[str]:
     yield "\n"
 
 
-def _page(ledger: Ledger, asked: Asked, ended: Ended) -> Iterator[str]:
+def _page(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -109,7 +109,7 @@ def _facts(copy: Copy | None) -> list[str]:
     if copy is None:
         return ["nothing"]
     lines = [f"{_spoken_bytes(copy.bytes)}, {copy.content_type}"]
-    if isinstance(copy.seen, Seen):
+    if isinstance(copy.seen, Inspected):
         info = copy.seen.info
         lines.insert(0, f"{info.width} x {info.height} {info.format}")
         lines += [f"holds {', '.join(copy.seen.traces)}"] if copy.seen.traces else []

@@ -14,14 +14,14 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from proxy.bulk.compare.causes import TITLES
-from proxy.bulk.compare.events import Began, Ended
-from proxy.bulk.events import Stopping, Trouble
-from proxy.concurrency.tempo import Tempo, spoken
+from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted
+from proxy.bulk.events import RetryScheduled, Stopping
+from proxy.concurrency.tempo import Throughput, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from proxy.bulk.compare.database import Tally
+    from proxy.bulk.compare.database import ComparisonTally
     from proxy.bulk.events import Event
 
 LINE_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Reporter(Protocol):
         """Tell that something happened."""
         ...
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: ComparisonTally, total: int | None) -> None:
         """Show how far it is, of how many originals if that is known."""
         ...
 
@@ -47,7 +47,7 @@ class JsonReporter:
         """Write the event."""
         click.echo(msgspec.json.encode(event))
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: ComparisonTally, total: int | None) -> None:
         """Write nothing: whoever reads events can count."""
 
 
@@ -55,14 +55,14 @@ class LineReporter:
     """Writes what happens, and now and then how far the comparison is, in plain lines on standard error."""
 
     def __init__(self) -> None:
-        self._tempo = Tempo()
+        self._tempo = Throughput()
         self._next = time.monotonic() + LINE_SECONDS
 
     def tell(self, event: Event) -> None:
         """Write what a person wants to know of the event."""
         write(event, say=lambda line: click.echo(line, err=True), answer=click.echo)
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: ComparisonTally, total: int | None) -> None:
         """Write a line, every once in a while."""
         self._tempo.note(tally.originals)
         if time.monotonic() >= self._next:
@@ -75,17 +75,17 @@ class BarReporter:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._tempo = Tempo()
+        self._tempo = Throughput()
         self._task = progress.add_task("", total=None)
 
     def tell(self, event: Event) -> None:
         """Write what a person wants to know of the event."""
-        if isinstance(event, Ended):
+        if isinstance(event, ComparisonEnded):
             self._progress.stop()
         # Two that write to one terminal would write into each other's lines.
         write(event, say=self._say, answer=self._say if sys.stdout.isatty() else click.echo)
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: ComparisonTally, total: int | None) -> None:
         """Draw the bar anew."""
         self._tempo.note(tally.originals)
         line = _line(self._tempo, tally, total)
@@ -106,25 +106,25 @@ def bar() -> Iterator[BarReporter]:
 def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], None]) -> None:
     """Say what a person wants to know of an event; what came of it all is the answer. Differences are the report's."""
     match event:
-        case Began() if event.seen_to:
+        case ComparisonStarted() if event.seen_to:
             say(f"going on after {event.seen_to:,} originals; --restart would begin anew")
-        case Trouble():
+        case RetryScheduled():
             say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case Stopping():
             say(f"stopped: {event.detail}")
-        case Ended():
+        case ComparisonEnded():
             for line in summary(event):
                 answer(line)
         case _:
             pass
 
 
-def summary(ended: Ended) -> Iterator[str]:
+def summary(ended: ComparisonEnded) -> Iterator[str]:
     """Give what came of a comparison, in lines."""
     word = "finished" if ended.is_finished else "not finished"
     counts = f"{ended.alike:,} alike, {ended.different:,} different"
     absent = f", {ended.absent:,} on neither side" if ended.absent else ""
-    yield f"{word}: {ended.originals:,} originals, {counts}{absent}; {spoken(ended.seconds)}"
+    yield f"{word}: {ended.originals:,} originals, {counts}{absent}; {format_duration(ended.seconds)}"
     for cause, number in sorted(ended.causes.items(), key=lambda item: -item[1]):
         yield f"{number:>9,}  {TITLES[cause]} ({cause})"
     if ended.excused:
@@ -136,8 +136,8 @@ def summary(ended: Ended) -> Iterator[str]:
         yield "the same command goes on from here"
 
 
-def _line(tempo: Tempo, tally: Tally, total: int | None) -> str:
+def _line(tempo: Throughput, tally: ComparisonTally, total: int | None) -> str:
     share = f" of {total:,} ({100 * tally.originals / total:.1f} %)" if total else ""
     seconds = tempo.seconds_left(total)
-    left = "" if seconds is None else f", {spoken(seconds)} left"
+    left = "" if seconds is None else f", {format_duration(seconds)} left"
     return f"{tally.originals:,}{share}, {tempo.per_second:.1f}/s, {tally.different:,} different{left}"

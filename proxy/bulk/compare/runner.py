@@ -16,11 +16,11 @@ from proxy.errors import GaveUp, ImagesError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.bulk.compare.database import Ledger
-    from proxy.bulk.compare.findings import Outcome
+    from proxy.bulk.compare.database import FindingsDatabase
+    from proxy.bulk.compare.findings import ComparedOriginal
     from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
-    from proxy.bulk.retry import Troubles
+    from proxy.bulk.retry import OutageRetry
     from proxy.bulk.stop import Stop
 
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Means:
     """What a run works with: who knows what is over, who outlasts troubles, who ends it, who tells of it."""
 
-    ledger: Ledger
-    troubles: Troubles
+    ledger: FindingsDatabase
+    troubles: OutageRetry
     stop: Stop
     reporter: Reporter
 
@@ -38,7 +38,7 @@ class Run:
     """Sees to every original by `step`, which gives what came of one."""
 
     def __init__(
-        self, originals: Originals, step: Callable[[str], Awaitable[Outcome]], *, underway: int, means: Means
+        self, originals: Originals, step: Callable[[str], Awaitable[ComparedOriginal]], *, underway: int, means: Means
     ) -> None:
         self._originals = originals
         self._step = step
@@ -96,7 +96,7 @@ class Run:
             self._room.release()
         self._tell(outcome)
 
-    def _tell(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: ComparedOriginal) -> None:
         self._tally.add(outcome)
         for finding in outcome.findings:
             why = {cause.code: cause.detail for cause in finding.causes}

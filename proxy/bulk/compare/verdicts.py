@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.bulk.compare.findings import STORE, Compared, identity
+from proxy.bulk.compare.findings import STORE, ComparedKeys, identity
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class OtherSides(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
+class ComparedSides:
     """What must have been compared: what lies below `shadow`, with the live names, of one store."""
 
     store: str
@@ -36,7 +36,7 @@ class Verdicts:
     """What was compared, and what of it did not pass; whatever was not compared has not passed."""
 
     originals: Mapping[str, str]
-    """By their keys, what tells their new derivatives from others: see `Compared`."""
+    """By their keys, what tells their new derivatives from others: see `ComparedKeys`."""
     sizes: tuple[str, ...]
     failed: frozenset[tuple[str, str]]
 
@@ -74,10 +74,10 @@ class _Document(msgspec.Struct):
     asked: _Asked
     ended: _Ended
     findings: list[_Finding]
-    originals: list[Compared]
+    originals: list[ComparedKeys]
 
 
-def read_verdicts(report: Path, *, allowed: frozenset[str], compared: Sides) -> Verdicts:
+def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSides) -> Verdicts:
     """Read the folder of a report; what has only causes that are `allowed` has passed.
 
     Raises:
@@ -100,7 +100,7 @@ def read_verdicts(report: Path, *, allowed: frozenset[str], compared: Sides) -> 
     )
 
 
-def _check_sides(report: Path, asked: _Asked, compared: Sides) -> None:
+def _check_sides(report: Path, asked: _Asked, compared: ComparedSides) -> None:
     """An old side that is an address or a folder may well show the live names; one of the store's prefixes does not."""
     new = f"{STORE}{compared.shadow}"
     if asked.new != new:

@@ -9,23 +9,23 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build, live_layout, store_name
-from proxy.bulk.checkpoint import Words, begin
-from proxy.bulk.compare.verdicts import Sides, read_verdicts
-from proxy.bulk.events import Began, Ended
-from proxy.bulk.ledger import Ledger
-from proxy.bulk.originals import Listed
-from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Layouts, Promotion
-from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
-from proxy.bulk.retry import Troubles
-from proxy.bulk.runner import Bounds, Means, Run
-from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.checkpoint import RunOptions, new_checkpoint
+from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
+from proxy.bulk.events import RunEnded, RunStarted
+from proxy.bulk.ledger import RunProgress
+from proxy.bulk.originals import ListedOriginals
+from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
+from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.retry import OutageRetry
+from proxy.bulk.runner import Means, RunLimits, Runner
+from proxy.bulk.state_dir import NoState
 from proxy.keys.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from proxy.app.wiring import Parts
+    from proxy.app.wiring import Components
     from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings
@@ -36,7 +36,7 @@ UNDERWAY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PromoteOptions:
     """What a promotion is asked for; None is no prefix."""
 
     prefix: str | None
@@ -50,7 +50,7 @@ class Asked:
     """Causes of differences with which a derivative passes all the same."""
 
 
-async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> RunEnded:
     """Promote every original that is asked for, or undo it; give what came of them.
 
     Raises:
@@ -58,20 +58,20 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
         OtherSides: the report is of something else.
     """
     parts = build(settings)
-    ledger = Ledger(begin(_words(asked, settings, parts)), NoRecords())
+    ledger = RunProgress(new_checkpoint(_words(asked, settings, parts)), NoState())
     promotion = _promotion(asked, settings, parts)
     await parts.store.start()
     try:
         with _reporter(asked) as told:
-            reporter = HeardReporter(told, stop)
+            reporter = GuardedReporter(told, stop)
             reporter.tell(_began(asked, settings, promotion))
-            run = Run(
-                Listed(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
+            run = Runner(
+                ListedOriginals(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
                 promotion.undo if asked.undo else promotion.promote,
-                bounds=Bounds(underway=UNDERWAY, limit=None),
+                bounds=RunLimits(underway=UNDERWAY, limit=None),
                 means=Means(
                     ledger=ledger,
-                    troubles=Troubles(check=parts.store.check, stop=stop, tell=reporter.tell),
+                    troubles=OutageRetry(check=parts.store.check, stop=stop, tell=reporter.tell),
                     stop=stop,
                     reporter=reporter,
                 ),
@@ -84,9 +84,11 @@ async def promote_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
     return ended
 
 
-def _promotion(asked: Asked, settings: Settings, parts: Parts) -> Promotion:
+def _promotion(asked: PromoteOptions, settings: Settings, parts: Components) -> Promotion:
     live, sizes = live_layout(settings), parts.recipe.names
-    layouts = Layouts(shadow=parts.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes))
+    layouts = PromotionLayouts(
+        shadow=parts.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes)
+    )
     return Promotion(
         store=parts.store,
         layouts=layouts,
@@ -96,10 +98,10 @@ def _promotion(asked: Asked, settings: Settings, parts: Parts) -> Promotion:
     )
 
 
-def _objection(asked: Asked, settings: Settings) -> Callable[[str, str, Blob], str]:
+def _objection(asked: PromoteOptions, settings: Settings) -> Callable[[str, str, Blob], str]:
     if asked.report is None or asked.undo:
         return lambda _original, _size, _new: ""
-    compared = Sides(store=store_name(settings), shadow=settings.shadow_prefix)
+    compared = ComparedSides(store=store_name(settings), shadow=settings.shadow_prefix)
     verdicts = read_verdicts(asked.report, allowed=frozenset(asked.allow), compared=compared)
 
     def objection(original: str, size: str, new: Blob) -> str:
@@ -110,13 +112,13 @@ def _objection(asked: Asked, settings: Settings) -> Callable[[str, str, Blob], s
     return objection
 
 
-def _prefix(asked: Asked, settings: Settings) -> str:
+def _prefix(asked: PromoteOptions, settings: Settings) -> str:
     return settings.originals_prefix if asked.prefix is None else asked.prefix
 
 
-def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
+def _words(asked: PromoteOptions, settings: Settings, parts: Components) -> RunOptions:
     """Tell what is asked for; nothing of it is kept, as what has been copied is told from the store."""
-    return Words(
+    return RunOptions(
         store=settings.store,
         prefix=_prefix(asked, settings),
         sizes=asked.sizes or parts.recipe.names,
@@ -128,20 +130,20 @@ def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
     )
 
 
-def _began(asked: Asked, settings: Settings, promotion: Promotion) -> Began:
+def _began(asked: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
     what = "undo" if asked.undo else "promote"
-    return Began(run=what, prefix=_prefix(asked, settings), remake=what, sizes=promotion.sizes)
+    return RunStarted(run=what, prefix=_prefix(asked, settings), remake=what, sizes=promotion.sizes)
 
 
-def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+def _reporter(asked: PromoteOptions) -> AbstractContextManager[Reporter]:
     if asked.as_json:
         return nullcontext(JsonReporter())
     return bar(limit=None) if sys.stderr.isatty() else nullcontext(LineReporter(limit=None))
 
 
-def _ended(ledger: Ledger, *, is_finished: bool, is_undo: bool) -> Ended:
+def _ended(ledger: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:
     tally = ledger.tally
-    return Ended(
+    return RunEnded(
         is_finished=is_finished,
         is_within_budget=True,  # there is none
         did="undone" if is_undo else "promoted",

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from proxy.bulk.events import Original
+from proxy.bulk.events import OriginalDone
 from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.shadow import REPLACED
 
@@ -22,7 +22,7 @@ MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class PromotedKeys:
     """The three keys of one derivative: where it is tried, where it is read, where its predecessor is kept."""
 
     shadow: str
@@ -31,16 +31,16 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layouts:
+class PromotionLayouts:
     """The same names in three places."""
 
     shadow: Layout
     live: Layout
     replaced: Layout
 
-    def names(self, original: str, size: str) -> Names:
+    def names(self, original: str, size: str) -> PromotedKeys:
         """Give the keys of an original at a size."""
-        return Names(
+        return PromotedKeys(
             shadow=self.shadow.derivative(original, size),
             live=self.live.derivative(original, size),
             replaced=self.replaced.derivative(original, size),
@@ -56,14 +56,14 @@ class Promotion:
     """
 
     store: Store
-    layouts: Layouts
+    layouts: PromotionLayouts
     sizes: tuple[str, ...]
     objection: Callable[[str, str, Blob], str]
     """Why a size of an original may not go live as it lies in the shadow; empty where it may."""
     is_dry: bool = False
     """Only tell what would be done."""
 
-    async def promote(self, original: str) -> Original:
+    async def promote(self, original: str) -> OriginalDone:
         """Copy what has passed.
 
         Raises:
@@ -71,7 +71,7 @@ class Promotion:
         """
         return await self._each(original, lambda size: self._promote(original, size))
 
-    async def undo(self, original: str) -> Original:
+    async def undo(self, original: str) -> OriginalDone:
         """Put back what was there before, or nothing where nothing was; only where the shadow's is live.
 
         Where another was made since, it stays, and so does what is kept of before.
@@ -81,12 +81,12 @@ class Promotion:
         """
         return await self._each(original, lambda size: self._undo(original, size))
 
-    async def _each(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> Original:
+    async def _each(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> OriginalDone:
         outcomes = dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
         left = {size: why for size, why in outcomes.items() if why and (why != COPIED or self.is_dry)}
         if left:
-            return Original(key=original, result="due", why=left)
-        return Original(key=original, result="made" if COPIED in outcomes.values() else "fresh")
+            return OriginalDone(key=original, result="due", why=left)
+        return OriginalDone(key=original, result="made" if COPIED in outcomes.values() else "fresh")
 
     async def _promote(self, original: str, size: str) -> str:
         names = self.layouts.names(original, size)
@@ -114,7 +114,7 @@ class Promotion:
             await self._put_back(names, before, is_promoted=is_promoted)
         return COPIED if is_promoted else ""
 
-    async def _put_back(self, names: Names, before: Blob | None, *, is_promoted: bool) -> None:
+    async def _put_back(self, names: PromotedKeys, before: Blob | None, *, is_promoted: bool) -> None:
         if is_promoted and before:
             await self.store.copy(names.replaced, names.live)
         elif is_promoted:
@@ -122,7 +122,7 @@ class Promotion:
         if before:
             await self.store.delete(names.replaced)
 
-    async def _look(self, names: Names) -> tuple[Blob | None, Blob | None]:
+    async def _look(self, names: PromotedKeys) -> tuple[Blob | None, Blob | None]:
         new, old = await asyncio.gather(self.store.head(names.shadow), self.store.head(names.live))
         return new, old
 

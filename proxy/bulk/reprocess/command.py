@@ -10,20 +10,20 @@ from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run t
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build
-from proxy.bulk.checkpoint import Words, begin
-from proxy.bulk.events import Began, Ended
-from proxy.bulk.ledger import Ledger
+from proxy.bulk.checkpoint import RunOptions, new_checkpoint
+from proxy.bulk.events import RunEnded, RunStarted
+from proxy.bulk.ledger import RunProgress
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.bulk.originals import Listed, Named
-from proxy.bulk.reporters import HeardReporter, JsonReporter, LineReporter, bar
-from proxy.bulk.reprocess.enqueue import Orderer
-from proxy.bulk.reprocess.inspect import Looker
-from proxy.bulk.reprocess.pacing import Paced
-from proxy.bulk.reprocess.render import Remaker
-from proxy.bulk.reprocess.throttle import Allowance
-from proxy.bulk.retry import Troubles
-from proxy.bulk.runner import LOOK_AHEAD, Bounds, Means, Run
-from proxy.bulk.state_dir import NoRecords, Records
+from proxy.bulk.originals import FailedOriginals, ListedOriginals
+from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.reprocess.enqueue import EnqueueStep
+from proxy.bulk.reprocess.inspect import Inspector
+from proxy.bulk.reprocess.pacing import ThrottledStep
+from proxy.bulk.reprocess.render import RenderStep
+from proxy.bulk.reprocess.throttle import Throttle
+from proxy.bulk.retry import OutageRetry
+from proxy.bulk.runner import LOOK_AHEAD, Means, RunLimits, Runner
+from proxy.bulk.state_dir import NoState, StateDir
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.settings.validators import without_passwords
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractContextManager
 
-    from proxy.app.wiring import Parts
-    from proxy.bulk.checkpoint import Place
-    from proxy.bulk.events import Original
+    from proxy.app.wiring import Components
+    from proxy.bulk.checkpoint import Checkpoint
+    from proxy.bulk.events import OriginalDone
     from proxy.bulk.originals import Originals
     from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
@@ -47,7 +47,7 @@ LOOKED_AT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ReprocessOptions:
     """What a run is asked for; `each_seconds` is the least time between two beginnings, None is no prefix."""
 
     prefix: str | None
@@ -66,7 +66,7 @@ class Asked:
     restart: bool
 
 
-async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
+async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop) -> RunEnded:
     """See to every original that is asked for; give what came of them.
 
     Raises:
@@ -74,18 +74,18 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
         OtherWords: there is an unfinished run that was asked for something else.
     """
     parts = build(settings)
-    records = NoRecords() if asked.dry_run else Records(asked.state)
+    records = NoState() if asked.dry_run else StateDir(asked.state)
     async with AsyncExitStack() as stack:
         stack.enter_context(records.held())
         await stack.enter_async_context(_opened(parts, with_queue=asked.through_queue))
-        reporter = HeardReporter(stack.enter_context(_reporter(asked)), stop)
+        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
         if asked.restart:
             records.forget()
         place = records.read_or_begin(_words(asked, settings, parts))
         reporter.tell(_began(place))
-        ledger = Ledger(place, records)
-        troubles = Troubles(check=_check(asked, parts), stop=stop, tell=reporter.tell)
-        run = Run(
+        ledger = RunProgress(place, records)
+        troubles = OutageRetry(check=_check(asked, parts), stop=stop, tell=reporter.tell)
+        run = Runner(
             _originals(asked, place.words, parts),
             _step(asked, settings, parts, place, stop),
             bounds=_bounds(asked, settings),
@@ -93,7 +93,7 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
         )
         is_finished = await run.go()
         if run.has_reached_limit:
-            await records.save(begin(place.words, after=ledger.after, done=ledger.done))
+            await records.save(new_checkpoint(place.words, after=ledger.after, done=ledger.done))
         elif is_finished:
             records.forget()
         ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
@@ -103,7 +103,7 @@ async def reprocess_all(asked: Asked, settings: Settings, stop: Stop) -> Ended:
 
 
 @asynccontextmanager
-async def _opened(parts: Parts, *, with_queue: bool) -> AsyncIterator[None]:
+async def _opened(parts: Components, *, with_queue: bool) -> AsyncIterator[None]:
     """Start what a run needs of the parts, and stop it at the end."""
     async with AsyncExitStack() as stack:
         stack.enter_context(parts.scratch.opened())
@@ -117,15 +117,15 @@ async def _opened(parts: Parts, *, with_queue: bool) -> AsyncIterator[None]:
         yield
 
 
-def _reporter(asked: Asked) -> AbstractContextManager[Reporter]:
+def _reporter(asked: ReprocessOptions) -> AbstractContextManager[Reporter]:
     if asked.as_json:
         return nullcontext(JsonReporter())
     return bar(limit=asked.limit) if sys.stderr.isatty() else nullcontext(LineReporter(limit=asked.limit))
 
 
-def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
+def _words(asked: ReprocessOptions, settings: Settings, parts: Components) -> RunOptions:
     sizes = asked.sizes or parts.recipe.names
-    return Words(
+    return RunOptions(
         store=settings.store,
         endpoint=without_passwords(settings.s3_endpoint_url),
         origin=without_passwords(settings.originals_base_url),
@@ -141,9 +141,9 @@ def _words(asked: Asked, settings: Settings, parts: Parts) -> Words:
     )
 
 
-def _began(place: Place) -> Began:
+def _began(place: Checkpoint) -> RunStarted:
     words = place.words
-    return Began(
+    return RunStarted(
         run=place.run,
         prefix=words.prefix,
         remake=words.remake,
@@ -153,17 +153,17 @@ def _began(place: Place) -> Began:
     )
 
 
-def _originals(asked: Asked, words: Words, parts: Parts) -> Originals:
+def _originals(asked: ReprocessOptions, words: RunOptions, parts: Components) -> Originals:
     if asked.retry_failed:
-        return Named(path=asked.retry_failed, prefix=words.prefix)
-    return Listed(store=parts.store, layout=parts.recipe.layout, prefix=words.prefix, since=words.since)
+        return FailedOriginals(path=asked.retry_failed, prefix=words.prefix)
+    return ListedOriginals(store=parts.store, layout=parts.recipe.layout, prefix=words.prefix, since=words.since)
 
 
 def _step(
-    asked: Asked, settings: Settings, parts: Parts, place: Place, stop: Stop
-) -> Callable[[str], Awaitable[Original]]:
+    asked: ReprocessOptions, settings: Settings, parts: Components, place: Checkpoint, stop: Stop
+) -> Callable[[str], Awaitable[OriginalDone]]:
     words = place.words
-    looker = Looker(
+    looker = Inspector(
         store=parts.store,
         recipe=parts.recipe,
         sizes=words.sizes,
@@ -172,15 +172,17 @@ def _step(
     )
     if asked.dry_run:
         return looker.look
-    step = Remaker(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
+    step = RenderStep(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
     if asked.through_queue:
-        step = Orderer(jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop).order
+        step = EnqueueStep(
+            jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop
+        ).order
     if asked.each_seconds:
-        return Paced(looker=looker, allowance=Allowance(asked.each_seconds), step=step, stop=stop).see_to
+        return ThrottledStep(looker=looker, allowance=Throttle(asked.each_seconds), step=step, stop=stop).see_to
     return step
 
 
-def _check(asked: Asked, parts: Parts) -> Callable[[], Awaitable[object]]:
+def _check(asked: ReprocessOptions, parts: Components) -> Callable[[], Awaitable[object]]:
     async def check() -> None:
         await parts.store.check()
         await parts.scratch.check()
@@ -190,18 +192,18 @@ def _check(asked: Asked, parts: Parts) -> Callable[[], Awaitable[object]]:
     return check
 
 
-def _bounds(asked: Asked, settings: Settings) -> Bounds:
+def _bounds(asked: ReprocessOptions, settings: Settings) -> RunLimits:
     underway = settings.workers * UNDERWAY
     if asked.through_queue:
         underway = min(settings.queue_size, LOOK_AHEAD)
     if asked.dry_run:
         underway = LOOKED_AT
-    return Bounds(underway=underway, limit=asked.limit, ends_elsewhere=asked.through_queue)
+    return RunLimits(underway=underway, limit=asked.limit, ends_elsewhere=asked.through_queue)
 
 
-def _ended(ledger: Ledger, budget: Budget, *, is_finished: bool, failures: Path) -> Ended:
+def _ended(ledger: RunProgress, budget: Budget, *, is_finished: bool, failures: Path) -> RunEnded:
     tally = ledger.tally
-    return Ended(
+    return RunEnded(
         is_finished=is_finished,
         is_within_budget=budget.holds(failed=tally.failed, originals=tally.originals),
         made=tally.made,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from proxy.bulk.events import Original
+from proxy.bulk.events import OriginalDone
 from proxy.errors import Busy
-from proxy.jobs.request import Order
+from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
-    from proxy.bulk.reprocess.inspect import Looker
+    from proxy.bulk.reprocess.inspect import Inspector
     from proxy.bulk.stop import Stop
     from proxy.jobs.job import Job
-    from proxy.jobs.service import Jobs
+    from proxy.jobs.service import JobService
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +31,13 @@ LOOK_SECONDS = 0.5
 """How often it is looked whether there is room, or whether a job has ended."""
 
 
-class Orderer:
+class EnqueueStep:
     """Orders what is due of an original, and waits until that job has ended.
 
     `run` makes the jobs' ids: a run that was killed and goes on finds those it had ordered.
     """
 
-    def __init__(self, *, jobs: Jobs, looker: Looker, queue_size: int, run: str, stop: Stop) -> None:
+    def __init__(self, *, jobs: JobService, looker: Inspector, queue_size: int, run: str, stop: Stop) -> None:
         self._jobs = jobs
         self._looker = looker
         self._most = max(1, int(queue_size * SHARE))
@@ -46,7 +46,7 @@ class Orderer:
         self._ordering = asyncio.Lock()
         self._is_warned = False
 
-    async def order(self, key: str) -> Original:
+    async def order(self, key: str) -> OriginalDone:
         """Tell what came of an original.
 
         Raises:
@@ -58,16 +58,16 @@ class Orderer:
             return looked
         started = time.perf_counter()
         job = await self._submit(
-            Order(key=key, sizes=self._looker.sizes, force=self._looker.remake == "all", batch=True)
+            JobRequest(key=key, sizes=self._looker.sizes, force=self._looker.remake == "all", batch=True)
         )
         while job.status in ("queued", "processing"):
             await self._stop.sleep(LOOK_SECONDS)
             job = await self._jobs.get(job.id)
         if job.error:
-            return Original(key=key, result="failed", code=job.error.code, detail=job.error.detail)
-        return Original(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
+            return OriginalDone(key=key, result="failed", code=job.error.code, detail=job.error.detail)
+        return OriginalDone(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
 
-    async def _submit(self, order: Order) -> Job:
+    async def _submit(self, order: JobRequest) -> Job:
         async with self._ordering:
             while True:
                 line = await self._jobs.waiting()

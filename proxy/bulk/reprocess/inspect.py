@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.bulk.events import Original
+from proxy.bulk.events import OriginalDone
 from proxy.errors import NotFound
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ ASKED = "asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looker:
+class Inspector:
     """Looks at an original's derivatives as making them would; `libvips` is the version that renders."""
 
     store: Store
@@ -28,14 +28,14 @@ class Looker:
     remake: Remake
     libvips: str
 
-    async def look(self, key: str) -> Original:
+    async def look(self, key: str) -> OriginalDone:
         """Tell which sizes of an original are due, and why.
 
         Raises:
             ImagesError: the original cannot be looked at.
         """
         why = await self._why(key)
-        return Original(key=key, result="due" if why else "fresh", why=why)
+        return OriginalDone(key=key, result="due" if why else "fresh", why=why)
 
     async def _why(self, key: str) -> dict[str, str]:
         self.recipe.check(key, self.sizes)

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from proxy.bulk.events import Original
-    from proxy.bulk.reprocess.inspect import Looker
-    from proxy.bulk.reprocess.throttle import Allowance
+    from proxy.bulk.events import OriginalDone
+    from proxy.bulk.reprocess.inspect import Inspector
+    from proxy.bulk.reprocess.throttle import Throttle
     from proxy.bulk.stop import Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paced:
+class ThrottledStep:
     """Looks first, and takes `step` with what is due as soon as that may be."""
 
-    looker: Looker
-    allowance: Allowance
-    step: Callable[[str], Awaitable[Original]]
+    looker: Inspector
+    allowance: Throttle
+    step: Callable[[str], Awaitable[OriginalDone]]
     stop: Stop
 
-    async def see_to(self, key: str) -> Original:
+    async def see_to(self, key: str) -> OriginalDone:
         """Tell what came of an original.
 
         Raises:

@@ -8,29 +8,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
-from proxy.bulk.events import Original
+from proxy.bulk.events import OriginalDone
 from proxy.bulk.retry import AWAY
-from proxy.concurrency.admission import Urgency
-from proxy.derivatives.results import Made
+from proxy.concurrency.admission import Priority
+from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed
 from proxy.jobs.worker import PATIENCE
 
 if TYPE_CHECKING:
     from proxy.bulk.stop import Stop
     from proxy.derivatives.results import Remake
-    from proxy.derivatives.service import Derivatives
+    from proxy.derivatives.service import DerivativeService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remaker:
+class RenderStep:
     """Makes what is due of an original; a render that went wrong is tried again as a job's would be."""
 
-    derivatives: Derivatives
+    derivatives: DerivativeService
     sizes: tuple[str, ...]
     remake: Remake
     stop: Stop
 
-    async def make(self, key: str) -> Original:
+    async def make(self, key: str) -> OriginalDone:
         """Tell what came of an original.
 
         Raises:
@@ -42,9 +42,9 @@ class Remaker:
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
             return failed(key, made.fault)
-        return Original(key=key, result="made" if made.was_due else "fresh", seconds=seconds)
+        return OriginalDone(key=key, result="made" if made.was_due else "fresh", seconds=seconds)
 
-    async def _made(self, key: str) -> Made:
+    async def _made(self, key: str) -> GenerationResult:
         for tries in itertools.count(1):
             made = await self._attempt(key, is_first=tries == 1)
             patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(made.fault, kind)), None)
@@ -53,20 +53,20 @@ class Remaker:
             await self.stop.sleep(patience.seconds_after(tries))
         return made
 
-    async def _attempt(self, key: str, *, is_first: bool) -> Made:
+    async def _attempt(self, key: str, *, is_first: bool) -> GenerationResult:
         try:
             made = await self.derivatives.make_all(
-                key, self.sizes, remake=self.remake, urgency=Urgency.BATCH, forgives=is_first
+                key, self.sizes, remake=self.remake, urgency=Priority.BATCH, forgives=is_first
             )
         except AWAY:
             raise
         except (Refused, ImagesError) as fault:
-            return Made(fault=fault)
+            return GenerationResult(fault=fault)
         if isinstance(made.fault, AWAY):
             raise made.fault
         return made
 
 
-def failed(key: str, fault: Refused | ImagesError) -> Original:
+def failed(key: str, fault: Refused | ImagesError) -> OriginalDone:
     """Tell of an original what is wrong with it."""
-    return Original(key=key, result="failed", code=fault.code, detail=str(fault))
+    return OriginalDone(key=key, result="failed", code=fault.code, detail=str(fault))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from proxy.bulk.stop import Stop
 
 
-class Allowance:
+class Throttle:
     """Spaces beginnings evenly, `each_seconds` apart."""
 
     def __init__(self, each_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:

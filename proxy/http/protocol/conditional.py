@@ -9,7 +9,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import NotAsBefore, OutOfRange
-from proxy.stores.ranges import Part
+from proxy.stores.ranges import ByteRange
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope
@@ -71,7 +71,7 @@ class Conditions:
         since = _seconds(self.if_modified_since)
         return since is not None and _modified(blob) <= since
 
-    def part(self, blob: Blob) -> Part | None:
+    def part(self, blob: Blob) -> ByteRange | None:
         """Give the part that is wanted (step 5); None for the whole.
 
         Raises:
@@ -88,7 +88,7 @@ class Conditions:
         start = int(first) if first else max(blob.bytes - int(last), 0)
         end = min(int(last) + 1, blob.bytes) if first and last else blob.bytes
         if start < end:
-            return Part(first=start, end=end, etag=blob.etag)
+            return ByteRange(first=start, end=end, etag=blob.etag)
         if not first and int(last):  # the last bytes of nothing at all
             return None
         raise OutOfRange(f"It has {blob.bytes} bytes; that part is beyond them.", whole=blob.bytes)

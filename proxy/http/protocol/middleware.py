@@ -44,7 +44,7 @@ Shortcut = Callable[["HTTPScope"], "list[tuple[bytes, bytes]] | None"]
 """Gives the headers of the redirect that a request is due, where nothing but memory is needed to know it."""
 
 
-def observe(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortcut: Shortcut | None = None) -> ASGIApp:
+def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortcut: Shortcut | None = None) -> ASGIApp:
     """Wrap the whole application; `fixed_headers` go out with every answer.
 
     What the `shortcut` knows is answered before all else: it is asked for ten thousand times a second.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy.concurrency.timings import Spent
+from proxy.concurrency.timings import Timings
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -15,19 +15,19 @@ _SPENT: Final = "gf_images_spent"
 """Where it stands in an ASGI scope, so that whoever answers an error finds it."""
 
 
-def begin(scope: Scope) -> Spent:
+def begin(scope: Scope) -> Timings:
     """Begin to count the time of a page view."""
-    spent = Spent()
+    spent = Timings()
     cast("MutableMapping[str, object]", scope)[_SPENT] = spent
     return spent
 
 
-def spent_in(scope: Scope) -> Spent | None:
+def spent_in(scope: Scope) -> Timings | None:
     """Give what was counted of a request; None where it is no page view."""
-    return cast("MutableMapping[str, Spent]", scope).get(_SPENT)
+    return cast("MutableMapping[str, Timings]", scope).get(_SPENT)
 
 
-def server_timing(spent: Spent) -> str:
+def server_timing(spent: Timings) -> str:
     """Give the header's value; durations in milliseconds."""
     durations = {"store": spent.store_seconds, "wait": spent.wait_seconds, "render": spent.render_seconds}
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in durations.items())

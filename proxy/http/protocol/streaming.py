@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from anyio import CancelScope
     from litestar.types import HTTPScope, Receive, Scope, Send
 
-    from proxy.concurrency.timings import Spent
-    from proxy.derivatives.reader import Reading
+    from proxy.concurrency.timings import Timings
+    from proxy.derivatives.reader import BlobReader
     from proxy.stores.base import Blob
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Exchange:
         self._receive = receive
         self._send = send
 
-    async def answer(self, reading: Reading, key: str, *, cache_control: str = "") -> None:
+    async def answer(self, reading: BlobReader, key: str, *, cache_control: str = "") -> None:
         """Send what is under `key`, as the conditions of the request want it.
 
         `cache_control` is for blobs that have none of their own.
@@ -56,13 +56,13 @@ class Exchange:
         Raises:
             NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
         """
-        told = _Told(cache_control, self._spent)
+        told = _BlobResponse(cache_control, self._spent)
         try:
             await self._answer(reading, key, told)
         except Changed:  # between the look at it and the reading
             await self._answer(reading, key, told)
 
-    async def _answer(self, reading: Reading, key: str, told: _Told) -> None:
+    async def _answer(self, reading: BlobReader, key: str, told: _BlobResponse) -> None:
         part = None
         if self._asked.need_a_look:
             with self._spent.at_the_store():
@@ -111,10 +111,10 @@ class Exchange:
         sending.cancel()
 
 
-class _Told:
+class _BlobResponse:
     """What a client is told of a blob."""
 
-    def __init__(self, cache_control: str, spent: Spent) -> None:
+    def __init__(self, cache_control: str, spent: Timings) -> None:
         self._cache_control = cache_control
         self._spent = spent
 
@@ -127,7 +127,7 @@ class _Told:
             (b"server-timing", server_timing(self._spent).encode()),
         ]
 
-    def of(self, blob: Blob, part: Part | None = None) -> Headers:
+    def of(self, blob: Blob, part: ByteRange | None = None) -> Headers:
         sent = f"bytes {part.first}-{part.end - 1}/{blob.bytes}".encode() if part else b""
         return [
             (b"content-type", blob.attributes.content_type.encode()),

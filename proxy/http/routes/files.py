@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import Receive, Scope, Send
 
-    from proxy.derivatives.reader import Reading
+    from proxy.derivatives.reader import BlobReader
     from proxy.keys.layouts import Layout
 
 PATH = "/files"
 
 
-def files_route(reading: Reading, *, layout: Layout) -> ASGIRouteHandler:
+def files_route(reading: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
     """Give the route under `/files`: originals and derivatives, whatever else lies in the store stays there."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from litestar import asgi
 
 from proxy import metrics
-from proxy.concurrency.timings import Spent
+from proxy.concurrency.timings import Timings
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
 from proxy.http.protocol.mounts import READING, path_below
 from proxy.http.protocol.server_timing import begin, server_timing
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import HTTPScope, Receive, Scope, Send
 
-    from proxy.derivatives.reader import Reading
-    from proxy.derivatives.service import Derivatives
+    from proxy.derivatives.reader import BlobReader
+    from proxy.derivatives.service import DerivativeService
     from proxy.http.protocol.middleware import Shortcut
     from proxy.http.protocol.streaming import Headers
 
@@ -35,7 +35,7 @@ SHORT_PATHS: Final = 2048
 """Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 2 MB when full."""
 SHORT_PATH_BYTES: Final = 256
 
-_AT_ONCE: Final = server_timing(Spent()).encode()
+_AT_ONCE: Final = server_timing(Timings()).encode()
 _BEGIN: Final = PATH.encode() + b"/"
 
 
@@ -56,7 +56,7 @@ class Redirects:
         ]
 
 
-def redirecting_route(derivatives: Derivatives, redirects: Redirects) -> ASGIRouteHandler:
+def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> ASGIRouteHandler:
     """Give the route under `/img` that redirects.
 
     It is mounted, not a plain handler: a key may hold slashes and escapes that only the raw path still tells.
@@ -75,7 +75,7 @@ def redirecting_route(derivatives: Derivatives, redirects: Redirects) -> ASGIRou
     return redirect
 
 
-def streaming_route(derivatives: Derivatives, reading: Reading, *, cache_control: str) -> ASGIRouteHandler:
+def streaming_route(derivatives: DerivativeService, reading: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
     """Give the route under `/img` that sends the bytes; `cache_control` is for blobs without one of their own."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
@@ -105,7 +105,7 @@ def _surely_there() -> Iterator[None]:
         raise StoreUnavailable("It was deleted in the moment it was found; ask again.") from None
 
 
-def shortcut(derivatives: Derivatives, redirects: Redirects, *, has_cors: bool) -> Shortcut:
+def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: bool) -> Shortcut:
     """Give what answers page views of known derivatives at once: by the same redirect, without being routed first.
 
     What scripts of other origins ask goes the long way where there are rules for them.

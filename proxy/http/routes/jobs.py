@@ -14,12 +14,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
 from litestar.params import FromPath, QueryParameter
 
-from proxy.http.dependencies import Desk
+from proxy.http.dependencies import JobDependencies
 from proxy.http.openapi import MAX_SIZES, problems
 from proxy.http.protocol.mounts import address
 from proxy.jobs.job import Job, Status
-from proxy.jobs.listing import Asked
-from proxy.jobs.request import Order
+from proxy.jobs.listing import ListJobs
+from proxy.jobs.request import JobRequest
 from proxy.jobs.schema import ShownJob, ShownPage, shown
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 from proxy.webhooks.signature import ID_HEADER
@@ -51,13 +51,13 @@ FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
 
 
 @post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
-async def post_job(request: Request[None, None, State], desk: NamedDependency[Desk]) -> Response[ShownJob]:
+async def post_job(request: Request[None, None, State], desk: NamedDependency[JobDependencies]) -> Response[ShownJob]:
     """Order the derivatives of an original; the job is on disk before the answer leaves."""
     body = await _body(request)
     desk.verifier.verify(body, request.headers)
     posted = _posted(body)
     job = await desk.jobs.submit(
-        Order(
+        JobRequest(
             key=posted.key,
             sizes=tuple(dict.fromkeys(posted.sizes)),
             force=posted.force,
@@ -70,7 +70,7 @@ async def post_job(request: Request[None, None, State], desk: NamedDependency[De
 
 @post("/v1/jobs/{job_id:str}/replay", status_code=202, responses=problems(401, 404, 503))
 async def replay_job(
-    request: Request[None, None, State], job_id: FromPath[str], desk: NamedDependency[Desk]
+    request: Request[None, None, State], job_id: FromPath[str], desk: NamedDependency[JobDependencies]
 ) -> Response[ShownJob]:
     """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
     desk.verifier.verify(address(request.scope), request.headers)
@@ -79,7 +79,7 @@ async def replay_job(
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
-async def get_job(job_id: FromPath[str], desk: NamedDependency[Desk]) -> Response[ShownJob]:
+async def get_job(job_id: FromPath[str], desk: NamedDependency[JobDependencies]) -> Response[ShownJob]:
     """Tell what is known of a job; whoever knows its id may ask."""
     return _unkept(shown(await desk.jobs.get(job_id), desk.public_base_url))
 
@@ -87,14 +87,14 @@ async def get_job(job_id: FromPath[str], desk: NamedDependency[Desk]) -> Respons
 @route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
 async def list_jobs(
     request: Request[None, None, State],
-    desk: NamedDependency[Desk],
+    desk: NamedDependency[JobDependencies],
     status: Annotated[Status | None, QueryParameter(description="only jobs that are so")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
     cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
 ) -> Response[ShownPage]:
     """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
     desk.verifier.verify(address(request.scope), request.headers)
-    page = await desk.jobs.page(Asked(status=status, limit=limit, cursor=cursor))
+    page = await desk.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
     return _unkept(
         ShownPage(
@@ -158,7 +158,7 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             yield f"{name}: {fault}"
 
 
-def _accepted(job: Job, desk: Desk) -> Response[ShownJob]:
+def _accepted(job: Job, desk: JobDependencies) -> Response[ShownJob]:
     desk.derivatives.forgive(job.key)  # here and now; whichever process works the job does so too
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
     return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)

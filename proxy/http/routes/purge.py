@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
     from litestar.types import HTTPScope, Receive, Scope, Send
 
-    from proxy.derivatives.service import Derivatives
+    from proxy.derivatives.service import DerivativeService
     from proxy.webhooks.signature import Verifier
 
 PATH = "/v1/derivatives"
@@ -30,7 +30,7 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[str, ...]
 
 
-def purge_route(derivatives: Derivatives, *, verifier: Verifier) -> ASGIRouteHandler:
+def purge_route(derivatives: DerivativeService, *, verifier: Verifier) -> ASGIRouteHandler:
     """Give the route under `/v1/derivatives`; it is mounted for the sake of the keys, as `/img` is."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.sqlite.errors import explain, is_busy
-from proxy.system.lockfiles import turn
+from proxy.queues.sqlite.errors import is_busy, translate
+from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,7 +87,7 @@ class Database:
             connection = await asyncio.get_running_loop().run_in_executor(thread, _connect, path)
         except (sqlite3.Error, OSError) as error:
             thread.shutdown(wait=False)
-            raise explain(path, error) from error
+            raise translate(path, error) from error
         database = cls(path, connection, thread)
         try:
             await database.write(prepare)
@@ -148,7 +148,7 @@ class Database:
                     await self._settle([step])
             else:
                 for step in batch:
-                    step.fail(explain(self._path, error) if isinstance(error, sqlite3.Error | OSError) else error)
+                    step.fail(translate(self._path, error) if isinstance(error, sqlite3.Error | OSError) else error)
         else:
             for step in batch:
                 step.succeed()
@@ -186,7 +186,7 @@ class Database:
             raise
 
     def _disconnect(self) -> None:
-        with turn(_lock(self._path), seconds=BUSY_SECONDS):  # the last one copies the log into the file
+        with exclusive(_lock(self._path), seconds=BUSY_SECONDS):  # the last one copies the log into the file
             self._connection.close()
 
     def _announce(self) -> None:
@@ -222,7 +222,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def _turn_to_write(path: Path) -> Iterator[None]:
-    with turn(_lock(path), seconds=BUSY_SECONDS) as ours:
+    with exclusive(_lock(path), seconds=BUSY_SECONDS) as ours:
         if not ours:
             raise TimeoutError
         yield

@@ -26,7 +26,7 @@ _SENTENCES = {
 }
 
 
-def explain(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
+def translate(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
     """Turn what went wrong with the file at `path` into our error, with what a person can do about it."""
     sentence = _SENTENCES.get(_code(error), "The queue {path} does not work: {error}.")
     return QueueUnavailable(sentence.format(path=path, error=getattr(error, "strerror", error)))

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
 
-from proxy.queues.circuit_breaker import Outages
+from proxy.queues.circuit_breaker import OutageGuard
 from proxy.queues.sqlite import schema, statements
 from proxy.queues.sqlite.database import Database
-from proxy.queues.sqlite.errors import explain
+from proxy.queues.sqlite.errors import translate
 from proxy.queues.sqlite.reads import SqliteReads
-from proxy.queues.sqlite.transitions import Steps, Taken
+from proxy.queues.sqlite.transitions import Dequeued, Transitions
 from proxy.system import lockfiles
-from proxy.system.lockfiles import turn
+from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,8 +47,8 @@ class SqliteQueue(SqliteReads):
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(path, name=name)
         self._owners = self._path.with_name(f"{self._path.name}.owners")
-        self._outages = Outages()
-        self._owner: lockfiles.Owner | None = None
+        self._outages = OutageGuard()
+        self._owner: lockfiles.ProcessLock | None = None
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -63,11 +63,11 @@ class SqliteQueue(SqliteReads):
             return
         database = await Database.open(self._path, schema.prepare)
         try:
-            owner = await asyncio.to_thread(lockfiles.claim, self._owners)
+            owner = await asyncio.to_thread(lockfiles.acquire_process_lock, self._owners)
         except OSError as error:
             await database.close()
-            raise explain(self._path, error) from error
-        self._opened, self._owner = (database, Steps(self, owner.name, self._owners)), owner
+            raise translate(self._path, error) from error
+        self._opened, self._owner = (database, Transitions(self, owner.name, self._owners)), owner
         await super().connect()
         await self._take_back()
 
@@ -111,7 +111,7 @@ class SqliteQueue(SqliteReads):
         """
         await self._database.write(lambda connection: statements.prune(connection, time.time()))
         swept = await self._take_back()
-        with turn(self._owners / ".sweep") as ours:
+        with exclusive(self._owners / ".sweep") as ours:
             held = await self._database.read(lambda connection: statements.held(connection, self.name)) if ours else []
             stuck = [job for job in map(self._steps.read, held) if job.stuck]
             await asyncio.gather(*(self._unstick(job, abort) for job in stuck))
@@ -119,7 +119,7 @@ class SqliteQueue(SqliteReads):
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
         """Keep a worker's report for `ttl` seconds."""
-        report = statements.Report(self.name, worker_id, json.dumps(info), time.time() + ttl)
+        report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
     async def _enqueue(self, job: Job) -> Job | None:
@@ -134,7 +134,7 @@ class SqliteQueue(SqliteReads):
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's; the job has them already
         await self._database.write(self._steps.finish(job))
 
-    async def _take(self) -> Taken:
+    async def _take(self) -> Dequeued:
         taking = self._database.write(self._steps.take)
         try:
             return await asyncio.shield(taking)
@@ -142,7 +142,7 @@ class SqliteQueue(SqliteReads):
             taking.add_done_callback(self._put_back)  # its commit cannot be stopped half way, so undo it
             raise
 
-    def _put_back(self, taking: asyncio.Future[Taken]) -> None:
+    def _put_back(self, taking: asyncio.Future[Dequeued]) -> None:
         if taking.cancelled() or taking.exception() is not None:
             return
         row = taking.result().row
@@ -151,7 +151,7 @@ class SqliteQueue(SqliteReads):
 
     async def _take_back(self) -> list[str]:
         released = await self._database.write(self._steps.take_back)
-        await asyncio.to_thread(lockfiles.bury, self._owners)
+        await asyncio.to_thread(lockfiles.remove_stale, self._owners)
         for job in released:
             self._tally(job)
         return [job.key for job in released]

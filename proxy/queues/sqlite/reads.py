@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from saq.job import Status
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import JobQueue, Line
+from proxy.queues.base import JobQueue, QueueSnapshot
 from proxy.queues.sqlite import statements
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from saq.types import CountKind, QueueInfo, WorkerInfo
 
     from proxy.queues.sqlite.database import Database
-    from proxy.queues.sqlite.transitions import Steps
+    from proxy.queues.sqlite.transitions import Transitions
 
 PAGE = 100
 """How many jobs are read in one go: about 4 ms."""
@@ -37,13 +37,13 @@ class SqliteReads(JobQueue):
     def __init__(self, path: Path, *, name: str) -> None:
         super().__init__(name=name, dump=None, load=None)
         self._path = path.resolve()
-        self._opened: tuple[Database, Steps] | None = None
+        self._opened: tuple[Database, Transitions] | None = None
 
     async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
         """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
         at = time.time()
 
-        def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[statements.Row]]:
+        def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[statements.JobRow]]:
             page = statements.live(connection, self.name, offset=offset, limit=limit) if jobs else []
             return statements.count(connection, self.name, at), statements.reports(connection, self.name, at), page
 
@@ -73,7 +73,7 @@ class SqliteReads(JobQueue):
         """Count the jobs that wait, those that were put off too."""
         return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
 
-    async def line(self, known: AbstractSet[str], *, limit: int) -> Line:
+    async def line(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Look at the jobs that wait or run; of those that are known only the keys are read."""
         keys, waiting, oldest, reports = await self._database.read(
             lambda connection: (
@@ -89,7 +89,7 @@ class SqliteReads(JobQueue):
             jobs = await self.jobs(unknown[first : first + PAGE])
             news.update((job.key, job.kwargs or {}) for job in jobs if job)
         workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
-        return Line(keys=set(keys), news=news, waiting=waiting, oldest=oldest, workers=workers)
+        return QueueSnapshot(keys=set(keys), news=news, waiting=waiting, oldest=oldest, workers=workers)
 
     async def job(self, job_key: str) -> Job | None:
         """Read one job; None when there is none, or it is past its `ttl`."""
@@ -108,7 +108,7 @@ class SqliteReads(JobQueue):
         wanted = [status.value for status in statuses]
         sequence = 0
 
-        def read(connection: sqlite3.Connection) -> list[statements.Row]:
+        def read(connection: sqlite3.Connection) -> list[statements.JobRow]:
             return statements.after(connection, self.name, sequence, statuses=wanted, limit=batch_size)
 
         while page := await self._database.read(read):
@@ -121,10 +121,10 @@ class SqliteReads(JobQueue):
         return self._connected()[0]
 
     @property
-    def _steps(self) -> Steps:
+    def _steps(self) -> Transitions:
         return self._connected()[1]
 
-    def _connected(self) -> tuple[Database, Steps]:
+    def _connected(self) -> tuple[Database, Transitions]:
         if self._opened is None:
             raise QueueUnavailable(f"The queue {self._path} is not connected.")
         return self._opened

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class JobRow:
     """One job; the fields are the columns, in their order. Times are epoch seconds.
 
     `scheduled`: not before then; 0 is at once, whatever the clock says.
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """What a worker says of itself, good until `expires` (epoch seconds)."""
 
     queue: str
@@ -50,7 +50,7 @@ class Report:
     expires: float
 
 
-def insert(connection: sqlite3.Connection, row: Row) -> bool:
+def insert(connection: sqlite3.Connection, row: JobRow) -> bool:
     """Add a job, in place of an ended one of its key; False when one of its key is live."""
     connection.execute(
         f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - the words are ours
@@ -60,7 +60,7 @@ def insert(connection: sqlite3.Connection, row: Row) -> bool:
     return added.rowcount == 1
 
 
-def replace(connection: sqlite3.Connection, row: Row) -> None:
+def replace(connection: sqlite3.Connection, row: JobRow) -> None:
     """Write a job over its own row; nothing happens when that is gone."""
     connection.execute(
         "UPDATE jobs SET status = ?, scheduled = ?, due = ?, expires = ?, owner = ?, body = ?"
@@ -69,13 +69,13 @@ def replace(connection: sqlite3.Connection, row: Row) -> None:
     )
 
 
-def restore(connection: sqlite3.Connection, row: Row) -> None:
+def restore(connection: sqlite3.Connection, row: JobRow) -> None:
     """Write a job over its own row, or back where it was forgotten meanwhile."""
     connection.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
     replace(connection, row)
 
 
-def update(connection: sqlite3.Connection, row: Row, *, status: str | None) -> None:
+def update(connection: sqlite3.Connection, row: JobRow, *, status: str | None) -> None:
     """Write a job's body, and its status if given; a job that is being aborted is not made active again by that."""
     connection.execute(
         "UPDATE jobs SET status = coalesce(?, status), body = ? WHERE queue = ? AND key = ? AND life = ?"
@@ -84,14 +84,14 @@ def update(connection: sqlite3.Connection, row: Row, *, status: str | None) -> N
     )
 
 
-def take(connection: sqlite3.Connection, row: Row, *, owner: str, body: str | bytes) -> None:
+def take(connection: sqlite3.Connection, row: JobRow, *, owner: str, body: str | bytes) -> None:
     """Make a queued job active, `owner`'s; its place in line is kept for `put_back`."""
     connection.execute(
         "UPDATE jobs SET status = 'active', owner = ?, body = ? WHERE sequence = ?", (owner, body, row.sequence)
     )
 
 
-def put_back(connection: sqlite3.Connection, row: Row) -> None:
+def put_back(connection: sqlite3.Connection, row: JobRow) -> None:
     """Undo `take` of the row that was read before it."""
     connection.execute(
         "UPDATE jobs SET status = 'queued', owner = NULL, body = ?"
@@ -100,7 +100,7 @@ def put_back(connection: sqlite3.Connection, row: Row) -> None:
     )
 
 
-def delete(connection: sqlite3.Connection, row: Row) -> None:
+def delete(connection: sqlite3.Connection, row: JobRow) -> None:
     """Forget a job."""
     connection.execute("DELETE FROM jobs WHERE queue = ? AND key = ? AND life = ?", (row.queue, row.key, row.life))
 
@@ -114,12 +114,12 @@ def prune(connection: sqlite3.Connection, now: float) -> None:
     connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
 
 
-def find(connection: sqlite3.Connection, queue: str, key: str) -> Row | None:
+def find(connection: sqlite3.Connection, queue: str, key: str) -> JobRow | None:
     """Read one job; None when there is none of that key."""
     return _one(connection.execute("SELECT * FROM jobs WHERE queue = ? AND key = ?", (queue, key)))
 
 
-def first_in_line(connection: sqlite3.Connection, queue: str, now: float) -> Row | None:
+def first_in_line(connection: sqlite3.Connection, queue: str, now: float) -> JobRow | None:
     """Read the queued job whose turn it is; None when none may be taken yet."""
     # Asked as one, those that are scheduled for later would be looked through: thousands, where callbacks are owed.
     firsts = (
@@ -149,25 +149,25 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
     return math.inf if found is None else found
 
 
-def held(connection: sqlite3.Connection, queue: str) -> list[Row]:
+def held(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
     """Read the jobs that a worker has."""
     found = connection.execute("SELECT * FROM jobs WHERE queue = ? AND status IN ('active', 'aborting')", (queue,))
-    return [Row(*record) for record in found]
+    return [JobRow(*record) for record in found]
 
 
-def live(connection: sqlite3.Connection, queue: str, *, offset: int, limit: int) -> list[Row]:
+def live(connection: sqlite3.Connection, queue: str, *, offset: int, limit: int) -> list[JobRow]:
     """Read a page of the jobs that run or wait: those that run first, then the line."""
     found = connection.execute(
         "SELECT * FROM jobs WHERE queue = ? AND status IN ('new', 'queued', 'active')"
         " ORDER BY status, due, sequence LIMIT ? OFFSET ?",
         (queue, limit, offset),
     )
-    return [Row(*record) for record in found]
+    return [JobRow(*record) for record in found]
 
 
 def after(
     connection: sqlite3.Connection, queue: str, sequence: int, *, statuses: Iterable[str], limit: int
-) -> list[Row]:
+) -> list[JobRow]:
     """Read up to `limit` jobs of these statuses that were enqueued after the one numbered `sequence`."""
     found = connection.execute(
         # The plus signs keep SQLite from its index of statuses, for which it would sort the whole table at each page.
@@ -175,7 +175,7 @@ def after(
         " ORDER BY sequence LIMIT ?",
         (queue, sequence, json.dumps(list(statuses)), limit),
     )
-    return [Row(*record) for record in found]
+    return [JobRow(*record) for record in found]
 
 
 def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, int]:
@@ -219,7 +219,7 @@ def oldest_waiting(connection: sqlite3.Connection, queue: str) -> float | None:
     return None if found is None else found / 1000
 
 
-def keep_report(connection: sqlite3.Connection, report: Report) -> None:
+def keep_report(connection: sqlite3.Connection, report: WorkerReport) -> None:
     """Keep what a worker says of itself, in place of what it said before."""
     connection.execute(
         "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?)",
@@ -233,6 +233,6 @@ def reports(connection: sqlite3.Connection, queue: str, now: float) -> dict[str,
     return dict(found.fetchall())
 
 
-def _one(found: sqlite3.Cursor) -> Row | None:
+def _one(found: sqlite3.Cursor) -> JobRow | None:
     record = found.fetchone()
-    return None if record is None else Row(*record)
+    return None if record is None else JobRow(*record)

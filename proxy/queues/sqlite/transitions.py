@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Dequeued:
     """What a look at the line gave: a job and its row as it was, or when to look again (epoch seconds)."""
 
     job: Job | None = None
-    row: statements.Row | None = None
+    row: statements.JobRow | None = None
     next_scheduled: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Transitions:
     """The steps of `queue` in the hands of the process called `owner`, one of those in the folder `others`."""
 
     queue: Queue
@@ -51,19 +51,19 @@ class Steps:
         row = self._row(job, scheduled=job.scheduled, due=job.scheduled or time.time())
         return lambda connection: statements.insert(connection, row)
 
-    def take(self, connection: sqlite3.Connection) -> Taken:
+    def take(self, connection: sqlite3.Connection) -> Dequeued:
         """Take the job whose turn it is."""
         row = statements.first_in_line(connection, self.queue.name, time.time())
         if row is None:
-            return Taken(next_scheduled=statements.next_scheduled(connection, self.queue.name))
+            return Dequeued(next_scheduled=statements.next_scheduled(connection, self.queue.name))
         job = self.read(row, Status.ACTIVE)
         job.started = job.touched = now()
         job.attempts += 1  # on the disk before the worker counts it: a death in between was an attempt too
         statements.take(connection, row, owner=self.owner, body=self.queue.serialize(job))
         job.attempts -= 1
-        return Taken(job, row)
+        return Dequeued(job, row)
 
-    def put_back(self, row: statements.Row) -> Step[None]:
+    def put_back(self, row: statements.JobRow) -> Step[None]:
         """Undo `take`."""
         return lambda connection: statements.put_back(connection, row)
 
@@ -132,7 +132,7 @@ class Steps:
         dead = {owner for owner in {row.owner for row in held} if owner and not lockfiles.is_alive(self.others, owner)}
         return [self._retry_or_end(connection, self.read(row)) for row in held if row.owner in dead]
 
-    def read(self, row: statements.Row, status: Status | None = None) -> Job:
+    def read(self, row: statements.JobRow, status: Status | None = None) -> Job:
         """Make the job of a row again, with its own status or another."""
         job = self.queue.deserialize(row.body, status or row.status)
         if job is None:
@@ -156,19 +156,21 @@ class Steps:
         _end(connection, self._row(job), ttl=job.ttl)
         return job
 
-    def _find(self, connection: sqlite3.Connection, job: Job) -> statements.Row | None:
+    def _find(self, connection: sqlite3.Connection, job: Job) -> statements.JobRow | None:
         row = statements.find(connection, self.queue.name, job.key)
         return None if row is None or row.life != job.queued else row
 
-    def _row_again(self, job: Job) -> statements.Row:
+    def _row_again(self, job: Job) -> statements.JobRow:
         delay = job.next_retry_delay()
         due = time.time() + delay
         if delay:
             job.scheduled = int(due)  # what a reader is told; the line keeps the fraction
         return self._row(job, scheduled=due if delay else 0.0, due=due)
 
-    def _row(self, job: Job, *, scheduled: float = 0.0, due: float = 0.0, owner: str | None = None) -> statements.Row:
-        return statements.Row(
+    def _row(
+        self, job: Job, *, scheduled: float = 0.0, due: float = 0.0, owner: str | None = None
+    ) -> statements.JobRow:
+        return statements.JobRow(
             sequence=None,
             queue=self.queue.name,
             key=job.key,
@@ -182,7 +184,7 @@ class Steps:
         )
 
 
-def _end(connection: sqlite3.Connection, row: statements.Row, *, ttl: int) -> None:
+def _end(connection: sqlite3.Connection, row: statements.JobRow, *, ttl: int) -> None:
     if ttl < 0:
         statements.delete(connection, row)
     else:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 HIDDEN: Final = "\x7fgallformers"
 """The folder of what is ours alone; no key has a control character, so no key leads into it."""
@@ -70,7 +70,7 @@ class FileStore:
         return await run_sync(self._fetch, key, path, max_bytes)
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         file, blob = await run_sync(self._find, key)
         with file:
@@ -237,7 +237,7 @@ def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
     )
 
 
-async def _stream(file: BinaryIO, part: Part | None) -> AsyncIterator[bytes]:
+async def _stream(file: BinaryIO, part: ByteRange | None) -> AsyncIterator[bytes]:
     pieces = chunks(file, part.first, part.end) if part else chunks(file)
     while piece := await run_sync(next, pieces, b""):
         yield piece

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, unescaped
-from proxy.stores.ranges import sent
+from proxy.stores.ranges import parse_content_range
 
 if TYPE_CHECKING:
     import httpx
@@ -43,7 +43,7 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
     headers = answer.headers
     length = headers.get("Content-Length", "")
     is_part = answer.status_code == HTTPStatus.PARTIAL_CONTENT
-    if is_part and (came := sent(headers.get("Content-Range", ""))):
+    if is_part and (came := parse_content_range(headers.get("Content-Range", ""))):
         length = str(came.whole)
     elif answer.status_code != HTTPStatus.OK:
         raise unfit(answer)

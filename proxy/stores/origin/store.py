@@ -11,16 +11,16 @@ import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.origin.responses import blob_of, md5s_of, shown, unfit
-from proxy.stores.ranges import Changed, cut, sent
-from proxy.stores.retry import Patience, patiently
-from proxy.stores.transfer import OtherBytes, check_bytes, save, verified
+from proxy.stores.ranges import Changed, cut, parse_content_range
+from proxy.stores.retry import StoreRetryPolicy, with_retries
+from proxy.stores.transfer import ChecksumMismatch, check_bytes, save, verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
     from proxy.stores.retry import Attempt
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -36,7 +36,7 @@ _MISSING: Final = _GONE | {HTTPStatus.FORBIDDEN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class OriginConfig:
     """How far reading goes: connections at once, and seconds that a connection or the next bytes may take."""
 
     connections: int = 20
@@ -54,13 +54,13 @@ class OriginStore:
         self,
         address: Callable[[str], str],
         writes: Store,
-        reach: Reach | None = None,
-        patience: Patience | None = None,
+        reach: OriginConfig | None = None,
+        patience: StoreRetryPolicy | None = None,
     ) -> None:
         self._address = address
         self._writes = writes
-        self._reach = reach or Reach()
-        self._patience = patience or Patience()
+        self._reach = reach or OriginConfig()
+        self._patience = patience or StoreRetryPolicy()
         self._shown = f"origin {shown(httpx.URL(address(NO_KEY)))}"
         self._held = AsyncExitStack()
 
@@ -82,7 +82,7 @@ class OriginStore:
     async def check(self) -> None:
         """Return when the store that is written to is in order, and the origin answers; nothing need be there yet."""
         await self._writes.check()
-        await patiently(self._check_origin, self._patience, whom=self._shown)
+        await with_retries(self._check_origin, self._patience, whom=self._shown)
 
     async def _check_origin(self, _attempt: Attempt) -> None:
         async with self._answer("HEAD", NO_KEY) as answer:
@@ -106,7 +106,7 @@ class OriginStore:
                 return blob
 
         try:
-            return await patiently(ask, self._patience, whom=self._shown)
+            return await with_retries(ask, self._patience, whom=self._shown)
         except NotFound:
             return None
 
@@ -123,19 +123,19 @@ class OriginStore:
                 md5s = {*md5s_of(answer), *seen.get(blob.etag, ())}
                 try:
                     await save(verified(_chunks(answer), announced_bytes=blob.bytes, md5s=md5s), path)
-                except OtherBytes as other:
+                except ChecksumMismatch as other:
                     seen.setdefault(blob.etag, set()).add(other.md5)
                     raise
                 return blob
 
-        return await patiently(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
         headers = {"Range": part.range} if part else None
         async with AsyncExitStack() as held:
-            blob, answer = await patiently(
+            blob, answer = await with_retries(
                 lambda _attempt: held.enter_async_context(self._found(key, headers)), self._patience, whom=self._shown
             )
             yield blob, _body(blob, answer, part)
@@ -209,8 +209,8 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
         ) from error
 
 
-def _body(blob: Blob, answer: httpx.Response, part: Part | None) -> AsyncIterator[bytes]:
-    came = sent(answer.headers.get("Content-Range", ""))
+def _body(blob: Blob, answer: httpx.Response, part: ByteRange | None) -> AsyncIterator[bytes]:
+    came = parse_content_range(answer.headers.get("Content-Range", ""))
     body = verified(_chunks(answer), announced_bytes=came.bytes if came else blob.bytes)
     if part is None:
         return body

@@ -20,7 +20,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
+class BucketConfig:
     """Which bucket, and how it is reached.
 
     `acl` goes with every put; empty for buckets that take none. `connections` is as many as may be in flight.
@@ -36,14 +36,14 @@ class Bucket:
     read_seconds: float = 10.0
 
 
-def client_options(bucket: Bucket, credentials: Credentials | None) -> dict[str, object]:
+def client_options(bucket: BucketConfig, credentials: Credentials | None) -> dict[str, object]:
     """Give what botocore has to be told to make the client of a bucket."""
     config = AioConfig(
         connect_timeout=bucket.connect_seconds,
         read_timeout=bucket.read_seconds,
         max_pool_connections=bucket.connections,
         http_session_cls=Session,
-        retries={"total_max_attempts": 1},  # `patiently` asks again, for the bodies too
+        retries={"total_max_attempts": 1},  # `with_retries` asks again, for the bodies too
         s3={"addressing_style": bucket.addressing},
         request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5
         response_checksum_validation="when_required",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
 from proxy.stores.headers import bare, md5s_in, unescaped
-from proxy.stores.ranges import cut, sent
+from proxy.stores.ranges import cut, parse_content_range
 from proxy.stores.s3.errors import s3_errors
 from proxy.stores.transfer import verified
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from aiobotocore.response import StreamingBody
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 CHUNK_BYTES: Final = 256 * 1024
 
 
-class Answer(TypedDict, total=False):
+class S3Response(TypedDict, total=False):
     """What is read of an answer about one object; any of it may be lacking."""
 
     Key: str
@@ -39,21 +39,21 @@ class Answer(TypedDict, total=False):
     Body: StreamingBody
 
 
-class Page(TypedDict, total=False):
+class S3Page(TypedDict, total=False):
     """What is read of a page of a listing; any of it may be lacking."""
 
-    Contents: list[Answer]
+    Contents: list[S3Response]
     IsTruncated: bool
     NextContinuationToken: str
 
 
-def blob_of(key: str, answer: Answer) -> Blob:
+def blob_of(key: str, answer: S3Response) -> Blob:
     """Give what an answer tells of the blob under `key`.
 
     Raises:
         StoreUnavailable: it does not tell all that S3 tells.
     """
-    came = sent(answer.get("ContentRange", ""))
+    came = parse_content_range(answer.get("ContentRange", ""))
     try:
         return Blob(
             key=key,
@@ -70,18 +70,18 @@ def blob_of(key: str, answer: Answer) -> Blob:
         raise StoreUnavailable(f"The store's answer lacks {lacking}.") from None
 
 
-def listed(told: Answer) -> Blob:
+def listed(told: S3Response) -> Blob:
     """Give what a listing tells of one blob; raises as `blob_of` does."""
     return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
 
 
-def body_of(answer: Answer, bucket: str, part: Part | None = None) -> AsyncIterator[bytes]:
+def body_of(answer: S3Response, bucket: str, part: ByteRange | None = None) -> AsyncIterator[bytes]:
     """Read the body of an answer of `bucket`, verified by its length and, where it is a whole blob's, by its ETag.
 
     Raises:
         Changed: the `part` that was asked for is another blob's.
     """
-    came = sent(answer.get("ContentRange", ""))
+    came = parse_content_range(answer.get("ContentRange", ""))
     # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
     md5s = () if encrypted or came else md5s_in(answer["ETag"])

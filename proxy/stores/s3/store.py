@@ -21,10 +21,10 @@ from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.ranges import Changed
-from proxy.stores.retry import Patience, patiently
+from proxy.stores.retry import StoreRetryPolicy, with_retries
 from proxy.stores.s3.config import client_options
 from proxy.stores.s3.errors import Denied, Precluded, s3_errors
-from proxy.stores.s3.responses import Answer, Page, blob_of, body_of, listed
+from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, listed
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import check_bytes, save
 
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
     from proxy.stores.retry import Attempt
-    from proxy.stores.s3.config import Bucket, Credentials
+    from proxy.stores.s3.config import BucketConfig, Credentials
 
 T = TypeVar("T")
 
@@ -46,11 +46,11 @@ class S3Store:
     """Keeps blobs as objects of one bucket, through one client that lives from `start` to `close`."""
 
     def __init__(
-        self, bucket: Bucket, credentials: Credentials | None = None, patience: Patience | None = None
+        self, bucket: BucketConfig, credentials: Credentials | None = None, patience: StoreRetryPolicy | None = None
     ) -> None:
         self._bucket = bucket
         self._credentials = credentials
-        self._patience = patience or Patience()
+        self._patience = patience or StoreRetryPolicy()
         self._shown = f"bucket {bucket.name} at {bucket.endpoint_url or 'Amazon S3'}"
         self._seen_until = 0.0
         self._held = AsyncExitStack()
@@ -114,7 +114,7 @@ class S3Store:
         """Write the whole blob to `path`; see `Store`."""
 
         async def ask(attempt: Attempt) -> Blob:
-            answer: Answer = await self._call(self._client.get_object, Key=key)
+            answer: S3Response = await self._call(self._client.get_object, Key=key)
             with closing(answer["Body"]):
                 blob = blob_of(key, answer)
                 check_bytes(blob, max_bytes)
@@ -122,10 +122,10 @@ class S3Store:
                 await save(body_of(answer, self._shown), path)
             return blob
 
-        return await patiently(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._patience, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         asked = {"Range": part.range, "IfMatch": f'"{part.etag}"'} if part else {}
         try:
@@ -191,7 +191,7 @@ class S3Store:
                 raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
-    async def _ask_for_page(self, **page: str) -> Page:
+    async def _ask_for_page(self, **page: str) -> S3Page:
         try:
             return await self._ask(self._client.list_objects_v2, **page)
         except Denied:
@@ -203,7 +203,7 @@ class S3Store:
         async def ask(_attempt: Attempt) -> T:
             return await self._call(operation, **parameters)
 
-        return await patiently(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._patience, whom=self._shown)
 
     async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         with s3_errors(self._shown), closed_on_error():
@@ -222,7 +222,7 @@ class S3Store:
         check_length(key)
         size, md5 = await run_sync(_measured, path)
 
-        async def ask(attempt: Attempt) -> Answer:
+        async def ask(attempt: Attempt) -> S3Response:
             attempt.move(size)
             with path.open("rb") as file:
                 return await self._call(
@@ -230,10 +230,10 @@ class S3Store:
                 )
 
         try:
-            answer = await patiently(ask, self._patience, whom=self._shown)
+            answer = await with_retries(ask, self._patience, whom=self._shown)
         except NotFound as error:
             raise StoreRefused(f"The {self._shown} does not take what is put: check S3_ENDPOINT_URL.") from error
-        told: Answer = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}
+        told: S3Response = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}
         return replace(blob_of(key, told), attributes=attributes)
 
 

@@ -11,7 +11,7 @@ import pyvips
 from loadtest.paint import GPS, Photograph, paint, pixels
 from pipeline.compare.compare import compare
 from pipeline.compare.similarity import GROUND, TURNS
-from pipeline.protocol import Compare, Compared, Likeness, Limits, Refusal, Seen
+from pipeline.protocol import Compare, Compared, Inspected, Limits, Refusal, Similarity
 from tests.pipeline.rendering import seen
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def asked(folder: Path, old: pyvips.Image | None, new: pyvips.Image | None, *, s
     return compare(Compare(folder=str(folder), old=paths[0], new=paths[1]))
 
 
-def alike(folder: Path, old: pyvips.Image, new: pyvips.Image) -> Likeness:
+def alike(folder: Path, old: pyvips.Image, new: pyvips.Image) -> Similarity:
     likeness = asked(folder, old, new).likeness
     assert likeness
     return likeness
 
 
 def test_a_picture_is_like_itself(tmp_path: Path, picture: pyvips.Image) -> None:
-    assert alike(tmp_path, picture, picture) == Likeness(
+    assert alike(tmp_path, picture, picture) == Similarity(
         turn="", score=100.0, hash_bits=0, colour=0.0, alpha=0.0, detail=1.0, profile=""
     )
 
@@ -74,7 +74,7 @@ def test_pictures_held_otherwise_by_the_camera_are_alike_as_people_see_them(tmp_
     compared = compare(Compare(folder=str(tmp_path), old=str(tmp_path / "old.png"), new=str(tmp_path / "new.png")))
     assert compared.likeness
     assert (compared.likeness.turn, compared.likeness.score) == ("", 100.0)
-    assert isinstance(compared.new, Seen)
+    assert isinstance(compared.new, Inspected)
     assert (compared.new.info.orientation, compared.new.info.width) == (6, 300)
 
 
@@ -148,8 +148,8 @@ def test_a_copy_carries_no_metadata(tmp_path: Path, picture: pyvips.Image) -> No
     for name, value in GPS.items():
         labelled.set_type(pyvips.GValue.gstr_type, name, value)
     compared = asked(tmp_path, labelled, picture, suffix=".jpg")
-    assert isinstance(compared.old, Seen)
-    assert isinstance(compared.new, Seen)
+    assert isinstance(compared.old, Inspected)
+    assert isinstance(compared.new, Inspected)
     assert (compared.old.traces, compared.new.traces) == (("gps",), ())
     for name in compared.pictures.values():
         assert b"EXIF" not in (tmp_path / name).read_bytes()
@@ -170,7 +170,7 @@ def test_kinds_of_metadata_are_named(tmp_path: Path, picture: pyvips.Image, kind
     labelled = picture.copy()
     LABELS[kinds](labelled)
     compared = asked(tmp_path, labelled, None, suffix=".jpg")
-    assert isinstance(compared.old, Seen)
+    assert isinstance(compared.old, Inspected)
     assert ", ".join(compared.old.traces) == kinds
 
 
@@ -183,8 +183,8 @@ def test_a_comment_in_a_jpeg_is_metadata_though_libvips_does_not_tell_of_it(
     comment = b"seen at 47.22 N, 8.33 E"
     commented.write_bytes(start + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + rest)
     compared = compare(Compare(folder=str(tmp_path), old=str(commented), new=str(plain)))
-    assert isinstance(compared.old, Seen)
-    assert isinstance(compared.new, Seen)
+    assert isinstance(compared.old, Inspected)
+    assert isinstance(compared.new, Inspected)
     assert (compared.old.traces, compared.new.traces) == (("comment",), ())
 
 
@@ -195,7 +195,7 @@ def test_a_truncated_file_is_an_answer(tmp_path: Path, picture: pyvips.Image) ->
     compared = compare(Compare(folder=str(tmp_path), old=str(whole), new=str(cut)))
     assert isinstance(compared.new, Refusal)
     assert compared.new.code == "corrupt"
-    assert (isinstance(compared.old, Seen), compared.likeness) == (True, None)
+    assert (isinstance(compared.old, Inspected), compared.likeness) == (True, None)
     assert compared.pictures == {"old": "old.webp"}
 
 

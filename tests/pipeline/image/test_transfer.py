@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pyvips
 
-from pipeline.image.transfer import Scale, convert, light
+from pipeline.image.transfer import TransferCurve, convert, linear_light
 
 
 def levels(*, is_deep: bool = False) -> pyvips.Image:
@@ -15,35 +15,35 @@ def levels(*, is_deep: bool = False) -> pyvips.Image:
 
 
 def test_every_level_survives_the_way_to_light_and_back() -> None:
-    there = convert(levels(), Scale.SRGB, Scale.LINEAR)
-    assert (convert(there, Scale.LINEAR, Scale.SRGB) - levels()).abs().max() == 0
+    there = convert(levels(), TransferCurve.SRGB, TransferCurve.LINEAR)
+    assert (convert(there, TransferCurve.LINEAR, TransferCurve.SRGB) - levels()).abs().max() == 0
 
 
 def test_no_level_moves_by_more_than_two_on_the_way_over_the_curve() -> None:
-    there = convert(levels(), Scale.SRGB, Scale.CURVE)
-    assert (convert(there, Scale.CURVE, Scale.SRGB) - levels()).abs().max() <= 2
+    there = convert(levels(), TransferCurve.SRGB, TransferCurve.CURVE)
+    assert (convert(there, TransferCurve.CURVE, TransferCurve.SRGB) - levels()).abs().max() <= 2
 
 
 def test_the_curve_leads_to_the_same_light() -> None:
-    curved = convert(levels(), Scale.SRGB, Scale.CURVE)
-    over_the_curve = convert(curved, Scale.CURVE, Scale.LINEAR)
-    difference = (over_the_curve - convert(levels(), Scale.SRGB, Scale.LINEAR)).abs().max()
+    curved = convert(levels(), TransferCurve.SRGB, TransferCurve.CURVE)
+    over_the_curve = convert(curved, TransferCurve.CURVE, TransferCurve.LINEAR)
+    difference = (over_the_curve - convert(levels(), TransferCurve.SRGB, TransferCurve.LINEAR)).abs().max()
     assert difference <= 65_535 * 0.003
 
 
 def test_16_bits_become_the_same_light_as_8() -> None:
-    deep = convert(levels(is_deep=True), Scale.SRGB, Scale.LINEAR)
-    assert deep.getpoint(128 * 257, 0) == convert(levels(), Scale.SRGB, Scale.LINEAR).getpoint(128, 0)
+    deep = convert(levels(is_deep=True), TransferCurve.SRGB, TransferCurve.LINEAR)
+    assert deep.getpoint(128 * 257, 0) == convert(levels(), TransferCurve.SRGB, TransferCurve.LINEAR).getpoint(128, 0)
 
 
 def test_alpha_is_not_light() -> None:
     picture = pyvips.Image.new_from_array([[128]]).bandjoin([[64]]).cast("uchar").copy(interpretation="b-w")
-    grey, alpha = convert(picture, Scale.SRGB, Scale.LINEAR).getpoint(0, 0)
-    assert grey == pytest.approx(65_535 * light(128 / 255), abs=1)
+    grey, alpha = convert(picture, TransferCurve.SRGB, TransferCurve.LINEAR).getpoint(0, 0)
+    assert grey == pytest.approx(65_535 * linear_light(128 / 255), abs=1)
     assert alpha == 64 * 257
 
 
 @pytest.mark.parametrize(("coded", "expected"), [(0, 0), (1, 1), (0.5, 0.214_041), (0.04, 0.003_095_975)])
 def test_light_is_what_the_standard_says(coded: float, expected: float) -> None:
     """IEC 61966-2-1."""
-    assert light(coded) == pytest.approx(expected, rel=1e-4)
+    assert linear_light(coded) == pytest.approx(expected, rel=1e-4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadtest.paint import Photograph, paint, pixels
 from pipeline.decode.original import open_original
-from pipeline.image.transfer import light
+from pipeline.image.transfer import linear_light
 from pipeline.render.resize import Rung, descend, shrunk
 from pipeline.size import LARGE_WIDTH, STEP_WIDTH
 
@@ -61,6 +61,6 @@ def test_bright_points_keep_their_light_beside_black_ones() -> None:
     wanted = (points / 255).resize(110 / 300, gap=0)
     wanted = (wanted < 0).ifthenelse(0, (wanted > 1).ifthenelse(1, wanted))
     seen = shrunk(points, (110, 110)).maplut(
-        pyvips.Image.new_from_array([[light(level / 255) for level in range(256)]])
+        pyvips.Image.new_from_array([[linear_light(level / 255) for level in range(256)]])
     )
     assert (seen - wanted).abs().avg() < 0.004

@@ -6,22 +6,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.bulk.checkpoint import Place, Words, begin
-from proxy.bulk.ledger import Ledger
-from proxy.bulk.retry import Endurance, Troubles
-from proxy.bulk.runner import Bounds, Means, Run
-from proxy.bulk.state_dir import NoRecords
+from proxy.bulk.checkpoint import Checkpoint, RunOptions, new_checkpoint
+from proxy.bulk.ledger import RunProgress
+from proxy.bulk.retry import OutagePolicy, OutageRetry
+from proxy.bulk.runner import Means, RunLimits, Runner
+from proxy.bulk.state_dir import NoState
 from proxy.bulk.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-    from proxy.bulk.checkpoint import Tally
-    from proxy.bulk.events import Event, Original
-    from proxy.bulk.ledger import Keeps
+    from proxy.bulk.checkpoint import RunTally
+    from proxy.bulk.events import Event, OriginalDone
+    from proxy.bulk.ledger import CheckpointStore
     from proxy.bulk.reporters import Reporter
 
-WORDS = Words(
+WORDS = RunOptions(
     store="memory",
     prefix="",
     sizes=("small",),
@@ -32,7 +32,7 @@ WORDS = Words(
     profiles=("1",),
 )
 
-QUICK = Endurance(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=1)
+QUICK = OutagePolicy(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=1)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Heard:
     def tell(self, event: Event) -> None:
         self.events.append(event)
 
-    def move(self, tally: Tally, total: int | None) -> None:
+    def move(self, tally: RunTally, total: int | None) -> None:
         self.most = max(self.most, tally.originals)
         self.totals.add(total)
 
@@ -71,18 +71,18 @@ class Names:
 class Rig:
     """A run with all that it works with."""
 
-    place: Place = field(default_factory=lambda: begin(WORDS))
-    records: Keeps = field(default_factory=NoRecords)
+    place: Checkpoint = field(default_factory=lambda: new_checkpoint(WORDS))
+    records: CheckpointStore = field(default_factory=NoState)
     heard: Heard = field(default_factory=Heard)
     reporter: Reporter | None = None
     """Told instead."""
     stop: Stop = field(default_factory=Stop)
     trouble: Exception | None = None
     """What a check of the store finds."""
-    ledger: Ledger = field(init=False)
+    ledger: RunProgress = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.place, self.records)
+        self.ledger = RunProgress(self.place, self.records)
 
     async def check(self) -> None:
         if self.trouble:
@@ -91,16 +91,16 @@ class Rig:
     def run(
         self,
         originals: Names,
-        step: Callable[[str], Awaitable[Original]],
+        step: Callable[[str], Awaitable[OriginalDone]],
         *,
         underway: int = 3,
         limit: int | None = None,
-    ) -> Run:
+    ) -> Runner:
         """Join a run."""
-        troubles = Troubles(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
+        troubles = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
         means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.reporter or self.heard)
-        bounds = Bounds(underway=underway, limit=limit)
-        return Run(originals, step, bounds=bounds, means=means)
+        bounds = RunLimits(underway=underway, limit=limit)
+        return Runner(originals, step, bounds=bounds, means=means)
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.bulk.marks import Marks
+from proxy.bulk.marks import LowWaterMark
 
 if TYPE_CHECKING:
     from random import Random
 
 
 def test_all_up_to_the_first_that_is_underway_is_over() -> None:
-    marks = Marks()
+    marks = LowWaterMark()
     assert [marks.begin(key) for key in "abc"] == [True, True, True]
     marks.end("b")
     assert (marks.after, marks.done, len(marks)) == ("", ("b",), 3)
@@ -23,7 +23,7 @@ def test_all_up_to_the_first_that_is_underway_is_over() -> None:
 
 
 def test_one_that_is_underway_is_not_begun_again() -> None:
-    marks = Marks()
+    marks = LowWaterMark()
     assert marks.begin("a")
     assert not marks.begin("a")
 
@@ -40,7 +40,7 @@ def test_whatever_is_killed_when_every_original_ends_once(names: list[str], kill
     after: str = ""
     done: tuple[str, ...] = ()
     for kill in [*kills, 1000]:
-        marks = Marks(after, done)
+        marks = LowWaterMark(after, done)
         underway: list[str] = []
         for key in [name for name in names if name > after]:
             if len(ended) > kill + len(done):

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from proxy.bulk import reporters
-from proxy.bulk.checkpoint import Tally
-from proxy.bulk.events import Began, Counted, Ended, Original, Stopping, Trouble
+from proxy.bulk.checkpoint import RunTally
+from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, RunEnded, RunStarted, Stopping
 from proxy.bulk.reporters import BarReporter, JsonReporter, LineReporter, summary
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from proxy.bulk.events import Event
 
 EVENTS: list[Event] = [
-    Began(run="r1", prefix="gall/", remake="stale", sizes=("small",), after="gall/1", goes_on=True),
+    RunStarted(run="r1", prefix="gall/", remake="stale", sizes=("small",), after="gall/1", goes_on=True),
     Counted(originals=9),
-    Original(key="gall/2", result="made", seconds=0.1),
-    Original(key="gall/3", result="failed", code="corrupt", detail="It ends early."),
-    Original(key="gall/4", result="due", why={"small": "missing", "large": "stale profile", "medium": "missing"}),
-    Trouble(code="store-unavailable", detail="It is away.", again_in_seconds=1.5),
+    OriginalDone(key="gall/2", result="made", seconds=0.1),
+    OriginalDone(key="gall/3", result="failed", code="corrupt", detail="It ends early."),
+    OriginalDone(key="gall/4", result="due", why={"small": "missing", "large": "stale profile", "medium": "missing"}),
+    RetryScheduled(code="store-unavailable", detail="It is away.", again_in_seconds=1.5),
     Stopping(detail="SIGTERM", underway=2),
     Stopping(detail="SIGTERM", underway=41, ends_elsewhere=True),
 ]
-ENDED = Ended(
+ENDED = RunEnded(
     is_finished=True,
     is_within_budget=False,
     made=1,
@@ -73,8 +73,8 @@ def test_a_line_now_and_then_says_how_far_a_run_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reporter = LineReporter(limit=None, every_seconds=0)
-    reporter.move(Tally(made=3, fresh=1, failed=1), 2000)
-    reporter.move(Tally(made=3, fresh=1, failed=1), None)
+    reporter.move(RunTally(made=3, fresh=1, failed=1), 2000)
+    reporter.move(RunTally(made=3, fresh=1, failed=1), None)
     one, other = capsys.readouterr().err.splitlines()
     assert one == "5 of 2,000 (0.2 %), 0.0/s, 1 failed"
     assert other == "5, 0.0/s, 1 failed"
@@ -83,7 +83,7 @@ def test_a_line_now_and_then_says_how_far_a_run_is(
 def test_with_a_limit_only_those_count_that_needed_something(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    LineReporter(limit=10, every_seconds=0).move(Tally(made=3, fresh=100), 10)
+    LineReporter(limit=10, every_seconds=0).move(RunTally(made=3, fresh=100), 10)
     assert capsys.readouterr().err.startswith("3 of 10 (30.0 %)")
 
 
@@ -92,7 +92,7 @@ def test_a_bar_keeps_its_line_and_what_happens_stands_above_it() -> None:
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
     with Progress(TextColumn("{task.description}"), console=console, auto_refresh=False) as progress:
         reporter = BarReporter(progress, limit=None)
-        reporter.move(Tally(made=3, failed=1), 8)
+        reporter.move(RunTally(made=3, failed=1), 8)
         for event in EVENTS:
             reporter.tell(event)
         reporter.tell(ENDED)
@@ -104,7 +104,7 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
     reporter = JsonReporter()
     for event in [*EVENTS, ENDED]:
         reporter.tell(event)
-    reporter.move(Tally(), None)
+    reporter.move(RunTally(), None)
     told = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in told] == [
         "began",
@@ -129,4 +129,4 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_bar_is_for_terminals_alone() -> None:
     assert not sys.stderr.isatty()
     with reporters.bar(limit=None) as reporter:
-        reporter.move(Tally(made=1), None)
+        reporter.move(RunTally(made=1), None)

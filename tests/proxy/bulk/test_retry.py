@@ -7,8 +7,8 @@ import asyncio
 import anyio
 import pytest
 
-from proxy.bulk.events import Trouble
-from proxy.bulk.retry import Endurance, Troubles
+from proxy.bulk.events import RetryScheduled
+from proxy.bulk.retry import OutagePolicy, OutageRetry
 from proxy.bulk.stop import Stop, Stopped
 from proxy.errors import GaveUp, QueueUnavailable, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import QUICK, Heard
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.anyio
 class Troubled:
     """Raises what it was given, one after another, then answers; its check raises `away`."""
 
-    def __init__(self, *troubles: Exception, away: Exception | None = None, endurance: Endurance = QUICK) -> None:
+    def __init__(self, *troubles: Exception, away: Exception | None = None, endurance: OutagePolicy = QUICK) -> None:
         self.left = list(troubles)
         self.away = away
         self.heard = Heard()
         self.stop = Stop()
-        self.troubles = Troubles(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=endurance)
+        self.troubles = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=endurance)
 
     async def ask(self) -> str:
         if self.left:
@@ -40,7 +40,7 @@ class Troubled:
 async def test_what_passes_is_told_and_outlasted() -> None:
     one = Troubled(StoreUnavailable("busy"), QueueUnavailable("busy"), away=StoreUnavailable("busy"))
     assert await one.troubles.outlast(one.ask) == "answer"
-    codes = [event.code for event in one.heard.events if isinstance(event, Trouble)]
+    codes = [event.code for event in one.heard.events if isinstance(event, RetryScheduled)]
     assert codes == ["store-unavailable", "queue-unavailable"]
 
 
@@ -65,7 +65,7 @@ async def test_a_store_that_stays_away_is_given_up() -> None:
 
 
 async def test_a_run_that_is_stopped_waits_for_nobody() -> None:
-    one = Troubled(StoreUnavailable("away"), endurance=Endurance(first_seconds=1000, longest_seconds=1000))
+    one = Troubled(StoreUnavailable("away"), endurance=OutagePolicy(first_seconds=1000, longest_seconds=1000))
     waiting = asyncio.create_task(one.troubles.outlast(one.ask))
 
     async def told() -> bool:
@@ -79,7 +79,7 @@ async def test_a_run_that_is_stopped_waits_for_nobody() -> None:
 
 
 def test_waits_double_up_to_the_longest() -> None:
-    waits = [Endurance(first_seconds=1, longest_seconds=30).wait_seconds(tries) for tries in range(1, 60)]
+    waits = [OutagePolicy(first_seconds=1, longest_seconds=30).wait_seconds(tries) for tries in range(1, 60)]
     assert 0.8 <= waits[0] <= 1.2
     assert 1.6 <= waits[1] <= 2.4
     assert all(24 <= wait <= 36 for wait in waits[5:])

@@ -11,11 +11,11 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from proxy.bulk.checkpoint import Tally, begin
-from proxy.bulk.events import Counted, Original, Stopping, Trouble
-from proxy.bulk.reporters import HeardReporter
+from proxy.bulk.checkpoint import RunTally, new_checkpoint
+from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, Stopping
+from proxy.bulk.reporters import GuardedReporter
 from proxy.bulk.runner import IN_A_ROW, LOOK_AHEAD
-from proxy.bulk.state_dir import Records
+from proxy.bulk.state_dir import StateDir
 from proxy.bulk.stop import Stop
 from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import WORDS, Heard, Names, Rig, counted
@@ -32,24 +32,24 @@ pytestmark = pytest.mark.anyio
 NAMES = [f"{number:05}" for number in range(20)]
 
 
-async def make(key: str) -> Original:
+async def make(key: str) -> OriginalDone:
     await asyncio.sleep(0)
-    return Original(key=key, result="made")
+    return OriginalDone(key=key, result="made")
 
 
-async def keep_fresh(key: str) -> Original:
+async def keep_fresh(key: str) -> OriginalDone:
     await asyncio.sleep(0)
-    return Original(key=key, result="fresh")
+    return OriginalDone(key=key, result="fresh")
 
 
 def seen(rig: Rig) -> list[str]:
-    return [event.key for event in rig.heard.events if isinstance(event, Original)]
+    return [event.key for event in rig.heard.events if isinstance(event, OriginalDone)]
 
 
 async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> None:
     rig, running = Rig(), [0, 0]
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         with counted(running):
             return await make(key)
 
@@ -62,11 +62,11 @@ async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> 
 
 
 async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_on() -> None:
-    behind_others = Rig(place=begin(WORDS, after=NAMES[11], done=(NAMES[13],)))
+    behind_others = Rig(place=new_checkpoint(WORDS, after=NAMES[11], done=(NAMES[13],)))
     assert await behind_others.run(Names(NAMES), make).go()
     assert Counted(originals=7) in behind_others.heard.events
     assert behind_others.ledger.tally.originals == 7
-    killed = Rig(place=replace(begin(WORDS, after=NAMES[11], done=(NAMES[13],)), tally=Tally(made=13)))
+    killed = Rig(place=replace(new_checkpoint(WORDS, after=NAMES[11], done=(NAMES[13],)), tally=RunTally(made=13)))
     assert await killed.run(Names(NAMES), make).go()
     assert Counted(originals=20) in killed.heard.events
     assert killed.ledger.tally.originals == 20
@@ -75,7 +75,7 @@ async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_
 async def test_a_limit_counts_only_those_that_needed_something() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         return await (keep_fresh(key) if int(key) % 2 else make(key))
 
     assert await rig.run(Names(NAMES), step, limit=5).go()
@@ -85,7 +85,7 @@ async def test_a_limit_counts_only_those_that_needed_something() -> None:
 async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_more() -> None:
     rig, go_on = Rig(), asyncio.Event()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         if len(rig.ledger) == 3:
             rig.stop.say("enough")
         await go_on.wait()
@@ -127,7 +127,7 @@ async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() ->
 async def test_what_ends_a_run_at_its_last_original_is_told_all_the_same() -> None:
     rig = Rig(trouble=StoreUnavailable("away"))
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         raise StoreUnavailable(key)
 
     assert not await rig.run(Names(NAMES[:1]), step).go()
@@ -137,24 +137,24 @@ async def test_what_ends_a_run_at_its_last_original_is_told_all_the_same() -> No
 async def test_an_original_that_fails_is_told_and_the_others_go_on() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         if key == NAMES[3]:
             raise NotFound("gone")
         return await make(key)
 
     assert await rig.run(Names(NAMES), step).go()
     assert rig.ledger.tally.faults == {"not-found": 1}
-    assert Original(key=NAMES[3], result="failed", code="not-found", detail="gone") in rig.heard.events
+    assert OriginalDone(key=NAMES[3], result="failed", code="not-found", detail="gone") in rig.heard.events
     assert rig.ledger.tally.made == 19
 
 
 async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         await asyncio.sleep(0)
         if int(key) % 3 == 2:
-            return Original(key=key, result="fresh")
+            return OriginalDone(key=key, result="fresh")
         raise ProcessDied("it always dies")
 
     assert not await rig.run(Names([f"{number:05}" for number in range(1000)]), step).go()
@@ -165,7 +165,7 @@ async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run(
 async def test_many_bad_originals_in_a_row_end_nothing() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         raise NotFound(key)
 
     assert await rig.run(Names(NAMES), step).go()
@@ -175,21 +175,21 @@ async def test_many_bad_originals_in_a_row_end_nothing() -> None:
 async def test_what_the_store_alone_cannot_do_for_one_original_is_its_failure() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         if key == NAMES[3]:
             raise StoreUnavailable("broken bytes")
         return await make(key)
 
     assert await rig.run(Names(NAMES), step).go()
     assert rig.ledger.tally.faults == {"store-unavailable": 1}
-    assert [event.detail for event in rig.heard.events if isinstance(event, Trouble)] == ["broken bytes"]
+    assert [event.detail for event in rig.heard.events if isinstance(event, RetryScheduled)] == ["broken bytes"]
 
 
 async def test_a_store_that_stays_away_ends_the_run_and_costs_no_original(tmp_path: Path) -> None:
-    records = Records(tmp_path)
+    records = StateDir(tmp_path)
     rig = Rig(records=records, trouble=StoreUnavailable("away"))
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         if int(key) < 5:
             return await make(key)
         raise StoreUnavailable("away")
@@ -221,7 +221,7 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
 async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
     rig = Rig()
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         if key == NAMES[3]:
             await until(has_made_the_first)
             raise ZeroDivisionError
@@ -253,7 +253,7 @@ class Deaf(Heard):
 
 async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
     stop = Stop()
-    deaf = HeardReporter(Deaf(4, BrokenPipeError(errno.EPIPE, "Broken pipe")), stop)
+    deaf = GuardedReporter(Deaf(4, BrokenPipeError(errno.EPIPE, "Broken pipe")), stop)
     rig = Rig(reporter=deaf, stop=stop)
     with anyio.fail_after(30):
         assert not await rig.run(Names(NAMES), make).go()
@@ -271,7 +271,7 @@ async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:
     rig, first = Rig(), asyncio.Event()
     most = 0
 
-    async def step(key: str) -> Original:
+    async def step(key: str) -> OriginalDone:
         nonlocal most
         most = max(most, len(rig.ledger))
         if key == "00000":

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.concurrency.admission import PASSES, Limiter, Turn, Urgency
+from proxy.concurrency.admission import MAX_BYPASSES, Admission, Priority, Ticket
 from proxy.errors import Busy
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 BUDGET = 100
 BRIEFLY = 0.01
 
-urgencies = st.sampled_from(Urgency)
+urgencies = st.sampled_from(Priority)
 sizes = st.integers(1, BUDGET)
 
 
@@ -32,18 +32,18 @@ async def settle() -> None:
 class Visit:
     """Somebody who takes a share, changes it as told, and leaves when told; whoever gets in is noted in `came_in`."""
 
-    limiter: Limiter
+    limiter: Admission
     came_in: list[Visit]
     size: int
-    urgency: Urgency = Urgency.JOB
+    urgency: Priority = Priority.JOB
     held: int = 0
     said: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     """Sizes to go on with; 0 to leave."""
-    turn: Turn = field(init=False)
+    turn: Ticket = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.turn = Turn(self.urgency)
+        self.turn = Ticket(self.urgency)
         self.task = asyncio.create_task(self._visit())
 
     @property
@@ -73,7 +73,7 @@ async def see_out(visits: list[Visit]) -> None:
         visit.said.put_nowait(0)
     async with asyncio.timeout(10):
         await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
-        async with limiter.share(Turn(Urgency.BATCH), BUDGET):
+        async with limiter.share(Ticket(Priority.BATCH), BUDGET):
             assert limiter.reserved_bytes == BUDGET
     assert limiter.reserved_bytes == 0
 
@@ -87,16 +87,16 @@ commands = st.one_of(
 )
 
 
-def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Limiter, came_in: list[Visit]) -> None:
+def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Admission, came_in: list[Visit]) -> None:
     word, first, second = command
     if word == "come":
-        visits.append(Visit(limiter, came_in, size=second, urgency=Urgency(first)))
+        visits.append(Visit(limiter, came_in, size=second, urgency=Priority(first)))
     elif visits:
         visit = visits[first % len(visits)]
         if word == "cancel":
             visit.task.cancel()
         elif word == "hurry":
-            visit.turn.hurry(Urgency(second))
+            visit.turn.hurry(Priority(second))
         elif visit.held:
             visit.said.put_nowait(second)
 
@@ -105,7 +105,7 @@ def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Limiter, c
 async def test_never_over_slots_or_budget_and_in_each_class_first_come_first_served(
     slots: int, script: list[tuple[str, int, int]]
 ) -> None:
-    limiter = Limiter(slots=slots, budget_bytes=BUDGET)
+    limiter = Admission(slots=slots, budget_bytes=BUDGET)
     visits: list[Visit] = []
     came_in: list[Visit] = []
     for command in script:
@@ -128,7 +128,7 @@ async def test_never_over_slots_or_budget_and_in_each_class_first_come_first_ser
 async def test_whatever_is_cancelled_at_whatever_moment_nothing_is_lost_or_lent_twice(
     script: list[tuple[tuple[str, int, int], int]], slots: int
 ) -> None:
-    limiter = Limiter(slots=slots, budget_bytes=BUDGET)
+    limiter = Admission(slots=slots, budget_bytes=BUDGET)
     visits = [Visit(limiter, [], size=1)]
     for command, steps in script:
         obey(command, visits, limiter, [])
@@ -140,13 +140,13 @@ async def test_whatever_is_cancelled_at_whatever_moment_nothing_is_lost_or_lent_
     await see_out(visits)
 
 
-@given(others=st.lists(st.tuples(st.sampled_from([Urgency.JOB, Urgency.BATCH]), sizes), min_size=1, max_size=4))
-async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[tuple[Urgency, int]]) -> None:
-    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=1, urgency=Urgency.PAGE)]
+@given(others=st.lists(st.tuples(st.sampled_from([Priority.JOB, Priority.BATCH]), sizes), min_size=1, max_size=4))
+async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[tuple[Priority, int]]) -> None:
+    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(limiter, came_in, size=1, urgency=Priority.PAGE)]
     patient = [Visit(limiter, came_in, size=size, urgency=urgency) for urgency, size in others]
-    for _ in range((PASSES + 2) * len(others) + 1):
-        visits.append(Visit(limiter, came_in, size=1, urgency=Urgency.PAGE))
+    for _ in range((MAX_BYPASSES + 2) * len(others) + 1):
+        visits.append(Visit(limiter, came_in, size=1, urgency=Priority.PAGE))
         await settle()
         came_in[-1].said.put_nowait(0)
         await settle()
@@ -155,21 +155,21 @@ async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[
 
 
 async def test_a_crowd_of_page_views_leaves_jobs_a_ninth_of_the_renders_though_each_takes_more_once_it_is_in() -> None:
-    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
-    crowd, jobs = [Urgency.PAGE] * 3 * (PASSES + 1), [Urgency.JOB] * 3
+    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    crowd, jobs = [Priority.PAGE] * 3 * (MAX_BYPASSES + 1), [Priority.JOB] * 3
     visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in (*crowd, *jobs)]
     await settle()
     while any(visit.is_waiting for visit in visits):
         came_in[-1].said.put_nowait(2 if came_in[-1].held == 1 else 0)
         await settle()
     renders = [visit.urgency for number, visit in enumerate(came_in) if visit in came_in[:number]]
-    assert renders[: 3 * (PASSES + 1)] == ([Urgency.PAGE] * PASSES + [Urgency.JOB]) * 3
+    assert renders[: 3 * (MAX_BYPASSES + 1)] == ([Priority.PAGE] * MAX_BYPASSES + [Priority.JOB]) * 3
     await see_out(visits)
 
 
 async def test_page_views_go_before_jobs_and_jobs_before_batches() -> None:
-    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
-    order = [Urgency.JOB, Urgency.BATCH, Urgency.PAGE, Urgency.JOB, Urgency.PAGE]
+    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    order = [Priority.JOB, Priority.BATCH, Priority.PAGE, Priority.JOB, Priority.PAGE]
     visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in order]
     await settle()
     await see_out(visits)
@@ -177,7 +177,7 @@ async def test_page_views_go_before_jobs_and_jobs_before_batches() -> None:
 
 
 async def test_one_that_needs_much_is_not_passed_by_those_that_would_fit_beside() -> None:
-    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=size) for size in (50, 60, 10)]
     await settle()
     assert [visit.is_waiting for visit in visits] == [False, True, True]
@@ -188,7 +188,7 @@ async def test_one_that_needs_much_is_not_passed_by_those_that_would_fit_beside(
 
 
 async def test_one_that_takes_the_whole_budget_runs_alone() -> None:
-    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=size) for size in (1, BUDGET, 1)]
     await settle()
     for alone in ([1, 0, 0], [0, BUDGET, 0], [0, 0, 1]):
@@ -198,7 +198,7 @@ async def test_one_that_takes_the_whole_budget_runs_alone() -> None:
 
 
 async def test_more_is_given_at_once_where_it_is_free_and_nobody_was_first() -> None:
-    limiter, came_in = Limiter(slots=2, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=2, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=40), Visit(limiter, came_in, size=40)]
     await settle()
     visits[0].said.put_nowait(60)
@@ -211,51 +211,51 @@ async def test_more_is_given_at_once_where_it_is_free_and_nobody_was_first() -> 
 
 
 async def test_who_is_hurried_goes_ahead_of_its_class_at_once() -> None:
-    limiter, came_in = Limiter(slots=3, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=3, budget_bytes=BUDGET), list[Visit]()
     visits = [
         Visit(limiter, came_in, size=size, urgency=urgency)
-        for size, urgency in ((50, Urgency.JOB), (60, Urgency.JOB), (10, Urgency.BATCH))
+        for size, urgency in ((50, Priority.JOB), (60, Priority.JOB), (10, Priority.BATCH))
     ]
     await settle()
-    visits[2].turn.hurry(Urgency.PAGE)
+    visits[2].turn.hurry(Priority.PAGE)
     await settle()
     assert [visit.is_waiting for visit in visits] == [False, True, False]
-    visits[2].turn.hurry(Urgency.BATCH)
-    assert visits[2].turn.urgency is Urgency.PAGE, "nobody becomes less urgent"
+    visits[2].turn.hurry(Priority.BATCH)
+    assert visits[2].turn.urgency is Priority.PAGE, "nobody becomes less urgent"
     await see_out(visits)
 
 
 async def test_a_caller_that_finds_no_place_is_told_when_to_come_back() -> None:
-    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=0)
-    hurried = Turn(Urgency.PAGE, line_seconds=10)
-    with limiter.place(Turn(Urgency.JOB)), pytest.raises(Busy) as refusal, limiter.place(hurried):
+    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
+    hurried = Ticket(Priority.PAGE, line_seconds=10)
+    with limiter.place(Ticket(Priority.JOB)), pytest.raises(Busy) as refusal, limiter.place(hurried):
         pass
     assert refusal.value.retry_after_seconds > 0
     assert limiter.taken == 0
 
 
 async def test_a_patient_caller_always_gets_a_place() -> None:
-    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=0)
-    with limiter.place(Turn(Urgency.PAGE, line_seconds=10)), limiter.place(Turn(Urgency.JOB)):
+    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
+    with limiter.place(Ticket(Priority.PAGE, line_seconds=10)), limiter.place(Ticket(Priority.JOB)):
         assert limiter.taken == 2
 
 
 async def test_a_caller_that_would_wait_too_long_is_refused_before_it_waits() -> None:
-    limiter = Limiter(slots=1, budget_bytes=BUDGET, waiting=1000)
-    with limiter.place(Turn(Urgency.BATCH)), limiter.place(Turn(Urgency.JOB)):
-        first = Turn(Urgency.PAGE, line_seconds=BRIEFLY)
+    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=1000)
+    with limiter.place(Ticket(Priority.BATCH)), limiter.place(Ticket(Priority.JOB)):
+        first = Ticket(Priority.PAGE, line_seconds=BRIEFLY)
         assert limiter.seconds_to_wait(first) == 0, "who is less urgent is not ahead unless it is at work"
         with limiter.place(first):
-            late = Turn(Urgency.PAGE, line_seconds=BRIEFLY)
+            late = Ticket(Priority.PAGE, line_seconds=BRIEFLY)
             assert limiter.seconds_to_wait(late) > BRIEFLY
             with pytest.raises(Busy, match="line"), limiter.place(late):
                 pass
 
 
 async def test_the_guess_follows_how_long_and_how_large_shares_were_of_late() -> None:
-    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
-    asked = Turn(Urgency.PAGE)
-    turns = [Turn(Urgency.PAGE) for _ in range(4)]
+    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    asked = Ticket(Priority.PAGE)
+    turns = [Ticket(Priority.PAGE) for _ in range(4)]
     with limiter.place(turns[0]), limiter.place(turns[1]), limiter.place(turns[2]), limiter.place(turns[3]):
         before = limiter.seconds_to_wait(asked)
         for _ in range(30):
@@ -265,22 +265,22 @@ async def test_the_guess_follows_how_long_and_how_large_shares_were_of_late() ->
 
 
 async def test_one_that_changed_its_size_counts_once_in_the_guess_with_what_it_took_at_last() -> None:
-    limiter, came_in = Limiter(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
     for _ in range(30):
         visit = Visit(limiter, came_in, size=1)
         visit.said.put_nowait(BUDGET // 2)
         visit.said.put_nowait(0)
         await visit.task
-    with limiter.place(Turn(Urgency.PAGE)), limiter.place(Turn(Urgency.PAGE)):
-        assert limiter.seconds_to_wait(Turn(Urgency.PAGE)) > 0, "two fit, so a third waits"
+    with limiter.place(Ticket(Priority.PAGE)), limiter.place(Ticket(Priority.PAGE)):
+        assert limiter.seconds_to_wait(Ticket(Priority.PAGE)) > 0, "two fit, so a third waits"
 
 
 async def test_a_caller_whose_turn_does_not_come_in_time_leaves_the_line() -> None:
-    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=1)]
     await settle()
     with pytest.raises(Busy):
-        async with limiter.share(Turn(Urgency.PAGE, line_seconds=BRIEFLY), 1):
+        async with limiter.share(Ticket(Priority.PAGE, line_seconds=BRIEFLY), 1):
             pass
     visits.append(Visit(limiter, came_in, size=1))
     await see_out(visits)
@@ -288,7 +288,7 @@ async def test_a_caller_whose_turn_does_not_come_in_time_leaves_the_line() -> No
 
 
 async def test_a_slot_that_comes_in_the_moment_of_giving_up_goes_to_the_next() -> None:
-    limiter, came_in = Limiter(slots=1, budget_bytes=BUDGET), list[Visit]()
+    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
     visits = [Visit(limiter, came_in, size=1) for _ in range(3)]
     await settle()
     visits[0].said.put_nowait(0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.concurrency.batcher import Batches
+from proxy.concurrency.batcher import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Answering:
 
 async def test_what_is_asked_while_a_batch_is_answered_makes_up_the_next() -> None:
     answering = Answering()
-    batches = Batches(answering.answer)
+    batches = Batcher(answering.answer)
     first = asyncio.create_task(batches.ask(1))
     await asyncio.sleep(0)
     rest = [asyncio.create_task(batches.ask(number)) for number in (2, 3, 4)]
@@ -46,7 +46,7 @@ async def test_what_is_asked_while_a_batch_is_answered_makes_up_the_next() -> No
 async def test_a_fault_is_raised_to_its_asker_alone() -> None:
     answering = Answering()
     answering.go.set()
-    batches = Batches(answering.answer)
+    batches = Batcher(answering.answer)
     first, unlucky, last = await asyncio.gather(batches.ask(1), batches.ask(13), batches.ask(2), return_exceptions=True)
     assert (first, last) == (2, 4)
     assert isinstance(unlucky, ValueError)
@@ -55,7 +55,7 @@ async def test_a_fault_is_raised_to_its_asker_alone() -> None:
 async def test_when_the_whole_batch_fails_all_of_its_askers_are_told_and_the_next_is_answered() -> None:
     answering = Answering()
     answering.go.set()
-    batches = Batches(answering.answer)
+    batches = Batcher(answering.answer)
     answers = await asyncio.gather(batches.ask(1), batches.ask(99), return_exceptions=True)
     assert [type(answer) for answer in answers] == [OSError, OSError]
     assert await batches.ask(3) == 6
@@ -63,7 +63,7 @@ async def test_when_the_whole_batch_fails_all_of_its_askers_are_told_and_the_nex
 
 async def test_an_asker_that_goes_away_disturbs_nobody() -> None:
     answering = Answering()
-    batches = Batches(answering.answer)
+    batches = Batcher(answering.answer)
     gone, stays = asyncio.create_task(batches.ask(1)), asyncio.create_task(batches.ask(2))
     await asyncio.sleep(0)
     gone.cancel()
@@ -74,6 +74,6 @@ async def test_an_asker_that_goes_away_disturbs_nobody() -> None:
 async def test_a_batch_has_no_more_questions_than_it_may() -> None:
     answering = Answering()
     answering.go.set()
-    batches = Batches(answering.answer, most=2)
+    batches = Batcher(answering.answer, most=2)
     assert await asyncio.gather(*map(batches.ask, (1, 2, 3, 4, 5))) == [2, 4, 6, 8, 10]
     assert answering.batches == [[1, 2], [3, 4], [5]]

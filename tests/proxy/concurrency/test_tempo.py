@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.reprocess.throttle import Throttle
 from proxy.bulk.stop import Stop, Stopped
-from proxy.concurrency.tempo import WINDOW_SECONDS, Tempo, spoken
+from proxy.concurrency.tempo import WINDOW_SECONDS, Throughput, format_duration
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
 
 def test_the_rate_is_that_of_the_last_minute() -> None:
     clock = Clock()
-    tempo = Tempo(clock)
+    tempo = Throughput(clock)
     for _ in range(100):  # fresh ones, at a hundred a second
         clock.now += 1
         tempo.note(round(clock.now * 100))
@@ -36,7 +36,7 @@ def test_the_rate_is_that_of_the_last_minute() -> None:
 
 
 def test_nothing_is_promised_before_it_can_be_told() -> None:
-    tempo = Tempo(Clock())
+    tempo = Throughput(Clock())
     assert tempo.per_second == 0
     assert tempo.seconds_left(100) is None
     tempo.note(1)
@@ -47,13 +47,13 @@ def test_nothing_is_promised_before_it_can_be_told() -> None:
     ("seconds", "says"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7320, "2 h 02 min")]
 )
 def test_lengths_of_time_are_given_as_people_say_them(seconds: float, says: str) -> None:
-    assert spoken(seconds) == says
+    assert format_duration(seconds) == says
 
 
 @pytest.mark.anyio
 async def test_beginnings_are_spaced() -> None:
     clock, stop = Clock(), Stop()
-    allowance = Allowance(10, clock)
+    allowance = Throttle(10, clock)
     await allowance.take(stop)
     waiting = asyncio.create_task(allowance.take(stop))
     await asyncio.sleep(0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.concurrency.throughput import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, Pace
+from proxy.concurrency.throughput import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, QueueThroughput
 
 
 @dataclass
@@ -20,10 +20,10 @@ class Clock:
         return self.seconds
 
 
-def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> Pace:
+def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> QueueThroughput:
     """Give what was seen of one worker, second by second."""
     clock = Clock()
-    pace = Pace(clock)
+    pace = QueueThroughput(clock)
     for second in range(seconds + 1):
         pace.see({"worker": int(second * jobs_a_second)}, waiting=waiting)
         clock.seconds += 1
@@ -36,7 +36,7 @@ def test_a_sender_is_told_to_come_back_when_half_of_the_line_will_be_gone() -> N
 
 
 def test_before_anything_was_seen_it_is_a_guess() -> None:
-    assert Pace().seconds_until_half_done(64) == UNKNOWN_SECONDS
+    assert QueueThroughput().seconds_until_half_done(64) == UNKNOWN_SECONDS
     assert worked(jobs_a_second=4, seconds=10).seconds_until_half_done(64) == UNKNOWN_SECONDS
 
 
@@ -46,7 +46,7 @@ def test_a_line_that_does_not_move_is_worth_the_longest_wait() -> None:
 
 def test_only_the_last_two_minutes_count() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = QueueThroughput(clock)
     for second in range(600):
         pace.see({"worker": second * 100 if second < 300 else 30_000 + second}, waiting=64)
         clock.seconds += 1
@@ -55,7 +55,7 @@ def test_only_the_last_two_minutes_count() -> None:
 
 def test_time_without_work_does_not_count() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = QueueThroughput(clock)
     for second in range(100):
         pace.see({"worker": 0}, waiting=0 if second < 60 else 64)
         clock.seconds += 1
@@ -73,7 +73,7 @@ def test_the_last_pace_is_remembered_when_the_line_was_empty_meanwhile() -> None
 
 def test_workers_come_go_and_begin_anew() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = QueueThroughput(clock)
     pace.see({"gone": 500, "anew": 90}, waiting=64)
     clock.seconds += 60
     pace.see({"anew": 3, "new": 120}, waiting=64)
@@ -88,7 +88,7 @@ def test_whatever_was_seen_the_answer_lies_between_floor_and_ceiling(
     seen: list[tuple[dict[str, int], int]], waiting: int
 ) -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = QueueThroughput(clock)
     for ended, waited in seen:
         pace.see(ended, waiting=waited)
         clock.seconds += 7

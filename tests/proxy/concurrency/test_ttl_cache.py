@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.concurrency.backoff import JITTER
-from proxy.concurrency.ttl_cache import ENTRY_BYTES, Remembered
+from proxy.concurrency.ttl_cache import ENTRY_BYTES, TtlCache
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 def test_what_is_put_in_is_remembered_and_then_forgotten() -> None:
     clock = Clock()
-    memory: Remembered[str] = Remembered(entries=10, seconds=100, clock=clock)
+    memory: TtlCache[str] = TtlCache(entries=10, seconds=100, clock=clock)
     memory.put("key", "value")
     clock.now = 100 * (1 - JITTER) - 1
     assert memory.get("key") == "value"
@@ -27,7 +27,7 @@ def test_what_is_put_in_is_remembered_and_then_forgotten() -> None:
 
 def test_what_is_stale_is_still_known_to_those_who_ask_for_it_until_it_is_forgotten() -> None:
     clock = Clock()
-    memory: Remembered[str] = Remembered(entries=10, seconds=100, stale_seconds=1000, clock=clock)
+    memory: TtlCache[str] = TtlCache(entries=10, seconds=100, stale_seconds=1000, clock=clock)
     memory.put("key", "value")
     assert (memory.get("key"), memory.get_stale("key")) == ("value", "value")
     clock.now = 100 * (1 + JITTER) + 1
@@ -41,7 +41,7 @@ def test_what_is_stale_is_still_known_to_those_who_ask_for_it_until_it_is_forgot
 
 def test_what_is_doubted_is_stale_at_once_and_forgotten_when_stale_things_are() -> None:
     clock = Clock()
-    memory: Remembered[str] = Remembered(entries=10, seconds=100, stale_seconds=1000, clock=clock)
+    memory: TtlCache[str] = TtlCache(entries=10, seconds=100, stale_seconds=1000, clock=clock)
     memory.put("key", "value")
     memory.doubt("key")
     memory.doubt("never known")
@@ -51,7 +51,7 @@ def test_what_is_doubted_is_stale_at_once_and_forgotten_when_stale_things_are() 
 
 
 def test_what_is_doubted_is_forgotten_where_nothing_stale_is_kept() -> None:
-    memory: Remembered[str] = Remembered(entries=10, seconds=100, clock=Clock())
+    memory: TtlCache[str] = TtlCache(entries=10, seconds=100, clock=Clock())
     memory.put("key", "value")
     memory.doubt("key")
     assert (memory.get("key"), memory.get_stale("key")) == (None, None)
@@ -59,7 +59,7 @@ def test_what_is_doubted_is_forgotten_where_nothing_stale_is_kept() -> None:
 
 def test_what_was_learned_together_is_not_forgotten_together() -> None:
     clock = Clock()
-    memory: Remembered[int] = Remembered(entries=1000, seconds=100, clock=clock)
+    memory: TtlCache[int] = TtlCache(entries=1000, seconds=100, clock=clock)
     for number in range(1000):
         memory.put(str(number), number)
     clock.now = 100
@@ -68,14 +68,14 @@ def test_what_was_learned_together_is_not_forgotten_together() -> None:
 
 
 def test_it_never_holds_more_than_it_may() -> None:
-    memory: Remembered[int] = Remembered(entries=10, seconds=100)
+    memory: TtlCache[int] = TtlCache(entries=10, seconds=100)
     for number in range(1000):
         memory.put(str(number), number)
     assert len(memory) == 10
 
 
 def test_longer_keys_take_the_place_of_several() -> None:
-    memory: Remembered[int] = Remembered(entries=100, seconds=100)
+    memory: TtlCache[int] = TtlCache(entries=100, seconds=100)
     for number in range(1000):
         memory.put(f"{number:01000}", number)
     assert len(memory) * 1000 < 100 * ENTRY_BYTES
@@ -83,7 +83,7 @@ def test_longer_keys_take_the_place_of_several() -> None:
 
 
 def test_forgetting_what_was_never_known_is_no_error() -> None:
-    memory: Remembered[str] = Remembered(entries=10, seconds=100)
+    memory: TtlCache[str] = TtlCache(entries=10, seconds=100)
     memory.put("key", "value")
     memory.forget("key")
     memory.forget("key")

@@ -6,20 +6,20 @@ import pytest
 
 from pipeline.errors import NotAnImage
 from proxy.concurrency.backoff import JITTER
-from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives.cache import Memory
+from proxy.concurrency.ttl_cache import TtlCache
+from proxy.derivatives.cache import DerivativeCache
 from proxy.errors import Busy, DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, StoreUnavailable, TooManyBytes
 from tests.proxy.concurrency.test_ttl_cache import Clock
 
 SECONDS = 100.0
 
 
-def memory(clock: Clock | None = None) -> Memory:
+def memory(clock: Clock | None = None) -> DerivativeCache:
     clock = clock or Clock()
-    return Memory(
-        known=Remembered(entries=9, seconds=SECONDS, clock=clock),
-        absent=Remembered(entries=9, seconds=SECONDS, clock=clock),
-        failures=Remembered(entries=9, seconds=SECONDS, clock=clock),
+    return DerivativeCache(
+        known=TtlCache(entries=9, seconds=SECONDS, clock=clock),
+        absent=TtlCache(entries=9, seconds=SECONDS, clock=clock),
+        failures=TtlCache(entries=9, seconds=SECONDS, clock=clock),
     )
 
 

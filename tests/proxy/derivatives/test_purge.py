@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives.policy import Terms
-    from proxy.rendering.pool import Renderers
+    from proxy.derivatives.policy import GenerationPolicy
+    from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +85,9 @@ async def _purge_once_it_is_fetched(workshop: Workshop, original: str) -> tuple[
     return await workshop.derivatives.purge(original)
 
 
-async def test_a_look_that_a_purge_overtakes_is_not_remembered(renderers: Renderers, photo: Path, terms: Terms) -> None:
+async def test_a_look_that_a_purge_overtakes_is_not_remembered(
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+) -> None:
     slow = SlowLook()
     workshop = open_workshop(renderers, photo=photo, terms=terms)
     await workshop.upload()

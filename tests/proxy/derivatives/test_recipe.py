@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.derivatives.recipe import HEIGHT, WIDTH, derivative
+from proxy.derivatives.recipe import HEIGHT, WIDTH, derivative_of
 from proxy.stores.base import Attributes, Blob
 from tests.proxy.conftest import ORIGINAL, Workshop
 
@@ -21,7 +21,7 @@ BLOB = Blob(key="a_small.jpg", bytes=5, etag="abc", modified=datetime.now(UTC), 
 @pytest.mark.parametrize("width", ["800px", "", "tall", "-800", "8.5", "٣", "9" * 5000])
 def test_a_width_that_somebody_else_kept_in_his_own_way_is_not_known(width: str) -> None:
     blob = replace(BLOB, attributes=Attributes(metadata={WIDTH: width, HEIGHT: "600"}))
-    made = derivative("small", blob)
+    made = derivative_of("small", blob)
     assert (made.width, made.height) == (0, 600)
 
 

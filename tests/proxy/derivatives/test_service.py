@@ -13,17 +13,17 @@ from loadtest.paint import Photograph, paint
 from pipeline.errors import NotAnImage, TooManyPixels
 from pipeline.size import Size
 from proxy import metrics
-from proxy.concurrency.admission import Limiter
-from proxy.concurrency.timings import Spent
+from proxy.concurrency.admission import Admission
+from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import ETAG, HEIGHT, PROFILE, WIDTH
 from proxy.errors import BadKey, DeadlineExceeded, NotFound, StoreUnavailable, TooManyBytes, UnknownSize
-from proxy.rendering.pool import Renderers
+from proxy.rendering.pool import RenderPool
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.derivatives.policy import Terms
+    from proxy.derivatives.policy import GenerationPolicy
     from proxy.stores.base import Attributes, Blob
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +38,7 @@ async def stored(workshop: Workshop, size: str) -> bytes:
 
 async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
     await workshop.upload()
-    spent = Spent()
+    spent = Timings()
     located = await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert (located.key, located.source) == ("gall/58/58_1_small.jpg", "render")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
@@ -78,7 +78,7 @@ async def test_a_job_and_a_page_view_at_once_share_what_is_made(workshop: Worksh
 
 
 async def test_lazy_bytes_are_eager_bytes_whatever_is_asked_together(
-    workshop: Workshop, renderers: Renderers, terms: Terms
+    workshop: Workshop, renderers: RenderPool, terms: GenerationPolicy
 ) -> None:
     other = open_workshop(renderers, photo=workshop.photo, terms=terms)
     await workshop.upload()
@@ -129,7 +129,7 @@ async def test_a_job_makes_again_what_was_made_of_other_bytes(workshop: Workshop
 
 
 async def test_a_job_makes_again_what_was_made_by_another_recipe(
-    workshop: Workshop, terms: Terms, tmp_path: Path
+    workshop: Workshop, terms: GenerationPolicy, tmp_path: Path
 ) -> None:
     await workshop.upload()
     await workshop.derivatives.make_all(ORIGINAL)
@@ -163,7 +163,7 @@ async def test_an_original_replaced_while_it_is_found_broken_is_rendered_after_a
 
 
 async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
-    renderers: Renderers, photo: Path, terms: Terms
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
 ) -> None:
     class Vanishing(CountingStore):
         async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
@@ -234,7 +234,9 @@ async def test_too_many_pixels_are_refused_before_they_are_decoded(workshop: Wor
         await workshop.derivatives.locate(ORIGINAL, "small")
 
 
-async def test_too_many_bytes_are_refused_and_remembered(renderers: Renderers, photo: Path, terms: Terms) -> None:
+async def test_too_many_bytes_are_refused_and_remembered(
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+) -> None:
     workshop = open_workshop(renderers, photo=photo, terms=replace(terms, max_bytes=100))
     await workshop.upload()
     for _ in range(3):
@@ -255,7 +257,7 @@ async def test_a_size_that_does_not_exist_is_refused_with_those_that_do(workshop
 
 
 async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
-    renderers: Renderers, photo: Path, terms: Terms
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
 ) -> None:
     one = open_workshop(renderers, photo=photo, terms=replace(terms, conditional_writes=True))
     await one.upload()
@@ -308,7 +310,7 @@ async def test_a_job_of_old_may_be_for_what_is_no_originals_key_any_more(worksho
 async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
     await workshop.upload(path=tmp_path / "text.jpg")
-    spent = Spent()
+    spent = Timings()
     with pytest.raises(NotAnImage):
         await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert spent.store_seconds > 0
@@ -318,7 +320,7 @@ async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, 
 async def test_a_store_that_takes_nothing_costs_time_at_the_store_not_of_rendering_only(workshop: Workshop) -> None:
     await workshop.upload()
     workshop.store.fault = StoreUnavailable("down")
-    spent = Spent()
+    spent = Timings()
     with pytest.raises(StoreUnavailable):
         await workshop.derivatives.locate(ORIGINAL, "small", spent)
     assert spent.store_seconds > 0
@@ -374,8 +376,10 @@ async def test_who_asks_after_a_purge_is_not_told_what_was_seen_before_it(worksh
     assert ((await before).source, after.source) == ("store", "render")
 
 
-async def test_one_that_only_tries_again_does_not_forget_how_often_it_went_wrong(photo: Path, terms: Terms) -> None:
-    hurried = Renderers(limiter=Limiter(slots=2, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
+async def test_one_that_only_tries_again_does_not_forget_how_often_it_went_wrong(
+    photo: Path, terms: GenerationPolicy
+) -> None:
+    hurried = RenderPool(limiter=Admission(slots=2, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
     workshop = open_workshop(hurried, photo=photo, terms=terms)
     await workshop.upload()
     for attempt in range(3):

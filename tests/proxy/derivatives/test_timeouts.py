@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import NotAnImage
-from proxy.concurrency.ttl_cache import Remembered
-from proxy.derivatives.cache import Memory
-from proxy.derivatives.service import Derivatives
-from proxy.derivatives.timeouts import Haste
-from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, told
+from proxy.concurrency.ttl_cache import TtlCache
+from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.service import DerivativeService
+from proxy.derivatives.timeouts import PageTimeouts
+from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, public_message
 from proxy.keys.syntax import url
-from proxy.stores.factory import Place, open_store
+from proxy.stores.factory import StoreConfig, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives.policy import Terms
-    from proxy.rendering.pool import Renderers
+    from proxy.derivatives.policy import GenerationPolicy
+    from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Attributes, Blob
 
 pytestmark = pytest.mark.anyio
 
 SMALL = "gall/58/58_1_small.jpg"
-BRIEF = Haste(look_seconds=0.5, move_seconds=0.5)
+BRIEF = PageTimeouts(look_seconds=0.5, move_seconds=0.5)
 
 
 class TroubledStore(CountingStore):
@@ -70,7 +70,7 @@ def troubled() -> TroubledStore:
 
 
 @pytest.fixture
-def workshop(renderers: Renderers, photo: Path, terms: Terms, troubled: TroubledStore) -> Workshop:
+def workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy, troubled: TroubledStore) -> Workshop:
     return open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEF), store=troubled)
 
 
@@ -89,14 +89,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def remembering(workshop: Workshop, terms: Terms, clock: Clock) -> Workshop:
+def remembering(workshop: Workshop, terms: GenerationPolicy, clock: Clock) -> Workshop:
     """Give a workshop that knows derivatives by `clock`, for a minute, and for an hour where it cannot find out."""
-    memory = Memory(
-        known=Remembered(entries=100, seconds=60, stale_seconds=3600, clock=clock),
-        absent=Remembered(entries=100, seconds=0),
-        failures=Remembered(entries=100, seconds=0),
+    memory = DerivativeCache(
+        known=TtlCache(entries=100, seconds=60, stale_seconds=3600, clock=clock),
+        absent=TtlCache(entries=100, seconds=0),
+        failures=TtlCache(entries=100, seconds=0),
     )
-    derivatives = Derivatives(
+    derivatives = DerivativeService(
         store=workshop.store,
         renderers=workshop.renderers,
         recipe=workshop.derivatives.recipe,
@@ -161,9 +161,9 @@ async def test_a_job_is_as_patient_as_the_store(workshop: Workshop, troubled: Tr
 
 
 async def test_a_large_original_may_take_its_time(
-    renderers: Renderers, photo: Path, terms: Terms, troubled: TroubledStore
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy, troubled: TroubledStore
 ) -> None:
-    slow = Haste(look_seconds=0.5, move_seconds=0.05, slowest_bytes=1)
+    slow = PageTimeouts(look_seconds=0.5, move_seconds=0.05, slowest_bytes=1)
     workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=slow), store=troubled)
     await workshop.upload()
     troubled.calls_left = 5
@@ -238,7 +238,7 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
     async with silent() as bucket, silent() as origin:
-        place = Place(
+        place = StoreConfig(
             store="s3://images",
             endpoint_url=f"http://127.0.0.1:{bucket}",
             region="us-east-1",
@@ -250,8 +250,8 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
         store = open_store(place)
         await store.start()
         with pytest.raises(StoreUnavailable) as raised:
-            await Haste(look_seconds=0.5).look(store.head(ORIGINAL))
+            await PageTimeouts(look_seconds=0.5).look(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
     assert str(raised.value) == f"The {who} gave no answer in time."
-    assert told(raised.value) == StoreUnavailable.told
+    assert public_message(raised.value) == StoreUnavailable.public_message

@@ -15,13 +15,13 @@ from saq import Status
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
 from proxy.jobs.job import Job
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.sqlite import statements
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.outbox import Callbacks
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL, SIZES
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ORDER = Order(key=ORIGINAL)
+ORDER = JobRequest(key=ORIGINAL)
 
 
-def other(number: int) -> Order:
-    return Order(key=f"gall/{number}/{number}_1_original.jpg")
+def other(number: int) -> JobRequest:
+    return JobRequest(key=f"gall/{number}/{number}_1_original.jpg")
 
 
 @pytest.fixture
@@ -48,49 +48,49 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 
 
 @pytest.fixture
-def jobs(queue: JobQueue) -> Jobs:
+def jobs(queue: JobQueue) -> JobService:
     return jobs_of(queue, queue_size=3)
 
 
-def jobs_of(queue: JobQueue, *, queue_size: int) -> Jobs:
+def jobs_of(queue: JobQueue, *, queue_size: int) -> JobService:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
     recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
-    return Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=queue_size, keep_seconds=600)
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
+    return JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=queue_size, keep_seconds=600)
 
 
-async def test_an_order_becomes_a_job_that_waits(jobs: Jobs) -> None:
+async def test_an_order_becomes_a_job_that_waits(jobs: JobService) -> None:
     job = await jobs.submit(ORDER)
     assert (job.key, job.status, job.attempts, job.derivatives, job.error) == (ORIGINAL, "queued", 0, (), None)
     assert job.created_at is not None
     assert await jobs.get(job.id) == job
 
 
-async def test_the_same_original_gives_the_same_job_while_it_is_live(jobs: Jobs) -> None:
+async def test_the_same_original_gives_the_same_job_while_it_is_live(jobs: JobService) -> None:
     first = await jobs.submit(ORDER, idempotency_key="one")
     assert (await jobs.submit(ORDER, idempotency_key="two")).id == first.id
     assert (await jobs.submit(other(1))).id != first.id
 
 
-async def test_an_order_that_wants_more_than_the_live_job_gets_a_job_of_its_own(jobs: Jobs) -> None:
-    some = await jobs.submit(Order(key=ORIGINAL, sizes=("small",)))
-    assert (await jobs.submit(Order(key=ORIGINAL, sizes=("small",)))).id == some.id
+async def test_an_order_that_wants_more_than_the_live_job_gets_a_job_of_its_own(jobs: JobService) -> None:
+    some = await jobs.submit(JobRequest(key=ORIGINAL, sizes=("small",)))
+    assert (await jobs.submit(JobRequest(key=ORIGINAL, sizes=("small",)))).id == some.id
     everything = await jobs.submit(ORDER)
     assert everything.id != some.id
-    assert (await jobs.submit(Order(key=ORIGINAL, force=True))).id not in {some.id, everything.id}
+    assert (await jobs.submit(JobRequest(key=ORIGINAL, force=True))).id not in {some.id, everything.id}
 
 
-async def test_the_same_idempotency_key_gives_the_same_job_whatever_is_ordered(jobs: Jobs) -> None:
+async def test_the_same_idempotency_key_gives_the_same_job_whatever_is_ordered(jobs: JobService) -> None:
     first = await jobs.submit(ORDER, idempotency_key="msg_1")
     assert (await jobs.submit(other(1), idempotency_key="msg_1")).id == first.id
 
 
-async def test_a_webhook_delivered_many_times_at_once_is_one_job(jobs: Jobs) -> None:
+async def test_a_webhook_delivered_many_times_at_once_is_one_job(jobs: JobService) -> None:
     posts = await asyncio.gather(*(jobs.submit(ORDER, idempotency_key="msg_1") for _ in range(20)))
     assert len({job.id for job in posts}) == 1
 
 
-async def test_no_more_wait_than_may_however_many_come_at_once(jobs: Jobs) -> None:
+async def test_no_more_wait_than_may_however_many_come_at_once(jobs: JobService) -> None:
     outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(200)), return_exceptions=True)
     refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
     assert (len(refused), (await jobs.waiting())[0]) == (197, 3)
@@ -99,31 +99,31 @@ async def test_no_more_wait_than_may_however_many_come_at_once(jobs: Jobs) -> No
     assert all(refusal.retry_after_seconds > 0 for refusal in refused)
 
 
-async def test_a_job_that_is_known_is_told_even_when_the_queue_is_full(jobs: Jobs) -> None:
+async def test_a_job_that_is_known_is_told_even_when_the_queue_is_full(jobs: JobService) -> None:
     first = await jobs.submit(other(0), idempotency_key="msg_1")
     await jobs.submit(other(1))
     await jobs.submit(other(2))
     assert (await jobs.submit(other(0), idempotency_key="msg_1")).id == first.id
 
 
-async def test_what_is_nonsense_never_becomes_a_job(jobs: Jobs) -> None:
+async def test_what_is_nonsense_never_becomes_a_job(jobs: JobService) -> None:
     with pytest.raises(BadKey):
-        await jobs.submit(Order(key="no-original.jpg"))
+        await jobs.submit(JobRequest(key="no-original.jpg"))
     with pytest.raises(UnknownSize):
-        await jobs.submit(Order(key=ORIGINAL, sizes=("huge",)))
+        await jobs.submit(JobRequest(key=ORIGINAL, sizes=("huge",)))
     with pytest.raises(BadCallback):
-        await jobs.submit(Order(key=ORIGINAL, callback_url="https://example.org/"))
+        await jobs.submit(JobRequest(key=ORIGINAL, callback_url="https://example.org/"))
     assert (await jobs.waiting())[0] == 0
 
 
-async def test_a_job_that_nobody_posted_is_not_known(jobs: Jobs) -> None:
+async def test_a_job_that_nobody_posted_is_not_known(jobs: JobService) -> None:
     with pytest.raises(UnknownJob):
         await jobs.get("0" * 32)
     with pytest.raises(UnknownJob):
         await jobs.replay("0" * 32)
 
 
-async def test_replaying_a_live_job_leaves_it_alone(jobs: Jobs) -> None:
+async def test_replaying_a_live_job_leaves_it_alone(jobs: JobService) -> None:
     job = await jobs.submit(ORDER)
     assert await jobs.replay(job.id) == job
     assert (await jobs.waiting())[0] == 1
@@ -156,7 +156,7 @@ async def test_what_a_post_costs_does_not_grow_with_the_line(queue: JobQueue) ->
     assert await seconds(100) < 10 * short  # reading 2,000 live jobs takes 40 times as long as a post
 
 
-async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queue: JobQueue, jobs: Jobs) -> None:
+async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queue: JobQueue, jobs: JobService) -> None:
     first = await jobs.submit(ORDER)
     taken = await queue.dequeue(timeout=5)
     assert taken is not None
@@ -165,7 +165,7 @@ async def test_the_end_of_a_job_makes_room_for_another_of_the_same_original(queu
     assert (await jobs.submit(ORDER)).id != first.id
 
 
-async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: JobQueue, jobs: Jobs) -> None:
+async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: JobQueue, jobs: JobService) -> None:
     await queue.disconnect()
     outcomes = await asyncio.gather(*(jobs.submit(other(number)) for number in range(5)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [QueueUnavailable] * 5

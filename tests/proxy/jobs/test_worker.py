@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import worker
-from proxy.jobs.completion import Endings
-from proxy.jobs.request import Order
-from proxy.jobs.service import ATTEMPTS, Jobs
-from proxy.jobs.worker import Patience, Worker
+from proxy.jobs.completion import Completion
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import ATTEMPTS, JobService
+from proxy.jobs.worker import JobWorker, Patience
 from proxy.queues.factory import open_queue
-from proxy.queues.worker import at_work
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.outbox import Callbacks
+from proxy.queues.worker import running_worker
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.waiting import until
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ORDER = Order(key=ORIGINAL)
+ORDER = JobRequest(key=ORIGINAL)
 OPERATING = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
 
 
@@ -45,21 +45,21 @@ class Site:
     """A queue, the jobs in it, and what a worker of it needs."""
 
     queue: JobQueue
-    jobs: Jobs
-    endings: Endings
+    jobs: JobService
+    endings: Completion
     workshop: Workshop
 
     @asynccontextmanager
-    async def worked(self, *, grace_seconds: float = 30) -> AsyncIterator[Worker]:
+    async def worked(self, *, grace_seconds: float = 30) -> AsyncIterator[JobWorker]:
         """Have a worker work the queue as long as the block lasts."""
-        worker = Worker(
+        worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
             endings=self.endings,
             concurrency=2,
             grace_seconds=grace_seconds,
         )
-        async with at_work(worker):
+        async with running_worker(worker):
             yield worker
 
     async def ended(self, job: Job) -> Job:
@@ -71,7 +71,7 @@ class Site:
 
         return await until(look)
 
-    async def begun(self, worker: Worker) -> None:
+    async def begun(self, worker: JobWorker) -> None:
         """Wait until a worker is at work."""
 
         async def look() -> bool:
@@ -85,10 +85,10 @@ class Site:
 async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     queue = open_queue(f"sqlite:////{tmp_path_factory.mktemp('queue')}/queue.db", name="test")
     await queue.connect()
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
     recipe = workshop.derivatives.recipe
-    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url="/files")
+    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files")
     yield Site(queue=queue, jobs=jobs, endings=endings, workshop=workshop)
     await queue.disconnect()
 
@@ -182,7 +182,7 @@ async def test_whoever_reads_a_job_learns_nothing_of_the_store_behind_it(site: S
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
     assert job.error is not None
-    assert (job.error.code, job.error.detail) == (StoreRefused.code, StoreRefused.told)
+    assert (job.error.code, job.error.detail) == (StoreRefused.code, StoreRefused.public_message)
 
 
 async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None:
@@ -226,7 +226,7 @@ async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_wor
 
         job = await until(put_off)
         assert job.put_off is not None
-        assert (job.put_off.code, job.put_off.detail) == (kind.code, kind.told)
+        assert (job.put_off.code, job.put_off.detail) == (kind.code, kind.public_message)
         job = await site.ended(posted)
         assert (job.status, job.attempts, job.error and job.error.code) == ("error", 3, kind.code)
         site.workshop.store.fault = None
@@ -257,7 +257,7 @@ async def test_what_was_there_counts_as_done_when_the_rest_cannot_be_made(site: 
 async def test_a_forced_job_that_is_run_again_makes_all_again(site: Site) -> None:
     await site.workshop.upload()
     async with site.worked():
-        job = await site.ended(await site.jobs.submit(Order(key=ORIGINAL, force=True)))
+        job = await site.ended(await site.jobs.submit(JobRequest(key=ORIGINAL, force=True)))
         site.workshop.calls.clear()
         again = await site.ended(await site.jobs.replay(job.id))
     assert (again.status, again.attempts, site.workshop.calls["put"]) == ("done", 1, 3)

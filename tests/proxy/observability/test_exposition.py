@@ -11,7 +11,7 @@ import structlog
 
 from loadtest.service import free_port
 from proxy.errors import CannotStart
-from proxy.observability.exposition import answering_prometheus
+from proxy.observability.exposition import serving_metrics
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 def test_series_are_told_on_both_kinds_of_addresses(host: str) -> None:
     port = free_port()
     shown = f"[{host}]" if ":" in host else host
-    with answering_prometheus(host=host, port=port):
+    with serving_metrics(host=host, port=port):
         answer = httpx.get(f"http://{shown}:{port}/metrics")
     assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/plain")
     assert "queue_depth " in answer.text
@@ -32,14 +32,14 @@ def test_a_port_that_is_taken_is_named() -> None:
         port = other.getsockname()[1]
         with (
             pytest.raises(CannotStart, match=f"METRICS_PORT: nothing can listen on 127.0.0.1:{port}"),
-            answering_prometheus(host="127.0.0.1", port=port),
+            serving_metrics(host="127.0.0.1", port=port),
         ):
             pass
 
 
 async def test_who_asks_and_goes_away_costs_a_line_of_the_log_and_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
     port = free_port()
-    with structlog.testing.capture_logs() as lines, answering_prometheus(host="127.0.0.1", port=port):
+    with structlog.testing.capture_logs() as lines, serving_metrics(host="127.0.0.1", port=port):
 
         async def is_told() -> bool:
             with socket.create_connection(("127.0.0.1", port)) as asking:

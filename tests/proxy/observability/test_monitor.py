@@ -12,13 +12,13 @@ import structlog
 from prometheus_client import REGISTRY
 
 from proxy.errors import StoreUnavailable
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
 from proxy.observability import monitor
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.outbox import Callbacks
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL
 from tests.waiting import until
 
@@ -101,11 +101,11 @@ async def test_a_part_that_stumbles_over_a_fault_of_ours_does_not_work_and_the_o
 
 async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(workshop: Workshop, tmp_path: Path) -> None:
     queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=60)
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=60)
     recipe = workshop.derivatives.recipe
-    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=9, keep_seconds=60)
+    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=9, keep_seconds=60)
     await queue.connect()
-    await jobs.submit(Order(key=ORIGINAL))
+    await jobs.submit(JobRequest(key=ORIGINAL))
 
     async def is_read() -> bool:
         return told("queue_depth") == 1 and (told("queue_oldest_seconds") or 0) > 0

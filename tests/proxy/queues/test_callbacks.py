@@ -9,16 +9,16 @@ import pytest
 from loadtest.receiver import receiving
 from loadtest.service import SECRET
 from proxy.derivatives.recipe import Recipe
-from proxy.jobs.completion import Endings
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
+from proxy.jobs.completion import Completion
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
-from proxy.queues.worker import at_work
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.client import Courier
-from proxy.webhooks.dispatcher import Deliveries
-from proxy.webhooks.outbox import Callback, Callbacks
+from proxy.queues.worker import running_worker
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.client import WebhookClient
+from proxy.webhooks.dispatcher import Dispatcher
+from proxy.webhooks.outbox import Callback, Outbox
 from proxy.webhooks.signature import Signer
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
@@ -45,21 +45,23 @@ async def elsewhere(tmp_path: Path) -> AsyncIterator[JobQueue]:
     await queue.disconnect()
 
 
-def open_jobs(jobs: JobQueue, callbacks: Callbacks) -> Jobs:
+def open_jobs(jobs: JobQueue, callbacks: Outbox) -> JobService:
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
-    return Jobs(queue=jobs, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    return JobService(queue=jobs, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
 
 
 async def deliver(owed: JobQueue, elsewhere: JobQueue, receiver: Receiver, *, times: int) -> None:
     """Work the queue of callbacks until a receiver took that many, and nothing waits any more."""
-    destinations = listed([receiver.listed])
-    callbacks = Callbacks(queue=owed, destinations=destinations, keep_seconds=600)
-    courier = Courier(destinations, Signer([SECRET]))
+    destinations = parse_allow_list([receiver.listed])
+    callbacks = Outbox(queue=owed, destinations=destinations, keep_seconds=600)
+    courier = WebhookClient(destinations, Signer([SECRET]))
     await courier.start()
-    worker = Deliveries(
+    worker = Dispatcher(
         queue=owed,
         courier=courier,
-        complete_job=Endings(jobs=open_jobs(elsewhere, callbacks), callbacks=callbacks, public_base_url="/files").look,
+        complete_job=Completion(
+            jobs=open_jobs(elsewhere, callbacks), callbacks=callbacks, public_base_url="/files"
+        ).look,
         grace_seconds=30,
         waits_seconds=(0.01,) * 5,
     )
@@ -67,7 +69,7 @@ async def deliver(owed: JobQueue, elsewhere: JobQueue, receiver: Receiver, *, ti
     async def all_told() -> bool:
         return len(receiver.taken()) >= times and await owed.count("incomplete") == 0
 
-    async with at_work(worker):
+    async with running_worker(worker):
         await until(all_told)
     await courier.close()
 
@@ -76,7 +78,7 @@ async def test_a_callback_is_owed_once_and_tried_until_it_is_taken(another: Anot
     with receiving(statuses=(500, 503)) as receiver:
         first, second = await another(), await another()
         for queue in (first, second, first):
-            owing = Callbacks(queue=queue, destinations=listed([receiver.listed]), keep_seconds=600)
+            owing = Outbox(queue=queue, destinations=parse_allow_list([receiver.listed]), keep_seconds=600)
             await owing.owe(Callback(id="1-2", url=receiver.url, body=BODY))
         await deliver(second, elsewhere, receiver, times=1)
         assert [got.status for got in receiver.received] == [500, 503, 204]
@@ -90,8 +92,10 @@ async def test_a_promise_is_kept_when_its_job_has_ended_and_then_forgotten(
 ) -> None:
     with receiving() as receiver:
         owed = await another()
-        callbacks = Callbacks(queue=owed, destinations=listed([receiver.listed]), keep_seconds=600, watch_seconds=0.05)
-        job = await open_jobs(elsewhere, callbacks).submit(Order(key=ORIGINAL, callback_url=receiver.url))
+        callbacks = Outbox(
+            queue=owed, destinations=parse_allow_list([receiver.listed]), keep_seconds=600, watch_seconds=0.05
+        )
+        job = await open_jobs(elsewhere, callbacks).submit(JobRequest(key=ORIGINAL, callback_url=receiver.url))
         queued = await elsewhere.job(job.id)
         assert queued is not None
         assert await owed.count("incomplete") == 1

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.errors import QueueUnavailable
 from proxy.queues import circuit_breaker
-from proxy.queues.circuit_breaker import Door
+from proxy.queues.circuit_breaker import CircuitBreaker
 
 
 class Trouble(Exception):
@@ -21,8 +21,8 @@ class Again(Trouble):
     """The client deals with it itself."""
 
 
-def make_door() -> Door:
-    return Door("The server", errors=Trouble, lost=(Away,), but=(Again,))
+def make_door() -> CircuitBreaker:
+    return CircuitBreaker("The server", errors=Trouble, lost=(Away,), but=(Again,))
 
 
 def test_errors_become_ours_with_what_the_server_said() -> None:

@@ -12,13 +12,13 @@ from pipeline.size import Size
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCursor
 from proxy.jobs import live_index
-from proxy.jobs.listing import Asked, Listing
-from proxy.jobs.live_index import LiveJobs
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
+from proxy.jobs.listing import JobListing, ListJobs
+from proxy.jobs.live_index import LiveIndex
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
 from proxy.keys.layouts import SiteLayout
 from proxy.webhooks import allowlist
-from proxy.webhooks.outbox import Callbacks
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.queues.asking import eventually, stored, take
 
 if TYPE_CHECKING:
@@ -33,33 +33,33 @@ RECIPE = Recipe(sizes=SIZES, layout=SiteLayout(sizes=("small", "large")), cache_
 FAULT = {"error": {"code": "not-an-image", "detail": "It is no picture."}}
 
 
-def order(number: int) -> Order:
-    return Order(key=f"gall/{number}/{number}_1_original.jpg")
+def order(number: int) -> JobRequest:
+    return JobRequest(key=f"gall/{number}/{number}_1_original.jpg")
 
 
-def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> Jobs:
-    callbacks = Callbacks(queue=queue, destinations=allowlist.listed([]), keep_seconds=600)
-    return Jobs(queue=queue, callbacks=callbacks, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
+def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> JobService:
+    callbacks = Outbox(queue=queue, destinations=allowlist.parse_allow_list([]), keep_seconds=600)
+    return JobService(queue=queue, callbacks=callbacks, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
 
 
 @pytest.fixture
-def jobs(queue: JobQueue) -> Jobs:
+def jobs(queue: JobQueue) -> JobService:
     return jobs_of(queue)
 
 
-async def listed(jobs: Jobs, *, status: JobStatus | None = None, limit: int = 3) -> list[list[str]]:
+async def listed(jobs: JobService, *, status: JobStatus | None = None, limit: int = 3) -> list[list[str]]:
     """Give the ids on every page."""
     pages: list[list[str]] = []
     cursor = None
     while True:
-        page = await jobs.page(Asked(status=status, limit=limit, cursor=cursor))
+        page = await jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
         assert page.is_complete
         pages.append([job.id for job in page.jobs])
         if (cursor := page.cursor) is None:
             return pages
 
 
-async def test_jobs_are_listed_page_by_page_newest_first(jobs: Jobs) -> None:
+async def test_jobs_are_listed_page_by_page_newest_first(jobs: JobService) -> None:
     posted = []
     for number in range(8):
         posted.append((await jobs.submit(order(number))).id)
@@ -69,7 +69,7 @@ async def test_jobs_are_listed_page_by_page_newest_first(jobs: Jobs) -> None:
     assert await listed(jobs, limit=8) == [newest]
 
 
-async def test_jobs_are_listed_by_how_far_they_are(queue: JobQueue, jobs: Jobs) -> None:
+async def test_jobs_are_listed_by_how_far_they_are(queue: JobQueue, jobs: JobService) -> None:
     ids: dict[str, str] = {}
     for number, end in enumerate(["done", "error", "error"]):
         await jobs.submit(order(number))
@@ -87,29 +87,29 @@ async def test_jobs_are_listed_by_how_far_they_are(queue: JobQueue, jobs: Jobs) 
     assert {*(await listed(jobs, status="error"))[0]} == {ids["error1"], ids["error2"]}
 
 
-async def test_a_job_that_comes_while_pages_are_turned_moves_none_of_the_rest(jobs: Jobs) -> None:
+async def test_a_job_that_comes_while_pages_are_turned_moves_none_of_the_rest(jobs: JobService) -> None:
     posted = {(await jobs.submit(order(number))).id for number in range(6)}
-    first = await jobs.page(Asked(limit=3))
+    first = await jobs.page(ListJobs(limit=3))
     await asyncio.sleep(0.002)
     await jobs.submit(order(6))
-    second = await jobs.page(Asked(limit=3, cursor=first.cursor))
+    second = await jobs.page(ListJobs(limit=3, cursor=first.cursor))
     assert {job.id for job in (*first.jobs, *second.jobs)} == posted
 
 
-async def test_no_more_jobs_are_looked_at_than_may(queue: JobQueue, jobs: Jobs) -> None:
+async def test_no_more_jobs_are_looked_at_than_may(queue: JobQueue, jobs: JobService) -> None:
     for number in range(5):
         await jobs.submit(order(number))
-    page = await Listing(queue, most_walked=3).page(Asked(limit=10))
+    page = await JobListing(queue, most_walked=3).page(ListJobs(limit=10))
     assert (len(page.jobs), page.is_complete) == (3, False)
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1-", "-a", "1-\N{SUPERSCRIPT TWO}", "9" * 30 + "-" + "a" * 32])
-async def test_a_made_up_cursor_is_refused(jobs: Jobs, cursor: str) -> None:
+async def test_a_made_up_cursor_is_refused(jobs: JobService, cursor: str) -> None:
     with pytest.raises(BadCursor):
-        await jobs.page(Asked(limit=10, cursor=cursor))
+        await jobs.page(ListJobs(limit=10, cursor=cursor))
 
 
-async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: JobQueue, jobs: Jobs) -> None:
+async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: JobQueue, jobs: JobService) -> None:
     posted = await jobs.submit(order(1))
     await (await take(queue)).finish(Status.COMPLETE, result=FAULT)
     assert (await jobs.get(posted.id)).status == "error"
@@ -118,7 +118,7 @@ async def test_a_job_that_has_just_ended_can_be_run_again_at_once(queue: JobQueu
     assert (await take(queue)).key == posted.id
 
 
-async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue: JobQueue, jobs: Jobs) -> None:
+async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue: JobQueue, jobs: JobService) -> None:
     posted = await jobs.submit(order(1))
     await (await take(queue)).abort("swept")
     assert (await stored(queue, posted.id)).status == Status.ABORTING
@@ -128,7 +128,7 @@ async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue
 
 
 async def test_a_job_that_another_process_enqueued_is_known_within_a_second(another: Another) -> None:
-    here, there = LiveJobs(await another()), jobs_of(await another())
+    here, there = LiveIndex(await another()), jobs_of(await another())
     await here.look()
     posted = await there.submit(order(1))
 
@@ -140,7 +140,7 @@ async def test_a_job_that_another_process_enqueued_is_known_within_a_second(anot
 
 
 async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+    jobs: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "MOST_READ", 3)
     monkeypatch.setattr(live_index, "LOOK_SECONDS", 0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.jobs.live_index import LiveJobs
-from proxy.jobs.request import Order
+from proxy.jobs.live_index import LiveIndex
+from proxy.jobs.request import JobRequest
 from tests.proxy.queues.asking import eventually, take
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ORDER = Order(key="gall/1/1_1_original.jpg")
+ORDER = JobRequest(key="gall/1/1_1_original.jpg")
 
 
 async def put(queue: JobQueue, *keys: str) -> None:
@@ -50,7 +50,7 @@ async def test_those_who_were_put_off_wait_too(queue: JobQueue) -> None:
 
 
 async def test_a_job_that_has_ended_is_forgotten(queue: JobQueue) -> None:
-    live = LiveJobs(queue)
+    live = LiveIndex(queue)
     await put(queue, "a")
     await live.look()
     assert live.covering(ORDER) == ["a"]
@@ -64,7 +64,7 @@ async def test_a_job_that_has_ended_is_forgotten(queue: JobQueue) -> None:
 
 
 async def test_a_job_on_its_way_into_the_queue_is_not_forgotten(queue: JobQueue) -> None:
-    live = LiveJobs(queue)
+    live = LiveIndex(queue)
     live.add("a", ORDER)
     await live.look()  # which cannot find it yet
     await put(queue, "a")
@@ -73,7 +73,7 @@ async def test_a_job_on_its_way_into_the_queue_is_not_forgotten(queue: JobQueue)
 
 
 async def test_a_job_that_never_came_into_the_queue_is_forgotten_by_those_who_decide(queue: JobQueue) -> None:
-    live = LiveJobs(queue)
+    live = LiveIndex(queue)
     live.add("a", ORDER)
     assert await live.find([], originals=[ORDER.key]) == {}
     assert live.covering(ORDER) == []

@@ -11,15 +11,15 @@ import pytest
 from saq import Status
 
 from proxy.derivatives.recipe import Recipe
-from proxy.jobs.completion import Endings
-from proxy.jobs.service import FUNCTION, Jobs
-from proxy.jobs.worker import Worker
+from proxy.jobs.completion import Completion
+from proxy.jobs.service import FUNCTION, JobService
+from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import SiteLayout
 from proxy.queues import worker
-from proxy.queues.worker import at_work
+from proxy.queues.worker import running_worker
 from proxy.stores.base import Attributes
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.outbox import Callbacks
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.queues.asking import DEADLINE_SECONDS, stored
 from tests.waiting import until
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives.policy import Terms
+    from proxy.derivatives.policy import GenerationPolicy
     from proxy.queues.base import JobQueue
-    from proxy.rendering.pool import Renderers
+    from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob
     from tests.proxy.queues.conftest import Another
 
@@ -62,23 +62,23 @@ async def store(photo: Path) -> SlowStore:
 
 
 @pytest.fixture
-def slow_workshop(renderers: Renderers, photo: Path, terms: Terms, store: SlowStore) -> Workshop:
+def slow_workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy, store: SlowStore) -> Workshop:
     return open_workshop(renderers, photo=photo, terms=terms, store=store)
 
 
 @asynccontextmanager
-async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[Worker]:
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[JobWorker]:
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
-    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    worker = Worker(
+    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    worker = JobWorker(
         queue=queue,
         derivatives=workshop.derivatives,
-        endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url=""),
+        endings=Completion(jobs=jobs, callbacks=callbacks, public_base_url=""),
         concurrency=1,
         grace_seconds=DEADLINE_SECONDS,
     )
-    async with at_work(worker):
+    async with running_worker(worker):
         yield worker
 
 

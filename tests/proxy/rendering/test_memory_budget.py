@@ -13,10 +13,10 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.errors import NeedsTooMuchMemory
 from pipeline.protocol import Render
-from proxy.concurrency.admission import Limiter, Share, Turn, Urgency
-from proxy.derivatives.timeouts import Haste
+from proxy.concurrency.admission import Admission, Priority, Reservation, Ticket
+from proxy.derivatives.timeouts import PageTimeouts
 from proxy.errors import Busy
-from proxy.rendering.pool import IDLE_BYTES, PROBE_BYTES, Renderers
+from proxy.rendering.pool import IDLE_BYTES, PROBE_BYTES, RenderPool
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.rendering.test_pool import render_pids
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from proxy.derivatives.policy import Terms
-    from proxy.derivatives.results import Made
+    from proxy.derivatives.policy import GenerationPolicy
+    from proxy.derivatives.results import GenerationResult
     from proxy.stores.base import Blob
 
 pytestmark = pytest.mark.anyio
 
 OTHER = "gall/59/59_1_original.jpg"
-BRIEFLY = Haste(line_seconds=0.05)
+BRIEFLY = PageTimeouts(line_seconds=0.05)
 
 
-class WatchedLimiter(Limiter):
+class WatchedLimiter(Admission):
     """A limiter that notes how much is held when somebody begins to render."""
 
     def __init__(self, *, slots: int, budget_bytes: int, waiting: int) -> None:
         super().__init__(slots=slots, budget_bytes=budget_bytes, waiting=waiting)
         self.reserved_after_resizing: list[int] = []
 
-    async def resize(self, share: Share, size: int) -> None:
+    async def resize(self, share: Reservation, size: int) -> None:
         await super().resize(share, size)
         self.reserved_after_resizing.append(self.reserved_bytes)
 
 
 @asynccontextmanager
-async def pooled(limiter: Limiter) -> AsyncIterator[Renderers]:
-    renderers = Renderers(limiter=limiter, deadline_seconds=30)
+async def pooled(limiter: Admission) -> AsyncIterator[RenderPool]:
+    renderers = RenderPool(limiter=limiter, deadline_seconds=30)
     await renderers.start()
     try:
         yield renderers
@@ -57,8 +57,8 @@ async def pooled(limiter: Limiter) -> AsyncIterator[Renderers]:
 
 
 @asynccontextmanager
-async def pool(budget_bytes: int, *, slots: int = 2) -> AsyncIterator[tuple[Renderers, Limiter]]:
-    limiter = Limiter(slots=slots, budget_bytes=budget_bytes, waiting=100)
+async def pool(budget_bytes: int, *, slots: int = 2) -> AsyncIterator[tuple[RenderPool, Admission]]:
+    limiter = Admission(slots=slots, budget_bytes=budget_bytes, waiting=100)
     async with pooled(limiter) as renderers:
         yield renderers, limiter
 
@@ -67,8 +67,8 @@ def question(photo: Path, folder: Path) -> Render:
     return Render(path=str(photo), folder=str(folder), sizes=SIZES)
 
 
-async def predicted(renderers: Renderers, photo: Path, folder: Path) -> int:
-    return (await renderers.render(question(photo, folder), Turn(Urgency.JOB))).derived.info.render_bytes
+async def predicted(renderers: RenderPool, photo: Path, folder: Path) -> int:
+    return (await renderers.render(question(photo, folder), Ticket(Priority.JOB))).derived.info.render_bytes
 
 
 async def settle() -> None:
@@ -88,12 +88,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(large: Path, tmp_path: Path) -> None:
     async with pool(PROBE_BYTES + 1) as (renderers, limiter):
         with pytest.raises(NeedsTooMuchMemory, match=r"takes \d\d MB of memory, and there are 44 MB"):
-            await renderers.render(question(large, tmp_path), Turn(Urgency.PAGE))
+            await renderers.render(question(large, tmp_path), Ticket(Priority.PAGE))
         assert limiter.reserved_bytes == 0
 
 
 async def test_a_refusal_for_memory_is_remembered_until_the_bytes_change(
-    large: Path, photo: Path, terms: Terms
+    large: Path, photo: Path, terms: GenerationPolicy
 ) -> None:
     async with pool(PROBE_BYTES + 10_000_000) as (renderers, _):
         workshop = open_workshop(renderers, photo=photo, terms=replace(terms, limits=type(terms.limits)()))
@@ -114,7 +114,7 @@ async def test_renders_that_do_not_fit_beside_each_other_run_one_after_another(l
         folders = [tmp_path / str(number) for number in range(3)]
         for folder in folders:
             folder.mkdir()
-        await asyncio.gather(*(renderers.render(question(large, folder), Turn(Urgency.JOB)) for folder in folders))
+        await asyncio.gather(*(renderers.render(question(large, folder), Ticket(Priority.JOB)) for folder in folders))
     assert limiter.reserved_after_resizing == [needed_bytes] * 3
 
 
@@ -127,11 +127,11 @@ async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(
     async with pool(needed_bytes + IDLE_BYTES, slots=3) as (renderers, limiter):
         async with AsyncExitStack() as stack:
             for _ in range(2):  # so that two are at work at once, whatever the machine's load
-                await stack.enter_async_context(limiter.share(Turn(Urgency.JOB), 1))
-            await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))
+                await stack.enter_async_context(limiter.share(Ticket(Priority.JOB), 1))
+            await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))
         renderers._idle.extend([await renderers._process(), await renderers._process()])  # noqa: SLF001 - as two more at work leave
         assert len(render_pids() - before) == 3
-        await renderers.render(question(large, tmp_path), Turn(Urgency.JOB))
+        await renderers.render(question(large, tmp_path), Ticket(Priority.JOB))
         assert len(render_pids() - before) == 2
         assert renderers.reserved_bytes == 2 * IDLE_BYTES
 
@@ -140,13 +140,13 @@ async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(ph
     before = render_pids()
     async with pool(PROBE_BYTES * 2) as (renderers, limiter):
         for steps in (0, 1, 2, 5, 20, 200):
-            rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Turn(Urgency.JOB)))
+            rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Ticket(Priority.JOB)))
             for _ in range(steps):
                 await asyncio.sleep(0)
             rendering.cancel()
             await asyncio.gather(rendering, return_exceptions=True)
             assert limiter.reserved_bytes == 0
-        assert (await renderers.render(question(photo, tmp_path), Turn(Urgency.JOB))).derived.derivatives
+        assert (await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives
     assert render_pids() == before
 
 
@@ -164,7 +164,7 @@ class SlowStore(CountingStore):
         return await super().fetch(key, path, max_bytes=max_bytes)
 
 
-async def held_up(workshop: Workshop, store: SlowStore) -> asyncio.Task[Made]:
+async def held_up(workshop: Workshop, store: SlowStore) -> asyncio.Task[GenerationResult]:
     """Begin a job's flight that hangs in its fetch."""
     await workshop.upload()
     flight = asyncio.create_task(workshop.derivatives.make_all(ORIGINAL))
@@ -173,7 +173,7 @@ async def held_up(workshop: Workshop, store: SlowStore) -> asyncio.Task[Made]:
 
 
 async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and_the_job_goes_on(
-    renderers: Renderers, photo: Path, terms: Terms
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
 ) -> None:
     store = SlowStore()
     workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEFLY), store=store)
@@ -186,7 +186,7 @@ async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and
     assert workshop.calls["fetch"] == 1
 
 
-async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: Terms) -> None:
+async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: GenerationPolicy) -> None:
     store = SlowStore()
     async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter):
         workshop = open_workshop(renderers, photo=photo, terms=terms, store=store)
@@ -202,7 +202,7 @@ async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: Terms) -> No
 
 
 async def test_a_page_view_that_waits_for_what_a_job_makes_finds_it(
-    renderers: Renderers, photo: Path, terms: Terms
+    renderers: RenderPool, photo: Path, terms: GenerationPolicy
 ) -> None:
     store = SlowStore()
     workshop = open_workshop(renderers, photo=photo, terms=terms, store=store)
@@ -214,15 +214,17 @@ async def test_a_page_view_that_waits_for_what_a_job_makes_finds_it(
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
 
 
-async def test_a_page_view_makes_the_flight_that_it_waits_for_as_urgent_as_itself(photo: Path, terms: Terms) -> None:
+async def test_a_page_view_makes_the_flight_that_it_waits_for_as_urgent_as_itself(
+    photo: Path, terms: GenerationPolicy
+) -> None:
     async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter), AsyncExitStack() as stack:
         workshop = open_workshop(renderers, photo=photo, terms=terms)
         for key in (OTHER, ORIGINAL):
             await workshop.upload(key)
-        await stack.enter_async_context(limiter.share(Turn(Urgency.JOB), 1))
+        await stack.enter_async_context(limiter.share(Ticket(Priority.JOB), 1))
         ended: list[str] = []
 
-        async def make(key: str, urgency: Urgency) -> None:
+        async def make(key: str, urgency: Priority) -> None:
             await workshop.derivatives.make_all(key, urgency=urgency)
             ended.append(key)
 
@@ -232,19 +234,19 @@ async def test_a_page_view_makes_the_flight_that_it_waits_for_as_urgent_as_itsel
                 await workshop.store.fetched.wait()
             await settle()
 
-        flights = [asyncio.create_task(make(OTHER, Urgency.JOB))]
+        flights = [asyncio.create_task(make(OTHER, Priority.JOB))]
         await until_fetched(1)
-        flights.append(asyncio.create_task(make(ORIGINAL, Urgency.BATCH)))
+        flights.append(asyncio.create_task(make(ORIGINAL, Priority.BATCH)))
         await until_fetched(2)
-        flights.append(asyncio.create_task(make(ORIGINAL, Urgency.PAGE)))
+        flights.append(asyncio.create_task(make(ORIGINAL, Priority.PAGE)))
         await settle()
         await stack.aclose()
         await asyncio.gather(*flights)
         assert ended.index(ORIGINAL) < ended.index(OTHER)
 
 
-async def test_what_is_known_or_stored_waits_for_no_render(photo: Path, terms: Terms) -> None:
-    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter), limiter.share(Turn(Urgency.JOB), BUDGET_BYTES):
+async def test_what_is_known_or_stored_waits_for_no_render(photo: Path, terms: GenerationPolicy) -> None:
+    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter), limiter.share(Ticket(Priority.JOB), BUDGET_BYTES):
         workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEFLY))
         for key in (ORIGINAL, "gall/58/58_1_small.jpg"):
             await workshop.upload(key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings.settings import read_settings, told_by_environment
+from proxy.settings.settings import list_settings, read_settings
 from proxy.settings.sizes import BadSettings, read_sizes
 from proxy.settings.validators import split, without_passwords
 
@@ -17,7 +17,7 @@ CONFIG = Path(__file__).parents[3] / "config"
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for setting in told_by_environment():
+    for setting in list_settings():
         monkeypatch.delenv(setting.name, raising=False)
 
 

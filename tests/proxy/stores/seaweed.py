@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from loadtest import seaweed
 from loadtest.seaweed import BUCKET, PUBLIC_BUCKET, program
-from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.config import BucketConfig, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ class Seaweed(seaweed.Seaweed):
 
     def bucket(
         self, name: str = BUCKET, *, url: str | None = None, connections: int = 20, read_seconds: float = 10
-    ) -> Bucket:
+    ) -> BucketConfig:
         """Give a bucket to connect to, at this server or at what stands before it."""
-        return Bucket(
+        return BucketConfig(
             name=name,
             endpoint_url=url or self.url,
             region="us-east-1",

@@ -14,14 +14,14 @@ from proxy.errors import StoreUnavailable
 from proxy.keys.syntax import url
 from proxy.stores.memory import MemoryStore
 from proxy.stores.origin.store import OriginStore
-from proxy.stores.ranges import Changed, Part, Sent, cut, sent
+from proxy.stores.ranges import ByteRange, Changed, ContentRange, cut, parse_content_range
 from tests.proxy.stores.scripted import Scripted, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 BODY = b"0123456789"
-PART = Part(first=2, end=5, etag="abc")
+PART = ByteRange(first=2, end=5, etag="abc")
 
 
 async def flowing(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
@@ -33,7 +33,7 @@ async def flowing(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
 def test_a_part_is_cut_out_of_a_whole_wherever_its_chunks_end(lengths: list[int], first: int, length: int) -> None:
     ends = [sum(lengths[:number]) for number in range(len(lengths) + 1)]
     chunks = [BODY[start:end] for start, end in zip(ends, [*ends[1:], len(BODY)], strict=True)]
-    part = Part(first=first, end=min(first + length, len(BODY)), etag="abc")
+    part = ByteRange(first=first, end=min(first + length, len(BODY)), etag="abc")
 
     async def read() -> bytes:
         return b"".join([piece async for piece in cut(flowing(chunks), part, None)])
@@ -44,8 +44,8 @@ def test_a_part_is_cut_out_of_a_whole_wherever_its_chunks_end(lengths: list[int]
 @pytest.mark.parametrize(
     ("told", "meant"),
     [
-        ("bytes 0-9/10", Sent(0, 10, 10)),
-        ("bytes 2-4/10", Sent(2, 5, 10)),
+        ("bytes 0-9/10", ContentRange(0, 10, 10)),
+        ("bytes 2-4/10", ContentRange(2, 5, 10)),
         ("bytes 2-4/*", None),
         ("bytes */10", None),
         ("items 2-4/10", None),
@@ -53,8 +53,8 @@ def test_a_part_is_cut_out_of_a_whole_wherever_its_chunks_end(lengths: list[int]
         ("bytes 2-4/" + "9" * 99, None),
     ],
 )
-def test_what_a_content_range_tells(told: str, meant: Sent | None) -> None:
-    assert sent(told) == meant
+def test_what_a_content_range_tells(told: str, meant: ContentRange | None) -> None:
+    assert parse_content_range(told) == meant
 
 
 async def read_part(said: bytes) -> bytes:

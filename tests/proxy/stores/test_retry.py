@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.retry import SLOWEST_BYTES_PER_SECOND, Attempt, Patience, patiently
+from proxy.stores.retry import SLOWEST_BYTES_PER_SECOND, Attempt, StoreRetryPolicy, with_retries
 
-BRIEF = Patience(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
+BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
 
 
 class Troubled:
@@ -33,7 +33,7 @@ class Troubled:
 @pytest.mark.anyio
 async def test_an_answer_ends_the_asking() -> None:
     store = Troubled(StoreUnavailable("once"), TimeoutError())
-    assert await patiently(store.ask, BRIEF) == "answer"
+    assert await with_retries(store.ask, BRIEF) == "answer"
     assert store.asked == 3
 
 
@@ -41,23 +41,23 @@ async def test_an_answer_ends_the_asking() -> None:
 async def test_the_last_trouble_is_told() -> None:
     store = Troubled(*(StoreUnavailable(f"trouble {number}") for number in range(3)))
     with pytest.raises(StoreUnavailable, match="trouble 2"):
-        await patiently(store.ask, BRIEF)
+        await with_retries(store.ask, BRIEF)
 
 
 @pytest.mark.anyio
 async def test_what_will_not_pass_is_asked_once() -> None:
     store = Troubled(StoreRefused("never"))
     with pytest.raises(StoreRefused):
-        await patiently(store.ask, BRIEF)
+        await with_retries(store.ask, BRIEF)
     assert store.asked == 1
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("patience", [BRIEF, Patience(attempts=1000, attempt_seconds=5, total_seconds=0.1)])
-async def test_silence_ends_in_time(patience: Patience) -> None:
+@pytest.mark.parametrize("patience", [BRIEF, StoreRetryPolicy(attempts=1000, attempt_seconds=5, total_seconds=0.1)])
+async def test_silence_ends_in_time(patience: StoreRetryPolicy) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="no answer in time"):
-        await patiently(forever, patience)
+        await with_retries(forever, patience)
     assert time.monotonic() - started < 3
 
 
@@ -67,19 +67,19 @@ async def forever(_attempt: Attempt) -> None:
 
 @pytest.mark.anyio
 async def test_bytes_that_were_announced_get_the_time_that_a_slow_line_needs() -> None:
-    hasty = Patience(attempts=3, attempt_seconds=0.05, total_seconds=0.1)
+    hasty = StoreRetryPolicy(attempts=3, attempt_seconds=0.05, total_seconds=0.1)
 
     async def move(attempt: Attempt) -> str:
         attempt.move(SLOWEST_BYTES_PER_SECOND)
         await anyio.sleep(0.3)
         return "moved"
 
-    assert await patiently(move, hasty) == "moved"
+    assert await with_retries(move, hasty) == "moved"
 
 
 @pytest.mark.anyio
 async def test_bytes_that_are_announced_again_and_again_do_not_lengthen_the_whole_each_time() -> None:
-    hasty = Patience(attempts=1000, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=0.1)
+    hasty = StoreRetryPolicy(attempts=1000, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=0.1)
     started = time.monotonic()
 
     async def stall(attempt: Attempt) -> None:
@@ -87,10 +87,10 @@ async def test_bytes_that_are_announced_again_and_again_do_not_lengthen_the_whol
         await anyio.sleep_forever()
 
     with pytest.raises(StoreUnavailable, match="no answer in time"):
-        await patiently(stall, hasty)
+        await with_retries(stall, hasty)
     assert time.monotonic() - started < 1
 
 
 @given(st.integers(min_value=0, max_value=1000))
 def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
-    assert 0 <= Patience().wait_seconds(attempt) <= Patience().longest_wait_seconds
+    assert 0 <= StoreRetryPolicy().wait_seconds(attempt) <= StoreRetryPolicy().longest_wait_seconds

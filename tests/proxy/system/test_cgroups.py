@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.system import cgroups
-from proxy.system.cgroups import Usage
+from proxy.system.cgroups import MemoryUsage
 from tests.held import resident_bytes
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def test_without_a_control_group_it_is_the_machines(tmp_path: Path) -> None:
-    assert cgroups.memory(write(tmp_path, {})) == Usage(used=768 * 1024, limit=MEBIBYTE)
+    assert cgroups.memory_usage(write(tmp_path, {})) == MemoryUsage(used=768 * 1024, limit=MEBIBYTE)
 
 
 @pytest.mark.parametrize(
@@ -66,17 +66,17 @@ def test_without_a_control_group_it_is_the_machines(tmp_path: Path) -> None:
     ids=["version 2", "version 1", "in a container", "a smaller one with more room"],
 )
 def test_the_control_group_with_the_least_room_counts(tmp_path: Path, files: dict[str, str]) -> None:
-    assert cgroups.memory(write(tmp_path, files)) == Usage(used=200_000, limit=524_288)
+    assert cgroups.memory_usage(write(tmp_path, files)) == MemoryUsage(used=200_000, limit=524_288)
 
 
 def test_where_the_kernel_tells_nothing_it_is_no_number(tmp_path: Path) -> None:
-    told = cgroups.memory(tmp_path)
+    told = cgroups.memory_usage(tmp_path)
     assert math.isnan(told.used)
     assert math.isnan(told.limit)
 
 
 def test_here_it_is_plausible() -> None:
-    told = cgroups.memory()
+    told = cgroups.memory_usage()
     assert MEBIBYTE < told.used < told.limit
     assert cgroups.own_bytes() == pytest.approx(resident_bytes(), rel=0.1)
 

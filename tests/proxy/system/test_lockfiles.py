@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.system import lockfiles
-from proxy.system.lockfiles import turn
+from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_an_owner_is_alive_until_it_lets_go(tmp_path: Path) -> None:
-    owner = lockfiles.claim(tmp_path / "owners")
+    owner = lockfiles.acquire_process_lock(tmp_path / "owners")
     assert lockfiles.is_alive(tmp_path / "owners", owner.name)
     owner.release()
     assert not lockfiles.is_alive(tmp_path / "owners", owner.name)
@@ -24,15 +24,15 @@ def test_a_lock_file_that_nobody_holds_is_a_dead_owner(tmp_path: Path) -> None:
 
 
 def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
-    owner = lockfiles.claim(tmp_path)
+    owner = lockfiles.acquire_process_lock(tmp_path)
     (tmp_path / "somebody").touch()
-    lockfiles.bury(tmp_path)
+    lockfiles.remove_stale(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [owner.name]
     owner.release()
 
 
 def test_a_turn_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    with turn(tmp_path / "lock") as mine, turn(tmp_path / "lock", seconds=0.01) as another:
+    with exclusive(tmp_path / "lock") as mine, exclusive(tmp_path / "lock", seconds=0.01) as another:
         assert (mine, another) == (True, False)
-    with turn(tmp_path / "lock") as later:
+    with exclusive(tmp_path / "lock") as later:
         assert later

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.concurrency.admission import Limiter, Turn, Urgency
+from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
-from proxy.system.scratch import Scratch
+from proxy.system.scratch import ScratchSpace
 from tests.held import no_file_above
 
 ROOM_BYTES = 100
-JOB = Turn(Urgency.JOB)
+JOB = Ticket(Priority.JOB)
 
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
@@ -33,8 +33,8 @@ asyncio.run(main())
 """
 
 
-def scratch_at(place: Path) -> Scratch:
-    return Scratch(place, room=Limiter(budget_bytes=ROOM_BYTES))
+def scratch_at(place: Path) -> ScratchSpace:
+    return ScratchSpace(place, room=Admission(budget_bytes=ROOM_BYTES))
 
 
 def left_in(place: Path) -> list[str]:
@@ -76,7 +76,7 @@ async def test_a_folder_is_lent_once_there_is_room_for_what_will_be_in_it(tmp_pa
     with scratch.opened():
         async with scratch.folder(ROOM_BYTES - 1, JOB), scratch.folder(1, JOB):
             with pytest.raises(Busy):
-                async with scratch.folder(1, Turn(Urgency.PAGE, line_seconds=0.01)):
+                async with scratch.folder(1, Ticket(Priority.PAGE, line_seconds=0.01)):
                     pass
         async with scratch.folder(ROOM_BYTES, JOB) as folder:
             assert folder.is_dir()
@@ -88,7 +88,7 @@ def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not(scratch: Scratch) -> None:
+async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not(scratch: ScratchSpace) -> None:
     with pytest.raises(NoRoom, match="No space left on device"):
         async with scratch.folder(1, JOB):
             Path("/dev/full").write_bytes(b"a picture")
@@ -98,7 +98,7 @@ async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not
 
 
 @pytest.mark.anyio
-async def test_a_render_process_that_found_no_room_died_of_that(scratch: Scratch) -> None:
+async def test_a_render_process_that_found_no_room_died_of_that(scratch: ScratchSpace) -> None:
     with pytest.raises(ProcessDied):
         async with scratch.folder(1, JOB):
             raise ProcessDied("It died.")

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadCallback
-from proxy.webhooks.allowlist import Target, listed
+from proxy.webhooks.allowlist import CallbackTarget, parse_allow_list
 
-SITE = listed(["www.gallformers.org", "*.example.org", "hooks.test:8443", "http://127.0.0.1:9000", "[::1]:9000"])
+SITE = parse_allow_list(
+    ["www.gallformers.org", "*.example.org", "hooks.test:8443", "http://127.0.0.1:9000", "[::1]:9000"]
+)
 
 PRIVATE_NETWORKS = (
     "0.0.0.0/8",
@@ -44,19 +46,22 @@ def inside(network: str) -> st.SearchStrategy[str]:
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://www.gallformers.org", Target(scheme="https", host="www.gallformers.org", port=443, path="/")),
+        ("https://www.gallformers.org", CallbackTarget(scheme="https", host="www.gallformers.org", port=443, path="/")),
         (
             "HTTPS://WWW.Gallformers.ORG:443/Aa?b=c",
-            Target(scheme="https", host="www.gallformers.org", port=443, path="/Aa?b=c"),
+            CallbackTarget(scheme="https", host="www.gallformers.org", port=443, path="/Aa?b=c"),
         ),
-        ("https://www.gallformers.org?a", Target(scheme="https", host="www.gallformers.org", port=443, path="/?a")),
-        ("https://a.b.example.org/", Target(scheme="https", host="a.b.example.org", port=443, path="/")),
-        ("https://hooks.test:8443/x", Target(scheme="https", host="hooks.test", port=8443, path="/x")),
-        ("http://127.0.0.1:9000/x", Target(scheme="http", host="127.0.0.1", port=9000, path="/x")),
-        ("https://[0::1]:9000/x", Target(scheme="https", host="::1", port=9000, path="/x")),
+        (
+            "https://www.gallformers.org?a",
+            CallbackTarget(scheme="https", host="www.gallformers.org", port=443, path="/?a"),
+        ),
+        ("https://a.b.example.org/", CallbackTarget(scheme="https", host="a.b.example.org", port=443, path="/")),
+        ("https://hooks.test:8443/x", CallbackTarget(scheme="https", host="hooks.test", port=8443, path="/x")),
+        ("http://127.0.0.1:9000/x", CallbackTarget(scheme="http", host="127.0.0.1", port=9000, path="/x")),
+        ("https://[0::1]:9000/x", CallbackTarget(scheme="https", host="::1", port=9000, path="/x")),
     ],
 )
-def test_a_listed_host_may_be_called(url: str, target: Target) -> None:
+def test_a_listed_host_may_be_called(url: str, target: CallbackTarget) -> None:
     assert SITE.target(url) == target
 
 
@@ -135,22 +140,22 @@ def test_whatever_is_posted_is_a_listed_host_or_refused(url: str) -> None:
 
 @given(address=st.sampled_from(PRIVATE_NETWORKS).flatmap(inside))
 def test_no_private_address_is_connected_to(address: str) -> None:
-    assert not listed(["*.example.org"]).permit(address)
+    assert not parse_allow_list(["*.example.org"]).permit(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::93.184.216.34", "::ffff:9.9.9.9"])
 def test_public_addresses_are_connected_to(address: str) -> None:
-    assert listed([]).permit(address)
+    assert parse_allow_list([]).permit(address)
 
 
 @given(ip=st.ip_addresses())
 def test_an_address_is_permitted_just_as_its_mapped_form_is(ip: IPv4Address | IPv6Address) -> None:
     if isinstance(ip, IPv4Address):
-        assert listed([]).permit(str(ip)) == listed([]).permit(f"::ffff:{ip}")
+        assert parse_allow_list([]).permit(str(ip)) == parse_allow_list([]).permit(f"::ffff:{ip}")
 
 
 def test_private_addresses_are_permitted_where_they_are_listed() -> None:
-    some = listed(["10.0.0.0/8", "fd00::/8", "192.168.1.1", "http://127.0.0.1:9000", "[::1]:9000"])
+    some = parse_allow_list(["10.0.0.0/8", "fd00::/8", "192.168.1.1", "http://127.0.0.1:9000", "[::1]:9000"])
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "fd00::1", "192.168.1.1", "127.0.0.1", "::1"):
         assert some.permit(address), address
     for address in ("11.0.0.1", "fe80::1%eth0", "192.168.1.2", "127.0.0.2", "::2", "169.254.169.254"):
@@ -159,11 +164,11 @@ def test_private_addresses_are_permitted_where_they_are_listed() -> None:
 
 def test_a_network_is_no_host() -> None:
     with pytest.raises(BadCallback):
-        listed(["10.0.0.0/8"]).target("https://10.0.0.1/")
+        parse_allow_list(["10.0.0.0/8"]).target("https://10.0.0.1/")
 
 
 def test_an_address_alone_is_a_host() -> None:
-    some = listed(["192.168.1.1", "::1"])
+    some = parse_allow_list(["192.168.1.1", "::1"])
     assert some.target("https://192.168.1.1/").host == "192.168.1.1"
     assert some.target("https://[::1]/").host == "::1"
     assert some.networks == (IPv4Network("192.168.1.1"), IPv6Network("::1"))
@@ -184,5 +189,5 @@ def test_an_address_alone_is_a_host() -> None:
 )
 def test_an_entry_that_is_nothing_of_these_is_named(entry: str) -> None:
     with pytest.raises(ValueError, match="is no host, address or network") as fault:
-        listed(["example.org", entry])
+        parse_allow_list(["example.org", entry])
     assert repr(entry) in str(fault.value)

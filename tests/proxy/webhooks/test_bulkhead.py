@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from proxy.errors import CallbackFailed
-from proxy.webhooks.dispatcher import Receivers
+from proxy.webhooks.dispatcher import Bulkhead
 
 NAME = "hooks.example.org"
 
 
-def fail(receivers: Receivers, name: str) -> None:
+def fail(receivers: Bulkhead, name: str) -> None:
     with pytest.raises(CallbackFailed), receivers.called(name):
         raise CallbackFailed("no answer")
 
 
 def test_as_many_may_be_on_their_way_to_each_as_was_said() -> None:
-    receivers = Receivers(at_once=3)
+    receivers = Bulkhead(at_once=3)
     with (
         receivers.called(NAME),
         receivers.called(NAME),
@@ -30,7 +30,7 @@ def test_as_many_may_be_on_their_way_to_each_as_was_said() -> None:
 
 
 def test_a_silent_one_is_called_one_at_a_time_until_it_answers() -> None:
-    receivers = Receivers(at_once=3)
+    receivers = Bulkhead(at_once=3)
     fail(receivers, NAME)
     with receivers.called(NAME) as first, receivers.called(NAME) as second:
         assert (first, second) == (True, False)
@@ -39,7 +39,7 @@ def test_a_silent_one_is_called_one_at_a_time_until_it_answers() -> None:
 
 
 def test_what_goes_wrong_here_says_nothing_of_a_receiver() -> None:
-    receivers = Receivers(at_once=2)
+    receivers = Bulkhead(at_once=2)
     with pytest.raises(KeyError), receivers.called(NAME):
         raise KeyError
     with receivers.called(NAME), receivers.called(NAME) as second:

@@ -14,8 +14,8 @@ import pytest
 from loadtest.receiver import receiving
 from loadtest.service import SECRET
 from proxy.errors import BadCallback, CallbackFailed
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.client import Answer, Courier
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.client import WebhookClient, WebhookResponse
 from proxy.webhooks.signature import Signer
 from tests.proxy.stores.scripted import Scripted, answer
 
@@ -43,8 +43,10 @@ def at(*addresses: str) -> Resolve:
 @asynccontextmanager
 async def courier(
     *entries: str, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None, deadline_seconds: float = 10
-) -> AsyncIterator[Courier]:
-    one = Courier(listed(entries), Signer([SECRET]), resolve=resolve, tls=tls, deadline_seconds=deadline_seconds)
+) -> AsyncIterator[WebhookClient]:
+    one = WebhookClient(
+        parse_allow_list(entries), Signer([SECRET]), resolve=resolve, tls=tls, deadline_seconds=deadline_seconds
+    )
     await one.start()
     try:
         yield one
@@ -52,7 +54,7 @@ async def courier(
         await one.close()
 
 
-async def carry(one: Courier, url: str) -> Answer:
+async def carry(one: WebhookClient, url: str) -> WebhookResponse:
     return await one.carry(url=url, message_id="1-2", body=BODY)
 
 
@@ -212,7 +214,7 @@ async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
 )
 async def test_when_to_come_back_is_told(status: int, told: str, seconds: float | None) -> None:
     async with Scripted(answer(status, Retry_After=told)) as server, courier(server.url) as one:
-        assert await carry(one, server.url) == Answer(status=status, retry_after_seconds=seconds)
+        assert await carry(one, server.url) == WebhookResponse(status=status, retry_after_seconds=seconds)
 
 
 async def test_when_to_come_back_may_be_a_date() -> None:

@@ -13,16 +13,16 @@ import pytest
 from loadtest.receiver import Receiver, receiving
 from loadtest.service import SECRET
 from proxy import metrics
-from proxy.jobs.completion import Endings
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
-from proxy.jobs.worker import Worker
+from proxy.jobs.completion import Completion
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
+from proxy.jobs.worker import JobWorker
 from proxy.queues.factory import open_queue
-from proxy.queues.worker import at_work
-from proxy.webhooks.allowlist import Destinations, listed
-from proxy.webhooks.client import Courier
-from proxy.webhooks.dispatcher import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Deliveries
-from proxy.webhooks.outbox import AGAIN_SECONDS, Callback, Callbacks
+from proxy.queues.worker import running_worker
+from proxy.webhooks.allowlist import AllowList, parse_allow_list
+from proxy.webhooks.client import WebhookClient
+from proxy.webhooks.dispatcher import LONGEST_WAIT_SECONDS, WAITS_SECONDS, Dispatcher
+from proxy.webhooks.outbox import AGAIN_SECONDS, Callback, Outbox
 from proxy.webhooks.signature import Signer
 from tests.proxy.conftest import ORIGINAL, Workshop
 from tests.proxy.stores.scripted import Scripted, answer
@@ -55,41 +55,41 @@ class House:
     workshop: Workshop
     queue: JobQueue
     owed: JobQueue
-    jobs: Jobs
-    callbacks: Callbacks
-    endings: Endings
-    courier: Courier
+    jobs: JobService
+    callbacks: Outbox
+    endings: Completion
+    courier: WebhookClient
     waits_seconds: Sequence[float] = field(default=(0.01,) * 3)
 
     @asynccontextmanager
-    async def delivering(self) -> AsyncIterator[Deliveries]:
+    async def delivering(self) -> AsyncIterator[Dispatcher]:
         """Have callbacks delivered as long as the block lasts."""
-        one = Deliveries(
+        one = Dispatcher(
             queue=self.owed,
             courier=self.courier,
             complete_job=self.endings.look,
             grace_seconds=30,
             waits_seconds=self.waits_seconds,
         )
-        async with at_work(one):
+        async with running_worker(one):
             yield one
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Have jobs worked as long as the block lasts."""
-        worker = Worker(
+        worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
             endings=self.endings,
             concurrency=2,
             grace_seconds=30,
         )
-        async with at_work(worker):
+        async with running_worker(worker):
             yield
 
     async def order(self, receiver: Receiver, key: str = ORIGINAL) -> Job:
         """Order a job whose end is told to a receiver."""
-        return await self.jobs.submit(Order(key=key, callback_url=receiver.url))
+        return await self.jobs.submit(JobRequest(key=key, callback_url=receiver.url))
 
     async def settled(self, key: str) -> saq.Job:
         """Wait until a callback needs no more attempts."""
@@ -115,13 +115,13 @@ async def open_house(
     deadline_seconds: float = 0.5,
 ) -> AsyncIterator[House]:
     """Start a service on a folder, without its HTTP."""
-    destinations: Destinations = listed(entries)
+    destinations: AllowList = parse_allow_list(entries)
     url = f"sqlite:////{folder}/queue.db"
     queue, owed = open_queue(url, name="derivatives"), open_queue(url, name="callbacks")
-    callbacks = Callbacks(queue=owed, destinations=destinations, keep_seconds=600, watch_seconds=watch_seconds)
+    callbacks = Outbox(queue=owed, destinations=destinations, keep_seconds=600, watch_seconds=watch_seconds)
     recipe = workshop.derivatives.recipe
-    jobs = Jobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    courier = Courier(destinations, Signer([SECRET]), deadline_seconds=deadline_seconds)
+    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    courier = WebhookClient(destinations, Signer([SECRET]), deadline_seconds=deadline_seconds)
     async with AsyncExitStack() as stack:
         for one in (queue, owed):
             await one.connect()
@@ -134,7 +134,7 @@ async def open_house(
             owed=owed,
             jobs=jobs,
             callbacks=callbacks,
-            endings=Endings(jobs=jobs, callbacks=callbacks, public_base_url="/files"),
+            endings=Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files"),
             courier=courier,
             waits_seconds=waits_seconds,
         )
@@ -294,7 +294,7 @@ async def test_a_slow_receiver_keeps_nobody_from_working(tmp_path: Path, worksho
         for number in range(20):
             await house.callbacks.owe(Callback(id=f"{number}-1", url=url, body=BODY))
         async with house.delivering(), house.working():
-            job = await house.jobs.submit(Order(key=ORIGINAL))
+            job = await house.jobs.submit(JobRequest(key=ORIGINAL))
 
             async def done() -> bool:
                 return (await house.jobs.get(job.id)).status == "done"
@@ -459,7 +459,7 @@ async def test_two_who_order_the_same_original_are_both_told(tmp_path: Path, wor
         async with open_house(tmp_path, workshop, one.listed, other.listed) as house:
             first, second = await house.order(one), await house.order(other)
             assert (await house.order(one)).id == first.id
-            assert (await house.jobs.submit(Order(key=ORIGINAL))).id == first.id
+            assert (await house.jobs.submit(JobRequest(key=ORIGINAL))).id == first.id
             async with house.working(), house.delivering():
                 await told(one)
                 await told(other)
@@ -468,5 +468,5 @@ async def test_two_who_order_the_same_original_are_both_told(tmp_path: Path, wor
 
 
 async def test_an_order_that_nobody_waits_for_promises_nothing(house: House) -> None:
-    await house.jobs.submit(Order(key=ORIGINAL))
+    await house.jobs.submit(JobRequest(key=ORIGINAL))
     assert await house.waiting() == []

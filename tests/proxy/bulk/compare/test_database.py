@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.bulk.compare import report
-from proxy.bulk.compare.database import PICTURED, Ledger, OtherWords
-from proxy.bulk.compare.events import Ended
-from proxy.bulk.compare.findings import Cause, Finding, Outcome, Pair
+from proxy.bulk.compare.database import PICTURED, FindingsDatabase, OtherComparison
+from proxy.bulk.compare.events import ComparisonEnded
+from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
@@ -22,17 +22,19 @@ pytestmark = pytest.mark.anyio
 NOTHING = Pair(old=None, new=None)
 
 
-def outcome(number: int, *causes: str, severity: float = 50, pictures: dict[str, str] | None = None) -> Outcome:
+def outcome(
+    number: int, *causes: str, severity: float = 50, pictures: dict[str, str] | None = None
+) -> ComparedOriginal:
     """Make up what came of an original, one of whose sizes differs for these causes."""
     told = tuple(Cause(code=cause, detail="so", severity=severity) for cause in causes)
     pair = Pair(old=None, new=None, pictures=pictures or {})
     finding = Finding(key=f"{number:06}", size="small", causes=told, pair=pair)
-    return Outcome(key=finding.key, alike=3, findings=(finding,) if causes else ())
+    return ComparedOriginal(key=finding.key, alike=3, findings=(finding,) if causes else ())
 
 
-def ledger(folder: Path) -> Ledger:
+def ledger(folder: Path) -> FindingsDatabase:
     (folder / report.PICTURES).mkdir(exist_ok=True)
-    return Ledger(folder / "progress.db", folder / report.PICTURES)
+    return FindingsDatabase(folder / "progress.db", folder / report.PICTURES)
 
 
 async def test_what_is_over_is_known_to_the_next_that_was_asked_for_the_same(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ async def test_it_goes_on_with_the_same_words_only(tmp_path: Path) -> None:
     one = ledger(tmp_path)
     with one.opened(b"words"):
         await one.close(outcome(1))
-    with pytest.raises(OtherWords, match="--restart"), one.opened(b"others"):
+    with pytest.raises(OtherComparison, match="--restart"), one.opened(b"others"):
         pass
     with one.opened(b"others", restart=True):
         assert one.tally().originals == 0
@@ -122,13 +124,13 @@ async def reporting_peak(place: Path, number: int) -> int:
     folder = place / str(number)
     folder.mkdir()
     one = ledger(folder)
-    asked = report.Asked(
+    asked = report.ReportHead(
         store="file://a", old="a", new="b", sizes=("small",), sample=None, seed=1, began=datetime.now(UTC)
     )
     with one.opened(b"words"):
         for index in range(number):
             await one.close(outcome(index, "rotated", severity=index % 100))
-        ended = Ended(
+        ended = ComparisonEnded(
             is_finished=True,
             is_within_budget=False,
             originals=number,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.bulk.compare.originals import Listed, Named, sample
+from proxy.bulk.compare.originals import FileOriginals, SideOriginals, sample
 from proxy.bulk.compare.sides import side
 from proxy.errors import CannotStart
 from proxy.keys.layouts import SiteLayout
@@ -52,7 +52,7 @@ async def test_a_folder_that_is_compared_stays_as_it_is(tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.rglob("*"))
     one = folder(tmp_path)
     async with one.opened():
-        assert await keys(Listed(side=one, layout=LAYOUT)) == names
+        assert await keys(SideOriginals(side=one, layout=LAYOUT)) == names
         assert await one.fetch("gall/9/nothing.jpg", tmp_path.parent / "fetched") is None
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
@@ -69,7 +69,7 @@ async def test_a_side_below_a_prefix_has_keys_without_it(tmp_path: Path) -> None
     names = tree(tmp_path / "shadow", 3)
     shadow = side("prefix:shadow/", open_store=lambda: FileStore(tmp_path))
     async with shadow.opened():
-        originals = Listed(side=shadow, layout=LAYOUT, prefix="gall/")
+        originals = SideOriginals(side=shadow, layout=LAYOUT, prefix="gall/")
         assert await keys(originals) == names
         assert await keys(originals, after=names[0]) == names[1:]
         blob = await shadow.fetch(names[0], tmp_path / "fetched")
@@ -80,7 +80,7 @@ async def test_a_side_below_a_prefix_has_keys_without_it(tmp_path: Path) -> None
 async def test_a_file_of_keys_names_originals(tmp_path: Path) -> None:
     names = [key(number) for number in (3, 1, 2)]
     (tmp_path / "keys").write_text("\n".join([*names, "gall/1/1_small.jpg", ""]))
-    originals = Named(path=tmp_path / "keys", layout=LAYOUT)
+    originals = FileOriginals(path=tmp_path / "keys", layout=LAYOUT)
     assert await keys(originals) == names
     assert await keys(originals, after=names[0]) == names[1:]
 
@@ -88,10 +88,10 @@ async def test_a_file_of_keys_names_originals(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_sample_is_the_same_for_the_same_seed_in_whatever_order_they_come(tmp_path: Path) -> None:
     names = tree(tmp_path / "tree", 40)
-    listed = Listed(side=folder(tmp_path / "tree"), layout=LAYOUT)
+    listed = SideOriginals(side=folder(tmp_path / "tree"), layout=LAYOUT)
     (tmp_path / "keys").write_text("\n".join(reversed(names)))
     chosen = (await sample(listed, 10, seed=7)).chosen
-    assert chosen == (await sample(Named(path=tmp_path / "keys", layout=LAYOUT), 10, seed=7)).chosen
+    assert chosen == (await sample(FileOriginals(path=tmp_path / "keys", layout=LAYOUT), 10, seed=7)).chosen
     assert len(set(chosen)) == 10
     assert set(chosen) < set(names)
     assert chosen != (await sample(listed, 10, seed=8)).chosen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.bulk.promote.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Layouts, Promotion
+from proxy.bulk.promote.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Promotion, PromotionLayouts
 from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.layouts import SiteLayout
 from proxy.keys.shadow import Shadow
@@ -65,7 +65,7 @@ def promotion(
     is_dry: bool = False,
     objection: Callable[[str, str, Blob], str] = lambda _original, _size, _new: "",
 ) -> Promotion:
-    layouts = Layouts(
+    layouts = PromotionLayouts(
         shadow=Shadow(live=LIVE, prefix="shadow/", sizes=SIZES),
         live=LIVE,
         replaced=Shadow(live=LIVE, prefix="replaced/", sizes=SIZES),

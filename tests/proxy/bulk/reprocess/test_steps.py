@@ -10,24 +10,24 @@ import anyio
 import pytest
 import structlog
 
-from proxy.bulk.originals import Listed, Named, count
-from proxy.bulk.reprocess.enqueue import EACH, Orderer
-from proxy.bulk.reprocess.inspect import Looker
-from proxy.bulk.reprocess.pacing import Paced
-from proxy.bulk.reprocess.render import Remaker
-from proxy.bulk.reprocess.throttle import Allowance
+from proxy.bulk.originals import FailedOriginals, ListedOriginals, count
+from proxy.bulk.reprocess.enqueue import EACH, EnqueueStep
+from proxy.bulk.reprocess.inspect import Inspector
+from proxy.bulk.reprocess.pacing import ThrottledStep
+from proxy.bulk.reprocess.render import RenderStep
+from proxy.bulk.reprocess.throttle import Throttle
 from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
-from proxy.jobs.completion import Endings
-from proxy.jobs.request import Order
-from proxy.jobs.service import Jobs
-from proxy.jobs.worker import Worker
+from proxy.jobs.completion import Completion
+from proxy.jobs.request import JobRequest
+from proxy.jobs.service import JobService
+from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
-from proxy.queues.worker import at_work
-from proxy.webhooks.allowlist import listed
-from proxy.webhooks.outbox import Callbacks
+from proxy.queues.worker import running_worker
+from proxy.webhooks.allowlist import parse_allow_list
+from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL, SIZES
 from tests.waiting import until
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.size import Size
-    from proxy.bulk.events import Original
+    from proxy.bulk.events import OriginalDone
     from proxy.derivatives.results import Remake
     from proxy.jobs.job import Job
     from proxy.queues.base import JobQueue
@@ -48,13 +48,15 @@ NAMES = tuple(size.name for size in SIZES)
 QUEUE_SIZE = 8
 
 
-def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Looker:
+def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Inspector:
     recipe = replace(workshop.derivatives.recipe, sizes=sizes)
-    return Looker(store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.renderers.libvips)
+    return Inspector(
+        store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.renderers.libvips
+    )
 
 
-def maker(workshop: Workshop, remake: Remake = "stale") -> Remaker:
-    return Remaker(derivatives=workshop.derivatives, sizes=(), remake=remake, stop=Stop())
+def maker(workshop: Workshop, remake: Remake = "stale") -> RenderStep:
+    return RenderStep(derivatives=workshop.derivatives, sizes=(), remake=remake, stop=Stop())
 
 
 async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> None:
@@ -120,7 +122,7 @@ async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_k
     keys = [f"gall/{number}_original.jpg" for number in range(5)]
     for key in ("gall/2_small.jpg", "gall/readme.txt", "other/1_original.jpg", *keys):
         blob = await workshop.upload(key)
-    originals = Listed(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefix="gall/")
+    originals = ListedOriginals(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefix="gall/")
     assert [key async for key in originals.walk()] == keys
     assert [key async for key in originals.walk(after=keys[2])] == keys[3:]
     assert await count(originals) == 5
@@ -132,17 +134,17 @@ async def test_the_originals_of_a_file_of_failures_are_walked_in_its_order(tmp_p
     path = tmp_path / "failures.jsonl"
     names = (b"gall/b", b"other", b"gall/a", b"gall/b", b"gall/c")
     path.write_bytes(b"\n".join(b'{"key": "%s"}' % name for name in names) + b'\n{"key": "gal')
-    originals = Named(path=path, prefix="gall/")
+    originals = FailedOriginals(path=path, prefix="gall/")
     assert [key async for key in originals.walk()] == ["gall/b", "gall/a", "gall/c"]
     assert [key async for key in originals.walk(after="gall/a")] == ["gall/c"]
-    assert await count(Named(path=path)) == 4
+    assert await count(FailedOriginals(path=path)) == 4
     assert [key async for key in originals.walk(after="gone")] == ["gall/b", "gall/a", "gall/c"]
 
 
 async def test_the_last_line_of_a_file_of_failures_needs_no_end(tmp_path: Path) -> None:
     path = tmp_path / "failures.jsonl"
     path.write_bytes(b'{"key": "gall/a"}\n{"key": "gall/b"}')
-    assert [key async for key in Named(path=path).walk()] == ["gall/a", "gall/b"]
+    assert [key async for key in FailedOriginals(path=path).walk()] == ["gall/a", "gall/b"]
 
 
 async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
@@ -151,7 +153,7 @@ async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
         await workshop.upload(key)
         await maker(workshop).make(key)
     stop = Stop()
-    paced = Paced(looker=looker(workshop), allowance=Allowance(3600), step=maker(workshop).make, stop=stop)
+    paced = ThrottledStep(looker=looker(workshop), allowance=Throttle(3600), step=maker(workshop).make, stop=stop)
     assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
     for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
         await workshop.upload(key)
@@ -181,26 +183,26 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 def jobs(queue: JobQueue) -> WatchedJobs:
     WatchedJobs.waited.clear()
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
     return WatchedJobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
 
 
-def worker(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> Worker:
-    callbacks = Callbacks(queue=queue, destinations=listed([]), keep_seconds=600)
-    endings = Endings(jobs=jobs, callbacks=callbacks, public_base_url="/files")
-    return Worker(queue=queue, derivatives=workshop.derivatives, endings=endings, concurrency=2, grace_seconds=5)
+def worker(workshop: Workshop, queue: JobQueue, jobs: JobService) -> JobWorker:
+    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
+    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files")
+    return JobWorker(queue=queue, derivatives=workshop.derivatives, endings=endings, concurrency=2, grace_seconds=5)
 
 
-def orderer(workshop: Workshop, jobs: Jobs, stop: Stop, *, remake: Remake = "stale") -> Orderer:
-    return Orderer(jobs=jobs, looker=looker(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
+def orderer(workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake = "stale") -> EnqueueStep:
+    return EnqueueStep(jobs=jobs, looker=looker(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
 
 
-class WatchedJobs(Jobs):
+class WatchedJobs(JobService):
     """Jobs that note how many wait after each post."""
 
     waited: ClassVar[list[int]] = []
 
-    async def submit(self, order: Order, *, idempotency_key: str | None = None) -> Job:
+    async def submit(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
         job = await super().submit(order, idempotency_key=idempotency_key)
         self.waited.append((await self.waiting()).jobs)
         return job
@@ -221,12 +223,12 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
         return (await jobs.waiting()).jobs == EACH
 
     await until(is_as_full_as_may_be)
-    mine = await jobs.submit(Order(key=ORIGINAL))
+    mine = await jobs.submit(JobRequest(key=ORIGINAL))
     assert mine.status == "queued"
     assert jobs.waited == [1, EACH, EACH + 1]
     jobs.waited.clear()
     with anyio.fail_after(60):
-        async with at_work(worker(workshop, queue, jobs)):
+        async with running_worker(worker(workshop, queue, jobs)):
             made = await asyncio.gather(*ordering)
     assert _results(made) == {"made": 8, "failed": 1}
     assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
@@ -234,7 +236,9 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     assert (await one.order(keys[0])).result == "fresh"
 
 
-async def test_who_orders_where_nobody_works_is_told_so_once(workshop: Workshop, queue: JobQueue, jobs: Jobs) -> None:
+async def test_who_orders_where_nobody_works_is_told_so_once(
+    workshop: Workshop, queue: JobQueue, jobs: JobService
+) -> None:
     keys = [f"gall/{number}_original.jpg" for number in range(EACH + 2)]
     for key in keys:
         await workshop.upload(key)
@@ -247,18 +251,18 @@ async def test_who_orders_where_nobody_works_is_told_so_once(workshop: Workshop,
 
         await until(is_told)
         with anyio.fail_after(60):
-            async with at_work(worker(workshop, queue, jobs)):
+            async with running_worker(worker(workshop, queue, jobs)):
                 await asyncio.gather(*ordering)
     assert [line["log_level"] for line in lines if line["event"] == "nobody_works"] == ["warning"]
 
 
-def _results(originals: list[Original]) -> dict[str, int]:
+def _results(originals: list[OriginalDone]) -> dict[str, int]:
     results = [one.result for one in originals]
     return {result: results.count(result) for result in results}
 
 
 async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
-    workshop: Workshop, queue: JobQueue, jobs: Jobs
+    workshop: Workshop, queue: JobQueue, jobs: JobService
 ) -> None:
     await workshop.upload()
     stop = Stop()
@@ -272,7 +276,7 @@ async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
     with pytest.raises(Stopped):
         await ordering
     with anyio.fail_after(60):
-        async with at_work(worker(workshop, queue, jobs)):
+        async with running_worker(worker(workshop, queue, jobs)):
             again = orderer(workshop, jobs, Stop(), remake="all")
             assert (await again.order(ORIGINAL)).result == "made"
             assert (await again.order(ORIGINAL)).result == "made"

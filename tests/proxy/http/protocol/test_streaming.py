@@ -12,8 +12,8 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from proxy.derivatives.reader import Reading
-from proxy.derivatives.timeouts import Haste
+from proxy.derivatives.reader import BlobReader
+from proxy.derivatives.timeouts import PageTimeouts
 from proxy.errors import Busy, StoreUnavailable
 from proxy.http.protocol.streaming import Exchange
 from proxy.stores.base import Attributes, Blob
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from litestar.types import Message, Scope
 
-    from proxy.stores.ranges import Part
+    from proxy.stores.ranges import ByteRange
 
 pytestmark = pytest.mark.anyio
 
@@ -169,7 +169,7 @@ class TappedStore(MemoryStore):
         return Blob(key=key, bytes=10**9, etag="abc", modified=datetime.now(UTC), attributes=Attributes())
 
     @asynccontextmanager
-    async def open(self, key: str, part: Part | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         if part and self.changes:
             self.changes -= 1
             raise Changed("It was replaced.")
@@ -213,7 +213,7 @@ class Client:
 async def test_no_more_is_read_than_the_client_takes_and_nothing_once_it_is_gone() -> None:
     store, client = TappedStore(), Client(takes=5)
     async with asyncio.timeout(DEADLINE_SECONDS):
-        sending = asyncio.create_task(client.exchange().answer(Reading(store), "a"))
+        sending = asyncio.create_task(client.exchange().answer(BlobReader(store), "a"))
         await client.is_full.wait()
         assert (store.read, store.is_open) == (5, True)  # one head and four chunks taken, one chunk in hand
         client.is_gone.set()
@@ -225,7 +225,7 @@ async def test_a_client_that_stalls_gives_the_store_back() -> None:
     store, client = TappedStore(), Client(takes=2)
     with structlog.testing.capture_logs() as logs:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            await client.exchange(stall_seconds=0.01).answer(Reading(store), "a")
+            await client.exchange(stall_seconds=0.01).answer(BlobReader(store), "a")
     assert not store.is_open
     assert [event["event"] for event in logs] == ["stream_stalled"]
 
@@ -233,7 +233,7 @@ async def test_a_client_that_stalls_gives_the_store_back() -> None:
 async def test_a_store_that_breaks_off_leaves_the_answer_unfinished_and_a_line_in_the_log() -> None:
     store, client = TappedStore(breaks_after=3), Client(takes=100)
     with structlog.testing.capture_logs() as logs:
-        await client.exchange().answer(Reading(store), "a")
+        await client.exchange().answer(BlobReader(store), "a")
     assert len(client.taken) == 4
     assert all(message.get("more_body", True) for message in client.taken)
     assert [(event["event"], event["key"]) for event in logs] == [("stream_broken", "a")]
@@ -241,17 +241,17 @@ async def test_a_store_that_breaks_off_leaves_the_answer_unfinished_and_a_line_i
 
 async def test_a_blob_that_was_replaced_after_the_look_is_looked_at_again() -> None:
     store, client = TappedStore(breaks_after=1, changes=1), Client(takes=100)
-    await client.exchange((b"range", b"bytes=0-1999")).answer(Reading(store), "a")
+    await client.exchange((b"range", b"bytes=0-1999")).answer(BlobReader(store), "a")
     assert client.taken[0]["type"] == "http.response.start"
     assert client.taken[0]["status"] == 206
     store.changes = 2
     with pytest.raises(Changed):
-        await Client(takes=100).exchange((b"range", b"bytes=0-1999")).answer(Reading(store), "a")
+        await Client(takes=100).exchange((b"range", b"bytes=0-1999")).answer(BlobReader(store), "a")
 
 
 async def test_only_so_many_are_read_at_once_and_who_waits_too_long_is_told_when_to_come_back() -> None:
     store = TappedStore()
-    reading = Reading(store, readers=1, haste=Haste(look_seconds=0.01))
+    reading = BlobReader(store, readers=1, haste=PageTimeouts(look_seconds=0.01))
     async with reading.open("a"):
         with pytest.raises(Busy) as busy:
             async with reading.open("b"):

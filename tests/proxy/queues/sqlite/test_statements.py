@@ -19,11 +19,11 @@ DONE = "complete"
 LATER = "scheduled"
 
 
-def row(number: int, status: str) -> statements.Row:
+def row(number: int, status: str) -> statements.JobRow:
     scheduled = NOW + number if status == LATER else 0.0
     status = "queued" if status == LATER else status
     due = scheduled or number
-    return statements.Row(
+    return statements.JobRow(
         None, "images", f"{number:032}", number, status, scheduled, due, NOW + number, None, "{}" * 500
     )
 

@@ -13,8 +13,8 @@ from proxy.errors import NotFound, StoreRefused, StoreUnavailable, TooManyBytes
 from proxy.keys.syntax import url
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
-from proxy.stores.origin.store import OriginStore, Reach
-from proxy.stores.retry import Patience
+from proxy.stores.origin.store import OriginConfig, OriginStore
+from proxy.stores.retry import StoreRetryPolicy
 from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-BRIEF = Patience(attempts=3, first_wait_seconds=0.001)
+BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001)
 PICTURE = answer(
     200,
     b"bytes",
@@ -98,9 +98,9 @@ async def test_credentials_that_only_put_suffice(weed: Seaweed, tmp_path: Path) 
 
 
 @asynccontextmanager
-async def reading(server: Scripted | FaultProxy, patience: Patience = BRIEF) -> AsyncIterator[OriginStore]:
+async def reading(server: Scripted | FaultProxy, patience: StoreRetryPolicy = BRIEF) -> AsyncIterator[OriginStore]:
     """Give a store that reads from `server`."""
-    store = OriginStore(partial(url, server.url), MemoryStore(), Reach(read_seconds=1), patience)
+    store = OriginStore(partial(url, server.url), MemoryStore(), OriginConfig(read_seconds=1), patience)
     await store.start()
     try:
         yield store
@@ -217,7 +217,7 @@ async def test_too_many_bytes_are_not_read(tmp_path: Path) -> None:
 
 
 async def test_an_origin_that_stops_is_unavailable_in_time(weed: Seaweed, tmp_path: Path) -> None:
-    hasty = Patience(attempts=10, attempt_seconds=0.3, total_seconds=1)
+    hasty = StoreRetryPolicy(attempts=10, attempt_seconds=0.3, total_seconds=1)
     async with FaultProxy(weed.port) as proxy, reading(proxy, hasty) as store:
         proxy.fault = Fault(stopped=True)
         with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="no answer in time"):
@@ -229,7 +229,7 @@ async def test_a_hundred_fetches_on_a_bad_day_end_well(weed: Seaweed, tmp_path: 
     body = bytes(range(256)) * 500
     async with public(weed, WRITER) as store:
         await put(store, "bad day", body, tmp_path / "file")
-    patient = Patience(attempts=14, longest_wait_seconds=0.2)
+    patient = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.2)
     async with FaultProxy(weed.port) as proxy:
         store = OriginStore(partial(url, f"{proxy.url}/{PUBLIC_BUCKET}"), MemoryStore(), patience=patient)
         await store.start()

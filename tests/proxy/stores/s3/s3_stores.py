@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from proxy.stores.retry import Patience
-from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.retry import StoreRetryPolicy
+from proxy.stores.s3.config import BucketConfig, Credentials
 from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.seaweed import ADMIN
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from tests.proxy.stores.scripted import Scripted
 
-BRIEF = Patience(attempts=3, first_wait_seconds=0.001)
+BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001)
 
 
 @asynccontextmanager
-async def opened(bucket: Bucket, credentials: Credentials | None = ADMIN) -> AsyncIterator[S3Store]:
+async def opened(bucket: BucketConfig, credentials: Credentials | None = ADMIN) -> AsyncIterator[S3Store]:
     """Give a store that is started, and closed at the end."""
     store = S3Store(bucket, credentials, BRIEF)
     await store.start()
@@ -29,6 +29,6 @@ async def opened(bucket: Bucket, credentials: Credentials | None = ADMIN) -> Asy
         await store.close()
 
 
-def at(server: Scripted) -> Bucket:
+def at(server: Scripted) -> BucketConfig:
     """Give a bucket at a scripted server."""
-    return Bucket(name="images", endpoint_url=server.url, region="us-east-1", addressing="path")
+    return BucketConfig(name="images", endpoint_url=server.url, region="us-east-1", addressing="path")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.config import BucketConfig, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3.s3_stores import BRIEF, at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal
@@ -182,9 +182,13 @@ async def test_nonsense_is_trouble_that_may_pass(said: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "bucket", [Bucket(name="images", endpoint_url="nonsense", region="us-east-1"), Bucket(name="a bucket", region="us")]
+    "bucket",
+    [
+        BucketConfig(name="images", endpoint_url="nonsense", region="us-east-1"),
+        BucketConfig(name="a bucket", region="us"),
+    ],
 )
-async def test_a_bucket_that_cannot_be_is_refused(bucket: Bucket) -> None:
+async def test_a_bucket_that_cannot_be_is_refused(bucket: BucketConfig) -> None:
     with pytest.raises(StoreRefused):
         async with opened(bucket) as store:
             await store.check()

@@ -13,7 +13,7 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
-from proxy.stores.retry import Patience
+from proxy.stores.retry import StoreRetryPolicy
 from proxy.stores.s3.store import S3Store
 from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
@@ -30,7 +30,7 @@ CONNECTIONS = 50
 MAX_GROWTH_BYTES = 24 * 1024 * 1024
 DEADLINE_SECONDS = 90
 ATTRIBUTES = Attributes(content_type="image/jpeg", metadata={"width": "800"})
-PATIENCE = Patience(attempts=14, longest_wait_seconds=0.5, attempt_seconds=20, total_seconds=60)
+PATIENCE = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.5, attempt_seconds=20, total_seconds=60)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ async def test_a_store_that_stops_for_a_while_is_waited_for(store: S3Store, prox
 async def test_a_store_that_stays_stopped_is_unavailable_in_time(
     weed: Seaweed, proxy: FaultProxy, tmp_path: Path
 ) -> None:
-    short = Patience(attempts=10, attempt_seconds=0.3, total_seconds=1)
+    short = StoreRetryPolicy(attempts=10, attempt_seconds=0.3, total_seconds=1)
     store = S3Store(weed.bucket(url=proxy.url), ADMIN, short)
     await store.start()
     (tmp_path / "file").write_bytes(b"bytes")
@@ -161,7 +161,7 @@ async def test_a_store_that_stays_stopped_is_unavailable_in_time(
 
 
 async def test_a_server_that_is_not_there_is_unavailable(weed: Seaweed, proxy: FaultProxy) -> None:
-    store = S3Store(weed.bucket(url=proxy.url), ADMIN, Patience(attempts=2, first_wait_seconds=0.01))
+    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_wait_seconds=0.01))
     await store.start()
     await proxy.__aexit__(None, None, None)
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
@@ -173,7 +173,7 @@ async def test_a_server_that_is_not_there_is_unavailable(weed: Seaweed, proxy: F
 async def test_what_never_arrives_whole_is_refused_and_leaves_no_file(
     weed: Seaweed, proxy: FaultProxy, tmp_path: Path, fault: Fault
 ) -> None:
-    store = S3Store(weed.bucket(url=proxy.url), ADMIN, Patience(attempts=3, first_wait_seconds=0.01))
+    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=3, first_wait_seconds=0.01))
     await store.start()
     (tmp_path / "file").write_bytes(b"bytes" * 100_000)
     await store.put("a", tmp_path / "file", ATTRIBUTES)
@@ -193,7 +193,7 @@ async def test_what_never_arrives_whole_is_refused_and_leaves_no_file(
 async def test_a_put_that_fails_leaves_the_old_blob(
     store: S3Store, proxy: FaultProxy, weed: Seaweed, tmp_path: Path
 ) -> None:
-    impatient = S3Store(weed.bucket(url=proxy.url), ADMIN, Patience(attempts=2, first_wait_seconds=0.01))
+    impatient = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_wait_seconds=0.01))
     await impatient.start()
     (tmp_path / "old").write_bytes(b"old" * 100_000)
     (tmp_path / "new").write_bytes(b"new" * 100_000)

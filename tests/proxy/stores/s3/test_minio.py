@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.session import get_session
 
-from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.config import BucketConfig, Credentials
 from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.s3.s3_stores import opened
 
@@ -38,6 +38,8 @@ class TestMinio(StoreContract):
             aws_secret_access_key=MINIO.secret_access_key,
         )
         client.create_bucket(Bucket=name)
-        bucket = Bucket(name=name, endpoint_url=os.environ["MINIO_URL"], region="us-east-1", addressing="path", acl="")
+        bucket = BucketConfig(
+            name=name, endpoint_url=os.environ["MINIO_URL"], region="us-east-1", addressing="path", acl=""
+        )
         async with opened(bucket, MINIO) as store:
             yield store

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.retry import Patience
-from proxy.stores.s3.config import Bucket
+from proxy.stores.retry import StoreRetryPolicy
+from proxy.stores.s3.config import BucketConfig
 from proxy.stores.s3.session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
 from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 BODY = bytes(1 << 20)
-ONCE = Patience(attempts=1, attempt_seconds=3)
+ONCE = StoreRetryPolicy(attempts=1, attempt_seconds=3)
 CHUNK_BYTES = 64 * 1024
 UNDERWAY_BYTES = 10 << 20
 """More than what the sockets of both ends hold."""
@@ -121,7 +121,7 @@ async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int,
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         store = S3Store(
-            Bucket(name="images", endpoint_url=endpoint, region="us-east-1", addressing="path"), ADMIN, ONCE
+            BucketConfig(name="images", endpoint_url=endpoint, region="us-east-1", addressing="path"), ADMIN, ONCE
         )
         await store.start()
         with pytest.raises(StoreUnavailable, match="broke off"):

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import Attributes
-from proxy.stores.s3.config import Bucket
+from proxy.stores.s3.config import BucketConfig
 from tests.proxy.stores.s3.s3_stores import at, opened
 from tests.proxy.stores.scripted import Scripted, answer, refusal
 from tests.proxy.stores.seaweed import ADMIN
@@ -115,7 +115,9 @@ async def test_a_bucket_is_named_in_the_path_or_in_the_host(
 ) -> None:
     async with Scripted(PUT_OK) as server:
         monkeypatch.setenv("HTTP_PROXY", server.url)  # so that no name need be known
-        bucket = Bucket(name="images", endpoint_url="http://s3.example", region="us-east-1", addressing=addressing)
+        bucket = BucketConfig(
+            name="images", endpoint_url="http://s3.example", region="us-east-1", addressing=addressing
+        )
         async with opened(bucket) as store:
             await store.put("a", file, ATTRIBUTES)
         assert [seen.target for seen in server.seen] == [address]

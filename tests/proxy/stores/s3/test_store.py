@@ -10,7 +10,7 @@ import anyio
 import pytest
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from proxy.stores.s3.config import Bucket, Credentials
+from proxy.stores.s3.config import BucketConfig, Credentials
 from proxy.stores.s3.store import S3Store
 from tests.proxy.stores.blobs import ATTRIBUTES, keys, put
 from tests.proxy.stores.contract import StoreContract
@@ -28,7 +28,7 @@ ANYBODY = Credentials(access_key_id="anybody", secret_access_key="anything")
 
 
 @asynccontextmanager
-async def connected(bucket: Bucket, credentials: Credentials) -> AsyncIterator[S3Store]:
+async def connected(bucket: BucketConfig, credentials: Credentials) -> AsyncIterator[S3Store]:
     """Give a store that is started, and closed at the end."""
     store = S3Store(bucket, credentials)
     await store.start()
@@ -53,7 +53,7 @@ async def emptied(store: S) -> S:
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[Bucket]:
+def moto() -> Iterator[BucketConfig]:
     """Give a bucket of a simulated S3."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -61,7 +61,7 @@ def moto() -> Iterator[Bucket]:
         host, port = server.get_host_and_port()
         with urlopen(Request(f"http://{host}:{port}/{BUCKET}", method="PUT"), timeout=10):
             pass
-        yield Bucket(name=BUCKET, endpoint_url=f"http://{host}:{port}", region="us-east-1", addressing="path")
+        yield BucketConfig(name=BUCKET, endpoint_url=f"http://{host}:{port}", region="us-east-1", addressing="path")
     finally:
         server.stop()
 
@@ -70,7 +70,7 @@ class TestOnSimulatedS3(StoreContract):
     """The contract, on moto."""
 
     @pytest.fixture(scope="class")
-    async def client(self, moto: Bucket) -> AsyncIterator[S3Store]:
+    async def client(self, moto: BucketConfig) -> AsyncIterator[S3Store]:
         """Give a store."""
         async with connected(moto, ANYBODY) as store:
             yield store
