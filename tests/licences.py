@@ -54,7 +54,7 @@ def said(package: str) -> str | None:
     return told[0] if told and told[0] != "Dual License" else " AND ".join(kinds)
 
 
-def faults(notice: str, requirements: str, says: Mapping[str, str | None]) -> Iterator[str]:
+def faults(notice: str, requirements: str, description: Mapping[str, str | None]) -> Iterator[str]:
     """Give what is wrong with NOTICE: who is not named, who is no more, whose licence is another or none we take."""
     there, licences = locked(requirements), named(notice)
     yield from (f"{name} is not named" for name in sorted(there - licences.keys()))
@@ -62,7 +62,7 @@ def faults(notice: str, requirements: str, says: Mapping[str, str | None]) -> It
     for name, licence in licences.items():
         if NEVER.search(licence):
             yield f"{name}: {licence} is none that we can take"
-        if (told := says.get(name)) and not _agree(licence, told):
+        if (told := description.get(name)) and not _agree(licence, told):
             yield f"{name}: it says {told}, and NOTICE {licence}"
 
 

@@ -16,9 +16,9 @@ REQUIREMENTS = (ROOT / "requirements-heic.txt").read_text(encoding="utf-8")
 
 
 def test_all_that_is_locked_is_named_with_the_licence_that_it_says_it_has() -> None:
-    says = {name: said(name) for name in locked(REQUIREMENTS)}
-    assert sum(map(bool, says.values())) > 50, "nearly all of them are installed where tests run"
-    assert [*faults(NOTICE, REQUIREMENTS, says)] == []
+    description = {name: said(name) for name in locked(REQUIREMENTS)}
+    assert sum(map(bool, description.values())) > 50, "nearly all of them are installed where tests run"
+    assert [*faults(NOTICE, REQUIREMENTS, description)] == []
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,15 @@ def test_all_that_is_locked_is_named_with_the_licence_that_it_says_it_has() -> N
         ("", {"rich": "GPL-3.0"}, "rich: it says GPL-3.0, and NOTICE MIT"),
     ],
 )
-def test_what_is_not_named_or_has_another_licence_is_a_fault(more: str, says: dict[str, str], fault: str) -> None:
-    assert [*faults(NOTICE, REQUIREMENTS + more, says)] == [fault]
+def test_what_is_not_named_or_has_another_licence_is_a_fault(
+    more: str, description: dict[str, str], fault: str
+) -> None:
+    assert [*faults(NOTICE, REQUIREMENTS + more, description)] == [fault]
 
 
 def test_a_licence_is_the_same_however_an_older_package_says_it() -> None:
-    says = {"async-timeout": "Apache 2", "uvloop": "Apache Software License AND MIT License"}
-    assert [*faults(NOTICE, REQUIREMENTS, says)] == []
+    description = {"async-timeout": "Apache 2", "uvloop": "Apache Software License AND MIT License"}
+    assert [*faults(NOTICE, REQUIREMENTS, description)] == []
 
 
 def test_what_is_installed_no_more_or_cannot_be_taken_is_a_fault() -> None:

@@ -27,7 +27,7 @@ def rows(heading: str) -> dict[str, list[str]]:
 
 def test_the_table_of_settings_is_every_setting_with_its_default_and_meaning() -> None:
     assert rows("Settings") == {
-        setting.name: [f"`{shown(setting.default)}`" if shown(setting.default) else "", setting.says]
+        setting.name: [f"`{shown(setting.default)}`" if shown(setting.default) else "", setting.description]
         for setting in list_settings()
     }
 

@@ -145,14 +145,14 @@ def _jpeg(
         raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
     try:
         return vips.hold(through(_opened(original, sides)))
-    except Corrupt as doubt:
-        behind = _litter_behind(doubt)
+    except Corrupt as mark_stale:
+        behind = _litter_behind(mark_stale)
     try:
         return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
-    except Corrupt as doubt:
-        if behind or not _litter_behind(doubt):
+    except Corrupt as mark_stale:
+        if behind or not _litter_behind(mark_stale):
             raise
-        behind = _litter_behind(doubt)
+        behind = _litter_behind(mark_stale)
     return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
 
 
@@ -161,15 +161,15 @@ def _refuse_cut_film(original: Original) -> None:
         raise Corrupt("This animation is cut short; upload it again.")
 
 
-def _litter_behind(doubt: Corrupt) -> int:
+def _litter_behind(mark_stale: Corrupt) -> int:
     """Tell how many bytes are litter behind the picture; 0 where it lies elsewhere.
 
     Raises:
         Corrupt: it was no litter that was doubted.
     """
-    found = _LITTER.search(str(doubt))
+    found = _LITTER.search(str(mark_stale))
     if not found:
-        raise doubt
+        raise mark_stale
     return int(found[1]) if found[2] == _END else 0
 
 

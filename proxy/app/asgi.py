@@ -29,7 +29,7 @@ STREAM = "stream"
 ANY_ORIGIN = "*"
 
 
-def create_app(parts: Components, settings: Settings) -> ASGIApp:
+def create_app(components: Components, settings: Settings) -> ASGIApp:
     """Give everything that answers requests as one ASGI application; `running` must hold around it."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
@@ -37,43 +37,43 @@ def create_app(parts: Components, settings: Settings) -> ASGIApp:
     if settings.cors_origins not in {"", ANY_ORIGIN}:
         fixed_headers.append((b"vary", b"origin"))  # also on what is not asked with an origin: a cache may keep it
     if settings.delivery == STREAM:
-        return middleware(routes(parts, settings), fixed_headers=fixed_headers)
-    known = shortcut(parts.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
-    return middleware(routes(parts, settings), fixed_headers=fixed_headers, shortcut=known)
+        return middleware(routes(components, settings), fixed_headers=fixed_headers)
+    known = shortcut(components.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
+    return middleware(routes(components, settings), fixed_headers=fixed_headers, shortcut=known)
 
 
-def routes(parts: Components, settings: Settings) -> Litestar:
+def routes(components: Components, settings: Settings) -> Litestar:
     """Give every route, with the parts that it calls."""
     is_streaming = settings.delivery == STREAM
     images = (
-        streaming_route(parts.derivatives, parts.reading, cache_control=settings.cache_control)
+        streaming_route(components.derivatives, components.reader, cache_control=settings.cache_control)
         if is_streaming
-        else redirecting_route(parts.derivatives, _redirects(settings))
+        else redirecting_route(components.derivatives, _redirects(settings))
     )
-    mounts = [images, purge_route(parts.derivatives, verifier=parts.verifier)]
+    mounts = [images, purge_route(components.derivatives, verifier=components.verifier)]
     has_files = is_streaming or settings.store.startswith("file://")  # else a bucket is read where it is public
     if has_files:
-        mounts.append(files_route(parts.reading, layout=parts.recipe.layout))
+        mounts.append(files_route(components.reader, layout=components.recipe.layout))
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
             "desk": _given(
                 JobDependencies(
-                    jobs=parts.jobs,
-                    derivatives=parts.derivatives,
-                    endings=parts.endings,
-                    verifier=parts.verifier,
+                    jobs=components.jobs,
+                    derivatives=components.derivatives,
+                    completion=components.completion,
+                    verifier=components.verifier,
                     public_base_url=settings.public_base_url,
                 )
             ),
-            "readiness": _given(parts.readiness),
+            "readiness": _given(components.readiness),
         },
         exception_handlers={Exception: answer_error},
         cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
         openapi_config=openapi(),
         logging_config=None,
     )
-    write_in(app.openapi_schema, sizes=parts.recipe.names, has_files=has_files, is_streaming=is_streaming)
+    write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
     return app
 
 

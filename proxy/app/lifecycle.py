@@ -25,53 +25,53 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def running(parts: Components, settings: Settings) -> AsyncIterator[None]:
+async def running(components: Components, settings: Settings) -> AsyncIterator[None]:
     """Start the parts from the bottom up; stop them from the top down, when the block ends.
 
     Raises:
         ImagesError: a part cannot start; its sentence says what to do.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(parts.scratch.opened())
-        await parts.store.start()
-        stack.push_async_callback(parts.store.close)
-        await parts.queue.connect()
-        stack.push_async_callback(parts.queue.disconnect)
-        stack.push_async_callback(parts.renderers.close)
-        stack.push_async_callback(parts.derivatives.close)
-        await parts.renderers.start()
+        stack.enter_context(components.scratch.opened())
+        await components.store.start()
+        stack.push_async_callback(components.store.close)
+        await components.queue.connect()
+        stack.push_async_callback(components.queue.disconnect)
+        stack.push_async_callback(components.render_pool.close)
+        stack.push_async_callback(components.derivatives.close)
+        await components.render_pool.start()
         metrics.workers.set(settings.workers)
         observe_memory()
         # Before any work is taken: whose port is taken ends, and would first finish what it has.
         if settings.metrics_port:
             stack.enter_context(serving_metrics(host=settings.host, port=settings.metrics_port))
-        if parts.outgoing is not None:
-            await stack.enter_async_context(_delivering(parts.outgoing, draining=parts.draining))
-        if parts.worker is not None:
-            await stack.enter_async_context(_working(parts.worker, draining=parts.draining))
-        await stack.enter_async_context(_background(watch_queue(parts.jobs)))
-        parts.readiness.is_open = True
-        await stack.enter_async_context(_background(watch_readiness(parts.readiness)))
+        if components.callback_delivery is not None:
+            await stack.enter_async_context(_delivering(components.callback_delivery, draining=components.draining))
+        if components.worker is not None:
+            await stack.enter_async_context(_working(components.worker, draining=components.draining))
+        await stack.enter_async_context(_background(watch_queue(components.jobs)))
+        components.readiness.is_open = True
+        await stack.enter_async_context(_background(watch_readiness(components.readiness)))
         log.info(
             "started",
             store=settings.store,
             queue=settings.queue.partition("://")[0],
             workers=settings.workers,
-            render_budget_mb=parts.renderers.budget_bytes >> 20,
+            render_budget_mb=components.render_pool.budget_bytes >> 20,
         )
         yield
-        parts.readiness.is_open = False
+        components.readiness.is_open = False
         log.info("stopping", grace_seconds=settings.grace_seconds)
 
 
 @asynccontextmanager
-async def _delivering(outgoing: CallbackDelivery, *, draining: asyncio.Event) -> AsyncIterator[None]:
+async def _delivering(callback_delivery: CallbackDelivery, *, draining: asyncio.Event) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        await outgoing.queue.connect()
-        stack.push_async_callback(outgoing.queue.disconnect)
-        await outgoing.courier.start()
-        stack.push_async_callback(outgoing.courier.close)
-        await stack.enter_async_context(_working(outgoing.worker, draining=draining))
+        await callback_delivery.queue.connect()
+        stack.push_async_callback(callback_delivery.queue.disconnect)
+        await callback_delivery.webhook_client.start()
+        stack.push_async_callback(callback_delivery.webhook_client.close)
+        await stack.enter_async_context(_working(callback_delivery.worker, draining=draining))
         yield
 
 

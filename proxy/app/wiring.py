@@ -68,7 +68,7 @@ class CallbackDelivery:
     """Where callbacks wait, and what carries them."""
 
     queue: JobQueue
-    courier: WebhookClient
+    webhook_client: WebhookClient
     worker: Dispatcher
 
 
@@ -79,15 +79,15 @@ class Components:
     store: Store
     queue: JobQueue
     recipe: Recipe
-    renderers: RenderPool
+    render_pool: RenderPool
     derivatives: DerivativeService
     jobs: JobService
-    endings: Completion
+    completion: Completion
     worker: JobWorker | None
     """None where jobs are worked on other machines."""
-    outgoing: CallbackDelivery | None
+    callback_delivery: CallbackDelivery | None
     """None where callbacks may go nowhere."""
-    reading: BlobReader
+    reader: BlobReader
     verifier: Verifier
     readiness: Readiness
     scratch: ScratchSpace
@@ -108,53 +108,59 @@ def build(settings: Settings) -> Components:
         sizes=settings.sizes,
         layout=_layout(settings),
         cache_control=settings.cache_control,
-        elsewhere=_elsewhere(settings),
+        other_layouts=_elsewhere(settings),
     )
     scratch = _scratch(settings)
-    renderers, terms = _renderers(settings, scratch), _terms(settings, scratch)
+    render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
-    destinations = parse_allow_list(split(settings.callback_hosts))
+    allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
-    callbacks = Outbox(queue=callback_queue, destinations=destinations, keep_seconds=keep_seconds)
+    outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=keep_seconds)
     jobs = JobService(
         queue=queue,
-        callbacks=callbacks,
+        outbox=outbox,
         recipe=recipe,
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
     )
-    derivatives = DerivativeService(store=store, renderers=renderers, recipe=recipe, memory=_memory(), terms=terms)
-    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url=settings.public_base_url)
+    derivatives = DerivativeService(
+        store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(), policy=policy
+    )
+    completion = Completion(jobs=jobs, outbox=outbox, public_base_url=settings.public_base_url)
     return Components(
         store=store,
         queue=queue,
         recipe=recipe,
-        renderers=renderers,
+        render_pool=render_pool,
         derivatives=derivatives,
         jobs=jobs,
-        endings=endings,
-        worker=_worker(queue, derivatives, endings, settings) if settings.workers else None,
-        outgoing=_outgoing(callback_queue, destinations, endings, settings) if settings.callback_hosts else None,
-        reading=BlobReader(store),
+        completion=completion,
+        worker=_worker(queue, derivatives, completion, settings) if settings.workers else None,
+        callback_delivery=_callback_delivery(callback_queue, allow_list, completion, settings)
+        if settings.callback_hosts
+        else None,
+        reader=BlobReader(store),
         verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
-            {"store": store.check, "queue": queue.check, "renderers": renderers.check, "scratch": scratch.check}
+            {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check}
         ),
         scratch=scratch,
         draining=asyncio.Event(),
     )
 
 
-def _renderers(settings: Settings, scratch: ScratchSpace) -> RenderPool:
-    limiter = Admission(
+def _render_pool(settings: Settings, scratch: ScratchSpace) -> RenderPool:
+    admission = Admission(
         slots=settings.workers or PAGE_VIEW_RENDERS,
         budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
         waiting=settings.waiting,
     )
-    return RenderPool(limiter=limiter, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder)
+    return RenderPool(
+        admission=admission, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder
+    )
 
 
-def _terms(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
+def _policy(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
     return GenerationPolicy(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
@@ -163,23 +169,27 @@ def _terms(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
     )
 
 
-def _worker(queue: JobQueue, derivatives: DerivativeService, endings: Completion, settings: Settings) -> JobWorker:
+def _worker(queue: JobQueue, derivatives: DerivativeService, completion: Completion, settings: Settings) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
-        endings=endings,
+        completion=completion,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
 
 
-def _outgoing(queue: JobQueue, destinations: AllowList, endings: Completion, settings: Settings) -> CallbackDelivery:
+def _callback_delivery(
+    queue: JobQueue, allow_list: AllowList, completion: Completion, settings: Settings
+) -> CallbackDelivery:
     # Imported only here, because httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
-    courier = WebhookClient(destinations, Signer(split(settings.webhook_secrets)))
-    worker = Dispatcher(queue=queue, courier=courier, complete_job=endings.look, grace_seconds=settings.grace_seconds)
-    return CallbackDelivery(queue=queue, courier=courier, worker=worker)
+    webhook_client = WebhookClient(allow_list, Signer(split(settings.webhook_secrets)))
+    worker = Dispatcher(
+        queue=queue, webhook_client=webhook_client, complete_job=completion.look, grace_seconds=settings.grace_seconds
+    )
+    return CallbackDelivery(queue=queue, webhook_client=webhook_client, worker=worker)
 
 
 def _scratch(settings: Settings) -> ScratchSpace:
@@ -242,7 +252,7 @@ def _stream_bytes(settings: Settings) -> int:
     return _readers(settings) * READER_BYTES
 
 
-def _memory() -> DerivativeCache:
+def _derivative_cache() -> DerivativeCache:
     return DerivativeCache(
         known=TtlCache(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
         absent=TtlCache(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),

@@ -39,7 +39,7 @@ class RunProgress:
     def __init__(self, place: Checkpoint, records: CheckpointStore) -> None:
         self._place = place
         self._records = records
-        self._marks = LowWaterMark(place.after, place.done)
+        self._low_water_mark = LowWaterMark(place.after, place.done)
         self._saves: Batcher[None, None] = Batcher(self._save_once)
         self._began = time.monotonic()
         self._saved = self._began
@@ -52,12 +52,12 @@ class RunProgress:
     @property
     def after(self) -> str:
         """The key up to which all is over."""
-        return self._marks.after
+        return self._low_water_mark.after
 
     @property
     def done(self) -> tuple[str, ...]:
         """The keys behind that which are over."""
-        return self._marks.done
+        return self._low_water_mark.done
 
     @property
     def seconds(self) -> float:
@@ -66,11 +66,11 @@ class RunProgress:
 
     def __len__(self) -> int:
         """Count the originals that were met since the first that is not over."""
-        return len(self._marks)
+        return len(self._low_water_mark)
 
     def begin(self, key: str) -> bool:
         """Meet the next original; False when there is nothing to do, as it is over or underway."""
-        return self._marks.begin(key)
+        return self._low_water_mark.begin(key)
 
     async def close(self, original: OriginalDone) -> None:
         """Take note of what came of an original; when this returns, that is known after any kill."""
@@ -78,7 +78,7 @@ class RunProgress:
             failure = FailedOriginal(key=original.key, code=original.code, detail=original.detail)
             await self._records.fail(self._place, failure)
         self.tally.add(original)
-        self._marks.end(original.key)
+        self._low_water_mark.end(original.key)
         if original.result != "fresh" or time.monotonic() - self._saved > SAVE_SECONDS:
             await self.save()
 
@@ -89,7 +89,7 @@ class RunProgress:
     async def _save_once(self, asked: Sequence[None]) -> Sequence[None]:
         self._saved = time.monotonic()
         place = msgspec.structs.replace(
-            self._place, after=self._marks.after, done=self._marks.done, seconds=self.seconds
+            self._place, after=self._low_water_mark.after, done=self._low_water_mark.done, seconds=self.seconds
         )
         await self._records.save(place)
         return asked

@@ -94,7 +94,7 @@ class GuardedReporter(Generic[T_contra]):
             tell()
         except OSError as error:
             self.fault = f"Nobody takes the lines that tell of the run ({error.strerror})."
-            self._stop.say(self.fault)
+            self._stop.request(self.fault)
 
 
 class LineReporter:

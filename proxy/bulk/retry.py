@@ -50,14 +50,14 @@ class OutageRetry:
         check: Callable[[], Awaitable[object]],
         stop: Stop,
         tell: Callable[[Event], None],
-        endurance: OutagePolicy | None = None,
+        policy: OutagePolicy | None = None,
     ) -> None:
         self._check = check
         self._stop = stop
         self._tell = tell
-        self._endurance = endurance or OutagePolicy()
+        self._policy = policy or OutagePolicy()
 
-    async def outlast(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Give what `ask` returns.
 
         Raises:
@@ -70,7 +70,7 @@ class OutageRetry:
             try:
                 return await ask()
             except AWAY as trouble:
-                if tries >= self._endurance.attempts and await self._is_well():
+                if tries >= self._policy.attempts and await self._is_well():
                     raise
                 await self._wait(trouble, tries, away_seconds=time.monotonic() - began)
         raise AssertionError
@@ -83,8 +83,8 @@ class OutageRetry:
         return True
 
     async def _wait(self, trouble: ImagesError, tries: int, *, away_seconds: float) -> None:
-        if away_seconds >= self._endurance.away_seconds:
+        if away_seconds >= self._policy.away_seconds:
             raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {trouble}") from trouble
-        seconds = self._endurance.wait_seconds(tries)
+        seconds = self._policy.wait_seconds(tries)
         self._tell(RetryScheduled(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

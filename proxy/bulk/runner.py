@@ -47,7 +47,7 @@ class Means:
     """What a run works with: who tells of it, what ends it, what outlasts troubles, what knows what is over."""
 
     ledger: RunProgress
-    troubles: OutageRetry
+    outage_retry: OutageRetry
     stop: Stop
     reporter: Reporter
 
@@ -62,7 +62,7 @@ class Runner:
         self._step = step
         self._bounds = bounds
         self._ledger = means.ledger
-        self._troubles = means.troubles
+        self._outage_retry = means.outage_retry
         self._stop = means.stop
         self._reporter = means.reporter
         self._underway: set[asyncio.Task[None]] = set()
@@ -97,13 +97,13 @@ class Runner:
         """Begin one original after another; tell whether there are no more to begin."""
         walk = Walk(self._originals, after=self._ledger.after)
         with suppress(Stopped):
-            while (key := await self._troubles.outlast(walk.next)) is not None:
+            while (key := await self._outage_retry.call(walk.next)) is not None:
                 if not await self._has_room():
                     self.has_reached_limit = True
                     return True
                 if self._ledger.begin(key):
                     self._begin(key)
-        return not self._stop.is_said
+        return not self._stop.is_requested
 
     async def _has_room(self) -> bool:
         """Wait until one more original may be begun; False when there have been enough."""
@@ -125,7 +125,7 @@ class Runner:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():
-            self._stop.say("A fault of ours.")  # it is raised once the others are over
+            self._stop.request("A fault of ours.")  # it is raised once the others are over
         else:
             self._underway.discard(task)
         self._changed.set()
@@ -137,7 +137,7 @@ class Runner:
         except Stopped:
             return  # begun and not over: the next run begins with it
         except GaveUp as fault:
-            self._stop.say(str(fault))
+            self._stop.request(str(fault))
             return
         self._reporter.tell(original)
         self._reporter.move(self._ledger.tally, self._total)
@@ -145,7 +145,7 @@ class Runner:
 
     async def _outcome(self, key: str) -> OriginalDone:
         try:
-            return await self._troubles.outlast(lambda: self._step(key))
+            return await self._outage_retry.call(lambda: self._step(key))
         except GaveUp:
             raise
         except ImagesError as fault:
@@ -157,7 +157,7 @@ class Runner:
         elif original.result != "fresh":  # which needs no more of us than looking
             self._in_a_row = 0
         if self._in_a_row >= IN_A_ROW:
-            self._stop.say(
+            self._stop.request(
                 f"{IN_A_ROW} originals in a row failed by no fault of theirs, the last so: {original.detail}"
             )
 
@@ -177,7 +177,7 @@ class Runner:
 
     def _announce(self) -> None:
         """Tell once that the run is stopped, if it is."""
-        if self._stop.is_said and not self._is_announced:
+        if self._stop.is_requested and not self._is_announced:
             self._is_announced = True
             self._reporter.tell(
                 Stopping(

@@ -18,11 +18,11 @@ class Stop:
         self.reason = ""
 
     @property
-    def is_said(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether the run is to end."""
         return self._said.is_set()
 
-    def say(self, reason: str) -> None:
+    def request(self, reason: str) -> None:
         """End the run; the first reason stays."""
         self.reason = self.reason or reason
         self._said.set()
@@ -40,5 +40,5 @@ class Stop:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._said.wait()
-        if self.is_said:
+        if self.is_requested:
             raise Stopped

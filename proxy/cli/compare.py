@@ -17,7 +17,7 @@ import uvloop
 from proxy.bulk import options
 from proxy.bulk.compare.causes import TITLES, Tolerance
 from proxy.bulk.stop import Stop
-from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, settings_or_end
+from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, read_settings_or_exit
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
@@ -76,7 +76,7 @@ def compare(**told: object) -> None:
 
     told["processes"] = told["processes"] or os.cpu_count() or 1
     asked = msgspec.convert(told, CompareOptions)
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     there = [size.name for size in settings.sizes]
     if unknown := [size for size in asked.sizes if size not in there]:
         raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
@@ -114,9 +114,9 @@ async def _run(asked: CompareOptions, settings: Settings) -> ComparisonEnded:
     running = asyncio.current_task()
 
     def hear(signum: int) -> None:
-        if stop.is_said and running:
+        if stop.is_requested and running:
             running.cancel()
-        stop.say(f"{signal.Signals(signum).name}; once more to give up what is underway")
+        stop.request(f"{signal.Signals(signum).name}; once more to give up what is underway")
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, hear, signum)

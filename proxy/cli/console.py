@@ -25,10 +25,10 @@ INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
 
 
-def settings_or_end(*, takes_posts: bool = True) -> Settings:
+def read_settings_or_exit(*, accepts_jobs: bool = True) -> Settings:
     """Read the settings; end the command with every fault if there is one. See `read_settings`."""
-    with faults_shown():
-        return read_settings(takes_posts=takes_posts)
+    with exit_on_faults():
+        return read_settings(accepts_jobs=accepts_jobs)
 
 
 def discard_output() -> None:
@@ -40,7 +40,7 @@ def discard_output() -> None:
 
 
 @contextlib.contextmanager
-def faults_shown(where: str = "") -> Iterator[None]:
+def exit_on_faults(where: str = "") -> Iterator[None]:
     """End the command with every fault on a line of its own."""
     try:
         yield

@@ -8,13 +8,13 @@ import msgspec
 from proxy.app.asgi import routes
 from proxy.app.wiring import build
 from proxy.cli.compare import compare
-from proxy.cli.console import settings_or_end
+from proxy.cli.console import read_settings_or_exit
 from proxy.cli.promote import promote
 from proxy.cli.render import render
 from proxy.cli.reprocess import reprocess
 from proxy.cli.serve import serve, worker
 from proxy.settings.settings import Setting, list_settings
-from proxy.settings.validators import without_passwords
+from proxy.settings.validators import mask_passwords
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,7 +34,7 @@ def check(*, as_json: bool) -> None:
 
     Example: PORT=80 gf-images check
     """
-    settings = settings_or_end()
+    settings = read_settings_or_exit()
     values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
     if as_json:
         click.echo(msgspec.json.encode(values))
@@ -51,11 +51,11 @@ def print_openapi() -> None:
 
     Example: gf-images openapi > openapi.json
     """
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
 
 
 def _masked(value: object, setting: Setting) -> object:
     if setting.is_secret and value:
         return "***"
-    return without_passwords(value) if isinstance(value, str) else value
+    return mask_passwords(value) if isinstance(value, str) else value

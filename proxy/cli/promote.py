@@ -15,7 +15,7 @@ from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.compare.verdicts import OtherSides
 from proxy.bulk.promote.command import PromoteOptions, promote_all
 from proxy.bulk.stop import Stop
-from proxy.cli.console import REFUSED, ParsedOption, discard_output, names, settings_or_end
+from proxy.cli.console import REFUSED, ParsedOption, discard_output, names, read_settings_or_exit
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
@@ -44,7 +44,7 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     if told["allow"] and not told["report"]:
         raise click.UsageError("--allow needs --report: without a comparison all of the shadow is promoted.")
     asked = msgspec.convert({**told, "sizes": sizes}, PromoteOptions)
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     if not settings.shadow_prefix:
         raise click.UsageError("SHADOW_PREFIX must be set to where the derivatives lie that are to go live.")
     there = [size.name for size in settings.sizes]
@@ -55,7 +55,7 @@ def promote(*, sizes: tuple[str, ...], **told: object) -> None:
     async def run() -> bool:
         stop = Stop()
         for signum in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signum, stop.say, signal.Signals(signum).name)
+            asyncio.get_running_loop().add_signal_handler(signum, stop.request, signal.Signals(signum).name)
         ended = await promote_all(asked, settings, stop)
         return ended.is_finished and not ended.failed
 

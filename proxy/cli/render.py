@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.protocol import Limits
-from proxy.cli.console import REFUSED, faults_shown, settings_or_end
+from proxy.cli.console import REFUSED, exit_on_faults, read_settings_or_exit
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local
 from proxy.rendering.budget import render_budget
@@ -46,9 +46,9 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
 
     Example: gf-images render photo.jpg --out derivatives/
     """
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     configure_logs(level="ERROR", form="console")
-    with faults_shown("--sizes-file: "):
+    with exit_on_faults("--sizes-file: "):
         sizes = read_sizes(sizes_file) if sizes_file else settings.sizes
     if clash := local.clash(files, out=out, sizes=sizes):
         raise click.UsageError(_readable(clash))
@@ -70,8 +70,8 @@ async def _render_all(
 ) -> list[local.LocalResult]:
     limits = Limits(pixels=settings.max_pixels)
     budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
-    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as renderers:
-        return [await local.render_file(renderers, file, out=out, sizes=sizes, limits=limits) for file in files]
+    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as render_pool:
+        return [await local.render_file(render_pool, file, out=out, sizes=sizes, limits=limits) for file in files]
 
 
 def _show(outcomes: Sequence[local.LocalResult]) -> None:

@@ -18,7 +18,7 @@ from proxy.bulk import options
 from proxy.bulk.reprocess.command import ReprocessOptions, reprocess_all
 from proxy.bulk.state_dir import OtherRun
 from proxy.bulk.stop import Stop
-from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, settings_or_end
+from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, read_settings_or_exit
 from proxy.errors import ImagesError
 from proxy.observability.logging import configure_logs
 
@@ -79,7 +79,7 @@ def reprocess(**told: object) -> None:
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
     asked = msgspec.convert(told, ReprocessOptions)
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     _check(asked, settings)
     configure_logs(
         level="ERROR" if settings.log_level in {"ERROR", "CRITICAL"} else "WARNING",  # the reporter tells the rest
@@ -115,9 +115,9 @@ async def _run(asked: ReprocessOptions, settings: Settings) -> RunEnded:
     running = asyncio.current_task()
 
     def hear(signum: int) -> None:
-        if stop.is_said and running:
+        if stop.is_requested and running:
             running.cancel()
-        stop.say(f"{signal.Signals(signum).name}; once more to give up what is underway")
+        stop.request(f"{signal.Signals(signum).name}; once more to give up what is underway")
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, hear, signum)

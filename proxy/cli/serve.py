@@ -18,7 +18,7 @@ import uvloop
 from proxy.app.asgi import create_app
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
-from proxy.cli.console import REFUSED, USAGE_ERROR, settings_or_end
+from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
 from proxy.errors import CannotStart, ImagesError
 from proxy.observability.logging import configure_logs
 
@@ -49,7 +49,7 @@ def serve(*, hints: bool) -> None:
 
     Example: PORT=8080 STORE=file:///srv/images gf-images serve
     """
-    settings = settings_or_end()
+    settings = read_settings_or_exit()
     configure_logs(level=settings.log_level, form=settings.log_format)
     if hints:
         click.echo(what_to_try(settings))
@@ -62,7 +62,7 @@ def worker() -> None:
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
-    settings = settings_or_end(takes_posts=False)
+    settings = read_settings_or_exit(accepts_jobs=False)
     configure_logs(level=settings.log_level, form=settings.log_format)
     if not settings.workers:
         click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
@@ -74,10 +74,10 @@ def _run(program: Callable[[Components, Settings], Coroutine[object, object, Non
     """Run a program until it is asked to stop; end the command with the sentence of what keeps it from starting."""
 
     async def run() -> None:
-        parts = build(settings)
+        components = build(settings)
         for signum in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signum, parts.drain)
-        await program(parts, settings)
+            asyncio.get_running_loop().add_signal_handler(signum, components.drain)
+        await program(components, settings)
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -87,15 +87,15 @@ def _run(program: Callable[[Components, Settings], Coroutine[object, object, Non
         sys.exit(REFUSED)
 
 
-async def _work(parts: Components, settings: Settings) -> None:
-    async with running(parts, settings):
-        await parts.draining.wait()
+async def _work(components: Components, settings: Settings) -> None:
+    async with running(components, settings):
+        await components.draining.wait()
 
 
-async def _serve(parts: Components, settings: Settings) -> None:
+async def _serve(components: Components, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
-            create_app(parts, settings),
+            create_app(components, settings),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -105,9 +105,9 @@ async def _serve(parts: Components, settings: Settings) -> None:
         )
     )
     with listening(host=settings.host, port=settings.port) as socket:
-        async with running(parts, settings), asyncio.TaskGroup() as tasks:
+        async with running(components, settings), asyncio.TaskGroup() as tasks:
             gc.freeze()  # all that was made so far stays: to look through it for garbage would hold everybody up 60 ms
-            leaving = tasks.create_task(server.leave_when(parts.draining))
+            leaving = tasks.create_task(server.leave_when(components.draining))
             await server.serve(sockets=[socket])
             leaving.cancel()
 

@@ -40,39 +40,39 @@ class Priority(IntEnum):
 class Ticket:
     """One flight's standing in every line that it stands in: how urgent it is, which may rise, and how patient."""
 
-    def __init__(self, urgency: Priority, *, line_seconds: float | None = None) -> None:
-        self.urgency = urgency
-        self.line_seconds = line_seconds
+    def __init__(self, priority: Priority, *, max_wait_seconds: float | None = None) -> None:
+        self.priority = priority
+        self.max_wait_seconds = max_wait_seconds
         """The longest that it stands in any one line; None for as long as it takes."""
-        self.on_rise: Callable[[], None] | None = None
+        self.on_priority_change: Callable[[], None] | None = None
 
     @property
-    def is_patient(self) -> bool:
+    def is_unbounded(self) -> bool:
         """Whether it waits for as long as it takes: it is safe in a queue."""
-        return self.line_seconds is None
+        return self.max_wait_seconds is None
 
-    def hurry(self, urgency: Priority) -> None:
+    def raise_priority(self, priority: Priority) -> None:
         """Be at least that urgent from now on, also where it stands in line."""
-        if urgency < self.urgency:
-            self.urgency = urgency
-            if self.on_rise:
-                self.on_rise()
+        if priority < self.priority:
+            self.priority = priority
+            if self.on_priority_change:
+                self.on_priority_change()
 
 
 @dataclass(eq=False, slots=True)
 class Reservation:
     """A slot and `bytes` of the budget, held or still waited for."""
 
-    turn: Ticket
+    ticket: Ticket
     number: int
     """Its place among those who are as urgent: first come, first served."""
     bytes: int
-    until: float | None
+    deadline: float | None
     began: float = 0.0
     """Since when it is held, with this size."""
     held_seconds: float = 0.0
     """How long it was held before that, with other sizes."""
-    passed: int = 0
+    bypassed: int = 0
     """How often more urgent ones had gone before its class when it came in."""
     is_granted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -84,7 +84,7 @@ class _RecentUse:
     seconds: float = 0.5
     bytes: float = 1.0
 
-    def see(self, *, seconds: float, size: int) -> None:
+    def record(self, *, seconds: float, size: int) -> None:
         self.seconds += (seconds - self.seconds) * _WEIGHT
         self.bytes += (size - self.bytes) * _WEIGHT
 
@@ -93,8 +93,8 @@ class Admission:
     """Lends shares of `slots` and of `budget_bytes`, and lets `waiting` more callers be underway to one.
 
     The most urgent goes first, of those the first who came; nobody goes past the first in line, however little it
-    takes, so one that needs much gets it. After `MAX_BYPASSES` others that came by urgency alone, the first of a less urgent
-    class is the first in line.
+    takes, so one that needs much gets it. After `MAX_BYPASSES` others that came by urgency alone, the first of a less
+    urgent class is the first in line.
 
     A caller takes a place first, which costs it nothing if there is none; what it has to fetch, it fetches then, so
     that slow stores hold no slots and no more is fetched than can be worked on.
@@ -103,26 +103,26 @@ class Admission:
     def __init__(self, *, slots: float = math.inf, budget_bytes: int, waiting: float = 0) -> None:
         self.budget_bytes = budget_bytes
         self._slots = slots
-        self._places = slots + waiting
-        self._underway: set[Ticket] = set()
+        self._max_admitted = slots + waiting
+        self._admitted: set[Ticket] = set()
         self._numbers = itertools.count()
-        self._line: list[Reservation] = []
-        self._held: list[Reservation] = []
-        self._passed: dict[Priority, int] = {}
-        self._usual = _RecentUse()
+        self._waiting: list[Reservation] = []
+        self._granted: list[Reservation] = []
+        self._bypassed: dict[Priority, int] = {}
+        self._recent_use = _RecentUse()
 
     @property
-    def taken(self) -> int:
+    def admitted(self) -> int:
         """How many callers have a place, at work or underway."""
-        return len(self._underway)
+        return len(self._admitted)
 
     @property
     def reserved_bytes(self) -> int:
         """How much of the budget is held."""
-        return sum(share.bytes for share in self._held)
+        return sum(reservation.bytes for reservation in self._granted)
 
     @contextmanager
-    def place(self, turn: Ticket) -> Iterator[None]:
+    def admit(self, ticket: Ticket) -> Iterator[None]:
         """Hold a place for the length of the block.
 
         A patient caller (a job that is safe in its queue) always gets one.
@@ -130,37 +130,37 @@ class Admission:
         Raises:
             Busy: all places are taken, or the wait would be longer than the caller stays.
         """
-        if not turn.is_patient:
-            self._refuse_in_vain(turn)
-        self._underway.add(turn)
+        if not ticket.is_unbounded:
+            self._refuse_hopeless(ticket)
+        self._admitted.add(ticket)
         try:
             yield
         finally:
-            self._underway.discard(turn)
+            self._admitted.discard(ticket)
 
     @asynccontextmanager
-    async def share(self, turn: Ticket, size: int) -> AsyncIterator[Reservation]:
+    async def reserve(self, ticket: Ticket, size: int) -> AsyncIterator[Reservation]:
         """Hold a slot and `size` bytes of the budget, which it must not exceed, for the length of the block.
 
         Raises:
             Busy: its turn did not come in time.
         """
-        until = None if turn.line_seconds is None else _now() + turn.line_seconds
-        share = Reservation(turn, next(self._numbers), size, until)
+        deadline = None if ticket.max_wait_seconds is None else _now() + ticket.max_wait_seconds
+        reservation = Reservation(ticket, next(self._numbers), size, deadline)
         try:
-            await self._stand(share)
-            yield share
+            await self._wait_for_grant(reservation)
+            yield reservation
         finally:
-            self._leave(share)
-            if share.held_seconds:  # one visit, however often its size was changed
-                self._usual.see(seconds=share.held_seconds, size=share.bytes)
-            self._serve()
+            self._release(reservation)
+            if reservation.held_seconds:  # one visit, however often its size was changed
+                self._recent_use.record(seconds=reservation.held_seconds, size=reservation.bytes)
+            self._grant()
 
-    def lets_in(self, size: int) -> bool:
+    def would_admit(self, size: int) -> bool:
         """Tell whether one that comes now, however urgent, would hold a slot and `size` bytes at once."""
-        return not self._line and self._fits(size)
+        return not self._waiting and self._fits(size)
 
-    async def resize(self, share: Reservation, size: int) -> None:
+    async def resize(self, reservation: Reservation, size: int) -> None:
         """Hold `size` bytes instead: at once if nobody is before it in the line, else after those.
 
         What it held it gives back first, so that two who wait for more never wait for each other; but not its class's
@@ -169,80 +169,84 @@ class Admission:
         Raises:
             Busy: its turn did not come in time.
         """
-        self._leave(share)
-        share.bytes = size
-        urgency = share.turn.urgency
-        self._passed[urgency] = max(share.passed, self._passed.get(urgency, 0))
-        await self._stand(share)
+        self._release(reservation)
+        reservation.bytes = size
+        priority = reservation.ticket.priority
+        self._bypassed[priority] = max(reservation.bypassed, self._bypassed.get(priority, 0))
+        await self._wait_for_grant(reservation)
 
-    def seconds_to_wait(self, turn: Ticket) -> float:
+    def estimated_wait_seconds(self, ticket: Ticket) -> float:
         """Guess how long one that comes now will stand in line: as long as those ahead of it were held of late."""
-        ahead = sum(other.urgency <= turn.urgency for other in self._underway)
-        ahead += sum(share.turn.urgency > turn.urgency for share in self._held)
-        at_once = min(self._slots, max(1, self.budget_bytes // max(1.0, self._usual.bytes)))
-        return self._usual.seconds * max(0, ahead + 1 - at_once) / at_once
+        ahead = sum(other.priority <= ticket.priority for other in self._admitted)
+        ahead += sum(reservation.ticket.priority > ticket.priority for reservation in self._granted)
+        at_once = min(self._slots, max(1, self.budget_bytes // max(1.0, self._recent_use.bytes)))
+        return self._recent_use.seconds * max(0, ahead + 1 - at_once) / at_once
 
-    def _refuse_in_vain(self, turn: Ticket) -> None:
-        if len(self._underway) >= self._places:
-            raise self._busy(turn, f"As many renders as may are running or waiting ({self.taken})")
-        seconds = self.seconds_to_wait(turn)
-        if turn.line_seconds is not None and seconds > turn.line_seconds:
-            raise self._busy(turn, f"The line for a render is about {seconds:.0f} s long")
+    def _refuse_hopeless(self, ticket: Ticket) -> None:
+        if len(self._admitted) >= self._max_admitted:
+            raise self._busy(ticket, f"As many renders as may are running or waiting ({self.admitted})")
+        seconds = self.estimated_wait_seconds(ticket)
+        if ticket.max_wait_seconds is not None and seconds > ticket.max_wait_seconds:
+            raise self._busy(ticket, f"The line for a render is about {seconds:.0f} s long")
 
-    def _busy(self, turn: Ticket, why: str) -> Busy:
-        seconds = max(RETRY_AFTER_SECONDS, math.ceil(self.seconds_to_wait(turn)))
+    def _busy(self, ticket: Ticket, why: str) -> Busy:
+        seconds = max(RETRY_AFTER_SECONDS, math.ceil(self.estimated_wait_seconds(ticket)))
         return Busy(f"{why}; try again in a moment.", retry_after_seconds=seconds)
 
-    async def _stand(self, share: Reservation) -> None:
-        share.is_granted.clear()
-        share.turn.on_rise = self._serve
-        self._line.append(share)
-        self._serve()
+    async def _wait_for_grant(self, reservation: Reservation) -> None:
+        reservation.is_granted.clear()
+        reservation.ticket.on_priority_change = self._grant
+        self._waiting.append(reservation)
+        self._grant()
         try:
-            async with asyncio.timeout_at(share.until):
-                await share.is_granted.wait()
+            async with asyncio.timeout_at(reservation.deadline):
+                await reservation.is_granted.wait()
         except TimeoutError:
-            raise self._busy(share.turn, "The line is too long") from None
+            raise self._busy(reservation.ticket, "The line is too long") from None
 
-    def _leave(self, share: Reservation) -> None:
-        if share in self._line:
-            self._line.remove(share)
-        elif share in self._held:
-            self._held.remove(share)
-            share.held_seconds += _now() - share.began
+    def _release(self, reservation: Reservation) -> None:
+        if reservation in self._waiting:
+            self._waiting.remove(reservation)
+        elif reservation in self._granted:
+            self._granted.remove(reservation)
+            reservation.held_seconds += _now() - reservation.began
 
-    def _serve(self) -> None:
+    def _grant(self) -> None:
         """Let in from the head of the line whoever fits."""
-        while self._line and self._fits((first := self._first()).bytes):
-            self._line.remove(first)
-            self._held.append(first)
+        while self._waiting and self._fits((first := self._next_up()).bytes):
+            self._waiting.remove(first)
+            self._granted.append(first)
             if first.held_seconds:  # one that takes more is not another one, but it is its class's turn that it takes
-                self._passed.pop(first.turn.urgency, None)
+                self._bypassed.pop(first.ticket.priority, None)
             else:
-                first.passed = self._passed.get(first.turn.urgency, 0)
-                self._note(first.turn.urgency)
+                first.bypassed = self._bypassed.get(first.ticket.priority, 0)
+                self._count_bypasses(first.ticket.priority)
             first.began = _now()
             first.is_granted.set()
 
     def _fits(self, size: int) -> bool:
-        return len(self._held) < self._slots and self.reserved_bytes + size <= self.budget_bytes
+        return len(self._granted) < self._slots and self.reserved_bytes + size <= self.budget_bytes
 
-    def _first(self) -> Reservation:
-        passed_over = [share for share in self._line if self._passed.get(share.turn.urgency, 0) >= MAX_BYPASSES]
-        return min(passed_over, key=_age) if passed_over else min(self._line, key=_rank)
+    def _next_up(self) -> Reservation:
+        passed_over = [
+            reservation
+            for reservation in self._waiting
+            if self._bypassed.get(reservation.ticket.priority, 0) >= MAX_BYPASSES
+        ]
+        return min(passed_over, key=_arrival) if passed_over else min(self._waiting, key=_standing)
 
-    def _note(self, served: Priority) -> None:
+    def _count_bypasses(self, served: Priority) -> None:
         """Count, for every class that waits, how many more urgent ones were served since one of its own was."""
-        waiting = {share.turn.urgency for share in self._line} - {served}
-        self._passed = {one: self._passed.get(one, 0) + (one > served) for one in waiting}
+        waiting = {reservation.ticket.priority for reservation in self._waiting} - {served}
+        self._bypassed = {one: self._bypassed.get(one, 0) + (one > served) for one in waiting}
 
 
-def _age(share: Reservation) -> int:
-    return share.number
+def _arrival(reservation: Reservation) -> int:
+    return reservation.number
 
 
-def _rank(share: Reservation) -> tuple[Priority, int]:
-    return share.turn.urgency, share.number
+def _standing(reservation: Reservation) -> tuple[Priority, int]:
+    return reservation.ticket.priority, reservation.number
 
 
 def _now() -> float:

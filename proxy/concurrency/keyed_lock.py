@@ -23,24 +23,24 @@ class KeyedLock:
         self._lock = asyncio.Lock()
         self._turns: WeakSet[Ticket] = WeakSet()
 
-    def hurry(self, urgency: Priority) -> None:
+    def raise_priority(self, priority: Priority) -> None:
         """Have every flight that is in it, or waits for it, be at least that urgent."""
-        for turn in self._turns:
-            turn.hurry(urgency)
+        for ticket in self._turns:
+            ticket.raise_priority(priority)
 
-    def expect(self, turn: Ticket) -> None:
+    def register(self, ticket: Ticket) -> None:
         """Count somebody among those who can be hurried, for as long as there is such a one."""
-        self._turns.add(turn)
+        self._turns.add(ticket)
 
     @asynccontextmanager
-    async def alone(self, turn: Ticket) -> AsyncIterator[None]:
+    async def hold(self, ticket: Ticket) -> AsyncIterator[None]:
         """Be the only one in it for the length of the block, after those who came before.
 
         Raises:
             Busy: they were not done in time.
         """
         try:
-            async with asyncio.timeout(turn.line_seconds):
+            async with asyncio.timeout(ticket.max_wait_seconds):
                 await self._lock.acquire()
         except TimeoutError:
             raise Busy(
@@ -57,8 +57,8 @@ class KeyedLocks:
     """The berth of each original that anything is done with; others cost nothing."""
 
     def __init__(self) -> None:
-        self._berths: WeakValueDictionary[str, KeyedLock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[str, KeyedLock] = WeakValueDictionary()
 
-    def at(self, original: str) -> KeyedLock:
+    def for_key(self, original: str) -> KeyedLock:
         """Give the berth of an original; it is the same one for as long as somebody keeps it."""
-        return self._berths.setdefault(original, KeyedLock())
+        return self._locks.setdefault(original, KeyedLock())

@@ -27,21 +27,21 @@ class SingleFlight(Generic[T]):
         A caller that is cancelled leaves the flight in the air for the others; a flight that nobody waits for
         any more finishes all the same.
         """
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.create_task(call())
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(flight)
+        task = self._flights.get(key)
+        if task is None:
+            task = asyncio.create_task(call())
+            self._flights[key] = task
+            task.add_done_callback(lambda done: self._land(key, done))
+        return await asyncio.shield(task)
 
     async def close(self) -> None:
         """End every flight in the air, and wait until it has ended."""
         flights = [*self._flights.values()]
-        for flight in flights:
-            flight.cancel()
+        for task in flights:
+            task.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _land(self, key: Hashable, flight: asyncio.Task[T]) -> None:
+    def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._flights[key]
-        if not flight.cancelled():
-            flight.exception()  # retrieved, so that asyncio does not warn where every caller has gone away
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio does not warn where every caller has gone away

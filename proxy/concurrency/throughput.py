@@ -31,7 +31,7 @@ class QueueThroughput:
         self._seen: deque[tuple[float, Mapping[str, int]]] = deque()
         self._jobs_a_second: float | None = None
 
-    def see(self, ended: Mapping[str, int], *, waiting: int) -> None:
+    def record(self, ended: Mapping[str, int], *, waiting: int) -> None:
         """Take note of how many jobs each worker has ended since it began, and how many wait."""
         if not waiting:  # workers that have nothing to do tell nothing of how fast they are
             self._seen.clear()

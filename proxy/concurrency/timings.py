@@ -23,7 +23,7 @@ class Timings:
     """Reading the original's header, then rendering."""
 
     @contextmanager
-    def at_the_store(self) -> Iterator[None]:
+    def measure_store(self) -> Iterator[None]:
         """Count the time of the block as the store's."""
         started = time.perf_counter()
         try:
@@ -32,7 +32,7 @@ class Timings:
             self.store_seconds += time.perf_counter() - started
 
     @contextmanager
-    def in_line(self) -> Iterator[None]:
+    def measure_wait(self) -> Iterator[None]:
         """Count the time of the block as waited."""
         started = time.perf_counter()
         try:
@@ -41,7 +41,7 @@ class Timings:
             self.wait_seconds += time.perf_counter() - started
 
     @contextmanager
-    def rendering(self) -> Iterator[None]:
+    def measure_render(self) -> Iterator[None]:
         """Count the time of the block as rendered."""
         started = time.perf_counter()
         try:

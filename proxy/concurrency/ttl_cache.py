@@ -32,13 +32,13 @@ class TtlCache(Generic[T]):
     def __init__(
         self, *, entries: int, seconds: float, stale_seconds: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        def forget_at(_key: str, entry: tuple[T, float, int], _now: float) -> float:
+        def expires_at(_key: str, entry: tuple[T, float, int], _now: float) -> float:
             return entry[1] + stale_seconds
 
         self._seconds = seconds
         self._clock = clock
         self._entries: TLRUCache[str, tuple[T, float, int]] = TLRUCache(
-            maxsize=entries, ttu=forget_at, timer=clock, getsizeof=itemgetter(2)
+            maxsize=entries, ttu=expires_at, timer=clock, getsizeof=itemgetter(2)
         )
 
     def __len__(self) -> int:
@@ -60,19 +60,19 @@ class TtlCache(Generic[T]):
 
     def put(self, key: str, value: T) -> None:
         """Remember `value` for `key`, in place of what was remembered before."""
-        self._entries[key] = value, self._clock() + jittered(self._seconds), _places(key)
+        self._entries[key] = value, self._clock() + jittered(self._seconds), _max_admitted(key)
 
-    def doubt(self, key: str) -> None:
+    def mark_stale(self, key: str) -> None:
         """Have `key` be found out anew; those who cannot still get what is remembered, for `stale_seconds`."""
         # Taken out first: what would be forgotten at once is not put in another's place.
         if entry := self._entries.pop(key, None):
             self._entries[key] = entry[0], self._clock(), entry[2]
 
-    def forget(self, key: str) -> None:
+    def evict(self, key: str) -> None:
         """Forget `key`; nothing remembered is no error."""
         self._entries.pop(key, None)
 
 
-def _places(key: str) -> int:
+def _max_admitted(key: str) -> int:
     """Tell of how many usual entries this one takes the place."""
     return -(-(OWN_BYTES + len(key.encode())) // ENTRY_BYTES)

@@ -45,12 +45,12 @@ class DerivativeCache:
     absent: TtlCache[str]
     failures: TtlCache[CachedFailure]
 
-    def failure(self, original: str) -> CachedFailure | None:
+    def settled_failure(self, original: str) -> CachedFailure | None:
         """Tell what is wrong with an original for good, as long as its bytes stay the same."""
         failure = self.failures.get(original)
         return failure if failure and failure.is_settled else None
 
-    def fail(self, original: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
+    def record_failure(self, original: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
         """Remember a fault that follows from an original's bytes; give it as it should be told.
 
         A render process that dies under the same bytes once more is no accident any more.
@@ -67,18 +67,18 @@ class DerivativeCache:
         self.failures.put(original, failure)
         return fault
 
-    def doubt(self, original: str, *derivatives: str) -> None:
+    def mark_stale(self, original: str, *derivatives: str) -> None:
         """Forget what was wrong with an original; have these derivatives looked for again, as far as anybody can."""
-        self.forget(original)
+        self.evict(original)
         for key in derivatives:
-            self.known.doubt(key)
+            self.known.mark_stale(key)
 
-    def forget(self, original: str, *derivatives: str) -> None:
+    def evict(self, original: str, *derivatives: str) -> None:
         """Forget what was wrong with an original, so that it is tried again, and that these derivatives are there."""
-        self.absent.forget(original)
-        self.failures.forget(original)
+        self.absent.evict(original)
+        self.failures.evict(original)
         for key in derivatives:
-            self.known.forget(key)
+            self.known.evict(key)
 
 
 def _forgiven(kind: type[Exception]) -> int:

@@ -36,73 +36,81 @@ class GenerationTask:
     original: Blob
     wanted: tuple[str, ...]
     remake: Remake
-    turn: Ticket
-    spent: Timings
+    ticket: Ticket
+    timings: Timings
 
 
 class Generator:
     """Makes derivatives, whoever asked for them; who may ask when is for `DerivativeService` to say."""
 
     def __init__(
-        self, *, store: Store, renderers: RenderPool, recipe: Recipe, memory: DerivativeCache, terms: GenerationPolicy
+        self,
+        *,
+        store: Store,
+        render_pool: RenderPool,
+        recipe: Recipe,
+        cache: DerivativeCache,
+        policy: GenerationPolicy,
     ) -> None:
         self._store = store
-        self._renderers = renderers
+        self._render_pool = render_pool
         self._recipe = recipe
-        self._memory = memory
-        self._terms = terms
+        self._cache = cache
+        self._policy = policy
 
-    async def make(self, flight: GenerationTask) -> GenerationResult:
+    async def make(self, task: GenerationTask) -> GenerationResult:
         """Make what is due of the sizes that are wanted; what goes wrong is told with what was made all the same.
 
         Raises:
             StoreError: nobody can tell what is there already.
         """
-        there = {} if flight.remake == "all" else await self._usable(flight)
-        due = tuple(name for name in flight.wanted if name not in there)
+        there = {} if task.remake == "all" else await self._usable(task)
+        due = tuple(name for name in task.wanted if name not in there)
         fault: Refused | ImagesError | None = None
         if due:
             try:
-                made, fault = await self._make(flight, due)
+                made, fault = await self._make(task, due)
             except (Refused, ImagesError) as error:
-                made, fault = (), self._remembered(flight.original, error)
+                made, fault = (), self._remembered(task.original, error)
             else:
-                self._memory.failures.forget(flight.original.key)
+                self._cache.failures.evict(task.original.key)
             there |= {one.size: one for one in made}
         for one in there.values():
-            self._memory.known.put(one.key, value=True)
+            self._cache.known.put(one.key, value=True)
         return GenerationResult(
-            derivatives=tuple(there[name] for name in flight.wanted if name in there),
+            derivatives=tuple(there[name] for name in task.wanted if name in there),
             fault=fault,
             was_due=bool(due),
-            spent=flight.spent,
+            timings=task.timings,
         )
 
-    async def _usable(self, flight: GenerationTask) -> dict[str, Derivative]:
+    async def _usable(self, task: GenerationTask) -> dict[str, Derivative]:
         """Look which of the wanted derivatives are there and need not be made."""
-        keys = [self._recipe.key(flight.original.key, name) for name in flight.wanted]
-        look, libvips = self._terms.haste.look, self._renderers.libvips
-        with flight.spent.at_the_store():
-            blobs = await asyncio.gather(*(look(self._store.head(key), patient=flight.turn.is_patient) for key in keys))
+        keys = [self._recipe.key(task.original.key, name) for name in task.wanted]
+        lookup, libvips = self._policy.timeouts.lookup, self._render_pool.libvips
+        with task.timings.measure_store():
+            blobs = await asyncio.gather(
+                *(lookup(self._store.head(key), unbounded=task.ticket.is_unbounded) for key in keys)
+            )
         return {
             name: derivative_of(name, blob)
-            for name, blob in zip(flight.wanted, blobs, strict=True)
+            for name, blob in zip(task.wanted, blobs, strict=True)
             if blob
             and (
-                flight.remake == "missing"
-                or self._recipe.is_fresh(blob, original=flight.original, size=name, libvips=libvips)
+                task.remake == "missing"
+                or self._recipe.is_fresh(blob, original=task.original, size=name, libvips=libvips)
             )
         }
 
     def _remembered(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
         """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
-        fault = self._memory.fail(original.key, fault, etag=original.etag)
+        fault = self._cache.record_failure(original.key, fault, etag=original.etag)
         if isinstance(fault, Refused | TooManyBytes):
             metrics.refused_total.labels(fault.code).inc()
         return fault
 
     async def _make(
-        self, flight: GenerationTask, due: tuple[str, ...]
+        self, task: GenerationTask, due: tuple[str, ...]
     ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
         """Make the sizes that are due; give them, and what kept some of them from the store.
 
@@ -110,36 +118,38 @@ class Generator:
             Busy: the line is full, or too long; a patient caller stands in it all the same.
             Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: why nothing was made.
         """
-        size = min(flight.original.bytes, self._terms.max_bytes)
+        size = min(task.original.bytes, self._policy.max_bytes)
         async with AsyncExitStack() as stack:
-            stack.enter_context(self._renderers.place(flight.turn))
-            with flight.spent.in_line():
-                folder = await stack.enter_async_context(self._terms.scratch.folder(size, flight.turn))
-            return await self._render_in(folder, flight, due)
+            stack.enter_context(self._render_pool.admit(task.ticket))
+            with task.timings.measure_wait():
+                folder = await stack.enter_async_context(self._policy.scratch.folder(size, task.ticket))
+            return await self._render_in(folder, task, due)
 
     async def _render_in(
-        self, folder: Path, flight: GenerationTask, due: tuple[str, ...]
+        self, folder: Path, task: GenerationTask, due: tuple[str, ...]
     ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
-        original, path, is_patient = flight.original, folder / "original", flight.turn.is_patient
-        fetch = self._store.fetch(original.key, path, max_bytes=self._terms.max_bytes)
-        with flight.spent.at_the_store():
-            fetched = await self._terms.haste.move(fetch, original.bytes, patient=is_patient)
+        original, path, is_unbounded = task.original, folder / "original", task.ticket.is_unbounded
+        fetch = self._store.fetch(original.key, path, max_bytes=self._policy.max_bytes)
+        with task.timings.measure_store():
+            fetched = await self._policy.timeouts.transfer(fetch, original.bytes, unbounded=is_unbounded)
         question = Render(
             path=str(path),
             folder=str(folder),
             sizes=self._recipe.sizes,
             wanted=due,
-            limits=self._terms.limits,
+            limits=self._policy.limits,
         )
-        rendering = await self._renderers.render(question, flight.turn, flight.spent)
+        rendering = await self._render_pool.render(question, task.ticket, task.timings)
         metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
-        only_new = flight.remake == "missing" and self._terms.conditional_writes
+        only_new = task.remake == "missing" and self._policy.conditional_writes
         puts = [
-            self._terms.haste.move(self._keep(one, original=fetched, only_new=only_new), one.bytes, patient=is_patient)
+            self._policy.timeouts.transfer(
+                self._keep(one, original=fetched, only_new=only_new), one.bytes, unbounded=is_unbounded
+            )
             for one in rendering.derived.derivatives
         ]
         # Every put is over before the folder goes: the first fault is told only then.
-        with flight.spent.at_the_store():
+        with task.timings.measure_store():
             kept = await asyncio.gather(*puts, return_exceptions=True)
         return tuple(one for one in kept if isinstance(one, Derivative)), next(faults(kept), None)
 

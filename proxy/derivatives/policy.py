@@ -21,4 +21,4 @@ class GenerationPolicy:
     scratch: ScratchSpace
     conditional_writes: bool = False
     """What a page view found missing is written only where nothing is yet."""
-    haste: PageTimeouts = field(default_factory=PageTimeouts)
+    timeouts: PageTimeouts = field(default_factory=PageTimeouts)

@@ -27,34 +27,34 @@ async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple
     """
     keys = [recipe.key(original, size) for size in recipe.names]
     with suppress(StoreRefused):
-        keys += [key async for key in _made(store, recipe.layout, original) if key not in keys]
-    for place in recipe.elsewhere:
-        keys += await _find_elsewhere(store, place, original)
+        keys += [key async for key in _keys_we_made(store, recipe.layout, original) if key not in keys]
+    for layout in recipe.other_layouts:
+        keys += await _find_elsewhere(store, layout, original)
     return tuple(keys)
 
 
-async def _find_elsewhere(store: Store, place: Shadow, original: str) -> list[str]:
+async def _find_elsewhere(store: Store, layout: Shadow, original: str) -> list[str]:
     try:
-        place.check_original(original)
+        layout.check_original(original)
     except BadKey:  # it lies there itself, or its derivatives' keys would be too long there
         return []
     # A promotion keeps what another backend made too, which has no metadata of ours.
-    found = _looking_so if place.prefix == REPLACED else _made
+    found = _keys_that_match if layout.prefix == REPLACED else _keys_we_made
     try:
-        return [key async for key in found(store, place, original) if key != place.prefix + original]
+        return [key async for key in found(store, layout, original) if key != layout.prefix + original]
     except StoreRefused:
-        return [place.derivative(original, size) for size in place.sizes]
+        return [layout.derivative(original, size) for size in layout.sizes]
 
 
-async def _made(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
-    async for key in _looking_so(store, layout, original):
+async def _keys_we_made(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
+    async for key in _keys_that_match(store, layout, original):
         blob = await store.head(key)
         if blob and PROFILE in blob.attributes.metadata:
             yield key
 
 
-async def _looking_so(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
-    prefix, pattern = layout.traces(original)
+async def _keys_that_match(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:
+    prefix, pattern = layout.derivative_pattern(original)
     async for listed in store.list(prefix):
         if listed.key != original and pattern.fullmatch(listed.key):
             yield listed.key

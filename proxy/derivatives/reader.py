@@ -27,10 +27,10 @@ RETRY_AFTER_SECONDS: Final = 5
 class BlobReader:
     """Reads from a store in the haste of page views; no render waits for it, and it waits for none."""
 
-    def __init__(self, store: Store, *, readers: int = READERS, haste: PageTimeouts | None = None) -> None:
+    def __init__(self, store: Store, *, readers: int = READERS, timeouts: PageTimeouts | None = None) -> None:
         self._store = store
-        self._places = asyncio.Semaphore(readers)
-        self._haste = haste or PageTimeouts()
+        self._max_admitted = asyncio.Semaphore(readers)
+        self._timeouts = timeouts or PageTimeouts()
 
     async def look(self, key: str) -> Blob:
         """Tell what is under `key`.
@@ -38,13 +38,15 @@ class BlobReader:
         Raises:
             NotFound, StoreError: see `Store.head`.
         """
-        blob = await self._haste.look(self._store.head(key))
+        blob = await self._timeouts.lookup(self._store.head(key))
         if blob is None:
             raise NotFound(f"There is nothing under {key!r}.")
         return blob
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob, or a part of it; what was not read by the end of the block is not read.
 
         Raises:
@@ -52,13 +54,13 @@ class BlobReader:
             Busy: as many as may are being read, and none of them ended in time.
         """
         async with self._place(), AsyncExitStack() as stack:
-            yield await self._haste.look(stack.enter_async_context(self._store.open(key, part)))
+            yield await self._timeouts.lookup(stack.enter_async_context(self._store.open(key, byte_range)))
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._haste.look_seconds):
-                await self._places.acquire()
+            async with asyncio.timeout(self._timeouts.lookup_seconds):
+                await self._max_admitted.acquire()
         except TimeoutError:
             raise Busy(
                 "As many files as may are being sent; try again in a moment.", retry_after_seconds=RETRY_AFTER_SECONDS
@@ -66,4 +68,4 @@ class BlobReader:
         try:
             yield
         finally:
-            self._places.release()
+            self._max_admitted.release()

@@ -47,7 +47,7 @@ class Recipe:
     sizes: tuple[Size, ...]
     layout: Layout
     cache_control: str
-    elsewhere: tuple[Shadow, ...] = ()
+    other_layouts: tuple[Shadow, ...] = ()
     """Where derivatives may lie that nobody reads or writes now: only a purge looks there."""
 
     @property

@@ -28,10 +28,10 @@ class GenerationResult:
     fault: Refused | ImagesError | None = None
     was_due: bool = False
     """Whether any of them had to be made; else all were there."""
-    spent: Timings = field(default_factory=Timings)
+    timings: Timings = field(default_factory=Timings)
 
     @property
-    def is_lasting(self) -> bool:
+    def is_final(self) -> bool:
         """Tell whether something came of these bytes that no other try would change, be it that they are refused."""
         return self.was_due and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
@@ -48,6 +48,6 @@ class Location:
 class LookupResult:
     """What came of looking for a derivative that many may be waiting for: where it is, or what is wrong with it."""
 
-    located: Location | None = None
+    location: Location | None = None
     fault: Refused | ImagesError | None = None
-    spent: Timings
+    timings: Timings

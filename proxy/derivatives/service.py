@@ -38,38 +38,44 @@ class RequestKey:
     sizes: tuple[str, ...]
     remake: Remake
     is_page: bool
-    forgives: bool
+    clears_failures: bool
 
 
 class DerivativeService:
     """Finds derivatives and makes what is missing; page views, jobs and reprocessing all come through here."""
 
     def __init__(
-        self, *, store: Store, renderers: RenderPool, recipe: Recipe, memory: DerivativeCache, terms: GenerationPolicy
+        self,
+        *,
+        store: Store,
+        render_pool: RenderPool,
+        recipe: Recipe,
+        cache: DerivativeCache,
+        policy: GenerationPolicy,
     ) -> None:
         self.recipe = recipe
         self._store = store
-        self._memory = memory
-        self._terms = terms
-        self._sights: SingleFlight[LookupResult] = SingleFlight()
+        self._cache = cache
+        self._policy = policy
+        self._lookups: SingleFlight[LookupResult] = SingleFlight()
         self._flights: SingleFlight[GenerationResult] = SingleFlight()
         self._purges = 0
-        self._maker = Generator(store=store, renderers=renderers, recipe=recipe, memory=memory, terms=terms)
-        self._berths = KeyedLocks()
+        self._generator = Generator(store=store, render_pool=render_pool, recipe=recipe, cache=cache, policy=policy)
+        self._locks = KeyedLocks()
 
     def is_known(self, key: str) -> bool:
         """Tell whether a derivative was there a moment ago."""
-        return bool(self._memory.known.get(key))
+        return bool(self._cache.known.get(key))
 
-    def forgive(self, original: str) -> None:
+    def clear_failures(self, original: str) -> None:
         """Forget what was wrong with an original; the next page view tries it again, and looks for its derivatives."""
         with suppress(BadKey):  # a job of old may be for what is no original's key any more
-            self._memory.doubt(original, *(self.recipe.key(original, size) for size in self.recipe.names))
+            self._cache.mark_stale(original, *(self.recipe.key(original, size) for size in self.recipe.names))
 
-    async def locate(self, original: str, size: str, spent: Timings | None = None) -> Location:
+    async def locate(self, original: str, size: str, timings: Timings | None = None) -> Location:
         """Tell where a size of an original is; what is missing of it is made first, all sizes at once.
 
-        Those who ask for the same one at the same time wait for one answer. Where the time goes is noted in `spent`,
+        Those who ask for the same one at the same time wait for one answer. Where the time goes is noted in `timings`,
         whatever comes of it.
 
         Raises:
@@ -82,46 +88,50 @@ class DerivativeService:
         elif self.is_known(key := self.recipe.key(original, size)):
             return Location(key=key, source="cache")
         # Who asks after a purge has no part in what was seen before it.
-        sought = await self._sights.run((self._purges, key), lambda: self._seek(key, original, size))
-        if spent:
-            spent.add(sought.spent)
-        if sought.fault:
-            raise sought.fault
-        return cast("Location", sought.located)
+        lookup = await self._lookups.run((self._purges, key), lambda: self._look_up_or_generate(key, original, size))
+        if timings:
+            timings.add(lookup.timings)
+        if lookup.fault:
+            raise lookup.fault
+        return cast("Location", lookup.location)
 
-    async def locate_anew(self, original: str, size: str, spent: Timings | None = None) -> Location:
+    async def locate_anew(self, original: str, size: str, timings: Timings | None = None) -> Location:
         """Tell where a size of an original is that was not found where it was said to be; raises as `locate` does."""
         if size != ORIGINAL:
-            self._memory.known.forget(self.recipe.key(original, size))
-        return await self.locate(original, size, spent)
+            self._cache.known.evict(self.recipe.key(original, size))
+        return await self.locate(original, size, timings)
 
-    async def make_all(
+    async def generate(
         self,
         original: str,
         sizes: Sequence[str] = (),
         *,
         remake: Remake = "stale",
-        urgency: Priority = Priority.JOB,
-        forgives: bool = True,
+        priority: Priority = Priority.JOB,
+        clears_failures: bool = True,
     ) -> GenerationResult:
         """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
 
         A page view waits for so long, every other caller for as long as it takes. Whoever waits for an original makes
-        its flights as urgent as itself. What goes wrong is told with what was made all the same. Who `forgives` begins
-        anew with an original, whatever was wrong with it before; who only tries once more does not.
+        its flights as urgent as itself. What goes wrong is told with what was made all the same. With `clears_failures`
+        a caller begins anew with an original, whatever was wrong with it before; a retry does not.
 
         Raises:
             BadKey, UnknownSize: there can be no such derivatives.
         """
         wanted = tuple(sizes) or self.recipe.names
         self.recipe.check(original, wanted)
-        self._berths.at(original).hurry(urgency)
+        self._locks.for_key(original).raise_priority(priority)
         # A page view joins page views only, whose waits are bounded as its own is.
-        is_page = urgency is Priority.PAGE
-        wish = RequestKey(
-            original=original, sizes=wanted, remake=remake, is_page=is_page, forgives=forgives and not is_page
+        is_page = priority is Priority.PAGE
+        request = RequestKey(
+            original=original,
+            sizes=wanted,
+            remake=remake,
+            is_page=is_page,
+            clears_failures=clears_failures and not is_page,
         )
-        return await self._flights.run(wish, lambda: self._take_off(wish, urgency))
+        return await self._flights.run(request, lambda: self._start(request, priority))
 
     async def purge(self, original: str) -> tuple[str, ...]:
         """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
@@ -132,119 +142,119 @@ class DerivativeService:
             BadKey, StoreError: see `proxy.errors`.
         """
         self.recipe.check(original, [])
-        async with self._berths.at(original).alone(Ticket(Priority.JOB)):
+        async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
             keys = await find_derivatives(self._store, self.recipe, original)
             # Each is tried, and over, before the next flight may begin.
             outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
             self._purges += 1
-            self._memory.forget(original, *keys)
+            self._cache.evict(original, *keys)
         if fault := next(faults(outcomes), None):
             raise fault
         return keys
 
     async def close(self) -> None:
         """End what is still underway; nobody waits for it any more, and what it needs is about to go."""
-        await self._sights.close()
+        await self._lookups.close()
         await self._flights.close()
 
-    async def _seek(self, key: str, original: str, size: str) -> LookupResult:
-        spent = Timings()
+    async def _look_up_or_generate(self, key: str, original: str, size: str) -> LookupResult:
+        timings = Timings()
         try:
-            located = await self._found(key, original, spent)
-            if located is None:
-                made = await self.make_all(original, remake="missing", urgency=Priority.PAGE)
-                spent.add(made.spent)
+            location = await self._find(key, original, timings)
+            if location is None:
+                made = await self.generate(original, remake="missing", priority=Priority.PAGE)
+                timings.add(made.timings)
                 if made.fault and size not in [one.size for one in made.derivatives]:
-                    return LookupResult(fault=made.fault, spent=spent)
-                located = Location(key=key, source="render")
+                    return LookupResult(fault=made.fault, timings=timings)
+                location = Location(key=key, source="render")
         except (Refused, ImagesError) as fault:
-            return LookupResult(fault=fault, spent=spent)
-        return LookupResult(located=located, spent=spent)
+            return LookupResult(fault=fault, timings=timings)
+        return LookupResult(location=location, timings=timings)
 
-    async def _found(self, key: str, original: str, spent: Timings) -> Location | None:
+    async def _find(self, key: str, original: str, timings: Timings) -> Location | None:
         """Tell where something is without making it, or what is known to be wrong with it; None if it is to be made."""
         purges = self._purges
-        with spent.at_the_store():
+        with timings.measure_store():
             if key == original:
-                await self._head(original, patient=False)
+                await self._head(original, unbounded=False)
                 return Location(key=key, source="store")
-            source = await self._look(key)
+            source = await self._look_up(key)
             if source is None:
-                await self._recall(original)
+                await self._raise_known_failure(original)
                 return None
         if purges == self._purges:  # else it may be gone by now
-            self._memory.known.put(key, value=True)
+            self._cache.known.put(key, value=True)
         return Location(key=key, source=source)
 
-    async def _look(self, key: str) -> Source | None:
+    async def _look_up(self, key: str) -> Source | None:
         """Look for a derivative; a store that is in trouble leaves us with what was true when it was well."""
         try:
-            is_there = await self._terms.haste.look(self._store.head(key))
+            is_there = await self._policy.timeouts.lookup(self._store.head(key))
         except StoreError:
-            if self._memory.known.get_stale(key):
+            if self._cache.known.get_stale(key):
                 return "cache"
             raise
         if is_there:
             return "store"
-        self._memory.known.forget(key)
+        self._cache.known.evict(key)
         return None
 
-    async def _recall(self, original: str) -> None:
+    async def _raise_known_failure(self, original: str) -> None:
         """Raise what is remembered to be wrong with an original, if that is still so."""
-        if detail := self._memory.absent.get(original):
+        if detail := self._cache.absent.get(original):
             raise NotFound(detail)
-        failure = self._memory.failure(original)
-        if failure and (await self._head(original, patient=False)).etag == failure.etag:
+        failure = self._cache.settled_failure(original)
+        if failure and (await self._head(original, unbounded=False)).etag == failure.etag:
             raise failure.kind(failure.detail)
 
-    async def _head(self, original: str, *, patient: bool) -> Blob:
-        blob = await self._terms.haste.look(self._store.head(original), patient=patient)
+    async def _head(self, original: str, *, unbounded: bool) -> Blob:
+        blob = await self._policy.timeouts.lookup(self._store.head(original), unbounded=unbounded)
         if blob is None:
             raise NotFound(f"There is no original {original!r} in the store; upload it first.")
-        self._memory.absent.forget(original)
+        self._cache.absent.evict(original)
         return blob
 
-    def _take_off(self, wish: RequestKey, urgency: Priority) -> Coroutine[object, object, GenerationResult]:
-        turn = Ticket(urgency, line_seconds=self._terms.haste.line_seconds if wish.is_page else None)
-        berth = self._berths.at(wish.original)
-        berth.expect(turn)
-        return self._fly(wish, turn, berth)
+    def _start(self, request: RequestKey, priority: Priority) -> Coroutine[object, object, GenerationResult]:
+        ticket = Ticket(priority, max_wait_seconds=self._policy.timeouts.max_wait_seconds if request.is_page else None)
+        lock = self._locks.for_key(request.original)
+        lock.register(ticket)
+        return self._generate_exclusively(request, ticket, lock)
 
-    async def _fly(self, wish: RequestKey, turn: Ticket, berth: KeyedLock) -> GenerationResult:
-        spent = Timings()
+    async def _generate_exclusively(self, request: RequestKey, ticket: Ticket, lock: KeyedLock) -> GenerationResult:
+        timings = Timings()
         while True:
             try:
                 async with AsyncExitStack() as stack:
                     # Flights that want different things of one original go one after another: the later finds what was
                     # made.
-                    with spent.in_line():
-                        await stack.enter_async_context(berth.alone(turn))
-                    made, is_replaced = await self._make(wish, turn, spent)
+                    with timings.measure_wait():
+                        await stack.enter_async_context(lock.hold(ticket))
+                    made, is_replaced = await self._make(request, ticket, timings)
             except ImagesError as fault:
-                return GenerationResult(fault=fault, spent=spent)
+                return GenerationResult(fault=fault, timings=timings)
             if not is_replaced:
                 return made
             # Whoever replaced it may have been told that this flight makes its derivatives.
-            wish = replace(wish, remake="stale")
+            request = replace(request, remake="stale")
 
-    async def _make(self, wish: RequestKey, turn: Ticket, spent: Timings) -> tuple[GenerationResult, bool]:
+    async def _make(self, request: RequestKey, ticket: Ticket, timings: Timings) -> tuple[GenerationResult, bool]:
         """Make what is wished for, and tell whether the original was replaced meanwhile."""
         try:
-            with spent.at_the_store():
-                blob = await self._head(wish.original, patient=turn.is_patient)
+            with timings.measure_store():
+                blob = await self._head(request.original, unbounded=ticket.is_unbounded)
         except NotFound as absence:
-            self._memory.absent.put(wish.original, str(absence))
+            self._cache.absent.put(request.original, str(absence))
             raise
         # A job may know more than page views do; but while the store fails, they need what they know.
-        if wish.forgives:
-            self._memory.forget(wish.original, *(self.recipe.key(wish.original, size) for size in wish.sizes))
-        made = await self._maker.make(
-            GenerationTask(original=blob, wanted=wish.sizes, remake=wish.remake, turn=turn, spent=spent)
+        if request.clears_failures:
+            self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
+        made = await self._generator.make(
+            GenerationTask(original=blob, wanted=request.sizes, remake=request.remake, ticket=ticket, timings=timings)
         )
-        if not made.is_lasting:
+        if not made.is_final:
             return made, False
         try:
-            with spent.at_the_store():
-                return made, (await self._head(wish.original, patient=turn.is_patient)).etag != blob.etag
+            with timings.measure_store():
+                return made, (await self._head(request.original, unbounded=ticket.is_unbounded)).etag != blob.etag
         except ImagesError as fault:  # removed, or nobody knows; what was made is there all the same
             return replace(made, fault=made.fault or fault), False

@@ -18,30 +18,30 @@ T = TypeVar("T")
 class PageTimeouts:
     """Bounds for each thing that the store is asked; somebody looks at an empty frame meanwhile."""
 
-    look_seconds: float = 4.0
+    lookup_seconds: float = 4.0
     """For its word on a blob: so a store that hangs costs a page less than five seconds."""
-    move_seconds: float = 10.0
-    """For bytes to or from it, besides a second for each `slowest_bytes`."""
-    slowest_bytes: int = 256 * 1024
+    transfer_seconds: float = 10.0
+    """For bytes to or from it, besides a second for each `min_bytes_per_second`."""
+    min_bytes_per_second: int = 256 * 1024
     """A line of 2 Mbit/s is slow, but a line: the largest originals (30 MiB) get two minutes on it."""
-    line_seconds: float = 10.0
+    max_wait_seconds: float = 10.0
     """For its turn in each line: for the end of what is being made of the same original, for room, for a render."""
 
-    async def look(self, asked: Awaitable[T], *, patient: bool = False) -> T:
+    async def lookup(self, asked: Awaitable[T], *, unbounded: bool = False) -> T:
         """Give the store's word.
 
         Raises:
-            StoreUnavailable: it did not come in time; a `patient` caller waits for it.
+            StoreUnavailable: it did not come in time; a caller with `unbounded` waits for it.
         """
-        return await _in_time(asked, None if patient else self.look_seconds)
+        return await _in_time(asked, None if unbounded else self.lookup_seconds)
 
-    async def move(self, asked: Awaitable[T], size: int, *, patient: bool) -> T:
+    async def transfer(self, asked: Awaitable[T], size: int, *, unbounded: bool) -> T:
         """Give what comes of moving `size` bytes.
 
         Raises:
-            StoreUnavailable: they were not moved in time; a `patient` caller waits for them.
+            StoreUnavailable: they were not moved in time; a caller with `unbounded` waits for them.
         """
-        return await _in_time(asked, None if patient else self.move_seconds + size / self.slowest_bytes)
+        return await _in_time(asked, None if unbounded else self.transfer_seconds + size / self.min_bytes_per_second)
 
 
 async def _in_time(asked: Awaitable[T], seconds: float | None) -> T:

@@ -19,6 +19,6 @@ class JobDependencies:
 
     jobs: JobService
     derivatives: DerivativeService
-    endings: Completion
+    completion: Completion
     verifier: Verifier
     public_base_url: str

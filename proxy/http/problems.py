@@ -37,7 +37,7 @@ from proxy.errors import (
     UnknownSize,
     public_message,
 )
-from proxy.http.protocol.server_timing import server_timing, spent_in
+from proxy.http.protocol.server_timing import server_timing, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +117,8 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
-    if (spent := spent_in(request.scope)) is not None:
-        answer.headers["Server-Timing"] = server_timing(spent)
+    if (timings := timings_of(request.scope)) is not None:
+        answer.headers["Server-Timing"] = server_timing(timings)
     if isinstance(error, OutOfRange):
         answer.headers["Content-Range"] = f"bytes */{error.whole}"
     return answer

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Completion:
     """Looks at jobs, and sees to what follows where one has ended."""
 
-    def __init__(self, *, jobs: JobService, callbacks: Outbox, public_base_url: str) -> None:
+    def __init__(self, *, jobs: JobService, outbox: Outbox, public_base_url: str) -> None:
         self._jobs = jobs
-        self._callbacks = callbacks
+        self._outbox = outbox
         self._public_base_url = public_base_url
 
     async def look(self, job_id: str) -> bool:
@@ -33,5 +33,5 @@ class Completion:
             # A job that is run again has another callback, with the time of that order in its id.
             run = round(job.created_at.timestamp() * 1000)
             body = announcement(job, self._public_base_url)
-            await self._callbacks.owe(Callback(id=f"{job.id}-{run}", url=job.callback_url, body=body))
+            await self._outbox.enqueue_callback(Callback(id=f"{job.id}-{run}", url=job.callback_url, body=body))
         return True

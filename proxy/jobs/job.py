@@ -118,13 +118,13 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, order: JobRequest, wanted: Sequence[str]) -> Job:
+def read_job(queued: QueuedJob, *, request: JobRequest, wanted: Sequence[str]) -> Job:
     """Tell what is known of a job of the queue, which is to make the sizes `wanted` of what was ordered."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
     return Job(
         id=queued.key,
-        key=order.key,
+        key=request.key,
         status=status,
         attempts=queued.attempts,
         created_at=_time(queued.queued / 1000),
@@ -135,7 +135,7 @@ def read_job(queued: QueuedJob, *, order: JobRequest, wanted: Sequence[str]) -> 
         timings=outcome.timings,
         put_off=_put_off(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
-        callback_url=order.callback_url,
+        callback_url=request.callback_url,
     )
 
 

@@ -54,7 +54,7 @@ class LiveIndex:
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
-        self._orders: dict[str, dict[str, JobRequest]] = {}
+        self._requests: dict[str, dict[str, JobRequest]] = {}
         """The orders that may be live, by their original and their job's id."""
         self._originals: dict[str, str] = {}
         """The original of each of them, by its job's id."""
@@ -65,7 +65,7 @@ class LiveIndex:
         self._look_again = -math.inf
         self._oldest: float | None = None
         self._workers = 0
-        self._pace = QueueThroughput()
+        self._throughput = QueueThroughput()
 
     async def line(self) -> QueueStatus:
         """Look, and tell how long the line is."""
@@ -83,7 +83,7 @@ class LiveIndex:
 
     def retry_after_seconds(self, waiting: int) -> int:
         """Guess when there will be room again."""
-        return self._pace.seconds_until_half_done(waiting)
+        return self._throughput.seconds_until_half_done(waiting)
 
     @property
     def is_outdated(self) -> bool:
@@ -98,20 +98,20 @@ class LiveIndex:
                 return
             earlier, self._added = self._added, set()
             line = await self._queue.line(self._originals.keys(), limit=MOST_READ)
-            for job_id, order in line.news.items():
-                self._note(job_id, msgspec.convert(order, JobRequest))
+            for job_id, request in line.new.items():
+                self._note(job_id, msgspec.convert(request, JobRequest))
             if len(line.keys) < MOST_READ:  # else who is missing may only stand too far behind
                 for job_id in self._originals.keys() - line.keys - earlier - self._added:
                     self._forget(job_id)
             self._oldest = line.oldest
             self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in line.workers.values())
-            self._pace.see(_ended_by_worker(line.workers), waiting=line.waiting)
+            self._throughput.record(_ended_by_worker(line.workers), waiting=line.waiting)
             self._looked = time.monotonic()
             self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)
 
     async def find(self, ids: Iterable[str], *, originals: Iterable[str]) -> dict[str, QueuedJob]:
         """Give the jobs of these ids that are there, and those that may be live for these originals."""
-        wanted = list({*ids, *(job_id for original in originals for job_id in self._orders.get(original, ()))})
+        wanted = list({*ids, *(job_id for original in originals for job_id in self._requests.get(original, ()))})
         found = await self._queue.jobs(wanted) if wanted else []
         there = {queued.key: queued for queued in found if queued}
         for job_id in wanted:
@@ -119,25 +119,25 @@ class LiveIndex:
                 self._forget(job_id)
         return there
 
-    def covering(self, order: JobRequest) -> list[str]:
+    def covering(self, request: JobRequest) -> list[str]:
         """Give the ids of live jobs that make all that is ordered; `find` tells first which are live still."""
-        orders = self._orders.get(order.key, {}).items()
-        return [job_id for job_id, live in orders if live.covers(order)]
+        requests = self._requests.get(request.key, {}).items()
+        return [job_id for job_id, live in requests if live.covers(request)]
 
-    def add(self, job_id: str, order: JobRequest) -> None:
+    def add(self, job_id: str, request: JobRequest) -> None:
         """Take note of a job that is live from now on."""
         self._added.add(job_id)
-        self._note(job_id, order)
+        self._note(job_id, request)
 
-    def _note(self, job_id: str, order: JobRequest) -> None:
-        self._originals[job_id] = order.key
-        self._orders.setdefault(order.key, {})[job_id] = order
+    def _note(self, job_id: str, request: JobRequest) -> None:
+        self._originals[job_id] = request.key
+        self._requests.setdefault(request.key, {})[job_id] = request
 
     def _forget(self, job_id: str) -> None:
         original = self._originals.pop(job_id)
-        del self._orders[original][job_id]
-        if not self._orders[original]:
-            del self._orders[original]
+        del self._requests[original][job_id]
+        if not self._requests[original]:
+            del self._requests[original]
 
 
 def is_live(queued: QueuedJob | None) -> bool:

@@ -43,7 +43,7 @@ MOST_REPLAYS = 100
 """How many of the messages that ran a job again are remembered with it; each is good for ten minutes at most."""
 
 ATTEMPTS = 50
-"""How often a job is begun at most: all that `work.PATIENCE` allows, and ten machines that die under it."""
+"""How often a job is begun at most: all that `work.RETRY_POLICIES` allows, and ten machines that die under it."""
 
 
 DAY_SECONDS = 86_400
@@ -65,7 +65,7 @@ class JobPage:
 class _Posted:
     """An order that came in, the id that its job would have, whether a job of that id may be there already."""
 
-    order: JobRequest
+    request: JobRequest
     job_id: str
     is_named: bool
     request_id: str
@@ -78,11 +78,9 @@ class JobService:
     Where other machines share the queue, orders are decided one by one: a batch of each would go past its bound.
     """
 
-    def __init__(
-        self, *, queue: JobQueue, callbacks: Outbox, recipe: Recipe, queue_size: int, keep_seconds: int
-    ) -> None:
+    def __init__(self, *, queue: JobQueue, outbox: Outbox, recipe: Recipe, queue_size: int, keep_seconds: int) -> None:
         self._queue = queue
-        self._callbacks = callbacks
+        self._outbox = outbox
         self._recipe = recipe
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
@@ -91,7 +89,7 @@ class JobService:
         self._posts: Batcher[_Posted, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
-    async def submit(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
+    async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Take an order; when this returns, the job is on disk.
 
         The same idempotency key gives the same job for as long as that is kept; an original whose job is live gives
@@ -102,11 +100,11 @@ class JobService:
             Busy: as many jobs wait as may.
         """
         try:
-            self._recipe.check(order.key, order.sizes)
+            self._recipe.check(request.key, request.sizes)
         except UnknownSize as fault:
             raise BadOrder(str(fault)) from fault
-        self._callbacks.check(order.callback_url)
-        return self._told(await self._posts.ask(_posted(order, idempotency_key)))
+        self._outbox.check(request.callback_url)
+        return self._describe(await self._posts.ask(_posted(request, idempotency_key)))
 
     async def get(self, job_id: str) -> Job:
         """Tell what is known of a job.
@@ -114,7 +112,7 @@ class JobService:
         Raises:
             UnknownJob: there is none of that id, or it ended too long ago.
         """
-        return self._told(await self._queued_job(job_id))
+        return self._describe(await self._queued_job(job_id))
 
     async def page(self, asked: ListJobs) -> JobPage:
         """List jobs, newest first.
@@ -123,7 +121,7 @@ class JobService:
             BadCursor: the cursor is none that a page gave.
         """
         page = await self._listing.page(asked)
-        jobs = tuple(self._told(queued) for queued in page.jobs)
+        jobs = tuple(self._describe(queued) for queued in page.jobs)
         return JobPage(jobs=jobs, cursor=page.cursor, is_complete=page.is_complete)
 
     async def replay(self, job_id: str, *, message_id: str | None = None) -> Job:
@@ -139,19 +137,19 @@ class JobService:
             queued = await self._queued_job(job_id)
             replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
             if is_live(queued) or message_id in replays:
-                return self._told(queued)
+                return self._describe(queued)
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
             again = _Posted(
-                order=_order(queued),
+                request=_request_of(queued),
                 job_id=job_id,
                 is_named=True,
                 request_id=_request_id(),
                 replays=(*replays, message_id)[-MOST_REPLAYS:] if message_id else replays,
             )
-            self._live.add(job_id, again.order)
-            return self._told(await self._enqueue(again))
+            self._live.add(job_id, again.request)
+            return self._describe(await self._enqueue(again))
 
     async def waiting(self) -> QueueStatus:
         """Tell how many jobs wait, for how long, for how many workers."""
@@ -164,9 +162,9 @@ class JobService:
             raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
 
-    def _told(self, queued: QueuedJob) -> Job:
-        order = _order(queued)
-        return read_job(queued, order=order, wanted=order.sizes or self._recipe.names)
+    def _describe(self, queued: QueuedJob) -> Job:
+        request = _request_of(queued)
+        return read_job(queued, request=request, wanted=request.sizes or self._recipe.names)
 
     async def _decide(self, posts: Sequence[_Posted]) -> list[QueuedJob | Exception]:
         """Give the job of each order: one that is there, else a new one while there is room.
@@ -179,7 +177,7 @@ class JobService:
             there, waiting = await asyncio.gather(
                 self._live.find(
                     [posted.job_id for posted in posts if posted.is_named],
-                    originals={posted.order.key for posted in posts},
+                    originals={posted.request.key for posted in posts},
                 ),
                 self._live.waiting(),
             )
@@ -192,14 +190,14 @@ class JobService:
     def _choose(
         self, posted: _Posted, there: Mapping[str, QueuedJob], new: dict[str, _Posted], *, waiting: int
     ) -> str | Busy:
-        known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.order))
+        known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.request))
         for job_id in known:
             if job_id in there or job_id in new:  # not one that somebody else enqueued since `there` was read
                 return job_id
         if waiting + len(new) >= self._queue_size:
             return self._busy(waiting + len(new))
         new[posted.job_id] = posted
-        self._live.add(posted.job_id, posted.order)
+        self._live.add(posted.job_id, posted.request)
         return posted.job_id
 
     def _busy(self, waiting: int) -> Busy:
@@ -209,11 +207,11 @@ class JobService:
         )
 
     async def _enqueue(self, posted: _Posted) -> QueuedJob:
-        await self._callbacks.promise(posted.job_id, posted.order.callback_url)
+        await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
         queued = await self._queue.enqueue(
             FUNCTION,
             key=posted.job_id,
-            kwargs=msgspec.to_builtins(posted.order),
+            kwargs=msgspec.to_builtins(posted.request),
             timeout=TIMEOUT_SECONDS,
             retries=ATTEMPTS,
             retry_delay=1.0,
@@ -222,21 +220,21 @@ class JobService:
             meta={"request_id": posted.request_id} | ({"replays": posted.replays} if posted.replays else {}),
         )
         queued = queued or await self._queued_job(posted.job_id)  # there is one of that id
-        log.info("job_queued", job_id=posted.job_id, key=posted.order.key, request_id=posted.request_id)
+        log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued
 
 
-def _posted(order: JobRequest, idempotency_key: str | None) -> _Posted:
+def _posted(request: JobRequest, idempotency_key: str | None) -> _Posted:
     """Give an order's job an id that cannot be guessed, or that follows from the idempotency key."""
     job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
-    return _Posted(order=order, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
+    return _Posted(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 
 
 def _request_id() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id", ""))
 
 
-def _order(queued: QueuedJob) -> JobRequest:
+def _request_of(queued: QueuedJob) -> JobRequest:
     return msgspec.convert(queued.kwargs, JobRequest)
 
 

@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class JobRetryPolicy:
     """How often something is tried, and how many seconds lie between two tries: doubling from `first`, to `longest`."""
 
     attempts: int
@@ -58,14 +58,14 @@ class Patience:
         return jittered(min(self.first * 2.0 ** (tries - 1), self.longest))
 
 
-PATIENCE: Mapping[type[ImagesError], Patience] = {
-    NotFound: Patience(attempts=13, first=5, longest=5),  # a minute: the webhook can overtake the upload
-    StoreUnavailable: Patience(attempts=12, first=2, longest=300),  # about half an hour: a provider's bad moment
-    NoRoom: Patience(attempts=12, first=2, longest=300),  # others may clear up, or be done, as soon
-    DiedAgain: Patience(attempts=1, first=1, longest=1),  # before the other, of which it is one
-    ProcessDied: Patience(attempts=2, first=1, longest=1),  # twice is no accident
-    DeadlineExceeded: Patience(attempts=3, first=10, longest=60),  # the machine may have been busy
-    Unforeseen: Patience(attempts=3, first=10, longest=60),  # who knows
+RETRY_POLICIES: Mapping[type[ImagesError], JobRetryPolicy] = {
+    NotFound: JobRetryPolicy(attempts=13, first=5, longest=5),  # a minute: the webhook can overtake the upload
+    StoreUnavailable: JobRetryPolicy(attempts=12, first=2, longest=300),  # about half an hour: a provider's bad moment
+    NoRoom: JobRetryPolicy(attempts=12, first=2, longest=300),  # others may clear up, or be done, as soon
+    DiedAgain: JobRetryPolicy(attempts=1, first=1, longest=1),  # before the other, of which it is one
+    ProcessDied: JobRetryPolicy(attempts=2, first=1, longest=1),  # twice is no accident
+    DeadlineExceeded: JobRetryPolicy(attempts=3, first=10, longest=60),  # the machine may have been busy
+    Unforeseen: JobRetryPolicy(attempts=3, first=10, longest=60),  # who knows
 }
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
@@ -78,7 +78,7 @@ class JobWorker(QueueWorker):
         *,
         queue: JobQueue,
         derivatives: DerivativeService,
-        endings: Completion,
+        completion: Completion,
         concurrency: int,
         grace_seconds: float,
     ) -> None:
@@ -89,31 +89,31 @@ class JobWorker(QueueWorker):
             grace_seconds=grace_seconds,
         )
         self._derivatives = derivatives
-        self._endings = endings
+        self._completion = completion
 
-    async def make_derivatives(self, context: Context, **order: object) -> object:
+    async def make_derivatives(self, context: Context, **request: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
-        made = await self._attempt(msgspec.convert(order, JobRequest), is_first=not job.meta.get("tries"))
+        made = await self._attempt(msgspec.convert(request, JobRequest), is_first_attempt=not job.meta.get("tries"))
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
-            store_seconds=round(made.spent.store_seconds, 3),
-            wait_seconds=round(made.spent.wait_seconds, 3),
-            render_seconds=round(made.spent.render_seconds, 3),
+            store_seconds=round(made.timings.store_seconds, 3),
+            wait_seconds=round(made.timings.wait_seconds, 3),
+            render_seconds=round(made.timings.render_seconds, 3),
         ):
             if made.fault:
                 return msgspec.to_builtins(_give_up(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
 
-    async def _attempt(self, order: JobRequest, *, is_first: bool) -> GenerationResult:
-        remake: Remake = "all" if order.force else "stale"
-        urgency = Priority.BATCH if order.batch else Priority.JOB
+    async def _attempt(self, request: JobRequest, *, is_first_attempt: bool) -> GenerationResult:
+        remake: Remake = "all" if request.force else "stale"
+        priority = Priority.BATCH if request.batch else Priority.JOB
         try:
-            return await self._derivatives.make_all(
-                order.key, order.sizes, remake=remake, urgency=urgency, forgives=is_first
+            return await self._derivatives.generate(
+                request.key, request.sizes, remake=remake, priority=priority, clears_failures=is_first_attempt
             )
         except (Refused, ImagesError) as fault:
             return GenerationResult(fault=fault)
@@ -123,12 +123,12 @@ class JobWorker(QueueWorker):
                 fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
             )
 
-    def about(self, job: saq.Job) -> dict[str, object]:
+    def log_context(self, job: saq.Job) -> dict[str, object]:
         """Give what every line of the log about a job says of it."""
         key, request_id = (job.kwargs or {}).get("key"), job.meta.get("request_id", "")
-        return {**super().about(job), "key": key, "request_id": request_id}
+        return {**super().log_context(job), "key": key, "request_id": request_id}
 
-    async def ended(self, job: saq.Job) -> None:
+    async def on_end(self, job: saq.Job) -> None:
         """Count a job that has ended, and see to what follows."""
         ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
         metrics.jobs_total.labels("done" if ended_well else "error").inc()
@@ -136,16 +136,16 @@ class JobWorker(QueueWorker):
         if job.status != saq.Status.COMPLETE:  # it was not this worker's work that ended it
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
-            await self._endings.look(job.key)
+            await self._completion.look(job.key)
 
 
 def _give_up(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
     """Tell how a job ended badly, or put it off; the record then says why, and until when."""
-    patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(fault, kind)), None)
+    retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
     tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
     tries[fault.code] = tries.get(fault.code, 0) + 1
-    if patience and tries[fault.code] < patience.attempts:
-        job.retry_delay, job.retry_backoff = patience.seconds_after(tries[fault.code]), False
+    if retry_policy and tries[fault.code] < retry_policy.attempts:
+        job.retry_delay, job.retry_backoff = retry_policy.seconds_after(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
         log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
         raise RetryLater(f"{fault.code}: {fault}") from None
@@ -159,8 +159,8 @@ def _outcome(made: GenerationResult, *, put_off_until: float | None = None) -> J
         error=JobError(code=made.fault.code, detail=public_message(made.fault)) if made.fault else None,
         put_off_until=put_off_until,
         timings=JobTimings(
-            store_seconds=made.spent.store_seconds,
-            wait_seconds=made.spent.wait_seconds,
-            render_seconds=made.spent.render_seconds,
+            store_seconds=made.timings.store_seconds,
+            wait_seconds=made.timings.wait_seconds,
+            render_seconds=made.timings.render_seconds,
         ),
     )

@@ -48,7 +48,7 @@ class Layout(Protocol):
         """Give the original's key and the size's name that `key` was made from; None when it is no derivative's."""
         ...
 
-    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+    def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
         """Give what the keys of `original`'s derivatives begin with, and what they look like at whatever size.
 
         Its own key may look like one too. Raises what `derivative_of` raises.
@@ -83,7 +83,7 @@ class SiteLayout:
             raise BadKey(
                 f"The key {shown(key)} is no original's: its name must end in '_{ORIGINAL}', then an extension."
             )
-        _check_room(_renamed(match, size) for size in self.sizes)
+        _check_lengths(_renamed(match, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
         """Give the key of `original` at `size`; see `Layout`."""
@@ -98,7 +98,7 @@ class SiteLayout:
             return None
         return _verified(self, (_renamed(match, ORIGINAL), match["name"]), key)
 
-    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+    def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
         """Give the beginning and the look of derivatives' keys; see `Layout`."""
         self.check_original(original)
         match = cast("re.Match[str]", self._name.fullmatch(original))
@@ -134,7 +134,7 @@ class PrefixLayout:
         _check_inside(key, self.originals_prefix)
         if key.startswith(DERIVATIVES):
             raise BadKey(f"The key {shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
-        _check_room(self._joined(key, size) for size in self.sizes)
+        _check_lengths(self._joined(key, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
         """Give the key of `original` at `size`; see `Layout`."""
@@ -149,7 +149,7 @@ class PrefixLayout:
         original, _, name = key.removeprefix(DERIVATIVES).rpartition("/")
         return _verified(self, (original, name.partition(".")[0]), key)
 
-    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+    def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
         """Give the beginning and the look of derivatives' keys; see `Layout`."""
         self.check_original(original)
         folder = f"{DERIVATIVES}{original}/"
@@ -184,6 +184,6 @@ def _check_inside(key: str, prefix: str) -> None:
         raise BadKey(f"The key {shown(key)} is no original's: originals' keys begin with '{prefix}'.")
 
 
-def _check_room(derivatives: Iterable[str]) -> None:
+def _check_lengths(derivatives: Iterable[str]) -> None:
     if any(len(key.encode()) > MAX_KEY_BYTES for key in derivatives):
         raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")

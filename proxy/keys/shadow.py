@@ -43,8 +43,8 @@ class Shadow:
         """Give the original's key and the size's name; see `Layout`."""
         return self.live.original_of(key.removeprefix(self.prefix)) if key.startswith(self.prefix) else None
 
-    def traces(self, original: str) -> tuple[str, re.Pattern[str]]:
+    def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
         """Give the beginning and the look of derivatives' keys; see `Layout`."""
         self.check_original(original)
-        begin, pattern = self.live.traces(original)
+        begin, pattern = self.live.derivative_pattern(original)
         return self.prefix + begin, re.compile(re.escape(self.prefix) + pattern.pattern)

@@ -42,7 +42,7 @@ class QueueSnapshot:
     """The jobs of a queue that wait or run, and what its workers say of themselves."""
 
     keys: AbstractSet[str]
-    news: Mapping[str, Mapping[str, object]]
+    new: Mapping[str, Mapping[str, object]]
     """What those of them that whoever asked did not know were enqueued with, by their keys."""
     waiting: int
     oldest: float | None
@@ -94,7 +94,7 @@ class JobQueue(Queue):
         waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
         return QueueSnapshot(
             keys={job["key"] for job in told["jobs"]},
-            news={job["key"]: job.get("kwargs") or {} for job in told["jobs"] if job["key"] not in known},
+            new={job["key"]: job.get("kwargs") or {} for job in told["jobs"] if job["key"] not in known},
             waiting=len(waiting),
             oldest=min(waiting) / 1000 if waiting else None,
             workers=told["workers"],

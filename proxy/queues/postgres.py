@@ -47,18 +47,18 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
     """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
-        self._door = CircuitBreaker(
-            "PostgreSQL", errors=psycopg.Error, lost=(psycopg.OperationalError,), denied=_is_denied
+        self._breaker = CircuitBreaker(
+            "PostgreSQL", errors=psycopg.Error, unreachable=(psycopg.OperationalError,), denied=_is_denied
         )
         self._link = make_conninfo(url, **_LINK)
         pool = cast(
-            "AsyncConnectionPool", ConnectionPool(self._link, self._door)
+            "AsyncConnectionPool", ConnectionPool(self._link, self._breaker)
         )  # SAQ's type says that it lends nothing more
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True
         )
         self._listener = Listener(pool, self._channel)
-        self._outages = OutageGuard()
+        self._outage_guard = OutageGuard()
 
     def __repr__(self) -> str:
         return f"PostgresQueue<name={self.name!r}>"
@@ -69,7 +69,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         Raises:
             QueueUnavailable: the server does not answer, or not to this user; the sentence is the server's.
         """
-        with self._door.opened():
+        with self._breaker.guarded():
             async with await Connection.connect(self._link, autocommit=True) as starting:
                 starting.patience_seconds = STARTING_SECONDS
                 await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
@@ -84,7 +84,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
         """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
-        async with self._outages.rested():
+        async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
 
     async def _enqueue(self, job: Job) -> Job | None:
@@ -99,7 +99,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         found = await self._select(SQL("key = %(key)s"), {"key": key})
         return found[0] if found else None
 
-    async def _lost(self) -> list[Stored]:
+    async def _unreachable(self) -> list[Stored]:
         async with self.pool.connection() as connection:
             ended = SQL(
                 "DELETE FROM {} WHERE queue = %s AND status IN ('aborted', 'complete', 'failed') AND expire_at <= %s"

@@ -62,7 +62,7 @@ class Connection(AsyncConnection):
 class ConnectionPool(AsyncConnectionPool[Connection]):
     """Connections whose errors are ours, made anew as soon as somebody needs one."""
 
-    def __init__(self, address: str, door: CircuitBreaker) -> None:
+    def __init__(self, address: str, breaker: CircuitBreaker) -> None:
         super().__init__(
             address,
             connection_class=Connection,
@@ -73,12 +73,12 @@ class ConnectionPool(AsyncConnectionPool[Connection]):
             timeout=LINK_SECONDS,
             reconnect_timeout=1.0,  # the pool's own tries come ever more seldom, and nobody else may try meanwhile
         )
-        self._door = door
+        self._breaker = breaker
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - theirs
         """Lend a connection within the block."""
-        with self._door.opened():
+        with self._breaker.guarded():
             async with super().connection(timeout) as link:
                 yield link
 

@@ -65,7 +65,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         SaqRedisQueue.__init__(self, _Client(url), name=name)
-        self._outages = OutageGuard()
+        self._outage_guard = OutageGuard()
         self._unbegun: dict[bytes, bytes] = {}
         self._held_script = self.redis.register_script(_HELD)
         self._swap_script = self.redis.register_script(_SWAP)
@@ -100,13 +100,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
         """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
-        async with self._outages.rested():
+        async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
 
     async def _stored(self, key: str) -> Stored | None:
         return self._read(await self.redis.get(self.job_id(key)))
 
-    async def _lost(self) -> list[Stored]:
+    async def _unreachable(self) -> list[Stored]:
         found: list[tuple[bytes, bytes]] = await self._held_script(keys=[self._active, self._incomplete])
         held = {job_id: stored for job_id, body in found if (stored := self._read(body))}
         # A worker takes a job in one step and writes so in the next; one that died in between says nothing of it.
@@ -138,29 +138,29 @@ class _Client(Redis):
             retry=Retry(NoBackoff(), 1),
         )
         super().__init__(connection_pool=pool)
-        self._door = CircuitBreaker(
+        self._breaker = CircuitBreaker(
             "Redis",
             errors=exceptions.RedisError,
-            lost=(exceptions.ConnectionError, exceptions.TimeoutError),
+            unreachable=(exceptions.ConnectionError, exceptions.TimeoutError),
             denied=lambda error: isinstance(error, exceptions.AuthenticationError),
-            but=(exceptions.NoScriptError,),  # which the scripts wait for, to load themselves
+            passed_through=(exceptions.NoScriptError,),  # which the scripts wait for, to load themselves
         )
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        with self._door.opened():
+        with self._breaker.guarded():
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # theirs has no types
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - theirs
-        return _Transaction(self.connection_pool, self.response_callbacks, transaction, shard_hint, self._door)
+        return _Transaction(self.connection_pool, self.response_callbacks, transaction, shard_hint, self._breaker)
 
 
 class _Transaction(Pipeline):
     """Several commands at once through the same door."""
 
     def __init__(self, *given: Any) -> None:
-        *theirs, self._door = given
+        *theirs, self._breaker = given
         super().__init__(*theirs)
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - theirs
-        with self._door.opened():
+        with self._breaker.guarded():
             return await super().execute(raise_on_error)

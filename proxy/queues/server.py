@@ -46,7 +46,7 @@ class ServerQueue(JobQueue):
 
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
         """Forget what is past its time; end or put back the jobs whose worker is silent or over its time."""
-        return [stored.job.id for stored in await self._lost() if await self._release(stored)]
+        return [stored.job.id for stored in await self._unreachable() if await self._release(stored)]
 
     async def _release(self, stored: Stored) -> bool:
         released = self.copy(stored.job)
@@ -71,7 +71,7 @@ class ServerQueue(JobQueue):
         """Read a job."""
 
     @abstractmethod
-    async def _lost(self) -> Iterable[Stored]:
+    async def _unreachable(self) -> Iterable[Stored]:
         """Find the jobs whose worker is silent for longer than their heartbeat, or over their time."""
 
     @abstractmethod

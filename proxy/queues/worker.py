@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 DEQUEUE_SECONDS = 0.5
 """How long a worker waits for a job before it looks whether it should stop."""
 
-BEAT_SECONDS = 5.0
+HEARTBEAT_INTERVAL_SECONDS = 5.0
 """How often a worker shows that it lives, on each of its jobs: three beats may be missing before it counts as dead."""
 
 SWEEP_SECONDS = 5.0
@@ -72,11 +72,11 @@ class QueueWorker(saq.Worker[Context]):
         )
         self._grace_seconds = grace_seconds
 
-    def about(self, job: Job) -> dict[str, object]:
+    def log_context(self, job: Job) -> dict[str, object]:
         """Give what every line of the log about a job says of it."""
         return {"job_id": job.key, "attempt": job.attempts}
 
-    async def ended(self, job: Job) -> None:
+    async def on_end(self, job: Job) -> None:
         """See to what follows the end of a job, whatever brought it about."""
 
     async def stop(self) -> None:
@@ -91,20 +91,20 @@ class QueueWorker(saq.Worker[Context]):
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
         """Begin what a worker does besides jobs; it goes on until `stop` has seen the last of them."""
-        duties: tuple[tuple[Callable[[], Awaitable[object]], float], ...] = (
-            (self.beat, BEAT_SECONDS),
+        upkeep_tasks: tuple[tuple[Callable[[], Awaitable[object]], float], ...] = (
+            (self.send_heartbeats, HEARTBEAT_INTERVAL_SECONDS),
             (self.sweep, SWEEP_SECONDS),
             (self.schedule, LOOK_SECONDS),
             (partial(self.abort, LOOK_SECONDS), LOOK_SECONDS),
             (self.worker_info, REPORT_SECONDS),
         )
-        return [asyncio.create_task(_repeat(duty, seconds)) for duty, seconds in duties]
+        return [asyncio.create_task(_repeat(upkeep_task, seconds)) for upkeep_task, seconds in upkeep_tasks]
 
-    async def beat(self) -> None:
+    async def send_heartbeats(self) -> None:
         """Show on each job that its worker lives; let go of those that are not its any more."""
         for job, running in list(self.job_task_contexts.items()):
             if not await self.queue.touch(job) and not running["task"].done():
-                log.warning("job_lost", **self.about(job))
+                log.warning("job_lost", **self.log_context(job))
                 running["task"].cancel()
 
     async def sweep(self) -> None:
@@ -118,10 +118,10 @@ class QueueWorker(saq.Worker[Context]):
         prefix = self.queue.job_id("")  # SAQ says it of some queues' jobs
         for job in await self.queue.jobs([one.removeprefix(prefix) for one in taken_over]) if taken_over else ():
             if job is not None:
-                with structlog.contextvars.bound_contextvars(**self.about(job)):
+                with structlog.contextvars.bound_contextvars(**self.log_context(job)):
                     log.warning("job_taken_over", status=job.status.value)
                     if job.status == saq.Status.ABORTED:  # by the sweep; else it is, or was, at work again
-                        await self.ended(job)
+                        await self.on_end(job)
 
     async def process(self) -> bool:
         """Take a job and work it; one that the queue would hear nothing more of is taken over in a while."""
@@ -133,11 +133,11 @@ class QueueWorker(saq.Worker[Context]):
 
     async def _begin(self, context: Context) -> None:
         # Everything that this task logs from now on, the queue's library too, is about that job; it is the task's last.
-        structlog.contextvars.bind_contextvars(**self.about(context["job"]))
+        structlog.contextvars.bind_contextvars(**self.log_context(context["job"]))
 
     async def _end(self, context: Context) -> None:
         if context["job"].completed:
-            await self.ended(context["job"])
+            await self.on_end(context["job"])
 
 
 @asynccontextmanager
@@ -152,10 +152,10 @@ async def running_worker(worker: QueueWorker) -> AsyncIterator[None]:
         await working
 
 
-async def _repeat(duty: Callable[[], Awaitable[object]], seconds: float) -> None:
+async def _repeat(upkeep_task: Callable[[], Awaitable[object]], seconds: float) -> None:
     while True:
         try:
-            await duty()
+            await upkeep_task()
         except QueueUnavailable:
             pass  # whoever asks for jobs tells of it, once
         except Exception:

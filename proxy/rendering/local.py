@@ -37,15 +37,15 @@ class LocalResult:
 @asynccontextmanager
 async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[RenderPool]:
     """Lend a pool of one render process."""
-    renderers = RenderPool(limiter=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
+    render_pool = RenderPool(admission=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
     try:
-        yield renderers
+        yield render_pool
     finally:
-        await renderers.close()
+        await render_pool.close()
 
 
 async def render_file(
-    renderers: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+    render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
 ) -> LocalResult:
     """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
     path = AsyncPath(file)
@@ -55,7 +55,7 @@ async def render_file(
         )
     try:
         str(file).encode()
-        return await _render_file(renderers, file, out=out, sizes=sizes, limits=limits)
+        return await _render_file(render_pool, file, out=out, sizes=sizes, limits=limits)
     except UnicodeEncodeError:
         return LocalResult(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
     except OSError as fault:
@@ -65,12 +65,12 @@ async def render_file(
 
 
 async def _render_file(
-    renderers: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+    render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
 ) -> LocalResult:
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
         try:
-            rendering = await renderers.render(question, Ticket(Priority.JOB))
+            rendering = await render_pool.render(question, Ticket(Priority.JOB))
         except (Refused, RenderFailed) as fault:
             return LocalResult(file=file, refusal=str(fault))
         kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]

@@ -71,9 +71,9 @@ class RenderPool:
     """Render processes that are kept and reused, never more at work than the limiter lets in."""
 
     def __init__(
-        self, *, limiter: Admission, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
+        self, *, admission: Admission, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
     ) -> None:
-        self._limiter = limiter
+        self._admission = admission
         self._deadline_seconds = deadline_seconds
         self._workplace = workplace
         self._idle: list[RenderProcess] = []
@@ -90,22 +90,22 @@ class RenderPool:
     @property
     def budget_bytes(self) -> int:
         """How much memory all renders together may use."""
-        return self._limiter.budget_bytes
+        return self._admission.budget_bytes
 
     @property
     def reserved_bytes(self) -> int:
         """How much of the budget is spoken for: by renders, and by processes that wait for one."""
-        return self._limiter.reserved_bytes + len(self._idle) * IDLE_BYTES
+        return self._admission.reserved_bytes + len(self._idle) * IDLE_BYTES
 
     async def start(self) -> None:
         """Start one process, so that the first caller does not wait for it and a broken installation shows at once."""
-        metrics.render_budget_bytes.set(self._limiter.budget_bytes)
+        metrics.render_budget_bytes.set(self._admission.budget_bytes)
         metrics.render_reserved_bytes.set_function(lambda: self.reserved_bytes)
         self._idle.append(await self._process())
 
-    def place(self, turn: Ticket) -> AbstractContextManager[None]:
+    def admit(self, ticket: Ticket) -> AbstractContextManager[None]:
         """Hold a place on the way to a share; see `Admission.place`."""
-        return self._limiter.place(turn)
+        return self._admission.admit(ticket)
 
     async def check(self) -> None:
         """Return when a render went well a moment ago, or a tiny one does now; raise what is wrong otherwise.
@@ -119,7 +119,7 @@ class RenderPool:
         silent_seconds = time.monotonic() - self._last_answer
         if silent_seconds < RECENT_SECONDS:
             return
-        if not self._limiter.lets_in(PROBE_BYTES):
+        if not self._admission.would_admit(PROBE_BYTES):
             if silent_seconds > 2 * self._deadline_seconds:
                 raise DeadlineExceeded(f"All renders hang: none has ended well for {silent_seconds:.0f} s.")
             return
@@ -133,10 +133,10 @@ class RenderPool:
             await process.kill()
         self._idle.clear()
 
-    async def render(self, question: Render, turn: Ticket, spent: Timings | None = None) -> RenderResult:
+    async def render(self, question: Render, ticket: Ticket, timings: Timings | None = None) -> RenderResult:
         """Ask a process for derivatives, once there is a share of slots and memory.
 
-        Where the time goes is counted in `spent`, whatever comes of it. A caller that is cancelled takes its process
+        Where the time goes is counted in `timings`, whatever comes of it. A caller that is cancelled takes its process
         with it: what a process does cannot be taken back otherwise.
 
         Raises:
@@ -147,22 +147,22 @@ class RenderPool:
         """
         own = Timings()
         try:
-            derived = await self._render(question, turn, own)
+            derived = await self._render(question, ticket, own)
         finally:
-            if spent:
-                spent.add(own)
+            if timings:
+                timings.add(own)
         return RenderResult(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
 
-    async def _render(self, question: Render, turn: Ticket, spent: Timings) -> Derived:
+    async def _render(self, question: Render, ticket: Ticket, timings: Timings) -> Derived:
         async with AsyncExitStack() as stack:
-            with spent.in_line():
-                share = await stack.enter_async_context(self._limiter.share(turn, PROBE_BYTES))
-            with spent.rendering():
+            with timings.measure_wait():
+                reservation = await stack.enter_async_context(self._admission.reserve(ticket, PROBE_BYTES))
+            with timings.measure_render():
                 needed_bytes = (await self._probe(question)).render_bytes
                 self._refuse_over_budget(needed_bytes)
-            with spent.in_line():
-                await self._limiter.resize(share, needed_bytes)
-            with spent.rendering():
+            with timings.measure_wait():
+                await self._admission.resize(reservation, needed_bytes)
+            with timings.measure_render():
                 derived = await self._ask(question, Derived, seconds=self._deadline_seconds)
             self._last_answer = time.monotonic()
             return derived
@@ -173,7 +173,7 @@ class RenderPool:
         return (await self._ask(probe, Probed, seconds=PROBE_SECONDS)).info
 
     def _refuse_over_budget(self, needed_bytes: int) -> None:
-        budget_bytes = self._limiter.budget_bytes
+        budget_bytes = self._admission.budget_bytes
         if needed_bytes > budget_bytes:
             raise NeedsTooMuchMemory(
                 f"Rendering this picture takes {needed_bytes / _MEGA:.0f} MB of memory, and there are "
@@ -203,7 +203,7 @@ class RenderPool:
 
     async def _make_room(self) -> None:
         """Close idle processes where a render is going to need their memory; one of them is to be asked now."""
-        while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._limiter.budget_bytes:
+        while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._admission.budget_bytes:
             await self._idle.pop(0).kill()
 
     async def _living_process(self) -> RenderProcess:

@@ -27,8 +27,10 @@ T = TypeVar("T")
 ADDRESSING = ("auto", "path", "virtual")
 
 
-def _setting(default: T, says: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False) -> T:
-    metadata = {"says": says, "check": check, "secret": secret}
+def _setting(
+    default: T, description: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False
+) -> T:
+    metadata = {"says": description, "check": check, "secret": secret}
     return field(default=default, metadata=metadata)
 
 
@@ -60,7 +62,7 @@ class Settings:
     )
     s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
     conditional_writes: bool = _setting(
-        default=False, says="page views write only where nothing is yet: one visible write when machines race"
+        default=False, description="page views write only where nothing is yet: one visible write when machines race"
     )
     aws_region: str = _setting("", "the bucket's region")
     queue: str = _setting(
@@ -76,7 +78,7 @@ class Settings:
     webhook_secrets: str = _setting(
         "", "secrets that sign jobs, `whsec_<base64>`, by comma", validators.secrets, secret=True
     )
-    allow_unsigned: bool = _setting(default=False, says="take unsigned jobs although the address is public")
+    allow_unsigned: bool = _setting(default=False, description="take unsigned jobs although the address is public")
     callback_hosts: str = _setting(
         "", "where callbacks may go, by comma; see [Callbacks](#callbacks)", validators.hosts
     )
@@ -138,11 +140,11 @@ class Setting:
 
     name: str
     default: object
-    says: str
+    description: str
     is_secret: bool
 
 
-def read_settings(*, takes_posts: bool = True) -> Settings:
+def read_settings(*, accepts_jobs: bool = True) -> Settings:
     """Read the environment, for a program that takes posts or for one that does not.
 
     Raises:
@@ -150,7 +152,7 @@ def read_settings(*, takes_posts: bool = True) -> Settings:
     """
     env = FileAwareEnv(eager=False, strip_whitespace=True)
     faults: list[str] = []
-    told = {one.name: _read(env, one, faults) for one in fields(Settings) if one.metadata}
+    told = {setting.name: _read(env, setting, faults) for setting in fields(Settings) if setting.metadata}
     faults += _faults(env)
     sizes: tuple[Size, ...] = ()
     try:
@@ -162,10 +164,10 @@ def read_settings(*, takes_posts: bool = True) -> Settings:
     good = {name: value for name, value in told.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
-    posting = (_public_and_unsigned,) if takes_posts else ()
+    posting = (_public_and_unsigned,) if accepts_jobs else ()
     rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch)
-    together = [fault for rule in rules if (fault := rule(settings))]
-    faults += [fault for fault in together if fault.partition(":")[0] not in named]
+    cross_faults = [fault for rule in rules if (fault := rule(settings))]
+    faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:
         raise BadSettings(faults)
     return settings
@@ -174,18 +176,23 @@ def read_settings(*, takes_posts: bool = True) -> Settings:
 def list_settings() -> list[Setting]:
     """List the settings that an operator can make, with what each means: for README's table and `gf-images check`."""
     return [
-        Setting(name=one.name.upper(), default=one.default, says=one.metadata["says"], is_secret=one.metadata["secret"])
-        for one in fields(Settings)
-        if one.metadata
+        Setting(
+            name=setting.name.upper(),
+            default=setting.default,
+            description=setting.metadata["says"],
+            is_secret=setting.metadata["secret"],
+        )
+        for setting in fields(Settings)
+        if setting.metadata
     ]
 
 
-def _read(env: FileAwareEnv, one: Field[object], faults: list[str]) -> object:
+def _read(env: FileAwareEnv, setting: Field[object], faults: list[str]) -> object:
     """Read one setting; what is wrong with its value is kept by `env`, what is wrong with its file put to `faults`."""
     parsers: dict[type, Callable[..., object]] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
-    name = one.name.upper()
+    name = setting.name.upper()
     try:
-        return parsers[type(one.default)](name, one.default, validate=_validator(one.metadata["check"]))
+        return parsers[type(setting.default)](name, setting.default, validate=_validator(setting.metadata["check"]))
     except (OSError, ValueError):  # which the library raises at once, whatever it was told
         faults.append(f"{name}_FILE: must name a file that can be read, of UTF-8 text")
         return None

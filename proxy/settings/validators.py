@@ -101,7 +101,7 @@ _PASSWORDS: Final = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
 """Between user and host, whatever they are made of, or among the options."""
 
 
-def without_passwords(value: str) -> str:
+def mask_passwords(value: str) -> str:
     """Give an address as it may be shown."""
     return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 

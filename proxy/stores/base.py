@@ -84,13 +84,13 @@ class Store(Protocol):
         ...
 
     def open(
-        self, key: str, part: ByteRange | None = None
+        self, key: str, byte_range: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks, without holding it in memory; or a part of it, beside what is told of the whole.
 
         Raises:
             NotFound: nothing is under `key` (on entering).
-            Changed: the `part` is of another blob than is there now (on entering).
+            Changed: the `byte_range` is of another blob than is there now (on entering).
         """
         ...
 

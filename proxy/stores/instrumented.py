@@ -39,16 +39,16 @@ class InstrumentedStore:
             return await self._store.fetch(key, path, max_bytes=max_bytes)
 
     def open(
-        self, key: str, part: ByteRange | None = None
+        self, key: str, byte_range: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
         """See `Store.open`; the time to the first byte is what counts."""
-        return self._open(key, part)
+        return self._open(key, byte_range)
 
     @asynccontextmanager
-    async def _open(self, key: str, part: ByteRange | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def _open(self, key: str, byte_range: ByteRange | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         async with AsyncExitStack() as stack:
             with _measured("open"):
-                opened = await stack.enter_async_context(self._store.open(key, part))
+                opened = await stack.enter_async_context(self._store.open(key, byte_range))
             yield opened
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:

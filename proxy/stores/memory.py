@@ -46,13 +46,15 @@ class MemoryStore:
         return blob
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         await checkpoint()  # as where bytes travel: so that a reader in a loop lets others run
         blob, body = self._get(key)
-        if part:
-            part.check(blob.etag)
-            body = body[part.first : part.end]
+        if byte_range:
+            byte_range.check(blob.etag)
+            body = body[byte_range.first : byte_range.end]
         yield blob, _chunks(body)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:

@@ -69,15 +69,17 @@ def parse_content_range(content_range: str) -> ContentRange | None:
     return ContentRange(int(told[1]), int(told[2]) + 1, int(told[3])) if told else None
 
 
-def cut(chunks: AsyncIterator[bytes], part: ByteRange, came: ContentRange | None) -> AsyncIterator[bytes]:
-    """Give the bytes of `part` out of what came: itself, or the whole blob, of a store that knows no parts.
+def cut(
+    chunks: AsyncIterator[bytes], byte_range: ByteRange, content_range: ContentRange | None
+) -> AsyncIterator[bytes]:
+    """Give the bytes of `byte_range` out of what came: itself, or the whole blob, of a store that knows no parts.
 
     Raises:
         StoreUnavailable: another part came.
     """
-    if came is None:
-        return _between(chunks, part.first, part.end)
-    if (came.first, came.end) != (part.first, part.end):
+    if content_range is None:
+        return _between(chunks, byte_range.first, byte_range.end)
+    if (content_range.first, content_range.end) != (byte_range.first, byte_range.end):
         raise StoreUnavailable("The store sends another part than it was asked for.")
     return chunks
 

@@ -57,7 +57,9 @@ class Attempt:
         self._whole.deadline = max(self._whole.deadline, self._latest + seconds)
 
 
-async def with_retries(ask: Callable[[Attempt], Awaitable[T]], patience: StoreRetryPolicy, *, whom: str = "store") -> T:
+async def with_retries(
+    ask: Callable[[Attempt], Awaitable[T]], retry_policy: StoreRetryPolicy, *, whom: str = "store"
+) -> T:
     """Give what `ask` returns, asking again while the store is unavailable; `whom` is named if no answer comes.
 
     Raises:
@@ -65,15 +67,15 @@ async def with_retries(ask: Callable[[Attempt], Awaitable[T]], patience: StoreRe
         CancelledError: its caller waits no longer; a note says who was waited for.
     """
     try:
-        with fail_after(patience.total_seconds) as whole:
+        with fail_after(retry_policy.total_seconds) as whole:
             latest = whole.deadline
-            for number in range(patience.attempts - 1):
+            for number in range(retry_policy.attempts - 1):
                 try:
-                    with fail_after(patience.attempt_seconds) as attempt:
+                    with fail_after(retry_policy.attempt_seconds) as attempt:
                         return await ask(Attempt(attempt, whole, latest=latest))
                 except (StoreUnavailable, TimeoutError):
-                    await sleep(patience.wait_seconds(number))
-            with fail_after(patience.attempt_seconds) as attempt:
+                    await sleep(retry_policy.wait_seconds(number))
+            with fail_after(retry_policy.attempt_seconds) as attempt:
                 return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
         raise StoreUnavailable(f"The {whom} gave no answer in time.") from error

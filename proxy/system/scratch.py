@@ -65,7 +65,7 @@ class ScratchSpace:
             owner.release()
 
     @asynccontextmanager
-    async def folder(self, size: int, turn: Ticket) -> AsyncIterator[Path]:
+    async def folder(self, size: int, ticket: Ticket) -> AsyncIterator[Path]:
         """Lend a folder for `size` bytes, once there is room; it goes with all that is in it, whatever happens.
 
         Raises:
@@ -73,8 +73,8 @@ class ScratchSpace:
             NoRoom: the disk takes nothing more, which may also be what a render process died of.
         """
         parent = self.own_folder()
-        with self._room.place(turn):
-            async with self._room.share(turn, size):
+        with self._room.admit(ticket):
+            async with self._room.reserve(ticket, size):
                 with self._faults():
                     folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
                 try:

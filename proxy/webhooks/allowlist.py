@@ -58,7 +58,7 @@ class CallbackTarget:
 class AllowList:
     """The hosts that may be called, and the addresses that may be called although they are not public."""
 
-    doors: tuple[CallbackTarget, ...] = ()
+    hosts: tuple[CallbackTarget, ...] = ()
     networks: tuple[Network, ...] = ()
 
     def target(self, url: str) -> CallbackTarget:
@@ -67,17 +67,17 @@ class AllowList:
         Raises:
             BadCallback: it is no URL for callbacks, or its host is not listed.
         """
-        target = _taken_apart(url) if len(url) <= MAX_URL_CHARACTERS else None
+        target = _split_url(url) if len(url) <= MAX_URL_CHARACTERS else None
         if target is None or target.host.startswith("*"):
             raise BadCallback(
                 f"callback_url must be https://<host>[:<port>]/<path>, in ASCII, without a user or a fragment, "
                 f"at most {MAX_URL_CHARACTERS} characters."
             )
-        if not any(_leads_to(door, target) for door in self.doors):
+        if not any(_matches(host, target) for host in self.hosts):
             raise BadCallback(f"callback_url leads to {target}, which CALLBACK_HOSTS does not list.")
         return target
 
-    def permit(self, address: str) -> bool:
+    def is_permitted(self, address: str) -> bool:
         """Tell whether a connection may be made to an address: a public one, or one that is listed."""
         ip = _unmapped(ip_address(address.partition("%")[0]))
         return _is_public(ip) or any(ip in network for network in self.networks)
@@ -93,18 +93,18 @@ def parse_allow_list(entries: Iterable[str]) -> AllowList:
     Raises:
         ValueError: an entry is none of these; the sentence names it.
     """
-    doors: list[CallbackTarget] = []
+    hosts: list[CallbackTarget] = []
     networks: list[Network] = []
     for entry in entries:
         network = _network(entry)
         if network and "/" in entry:
             networks.append(network)
             continue
-        door = _door(f"[{entry}]" if isinstance(network, IPv6Network) else entry)
-        doors.append(door)
-        if address := _network(door.host):
+        host = _host(f"[{entry}]" if isinstance(network, IPv6Network) else entry)
+        hosts.append(host)
+        if address := _network(host.host):
             networks.append(address)
-    return AllowList(doors=tuple(doors), networks=tuple(networks))
+    return AllowList(hosts=tuple(hosts), networks=tuple(networks))
 
 
 def _network(text: str) -> Network | None:
@@ -114,14 +114,14 @@ def _network(text: str) -> Network | None:
         return None
 
 
-def _door(entry: str) -> CallbackTarget:
-    door = _taken_apart(entry if "://" in entry else f"https://{entry}")
-    if door is None or door.path != "/":
+def _host(entry: str) -> CallbackTarget:
+    host = _split_url(entry if "://" in entry else f"https://{entry}")
+    if host is None or host.path != "/":
         raise ValueError(f"{entry!r} is no host, address or network")
-    return door
+    return host
 
 
-def _taken_apart(url: str) -> CallbackTarget | None:
+def _split_url(url: str) -> CallbackTarget | None:
     found = _URL.fullmatch(url)
     if found is None:
         return None
@@ -137,10 +137,10 @@ def _taken_apart(url: str) -> CallbackTarget | None:
     return CallbackTarget(scheme=scheme, host=host, port=port, path=path if path.startswith("/") else f"/{path}")
 
 
-def _leads_to(door: CallbackTarget, target: CallbackTarget) -> bool:
-    if (door.scheme, door.port) != (target.scheme, target.port):
+def _matches(host: CallbackTarget, target: CallbackTarget) -> bool:
+    if (host.scheme, host.port) != (target.scheme, target.port):
         return False
-    return target.host == door.host or (door.host.startswith("*.") and target.host.endswith(door.host[1:]))
+    return target.host == host.host or (host.host.startswith("*.") and target.host.endswith(host.host[1:]))
 
 
 def _unmapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

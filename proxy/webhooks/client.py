@@ -55,14 +55,14 @@ class WebhookClient:
 
     def __init__(
         self,
-        destinations: AllowList,
+        allow_list: AllowList,
         signer: Signer,
         *,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
-        self._destinations = destinations
+        self._allow_list = allow_list
         self._signer = signer
         self._resolve = resolve or self._ask_name_server
         self._tls = tls
@@ -89,14 +89,14 @@ class WebhookClient:
         await self._client.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def carry(self, *, url: str, message_id: str, body: str) -> WebhookResponse:
+    async def post(self, *, url: str, message_id: str, body: str) -> WebhookResponse:
         """Post a JSON body, signed now.
 
         Raises:
             BadCallback: the host is not listed (any longer).
             CallbackFailed: there was no answer, or no address that may be called.
         """
-        target = self._destinations.target(url)
+        target = self._allow_list.target(url)
         headers = {
             "Content-Type": "application/json",
             "Host": target.authority,
@@ -111,7 +111,7 @@ class WebhookClient:
         addresses = await self._resolve(target.host, target.port)
         if not addresses:
             raise CallbackFailed(f"{target} has no address.")
-        if private := [address for address in addresses if not self._destinations.permit(address)]:
+        if private := [address for address in addresses if not self._allow_list.is_permitted(address)]:
             raise CallbackFailed(f"{target} is at {private[0]}, a private address that CALLBACK_HOSTS does not list.")
         return addresses
 

@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 8
+MAX_CONCURRENT: Final = 8
 """Callbacks on their way at the same time. Slots of their own: a slow receiver never keeps a job from being worked."""
 
-AT_ONCE_TO_ONE: Final = AT_ONCE // 2
+MAX_PER_RECEIVER: Final = MAX_CONCURRENT // 2
 """Of these to the same receiver: a slow one never keeps another from being told."""
 
-TURN_SECONDS: Final = 1.0
+BUSY_RECEIVER_SECONDS: Final = 1.0
 """How long a callback waits when as many as may are on their way to its receiver; twice as long each time."""
 
-LONGEST_TURN_SECONDS: Final = 60.0
+MAX_BUSY_RECEIVER_SECONDS: Final = 60.0
 """The longest it waits then: 1,000 that wait for one receiver are looked at 17 times a second."""
 
 WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 """After each failed attempt, how long until the next: eleven attempts in about a day."""
 
-SPREAD: Final = 0.2
+DELIVERY_JITTER: Final = 0.2
 """Each wait is up to this share of itself longer, so that those who failed together do not come back together."""
 
 LONGEST_WAIT_SECONDS: Final = 28_800.0
@@ -63,17 +63,17 @@ class Dispatcher(QueueWorker):
         self,
         *,
         queue: JobQueue,
-        courier: WebhookClient,
+        webhook_client: WebhookClient,
         complete_job: Callable[[str], Awaitable[bool]],
         grace_seconds: float,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
     ) -> None:
         functions = [(WATCH, self.watch), (DELIVER, self.deliver)]
-        super().__init__(queue, functions, concurrency=AT_ONCE, grace_seconds=grace_seconds)
-        self._courier = courier
+        super().__init__(queue, functions, concurrency=MAX_CONCURRENT, grace_seconds=grace_seconds)
+        self._webhook_client = webhook_client
         self._complete_job = complete_job
         self._waits_seconds = waits_seconds
-        self._receivers = Bulkhead(at_once=AT_ONCE_TO_ONE)
+        self._bulkhead = Bulkhead(at_once=MAX_PER_RECEIVER)
 
     async def watch(self, _context: Context, *, job_id: str) -> None:
         """Keep the promise of a callback: owe it when the job has ended, look again later when it has not."""
@@ -85,7 +85,7 @@ class Dispatcher(QueueWorker):
         callback, job = msgspec.convert(owed, Callback), context["job"]
         return await self._deliver(job, callback)
 
-    def about(self, job: saq.Job) -> dict[str, object]:
+    def log_context(self, job: saq.Job) -> dict[str, object]:
         """Give what every line of the log about a callback says of it, and of the job whose end it tells."""
         told = job.kwargs or {}
         if job.function == WATCH:
@@ -94,10 +94,10 @@ class Dispatcher(QueueWorker):
 
     async def _deliver(self, job: saq.Job, callback: Callback) -> Outcome:
         try:
-            with self._receivers.called(callback.receiver) as is_our_turn:
+            with self._bulkhead.called(callback.receiver) as is_our_turn:
                 if not is_our_turn:
                     raise _put_back(job)
-                answer = await self._carry(job, callback)
+                answer = await self._post(job, callback)
         except BadCallback as fault:
             return _ended("refused", str(fault))
         except CallbackFailed as fault:
@@ -108,16 +108,16 @@ class Dispatcher(QueueWorker):
             return _ended("gone", "The receiver answered 410: it wants no callbacks any more.")
         return self._put_off(job, f"The receiver answered {answer.status}.", answer.retry_after_seconds)
 
-    async def _carry(self, job: saq.Job, callback: Callback) -> WebhookResponse:
+    async def _post(self, job: saq.Job, callback: Callback) -> WebhookResponse:
         if job.retry_delay != AGAIN_SECONDS:  # that wait is over; should this process die, it need not be waited again
             await job.update(retry_delay=AGAIN_SECONDS)
-        return await self._courier.carry(url=callback.url, message_id=callback.id, body=callback.body)
+        return await self._webhook_client.post(url=callback.url, message_id=callback.id, body=callback.body)
 
     def _put_off(self, job: saq.Job, detail: str, retry_after_seconds: float | None = None) -> Outcome:
         failures = _failures(job)
         if failures >= len(self._waits_seconds):
             return _ended("given_up", detail)
-        wait = self._waits_seconds[failures] * random.uniform(1, 1 + SPREAD)  # noqa: S311 - spreads load, keeps no secret
+        wait = self._waits_seconds[failures] * random.uniform(1, 1 + DELIVERY_JITTER)  # noqa: S311 - spreads load, keeps no secret
         job.retry_delay = max(wait, min(retry_after_seconds or 0, LONGEST_WAIT_SECONDS))
         job.meta["failures"] = failures + 1
         metrics.callbacks_total.labels("put_off").inc()
@@ -150,7 +150,7 @@ def _put_back(job: saq.Job) -> RetryLater:
     """Have a callback wait for its turn, which is no attempt and fails nobody."""
     turns = int(job.meta.get("turns", 0))
     job.meta["turns"] = turns + 1
-    job.retry_delay = jittered(min(TURN_SECONDS * 2.0**turns, LONGEST_TURN_SECONDS))
+    job.retry_delay = jittered(min(BUSY_RECEIVER_SECONDS * 2.0**turns, MAX_BUSY_RECEIVER_SECONDS))
     return RetryLater("as many as may are on their way to this receiver")
 
 

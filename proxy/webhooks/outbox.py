@@ -41,7 +41,7 @@ TIMEOUT_SECONDS = 60
 AGAIN_SECONDS = 5.0
 """How soon a callback is tried again whose process died, or stumbled over what nobody foresaw."""
 
-NEVER_TIRED = 1_000_000
+MAX_ATTEMPTS = 1_000_000
 """Attempts that the queue allows. Processes that die spend one each; those that receivers fail are counted apart."""
 
 
@@ -63,10 +63,10 @@ class Outbox:
     """Keeps promises and callbacks until a worker of the queue has dealt with them."""
 
     def __init__(
-        self, *, queue: Queue, destinations: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
+        self, *, queue: Queue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
     ) -> None:
         self._queue = queue
-        self._destinations = destinations
+        self._allow_list = allow_list
         self._keep_seconds = keep_seconds
         self._watch_seconds = watch_seconds
 
@@ -77,9 +77,9 @@ class Outbox:
             BadCallback: they may not.
         """
         if url:
-            self._destinations.target(url)
+            self._allow_list.target(url)
 
-    async def promise(self, job_id: str, url: str) -> None:
+    async def watch_job(self, job_id: str, url: str) -> None:
         """Have a job watched, so that its callback is owed as soon as it has ended; without a URL there is none."""
         if not url or not self._is_listed(url):
             return
@@ -89,12 +89,12 @@ class Outbox:
             kwargs={"job_id": job_id},
             scheduled=int(time.time() + self._watch_seconds),
             timeout=TIMEOUT_SECONDS,
-            retries=NEVER_TIRED,
+            retries=MAX_ATTEMPTS,
             retry_delay=self._watch_seconds,
             ttl=-1,
         )
 
-    async def owe(self, callback: Callback) -> None:
+    async def enqueue_callback(self, callback: Callback) -> None:
         """Take a callback into the queue; one that was taken before is not taken twice."""
         key = f"callback:{callback.id}"
         if not self._is_listed(callback.url) or await self._queue.job(key) is not None:
@@ -104,7 +104,7 @@ class Outbox:
             key=key,
             kwargs=msgspec.to_builtins(callback),
             timeout=TIMEOUT_SECONDS,
-            retries=NEVER_TIRED,
+            retries=MAX_ATTEMPTS,
             retry_delay=AGAIN_SECONDS,
             ttl=self._keep_seconds,
         )

@@ -60,8 +60,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 async def calm(weed: seaweed.Seaweed, photo: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give the MD5 of each size as a calm day makes it; that day also fills every pool and cache of this process."""
     upload(weed, "calm", photo, jobs=WARM_UP_JOBS)
-    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path_factory.mktemp("calm")) as parts:
-        jobs = await all_ended(parts, "calm", jobs=WARM_UP_JOBS)
+    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path_factory.mktemp("calm")) as components:
+        jobs = await all_ended(components, "calm", jobs=WARM_UP_JOBS)
     md5s = stored(weed, jobs)
     assert len(set(md5s)) == 1
     return dict(zip((made.size for made in jobs[0].derivatives), md5s[0], strict=True))
@@ -106,9 +106,9 @@ async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Components]:
         metrics_port=0,
         sizes=read_sizes(Path(SIZES_FILE)),
     )
-    parts = build(settings)
-    async with running(parts, settings):
-        yield parts
+    components = build(settings)
+    async with running(components, settings):
+        yield components
 
 
 async def ended(jobs: JobService, job: Job) -> Job:
@@ -119,10 +119,10 @@ async def ended(jobs: JobService, job: Job) -> Job:
     return await until(look, seconds=500)
 
 
-async def all_ended(parts: Components, day: str, *, jobs: int = JOBS) -> list[Job]:
+async def all_ended(components: Components, day: str, *, jobs: int = JOBS) -> list[Job]:
     """Order every original of a day, and wait for the end."""
-    posted = [await parts.jobs.submit(JobRequest(key=key(day, number), force=True)) for number in range(jobs)]
-    return list(await asyncio.gather(*(ended(parts.jobs, job) for job in posted)))
+    posted = [await components.jobs.submit(JobRequest(key=key(day, number), force=True)) for number in range(jobs)]
+    return list(await asyncio.gather(*(ended(components.jobs, job) for job in posted)))
 
 
 FAULTS = {
@@ -142,12 +142,12 @@ async def test_two_hundred_jobs_all_end_done_and_what_they_make_is_what_a_calm_d
     upload(weed, day, photo)
     async with FaultProxy(weed.port) as proxy:
         before = descriptors()
-        async with serving(proxy, tmp_path) as parts:
+        async with serving(proxy, tmp_path) as components:
             resident = resident_bytes()
             proxy.fault = FAULTS[day]
             if proxy.fault.stopped:
                 asyncio.get_running_loop().call_later(STOP_SECONDS, setattr, proxy, "fault", CALM)
-            jobs = await all_ended(parts, day)
+            jobs = await all_ended(components, day)
             assert resident_bytes() - resident < MAX_GROWTH_BYTES
             proxy.fault = CALM
             assert [job.error for job in jobs if job.error] == []
@@ -165,15 +165,15 @@ async def test_two_hundred_jobs_all_end_done_and_what_they_make_is_what_a_calm_d
 async def test_a_store_that_hangs_costs_a_page_seconds_and_is_used_again_when_it_answers(
     weed: seaweed.Seaweed, calm: dict[str, str], tmp_path: Path
 ) -> None:
-    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path) as parts:
-        known = await parts.derivatives.locate(key("calm", 0), "small")
+    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path) as components:
+        known = await components.derivatives.locate(key("calm", 0), "small")
         proxy.fault = Fault(stopped=True)
-        assert (await parts.derivatives.locate(key("calm", 0), "small")).key == known.key
+        assert (await components.derivatives.locate(key("calm", 0), "small")).key == known.key
         async with asyncio.timeout(5):
             with pytest.raises(StoreUnavailable):
-                await parts.derivatives.locate("gall/x_original.jpg", "small")
-        assert await parts.readiness.check() == ["store: did not answer within 5 s"]
+                await components.derivatives.locate("gall/x_original.jpg", "small")
+        assert await components.readiness.check() == ["store: did not answer within 5 s"]
         proxy.fault = CALM
-        assert await parts.readiness.check() == []
+        assert await components.readiness.check() == []
         with pytest.raises(NotFound):
-            await parts.derivatives.locate("gall/x_original.jpg", "small")
+            await components.derivatives.locate("gall/x_original.jpg", "small")

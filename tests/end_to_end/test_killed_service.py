@@ -43,14 +43,14 @@ def test_every_accepted_job_is_done_however_often_the_service_is_killed(
     settings = {"SIZES_FILE": str(write_sizes(tmp_path)), "CALLBACK_HOSTS": receiver.listed}
     service = Service(folder=tmp_path, settings=settings)
     senders = Senders(service, paint_originals(tmp_path), receiver)
-    renderers: set[int] = set()
+    render_pool: set[int] = set()
     service.start()
     with senders.posting():
         for number in range(KILLS):
             if number % 4:
                 senders.wait_for_more()
             time.sleep(moments.uniform(0, WORKING_SECONDS if number % 4 else STARTING_SECONDS))  # the experiment itself
-            renderers |= service.children()
+            render_pool |= service.children()
             (service.kill if number % 2 else service.cut_power)()
             service.start()
     service.wait_until_ready()
@@ -67,7 +67,7 @@ def test_every_accepted_job_is_done_however_often_the_service_is_killed(
     queue.close()
 
     async def all_gone() -> bool:
-        return not any(map(is_running, renderers))
+        return not any(map(is_running, render_pool))
 
     asyncio.run(until(all_gone))
     record_property("counts", counts(senders, jobs, kills=KILLS, derivatives=derivatives))

@@ -144,14 +144,14 @@ def test_asked_to_stop_it_finishes_what_runs_and_goes(tmp_path: Path) -> None:
     ],
 )
 def test_a_service_that_cannot_start_says_why_in_a_sentence(
-    tmp_path: Path, settings: dict[str, str], says: str
+    tmp_path: Path, settings: dict[str, str], description: str
 ) -> None:
     service = Service(folder=tmp_path, settings=settings)
     service.start()
     assert service.process is not None
     assert service.process.wait(timeout=30) in {1, 2}
     last = service.log.read_text().splitlines()[-1]
-    assert last.startswith(says)
+    assert last.startswith(description)
     assert "Traceback" not in service.log.read_text()
 
 

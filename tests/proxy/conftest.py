@@ -98,7 +98,7 @@ class Workshop:
     """Everything that makes derivatives, joined as the service joins it, on a store in memory."""
 
     store: CountingStore
-    renderers: RenderPool
+    render_pool: RenderPool
     derivatives: DerivativeService
     photo: Path
 
@@ -123,8 +123,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def renderers() -> AsyncIterator[RenderPool]:
-    pool = RenderPool(limiter=Admission(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
+async def render_pool() -> AsyncIterator[RenderPool]:
+    pool = RenderPool(admission=Admission(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
     await pool.start()
     yield pool
     await pool.close()
@@ -138,20 +138,20 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchSpace]:
 
 
 @pytest.fixture
-def terms(scratch: ScratchSpace) -> GenerationPolicy:
+def policy(scratch: ScratchSpace) -> GenerationPolicy:
     return GenerationPolicy(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch)
 
 
 @pytest.fixture
-def workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy) -> Workshop:
-    return open_workshop(renderers, photo=photo, terms=terms)
+def workshop(render_pool: RenderPool, photo: Path, policy: GenerationPolicy) -> Workshop:
+    return open_workshop(render_pool, photo=photo, policy=policy)
 
 
 def open_workshop(
-    renderers: RenderPool,
+    render_pool: RenderPool,
     *,
     photo: Path,
-    terms: GenerationPolicy,
+    policy: GenerationPolicy,
     sizes: tuple[Size, ...] = SIZES,
     store: CountingStore | None = None,
 ) -> Workshop:
@@ -160,13 +160,13 @@ def open_workshop(
     layout = SiteLayout(sizes=tuple(size.name for size in sizes))
     derivatives = DerivativeService(
         store=store,
-        renderers=renderers,
+        render_pool=render_pool,
         recipe=Recipe(sizes=sizes, layout=layout, cache_control="public, max-age=86400"),
-        memory=DerivativeCache(
+        cache=DerivativeCache(
             known=TtlCache(entries=100, seconds=60),
             absent=TtlCache(entries=100, seconds=30),
             failures=TtlCache(entries=100, seconds=600),
         ),
-        terms=terms,
+        policy=policy,
     )
-    return Workshop(store=store, renderers=renderers, derivatives=derivatives, photo=photo)
+    return Workshop(store=store, render_pool=render_pool, derivatives=derivatives, photo=photo)

@@ -98,10 +98,10 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
         ImagesError: it cannot begin, or not go on.
         OtherWords: there is an unfinished comparison of something else.
     """
-    parts, started = build(settings), time.monotonic()
-    places = _places(asked, parts)
+    components, started = build(settings), time.monotonic()
+    places = _places(asked, components)
     ledger = FindingsDatabase(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
-    head = _head(asked, settings, parts)
+    head = _head(asked, settings, components)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(places.opened())
         stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
@@ -109,13 +109,13 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
         reporter.tell(
             ComparisonStarted(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals)
         )
-        troubles = _troubles(places, stop, reporter)
+        outage_retry = _outage_retry(places, stop, reporter)
         comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
         run = Run(
-            await troubles.outlast(lambda: _originals(asked, places.listing, live_layout(settings))),
+            await outage_retry.call(lambda: _originals(asked, places.listing, live_layout(settings))),
             comparer.compare,
             underway=asked.processes * UNDERWAY,
-            means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
+            means=Means(ledger=ledger, outage_retry=outage_retry, stop=stop, reporter=reporter),
         )
         is_finished = await run.go()
         ended = _ended(ledger, asked, is_finished=is_finished, seconds=time.monotonic() - started)
@@ -127,12 +127,12 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
     return ended
 
 
-def _head(asked: CompareOptions, settings: Settings, parts: Components) -> report.ReportHead:
+def _head(asked: CompareOptions, settings: Settings, components: Components) -> report.ReportHead:
     return report.ReportHead(
         store=store_name(settings),
         old=asked.old,
         new=asked.new,
-        sizes=asked.sizes or parts.recipe.names,
+        sizes=asked.sizes or components.recipe.names,
         sample=asked.sample,
         seed=asked.seed,
         began=datetime.now(UTC),
@@ -182,14 +182,14 @@ def _folder(folder: Path) -> Path:
     return pictures
 
 
-def _places(asked: CompareOptions, parts: Components) -> Sources:
-    old, new = (side(word, open_store=lambda: parts.store) for word in (asked.old, asked.new))
+def _places(asked: CompareOptions, components: Components) -> Sources:
+    old, new = (side(word, open_store=lambda: components.store) for word in (asked.old, asked.new))
     if asked.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
-        return Sources(old=old, new=new, listing=listing or side(STORE, open_store=lambda: parts.store))
+        return Sources(old=old, new=new, listing=listing or side(STORE, open_store=lambda: components.store))
     if Path(asked.originals).is_file():
         return Sources(old=old, new=new, listing=None)
-    listing = side(asked.originals, open_store=lambda: parts.store)
+    listing = side(asked.originals, open_store=lambda: components.store)
     if not listing.can_list:
         raise CannotStart("--originals: what is behind an address cannot be listed; name a file of keys instead.")
     return Sources(old=old, new=new, listing=listing)
@@ -210,7 +210,7 @@ def _reporter(asked: CompareOptions) -> AbstractContextManager[Reporter]:
     return bar() if sys.stderr.isatty() else nullcontext(LineReporter())
 
 
-def _troubles(places: Sources, stop: Stop, reporter: Reporter) -> OutageRetry:
+def _outage_retry(places: Sources, stop: Stop, reporter: Reporter) -> OutageRetry:
     async def check() -> None:
         await places.old.check()
         await places.new.check()

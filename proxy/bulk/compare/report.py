@@ -52,10 +52,10 @@ def write(folder: Path, ledger: FindingsDatabase, *, asked: ReportHead, ended: C
             path.unlink()
 
 
-def _replace(path: Path, parts: Iterator[str]) -> None:
+def _replace(path: Path, lines: Iterator[str]) -> None:
     new = path.with_suffix(".new")
     with new.open("w", encoding="utf-8") as file:
-        file.writelines(parts)
+        file.writelines(lines)
     new.replace(path)
 
 
@@ -69,9 +69,9 @@ def _document(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnde
     yield "]}\n"
 
 
-def _lines(parts: Iterable[Finding] | Iterable[ComparedKeys]) -> Iterator[str]:
+def _lines(entries: Iterable[Finding] | Iterable[ComparedKeys]) -> Iterator[str]:
     separator = ""
-    for part in parts:
+    for part in entries:
         yield separator + msgspec.json.encode(part).decode()
         separator = ",\n"
     yield "\n"

@@ -29,7 +29,7 @@ class Means:
     """What a run works with: who knows what is over, who outlasts troubles, who ends it, who tells of it."""
 
     ledger: FindingsDatabase
-    troubles: OutageRetry
+    outage_retry: OutageRetry
     stop: Stop
     reporter: Reporter
 
@@ -45,7 +45,7 @@ class Run:
         self._room = asyncio.Semaphore(underway)
         self._underway: set[str] = set()
         self._ledger = means.ledger
-        self._troubles = means.troubles
+        self._outage_retry = means.outage_retry
         self._stop = means.stop
         self._reporter = means.reporter
         self._tally = means.ledger.tally()
@@ -67,13 +67,13 @@ class Run:
         finally:
             counting.cancel()
             await asyncio.gather(counting, return_exceptions=True)
-        if self._stop.is_said:
+        if self._stop.is_requested:
             self._reporter.tell(Stopping(detail=self._stop.reason, underway=0))
-        return not self._stop.is_said
+        return not self._stop.is_requested
 
     async def _feed(self, group: asyncio.TaskGroup) -> None:
         walk = Walk(self._originals)
-        while not self._stop.is_said and (key := await self._troubles.outlast(walk.next)) is not None:
+        while not self._stop.is_requested and (key := await self._outage_retry.call(walk.next)) is not None:
             if key in self._underway or await self._ledger.knows(key):
                 continue
             await self._room.acquire()
@@ -82,14 +82,14 @@ class Run:
 
     async def _see_to(self, key: str) -> None:
         try:
-            if self._stop.is_said:
+            if self._stop.is_requested:
                 return
-            outcome = await self._troubles.outlast(lambda: self._step(key))
+            outcome = await self._outage_retry.call(lambda: self._step(key))
             await self._ledger.close(outcome)
         except Stopped:
             return  # begun and not over: the next run sees to it
         except GaveUp as fault:
-            self._stop.say(str(fault))
+            self._stop.request(str(fault))
             return
         finally:
             self._underway.discard(key)

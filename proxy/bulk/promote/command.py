@@ -57,21 +57,23 @@ async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> 
         ImagesError: it cannot begin, or not go on.
         OtherSides: the report is of something else.
     """
-    parts = build(settings)
-    ledger = RunProgress(new_checkpoint(_words(asked, settings, parts)), NoState())
-    promotion = _promotion(asked, settings, parts)
-    await parts.store.start()
+    components = build(settings)
+    ledger = RunProgress(new_checkpoint(_words(asked, settings, components)), NoState())
+    promotion = _promotion(asked, settings, components)
+    await components.store.start()
     try:
         with _reporter(asked) as told:
             reporter = GuardedReporter(told, stop)
             reporter.tell(_began(asked, settings, promotion))
             run = Runner(
-                ListedOriginals(store=parts.store, layout=parts.recipe.layout, prefix=_prefix(asked, settings)),
+                ListedOriginals(
+                    store=components.store, layout=components.recipe.layout, prefix=_prefix(asked, settings)
+                ),
                 promotion.undo if asked.undo else promotion.promote,
                 bounds=RunLimits(underway=UNDERWAY, limit=None),
                 means=Means(
                     ledger=ledger,
-                    troubles=OutageRetry(check=parts.store.check, stop=stop, tell=reporter.tell),
+                    outage_retry=OutageRetry(check=components.store.check, stop=stop, tell=reporter.tell),
                     stop=stop,
                     reporter=reporter,
                 ),
@@ -79,18 +81,18 @@ async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> 
             ended = _ended(ledger, is_finished=await run.go(), is_undo=asked.undo)
             reporter.tell(ended)
     finally:
-        await parts.store.close()
+        await components.store.close()
     reporter.check()
     return ended
 
 
-def _promotion(asked: PromoteOptions, settings: Settings, parts: Components) -> Promotion:
-    live, sizes = live_layout(settings), parts.recipe.names
+def _promotion(asked: PromoteOptions, settings: Settings, components: Components) -> Promotion:
+    live, sizes = live_layout(settings), components.recipe.names
     layouts = PromotionLayouts(
-        shadow=parts.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes)
+        shadow=components.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes)
     )
     return Promotion(
-        store=parts.store,
+        store=components.store,
         layouts=layouts,
         sizes=asked.sizes or sizes,
         objection=_objection(asked, settings),
@@ -116,12 +118,12 @@ def _prefix(asked: PromoteOptions, settings: Settings) -> str:
     return settings.originals_prefix if asked.prefix is None else asked.prefix
 
 
-def _words(asked: PromoteOptions, settings: Settings, parts: Components) -> RunOptions:
+def _words(asked: PromoteOptions, settings: Settings, components: Components) -> RunOptions:
     """Tell what is asked for; nothing of it is kept, as what has been copied is told from the store."""
     return RunOptions(
         store=settings.store,
         prefix=_prefix(asked, settings),
-        sizes=asked.sizes or parts.recipe.names,
+        sizes=asked.sizes or components.recipe.names,
         remake="all",
         since=None,
         retry_failed="",

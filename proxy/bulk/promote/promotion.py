@@ -129,9 +129,9 @@ class Promotion:
 
 def are_alike(one: Blob, other: Blob | None) -> bool:
     """Tell whether two derivatives were made of the same bytes by the same recipe, which gives the same bytes."""
-    return other is not None and _marks(one) == _marks(other)
+    return other is not None and _made_from(one) == _made_from(other)
 
 
-def _marks(blob: Blob) -> tuple[str | None, str | None, int]:
+def _made_from(blob: Blob) -> tuple[str | None, str | None, int]:
     metadata = blob.attributes.metadata
     return metadata.get(PROFILE), metadata.get(ETAG), blob.bytes

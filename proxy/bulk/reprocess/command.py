@@ -25,7 +25,7 @@ from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import LOOK_AHEAD, Means, RunLimits, Runner
 from proxy.bulk.state_dir import NoState, StateDir
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.settings.validators import without_passwords
+from proxy.settings.validators import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -73,23 +73,23 @@ async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop)
         ImagesError: it cannot begin, or not go on.
         OtherWords: there is an unfinished run that was asked for something else.
     """
-    parts = build(settings)
+    components = build(settings)
     records = NoState() if asked.dry_run else StateDir(asked.state)
     async with AsyncExitStack() as stack:
         stack.enter_context(records.held())
-        await stack.enter_async_context(_opened(parts, with_queue=asked.through_queue))
+        await stack.enter_async_context(_opened(components, with_queue=asked.through_queue))
         reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
         if asked.restart:
             records.forget()
-        place = records.read_or_begin(_words(asked, settings, parts))
+        place = records.read_or_begin(_words(asked, settings, components))
         reporter.tell(_began(place))
         ledger = RunProgress(place, records)
-        troubles = OutageRetry(check=_check(asked, parts), stop=stop, tell=reporter.tell)
+        outage_retry = OutageRetry(check=_check(asked, components), stop=stop, tell=reporter.tell)
         run = Runner(
-            _originals(asked, place.words, parts),
-            _step(asked, settings, parts, place, stop),
+            _originals(asked, place.words, components),
+            _step(asked, settings, components, place, stop),
             bounds=_bounds(asked, settings),
-            means=Means(ledger=ledger, troubles=troubles, stop=stop, reporter=reporter),
+            means=Means(ledger=ledger, outage_retry=outage_retry, stop=stop, reporter=reporter),
         )
         is_finished = await run.go()
         if run.has_reached_limit:
@@ -103,17 +103,17 @@ async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop)
 
 
 @asynccontextmanager
-async def _opened(parts: Components, *, with_queue: bool) -> AsyncIterator[None]:
+async def _opened(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
     """Start what a run needs of the parts, and stop it at the end."""
     async with AsyncExitStack() as stack:
-        stack.enter_context(parts.scratch.opened())
-        await parts.store.start()
-        stack.push_async_callback(parts.store.close)
+        stack.enter_context(components.scratch.opened())
+        await components.store.start()
+        stack.push_async_callback(components.store.close)
         if with_queue:
-            await parts.queue.connect()
-            stack.push_async_callback(parts.queue.disconnect)
-        stack.push_async_callback(parts.renderers.close)
-        await parts.renderers.start()
+            await components.queue.connect()
+            stack.push_async_callback(components.queue.disconnect)
+        stack.push_async_callback(components.render_pool.close)
+        await components.render_pool.start()
         yield
 
 
@@ -123,12 +123,12 @@ def _reporter(asked: ReprocessOptions) -> AbstractContextManager[Reporter]:
     return bar(limit=asked.limit) if sys.stderr.isatty() else nullcontext(LineReporter(limit=asked.limit))
 
 
-def _words(asked: ReprocessOptions, settings: Settings, parts: Components) -> RunOptions:
-    sizes = asked.sizes or parts.recipe.names
+def _words(asked: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:
+    sizes = asked.sizes or components.recipe.names
     return RunOptions(
         store=settings.store,
-        endpoint=without_passwords(settings.s3_endpoint_url),
-        origin=without_passwords(settings.originals_base_url),
+        endpoint=mask_passwords(settings.s3_endpoint_url),
+        origin=mask_passwords(settings.originals_base_url),
         layout=settings.key_layout,
         shadow=settings.shadow_prefix,
         prefix=settings.originals_prefix if asked.prefix is None else asked.prefix,
@@ -137,7 +137,7 @@ def _words(asked: ReprocessOptions, settings: Settings, parts: Components) -> Ru
         since=asked.since,
         retry_failed=str(asked.retry_failed.resolve()) if asked.retry_failed else "",
         through_queue=asked.through_queue,
-        profiles=tuple(parts.recipe.profile(size, libvips=parts.renderers.libvips) for size in sizes),
+        profiles=tuple(components.recipe.profile(size, libvips=components.render_pool.libvips) for size in sizes),
     )
 
 
@@ -153,41 +153,43 @@ def _began(place: Checkpoint) -> RunStarted:
     )
 
 
-def _originals(asked: ReprocessOptions, words: RunOptions, parts: Components) -> Originals:
+def _originals(asked: ReprocessOptions, words: RunOptions, components: Components) -> Originals:
     if asked.retry_failed:
         return FailedOriginals(path=asked.retry_failed, prefix=words.prefix)
-    return ListedOriginals(store=parts.store, layout=parts.recipe.layout, prefix=words.prefix, since=words.since)
+    return ListedOriginals(
+        store=components.store, layout=components.recipe.layout, prefix=words.prefix, since=words.since
+    )
 
 
 def _step(
-    asked: ReprocessOptions, settings: Settings, parts: Components, place: Checkpoint, stop: Stop
+    asked: ReprocessOptions, settings: Settings, components: Components, place: Checkpoint, stop: Stop
 ) -> Callable[[str], Awaitable[OriginalDone]]:
     words = place.words
-    looker = Inspector(
-        store=parts.store,
-        recipe=parts.recipe,
+    inspector = Inspector(
+        store=components.store,
+        recipe=components.recipe,
         sizes=words.sizes,
         remake=words.remake,
-        libvips=parts.renderers.libvips,
+        libvips=components.render_pool.libvips,
     )
     if asked.dry_run:
-        return looker.look
-    step = RenderStep(derivatives=parts.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
+        return inspector.inspect
+    step = RenderStep(derivatives=components.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
     if asked.through_queue:
         step = EnqueueStep(
-            jobs=parts.jobs, looker=looker, queue_size=settings.queue_size, run=place.run, stop=stop
-        ).order
+            jobs=components.jobs, inspector=inspector, queue_size=settings.queue_size, run=place.run, stop=stop
+        ).run
     if asked.each_seconds:
-        return ThrottledStep(looker=looker, allowance=Throttle(asked.each_seconds), step=step, stop=stop).see_to
+        return ThrottledStep(inspector=inspector, throttle=Throttle(asked.each_seconds), step=step, stop=stop).see_to
     return step
 
 
-def _check(asked: ReprocessOptions, parts: Components) -> Callable[[], Awaitable[object]]:
+def _check(asked: ReprocessOptions, components: Components) -> Callable[[], Awaitable[object]]:
     async def check() -> None:
-        await parts.store.check()
-        await parts.scratch.check()
+        await components.store.check()
+        await components.scratch.check()
         if asked.through_queue:
-            await parts.jobs.waiting()
+            await components.jobs.waiting()
 
     return check
 

@@ -37,28 +37,28 @@ class EnqueueStep:
     `run` makes the jobs' ids: a run that was killed and goes on finds those it had ordered.
     """
 
-    def __init__(self, *, jobs: JobService, looker: Inspector, queue_size: int, run: str, stop: Stop) -> None:
+    def __init__(self, *, jobs: JobService, inspector: Inspector, queue_size: int, run: str, stop: Stop) -> None:
         self._jobs = jobs
-        self._looker = looker
+        self._inspector = inspector
         self._most = max(1, int(queue_size * SHARE))
         self._run = run
         self._stop = stop
         self._ordering = asyncio.Lock()
         self._is_warned = False
 
-    async def order(self, key: str) -> OriginalDone:
+    async def run(self, key: str) -> OriginalDone:
         """Tell what came of an original.
 
         Raises:
             StoreUnavailable, QueueUnavailable: that would say nothing of the original.
             Stopped: the run ends before the job has; the job goes on.
         """
-        looked = await self._looker.look(key)
-        if looked.result == "fresh":
-            return looked
+        inspected = await self._inspector.inspect(key)
+        if inspected.result == "fresh":
+            return inspected
         started = time.perf_counter()
         job = await self._submit(
-            JobRequest(key=key, sizes=self._looker.sizes, force=self._looker.remake == "all", batch=True)
+            JobRequest(key=key, sizes=self._inspector.sizes, force=self._inspector.remake == "all", batch=True)
         )
         while job.status in ("queued", "processing"):
             await self._stop.sleep(LOOK_SECONDS)
@@ -67,13 +67,13 @@ class EnqueueStep:
             return OriginalDone(key=key, result="failed", code=job.error.code, detail=job.error.detail)
         return OriginalDone(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
 
-    async def _submit(self, order: JobRequest) -> Job:
+    async def _submit(self, request: JobRequest) -> Job:
         async with self._ordering:
             while True:
                 line = await self._jobs.waiting()
                 if line.jobs < min(self._most, EACH * max(1, line.workers)):
                     try:
-                        return await self._jobs.submit(order, idempotency_key=f"{self._run}:{order.key}")
+                        return await self._jobs.submit(request, idempotency_key=f"{self._run}:{request.key}")
                     except Busy:  # others were quicker
                         pass
                 elif not line.workers:

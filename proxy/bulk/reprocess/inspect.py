@@ -28,7 +28,7 @@ class Inspector:
     remake: Remake
     libvips: str
 
-    async def look(self, key: str) -> OriginalDone:
+    async def inspect(self, key: str) -> OriginalDone:
         """Tell which sizes of an original are due, and why.
 
         Raises:

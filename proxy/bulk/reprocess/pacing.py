@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ThrottledStep:
     """Looks first, and takes `step` with what is due as soon as that may be."""
 
-    looker: Inspector
-    allowance: Throttle
+    inspector: Inspector
+    throttle: Throttle
     step: Callable[[str], Awaitable[OriginalDone]]
     stop: Stop
 
@@ -30,8 +30,8 @@ class ThrottledStep:
             ImagesError: the original cannot be looked at; what `step` raises.
             Stopped: the run ends before its turn comes.
         """
-        looked = await self.looker.look(key)
-        if looked.result == "fresh":
-            return looked
-        await self.allowance.take(self.stop)
+        inspected = await self.inspector.inspect(key)
+        if inspected.result == "fresh":
+            return inspected
+        await self.throttle.take(self.stop)
         return await self.step(key)

@@ -13,7 +13,7 @@ from proxy.bulk.retry import AWAY
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed
-from proxy.jobs.worker import PATIENCE
+from proxy.jobs.worker import RETRY_POLICIES
 
 if TYPE_CHECKING:
     from proxy.bulk.stop import Stop
@@ -47,16 +47,16 @@ class RenderStep:
     async def _made(self, key: str) -> GenerationResult:
         for tries in itertools.count(1):
             made = await self._attempt(key, is_first=tries == 1)
-            patience = next((PATIENCE[kind] for kind in PATIENCE if isinstance(made.fault, kind)), None)
-            if not isinstance(made.fault, RenderFailed) or patience is None or tries >= patience.attempts:
+            retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(made.fault, kind)), None)
+            if not isinstance(made.fault, RenderFailed) or retry_policy is None or tries >= retry_policy.attempts:
                 break
-            await self.stop.sleep(patience.seconds_after(tries))
+            await self.stop.sleep(retry_policy.seconds_after(tries))
         return made
 
     async def _attempt(self, key: str, *, is_first: bool) -> GenerationResult:
         try:
-            made = await self.derivatives.make_all(
-                key, self.sizes, remake=self.remake, urgency=Priority.BATCH, forgives=is_first
+            made = await self.derivatives.generate(
+                key, self.sizes, remake=self.remake, priority=Priority.BATCH, clears_failures=is_first
             )
         except AWAY:
             raise

@@ -71,7 +71,7 @@ class Conditions:
         since = _seconds(self.if_modified_since)
         return since is not None and _modified(blob) <= since
 
-    def part(self, blob: Blob) -> ByteRange | None:
+    def byte_range(self, blob: Blob) -> ByteRange | None:
         """Give the part that is wanted (step 5); None for the whole.
 
         Raises:

@@ -17,17 +17,17 @@ _SPENT: Final = "gf_images_spent"
 
 def begin(scope: Scope) -> Timings:
     """Begin to count the time of a page view."""
-    spent = Timings()
-    cast("MutableMapping[str, object]", scope)[_SPENT] = spent
-    return spent
+    timings = Timings()
+    cast("MutableMapping[str, object]", scope)[_SPENT] = timings
+    return timings
 
 
-def spent_in(scope: Scope) -> Timings | None:
+def timings_of(scope: Scope) -> Timings | None:
     """Give what was counted of a request; None where it is no page view."""
     return cast("MutableMapping[str, Timings]", scope).get(_SPENT)
 
 
-def server_timing(spent: Timings) -> str:
+def server_timing(timings: Timings) -> str:
     """Give the header's value; durations in milliseconds."""
-    durations = {"store": spent.store_seconds, "wait": spent.wait_seconds, "render": spent.render_seconds}
+    durations = {"store": timings.store_seconds, "wait": timings.wait_seconds, "render": timings.render_seconds}
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in durations.items())

@@ -11,7 +11,7 @@ from anyio import create_task_group
 
 from proxy.errors import StoreError
 from proxy.http.protocol.conditional import conditions, last_modified
-from proxy.http.protocol.server_timing import begin, server_timing, spent_in
+from proxy.http.protocol.server_timing import begin, server_timing, timings_of
 from proxy.stores.ranges import Changed
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._asked = conditions(cast("HTTPScope", scope))
-        self._spent = spent_in(scope) or begin(scope)
+        self._timings = timings_of(scope) or begin(scope)
         self._stall_seconds = stall_seconds
         self._receive = receive
         self._send = send
 
-    async def answer(self, reading: BlobReader, key: str, *, cache_control: str = "") -> None:
+    async def answer(self, reader: BlobReader, key: str, *, cache_control: str = "") -> None:
         """Send what is under `key`, as the conditions of the request want it.
 
         `cache_control` is for blobs that have none of their own.
@@ -56,17 +56,17 @@ class Exchange:
         Raises:
             NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
         """
-        told = _BlobResponse(cache_control, self._spent)
+        told = _BlobResponse(cache_control, self._timings)
         try:
-            await self._answer(reading, key, told)
+            await self._answer(reader, key, told)
         except Changed:  # between the look at it and the reading
-            await self._answer(reading, key, told)
+            await self._answer(reader, key, told)
 
-    async def _answer(self, reading: BlobReader, key: str, told: _BlobResponse) -> None:
-        part = None
+    async def _answer(self, reader: BlobReader, key: str, told: _BlobResponse) -> None:
+        byte_range = None
         if self._asked.need_a_look:
-            with self._spent.at_the_store():
-                blob = await reading.look(key)
+            with self._timings.measure_store():
+                blob = await reader.look(key)
             self._asked.check(blob)
             if self._asked.has(blob):
                 await self._send_head(NOT_MODIFIED, told.of_unchanged(blob), more_body=False)
@@ -74,11 +74,11 @@ class Exchange:
             if self._asked.method == "HEAD":
                 await self._send_head(OK, told.of(blob), more_body=False)
                 return
-            part = self._asked.part(blob)
+            byte_range = self._asked.byte_range(blob)
         async with AsyncExitStack() as stack:
-            with self._spent.at_the_store():
-                blob, chunks = await stack.enter_async_context(reading.open(key, part))
-            await self._send_head(PARTIAL_CONTENT if part else OK, told.of(blob, part), more_body=True)
+            with self._timings.measure_store():
+                blob, chunks = await stack.enter_async_context(reader.open(key, byte_range))
+            await self._send_head(PARTIAL_CONTENT if byte_range else OK, told.of(blob, byte_range), more_body=True)
             await self._send_all(chunks, key)
 
     async def _send_head(self, status: int, headers: Headers, *, more_body: bool) -> None:
@@ -114,9 +114,9 @@ class Exchange:
 class _BlobResponse:
     """What a client is told of a blob."""
 
-    def __init__(self, cache_control: str, spent: Timings) -> None:
+    def __init__(self, cache_control: str, timings: Timings) -> None:
         self._cache_control = cache_control
-        self._spent = spent
+        self._timings = timings
 
     def of_unchanged(self, blob: Blob) -> Headers:
         cache_control = blob.attributes.cache_control or self._cache_control
@@ -124,16 +124,16 @@ class _BlobResponse:
             (b"etag", f'"{blob.etag}"'.encode()),
             (b"last-modified", last_modified(blob).encode()),
             *([(b"cache-control", cache_control.encode())] if cache_control else []),
-            (b"server-timing", server_timing(self._spent).encode()),
+            (b"server-timing", server_timing(self._timings).encode()),
         ]
 
-    def of(self, blob: Blob, part: ByteRange | None = None) -> Headers:
-        sent = f"bytes {part.first}-{part.end - 1}/{blob.bytes}".encode() if part else b""
+    def of(self, blob: Blob, byte_range: ByteRange | None = None) -> Headers:
+        sent = f"bytes {byte_range.first}-{byte_range.end - 1}/{blob.bytes}".encode() if byte_range else b""
         return [
             (b"content-type", blob.attributes.content_type.encode()),
-            (b"content-length", str(part.bytes if part else blob.bytes).encode()),
+            (b"content-length", str(byte_range.bytes if byte_range else blob.bytes).encode()),
             (b"accept-ranges", b"bytes"),
             (b"content-security-policy", NO_SCRIPTS),
-            *([(b"content-range", sent)] if part else []),
+            *([(b"content-range", sent)] if byte_range else []),
             *self.of_unchanged(blob),
         ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PATH = "/files"
 
 
-def files_route(reading: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
+def files_route(reader: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
     """Give the route under `/files`: originals and derivatives, whatever else lies in the store stays there."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
@@ -28,6 +28,6 @@ def files_route(reading: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
         key = decode_path(path_below(PATH, scope, template="/{key}"))
         if layout.original_of(key) is None:
             layout.check_original(key)
-        await Exchange(scope, receive, send).answer(reading, key)
+        await Exchange(scope, receive, send).answer(reader, key)
 
     return file

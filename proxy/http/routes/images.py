@@ -64,35 +64,35 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        spent = begin(scope)
+        timings = begin(scope)
         original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
-        located = await derivatives.locate(original, size, spent)
-        metrics.derivatives_total.labels(located.source).inc()
-        headers = redirects.to(located.key, server_timing(spent).encode())
+        location = await derivatives.locate(original, size, timings)
+        metrics.derivatives_total.labels(location.source).inc()
+        headers = redirects.to(location.key, server_timing(timings).encode())
         await send({"type": "http.response.start", "status": 302, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return redirect
 
 
-def streaming_route(derivatives: DerivativeService, reading: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
+def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
     """Give the route under `/img` that sends the bytes; `cache_control` is for blobs without one of their own."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        spent = begin(scope)
+        timings = begin(scope)
         original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
         exchange = Exchange(scope, receive, send)
 
-        located = await derivatives.locate(original, size, spent)
+        location = await derivatives.locate(original, size, timings)
         try:
-            await exchange.answer(reading, located.key, cache_control=cache_control)
+            await exchange.answer(reader, location.key, cache_control=cache_control)
         except NotFound:  # it was known, and is deleted
-            located = await derivatives.locate_anew(original, size, spent)
+            location = await derivatives.locate_anew(original, size, timings)
             with _surely_there():
-                await exchange.answer(reading, located.key, cache_control=cache_control)
+                await exchange.answer(reader, location.key, cache_control=cache_control)
         finally:
-            metrics.derivatives_total.labels(located.source).inc()
+            metrics.derivatives_total.labels(location.source).inc()
 
     return stream
 

@@ -74,7 +74,7 @@ async def replay_job(
 ) -> Response[ShownJob]:
     """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
     desk.verifier.verify(address(request.scope), request.headers)
-    await desk.endings.look(job_id)  # its worker may have died before it did, and what is run again forgets its end
+    await desk.completion.look(job_id)  # its worker may have died before it did, and what is run again forgets its end
     return _accepted(await desk.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)), desk)
 
 
@@ -159,7 +159,7 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
 
 
 def _accepted(job: Job, desk: JobDependencies) -> Response[ShownJob]:
-    desk.derivatives.forgive(job.key)  # here and now; whichever process works the job does so too
+    desk.derivatives.clear_failures(job.key)  # here and now; whichever process works the job does so too
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
     return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)
 

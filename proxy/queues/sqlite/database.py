@@ -68,7 +68,7 @@ class Database:
         self._path = path
         self._connection = connection
         self._thread = thread
-        self._steps: list[_Step[object]] = []
+        self._transitions: list[_Step[object]] = []
         self._committing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
@@ -127,14 +127,14 @@ class Database:
     def _submit(self, step: _Step[T]) -> asyncio.Future[T]:
         if self._closed:
             raise QueueUnavailable(f"The queue {self._path} is closed.")
-        self._steps.append(step)
+        self._transitions.append(step)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit())
         return step.future
 
     async def _commit(self) -> None:
-        while self._steps:
-            batch, self._steps = self._steps, []
+        while self._transitions:
+            batch, self._transitions = self._transitions, []
             await self._settle(batch)
         self._committing = None
 

@@ -47,7 +47,7 @@ class SqliteQueue(SqliteReads):
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(path, name=name)
         self._owners = self._path.with_name(f"{self._path.name}.owners")
-        self._outages = OutageGuard()
+        self._outage_guard = OutageGuard()
         self._owner: lockfiles.ProcessLock | None = None
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class SqliteQueue(SqliteReads):
             raise translate(self._path, error) from error
         self._opened, self._owner = (database, Transitions(self, owner.name, self._owners)), owner
         await super().connect()
-        await self._take_back()
+        await self._take_over()
 
     async def disconnect(self) -> None:
         """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
@@ -82,7 +82,7 @@ class SqliteQueue(SqliteReads):
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
         """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
         deadline = time.monotonic() + timeout if timeout > 0 else math.inf
-        async with self._outages.rested():
+        async with self._outage_guard.pausing():
             while True:
                 change = self._database.next_change()
                 taken = await self._take()
@@ -95,11 +95,11 @@ class SqliteQueue(SqliteReads):
 
     async def touch(self, job: Job) -> bool:
         """Show that the worker of `job` lives; see `JobQueue`."""
-        return await self._database.write(self._steps.touch(job))
+        return await self._database.write(self._transitions.touch(job))
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's
         """End a job that waits; ask the worker to end one that runs; leave one alone that has ended."""
-        stored = await self._database.write(self._steps.abort(job, error))
+        stored = await self._database.write(self._transitions.abort(job, error))
         if stored is not None:
             job.replace(stored)
             self._tally(job)
@@ -110,11 +110,11 @@ class SqliteQueue(SqliteReads):
         `abort`: how many seconds the worker of a stuck job has to let go of it.
         """
         await self._database.write(lambda connection: statements.prune(connection, time.time()))
-        swept = await self._take_back()
+        swept = await self._take_over()
         with exclusive(self._owners / ".sweep") as ours:
             held = await self._database.read(lambda connection: statements.held(connection, self.name)) if ours else []
-            stuck = [job for job in map(self._steps.read, held) if job.stuck]
-            await asyncio.gather(*(self._unstick(job, abort) for job in stuck))
+            stuck = [job for job in map(self._transitions.read, held) if job.stuck]
+            await asyncio.gather(*(self._release_stuck(job, abort) for job in stuck))
         return swept + [job.key for job in stuck]
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
@@ -123,19 +123,19 @@ class SqliteQueue(SqliteReads):
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
     async def _enqueue(self, job: Job) -> Job | None:
-        return job if await self._database.write(self._steps.enqueue(job)) else None
+        return job if await self._database.write(self._transitions.enqueue(job)) else None
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's
-        await self._database.write(self._steps.update(job, status))
+        await self._database.write(self._transitions.update(job, status))
 
     async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's; the job has it already
-        await self._database.write(self._steps.retry(job))
+        await self._database.write(self._transitions.retry(job))
 
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's; the job has them already
-        await self._database.write(self._steps.finish(job))
+        await self._database.write(self._transitions.finish(job))
 
     async def _take(self) -> Dequeued:
-        taking = self._database.write(self._steps.take)
+        taking = self._database.write(self._transitions.take)
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
@@ -147,22 +147,22 @@ class SqliteQueue(SqliteReads):
             return
         row = taking.result().row
         if row is not None:
-            self._database.write(self._steps.put_back(row))
+            self._database.write(self._transitions.put_back(row))
 
-    async def _take_back(self) -> list[str]:
-        released = await self._database.write(self._steps.take_back)
+    async def _take_over(self) -> list[str]:
+        released = await self._database.write(self._transitions.take_over)
         await asyncio.to_thread(lockfiles.remove_stale, self._owners)
         for job in released:
             self._tally(job)
         return [job.key for job in released]
 
-    async def _unstick(self, job: Job, seconds: float) -> None:
+    async def _release_stuck(self, job: Job, seconds: float) -> None:
         asked = job.status == Status.ABORTING and job.error
         await self.abort(job, asked or self.swept_error_message)
         if seconds > 0:
             with suppress(TimeoutError):
                 await self.listen([job.key], lambda _, status: status in TERMINAL_STATUSES, timeout=seconds)
-        released = await self._database.write(self._steps.let_go(job))
+        released = await self._database.write(self._transitions.release_stuck(job))
         if released is not None:
             self._tally(released)
 

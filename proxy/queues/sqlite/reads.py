@@ -50,7 +50,7 @@ class SqliteReads(JobQueue):
         counted, reports, page = await self._database.read(read)
         told = []
         for number, row in enumerate(page, start=1):
-            told.append(self._steps.read(row).to_dict())
+            told.append(self._transitions.read(row).to_dict())
             if number % PAGE == 0:  # thousands of jobs would hold up everything else in this process
                 await asyncio.sleep(0)
         return {
@@ -84,12 +84,12 @@ class SqliteReads(JobQueue):
             )
         )
         unknown = [key for key in keys if key not in known]
-        news: dict[str, dict[str, object]] = {}
+        new: dict[str, dict[str, object]] = {}
         for first in range(0, len(unknown), PAGE):  # all at once would hold up everything else in this process
             jobs = await self.jobs(unknown[first : first + PAGE])
-            news.update((job.key, job.kwargs or {}) for job in jobs if job)
+            new.update((job.key, job.kwargs or {}) for job in jobs if job)
         workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
-        return QueueSnapshot(keys=set(keys), news=news, waiting=waiting, oldest=oldest, workers=workers)
+        return QueueSnapshot(keys=set(keys), new=new, waiting=waiting, oldest=oldest, workers=workers)
 
     async def job(self, job_key: str) -> Job | None:
         """Read one job; None when there is none, or it is past its `ttl`."""
@@ -101,7 +101,7 @@ class SqliteReads(JobQueue):
         found = await self._database.read(
             lambda connection: [statements.find(connection, self.name, key) for key in keys]
         )
-        return [None if row is None else self._steps.read(row) for row in found]
+        return [None if row is None else self._transitions.read(row) for row in found]
 
     async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = PAGE) -> AsyncIterator[Job]:
         """Walk the jobs of these statuses in the order of their enqueueing, `batch_size` to a read."""
@@ -114,14 +114,14 @@ class SqliteReads(JobQueue):
         while page := await self._database.read(read):
             for row in page:
                 sequence = row.sequence or 0
-                yield self._steps.read(row)
+                yield self._transitions.read(row)
 
     @property
     def _database(self) -> Database:
         return self._connected()[0]
 
     @property
-    def _steps(self) -> Transitions:
+    def _transitions(self) -> Transitions:
         return self._connected()[1]
 
     def _connected(self) -> tuple[Database, Transitions]:

@@ -114,7 +114,7 @@ class Transitions:
 
         return step
 
-    def let_go(self, job: Job) -> Step[Job | None]:
+    def release_stuck(self, job: Job) -> Step[Job | None]:
         """Retry or end a stuck job, after its worker was asked to let go of it; None when it went on by itself."""
         forgotten = self._row(job) if job.ttl < 0 else None  # its worker let go, and that was the last of it
 
@@ -126,7 +126,7 @@ class Transitions:
 
         return step
 
-    def take_back(self, connection: sqlite3.Connection) -> list[Job]:
+    def take_over(self, connection: sqlite3.Connection) -> list[Job]:
         """Retry or end every job whose process is dead."""
         held = statements.held(connection, self.queue.name)
         dead = {owner for owner in {row.owner for row in held} if owner and not lockfiles.is_alive(self.others, owner)}

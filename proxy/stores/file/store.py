@@ -70,13 +70,15 @@ class FileStore:
         return await run_sync(self._fetch, key, path, max_bytes)
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
         file, blob = await run_sync(self._find, key)
         with file:
-            if part:
-                part.check(blob.etag)
-            yield blob, _stream(file, part)
+            if byte_range:
+                byte_range.check(blob.etag)
+            yield blob, _stream(file, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -237,8 +239,8 @@ def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
     )
 
 
-async def _stream(file: BinaryIO, part: ByteRange | None) -> AsyncIterator[bytes]:
-    pieces = chunks(file, part.first, part.end) if part else chunks(file)
+async def _stream(file: BinaryIO, byte_range: ByteRange | None) -> AsyncIterator[bytes]:
+    pieces = chunks(file, byte_range.first, byte_range.end) if byte_range else chunks(file)
     while piece := await run_sync(next, pieces, b""):
         yield piece
 

@@ -42,9 +42,9 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
     """
     headers = answer.headers
     length = headers.get("Content-Length", "")
-    is_part = answer.status_code == HTTPStatus.PARTIAL_CONTENT
-    if is_part and (came := parse_content_range(headers.get("Content-Range", ""))):
-        length = str(came.whole)
+    is_partial = answer.status_code == HTTPStatus.PARTIAL_CONTENT
+    if is_partial and (content_range := parse_content_range(headers.get("Content-Range", ""))):
+        length = str(content_range.whole)
     elif answer.status_code != HTTPStatus.OK:
         raise unfit(answer)
     if not _LENGTH.fullmatch(length) or "Content-Encoding" in headers:

@@ -54,13 +54,13 @@ class OriginStore:
         self,
         address: Callable[[str], str],
         writes: Store,
-        reach: OriginConfig | None = None,
-        patience: StoreRetryPolicy | None = None,
+        config: OriginConfig | None = None,
+        retry_policy: StoreRetryPolicy | None = None,
     ) -> None:
         self._address = address
         self._writes = writes
-        self._reach = reach or OriginConfig()
-        self._patience = patience or StoreRetryPolicy()
+        self._config = config or OriginConfig()
+        self._retry_policy = retry_policy or StoreRetryPolicy()
         self._shown = f"origin {shown(httpx.URL(address(NO_KEY)))}"
         self._held = AsyncExitStack()
 
@@ -68,8 +68,8 @@ class OriginStore:
         """Start the store that is written to, and make the client that reads."""
         self._held.push_async_callback(self._writes.close)
         await self._writes.start()
-        seconds = httpx.Timeout(self._reach.read_seconds, connect=self._reach.connect_seconds, pool=None)
-        limits = httpx.Limits(max_connections=self._reach.connections)
+        seconds = httpx.Timeout(self._config.read_seconds, connect=self._config.connect_seconds, pool=None)
+        limits = httpx.Limits(max_connections=self._config.connections)
         # Compressed bytes would be other bytes than those announced.
         headers = {"Accept-Encoding": "identity"}
         client = httpx.AsyncClient(timeout=seconds, limits=limits, headers=headers)
@@ -82,7 +82,7 @@ class OriginStore:
     async def check(self) -> None:
         """Return when the store that is written to is in order, and the origin answers; nothing need be there yet."""
         await self._writes.check()
-        await with_retries(self._check_origin, self._patience, whom=self._shown)
+        await with_retries(self._check_origin, self._retry_policy, whom=self._shown)
 
     async def _check_origin(self, _attempt: Attempt) -> None:
         async with self._answer("HEAD", NO_KEY) as answer:
@@ -106,7 +106,7 @@ class OriginStore:
                 return blob
 
         try:
-            return await with_retries(ask, self._patience, whom=self._shown)
+            return await with_retries(ask, self._retry_policy, whom=self._shown)
         except NotFound:
             return None
 
@@ -128,17 +128,21 @@ class OriginStore:
                     raise
                 return blob
 
-        return await with_retries(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
-        headers = {"Range": part.range} if part else None
+        headers = {"Range": byte_range.range} if byte_range else None
         async with AsyncExitStack() as held:
             blob, answer = await with_retries(
-                lambda _attempt: held.enter_async_context(self._found(key, headers)), self._patience, whom=self._shown
+                lambda _attempt: held.enter_async_context(self._found(key, headers)),
+                self._retry_policy,
+                whom=self._shown,
             )
-            yield blob, _body(blob, answer, part)
+            yield blob, _body(blob, answer, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -209,13 +213,13 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
         ) from error
 
 
-def _body(blob: Blob, answer: httpx.Response, part: ByteRange | None) -> AsyncIterator[bytes]:
-    came = parse_content_range(answer.headers.get("Content-Range", ""))
-    body = verified(_chunks(answer), announced_bytes=came.bytes if came else blob.bytes)
-    if part is None:
+def _body(blob: Blob, answer: httpx.Response, byte_range: ByteRange | None) -> AsyncIterator[bytes]:
+    content_range = parse_content_range(answer.headers.get("Content-Range", ""))
+    body = verified(_chunks(answer), announced_bytes=content_range.bytes if content_range else blob.bytes)
+    if byte_range is None:
         return body
-    part.check(blob.etag)
-    return cut(body, part, came)
+    byte_range.check(blob.etag)
+    return cut(body, byte_range, content_range)
 
 
 async def _chunks(answer: httpx.Response) -> AsyncIterator[bytes]:

@@ -53,11 +53,11 @@ def blob_of(key: str, answer: S3Response) -> Blob:
     Raises:
         StoreUnavailable: it does not tell all that S3 tells.
     """
-    came = parse_content_range(answer.get("ContentRange", ""))
+    content_range = parse_content_range(answer.get("ContentRange", ""))
     try:
         return Blob(
             key=key,
-            bytes=came.whole if came else answer["ContentLength"],
+            bytes=content_range.whole if content_range else answer["ContentLength"],
             etag=bare(answer["ETag"]),
             modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
             attributes=Attributes(
@@ -75,21 +75,21 @@ def listed(told: S3Response) -> Blob:
     return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
 
 
-def body_of(answer: S3Response, bucket: str, part: ByteRange | None = None) -> AsyncIterator[bytes]:
+def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
     """Read the body of an answer of `bucket`, verified by its length and, where it is a whole blob's, by its ETag.
 
     Raises:
-        Changed: the `part` that was asked for is another blob's.
+        Changed: the `byte_range` that was asked for is another blob's.
     """
-    came = parse_content_range(answer.get("ContentRange", ""))
+    content_range = parse_content_range(answer.get("ContentRange", ""))
     # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
-    md5s = () if encrypted or came else md5s_in(answer["ETag"])
+    md5s = () if encrypted or content_range else md5s_in(answer["ETag"])
     body = verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
-    if part is None:
+    if byte_range is None:
         return body
-    part.check(bare(answer["ETag"]))
-    return cut(body, part, came)
+    byte_range.check(bare(answer["ETag"]))
+    return cut(body, byte_range, content_range)
 
 
 async def _chunks(body: StreamingBody, bucket: str) -> AsyncIterator[bytes]:

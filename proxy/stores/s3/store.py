@@ -46,11 +46,11 @@ class S3Store:
     """Keeps blobs as objects of one bucket, through one client that lives from `start` to `close`."""
 
     def __init__(
-        self, bucket: BucketConfig, credentials: Credentials | None = None, patience: StoreRetryPolicy | None = None
+        self, bucket: BucketConfig, credentials: Credentials | None = None, retry_policy: StoreRetryPolicy | None = None
     ) -> None:
         self._bucket = bucket
         self._credentials = credentials
-        self._patience = patience or StoreRetryPolicy()
+        self._retry_policy = retry_policy or StoreRetryPolicy()
         self._shown = f"bucket {bucket.name} at {bucket.endpoint_url or 'Amazon S3'}"
         self._seen_until = 0.0
         self._held = AsyncExitStack()
@@ -122,21 +122,23 @@ class S3Store:
                 await save(body_of(answer, self._shown), path)
             return blob
 
-        return await with_retries(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         """Read a blob in chunks; see `Store`."""
-        asked = {"Range": part.range, "IfMatch": f'"{part.etag}"'} if part else {}
+        asked = {"Range": byte_range.range, "IfMatch": f'"{byte_range.etag}"'} if byte_range else {}
         try:
             answer = await self._ask(self._client.get_object, Key=key, **asked)
         except Precluded as error:
-            if part is None:
+            if byte_range is None:
                 raise
             raise Changed("It was replaced in the moment it was read; ask again.") from error
         # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
         with closing(answer["Body"]):
-            yield blob_of(key, answer), body_of(answer, self._shown, part)
+            yield blob_of(key, answer), body_of(answer, self._shown, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """Keep the bytes of `path`; see `Store`."""
@@ -203,7 +205,7 @@ class S3Store:
         async def ask(_attempt: Attempt) -> T:
             return await self._call(operation, **parameters)
 
-        return await with_retries(ask, self._patience, whom=self._shown)
+        return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         with s3_errors(self._shown), closed_on_error():
@@ -230,7 +232,7 @@ class S3Store:
                 )
 
         try:
-            answer = await with_retries(ask, self._patience, whom=self._shown)
+            answer = await with_retries(ask, self._retry_policy, whom=self._shown)
         except NotFound as error:
             raise StoreRefused(f"The {self._shown} does not take what is put: check S3_ENDPOINT_URL.") from error
         told: S3Response = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}

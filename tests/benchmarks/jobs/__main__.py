@@ -52,7 +52,7 @@ def main(senders: int, count: int, rounds: int, renders: int) -> None:
         ports = {name: stack.enter_context(_peer(folder, durable=durable)) for name, durable in PEERS.items()}
         _keep_busy(service, folder, renders)
         rendered = _rendered(service)
-        spent: dict[str, list[Spent]] = {}
+        timings: dict[str, list[Spent]] = {}
         asked: dict[str, list[float]] = {}
         for number in range(rounds):
             for who, port in {"ours": service.port, **ports}.items():
@@ -61,11 +61,11 @@ def main(senders: int, count: int, rounds: int, renders: int) -> None:
                     run = measure(who, port=port, written=written, senders=senders, pause=pause)
                     said = f"{who}, {load}"
                     told = asyncio.run(_asking(run, service, asked) if said == OURS else run)
-                    spent.setdefault(said, []).append(told)
+                    timings.setdefault(said, []).append(told)
         busy = _rendered(service) - rendered, _waiting(service)
-    _show(spent, senders=senders, busy=busy)
+    _show(timings, senders=senders, busy=busy)
     _show_parts(asked)
-    sys.exit(_p99(spent[OURS]) > BAR_MILLISECONDS)
+    sys.exit(_p99(timings[OURS]) > BAR_MILLISECONDS)
 
 
 def _keep_busy(service: Service, folder: Path, renders: int) -> None:
@@ -116,27 +116,27 @@ def _wait_for(port: int) -> None:
 
 async def _asking(run: Coroutine[object, object, Spent], service: Service, asked: dict[str, list[float]]) -> Spent:
     async with asking(port=service.port, folder=service.folder) as seen:
-        spent = await run
+        timings = await run
     for name, milliseconds in seen.items():
         asked.setdefault(name, []).extend(milliseconds)
-    return spent
+    return timings
 
 
 def _p99(rounds: list[Spent]) -> float:
     return statistics.median(one.percentile(0.99) for one in rounds)
 
 
-def _show(spent: dict[str, list[Spent]], *, senders: int, busy: tuple[int, int]) -> None:
+def _show(timings: dict[str, list[Spent]], *, senders: int, busy: tuple[int, int]) -> None:
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
-    print(f"{senders} senders, {len(spent[OURS])} rounds; median of the rounds; load averages {load}")
+    print(f"{senders} senders, {len(timings[OURS])} rounds; median of the rounds; load averages {load}")
     print(f"{busy[0]} photographs of 24 MP were rendered meanwhile, {busy[1]} still waited at the end")
     print(f"{'':32} {'median ms':>10} {'p99 ms':>10} {'posts/s':>10} {'ours / it, p99':>15}")
-    for who, rounds in spent.items():
+    for who, rounds in timings.items():
         median = statistics.median(one.percentile(0.5) for one in rounds)
         rate = statistics.median(one.per_second for one in rounds)
-        ratio = _p99(spent[f"ours, {who.rpartition(', ')[2]}"]) / _p99(rounds)
+        ratio = _p99(timings[f"ours, {who.rpartition(', ')[2]}"]) / _p99(rounds)
         print(f"{who:32} {median:10.1f} {_p99(rounds):10.1f} {rate:10.0f} {ratio:15.2f}")
-    print(f"bar, at 10/s each: p99 below {BAR_MILLISECONDS:g} ms, measured {_p99(spent[OURS]):.1f} ms")
+    print(f"bar, at 10/s each: p99 below {BAR_MILLISECONDS:g} ms, measured {_p99(timings[OURS]):.1f} ms")
 
 
 def _show_parts(asked: dict[str, list[float]]) -> None:

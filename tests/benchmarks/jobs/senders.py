@@ -54,25 +54,25 @@ async def measure(name: str, *, port: int, written: Sequence[bytes], senders: in
         RuntimeError: an answer was not 202.
     """
     began = time.perf_counter()
-    spent = await asyncio.gather(*(_send(port, written[first::senders], pause=pause) for first in range(senders)))
+    timings = await asyncio.gather(*(_send(port, written[first::senders], pause=pause) for first in range(senders)))
     seconds = time.perf_counter() - began
-    return Spent(name=name, milliseconds=[one for each in spent for one in each], per_second=len(written) / seconds)
+    return Spent(name=name, milliseconds=[one for each in timings for one in each], per_second=len(written) / seconds)
 
 
 async def _send(port: int, written: Sequence[bytes], *, pause: float) -> list[float]:
     reader, writer = await asyncio.open_connection(HOST, port)
-    spent = []
+    timings = []
     for post in written:
         began = time.perf_counter()
         head = await answer(reader, writer, post)
-        spent.append((time.perf_counter() - began) * 1000)
+        timings.append((time.perf_counter() - began) * 1000)
         if int(head.split(b" ", 2)[1]) != HTTPStatus.ACCEPTED:
             raise RuntimeError(f"A post was answered {head.decode()}")
         if pause:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - so that they do not march in step
     writer.close()
     await writer.wait_closed()
-    return spent
+    return timings
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bytes:

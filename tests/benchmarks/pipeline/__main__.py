@@ -44,7 +44,7 @@ def main(photos: int | None, rounds: int, corpus: Path, out: Path) -> None:
     began, folder, chosen = time.monotonic(), ROOT / "build" / "bench", photographs(corpus, at_most=photos)
     tools.install(folder)
     findings = Findings(
-        spent=[*_spent(chosen, folder, rounds=rounds), *_jimp(chosen, folder)],
+        timings=[*_timings(chosen, folder, rounds=rounds), *_jimp(chosen, folder)],
         judged=list(_judged(chosen, folder)),
         soaked=costs.soak(everything(corpus)),
         handed=costs.hand_over(everything(corpus)),
@@ -55,19 +55,22 @@ def main(photos: int | None, rounds: int, corpus: Path, out: Path) -> None:
     _write(out, measured)
 
 
-def _spent(photos: Sequence[Photograph], folder: Path, *, rounds: int) -> Iterator[Spent]:
+def _timings(photos: Sequence[Photograph], folder: Path, *, rounds: int) -> Iterator[Spent]:
     peers = (programs.ours(), programs.sharp(folder), programs.pillow(folder), programs.floor())
-    for spent in costs.compare(photos, peers, rounds=rounds):
-        peak = spent.peak_bytes >> 20
-        print(f"{spent.photo.name:34} {spent.program:7} {spent.cpu_seconds * 1000:6.0f} ms CPU {peak:4} MB", flush=True)
-        yield spent
+    for timings in costs.compare(photos, peers, rounds=rounds):
+        peak = timings.peak_bytes >> 20
+        print(
+            f"{timings.photo.name:34} {timings.program:7} {timings.cpu_seconds * 1000:6.0f} ms CPU {peak:4} MB",
+            flush=True,
+        )
+        yield timings
 
 
 def _jimp(photos: Sequence[Photograph], folder: Path) -> Iterator[Spent]:
     for photo in [photo for photo in photos if photo.is_large][:JIMPED]:
-        spent = costs.once(photo, programs.jimp(folder), warm=False)
-        print(f"{photo.name:34} Jimp    {spent.cpu_seconds * 1000:6.0f} ms CPU {spent.failure or ''}", flush=True)
-        yield spent
+        timings = costs.once(photo, programs.jimp(folder), warm=False)
+        print(f"{photo.name:34} Jimp    {timings.cpu_seconds * 1000:6.0f} ms CPU {timings.failure or ''}", flush=True)
+        yield timings
 
 
 def _judged(photos: Sequence[Photograph], folder: Path) -> Iterator[Judged]:

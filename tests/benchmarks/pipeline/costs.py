@@ -68,11 +68,11 @@ def compare(photos: Sequence[Photograph], peers: Sequence[Program], *, rounds: i
     The first answer warms up and is not counted. The rounds go round: a busy minute of the machine meets all programs.
     """
     for photo in photos:
-        spent: dict[str, list[Spent]] = {peer.name: [] for peer in peers}
+        timings: dict[str, list[Spent]] = {peer.name: [] for peer in peers}
         for _ in range(rounds):
             for peer in peers:
-                spent[peer.name].append(once(photo, peer))
-        yield from map(_least, spent.values())
+                timings[peer.name].append(once(photo, peer))
+        yield from map(_least, timings.values())
 
 
 def once(photo: Photograph, program: Program, *, warm: bool = True) -> Spent:
@@ -123,8 +123,8 @@ def _least(rounds: Sequence[Spent]) -> Spent:
     return Spent(
         photo=rounds[0].photo,
         program=rounds[0].program,
-        cpu_seconds=min(spent.cpu_seconds for spent in rounds),
-        wall_seconds=min(spent.wall_seconds for spent in rounds),
-        peak_bytes=max(spent.peak_bytes for spent in rounds),
+        cpu_seconds=min(timings.cpu_seconds for timings in rounds),
+        wall_seconds=min(timings.wall_seconds for timings in rounds),
+        peak_bytes=max(timings.peak_bytes for timings in rounds),
         failure=rounds[0].failure,
     )

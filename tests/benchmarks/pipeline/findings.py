@@ -33,7 +33,7 @@ _PROGRAMS = ("ours", "sharp", "Pillow", "Jimp", "floor")
 class Findings:
     """Everything that one run measured."""
 
-    spent: Sequence[Spent]
+    timings: Sequence[Spent]
     judged: Sequence[Judged]
     soaked: Soaked
     handed: HandOver
@@ -79,7 +79,7 @@ class Findings:
         return {one.photo.name: getattr(one, what) / getattr(theirs[one.photo.path], what) for one in own}
 
     def _costs(self, program: str) -> list[Spent]:
-        return [one for one in self.spent if one.program == program and one.failure is None]
+        return [one for one in self.timings if one.program == program and one.failure is None]
 
     def _peak_bar(self, between: tuple[float, float], most: float) -> Bar:
         low, high = between
@@ -123,7 +123,7 @@ class Findings:
         )
 
     def _failed(self, name: str) -> int:
-        return sum(one.program == name and one.failure is not None for one in self.spent)
+        return sum(one.program == name and one.failure is not None for one in self.timings)
 
     def _photo_table(self) -> str:
         sharps = {one.photo.path: one for one in self._costs("sharp")}

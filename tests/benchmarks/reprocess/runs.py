@@ -76,7 +76,7 @@ class Site:
         """Run to the end; kill it `kills` times on the way, each after so many originals."""
         told: list[str] = []
         with fenced(self.limit_bytes) as fence:
-            began, spent = time.perf_counter(), _cpu_seconds()
+            began, timings = time.perf_counter(), _cpu_seconds()
             for _ in range(kills):
                 told += self._start(fence, words, kill_after=kill_after)[0]
             last, ended = self._start(fence, words, kill_after=0)
@@ -86,7 +86,7 @@ class Site:
         told += last
         return Ran(
             seconds=seconds,
-            cpu_seconds=_cpu_seconds() - spent,
+            cpu_seconds=_cpu_seconds() - timings,
             made=ended.made,
             fresh=ended.fresh,
             failed=ended.failed,

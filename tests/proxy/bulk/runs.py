@@ -97,8 +97,10 @@ class Rig:
         limit: int | None = None,
     ) -> Runner:
         """Join a run."""
-        troubles = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=QUICK)
-        means = Means(ledger=self.ledger, troubles=troubles, stop=self.stop, reporter=self.reporter or self.heard)
+        outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=QUICK)
+        means = Means(
+            ledger=self.ledger, outage_retry=outage_retry, stop=self.stop, reporter=self.reporter or self.heard
+        )
         bounds = RunLimits(underway=underway, limit=limit)
         return Runner(originals, step, bounds=bounds, means=means)
 

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def test_all_up_to_the_first_that_is_underway_is_over() -> None:
-    marks = LowWaterMark()
-    assert [marks.begin(key) for key in "abc"] == [True, True, True]
-    marks.end("b")
-    assert (marks.after, marks.done, len(marks)) == ("", ("b",), 3)
-    marks.end("a")
-    assert (marks.after, marks.done, len(marks)) == ("b", (), 1)
+    low_water_mark = LowWaterMark()
+    assert [low_water_mark.begin(key) for key in "abc"] == [True, True, True]
+    low_water_mark.end("b")
+    assert (low_water_mark.after, low_water_mark.done, len(low_water_mark)) == ("", ("b",), 3)
+    low_water_mark.end("a")
+    assert (low_water_mark.after, low_water_mark.done, len(low_water_mark)) == ("b", (), 1)
 
 
 def test_one_that_is_underway_is_not_begun_again() -> None:
-    marks = LowWaterMark()
-    assert marks.begin("a")
-    assert not marks.begin("a")
+    low_water_mark = LowWaterMark()
+    assert low_water_mark.begin("a")
+    assert not low_water_mark.begin("a")
 
 
 @given(
@@ -40,21 +40,21 @@ def test_whatever_is_killed_when_every_original_ends_once(names: list[str], kill
     after: str = ""
     done: tuple[str, ...] = ()
     for kill in [*kills, 1000]:
-        marks = LowWaterMark(after, done)
+        low_water_mark = LowWaterMark(after, done)
         underway: list[str] = []
         for key in [name for name in names if name > after]:
             if len(ended) > kill + len(done):
                 break
-            if marks.begin(key):
+            if low_water_mark.begin(key):
                 underway.append(key)
             while len(underway) > 3:
                 one = underway.pop(chance.randrange(len(underway)))
-                marks.end(one)
+                low_water_mark.end(one)
                 ended.append(one)
         if kill == 1000:
             for one in underway:
-                marks.end(one)
+                low_water_mark.end(one)
                 ended.append(one)
-        after, done = marks.after, marks.done
+        after, done = low_water_mark.after, low_water_mark.done
     assert sorted(ended) == names
     assert not done

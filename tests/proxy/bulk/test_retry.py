@@ -20,12 +20,12 @@ pytestmark = pytest.mark.anyio
 class Troubled:
     """Raises what it was given, one after another, then answers; its check raises `away`."""
 
-    def __init__(self, *troubles: Exception, away: Exception | None = None, endurance: OutagePolicy = QUICK) -> None:
-        self.left = list(troubles)
+    def __init__(self, *outage_retry: Exception, away: Exception | None = None, policy: OutagePolicy = QUICK) -> None:
+        self.left = list(outage_retry)
         self.away = away
         self.heard = Heard()
         self.stop = Stop()
-        self.troubles = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, endurance=endurance)
+        self.outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=policy)
 
     async def ask(self) -> str:
         if self.left:
@@ -39,7 +39,7 @@ class Troubled:
 
 async def test_what_passes_is_told_and_outlasted() -> None:
     one = Troubled(StoreUnavailable("busy"), QueueUnavailable("busy"), away=StoreUnavailable("busy"))
-    assert await one.troubles.outlast(one.ask) == "answer"
+    assert await one.outage_retry.call(one.ask) == "answer"
     codes = [event.code for event in one.heard.events if isinstance(event, RetryScheduled)]
     assert codes == ["store-unavailable", "queue-unavailable"]
 
@@ -47,33 +47,33 @@ async def test_what_passes_is_told_and_outlasted() -> None:
 async def test_what_does_not_pass_is_raised_at_once() -> None:
     one = Troubled(StoreRefused("policy"))
     with pytest.raises(StoreRefused):
-        await one.troubles.outlast(one.ask)
+        await one.outage_retry.call(one.ask)
     assert one.heard.events == []
 
 
 async def test_what_stays_although_all_is_well_is_raised() -> None:
     one = Troubled(*[StoreUnavailable("broken")] * 9)
     with pytest.raises(StoreUnavailable, match="broken"):
-        await one.troubles.outlast(one.ask)
+        await one.outage_retry.call(one.ask)
     assert len(one.left) == 9 - QUICK.attempts
 
 
 async def test_a_store_that_stays_away_is_given_up() -> None:
     one = Troubled(*[StoreUnavailable("away")] * 1000, away=StoreUnavailable("away"))
     with anyio.fail_after(10), pytest.raises(GaveUp, match="away"):
-        await one.troubles.outlast(one.ask)
+        await one.outage_retry.call(one.ask)
 
 
 async def test_a_run_that_is_stopped_waits_for_nobody() -> None:
-    one = Troubled(StoreUnavailable("away"), endurance=OutagePolicy(first_seconds=1000, longest_seconds=1000))
-    waiting = asyncio.create_task(one.troubles.outlast(one.ask))
+    one = Troubled(StoreUnavailable("away"), policy=OutagePolicy(first_seconds=1000, longest_seconds=1000))
+    waiting = asyncio.create_task(one.outage_retry.call(one.ask))
 
     async def told() -> bool:
         return bool(one.heard.events)
 
     await until(told)
     with anyio.fail_after(10):
-        one.stop.say("enough")
+        one.stop.request("enough")
         with pytest.raises(Stopped):
             await waiting
 

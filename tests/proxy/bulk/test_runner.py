@@ -87,7 +87,7 @@ async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_mor
 
     async def step(key: str) -> OriginalDone:
         if len(rig.ledger) == 3:
-            rig.stop.say("enough")
+            rig.stop.request("enough")
         await go_on.wait()
         return await make(key)
 
@@ -118,7 +118,7 @@ async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() ->
         return bool(seen(rig))
 
     await until(has_one)
-    rig.stop.say("enough")
+    rig.stop.request("enough")
     with anyio.fail_after(10):
         assert not await running
     assert seen(rig) == NAMES[:1]

@@ -150,13 +150,13 @@ def test_what_was_missing_when_it_was_compared_and_was_made_since_stays_in_the_s
     ],
 )
 def test_a_report_of_other_sides_ends_with_2_and_lets_nothing_pass(
-    store: Path, tmp_path: Path, sides: dict[str, str], says: str
+    store: Path, tmp_path: Path, sides: dict[str, str], description: str
 ) -> None:
     run("reprocess", "--prefix", "gall/")
     compared(tmp_path / "report", "--originals", "prefix:", **sides)
     before = files(store)
     result = run("promote", "--report", str(tmp_path / "report"), "--allow", "old-missing")
-    assert (result.exit_code, says in " ".join(result.stderr.split())) == (2, True), result.output
+    assert (result.exit_code, description in " ".join(result.stderr.split())) == (2, True), result.output
     assert files(store) == before
 
 
@@ -190,11 +190,11 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
     ],
 )
 def test_wrong_words_say_what_to_do(
-    store: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], prefix: str, says: str
+    store: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], prefix: str, description: str
 ) -> None:
     monkeypatch.setenv("SHADOW_PREFIX", prefix)
     result = run(*words)
-    assert (result.exit_code, says in result.stderr) == (2, True), result.output
+    assert (result.exit_code, description in result.stderr) == (2, True), result.output
     assert len(files(store)) == 3
 
 

@@ -167,10 +167,10 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
         (["--workers", "0"], "--workers"),
     ],
 )
-def test_wrong_words_end_with_two_and_say_what_is_wrong(store: Path, words: list[str], says: str) -> None:
+def test_wrong_words_end_with_two_and_say_what_is_wrong(store: Path, words: list[str], description: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
-    assert says in " ".join(result.stderr.split())
+    assert description in " ".join(result.stderr.split())
 
 
 def test_since_does_not_go_with_a_file_that_knows_no_dates(store: Path) -> None:

@@ -32,18 +32,18 @@ async def settle() -> None:
 class Visit:
     """Somebody who takes a share, changes it as told, and leaves when told; whoever gets in is noted in `came_in`."""
 
-    limiter: Admission
+    admission: Admission
     came_in: list[Visit]
     size: int
-    urgency: Priority = Priority.JOB
+    priority: Priority = Priority.JOB
     held: int = 0
     said: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
     """Sizes to go on with; 0 to leave."""
-    turn: Ticket = field(init=False)
+    ticket: Ticket = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.turn = Ticket(self.urgency)
+        self.ticket = Ticket(self.priority)
         self.task = asyncio.create_task(self._visit())
 
     @property
@@ -52,30 +52,30 @@ class Visit:
 
     async def _visit(self) -> None:
         try:
-            async with self.limiter.share(self.turn, self.size) as share:
-                self._note(self.size)
+            async with self.admission.reserve(self.ticket, self.size) as reservation:
+                self._count_bypasses(self.size)
                 while size := await self.said.get():
                     self.held = 0
-                    await self.limiter.resize(share, size)
-                    self._note(size)
+                    await self.admission.resize(reservation, size)
+                    self._count_bypasses(size)
         finally:
             self.held = 0
 
-    def _note(self, size: int) -> None:
+    def _count_bypasses(self, size: int) -> None:
         self.held = size
         self.came_in.append(self)
 
 
 async def see_out(visits: list[Visit]) -> None:
     """Have everybody leave, and see that nothing is missing after that."""
-    limiter = visits[0].limiter
+    admission = visits[0].admission
     for visit in visits:
         visit.said.put_nowait(0)
     async with asyncio.timeout(10):
         await asyncio.gather(*(visit.task for visit in visits), return_exceptions=True)
-        async with limiter.share(Ticket(Priority.BATCH), BUDGET):
-            assert limiter.reserved_bytes == BUDGET
-    assert limiter.reserved_bytes == 0
+        async with admission.reserve(Ticket(Priority.BATCH), BUDGET):
+            assert admission.reserved_bytes == BUDGET
+    assert admission.reserved_bytes == 0
 
 
 commands = st.one_of(
@@ -87,16 +87,16 @@ commands = st.one_of(
 )
 
 
-def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Admission, came_in: list[Visit]) -> None:
+def obey(command: tuple[str, int, int], visits: list[Visit], admission: Admission, came_in: list[Visit]) -> None:
     word, first, second = command
     if word == "come":
-        visits.append(Visit(limiter, came_in, size=second, urgency=Priority(first)))
+        visits.append(Visit(admission, came_in, size=second, priority=Priority(first)))
     elif visits:
         visit = visits[first % len(visits)]
         if word == "cancel":
             visit.task.cancel()
         elif word == "hurry":
-            visit.turn.hurry(Priority(second))
+            visit.ticket.raise_priority(Priority(second))
         elif visit.held:
             visit.said.put_nowait(second)
 
@@ -105,20 +105,20 @@ def obey(command: tuple[str, int, int], visits: list[Visit], limiter: Admission,
 async def test_never_over_slots_or_budget_and_in_each_class_first_come_first_served(
     slots: int, script: list[tuple[str, int, int]]
 ) -> None:
-    limiter = Admission(slots=slots, budget_bytes=BUDGET)
+    admission = Admission(slots=slots, budget_bytes=BUDGET)
     visits: list[Visit] = []
     came_in: list[Visit] = []
     for command in script:
-        obey(command, visits, limiter, came_in)
+        obey(command, visits, admission, came_in)
         await settle()
         held = [visit.held for visit in visits if visit.held]
         waiting = [visit for visit in visits if visit.is_waiting]
         assert len(held) <= slots
-        assert sum(held) == limiter.reserved_bytes <= BUDGET
+        assert sum(held) == admission.reserved_bytes <= BUDGET
         assert held or not waiting, "somebody waits although everything is free"
         for visit in came_in:
             earlier = visits[: visits.index(visit)]
-            assert not any(one.is_waiting and one.turn.urgency == visit.turn.urgency for one in earlier)
+            assert not any(one.is_waiting and one.ticket.priority == visit.ticket.priority for one in earlier)
         came_in.clear()
     if visits:
         await see_out(visits)
@@ -128,25 +128,25 @@ async def test_never_over_slots_or_budget_and_in_each_class_first_come_first_ser
 async def test_whatever_is_cancelled_at_whatever_moment_nothing_is_lost_or_lent_twice(
     script: list[tuple[tuple[str, int, int], int]], slots: int
 ) -> None:
-    limiter = Admission(slots=slots, budget_bytes=BUDGET)
-    visits = [Visit(limiter, [], size=1)]
+    admission = Admission(slots=slots, budget_bytes=BUDGET)
+    visits = [Visit(admission, [], size=1)]
     for command, steps in script:
-        obey(command, visits, limiter, [])
+        obey(command, visits, admission, [])
         for _ in range(steps):
             await asyncio.sleep(0)
             held = [visit.held for visit in visits if visit.held]
             assert len(held) <= slots
-            assert sum(held) <= limiter.reserved_bytes <= BUDGET
+            assert sum(held) <= admission.reserved_bytes <= BUDGET
     await see_out(visits)
 
 
 @given(others=st.lists(st.tuples(st.sampled_from([Priority.JOB, Priority.BATCH]), sizes), min_size=1, max_size=4))
 async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[tuple[Priority, int]]) -> None:
-    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=1, urgency=Priority.PAGE)]
-    patient = [Visit(limiter, came_in, size=size, urgency=urgency) for urgency, size in others]
+    admission, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=1, priority=Priority.PAGE)]
+    patient = [Visit(admission, came_in, size=size, priority=priority) for priority, size in others]
     for _ in range((MAX_BYPASSES + 2) * len(others) + 1):
-        visits.append(Visit(limiter, came_in, size=1, urgency=Priority.PAGE))
+        visits.append(Visit(admission, came_in, size=1, priority=Priority.PAGE))
         await settle()
         came_in[-1].said.put_nowait(0)
         await settle()
@@ -155,30 +155,30 @@ async def test_a_crowd_of_page_views_keeps_nobody_waiting_for_ever(others: list[
 
 
 async def test_a_crowd_of_page_views_leaves_jobs_a_ninth_of_the_renders_though_each_takes_more_once_it_is_in() -> None:
-    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    admission, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
     crowd, jobs = [Priority.PAGE] * 3 * (MAX_BYPASSES + 1), [Priority.JOB] * 3
-    visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in (*crowd, *jobs)]
+    visits = [Visit(admission, came_in, size=1, priority=priority) for priority in (*crowd, *jobs)]
     await settle()
     while any(visit.is_waiting for visit in visits):
         came_in[-1].said.put_nowait(2 if came_in[-1].held == 1 else 0)
         await settle()
-    renders = [visit.urgency for number, visit in enumerate(came_in) if visit in came_in[:number]]
+    renders = [visit.priority for number, visit in enumerate(came_in) if visit in came_in[:number]]
     assert renders[: 3 * (MAX_BYPASSES + 1)] == ([Priority.PAGE] * MAX_BYPASSES + [Priority.JOB]) * 3
     await see_out(visits)
 
 
 async def test_page_views_go_before_jobs_and_jobs_before_batches() -> None:
-    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    admission, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
     order = [Priority.JOB, Priority.BATCH, Priority.PAGE, Priority.JOB, Priority.PAGE]
-    visits = [Visit(limiter, came_in, size=1, urgency=urgency) for urgency in order]
+    visits = [Visit(admission, came_in, size=1, priority=priority) for priority in order]
     await settle()
     await see_out(visits)
     assert [visits.index(visit) for visit in came_in] == [0, 2, 4, 3, 1]
 
 
 async def test_one_that_needs_much_is_not_passed_by_those_that_would_fit_beside() -> None:
-    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=size) for size in (50, 60, 10)]
+    admission, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=size) for size in (50, 60, 10)]
     await settle()
     assert [visit.is_waiting for visit in visits] == [False, True, True]
     visits[0].said.put_nowait(0)
@@ -188,8 +188,8 @@ async def test_one_that_needs_much_is_not_passed_by_those_that_would_fit_beside(
 
 
 async def test_one_that_takes_the_whole_budget_runs_alone() -> None:
-    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=size) for size in (1, BUDGET, 1)]
+    admission, came_in = Admission(slots=4, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=size) for size in (1, BUDGET, 1)]
     await settle()
     for alone in ([1, 0, 0], [0, BUDGET, 0], [0, 0, 1]):
         assert [visit.held for visit in visits] == alone
@@ -198,8 +198,8 @@ async def test_one_that_takes_the_whole_budget_runs_alone() -> None:
 
 
 async def test_more_is_given_at_once_where_it_is_free_and_nobody_was_first() -> None:
-    limiter, came_in = Admission(slots=2, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=40), Visit(limiter, came_in, size=40)]
+    admission, came_in = Admission(slots=2, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=40), Visit(admission, came_in, size=40)]
     await settle()
     visits[0].said.put_nowait(60)
     await settle()
@@ -211,85 +211,85 @@ async def test_more_is_given_at_once_where_it_is_free_and_nobody_was_first() -> 
 
 
 async def test_who_is_hurried_goes_ahead_of_its_class_at_once() -> None:
-    limiter, came_in = Admission(slots=3, budget_bytes=BUDGET), list[Visit]()
+    admission, came_in = Admission(slots=3, budget_bytes=BUDGET), list[Visit]()
     visits = [
-        Visit(limiter, came_in, size=size, urgency=urgency)
-        for size, urgency in ((50, Priority.JOB), (60, Priority.JOB), (10, Priority.BATCH))
+        Visit(admission, came_in, size=size, priority=priority)
+        for size, priority in ((50, Priority.JOB), (60, Priority.JOB), (10, Priority.BATCH))
     ]
     await settle()
-    visits[2].turn.hurry(Priority.PAGE)
+    visits[2].ticket.raise_priority(Priority.PAGE)
     await settle()
     assert [visit.is_waiting for visit in visits] == [False, True, False]
-    visits[2].turn.hurry(Priority.BATCH)
-    assert visits[2].turn.urgency is Priority.PAGE, "nobody becomes less urgent"
+    visits[2].ticket.raise_priority(Priority.BATCH)
+    assert visits[2].ticket.priority is Priority.PAGE, "nobody becomes less urgent"
     await see_out(visits)
 
 
 async def test_a_caller_that_finds_no_place_is_told_when_to_come_back() -> None:
-    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
-    hurried = Ticket(Priority.PAGE, line_seconds=10)
-    with limiter.place(Ticket(Priority.JOB)), pytest.raises(Busy) as refusal, limiter.place(hurried):
+    admission = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
+    hurried = Ticket(Priority.PAGE, max_wait_seconds=10)
+    with admission.admit(Ticket(Priority.JOB)), pytest.raises(Busy) as refusal, admission.admit(hurried):
         pass
     assert refusal.value.retry_after_seconds > 0
-    assert limiter.taken == 0
+    assert admission.admitted == 0
 
 
 async def test_a_patient_caller_always_gets_a_place() -> None:
-    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
-    with limiter.place(Ticket(Priority.PAGE, line_seconds=10)), limiter.place(Ticket(Priority.JOB)):
-        assert limiter.taken == 2
+    admission = Admission(slots=1, budget_bytes=BUDGET, waiting=0)
+    with admission.admit(Ticket(Priority.PAGE, max_wait_seconds=10)), admission.admit(Ticket(Priority.JOB)):
+        assert admission.admitted == 2
 
 
 async def test_a_caller_that_would_wait_too_long_is_refused_before_it_waits() -> None:
-    limiter = Admission(slots=1, budget_bytes=BUDGET, waiting=1000)
-    with limiter.place(Ticket(Priority.BATCH)), limiter.place(Ticket(Priority.JOB)):
-        first = Ticket(Priority.PAGE, line_seconds=BRIEFLY)
-        assert limiter.seconds_to_wait(first) == 0, "who is less urgent is not ahead unless it is at work"
-        with limiter.place(first):
-            late = Ticket(Priority.PAGE, line_seconds=BRIEFLY)
-            assert limiter.seconds_to_wait(late) > BRIEFLY
-            with pytest.raises(Busy, match="line"), limiter.place(late):
+    admission = Admission(slots=1, budget_bytes=BUDGET, waiting=1000)
+    with admission.admit(Ticket(Priority.BATCH)), admission.admit(Ticket(Priority.JOB)):
+        first = Ticket(Priority.PAGE, max_wait_seconds=BRIEFLY)
+        assert admission.estimated_wait_seconds(first) == 0, "who is less urgent is not ahead unless it is at work"
+        with admission.admit(first):
+            late = Ticket(Priority.PAGE, max_wait_seconds=BRIEFLY)
+            assert admission.estimated_wait_seconds(late) > BRIEFLY
+            with pytest.raises(Busy, match="line"), admission.admit(late):
                 pass
 
 
 async def test_the_guess_follows_how_long_and_how_large_shares_were_of_late() -> None:
-    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    admission, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
     asked = Ticket(Priority.PAGE)
     turns = [Ticket(Priority.PAGE) for _ in range(4)]
-    with limiter.place(turns[0]), limiter.place(turns[1]), limiter.place(turns[2]), limiter.place(turns[3]):
-        before = limiter.seconds_to_wait(asked)
+    with admission.admit(turns[0]), admission.admit(turns[1]), admission.admit(turns[2]), admission.admit(turns[3]):
+        before = admission.estimated_wait_seconds(asked)
         for _ in range(30):
-            await see_out([Visit(limiter, came_in, size=BUDGET)])
-        one_at_a_time = limiter.seconds_to_wait(asked)
+            await see_out([Visit(admission, came_in, size=BUDGET)])
+        one_at_a_time = admission.estimated_wait_seconds(asked)
         assert 0 < one_at_a_time < before
 
 
 async def test_one_that_changed_its_size_counts_once_in_the_guess_with_what_it_took_at_last() -> None:
-    limiter, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
+    admission, came_in = Admission(slots=4, budget_bytes=BUDGET, waiting=1000), list[Visit]()
     for _ in range(30):
-        visit = Visit(limiter, came_in, size=1)
+        visit = Visit(admission, came_in, size=1)
         visit.said.put_nowait(BUDGET // 2)
         visit.said.put_nowait(0)
         await visit.task
-    with limiter.place(Ticket(Priority.PAGE)), limiter.place(Ticket(Priority.PAGE)):
-        assert limiter.seconds_to_wait(Ticket(Priority.PAGE)) > 0, "two fit, so a third waits"
+    with admission.admit(Ticket(Priority.PAGE)), admission.admit(Ticket(Priority.PAGE)):
+        assert admission.estimated_wait_seconds(Ticket(Priority.PAGE)) > 0, "two fit, so a third waits"
 
 
 async def test_a_caller_whose_turn_does_not_come_in_time_leaves_the_line() -> None:
-    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=1)]
+    admission, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=1)]
     await settle()
     with pytest.raises(Busy):
-        async with limiter.share(Ticket(Priority.PAGE, line_seconds=BRIEFLY), 1):
+        async with admission.reserve(Ticket(Priority.PAGE, max_wait_seconds=BRIEFLY), 1):
             pass
-    visits.append(Visit(limiter, came_in, size=1))
+    visits.append(Visit(admission, came_in, size=1))
     await see_out(visits)
     assert Counter(came_in) == Counter(visits)
 
 
 async def test_a_slot_that_comes_in_the_moment_of_giving_up_goes_to_the_next() -> None:
-    limiter, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
-    visits = [Visit(limiter, came_in, size=1) for _ in range(3)]
+    admission, came_in = Admission(slots=1, budget_bytes=BUDGET), list[Visit]()
+    visits = [Visit(admission, came_in, size=1) for _ in range(3)]
     await settle()
     visits[0].said.put_nowait(0)
     await visits[0].task

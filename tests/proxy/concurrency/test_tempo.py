@@ -46,8 +46,8 @@ def test_nothing_is_promised_before_it_can_be_told() -> None:
 @pytest.mark.parametrize(
     ("seconds", "says"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7320, "2 h 02 min")]
 )
-def test_lengths_of_time_are_given_as_people_say_them(seconds: float, says: str) -> None:
-    assert format_duration(seconds) == says
+def test_lengths_of_time_are_given_as_people_say_them(seconds: float, description: str) -> None:
+    assert format_duration(seconds) == description
 
 
 @pytest.mark.anyio
@@ -58,7 +58,7 @@ async def test_beginnings_are_spaced() -> None:
     waiting = asyncio.create_task(allowance.take(stop))
     await asyncio.sleep(0)
     assert not waiting.done()
-    stop.say("enough")
+    stop.request("enough")
     with pytest.raises(Stopped):
         await waiting
     clock.now = 20

@@ -25,7 +25,7 @@ def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> QueueThr
     clock = Clock()
     pace = QueueThroughput(clock)
     for second in range(seconds + 1):
-        pace.see({"worker": int(second * jobs_a_second)}, waiting=waiting)
+        pace.record({"worker": int(second * jobs_a_second)}, waiting=waiting)
         clock.seconds += 1
     return pace
 
@@ -48,7 +48,7 @@ def test_only_the_last_two_minutes_count() -> None:
     clock = Clock()
     pace = QueueThroughput(clock)
     for second in range(600):
-        pace.see({"worker": second * 100 if second < 300 else 30_000 + second}, waiting=64)
+        pace.record({"worker": second * 100 if second < 300 else 30_000 + second}, waiting=64)
         clock.seconds += 1
     assert pace.seconds_until_half_done(64) == 32
 
@@ -57,26 +57,26 @@ def test_time_without_work_does_not_count() -> None:
     clock = Clock()
     pace = QueueThroughput(clock)
     for second in range(100):
-        pace.see({"worker": 0}, waiting=0 if second < 60 else 64)
+        pace.record({"worker": 0}, waiting=0 if second < 60 else 64)
         clock.seconds += 1
     for second in range(30):
-        pace.see({"worker": second * 4}, waiting=64)
+        pace.record({"worker": second * 4}, waiting=64)
         clock.seconds += 1
     assert pace.seconds_until_half_done(64) < 25
 
 
 def test_the_last_pace_is_remembered_when_the_line_was_empty_meanwhile() -> None:
     pace = worked(jobs_a_second=4, seconds=60)
-    pace.see({"worker": 240}, waiting=0)
+    pace.record({"worker": 240}, waiting=0)
     assert pace.seconds_until_half_done(64) == 8
 
 
 def test_workers_come_go_and_begin_anew() -> None:
     clock = Clock()
     pace = QueueThroughput(clock)
-    pace.see({"gone": 500, "anew": 90}, waiting=64)
+    pace.record({"gone": 500, "anew": 90}, waiting=64)
     clock.seconds += 60
-    pace.see({"anew": 3, "new": 120}, waiting=64)
+    pace.record({"anew": 3, "new": 120}, waiting=64)
     assert pace.seconds_until_half_done(64) == 16
 
 
@@ -90,6 +90,6 @@ def test_whatever_was_seen_the_answer_lies_between_floor_and_ceiling(
     clock = Clock()
     pace = QueueThroughput(clock)
     for ended, waited in seen:
-        pace.see(ended, waiting=waited)
+        pace.record(ended, waiting=waited)
         clock.seconds += 7
     assert LEAST_SECONDS <= pace.seconds_until_half_done(waiting) <= MOST_SECONDS

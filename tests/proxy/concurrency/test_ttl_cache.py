@@ -35,7 +35,7 @@ def test_what_is_stale_is_still_known_to_those_who_ask_for_it_until_it_is_forgot
     clock.now = 1000 + 100 * (1 + JITTER) + 1
     assert memory.get_stale("key") is None
     memory.put("key", "value")
-    memory.forget("key")
+    memory.evict("key")
     assert memory.get_stale("key") is None
 
 
@@ -43,8 +43,8 @@ def test_what_is_doubted_is_stale_at_once_and_forgotten_when_stale_things_are() 
     clock = Clock()
     memory: TtlCache[str] = TtlCache(entries=10, seconds=100, stale_seconds=1000, clock=clock)
     memory.put("key", "value")
-    memory.doubt("key")
-    memory.doubt("never known")
+    memory.mark_stale("key")
+    memory.mark_stale("never known")
     assert (memory.get("key"), memory.get_stale("key"), memory.get_stale("never known")) == (None, "value", None)
     clock.now = 1001
     assert memory.get_stale("key") is None
@@ -53,7 +53,7 @@ def test_what_is_doubted_is_stale_at_once_and_forgotten_when_stale_things_are() 
 def test_what_is_doubted_is_forgotten_where_nothing_stale_is_kept() -> None:
     memory: TtlCache[str] = TtlCache(entries=10, seconds=100, clock=Clock())
     memory.put("key", "value")
-    memory.doubt("key")
+    memory.mark_stale("key")
     assert (memory.get("key"), memory.get_stale("key")) == (None, None)
 
 
@@ -85,6 +85,6 @@ def test_longer_keys_take_the_place_of_several() -> None:
 def test_forgetting_what_was_never_known_is_no_error() -> None:
     memory: TtlCache[str] = TtlCache(entries=10, seconds=100)
     memory.put("key", "value")
-    memory.forget("key")
-    memory.forget("key")
+    memory.evict("key")
+    memory.evict("key")
     assert memory.get("key") is None

@@ -14,7 +14,7 @@ from tests.proxy.concurrency.test_ttl_cache import Clock
 SECONDS = 100.0
 
 
-def memory(clock: Clock | None = None) -> DerivativeCache:
+def cache(clock: Clock | None = None) -> DerivativeCache:
     clock = clock or Clock()
     return DerivativeCache(
         known=TtlCache(entries=9, seconds=SECONDS, clock=clock),
@@ -29,53 +29,55 @@ def memory(clock: Clock | None = None) -> DerivativeCache:
     ids=lambda value: type(value).__name__,
 )
 def test_an_original_is_given_up_after_so_many_times(fault: ImagesError, times: int) -> None:
-    one = memory()
+    one = cache()
     for time in range(1, times + 1):
-        one.fail("a", fault, etag="1")
-        assert (one.failure("a") is not None) == (time == times)
-    assert one.failure("b") is None
+        one.record_failure("a", fault, etag="1")
+        assert (one.settled_failure("a") is not None) == (time == times)
+    assert one.settled_failure("b") is None
 
 
 @pytest.mark.parametrize("fault", [StoreUnavailable("no"), Busy("no", retry_after_seconds=1)], ids=str)
 def test_what_is_not_the_originals_fault_is_never_remembered(fault: ImagesError) -> None:
-    one = memory()
+    one = cache()
     for _ in range(9):
-        assert one.fail("a", fault, etag="1") is fault
-    assert one.failure("a") is None
+        assert one.record_failure("a", fault, etag="1") is fault
+    assert one.settled_failure("a") is None
 
 
 def test_the_second_death_is_told_as_what_it_is() -> None:
-    one = memory()
+    one = cache()
     first, second = ProcessDied("no"), ProcessDied("no")
-    assert one.fail("a", first, etag="1") is first
-    assert isinstance(one.fail("a", second, etag="1"), DiedAgain)
-    assert isinstance(one.fail("a", ProcessDied("no"), etag="1"), DiedAgain), "as often as it is tried all the same"
-    failure = one.failure("a")
-    assert failure is not None
-    assert failure.kind is DiedAgain
+    assert one.record_failure("a", first, etag="1") is first
+    assert isinstance(one.record_failure("a", second, etag="1"), DiedAgain)
+    assert isinstance(one.record_failure("a", ProcessDied("no"), etag="1"), DiedAgain), (
+        "as often as it is tried all the same"
+    )
+    settled_failure = one.settled_failure("a")
+    assert settled_failure is not None
+    assert settled_failure.kind is DiedAgain
 
 
 def test_other_bytes_and_other_faults_are_counted_anew() -> None:
-    one = memory()
-    one.fail("a", ProcessDied("no"), etag="1")
-    one.fail("a", ProcessDied("no"), etag="2")
-    assert one.failure("a") is None
-    one.fail("a", DeadlineExceeded("no"), etag="2")
-    one.fail("a", ProcessDied("no"), etag="2")
-    assert one.failure("a") is None
+    one = cache()
+    one.record_failure("a", ProcessDied("no"), etag="1")
+    one.record_failure("a", ProcessDied("no"), etag="2")
+    assert one.settled_failure("a") is None
+    one.record_failure("a", DeadlineExceeded("no"), etag="2")
+    one.record_failure("a", ProcessDied("no"), etag="2")
+    assert one.settled_failure("a") is None
 
 
 def test_forgetting_an_original_counts_anew() -> None:
-    one = memory()
-    one.fail("a", ProcessDied("no"), etag="1")
-    one.forget("a")
-    one.fail("a", ProcessDied("no"), etag="1")
-    assert one.failure("a") is None
+    one = cache()
+    one.record_failure("a", ProcessDied("no"), etag="1")
+    one.evict("a")
+    one.record_failure("a", ProcessDied("no"), etag="1")
+    assert one.settled_failure("a") is None
 
 
 def test_what_was_given_up_is_tried_again_after_a_while() -> None:
     clock = Clock()
-    one = memory(clock)
-    one.fail("a", NotAnImage("no"), etag="1")
+    one = cache(clock)
+    one.record_failure("a", NotAnImage("no"), etag="1")
     clock.now = SECONDS * (1 + JITTER) + 1
-    assert one.failure("a") is None
+    assert one.settled_failure("a") is None

@@ -35,7 +35,7 @@ async def keys(store: MemoryStore) -> list[str]:
     return [blob.key async for blob in store.list()]
 
 
-def elsewhere(layout: Layout, *sizes: str) -> tuple[Shadow, ...]:
+def other_layouts(layout: Layout, *sizes: str) -> tuple[Shadow, ...]:
     return tuple(Shadow(live=layout, prefix=prefix, sizes=sizes) for prefix in (REPLACED, "shadow/"))
 
 
@@ -48,7 +48,7 @@ async def found(layout: Layout, original: str, *, ours: list[str], others: list[
     for key in ours:
         await store.put(key, file, OURS)
     recipe = Recipe(
-        sizes=SIZES, layout=layout, cache_control="", elsewhere=elsewhere(layout, "small", "large", "xlarge")
+        sizes=SIZES, layout=layout, cache_control="", other_layouts=other_layouts(layout, "small", "large", "xlarge")
     )
     today = {layout.derivative(original, size.name) for size in SIZES}
     keys = await find_derivatives(store, recipe, original)
@@ -58,7 +58,7 @@ async def found(layout: Layout, original: str, *, ours: list[str], others: list[
 
 async def test_every_derivative_goes_and_the_original_stays(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     for _ in range(2):
         assert sorted(await workshop.derivatives.purge(ORIGINAL)) == MADE
         assert await keys(workshop.store) == [ORIGINAL]
@@ -74,7 +74,7 @@ async def test_what_is_remembered_of_it_is_forgotten(workshop: Workshop) -> None
 async def test_nothing_is_left_over_from_a_flight_in_the_air(workshop: Workshop) -> None:
     await workshop.upload()
     made, gone = await asyncio.gather(
-        workshop.derivatives.make_all(ORIGINAL), _purge_once_it_is_fetched(workshop, ORIGINAL)
+        workshop.derivatives.generate(ORIGINAL), _purge_once_it_is_fetched(workshop, ORIGINAL)
     )
     assert (len(made.derivatives), sorted(gone)) == (3, MADE)
     assert await keys(workshop.store) == [ORIGINAL]
@@ -86,12 +86,12 @@ async def _purge_once_it_is_fetched(workshop: Workshop, original: str) -> tuple[
 
 
 async def test_a_look_that_a_purge_overtakes_is_not_remembered(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     slow = SlowLook()
-    workshop = open_workshop(renderers, photo=photo, terms=terms)
+    workshop = open_workshop(render_pool, photo=photo, policy=policy)
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     await workshop.derivatives.purge(ORIGINAL)
     await workshop.upload("gall/58/58_1_small.jpg")
     workshop.store.after_head = slow.wait
@@ -117,7 +117,7 @@ class SlowLook:
 
 async def test_a_store_that_refuses_is_told_and_the_rest_goes(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     workshop.store.refused = MADE[0]
     with pytest.raises(StoreRefused):
         await workshop.derivatives.purge(ORIGINAL)
@@ -204,6 +204,6 @@ class Unlisted(MemoryStore):
 async def test_where_nothing_may_be_listed_todays_sizes_are_known_in_every_place() -> None:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
     sizes = (Size(name="small", width=3),)
-    recipe = Recipe(sizes=sizes, layout=layout, cache_control="", elsewhere=elsewhere(layout, "small"))
+    recipe = Recipe(sizes=sizes, layout=layout, cache_control="", other_layouts=other_layouts(layout, "small"))
     small = "gall/58/58_1_small.jpg"
     assert await find_derivatives(Unlisted(), recipe, ORIGINAL) == (small, f"replaced/{small}", f"shadow/{small}")

@@ -38,20 +38,20 @@ async def stored(workshop: Workshop, size: str) -> bytes:
 
 async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
     await workshop.upload()
-    spent = Timings()
-    located = await workshop.derivatives.locate(ORIGINAL, "small", spent)
-    assert (located.key, located.source) == ("gall/58/58_1_small.jpg", "render")
+    timings = Timings()
+    location = await workshop.derivatives.locate(ORIGINAL, "small", timings)
+    assert (location.key, location.source) == ("gall/58/58_1_small.jpg", "render")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
-    assert spent.render_seconds > 0
-    assert spent.store_seconds > 0
+    assert timings.render_seconds > 0
+    assert timings.store_seconds > 0
 
 
 async def test_what_was_found_once_is_known_without_asking_the_store(workshop: Workshop) -> None:
     await workshop.upload()
     await workshop.derivatives.locate(ORIGINAL, "small")
     workshop.calls.clear()
-    located = await workshop.derivatives.locate(ORIGINAL, "large")
-    assert (located.source, sum(workshop.calls.values())) == ("cache", 0)
+    location = await workshop.derivatives.locate(ORIGINAL, "large")
+    assert (location.source, sum(workshop.calls.values())) == ("cache", 0)
 
 
 async def test_what_somebody_else_made_is_found_in_the_store(workshop: Workshop, photo: Path) -> None:
@@ -62,36 +62,36 @@ async def test_what_somebody_else_made_is_found_in_the_store(workshop: Workshop,
 async def test_fifty_callers_at_once_cost_one_fetch_one_render_and_a_write_a_size(workshop: Workshop) -> None:
     await workshop.upload()
     sizes = [ALL[number % 3] for number in range(50)]
-    located = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, size) for size in sizes))
-    assert [one.key for one in located] == [f"gall/58/58_1_{size}.jpg" for size in sizes]
+    location = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, size) for size in sizes))
+    assert [one.key for one in location] == [f"gall/58/58_1_{size}.jpg" for size in sizes]
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
 
 
 async def test_a_job_and_a_page_view_at_once_share_what_is_made(workshop: Workshop) -> None:
     await workshop.upload()
-    made, located = await asyncio.gather(
-        workshop.derivatives.make_all(ORIGINAL), workshop.derivatives.locate(ORIGINAL, "large")
+    made, location = await asyncio.gather(
+        workshop.derivatives.generate(ORIGINAL), workshop.derivatives.locate(ORIGINAL, "large")
     )
     assert [one.size for one in made.derivatives] == list(ALL)
-    assert located.key == made.derivatives[1].key
+    assert location.key == made.derivatives[1].key
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
 
 
 async def test_lazy_bytes_are_eager_bytes_whatever_is_asked_together(
-    workshop: Workshop, renderers: RenderPool, terms: GenerationPolicy
+    workshop: Workshop, render_pool: RenderPool, policy: GenerationPolicy
 ) -> None:
-    other = open_workshop(renderers, photo=workshop.photo, terms=terms)
+    other = open_workshop(render_pool, photo=workshop.photo, policy=policy)
     await workshop.upload()
     await other.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     for size in ALL:
-        await other.derivatives.make_all(ORIGINAL, [size])
+        await other.derivatives.generate(ORIGINAL, [size])
     assert [await stored(workshop, size) for size in ALL] == [await stored(other, size) for size in ALL]
 
 
 async def test_derivatives_carry_where_they_come_from_and_how_large_they_are(workshop: Workshop) -> None:
     original = await workshop.upload()
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     blob = await workshop.store.head(made.derivatives[1].key)
     assert blob is not None
     metadata = blob.attributes.metadata
@@ -102,7 +102,7 @@ async def test_derivatives_carry_where_they_come_from_and_how_large_they_are(wor
 
 async def test_nothing_is_enlarged_and_all_sizes_exist(workshop: Workshop) -> None:
     await workshop.upload()
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     assert [(one.size, one.width, one.height) for one in made.derivatives] == [
         ("small", 60, 45),
         ("large", 240, 180),
@@ -112,34 +112,34 @@ async def test_nothing_is_enlarged_and_all_sizes_exist(workshop: Workshop) -> No
 
 async def test_a_job_leaves_alone_what_is_fresh(workshop: Workshop) -> None:
     await workshop.upload()
-    first = await workshop.derivatives.make_all(ORIGINAL)
+    first = await workshop.derivatives.generate(ORIGINAL)
     workshop.calls.clear()
-    second = await workshop.derivatives.make_all(ORIGINAL)
+    second = await workshop.derivatives.generate(ORIGINAL)
     assert second.derivatives == first.derivatives
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (0, 0)
 
 
 async def test_a_job_makes_again_what_was_made_of_other_bytes(workshop: Workshop, tmp_path: Path) -> None:
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     paint(tmp_path / "new.jpg", Photograph(width=400, height=400, seed=2))
     await workshop.upload(path=tmp_path / "new.jpg")
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
 
 
 async def test_a_job_makes_again_what_was_made_by_another_recipe(
-    workshop: Workshop, terms: GenerationPolicy, tmp_path: Path
+    workshop: Workshop, policy: GenerationPolicy, tmp_path: Path
 ) -> None:
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     others = (Size(name="small", width=30), *workshop.derivatives.recipe.sizes[1:])
-    changed = open_workshop(workshop.renderers, photo=workshop.photo, terms=terms, sizes=others)
+    changed = open_workshop(workshop.render_pool, photo=workshop.photo, policy=policy, sizes=others)
     async for blob in workshop.store.list():
         await workshop.store.fetch(blob.key, tmp_path / "copy", max_bytes=1 << 20)
         await changed.store.put(blob.key, tmp_path / "copy", blob.attributes)
     changed.calls.clear()
-    made = await changed.derivatives.make_all(ORIGINAL)
+    made = await changed.derivatives.generate(ORIGINAL)
     assert made.derivatives[0].width == 30
     assert changed.calls["put"] == 1
 
@@ -148,7 +148,7 @@ async def test_an_original_replaced_while_it_is_rendered_is_rendered_again(works
     paint(tmp_path / "new.jpg", Photograph(width=400, height=400, seed=2))
     await workshop.upload()
     workshop.store.replace_after_fetch = tmp_path / "new.jpg"
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     assert [(one.width, one.height) for one in made.derivatives] == [(60, 60), (240, 240), (400, 400)]
 
 
@@ -158,12 +158,12 @@ async def test_an_original_replaced_while_it_is_found_broken_is_rendered_after_a
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     await workshop.upload(path=tmp_path / "broken.jpg")
     workshop.store.replace_after_fetch = workshop.photo
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     assert (len(made.derivatives), made.fault) == (3, None)
 
 
 async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     class Vanishing(CountingStore):
         async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
@@ -171,18 +171,18 @@ async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
                 await self.delete(ORIGINAL)
             return await super().put(key, path, attributes)
 
-    workshop = open_workshop(renderers, photo=photo, terms=terms, store=Vanishing(Counter()))
+    workshop = open_workshop(render_pool, photo=photo, policy=policy, store=Vanishing(Counter()))
     await workshop.upload()
-    made = await workshop.derivatives.make_all(ORIGINAL)
+    made = await workshop.derivatives.generate(ORIGINAL)
     assert len(made.derivatives) == 3
     assert isinstance(made.fault, NotFound)
 
 
 async def test_force_makes_everything_again(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     workshop.calls.clear()
-    await workshop.derivatives.make_all(ORIGINAL, remake="all")
+    await workshop.derivatives.generate(ORIGINAL, remake="all")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
 
 
@@ -203,16 +203,16 @@ async def test_an_original_that_comes_late_is_found_by_its_job(workshop: Worksho
     with pytest.raises(NotFound):
         await workshop.derivatives.locate(ORIGINAL, "small")
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL)
+    await workshop.derivatives.generate(ORIGINAL)
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
 
 
 async def test_an_original_that_comes_late_is_there_for_page_views_once_its_job_has_found_it(
     workshop: Workshop,
 ) -> None:
-    assert isinstance((await workshop.derivatives.make_all(ORIGINAL, ["small"])).fault, NotFound)
+    assert isinstance((await workshop.derivatives.generate(ORIGINAL, ["small"])).fault, NotFound)
     await workshop.upload()
-    await workshop.derivatives.make_all(ORIGINAL, ["small"], forgives=False)  # as a job that is tried again
+    await workshop.derivatives.generate(ORIGINAL, ["small"], clears_failures=False)  # as a job that is tried again
     assert (await workshop.derivatives.locate(ORIGINAL, "large")).source == "render"
 
 
@@ -235,9 +235,9 @@ async def test_too_many_pixels_are_refused_before_they_are_decoded(workshop: Wor
 
 
 async def test_too_many_bytes_are_refused_and_remembered(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
-    workshop = open_workshop(renderers, photo=photo, terms=replace(terms, max_bytes=100))
+    workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, max_bytes=100))
     await workshop.upload()
     for _ in range(3):
         with pytest.raises(TooManyBytes):
@@ -257,16 +257,16 @@ async def test_a_size_that_does_not_exist_is_refused_with_those_that_do(workshop
 
 
 async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
-    one = open_workshop(renderers, photo=photo, terms=replace(terms, conditional_writes=True))
+    one = open_workshop(render_pool, photo=photo, policy=replace(policy, conditional_writes=True))
     await one.upload()
-    other = open_workshop(renderers, photo=photo, terms=replace(terms, conditional_writes=True), store=one.store)
+    other = open_workshop(render_pool, photo=photo, policy=replace(policy, conditional_writes=True), store=one.store)
     lost = metrics.writes_lost_total._value.get()  # noqa: SLF001 - the library gives no other way to read a counter
-    located = await asyncio.gather(
+    location = await asyncio.gather(
         one.derivatives.locate(ORIGINAL, "small"), other.derivatives.locate(ORIGINAL, "large")
     )
-    assert [each.key for each in located] == ["gall/58/58_1_small.jpg", "gall/58/58_1_large.jpg"]
+    assert [each.key for each in location] == ["gall/58/58_1_small.jpg", "gall/58/58_1_large.jpg"]
     assert one.calls["put"] == 0
     written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - likewise
     assert written == 3
@@ -277,7 +277,7 @@ async def test_a_job_empties_what_page_views_remember_of_an_original(workshop: W
     await workshop.upload(path=tmp_path / "text.jpg")
     for made in (False, True, False):
         if made:
-            assert isinstance((await workshop.derivatives.make_all(ORIGINAL)).fault, NotAnImage)
+            assert isinstance((await workshop.derivatives.generate(ORIGINAL)).fault, NotAnImage)
         with pytest.raises(NotAnImage):
             await workshop.derivatives.locate(ORIGINAL, "small")
     assert workshop.calls["fetch"] == 2
@@ -285,53 +285,53 @@ async def test_a_job_empties_what_page_views_remember_of_an_original(workshop: W
 
 async def test_what_is_not_where_it_was_known_to_be_is_made_again(workshop: Workshop) -> None:
     await workshop.upload()
-    located = await workshop.derivatives.locate(ORIGINAL, "small")
-    await workshop.store.delete(located.key)
+    location = await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.store.delete(location.key)
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
     assert (await workshop.derivatives.locate_anew(ORIGINAL, "small")).source == "render"
-    assert await workshop.store.head(located.key) is not None
+    assert await workshop.store.head(location.key) is not None
 
 
 async def test_what_is_known_of_an_original_is_looked_for_again_once_a_job_for_it_was_posted(
     workshop: Workshop,
 ) -> None:
     await workshop.upload()
-    located = await workshop.derivatives.locate(ORIGINAL, "small")
-    await workshop.store.delete(located.key)
-    workshop.derivatives.forgive(ORIGINAL)
+    location = await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.store.delete(location.key)
+    workshop.derivatives.clear_failures(ORIGINAL)
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
-    assert await workshop.store.head(located.key) is not None
+    assert await workshop.store.head(location.key) is not None
 
 
 async def test_a_job_of_old_may_be_for_what_is_no_originals_key_any_more(workshop: Workshop) -> None:
-    workshop.derivatives.forgive("photos/a.jpg")
+    workshop.derivatives.clear_failures("photos/a.jpg")
 
 
 async def test_where_the_time_went_is_told_of_a_failure_too(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_bytes(b"this is not a picture")
     await workshop.upload(path=tmp_path / "text.jpg")
-    spent = Timings()
+    timings = Timings()
     with pytest.raises(NotAnImage):
-        await workshop.derivatives.locate(ORIGINAL, "small", spent)
-    assert spent.store_seconds > 0
-    assert spent.render_seconds > 0
+        await workshop.derivatives.locate(ORIGINAL, "small", timings)
+    assert timings.store_seconds > 0
+    assert timings.render_seconds > 0
 
 
 async def test_a_store_that_takes_nothing_costs_time_at_the_store_not_of_rendering_only(workshop: Workshop) -> None:
     await workshop.upload()
     workshop.store.fault = StoreUnavailable("down")
-    spent = Timings()
+    timings = Timings()
     with pytest.raises(StoreUnavailable):
-        await workshop.derivatives.locate(ORIGINAL, "small", spent)
-    assert spent.store_seconds > 0
-    assert spent.render_seconds == 0
+        await workshop.derivatives.locate(ORIGINAL, "small", timings)
+    assert timings.store_seconds > 0
+    assert timings.render_seconds == 0
 
 
 async def test_five_hundred_callers_of_what_was_forgotten_ask_the_store_once(workshop: Workshop) -> None:
     await workshop.upload()
     await workshop.upload("gall/58/58_1_small.jpg")
-    located = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, "small") for _ in range(500)))
-    assert {one.source for one in located} == {"store"}
+    location = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, "small") for _ in range(500)))
+    assert {one.source for one in location} == {"store"}
     assert workshop.calls == {"head": 1}
 
 
@@ -377,19 +377,19 @@ async def test_who_asks_after_a_purge_is_not_told_what_was_seen_before_it(worksh
 
 
 async def test_one_that_only_tries_again_does_not_forget_how_often_it_went_wrong(
-    photo: Path, terms: GenerationPolicy
+    photo: Path, policy: GenerationPolicy
 ) -> None:
-    hurried = RenderPool(limiter=Admission(slots=2, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
-    workshop = open_workshop(hurried, photo=photo, terms=terms)
+    hurried = RenderPool(admission=Admission(slots=2, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
+    workshop = open_workshop(hurried, photo=photo, policy=policy)
     await workshop.upload()
     for attempt in range(3):
-        made = await workshop.derivatives.make_all(ORIGINAL, forgives=attempt == 0)
+        made = await workshop.derivatives.generate(ORIGINAL, clears_failures=attempt == 0)
         assert isinstance(made.fault, DeadlineExceeded)
     workshop.calls.clear()
     with pytest.raises(DeadlineExceeded):
         await workshop.derivatives.locate(ORIGINAL, "small")
     assert workshop.calls["fetch"] == 0
-    workshop.derivatives.forgive(ORIGINAL)
+    workshop.derivatives.clear_failures(ORIGINAL)
     with pytest.raises(DeadlineExceeded):
         await workshop.derivatives.locate(ORIGINAL, "small")
     assert workshop.calls["fetch"] == 1

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SMALL = "gall/58/58_1_small.jpg"
-BRIEF = PageTimeouts(look_seconds=0.5, move_seconds=0.5)
+BRIEF = PageTimeouts(lookup_seconds=0.5, transfer_seconds=0.5)
 
 
 class TroubledStore(CountingStore):
@@ -70,8 +70,8 @@ def troubled() -> TroubledStore:
 
 
 @pytest.fixture
-def workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy, troubled: TroubledStore) -> Workshop:
-    return open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEF), store=troubled)
+def workshop(render_pool: RenderPool, photo: Path, policy: GenerationPolicy, troubled: TroubledStore) -> Workshop:
+    return open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=BRIEF), store=troubled)
 
 
 class Clock:
@@ -89,19 +89,19 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def remembering(workshop: Workshop, terms: GenerationPolicy, clock: Clock) -> Workshop:
+def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> Workshop:
     """Give a workshop that knows derivatives by `clock`, for a minute, and for an hour where it cannot find out."""
-    memory = DerivativeCache(
+    cache = DerivativeCache(
         known=TtlCache(entries=100, seconds=60, stale_seconds=3600, clock=clock),
         absent=TtlCache(entries=100, seconds=0),
         failures=TtlCache(entries=100, seconds=0),
     )
     derivatives = DerivativeService(
         store=workshop.store,
-        renderers=workshop.renderers,
+        render_pool=workshop.render_pool,
         recipe=workshop.derivatives.recipe,
-        memory=memory,
-        terms=replace(terms, haste=BRIEF),
+        cache=cache,
+        policy=replace(policy, timeouts=BRIEF),
     )
     return replace(workshop, derivatives=derivatives)
 
@@ -127,8 +127,8 @@ async def test_a_page_view_is_served_what_was_made_where_the_store_hangs_at_the_
     await workshop.upload()
     troubled.calls_left = 9
     async with asyncio.timeout(5):
-        located = await workshop.derivatives.locate(ORIGINAL, "xlarge")
-    assert located.source == "render"
+        location = await workshop.derivatives.locate(ORIGINAL, "xlarge")
+    assert location.source == "render"
     assert troubled.calls_left < 0
 
 
@@ -156,15 +156,15 @@ async def test_a_job_is_as_patient_as_the_store(workshop: Workshop, troubled: Tr
     await workshop.upload()
     troubled.calls_left = 4
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(3 * BRIEF.look_seconds):
-            await workshop.derivatives.make_all(ORIGINAL)
+        async with asyncio.timeout(3 * BRIEF.lookup_seconds):
+            await workshop.derivatives.generate(ORIGINAL)
 
 
 async def test_a_large_original_may_take_its_time(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy, troubled: TroubledStore
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy, troubled: TroubledStore
 ) -> None:
-    slow = PageTimeouts(look_seconds=0.5, move_seconds=0.05, slowest_bytes=1)
-    workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=slow), store=troubled)
+    slow = PageTimeouts(lookup_seconds=0.5, transfer_seconds=0.05, min_bytes_per_second=1)
+    workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=slow), store=troubled)
     await workshop.upload()
     troubled.calls_left = 5
     with pytest.raises(TimeoutError):
@@ -180,8 +180,8 @@ async def test_what_was_known_long_ago_still_redirects_when_the_store_does_not_a
     await remembering.derivatives.locate(ORIGINAL, "small")
     troubled.calls_left, troubled.trouble = 0, trouble
     clock.now = 1000
-    located = await remembering.derivatives.locate(ORIGINAL, "small")
-    assert (located.key, located.source) == (SMALL, "cache")
+    location = await remembering.derivatives.locate(ORIGINAL, "small")
+    assert (location.key, location.source) == (SMALL, "cache")
     assert troubled.calls_left == -1
     await remembering.derivatives.locate(ORIGINAL, "small")
     assert troubled.calls_left == -1, "a minute passes before a store in trouble is asked once more"
@@ -196,7 +196,7 @@ async def test_a_post_of_a_job_takes_nothing_from_page_views_while_the_store_doe
     await remembering.upload()
     await remembering.derivatives.locate(ORIGINAL, "small")
     troubled.calls_left = 0
-    remembering.derivatives.forgive(ORIGINAL)
+    remembering.derivatives.clear_failures(ORIGINAL)
     assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "cache"
     assert troubled.calls_left == -1
 
@@ -250,7 +250,7 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
         store = open_store(place)
         await store.start()
         with pytest.raises(StoreUnavailable) as raised:
-            await PageTimeouts(look_seconds=0.5).look(store.head(ORIGINAL))
+            await PageTimeouts(lookup_seconds=0.5).lookup(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
     assert str(raised.value) == f"The {who} gave no answer in time."

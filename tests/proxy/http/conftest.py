@@ -53,9 +53,9 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
         ),
         **settings,  # type: ignore[arg-type] # the test says the right types
     )
-    parts = build(told)
-    app = httpx.ASGITransport(create_app(parts, told))  # type: ignore[arg-type] # the same protocol, other names
-    async with running(parts, told), httpx.AsyncClient(transport=app, base_url="http://images.test") as client:
+    components = build(told)
+    app = httpx.ASGITransport(create_app(components, told))  # type: ignore[arg-type] # the same protocol, other names
+    async with running(components, told), httpx.AsyncClient(transport=app, base_url="http://images.test") as client:
         yield Site(client=client, store=folder / "store")
 
 

@@ -55,8 +55,8 @@ def jobs(queue: JobQueue) -> JobService:
 def jobs_of(queue: JobQueue, *, queue_size: int) -> JobService:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
     recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
-    return JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=queue_size, keep_seconds=600)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
+    return JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=queue_size, keep_seconds=600)
 
 
 async def test_an_order_becomes_a_job_that_waits(jobs: JobService) -> None:
@@ -144,12 +144,12 @@ async def test_what_a_post_costs_does_not_grow_with_the_line(queue: JobQueue) ->
     jobs = jobs_of(queue, queue_size=5000)
 
     async def seconds(first: int) -> float:
-        spent = []
+        timings = []
         for number in range(first, first + 100):
             began = time.perf_counter()
             await jobs.submit(other(number))
-            spent.append(time.perf_counter() - began)
-        return statistics.median(spent)
+            timings.append(time.perf_counter() - began)
+        return statistics.median(timings)
 
     short = await seconds(0)
     await asyncio.gather(*(jobs.submit(other(number)) for number in range(1000, 3000)))

@@ -19,7 +19,7 @@ from proxy.jobs import worker
 from proxy.jobs.completion import Completion
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import ATTEMPTS, JobService
-from proxy.jobs.worker import JobWorker, Patience
+from proxy.jobs.worker import JobRetryPolicy, JobWorker
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import parse_allow_list
@@ -46,7 +46,7 @@ class Site:
 
     queue: JobQueue
     jobs: JobService
-    endings: Completion
+    completion: Completion
     workshop: Workshop
 
     @asynccontextmanager
@@ -55,7 +55,7 @@ class Site:
         worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
-            endings=self.endings,
+            completion=self.completion,
             concurrency=2,
             grace_seconds=grace_seconds,
         )
@@ -85,11 +85,11 @@ class Site:
 async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     queue = open_queue(f"sqlite:////{tmp_path_factory.mktemp('queue')}/queue.db", name="test")
     await queue.connect()
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = workshop.derivatives.recipe
-    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files")
-    yield Site(queue=queue, jobs=jobs, endings=endings, workshop=workshop)
+    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
+    completion = Completion(jobs=jobs, outbox=outbox, public_base_url="/files")
+    yield Site(queue=queue, jobs=jobs, completion=completion, workshop=workshop)
     await queue.disconnect()
 
 
@@ -123,7 +123,7 @@ async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_pa
 async def test_an_original_that_comes_after_its_webhook_is_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=100, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=100, first=0.01, longest=0.01))
     async with site.worked():
         job = await site.jobs.submit(ORDER)
 
@@ -138,11 +138,13 @@ async def test_an_original_that_comes_after_its_webhook_is_waited_for(
 
 
 def test_what_ended_a_render_process_twice_is_not_tried_again() -> None:
-    assert next(worker.PATIENCE[kind] for kind in worker.PATIENCE if issubclass(DiedAgain, kind)).attempts == 1
+    assert (
+        next(worker.RETRY_POLICIES[kind] for kind in worker.RETRY_POLICIES if issubclass(DiedAgain, kind)).attempts == 1
+    )
 
 
 async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=3, first=0.01, longest=0.01))
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
     assert (job.status, job.attempts) == ("error", 3)
@@ -153,7 +155,7 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
 async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(worker.PATIENCE, NotFound, Patience(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=3, first=0.01, longest=0.01))
     job = await site.jobs.submit(ORDER)
     begun = await site.queue.dequeue(timeout=5)
     assert begun is not None
@@ -214,7 +216,7 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
 async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[ImagesError]
 ) -> None:
-    monkeypatch.setitem(worker.PATIENCE, kind, Patience(attempts=3, first=0.2, longest=0.2))
+    monkeypatch.setitem(worker.RETRY_POLICIES, kind, JobRetryPolicy(attempts=3, first=0.2, longest=0.2))
     await site.workshop.upload()
     site.workshop.store.fault = fault
     async with site.worked():
@@ -247,7 +249,7 @@ async def test_a_job_says_what_came_of_each_size(site: Site) -> None:
 
 async def test_what_was_there_counts_as_done_when_the_rest_cannot_be_made(site: Site) -> None:
     await site.workshop.upload()
-    await site.workshop.derivatives.make_all(ORIGINAL, ["small"])
+    await site.workshop.derivatives.generate(ORIGINAL, ["small"])
     site.workshop.store.refused = ORIGINAL
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
@@ -274,12 +276,12 @@ async def test_a_job_that_is_done_makes_nothing_when_it_is_run_again(site: Site)
 
 @given(attempts=st.integers(min_value=1, max_value=30))
 def test_waits_double_up_to_the_longest_give_or_take_a_fifth(attempts: int) -> None:
-    seconds = Patience(attempts=30, first=2, longest=300).seconds_after(attempts)
+    seconds = JobRetryPolicy(attempts=30, first=2, longest=300).seconds_after(attempts)
     assert 0.8 <= seconds / min(2 * 2 ** (attempts - 1), 300) <= 1.2
 
 
 def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
-    patience = worker.PATIENCE[NotFound]
+    patience = worker.RETRY_POLICIES[NotFound]
     waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
 
@@ -288,12 +290,12 @@ def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> Non
     section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip("| ") for cell in row] for row in rows] == [
-        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in worker.PATIENCE.items()
+        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in worker.RETRY_POLICIES.items()
     ]
     assert f"after {ATTEMPTS} begins" in section
 
 
-def waits(patience: Patience) -> str:
+def waits(patience: JobRetryPolicy) -> str:
     """Say what lies between tries, as an operator reads it."""
     if patience.attempts == 1:
         return "-"
@@ -302,7 +304,7 @@ def waits(patience: Patience) -> str:
 
 
 def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
-    again = sum(patience.attempts - 1 for patience in worker.PATIENCE.values())
+    again = sum(patience.attempts - 1 for patience in worker.RETRY_POLICIES.values())
     assert again + 1 + 10 <= ATTEMPTS
 
 

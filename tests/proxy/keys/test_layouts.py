@@ -202,7 +202,7 @@ def test_a_shadow_is_the_live_name_below_its_prefix_and_nothing_else_is_one(
     live = shadow.live.derivative(original, size)
     assert shadow.derivative(original, size) == f"shadow/{live}"
     assert shadow.original_of(live) is None
-    begin, pattern = shadow.traces(original)
+    begin, pattern = shadow.derivative_pattern(original)
     assert f"shadow/{live}".startswith(begin)
     assert pattern.fullmatch(f"shadow/{live}")
     assert not pattern.fullmatch(live)

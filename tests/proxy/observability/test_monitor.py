@@ -101,9 +101,9 @@ async def test_a_part_that_stumbles_over_a_fault_of_ours_does_not_work_and_the_o
 
 async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(workshop: Workshop, tmp_path: Path) -> None:
     queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=60)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
     recipe = workshop.derivatives.recipe
-    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=9, keep_seconds=60)
+    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=9, keep_seconds=60)
     await queue.connect()
     await jobs.submit(JobRequest(key=ORIGINAL))
 

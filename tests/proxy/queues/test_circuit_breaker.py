@@ -22,29 +22,29 @@ class Again(Trouble):
 
 
 def make_door() -> CircuitBreaker:
-    return CircuitBreaker("The server", errors=Trouble, lost=(Away,), but=(Again,))
+    return CircuitBreaker("The server", errors=Trouble, unreachable=(Away,), passed_through=(Again,))
 
 
 def test_errors_become_ours_with_what_the_server_said() -> None:
-    with pytest.raises(QueueUnavailable, match="The server will not do it: the disk is full"), make_door().opened():
+    with pytest.raises(QueueUnavailable, match="The server will not do it: the disk is full"), make_door().guarded():
         raise Trouble("the disk\n is full")
 
 
 @pytest.mark.parametrize("other", [Again(), KeyError("a bug")])
 def test_other_errors_pass(other: Exception) -> None:
-    with pytest.raises(type(other)), make_door().opened():
+    with pytest.raises(type(other)), make_door().guarded():
         raise other
 
 
 def test_after_a_server_was_lost_nobody_waits_for_it_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     one = make_door()
-    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.opened():
+    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.guarded():
         raise Away("refused")
-    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.opened():
+    with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.guarded():
         pytest.fail("the server was tried")
     monkeypatch.setattr(circuit_breaker, "SHUT_SECONDS", 0)
     again = make_door()
-    with pytest.raises(QueueUnavailable), again.opened():
+    with pytest.raises(QueueUnavailable), again.guarded():
         raise Away("refused")
-    with again.opened():
+    with again.guarded():
         pass

@@ -38,8 +38,8 @@ def order(number: int) -> JobRequest:
 
 
 def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> JobService:
-    callbacks = Outbox(queue=queue, destinations=allowlist.parse_allow_list([]), keep_seconds=600)
-    return JobService(queue=queue, callbacks=callbacks, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
+    outbox = Outbox(queue=queue, allow_list=allowlist.parse_allow_list([]), keep_seconds=600)
+    return JobService(queue=queue, outbox=outbox, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
 
 
 @pytest.fixture

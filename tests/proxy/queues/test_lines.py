@@ -30,7 +30,7 @@ async def test_those_who_wait_or_run_are_in_line_and_strangers_are_told_with_the
     await take(queue)
     line = await queue.line({"c", "long gone"}, limit=100)
     assert (line.keys, line.waiting) == ({"b", "c", "d"}, 2)
-    assert line.news == {"b": {"key": ORDER.key}, "d": {"key": ORDER.key}}
+    assert line.new == {"b": {"key": ORDER.key}, "d": {"key": ORDER.key}}
 
 
 async def test_the_one_who_waits_for_longest_tells_since_when_the_line_stands(queue: JobQueue) -> None:

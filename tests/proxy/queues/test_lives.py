@@ -62,19 +62,19 @@ async def store(photo: Path) -> SlowStore:
 
 
 @pytest.fixture
-def slow_workshop(renderers: RenderPool, photo: Path, terms: GenerationPolicy, store: SlowStore) -> Workshop:
-    return open_workshop(renderers, photo=photo, terms=terms, store=store)
+def slow_workshop(render_pool: RenderPool, photo: Path, policy: GenerationPolicy, store: SlowStore) -> Workshop:
+    return open_workshop(render_pool, photo=photo, policy=policy, store=store)
 
 
 @asynccontextmanager
 async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[JobWorker]:
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
-    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
+    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
     worker = JobWorker(
         queue=queue,
         derivatives=workshop.derivatives,
-        endings=Completion(jobs=jobs, callbacks=callbacks, public_base_url=""),
+        completion=Completion(jobs=jobs, outbox=outbox, public_base_url=""),
         concurrency=1,
         grace_seconds=DEADLINE_SECONDS,
     )
@@ -126,7 +126,7 @@ async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
             return bool(await sweeper.sweep(abort=0.1))
 
         await until(is_taken_over)
-        await sleeper.beat()
+        await sleeper.send_heartbeats()
 
         async def has_let_go() -> bool:
             await asyncio.sleep(0)

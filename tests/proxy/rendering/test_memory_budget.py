@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 OTHER = "gall/59/59_1_original.jpg"
-BRIEFLY = PageTimeouts(line_seconds=0.05)
+BRIEFLY = PageTimeouts(max_wait_seconds=0.05)
 
 
 class WatchedLimiter(Admission):
@@ -41,34 +41,34 @@ class WatchedLimiter(Admission):
         super().__init__(slots=slots, budget_bytes=budget_bytes, waiting=waiting)
         self.reserved_after_resizing: list[int] = []
 
-    async def resize(self, share: Reservation, size: int) -> None:
-        await super().resize(share, size)
+    async def resize(self, reservation: Reservation, size: int) -> None:
+        await super().resize(reservation, size)
         self.reserved_after_resizing.append(self.reserved_bytes)
 
 
 @asynccontextmanager
-async def pooled(limiter: Admission) -> AsyncIterator[RenderPool]:
-    renderers = RenderPool(limiter=limiter, deadline_seconds=30)
-    await renderers.start()
+async def pooled(admission: Admission) -> AsyncIterator[RenderPool]:
+    render_pool = RenderPool(admission=admission, deadline_seconds=30)
+    await render_pool.start()
     try:
-        yield renderers
+        yield render_pool
     finally:
-        await renderers.close()
+        await render_pool.close()
 
 
 @asynccontextmanager
 async def pool(budget_bytes: int, *, slots: int = 2) -> AsyncIterator[tuple[RenderPool, Admission]]:
-    limiter = Admission(slots=slots, budget_bytes=budget_bytes, waiting=100)
-    async with pooled(limiter) as renderers:
-        yield renderers, limiter
+    admission = Admission(slots=slots, budget_bytes=budget_bytes, waiting=100)
+    async with pooled(admission) as render_pool:
+        yield render_pool, admission
 
 
 def question(photo: Path, folder: Path) -> Render:
     return Render(path=str(photo), folder=str(folder), sizes=SIZES)
 
 
-async def predicted(renderers: RenderPool, photo: Path, folder: Path) -> int:
-    return (await renderers.render(question(photo, folder), Ticket(Priority.JOB))).derived.info.render_bytes
+async def predicted(render_pool: RenderPool, photo: Path, folder: Path) -> int:
+    return (await render_pool.render(question(photo, folder), Ticket(Priority.JOB))).derived.info.render_bytes
 
 
 async def settle() -> None:
@@ -86,17 +86,17 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(large: Path, tmp_path: Path) -> None:
-    async with pool(PROBE_BYTES + 1) as (renderers, limiter):
+    async with pool(PROBE_BYTES + 1) as (render_pool, admission):
         with pytest.raises(NeedsTooMuchMemory, match=r"takes \d\d MB of memory, and there are 44 MB"):
-            await renderers.render(question(large, tmp_path), Ticket(Priority.PAGE))
-        assert limiter.reserved_bytes == 0
+            await render_pool.render(question(large, tmp_path), Ticket(Priority.PAGE))
+        assert admission.reserved_bytes == 0
 
 
 async def test_a_refusal_for_memory_is_remembered_until_the_bytes_change(
-    large: Path, photo: Path, terms: GenerationPolicy
+    large: Path, photo: Path, policy: GenerationPolicy
 ) -> None:
-    async with pool(PROBE_BYTES + 10_000_000) as (renderers, _):
-        workshop = open_workshop(renderers, photo=photo, terms=replace(terms, limits=type(terms.limits)()))
+    async with pool(PROBE_BYTES + 10_000_000) as (render_pool, _):
+        workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, limits=type(policy.limits)()))
         await workshop.upload(path=large)
         for _ in range(3):
             with pytest.raises(NeedsTooMuchMemory):
@@ -107,46 +107,46 @@ async def test_a_refusal_for_memory_is_remembered_until_the_bytes_change(
 
 
 async def test_renders_that_do_not_fit_beside_each_other_run_one_after_another(large: Path, tmp_path: Path) -> None:
-    async with pool(BUDGET_BYTES) as (renderers, _):
-        needed_bytes = await predicted(renderers, large, tmp_path)
-    limiter = WatchedLimiter(slots=3, budget_bytes=needed_bytes, waiting=100)
-    async with pooled(limiter) as renderers:
+    async with pool(BUDGET_BYTES) as (render_pool, _):
+        needed_bytes = await predicted(render_pool, large, tmp_path)
+    admission = WatchedLimiter(slots=3, budget_bytes=needed_bytes, waiting=100)
+    async with pooled(admission) as render_pool:
         folders = [tmp_path / str(number) for number in range(3)]
         for folder in folders:
             folder.mkdir()
-        await asyncio.gather(*(renderers.render(question(large, folder), Ticket(Priority.JOB)) for folder in folders))
-    assert limiter.reserved_after_resizing == [needed_bytes] * 3
+        await asyncio.gather(*(render_pool.render(question(large, folder), Ticket(Priority.JOB)) for folder in folders))
+    assert admission.reserved_after_resizing == [needed_bytes] * 3
 
 
 async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(
     photo: Path, large: Path, tmp_path: Path
 ) -> None:
-    async with pool(BUDGET_BYTES) as (renderers, _):
-        needed_bytes = await predicted(renderers, large, tmp_path)
+    async with pool(BUDGET_BYTES) as (render_pool, _):
+        needed_bytes = await predicted(render_pool, large, tmp_path)
     before = render_pids()
-    async with pool(needed_bytes + IDLE_BYTES, slots=3) as (renderers, limiter):
+    async with pool(needed_bytes + IDLE_BYTES, slots=3) as (render_pool, admission):
         async with AsyncExitStack() as stack:
             for _ in range(2):  # so that two are at work at once, whatever the machine's load
-                await stack.enter_async_context(limiter.share(Ticket(Priority.JOB), 1))
-            await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))
-        renderers._idle.extend([await renderers._process(), await renderers._process()])  # noqa: SLF001 - as two more at work leave
+                await stack.enter_async_context(admission.reserve(Ticket(Priority.JOB), 1))
+            await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
+        render_pool._idle.extend([await render_pool._process(), await render_pool._process()])  # noqa: SLF001 - as two more at work leave
         assert len(render_pids() - before) == 3
-        await renderers.render(question(large, tmp_path), Ticket(Priority.JOB))
+        await render_pool.render(question(large, tmp_path), Ticket(Priority.JOB))
         assert len(render_pids() - before) == 2
-        assert renderers.reserved_bytes == 2 * IDLE_BYTES
+        assert render_pool.reserved_bytes == 2 * IDLE_BYTES
 
 
 async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(photo: Path, tmp_path: Path) -> None:
     before = render_pids()
-    async with pool(PROBE_BYTES * 2) as (renderers, limiter):
+    async with pool(PROBE_BYTES * 2) as (render_pool, admission):
         for steps in (0, 1, 2, 5, 20, 200):
-            rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+            rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
             for _ in range(steps):
                 await asyncio.sleep(0)
             rendering.cancel()
             await asyncio.gather(rendering, return_exceptions=True)
-            assert limiter.reserved_bytes == 0
-        assert (await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives
+            assert admission.reserved_bytes == 0
+        assert (await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives
     assert render_pids() == before
 
 
@@ -167,16 +167,16 @@ class SlowStore(CountingStore):
 async def held_up(workshop: Workshop, store: SlowStore) -> asyncio.Task[GenerationResult]:
     """Begin a job's flight that hangs in its fetch."""
     await workshop.upload()
-    flight = asyncio.create_task(workshop.derivatives.make_all(ORIGINAL))
+    task = asyncio.create_task(workshop.derivatives.generate(ORIGINAL))
     await store.fetching.wait()
-    return flight
+    return task
 
 
 async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and_the_job_goes_on(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     store = SlowStore()
-    workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEFLY), store=store)
+    workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=BRIEFLY), store=store)
     job = await held_up(workshop, store)
     with pytest.raises(Busy, match="being made"):
         await workshop.derivatives.locate(ORIGINAL, "small")
@@ -186,12 +186,12 @@ async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and
     assert workshop.calls["fetch"] == 1
 
 
-async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: GenerationPolicy) -> None:
+async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, policy: GenerationPolicy) -> None:
     store = SlowStore()
-    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter):
-        workshop = open_workshop(renderers, photo=photo, terms=terms, store=store)
+    async with pool(BUDGET_BYTES, slots=1) as (render_pool, admission):
+        workshop = open_workshop(render_pool, photo=photo, policy=policy, store=store)
         job = await held_up(workshop, store)
-        assert (limiter.taken, limiter.reserved_bytes) == (1, 0)
+        assert (admission.admitted, admission.reserved_bytes) == (1, 0)
         hanging, store.go_on = store.go_on, asyncio.Event()
         store.go_on.set()
         await workshop.upload(OTHER)
@@ -202,10 +202,10 @@ async def test_a_fetch_that_hangs_holds_no_slot(photo: Path, terms: GenerationPo
 
 
 async def test_a_page_view_that_waits_for_what_a_job_makes_finds_it(
-    renderers: RenderPool, photo: Path, terms: GenerationPolicy
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     store = SlowStore()
-    workshop = open_workshop(renderers, photo=photo, terms=terms, store=store)
+    workshop = open_workshop(render_pool, photo=photo, policy=policy, store=store)
     job = await held_up(workshop, store)
     view = asyncio.create_task(workshop.derivatives.locate(ORIGINAL, "small"))
     await settle()
@@ -215,17 +215,17 @@ async def test_a_page_view_that_waits_for_what_a_job_makes_finds_it(
 
 
 async def test_a_page_view_makes_the_flight_that_it_waits_for_as_urgent_as_itself(
-    photo: Path, terms: GenerationPolicy
+    photo: Path, policy: GenerationPolicy
 ) -> None:
-    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter), AsyncExitStack() as stack:
-        workshop = open_workshop(renderers, photo=photo, terms=terms)
+    async with pool(BUDGET_BYTES, slots=1) as (render_pool, admission), AsyncExitStack() as stack:
+        workshop = open_workshop(render_pool, photo=photo, policy=policy)
         for key in (OTHER, ORIGINAL):
             await workshop.upload(key)
-        await stack.enter_async_context(limiter.share(Ticket(Priority.JOB), 1))
+        await stack.enter_async_context(admission.reserve(Ticket(Priority.JOB), 1))
         ended: list[str] = []
 
-        async def make(key: str, urgency: Priority) -> None:
-            await workshop.derivatives.make_all(key, urgency=urgency)
+        async def make(key: str, priority: Priority) -> None:
+            await workshop.derivatives.generate(key, priority=priority)
             ended.append(key)
 
         async def until_fetched(count: int) -> None:
@@ -245,9 +245,12 @@ async def test_a_page_view_makes_the_flight_that_it_waits_for_as_urgent_as_itsel
         assert ended.index(ORIGINAL) < ended.index(OTHER)
 
 
-async def test_what_is_known_or_stored_waits_for_no_render(photo: Path, terms: GenerationPolicy) -> None:
-    async with pool(BUDGET_BYTES, slots=1) as (renderers, limiter), limiter.share(Ticket(Priority.JOB), BUDGET_BYTES):
-        workshop = open_workshop(renderers, photo=photo, terms=replace(terms, haste=BRIEFLY))
+async def test_what_is_known_or_stored_waits_for_no_render(photo: Path, policy: GenerationPolicy) -> None:
+    async with (
+        pool(BUDGET_BYTES, slots=1) as (render_pool, admission),
+        admission.reserve(Ticket(Priority.JOB), BUDGET_BYTES),
+    ):
+        workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=BRIEFLY))
         for key in (ORIGINAL, "gall/58/58_1_small.jpg"):
             await workshop.upload(key)
         sources = [

@@ -54,30 +54,30 @@ def _is_worker(folder: Path) -> bool:
 @pytest.fixture
 async def hurried() -> AsyncIterator[RenderPool]:
     """Render processes whose deadline is over before anything can be rendered."""
-    pool = RenderPool(limiter=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
+    pool = RenderPool(admission=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
     await pool.start()
     yield pool
     await pool.close()
 
 
 async def test_it_renders_and_tells_how_long_it_waited_and_worked(
-    renderers: RenderPool, photo: Path, tmp_path: Path
+    render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
-    rendering = await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))
+    rendering = await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert [one.size for one in rendering.derived.derivatives] == ["small", "large", "xlarge"]
     assert rendering.render_seconds > rendering.wait_seconds >= 0
 
 
-async def test_it_says_what_is_wrong_with_an_original(renderers: RenderPool, tmp_path: Path) -> None:
+async def test_it_says_what_is_wrong_with_an_original(render_pool: RenderPool, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"this is not a picture")
     with pytest.raises(NotAnImage):
-        await renderers.render(question(tmp_path / "text", tmp_path), Ticket(Priority.JOB))
+        await render_pool.render(question(tmp_path / "text", tmp_path), Ticket(Priority.JOB))
 
 
-async def test_a_process_is_used_again(renderers: RenderPool, photo: Path, tmp_path: Path) -> None:
+async def test_a_process_is_used_again(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
     before = render_pids()
     for _ in range(3):
-        await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))
+        await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert render_pids() == before
 
 
@@ -91,32 +91,32 @@ async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_proc
 
 
 async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
-    renderers: RenderPool, photo: Path, tmp_path: Path
+    render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
     with suppress(ChildProcessError):  # asyncio may have taken its exit status already
         await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    rendering = await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))
+    rendering = await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert len(rendering.derived.derivatives) == 3
 
 
-async def test_a_process_that_dies_at_work_is_replaced(renderers: RenderPool, photo: Path, tmp_path: Path) -> None:
+async def test_a_process_that_dies_at_work_is_replaced(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGSTOP)
-    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+    rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ProcessDied):
         await rendering
-    assert len((await renderers.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives) == 3
+    assert len((await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives) == 3
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(
-    renderers: RenderPool, photo: Path, tmp_path: Path
+    render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
     (pid,) = render_pids()
-    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+    rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
     await asyncio.sleep(0)
     rendering.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -125,20 +125,20 @@ async def test_a_caller_that_goes_away_takes_its_process_with_it(
 
 
 async def test_no_process_outlives_its_pool_although_it_is_at_work(
-    renderers: RenderPool, photo: Path, tmp_path: Path
+    render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGSTOP)
-    rendering = asyncio.create_task(renderers.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+    rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
     await asyncio.sleep(0)
-    await renderers.close()
+    await render_pool.close()
     assert not render_pids()
     with pytest.raises(ProcessDied):
         await rendering
 
 
 async def test_no_process_outlives_its_pool_although_it_is_just_being_started(photo: Path, tmp_path: Path) -> None:
-    pool = RenderPool(limiter=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    pool = RenderPool(admission=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
     rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
     await asyncio.sleep(0)
     await pool.close()
@@ -147,9 +147,9 @@ async def test_no_process_outlives_its_pool_although_it_is_just_being_started(ph
     assert not render_pids()
 
 
-async def test_a_process_sees_no_credential(renderers: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_sees_no_credential(render_pool: RenderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
-    pool = RenderPool(limiter=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    pool = RenderPool(admission=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
     before = render_pids()
     await pool.start()
     (pid,) = render_pids() - before
@@ -159,33 +159,33 @@ async def test_a_process_sees_no_credential(renderers: RenderPool, monkeypatch: 
     assert not any(b"AWS" in one or b"hunter2" in one for one in environment)
 
 
-async def test_checking_renders_something_for_real(renderers: RenderPool, hurried: RenderPool) -> None:
-    await renderers.check()
+async def test_checking_renders_something_for_real(render_pool: RenderPool, hurried: RenderPool) -> None:
+    await render_pool.check()
     with pytest.raises(DeadlineExceeded):
         await hurried.check()
 
 
 @pytest.mark.parametrize(("slots", "held_bytes"), [(1, 1), (2, BUDGET_BYTES)], ids=["slots", "budget"])
 async def test_checking_waits_for_no_share_where_others_hold_all_there_is(slots: int, held_bytes: int) -> None:
-    limiter = Admission(slots=slots, budget_bytes=BUDGET_BYTES)
-    pool = RenderPool(limiter=limiter, deadline_seconds=30)
-    async with limiter.share(Ticket(Priority.JOB), held_bytes), asyncio.timeout(5):
+    admission = Admission(slots=slots, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=30)
+    async with admission.reserve(Ticket(Priority.JOB), held_bytes), asyncio.timeout(5):
         await pool.check()
 
 
 async def test_checking_tells_when_others_hold_all_there_is_and_have_all_met_their_deadlines() -> None:
-    limiter = Admission(slots=1, budget_bytes=BUDGET_BYTES)
-    pool = RenderPool(limiter=limiter, deadline_seconds=0)
-    async with limiter.share(Ticket(Priority.JOB), 1), asyncio.timeout(5):
+    admission = Admission(slots=1, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=0)
+    async with admission.reserve(Ticket(Priority.JOB), 1), asyncio.timeout(5):
         with pytest.raises(DeadlineExceeded, match="none has ended well"):
             await pool.check()
 
 
 async def test_checking_renders_beside_others_where_there_is_a_share_left() -> None:
     before = render_pids()
-    limiter = Admission(slots=2, budget_bytes=BUDGET_BYTES)
-    pool = RenderPool(limiter=limiter, deadline_seconds=30)
-    async with limiter.share(Ticket(Priority.JOB), 1):
+    admission = Admission(slots=2, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=30)
+    async with admission.reserve(Ticket(Priority.JOB), 1):
         await pool.check()
     assert len(render_pids() - before) == 1
     await pool.close()
@@ -193,7 +193,7 @@ async def test_checking_renders_beside_others_where_there_is_a_share_left() -> N
 
 async def test_closing_ends_every_process(photo: Path) -> None:
     before = render_pids()
-    pool = RenderPool(limiter=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
+    pool = RenderPool(admission=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=30)
     await pool.start()
     await pool.close()
     assert render_pids() == before

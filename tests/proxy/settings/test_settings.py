@@ -9,7 +9,7 @@ import pytest
 
 from proxy.settings.settings import list_settings, read_settings
 from proxy.settings.sizes import BadSettings, read_sizes
-from proxy.settings.validators import split, without_passwords
+from proxy.settings.validators import mask_passwords, split
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 CONFIG = Path(__file__).parents[3] / "config"
@@ -126,7 +126,7 @@ def test_every_kind_of_queue_is_welcome(monkeypatch: pytest.MonkeyPatch, url: st
 
 
 def test_a_password_is_masked_whatever_it_is_made_of() -> None:
-    assert without_passwords("rediss://user:hunter2/@x@host?password=hunter2&db=1") == (
+    assert mask_passwords("rediss://user:hunter2/@x@host?password=hunter2&db=1") == (
         "rediss://user:***@host?password=***&db=1"
     )
 
@@ -189,7 +189,7 @@ def test_a_file_that_holds_no_value_is_one_fault_among_others(
 
 def test_only_what_takes_posts_needs_a_secret_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
-    assert read_settings(takes_posts=False).webhook_secrets == ""
+    assert read_settings(accepts_jobs=False).webhook_secrets == ""
 
 
 def test_callbacks_are_never_unsigned(monkeypatch: pytest.MonkeyPatch) -> None:

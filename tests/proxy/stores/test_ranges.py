@@ -33,12 +33,12 @@ async def flowing(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:
 def test_a_part_is_cut_out_of_a_whole_wherever_its_chunks_end(lengths: list[int], first: int, length: int) -> None:
     ends = [sum(lengths[:number]) for number in range(len(lengths) + 1)]
     chunks = [BODY[start:end] for start, end in zip(ends, [*ends[1:], len(BODY)], strict=True)]
-    part = ByteRange(first=first, end=min(first + length, len(BODY)), etag="abc")
+    byte_range = ByteRange(first=first, end=min(first + length, len(BODY)), etag="abc")
 
     async def read() -> bytes:
-        return b"".join([piece async for piece in cut(flowing(chunks), part, None)])
+        return b"".join([piece async for piece in cut(flowing(chunks), byte_range, None)])
 
-    assert anyio.run(read) == BODY[part.first : part.end]
+    assert anyio.run(read) == BODY[byte_range.first : byte_range.end]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ async def test_a_folder_is_lent_once_there_is_room_for_what_will_be_in_it(tmp_pa
     with scratch.opened():
         async with scratch.folder(ROOM_BYTES - 1, JOB), scratch.folder(1, JOB):
             with pytest.raises(Busy):
-                async with scratch.folder(1, Ticket(Priority.PAGE, line_seconds=0.01)):
+                async with scratch.folder(1, Ticket(Priority.PAGE, max_wait_seconds=0.01)):
                     pass
         async with scratch.folder(ROOM_BYTES, JOB) as folder:
             assert folder.is_dir()

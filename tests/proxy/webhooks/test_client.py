@@ -41,7 +41,7 @@ def at(*addresses: str) -> Resolve:
 
 
 @asynccontextmanager
-async def courier(
+async def webhook_client(
     *entries: str, resolve: Resolve | None = None, tls: ssl.SSLContext | None = None, deadline_seconds: float = 10
 ) -> AsyncIterator[WebhookClient]:
     one = WebhookClient(
@@ -54,14 +54,14 @@ async def courier(
         await one.close()
 
 
-async def carry(one: WebhookClient, url: str) -> WebhookResponse:
-    return await one.carry(url=url, message_id="1-2", body=BODY)
+async def post(one: WebhookClient, url: str) -> WebhookResponse:
+    return await one.post(url=url, message_id="1-2", body=BODY)
 
 
 async def test_a_callback_arrives_signed_as_it_was_written() -> None:
     with receiving() as receiver:
-        async with courier(receiver.listed) as one:
-            assert (await carry(one, receiver.url)).status == 204
+        async with webhook_client(receiver.listed) as one:
+            assert (await post(one, receiver.url)).status == 204
     (got,) = receiver.received
     assert (got.id, got.event.type, got.event.data) == ("1-2", "job.done", {"id": "1"})
     assert got.headers["content-type"] == "application/json"
@@ -72,8 +72,8 @@ async def test_a_callback_arrives_signed_as_it_was_written() -> None:
 async def test_a_name_is_called_by_its_name_at_the_address_that_was_checked() -> None:
     async with Scripted(answer(200)) as server:
         entry = f"http://{NAME}:{server.port}"
-        async with courier(entry, "127.0.0.0/8", resolve=at("127.0.0.1")) as one:
-            assert (await carry(one, f"{entry}/a?b=c")).status == 200
+        async with webhook_client(entry, "127.0.0.0/8", resolve=at("127.0.0.1")) as one:
+            assert (await post(one, f"{entry}/a?b=c")).status == 200
     (seen,) = server.seen
     assert (seen.method, seen.target, seen.headers["host"]) == ("POST", "/a?b=c", entry.removeprefix("http://"))
 
@@ -85,9 +85,9 @@ async def test_a_name_is_called_by_its_name_at_the_address_that_was_checked() ->
 async def test_a_name_that_leads_to_a_private_address_is_not_called(addresses: list[str]) -> None:
     async with Scripted(answer(200)) as server:
         entry = f"http://{NAME}:{server.port}"
-        async with courier(entry, resolve=at(*addresses)) as one:
+        async with webhook_client(entry, resolve=at(*addresses)) as one:
             with pytest.raises(CallbackFailed, match="private address"):
-                await carry(one, entry)
+                await post(one, entry)
     assert server.seen == []
 
 
@@ -99,41 +99,41 @@ async def test_a_name_is_resolved_once_and_what_it_leads_to_later_does_not_matte
 
     async with Scripted(answer(200)) as server:
         entry = f"http://{NAME}:{server.port}"
-        async with courier(entry, "127.0.0.1", resolve=rebinding) as one:
-            assert (await carry(one, entry)).status == 200
+        async with webhook_client(entry, "127.0.0.1", resolve=rebinding) as one:
+            assert (await post(one, entry)).status == 200
     assert answers == [["10.0.0.1"]]
 
 
 async def test_another_address_is_tried_where_one_takes_no_connection() -> None:
     async with Scripted(answer(200)) as server:
         entry = f"http://{NAME}:{server.port}"
-        async with courier(entry, "127.0.0.0/8", resolve=at("127.0.0.9", "127.0.0.1")) as one:
-            assert (await carry(one, entry)).status == 200
+        async with webhook_client(entry, "127.0.0.0/8", resolve=at("127.0.0.9", "127.0.0.1")) as one:
+            assert (await post(one, entry)).status == 200
 
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.0.9"]])
 async def test_a_receiver_that_is_nowhere_fails_with_a_sentence(addresses: list[str]) -> None:
-    async with courier(f"http://{NAME}:9", "127.0.0.0/8", resolve=at(*addresses)) as one:
+    async with webhook_client(f"http://{NAME}:9", "127.0.0.0/8", resolve=at(*addresses)) as one:
         with pytest.raises(CallbackFailed, match=NAME):
-            await carry(one, f"http://{NAME}:9/secret")
+            await post(one, f"http://{NAME}:9/secret")
 
 
 async def test_a_name_that_does_not_resolve_fails_with_a_sentence() -> None:
-    async with courier("*.invalid") as one:
+    async with webhook_client("*.invalid") as one:
         with pytest.raises(CallbackFailed, match="does not resolve"):
-            await carry(one, "https://" + "a" * 64 + ".invalid/")  # no label may have 64 letters: nobody is asked
+            await post(one, "https://" + "a" * 64 + ".invalid/")  # no label may have 64 letters: nobody is asked
 
 
 async def test_a_host_that_is_not_listed_is_not_called() -> None:
-    async with courier() as one:
+    async with webhook_client() as one:
         with pytest.raises(BadCallback):
-            await carry(one, f"https://{NAME}/")
+            await post(one, f"https://{NAME}/")
 
 
 async def test_a_redirect_is_not_followed() -> None:
     async with Scripted(answer(200)) as private, Scripted(answer(302, Location=f"{private.url}/")) as server:
-        async with courier(server.url, private.url) as one:
-            assert (await carry(one, server.url)).status == 302
+        async with webhook_client(server.url, private.url) as one:
+            assert (await post(one, server.url)).status == 302
         assert private.seen == []
 
 
@@ -141,8 +141,8 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     async with Scripted(answer(200)) as proxy, Scripted(answer(200)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        async with courier(server.url) as one:
-            await carry(one, server.url)
+        async with webhook_client(server.url) as one:
+            await post(one, server.url)
         assert (len(proxy.seen), len(server.seen)) == (0, 1)
 
 
@@ -162,8 +162,8 @@ async def test_a_huge_answer_is_not_read() -> None:
 
     server = await asyncio.start_server(flood, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, courier(url) as one:
-        assert (await carry(one, url)).status == 200
+    async with server, webhook_client(url) as one:
+        assert (await post(one, url)).status == 200
         async with asyncio.timeout(10):
             await endless.wait()
 
@@ -177,9 +177,9 @@ async def test_a_slow_receiver_meets_the_deadline(said: bytes) -> None:
 
     server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with server, courier(url, deadline_seconds=0.2) as one:
+    async with server, webhook_client(url, deadline_seconds=0.2) as one:
         with pytest.raises(CallbackFailed, match=r"within 0\.2 s"):
-            await carry(one, url)
+            await post(one, url)
 
 
 async def test_a_name_server_that_hangs_meets_the_deadline() -> None:
@@ -187,16 +187,16 @@ async def test_a_name_server_that_hangs_meets_the_deadline() -> None:
         await asyncio.Event().wait()
         return []
 
-    async with courier(NAME, resolve=hang, deadline_seconds=0.2) as one:
+    async with webhook_client(NAME, resolve=hang, deadline_seconds=0.2) as one:
         with pytest.raises(CallbackFailed, match="no answer within"):
-            await carry(one, f"https://{NAME}/")
+            await post(one, f"https://{NAME}/")
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000])
 async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
-    async with Scripted(said + b"\r\n\r\n" if said else said) as server, courier(server.url) as one:
+    async with Scripted(said + b"\r\n\r\n" if said else said) as server, webhook_client(server.url) as one:
         with pytest.raises(CallbackFailed, match="broke off"):
-            await carry(one, server.url)
+            await post(one, server.url)
 
 
 @pytest.mark.parametrize(
@@ -213,14 +213,14 @@ async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
     ],
 )
 async def test_when_to_come_back_is_told(status: int, told: str, seconds: float | None) -> None:
-    async with Scripted(answer(status, Retry_After=told)) as server, courier(server.url) as one:
-        assert await carry(one, server.url) == WebhookResponse(status=status, retry_after_seconds=seconds)
+    async with Scripted(answer(status, Retry_After=told)) as server, webhook_client(server.url) as one:
+        assert await post(one, server.url) == WebhookResponse(status=status, retry_after_seconds=seconds)
 
 
 async def test_when_to_come_back_may_be_a_date() -> None:
     later = answer(503, Retry_After="Fri, 23 Nov 2125 00:00:00 GMT")
-    async with Scripted(later) as server, courier(server.url) as one:
-        told = await carry(one, server.url)
+    async with Scripted(later) as server, webhook_client(server.url) as one:
+        told = await post(one, server.url)
     assert told.retry_after_seconds is not None
     assert told.retry_after_seconds > 86_400
 
@@ -262,9 +262,9 @@ async def test_the_certificate_must_be_the_names_whatever_the_address(
     server = await asyncio.start_server(answer_once, "127.0.0.1", 0, ssl=ours)
     entry = f"{name}:{server.sockets[0].getsockname()[1]}"
     trusting = ssl.create_default_context(cafile=str(certificate))
-    async with server, courier(entry, "127.0.0.1", resolve=at("127.0.0.1"), tls=trusting) as one:
+    async with server, webhook_client(entry, "127.0.0.1", resolve=at("127.0.0.1"), tls=trusting) as one:
         if is_taken:
-            assert (await carry(one, f"https://{entry}/")).status == 204
+            assert (await post(one, f"https://{entry}/")).status == 204
         else:
             with pytest.raises(CallbackFailed, match="ConnectError"):
-                await carry(one, f"https://{entry}/")
+                await post(one, f"https://{entry}/")

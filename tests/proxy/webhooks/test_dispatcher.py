@@ -56,9 +56,9 @@ class House:
     queue: JobQueue
     owed: JobQueue
     jobs: JobService
-    callbacks: Outbox
-    endings: Completion
-    courier: WebhookClient
+    outbox: Outbox
+    completion: Completion
+    webhook_client: WebhookClient
     waits_seconds: Sequence[float] = field(default=(0.01,) * 3)
 
     @asynccontextmanager
@@ -66,8 +66,8 @@ class House:
         """Have callbacks delivered as long as the block lasts."""
         one = Dispatcher(
             queue=self.owed,
-            courier=self.courier,
-            complete_job=self.endings.look,
+            webhook_client=self.webhook_client,
+            complete_job=self.completion.look,
             grace_seconds=30,
             waits_seconds=self.waits_seconds,
         )
@@ -80,7 +80,7 @@ class House:
         worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
-            endings=self.endings,
+            completion=self.completion,
             concurrency=2,
             grace_seconds=30,
         )
@@ -115,27 +115,27 @@ async def open_house(
     deadline_seconds: float = 0.5,
 ) -> AsyncIterator[House]:
     """Start a service on a folder, without its HTTP."""
-    destinations: AllowList = parse_allow_list(entries)
+    allow_list: AllowList = parse_allow_list(entries)
     url = f"sqlite:////{folder}/queue.db"
     queue, owed = open_queue(url, name="derivatives"), open_queue(url, name="callbacks")
-    callbacks = Outbox(queue=owed, destinations=destinations, keep_seconds=600, watch_seconds=watch_seconds)
+    outbox = Outbox(queue=owed, allow_list=allow_list, keep_seconds=600, watch_seconds=watch_seconds)
     recipe = workshop.derivatives.recipe
-    jobs = JobService(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=64, keep_seconds=600)
-    courier = WebhookClient(destinations, Signer([SECRET]), deadline_seconds=deadline_seconds)
+    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
+    webhook_client = WebhookClient(allow_list, Signer([SECRET]), deadline_seconds=deadline_seconds)
     async with AsyncExitStack() as stack:
         for one in (queue, owed):
             await one.connect()
             stack.push_async_callback(one.disconnect)
-        await courier.start()
-        stack.push_async_callback(courier.close)
+        await webhook_client.start()
+        stack.push_async_callback(webhook_client.close)
         yield House(
             workshop=workshop,
             queue=queue,
             owed=owed,
             jobs=jobs,
-            callbacks=callbacks,
-            endings=Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files"),
-            courier=courier,
+            outbox=outbox,
+            completion=Completion(jobs=jobs, outbox=outbox, public_base_url="/files"),
+            webhook_client=webhook_client,
             waits_seconds=waits_seconds,
         )
 
@@ -170,9 +170,9 @@ async def test_a_callback_that_is_owed_is_delivered_once(house: House, receiver:
     before = counted("delivered")
     async with house.delivering():
         for _ in range(3):
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
         assert (await house.settled("callback:1-2")).result == "delivered"
-        await house.callbacks.owe(callback(receiver.url))
+        await house.outbox.enqueue_callback(callback(receiver.url))
     assert await house.waiting() == []
     assert [(got.id, got.event.data) for got in receiver.received] == [("1-2", {"id": "1"})]
     assert counted("delivered") - before == 1
@@ -181,7 +181,7 @@ async def test_a_callback_that_is_owed_is_delivered_once(house: House, receiver:
 async def test_a_receiver_that_fails_three_times_gets_it_with_the_fourth(tmp_path: Path, workshop: Workshop) -> None:
     with receiving(statuses=(500, 302, 404)) as receiver:
         async with open_house(tmp_path, workshop, receiver.listed) as house, house.delivering():
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
             await told(receiver)
     assert [got.status for got in receiver.received] == [500, 302, 404, 204]
     assert len({got.id for got in receiver.received}) == 1
@@ -192,7 +192,7 @@ async def test_a_receiver_that_never_takes_it_is_given_up_and_that_is_kept(tmp_p
     before = counted("given_up"), counted("put_off")
     with receiving(statuses=(500,) * 100) as receiver:
         async with open_house(tmp_path, workshop, receiver.listed) as house, house.delivering():
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
             assert (await house.settled("callback:1-2")).result == "given_up"
     assert len(receiver.received) == 4
     assert (counted("given_up") - before[0], counted("put_off") - before[1]) == (1, 3)
@@ -201,7 +201,7 @@ async def test_a_receiver_that_never_takes_it_is_given_up_and_that_is_kept(tmp_p
 async def test_a_receiver_that_is_gone_is_not_called_again(tmp_path: Path, workshop: Workshop) -> None:
     with receiving(statuses=(410,)) as receiver:
         async with open_house(tmp_path, workshop, receiver.listed) as house, house.delivering():
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
             assert (await house.settled("callback:1-2")).result == "gone"
     assert len(receiver.received) == 1
 
@@ -215,7 +215,7 @@ async def test_a_receiver_says_when_to_come_back_within_bounds(
     busy = answer(503, Retry_After=retry_after)
     async with Scripted(busy) as server, open_house(tmp_path, workshop, server.url, waits_seconds=(1,)) as house:
         async with house.delivering():
-            await house.callbacks.owe(callback(server.url))
+            await house.outbox.enqueue_callback(callback(server.url))
 
             async def put_off() -> saq.Job | None:
                 job = await house.owed.job("callback:1-2")
@@ -235,7 +235,7 @@ async def test_a_receiver_that_was_down_gets_it_from_the_next_start_of_the_servi
 ) -> None:
     with receiving(statuses=(503,)) as receiver:
         async with open_house(tmp_path, workshop, receiver.listed, waits_seconds=(1,)) as house, house.delivering():
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
 
             async def failed() -> bool:
                 return bool(receiver.received)
@@ -258,7 +258,7 @@ async def test_while_a_callback_is_tried_the_last_wait_is_forgotten(tmp_path: Pa
     server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, open_house(tmp_path, workshop, url) as house:
-        await house.callbacks.owe(callback(url))
+        await house.outbox.enqueue_callback(callback(url))
         owed = await house.owed.job("callback:1-2")
         assert owed is not None
         await owed.update(retry_delay=28_800.0)
@@ -273,10 +273,10 @@ async def test_while_a_callback_is_tried_the_last_wait_is_forgotten(tmp_path: Pa
 async def test_a_host_that_is_no_longer_listed_gets_nothing(tmp_path: Path, workshop: Workshop) -> None:
     with receiving() as receiver:
         async with open_house(tmp_path, workshop, receiver.listed) as house:
-            await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(callback(receiver.url))
         async with open_house(tmp_path, workshop, "example.org") as house, house.delivering():
             assert (await house.settled("callback:1-2")).result == "refused"
-            await house.callbacks.owe(Callback(id="3-4", url=receiver.url, body=BODY))
+            await house.outbox.enqueue_callback(Callback(id="3-4", url=receiver.url, body=BODY))
             assert await house.owed.job("callback:3-4") is None
     assert receiver.received == []
 
@@ -292,7 +292,7 @@ async def test_a_slow_receiver_keeps_nobody_from_working(tmp_path: Path, worksho
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server, open_house(tmp_path, workshop, url, waits_seconds=(100,)) as house:
         for number in range(20):
-            await house.callbacks.owe(Callback(id=f"{number}-1", url=url, body=BODY))
+            await house.outbox.enqueue_callback(Callback(id=f"{number}-1", url=url, body=BODY))
         async with house.delivering(), house.working():
             job = await house.jobs.submit(JobRequest(key=ORIGINAL))
 
@@ -343,12 +343,12 @@ async def test_a_dead_receiver_that_is_owed_much_keeps_nobody_else_from_being_to
         open_house(tmp_path, workshop, url, receiver.listed, waits_seconds=(100,), deadline_seconds=5) as house,
     ):
         for number in range(OWED_TO_THE_DEAD):
-            await house.callbacks.owe(Callback(id=f"{number}-1", url=url, body=BODY))
-        await house.callbacks.owe(callback(receiver.url))
+            await house.outbox.enqueue_callback(Callback(id=f"{number}-1", url=url, body=BODY))
+        await house.outbox.enqueue_callback(callback(receiver.url))
         async with house.delivering():
             await until(lambda: has_taken(receiver, 1), seconds=TOLD_SECONDS)
             for number in range(10):
-                await house.callbacks.owe(Callback(id=f"{number}-3", url=receiver.url, body=BODY))
+                await house.outbox.enqueue_callback(Callback(id=f"{number}-3", url=receiver.url, body=BODY))
             await until(lambda: has_taken(receiver, 11), seconds=TOLD_SECONDS)
         assert len(await house.waiting()) == OWED_TO_THE_DEAD
 
@@ -357,7 +357,7 @@ async def test_more_than_may_be_on_their_way_at_once_are_told_one_after_another(
     house: House, receiver: Receiver
 ) -> None:
     for number in range(20):
-        await house.callbacks.owe(Callback(id=f"{number}-1", url=receiver.url, body=BODY))
+        await house.outbox.enqueue_callback(Callback(id=f"{number}-1", url=receiver.url, body=BODY))
     async with house.delivering():
         await until(lambda: has_taken(receiver, 20))
     assert len(receiver.received) == 20

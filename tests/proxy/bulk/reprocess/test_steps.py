@@ -48,10 +48,10 @@ NAMES = tuple(size.name for size in SIZES)
 QUEUE_SIZE = 8
 
 
-def looker(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Inspector:
+def inspector(workshop: Workshop, remake: Remake = "stale", *, sizes: tuple[Size, ...] = SIZES) -> Inspector:
     recipe = replace(workshop.derivatives.recipe, sizes=sizes)
     return Inspector(
-        store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.renderers.libvips
+        store=workshop.store, recipe=recipe, sizes=NAMES, remake=remake, libvips=workshop.render_pool.libvips
     )
 
 
@@ -61,17 +61,20 @@ def maker(workshop: Workshop, remake: Remake = "stale") -> RenderStep:
 
 async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> None:
     await workshop.upload()
-    assert (await looker(workshop).look(ORIGINAL)).why == dict.fromkeys(NAMES, "missing")
+    assert (await inspector(workshop).inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "missing")
     assert workshop.calls["put"] == 0
     await maker(workshop).make(ORIGINAL)
-    assert (await looker(workshop).look(ORIGINAL)).result == "fresh"
-    assert (await looker(workshop, "all").look(ORIGINAL)).why == dict.fromkeys(NAMES, "asked for")
+    assert (await inspector(workshop).inspect(ORIGINAL)).result == "fresh"
+    assert (await inspector(workshop, "all").inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "asked for")
     await workshop.store.delete("gall/58/58_1_small.jpg")
     other = (*SIZES[:1], replace(SIZES[1], quality=50), *SIZES[2:])
-    assert (await looker(workshop, sizes=other).look(ORIGINAL)).why == {"small": "missing", "large": "stale profile"}
-    assert (await looker(workshop, "missing", sizes=other).look(ORIGINAL)).why == {"small": "missing"}
+    assert (await inspector(workshop, sizes=other).inspect(ORIGINAL)).why == {
+        "small": "missing",
+        "large": "stale profile",
+    }
+    assert (await inspector(workshop, "missing", sizes=other).inspect(ORIGINAL)).why == {"small": "missing"}
     await workshop.upload(path=_other_photo(workshop))
-    assert (await looker(workshop).look(ORIGINAL)).why["xlarge"] == "replaced original"
+    assert (await inspector(workshop).inspect(ORIGINAL)).why["xlarge"] == "replaced original"
 
 
 def _other_photo(workshop: Workshop) -> Path:
@@ -82,7 +85,7 @@ def _other_photo(workshop: Workshop) -> Path:
 
 async def test_an_original_that_is_not_there_cannot_be_looked_at(workshop: Workshop) -> None:
     with pytest.raises(NotFound):
-        await looker(workshop).look(ORIGINAL)
+        await inspector(workshop).inspect(ORIGINAL)
 
 
 async def test_what_is_looked_at_as_due_is_what_is_made(workshop: Workshop) -> None:
@@ -153,13 +156,13 @@ async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
         await workshop.upload(key)
         await maker(workshop).make(key)
     stop = Stop()
-    paced = ThrottledStep(looker=looker(workshop), allowance=Throttle(3600), step=maker(workshop).make, stop=stop)
+    paced = ThrottledStep(inspector=inspector(workshop), throttle=Throttle(3600), step=maker(workshop).make, stop=stop)
     assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
     for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
         await workshop.upload(key)
     assert (await paced.see_to("gall/4_original.jpg")).result == "made"
     waiting = asyncio.create_task(paced.see_to("gall/5_original.jpg"))
-    stop.say("enough")
+    stop.request("enough")
     with pytest.raises(Stopped):
         await waiting
 
@@ -183,18 +186,20 @@ async def queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 def jobs(queue: JobQueue) -> WatchedJobs:
     WatchedJobs.waited.clear()
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
-    return WatchedJobs(queue=queue, callbacks=callbacks, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
+    return WatchedJobs(queue=queue, outbox=outbox, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
 
 
 def worker(workshop: Workshop, queue: JobQueue, jobs: JobService) -> JobWorker:
-    callbacks = Outbox(queue=queue, destinations=parse_allow_list([]), keep_seconds=600)
-    endings = Completion(jobs=jobs, callbacks=callbacks, public_base_url="/files")
-    return JobWorker(queue=queue, derivatives=workshop.derivatives, endings=endings, concurrency=2, grace_seconds=5)
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
+    completion = Completion(jobs=jobs, outbox=outbox, public_base_url="/files")
+    return JobWorker(
+        queue=queue, derivatives=workshop.derivatives, completion=completion, concurrency=2, grace_seconds=5
+    )
 
 
 def orderer(workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake = "stale") -> EnqueueStep:
-    return EnqueueStep(jobs=jobs, looker=looker(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
+    return EnqueueStep(jobs=jobs, inspector=inspector(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
 
 
 class WatchedJobs(JobService):
@@ -217,7 +222,7 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     (tmp_path / "text").write_bytes(b"no picture")
     await workshop.upload(keys[4], path=tmp_path / "text")
     one = orderer(workshop, jobs, Stop())
-    ordering = [asyncio.create_task(one.order(key)) for key in keys]
+    ordering = [asyncio.create_task(one.run(key)) for key in keys]
 
     async def is_as_full_as_may_be() -> bool:
         return (await jobs.waiting()).jobs == EACH
@@ -233,7 +238,7 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     assert _results(made) == {"made": 8, "failed": 1}
     assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
     assert made[4].code == "not-an-image"
-    assert (await one.order(keys[0])).result == "fresh"
+    assert (await one.run(keys[0])).result == "fresh"
 
 
 async def test_who_orders_where_nobody_works_is_told_so_once(
@@ -244,7 +249,7 @@ async def test_who_orders_where_nobody_works_is_told_so_once(
         await workshop.upload(key)
     one = orderer(workshop, jobs, Stop())
     with structlog.testing.capture_logs() as lines:
-        ordering = [asyncio.create_task(one.order(key)) for key in keys]
+        ordering = [asyncio.create_task(one.run(key)) for key in keys]
 
         async def is_told() -> bool:
             return "nobody_works" in [line["event"] for line in lines]
@@ -266,18 +271,18 @@ async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
 ) -> None:
     await workshop.upload()
     stop = Stop()
-    ordering = asyncio.create_task(orderer(workshop, jobs, stop, remake="all").order(ORIGINAL))
+    ordering = asyncio.create_task(orderer(workshop, jobs, stop, remake="all").run(ORIGINAL))
 
     async def has_job() -> bool:
         return (await jobs.waiting()).jobs == 1
 
     await until(has_job)
-    stop.say("enough")
+    stop.request("enough")
     with pytest.raises(Stopped):
         await ordering
     with anyio.fail_after(60):
         async with running_worker(worker(workshop, queue, jobs)):
             again = orderer(workshop, jobs, Stop(), remake="all")
-            assert (await again.order(ORIGINAL)).result == "made"
-            assert (await again.order(ORIGINAL)).result == "made"
+            assert (await again.run(ORIGINAL)).result == "made"
+            assert (await again.run(ORIGINAL)).result == "made"
     assert workshop.calls["put"] == len(NAMES)

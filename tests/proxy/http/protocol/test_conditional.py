@@ -97,36 +97,36 @@ def test_a_blob_that_is_not_as_it_was_is_told_apart(told: dict[str, str], *, is_
     ],
 )
 def test_one_part_is_sent_and_what_cannot_be_read_or_is_many_is_answered_with_the_whole(
-    wanted: str, part: tuple[int, int] | None
+    wanted: str, byte_range: tuple[int, int] | None
 ) -> None:
-    due = asked(range=wanted).part(blob())
-    assert (due and (due.first, due.end)) == part
+    due = asked(range=wanted).byte_range(blob())
+    assert (due and (due.first, due.end)) == byte_range
     assert due is None or due.etag == "abc"
 
 
 @pytest.mark.parametrize("wanted", ["bytes=10-", "bytes=10-12", "bytes=-0"])
 def test_a_part_beyond_the_end_is_no_part(wanted: str) -> None:
     with pytest.raises(OutOfRange) as refused:
-        asked(range=wanted).part(blob())
+        asked(range=wanted).byte_range(blob())
     assert refused.value.whole == 10
 
 
 def test_nothing_at_all_has_no_parts_but_its_last_bytes_are_the_whole() -> None:
-    assert asked(range="bytes=-5").part(blob(0)) is None
+    assert asked(range="bytes=-5").byte_range(blob(0)) is None
     with pytest.raises(OutOfRange):
-        asked(range="bytes=0-").part(blob(0))
+        asked(range="bytes=0-").byte_range(blob(0))
 
 
 @pytest.mark.parametrize(
     ("validator", "is_part"),
     [('"abc"', True), (MODIFIED, True), ('W/"abc"', False), ('"x"', False), (LATER, False), (EARLIER, False)],
 )
-def test_a_part_of_what_the_client_had_is_sent_only_of_that(validator: str, *, is_part: bool) -> None:
-    assert (asked(range="bytes=0-1", if_range=validator).part(blob()) is not None) == is_part
+def test_a_part_of_what_the_client_had_is_sent_only_of_that(validator: str, *, is_partial: bool) -> None:
+    assert (asked(range="bytes=0-1", if_range=validator).byte_range(blob()) is not None) == is_partial
 
 
 def test_only_a_get_asks_for_a_part() -> None:
-    assert asked("HEAD", range="bytes=0-1").part(blob()) is None
+    assert asked("HEAD", range="bytes=0-1").byte_range(blob()) is None
 
 
 def test_a_header_that_comes_twice_is_one_list() -> None:
@@ -160,7 +160,7 @@ def test_no_header_breaks_anything(told: dict[str, str], size: int) -> None:
     one.has(blob(size))
     try:
         one.check(blob(size))
-        part = one.part(blob(size))
+        byte_range = one.byte_range(blob(size))
     except (NotAsBefore, OutOfRange):
         return
-    assert part is None or 0 <= part.first < part.end <= size
+    assert byte_range is None or 0 <= byte_range.first < byte_range.end <= size

@@ -169,8 +169,10 @@ class TappedStore(MemoryStore):
         return Blob(key=key, bytes=10**9, etag="abc", modified=datetime.now(UTC), attributes=Attributes())
 
     @asynccontextmanager
-    async def open(self, key: str, part: ByteRange | None = None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        if part and self.changes:
+    async def open(
+        self, key: str, byte_range: ByteRange | None = None
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
+        if byte_range and self.changes:
             self.changes -= 1
             raise Changed("It was replaced.")
         self.is_open = True
@@ -251,11 +253,11 @@ async def test_a_blob_that_was_replaced_after_the_look_is_looked_at_again() -> N
 
 async def test_only_so_many_are_read_at_once_and_who_waits_too_long_is_told_when_to_come_back() -> None:
     store = TappedStore()
-    reading = BlobReader(store, readers=1, haste=PageTimeouts(look_seconds=0.01))
-    async with reading.open("a"):
+    reader = BlobReader(store, readers=1, timeouts=PageTimeouts(lookup_seconds=0.01))
+    async with reader.open("a"):
         with pytest.raises(Busy) as busy:
-            async with reading.open("b"):
+            async with reader.open("b"):
                 pass
     assert busy.value.retry_after_seconds > 0
-    async with reading.open("b"):
+    async with reader.open("b"):
         assert store.is_open

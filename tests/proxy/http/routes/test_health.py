@@ -40,9 +40,9 @@ async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(site: Site) -> No
 
 async def test_the_runbook_says_what_to_do_about_each_part_that_may_not_work(site: Site) -> None:
     await site.client.get("/readyz")
-    parts = {sample.labels["part"] for family in metrics.ready.collect() for sample in family.samples}
+    components = {sample.labels["part"] for family in metrics.ready.collect() for sample in family.samples}
     (rule,) = [rule for rule in rules() if rule.alert == "NotReady"]
-    assert [part for part in sorted(parts) if f"{part}:" not in rule.annotations["runbook"]] == []
+    assert [part for part in sorted(components) if f"{part}:" not in rule.annotations["runbook"]] == []
 
 
 async def test_a_queue_whose_file_is_gone_is_not_ready_and_takes_no_posts(site: Site) -> None:

@@ -60,11 +60,11 @@ async def test_a_fraction_of_a_second_is_waited_for(queue: Queue) -> None:
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_a_cancelled_dequeue_loses_no_job_and_no_attempt(queue: Queue, steps: int) -> None:
+async def test_a_cancelled_dequeue_loses_no_job_and_no_attempt(queue: Queue, transitions: int) -> None:
     await queue.enqueue("paint", key="a")
     await queue.enqueue("paint", key="b")
     taking = asyncio.create_task(queue.dequeue())
-    for _ in range(steps):
+    for _ in range(transitions):
         await asyncio.sleep(0)
     taking.cancel()
     [outcome] = await asyncio.gather(taking, return_exceptions=True)
@@ -192,8 +192,8 @@ async def test_what_cannot_be_written_as_json_is_refused_and_others_are_not(queu
 async def test_a_long_line_is_told_as_far_as_was_asked(queue: JobQueue) -> None:
     await asyncio.gather(*(queue.enqueue("paint", key=str(number), kwargs={"n": number}) for number in range(300)))
     line = await queue.line({"7"}, limit=250)
-    assert (len(line.keys), len(line.news), line.waiting) == (250, 249, 300)
-    assert line.news["8"] == {"n": 8}
+    assert (len(line.keys), len(line.new), line.waiting) == (250, 249, 300)
+    assert line.new["8"] == {"n": 8}
 
 
 async def test_a_queue_can_be_closed_twice_and_opened_again(queue: Queue) -> None:

@@ -98,9 +98,9 @@ async def test_credentials_that_only_put_suffice(weed: Seaweed, tmp_path: Path) 
 
 
 @asynccontextmanager
-async def reading(server: Scripted | FaultProxy, patience: StoreRetryPolicy = BRIEF) -> AsyncIterator[OriginStore]:
+async def reader(server: Scripted | FaultProxy, retry_policy: StoreRetryPolicy = BRIEF) -> AsyncIterator[OriginStore]:
     """Give a store that reads from `server`."""
-    store = OriginStore(partial(url, server.url), MemoryStore(), OriginConfig(read_seconds=1), patience)
+    store = OriginStore(partial(url, server.url), MemoryStore(), OriginConfig(read_seconds=1), retry_policy)
     await store.start()
     try:
         yield store
@@ -109,7 +109,7 @@ async def reading(server: Scripted | FaultProxy, patience: StoreRetryPolicy = BR
 
 
 async def test_what_the_headers_say_is_told() -> None:
-    async with Scripted(PICTURE) as server, reading(server) as store:
+    async with Scripted(PICTURE) as server, reader(server) as store:
         head = await store.head("a b+c")
         assert head is not None
         assert (head.bytes, head.etag, head.modified.isoformat()) == (5, "abc", "2024-01-01T00:00:00+00:00")
@@ -120,14 +120,14 @@ async def test_what_the_headers_say_is_told() -> None:
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_what_is_not_there_is_a_miss_at_once(status: int) -> None:
-    async with Scripted(answer(status)) as server, reading(server) as store:
+    async with Scripted(answer(status)) as server, reader(server) as store:
         assert await store.head("a") is None
         assert [seen.method for seen in server.seen] == ["HEAD"]
 
 
 @pytest.mark.parametrize("second", [403, 404])
 async def test_a_forbidden_head_is_a_miss_when_a_get_says_so(second: int, tmp_path: Path) -> None:
-    async with Scripted(answer(403), answer(second)) as server, reading(server) as store:
+    async with Scripted(answer(403), answer(second)) as server, reader(server) as store:
         assert await store.head("a") is None
         assert [seen.method for seen in server.seen] == ["HEAD", "GET"]
         with pytest.raises(NotFound):
@@ -136,12 +136,12 @@ async def test_a_forbidden_head_is_a_miss_when_a_get_says_so(second: int, tmp_pa
 
 @pytest.mark.parametrize("status", [403, 405])
 async def test_a_forbidden_head_is_a_hit_when_a_get_says_so(status: int) -> None:
-    async with Scripted(answer(status), PICTURE) as server, reading(server) as store:
+    async with Scripted(answer(status), PICTURE) as server, reader(server) as store:
         assert await store.head("a") is not None
 
 
 async def test_a_redirect_is_followed_on_the_same_host(tmp_path: Path) -> None:
-    async with Scripted(answer(302, Location="/elsewhere"), PICTURE) as server, reading(server) as store:
+    async with Scripted(answer(302, Location="/elsewhere"), PICTURE) as server, reader(server) as store:
         assert (await store.fetch("a", tmp_path / "copy", max_bytes=5)).etag == "abc"
         assert [seen.target for seen in server.seen] == ["/a", "/elsewhere"]
 
@@ -159,7 +159,7 @@ async def test_a_redirect_is_followed_on_the_same_host(tmp_path: Path) -> None:
     ],
 )
 async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: str) -> None:
-    async with Scripted(answer(302, Location=location)) as server, reading(server) as store:
+    async with Scripted(answer(302, Location=location)) as server, reader(server) as store:
         with pytest.raises(StoreRefused, match="ORIGINALS_BASE_URL"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert len(server.seen) == 1
@@ -167,13 +167,13 @@ async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: s
 
 @pytest.mark.parametrize("location", ["http://xn--/x", "http://127.0.0.1:port/x", "/\x01"])
 async def test_a_redirect_that_cannot_be_read_is_trouble(tmp_path: Path, location: str) -> None:
-    async with Scripted(answer(302, Location=location)) as server, reading(server) as store:
+    async with Scripted(answer(302, Location=location)) as server, reader(server) as store:
         with pytest.raises(StoreUnavailable, match="ORIGINALS_BASE_URL"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
 
 
 async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
-    async with Scripted(answer(302, Location="/a")) as server, reading(server) as store:
+    async with Scripted(answer(302, Location="/a")) as server, reader(server) as store:
         with pytest.raises(StoreRefused, match="circles"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert len(server.seen) == 4
@@ -190,7 +190,7 @@ async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
     ],
 )
 async def test_what_is_no_plain_file_is_refused(said: bytes, tmp_path: Path) -> None:
-    async with Scripted(said) as server, reading(server) as store:
+    async with Scripted(said) as server, reader(server) as store:
         with pytest.raises(StoreRefused, match="plain file"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert len(server.seen) == 1
@@ -200,10 +200,10 @@ async def test_what_is_no_plain_file_is_refused(said: bytes, tmp_path: Path) -> 
     "said", [answer(500), answer(503), answer(429), b"nonsense\r\n\r\n", answer(200, b"byt", Content_Length="5")]
 )
 async def test_trouble_is_asked_about_again_and_nothing_half_is_left(said: bytes, tmp_path: Path) -> None:
-    async with Scripted(said, said, PICTURE) as server, reading(server) as store:
+    async with Scripted(said, said, PICTURE) as server, reader(server) as store:
         await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert (tmp_path / "copy").read_bytes() == b"bytes"
-    async with Scripted(said) as server, reading(server) as store:
+    async with Scripted(said) as server, reader(server) as store:
         with pytest.raises(StoreUnavailable):
             await store.fetch("a", tmp_path / "none", max_bytes=5)
         assert len(server.seen) == 3
@@ -211,14 +211,14 @@ async def test_trouble_is_asked_about_again_and_nothing_half_is_left(said: bytes
 
 
 async def test_too_many_bytes_are_not_read(tmp_path: Path) -> None:
-    async with Scripted(answer(200, b"", Content_Length="99999999999")) as server, reading(server) as store:
+    async with Scripted(answer(200, b"", Content_Length="99999999999")) as server, reader(server) as store:
         with pytest.raises(TooManyBytes):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
 
 
 async def test_an_origin_that_stops_is_unavailable_in_time(weed: Seaweed, tmp_path: Path) -> None:
     hasty = StoreRetryPolicy(attempts=10, attempt_seconds=0.3, total_seconds=1)
-    async with FaultProxy(weed.port) as proxy, reading(proxy, hasty) as store:
+    async with FaultProxy(weed.port) as proxy, reader(proxy, hasty) as store:
         proxy.fault = Fault(stopped=True)
         with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="no answer in time"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
@@ -231,7 +231,7 @@ async def test_a_hundred_fetches_on_a_bad_day_end_well(weed: Seaweed, tmp_path: 
         await put(store, "bad day", body, tmp_path / "file")
     patient = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.2)
     async with FaultProxy(weed.port) as proxy:
-        store = OriginStore(partial(url, f"{proxy.url}/{PUBLIC_BUCKET}"), MemoryStore(), patience=patient)
+        store = OriginStore(partial(url, f"{proxy.url}/{PUBLIC_BUCKET}"), MemoryStore(), retry_policy=patient)
         await store.start()
         proxy.fault = Fault(errors=0.15, resets=0.15, cuts=0.15)
 

@@ -30,7 +30,7 @@ CONNECTIONS = 50
 MAX_GROWTH_BYTES = 24 * 1024 * 1024
 DEADLINE_SECONDS = 90
 ATTRIBUTES = Attributes(content_type="image/jpeg", metadata={"width": "800"})
-PATIENCE = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.5, attempt_seconds=20, total_seconds=60)
+RETRY_POLICIES = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.5, attempt_seconds=20, total_seconds=60)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def proxy(weed: Seaweed) -> AsyncIterator[FaultProxy]:
 @pytest.fixture
 async def store(weed: Seaweed, proxy: FaultProxy) -> AsyncIterator[S3Store]:
     """Give a store behind the proxy."""
-    store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS, read_seconds=4), ADMIN, PATIENCE)
+    store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS, read_seconds=4), ADMIN, RETRY_POLICIES)
     await store.start()
     try:
         yield store
@@ -117,7 +117,7 @@ async def test_no_connection_and_no_open_file_is_left_behind(weed: Seaweed, tmp_
     with anyio.fail_after(DEADLINE_SECONDS):
         before = descriptors()
         async with FaultProxy(weed.port) as proxy:
-            store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS), ADMIN, PATIENCE)
+            store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS), ADMIN, RETRY_POLICIES)
             await store.start()
             proxy.fault = Fault(errors=0.1, resets=0.1, cuts=0.1, lies=0.1)
             await put_all(store, tmp_path)

@@ -84,8 +84,8 @@ async def test_nothing_is_sent_where_a_redirect_leads(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"bytes")
     credentials = replace(ADMIN, session_token="a-token")
     async with Scripted(answer(200, b"x", ETag='"a"', Last_Modified=DATE)) as other:
-        elsewhere = answer(307, Location=f"http://localhost:{other.port}/k")
-        async with Scripted(elsewhere) as server, opened(at(server), credentials) as store:
+        other_layouts = answer(307, Location=f"http://localhost:{other.port}/k")
+        async with Scripted(other_layouts) as server, opened(at(server), credentials) as store:
             for asked in (
                 store.put("k", tmp_path / "file", ATTRIBUTES),
                 store.put_new("k", tmp_path / "file", ATTRIBUTES),
@@ -106,16 +106,16 @@ async def test_a_redirect_to_itself_costs_one_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "most"), [(500, MAX_ERROR_BYTES), (403, MAX_ERROR_BYTES), (200, MAX_ANSWER_BYTES)])
 async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int, most: int) -> None:
-    sent = 0
+    content_range = 0
 
     async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal sent
+        nonlocal content_range
         with suppress(ConnectionError):
             writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: 2000000000\r\n\r\n" % status)
             while True:
                 writer.write(bytes(CHUNK_BYTES))
                 await writer.drain()
-                sent += CHUNK_BYTES
+                content_range += CHUNK_BYTES
         writer.transport.abort()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
@@ -127,4 +127,4 @@ async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int,
         with pytest.raises(StoreUnavailable, match="broke off"):
             await anext(aiter(store.list()))
         await store.close()
-    assert most - UNDERWAY_BYTES < sent < most + UNDERWAY_BYTES
+    assert most - UNDERWAY_BYTES < content_range < most + UNDERWAY_BYTES
