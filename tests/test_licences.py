@@ -22,7 +22,7 @@ def test_all_that_is_locked_is_named_with_the_licence_that_it_says_it_has() -> N
 
 
 @pytest.mark.parametrize(
-    ("more", "says", "fault"),
+    ("more", "description", "fault"),
     [
         ("newcomer==1.0 \\\n", {}, "newcomer is not named"),
         ("", {"click": "AGPL-3.0-only"}, "click: it says AGPL-3.0-only, and NOTICE BSD-3-Clause"),

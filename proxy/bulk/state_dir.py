@@ -57,7 +57,7 @@ class StateDir:
         """Give the place of the unfinished run that was asked for the same, or of a new one.
 
         Raises:
-            OtherWords: it was asked for something else.
+            OtherRun: it was asked for something else.
             CannotStart: there is something that makes no sense.
         """
         place = self._read()

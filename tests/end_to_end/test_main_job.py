@@ -136,7 +136,7 @@ def test_asked_to_stop_it_finishes_what_runs_and_goes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "says"),
+    ("settings", "description"),
     [
         ({"QUEUE": "sqlite:////proc/nowhere/queue.db"}, "The queue /proc/nowhere/queue.db cannot be opened"),
         ({"STORE": "file:///proc/nowhere"}, "The file store"),

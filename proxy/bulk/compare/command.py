@@ -96,7 +96,7 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
 
     Raises:
         ImagesError: it cannot begin, or not go on.
-        OtherWords: there is an unfinished comparison of something else.
+        OtherComparison: there is an unfinished comparison of something else.
     """
     components, started = build(settings), time.monotonic()
     places = _places(asked, components)

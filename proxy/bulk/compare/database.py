@@ -78,7 +78,7 @@ class FindingsDatabase:
 
         Raises:
             CannotStart: another comparison is at work there, or nothing can be written.
-            OtherWords: what is begun there was asked for in other words.
+            OtherComparison: what is begun there was asked for in other words.
         """
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)

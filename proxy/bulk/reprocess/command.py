@@ -71,7 +71,7 @@ async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop)
 
     Raises:
         ImagesError: it cannot begin, or not go on.
-        OtherWords: there is an unfinished run that was asked for something else.
+        OtherRun: there is an unfinished run that was asked for something else.
     """
     components = build(settings)
     records = NoState() if asked.dry_run else StateDir(asked.state)

@@ -141,7 +141,7 @@ def test_what_was_missing_when_it_was_compared_and_was_made_since_stays_in_the_s
 
 
 @pytest.mark.parametrize(
-    ("sides", "says"),
+    ("sides", "description"),
     [
         ({"new": "prefix:other/"}, "its new side is prefix:other/, not prefix:shadow/"),
         ({"new": "prefix:"}, "its new side is prefix:, not prefix:shadow/"),
@@ -182,7 +182,7 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "prefix", "says"),
+    ("words", "prefix", "description"),
     [
         (["promote"], "", "SHADOW_PREFIX must be set"),
         (["promote", "--sizes", "huge"], "shadow/", "no size huge"),

@@ -155,7 +155,7 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "description"),
     [
         (["--sizes", "huge"], "there is no size huge; there are small, large"),
         (["--sizes", ","], "names nothing"),

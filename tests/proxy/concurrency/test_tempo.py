@@ -44,7 +44,8 @@ def test_nothing_is_promised_before_it_can_be_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "says"), [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7320, "2 h 02 min")]
+    ("seconds", "description"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7320, "2 h 02 min")],
 )
 def test_lengths_of_time_are_given_as_people_say_them(seconds: float, description: str) -> None:
     assert format_duration(seconds) == description

@@ -42,7 +42,7 @@ def test_after_a_server_was_lost_nobody_waits_for_it_for_a_moment(monkeypatch: p
         raise Away("refused")
     with pytest.raises(QueueUnavailable, match="does not answer: refused"), one.guarded():
         pytest.fail("the server was tried")
-    monkeypatch.setattr(circuit_breaker, "SHUT_SECONDS", 0)
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 0)
     again = make_door()
     with pytest.raises(QueueUnavailable), again.guarded():
         raise Away("refused")

@@ -95,7 +95,7 @@ async def ended(queue: JobQueue) -> bool:
 async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_SECONDS", HEARTBEAT_SECONDS / 10)
+    monkeypatch.setattr(worker, "HEARTBEAT_INTERVAL_SECONDS", HEARTBEAT_SECONDS / 10)
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop):
@@ -115,7 +115,7 @@ async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
 async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BEAT_SECONDS", 3600)  # as if its machine slept
+    monkeypatch.setattr(worker, "HEARTBEAT_INTERVAL_SECONDS", 3600)  # as if its machine slept
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop) as sleeper:

@@ -61,7 +61,7 @@ async def test_machines_that_start_together_share_new_tables(postgres_server: Po
 async def test_a_lost_server_is_our_error_everywhere_and_is_used_again_when_it_is_back(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(circuit_breaker, "REST_SECONDS", 0.01)
+    monkeypatch.setattr(circuit_breaker, "PAUSE_SECONDS", 0.01)
     with servers.running_redis() if kind == "redis" else servers.running_postgres() as server:
         queue = open_queue(server.make_database(), name="images")
         await queue.connect()

@@ -53,7 +53,7 @@ async def test_what_will_not_pass_is_asked_once() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("patience", [BRIEF, StoreRetryPolicy(attempts=1000, attempt_seconds=5, total_seconds=0.1)])
+@pytest.mark.parametrize("retry_policy", [BRIEF, StoreRetryPolicy(attempts=1000, attempt_seconds=5, total_seconds=0.1)])
 async def test_silence_ends_in_time(retry_policy: StoreRetryPolicy) -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="no answer in time"):

@@ -19,13 +19,13 @@ JOB = Ticket(Priority.JOB)
 
 DIES_AT_WORK = """
 import asyncio, os, pathlib, signal, sys
-from proxy.concurrency.admission import Limiter, Turn, Urgency
-from proxy.system.scratch import Scratch
+from proxy.concurrency.admission import Admission, Priority, Ticket
+from proxy.system.scratch import ScratchSpace
 
 async def main():
-    scratch = Scratch(pathlib.Path(sys.argv[1]), room=Limiter(budget_bytes=1))
+    scratch = ScratchSpace(pathlib.Path(sys.argv[1]), room=Admission(budget_bytes=1))
     with scratch.opened():
-        async with scratch.folder(1, Turn(Urgency.JOB)) as folder:
+        async with scratch.folder(1, Ticket(Priority.JOB)) as folder:
             (folder / "half").write_bytes(b"a picture")
             os.kill(os.getpid(), signal.SIGKILL)
 

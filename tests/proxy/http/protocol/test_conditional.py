@@ -78,7 +78,7 @@ def test_a_blob_that_is_not_as_it_was_is_told_apart(told: dict[str, str], *, is_
 
 
 @pytest.mark.parametrize(
-    ("wanted", "part"),
+    ("wanted", "byte_range"),
     [
         ("bytes=0-0", (0, 1)),
         ("bytes=2-4", (2, 5)),
@@ -118,7 +118,7 @@ def test_nothing_at_all_has_no_parts_but_its_last_bytes_are_the_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("validator", "is_part"),
+    ("validator", "is_partial"),
     [('"abc"', True), (MODIFIED, True), ('W/"abc"', False), ('"x"', False), (LATER, False), (EARLIER, False)],
 )
 def test_a_part_of_what_the_client_had_is_sent_only_of_that(validator: str, *, is_partial: bool) -> None:

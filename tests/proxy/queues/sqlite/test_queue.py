@@ -59,7 +59,7 @@ async def test_a_fraction_of_a_second_is_waited_for(queue: Queue) -> None:
     assert time.monotonic() - began >= 0.3
 
 
-@pytest.mark.parametrize("steps", range(8))
+@pytest.mark.parametrize("transitions", range(8))
 async def test_a_cancelled_dequeue_loses_no_job_and_no_attempt(queue: Queue, transitions: int) -> None:
     await queue.enqueue("paint", key="a")
     await queue.enqueue("paint", key="b")
