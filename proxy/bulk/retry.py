@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from proxy.bulk.events import RetryScheduled
-from proxy.concurrency.backoff import jittered
+from proxy.concurrency.backoff import RetryPolicy
 from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutagePolicy:
+class OutagePolicy(RetryPolicy):
     """How often and how long something is tried; seconds between two tries double from `first` to `longest`.
 
     After `attempts` it is the original's own trouble if all else is well; if not, it goes on for `away_seconds`. Each
@@ -35,10 +35,6 @@ class OutagePolicy:
     first_seconds: float = 1.0
     longest_seconds: float = 30.0
     away_seconds: float = 900.0
-
-    def wait_seconds(self, tries: int) -> float:
-        """Give how long to wait after so many tries."""
-        return jittered(min(self.first_seconds * 2.0 ** (tries - 1), self.longest_seconds))
 
 
 class OutageRetry:

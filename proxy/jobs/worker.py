@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +12,7 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.admission import Priority
-from proxy.concurrency.backoff import jittered
+from proxy.concurrency.backoff import RetryPolicy
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
     DeadlineExceeded,
@@ -44,28 +43,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRetryPolicy:
-    """How often something is tried, and how many seconds lie between two tries: doubling from `first`, to `longest`."""
-
-    attempts: int
-    first: float
-    longest: float
-
-    def seconds_after(self, tries: int) -> float:
-        """Give how long to wait after so many tries; jittered, so that what failed together comes back apart."""
-        # Not by SAQ's own jitter, which begins at none: a minute's patience would be half.
-        return jittered(min(self.first * 2.0 ** (tries - 1), self.longest))
-
-
-RETRY_POLICIES: Mapping[type[ImagesError], JobRetryPolicy] = {
-    NotFound: JobRetryPolicy(attempts=13, first=5, longest=5),  # a minute: the webhook can overtake the upload
-    StoreUnavailable: JobRetryPolicy(attempts=12, first=2, longest=300),  # about half an hour: a provider's bad moment
-    NoRoom: JobRetryPolicy(attempts=12, first=2, longest=300),  # others may clear up, or be done, as soon
-    DiedAgain: JobRetryPolicy(attempts=1, first=1, longest=1),  # before the other, of which it is one
-    ProcessDied: JobRetryPolicy(attempts=2, first=1, longest=1),  # twice is no accident
-    DeadlineExceeded: JobRetryPolicy(attempts=3, first=10, longest=60),  # the machine may have been busy
-    Unforeseen: JobRetryPolicy(attempts=3, first=10, longest=60),  # who knows
+RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
+    NotFound: RetryPolicy(
+        attempts=13, first_seconds=5, longest_seconds=5
+    ),  # a minute: the webhook can overtake the upload
+    StoreUnavailable: RetryPolicy(
+        attempts=12, first_seconds=2, longest_seconds=300
+    ),  # about half an hour: a provider's bad moment
+    NoRoom: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),  # others may clear up, or be done, as soon
+    DiedAgain: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),  # before the other, of which it is one
+    ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),  # twice is no accident
+    DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),  # the machine may have been busy
+    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),  # who knows
 }
 """What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
 
@@ -145,7 +134,7 @@ def _give_up(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError)
     tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
     tries[fault.code] = tries.get(fault.code, 0) + 1
     if retry_policy and tries[fault.code] < retry_policy.attempts:
-        job.retry_delay, job.retry_backoff = retry_policy.seconds_after(tries[fault.code]), False
+        job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
         log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
         raise RetryLater(f"{fault.code}: {fault}") from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from asyncio import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from anyio import fail_after, sleep
 
+from proxy.concurrency.backoff import RetryPolicy
 from proxy.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -23,23 +23,17 @@ SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreRetryPolicy:
+class StoreRetryPolicy(RetryPolicy):
     """How often and how long one thing is asked for; `total_seconds` holds the attempts and the waits between them.
 
-    The waits double from the first to the longest, and each is cut to a random part of itself, so that many who
-    failed together do not come back together. Bytes that are announced lengthen both deadlines, see `Attempt`.
+    Bytes that are announced lengthen both deadlines, see `Attempt`.
     """
 
     attempts: int = 10
-    first_wait_seconds: float = 0.1
-    longest_wait_seconds: float = 2.0
+    first_seconds: float = 0.1
+    longest_seconds: float = 2.0
     attempt_seconds: float = 20.0
     total_seconds: float = 60.0
-
-    def wait_seconds(self, attempt: int) -> float:
-        """Give how long to wait after the attempt of that number, counted from 0."""
-        longest = min(self.first_wait_seconds * 2 ** min(attempt, 30), self.longest_wait_seconds)
-        return random.uniform(0, longest)  # noqa: S311 - spreads load, keeps no secret
 
 
 class Attempt:
@@ -69,7 +63,7 @@ async def with_retries(
     try:
         with fail_after(retry_policy.total_seconds) as whole:
             latest = whole.deadline
-            for number in range(retry_policy.attempts - 1):
+            for number in range(1, retry_policy.attempts):
                 try:
                     with fail_after(retry_policy.attempt_seconds) as attempt:
                         return await ask(Attempt(attempt, whole, latest=latest))

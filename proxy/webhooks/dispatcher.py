@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -13,7 +12,7 @@ import structlog
 from cachetools import LRUCache
 
 from proxy import metrics
-from proxy.concurrency.backoff import jittered
+from proxy.concurrency.backoff import Backoff, jittered
 from proxy.errors import BadCallback, CallbackFailed
 from proxy.queues.worker import QueueWorker, RetryLater
 from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
@@ -35,17 +34,12 @@ MAX_CONCURRENT: Final = 8
 MAX_PER_RECEIVER: Final = MAX_CONCURRENT // 2
 """Of these to the same receiver: a slow one never keeps another from being told."""
 
-BUSY_RECEIVER_SECONDS: Final = 1.0
-"""How long a callback waits when as many as may are on their way to its receiver; twice as long each time."""
-
-MAX_BUSY_RECEIVER_SECONDS: Final = 60.0
-"""The longest it waits then: 1,000 that wait for one receiver are looked at 17 times a second."""
+BUSY_RECEIVER: Final = Backoff(first_seconds=1.0, longest_seconds=60.0)
+"""How long a callback waits when as many as may are on their way to its receiver. With the longest wait, 1,000 that
+wait for one receiver are looked at 17 times a second."""
 
 WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 """After each failed attempt, how long until the next: eleven attempts in about a day."""
-
-DELIVERY_JITTER: Final = 0.2
-"""Each wait is up to this share of itself longer, so that those who failed together do not come back together."""
 
 LONGEST_WAIT_SECONDS: Final = 28_800.0
 """However late a receiver asks to be called again (`Retry-After`)."""
@@ -117,7 +111,7 @@ class Dispatcher(QueueWorker):
         failures = _failures(job)
         if failures >= len(self._waits_seconds):
             return _ended("given_up", detail)
-        wait = self._waits_seconds[failures] * random.uniform(1, 1 + DELIVERY_JITTER)  # noqa: S311 - spreads load, keeps no secret
+        wait = jittered(self._waits_seconds[failures])
         job.retry_delay = max(wait, min(retry_after_seconds or 0, LONGEST_WAIT_SECONDS))
         job.meta["failures"] = failures + 1
         metrics.callbacks_total.labels("put_off").inc()
@@ -150,7 +144,7 @@ def _put_back(job: saq.Job) -> RetryLater:
     """Have a callback wait for its turn, which is no attempt and fails nobody."""
     turns = int(job.meta.get("turns", 0))
     job.meta["turns"] = turns + 1
-    job.retry_delay = jittered(min(BUSY_RECEIVER_SECONDS * 2.0**turns, MAX_BUSY_RECEIVER_SECONDS))
+    job.retry_delay = BUSY_RECEIVER.wait_seconds(turns + 1)
     return RetryLater("as many as may are on their way to this receiver")
 
 

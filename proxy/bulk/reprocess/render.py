@@ -50,7 +50,7 @@ class RenderStep:
             retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(made.fault, kind)), None)
             if not isinstance(made.fault, RenderFailed) or retry_policy is None or tries >= retry_policy.attempts:
                 break
-            await self.stop.sleep(retry_policy.seconds_after(tries))
+            await self.stop.sleep(retry_policy.wait_seconds(tries))
         return made
 
     async def _attempt(self, key: str, *, is_first: bool) -> GenerationResult:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from proxy.concurrency.backoff import RetryPolicy
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import worker
 from proxy.jobs.completion import Completion
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import ATTEMPTS, JobService
-from proxy.jobs.worker import JobRetryPolicy, JobWorker
+from proxy.jobs.worker import JobWorker
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import parse_allow_list
@@ -123,7 +122,9 @@ async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_pa
 async def test_an_original_that_comes_after_its_webhook_is_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=100, first=0.01, longest=0.01))
+    monkeypatch.setitem(
+        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=100, first_seconds=0.01, longest_seconds=0.01)
+    )
     async with site.worked():
         job = await site.jobs.submit(ORDER)
 
@@ -144,7 +145,9 @@ def test_what_ended_a_render_process_twice_is_not_tried_again() -> None:
 
 
 async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(
+        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01)
+    )
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
     assert (job.status, job.attempts) == ("error", 3)
@@ -155,7 +158,9 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
 async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(worker.RETRY_POLICIES, NotFound, JobRetryPolicy(attempts=3, first=0.01, longest=0.01))
+    monkeypatch.setitem(
+        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01)
+    )
     job = await site.jobs.submit(ORDER)
     begun = await site.queue.dequeue(timeout=5)
     assert begun is not None
@@ -216,7 +221,7 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
 async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[ImagesError]
 ) -> None:
-    monkeypatch.setitem(worker.RETRY_POLICIES, kind, JobRetryPolicy(attempts=3, first=0.2, longest=0.2))
+    monkeypatch.setitem(worker.RETRY_POLICIES, kind, RetryPolicy(attempts=3, first_seconds=0.2, longest_seconds=0.2))
     await site.workshop.upload()
     site.workshop.store.fault = fault
     async with site.worked():
@@ -274,15 +279,9 @@ async def test_a_job_that_is_done_makes_nothing_when_it_is_run_again(site: Site)
     assert (again.status, again.derivatives, site.workshop.calls["put"]) == ("done", job.derivatives, 0)
 
 
-@given(attempts=st.integers(min_value=1, max_value=30))
-def test_waits_double_up_to_the_longest_give_or_take_a_fifth(attempts: int) -> None:
-    seconds = JobRetryPolicy(attempts=30, first=2, longest=300).seconds_after(attempts)
-    assert 0.8 <= seconds / min(2 * 2 ** (attempts - 1), 300) <= 1.2
-
-
 def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
-    patience = worker.RETRY_POLICIES[NotFound]
-    waits = [sum(patience.seconds_after(n) for n in range(1, patience.attempts)) for _ in range(50)]
+    policy = worker.RETRY_POLICIES[NotFound]
+    waits = [sum(policy.wait_seconds(n) for n in range(1, policy.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
 
 
@@ -290,21 +289,21 @@ def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> Non
     section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
     rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| `")]
     assert [[cell.strip("| ") for cell in row] for row in rows] == [
-        [f"`{kind.code}`", str(patience.attempts), waits(patience)] for kind, patience in worker.RETRY_POLICIES.items()
+        [f"`{kind.code}`", str(policy.attempts), waits(policy)] for kind, policy in worker.RETRY_POLICIES.items()
     ]
     assert f"after {ATTEMPTS} begins" in section
 
 
-def waits(patience: JobRetryPolicy) -> str:
+def waits(policy: RetryPolicy) -> str:
     """Say what lies between tries, as an operator reads it."""
-    if patience.attempts == 1:
+    if policy.attempts == 1:
         return "-"
-    first, longest = f"{patience.first:g} s", f"{patience.longest:g} s"
-    return first if patience.first == patience.longest else f"{first}, doubling to {longest}"
+    first, longest = f"{policy.first_seconds:g} s", f"{policy.longest_seconds:g} s"
+    return first if policy.first_seconds == policy.longest_seconds else f"{first}, doubling to {longest}"
 
 
 def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
-    again = sum(patience.attempts - 1 for patience in worker.RETRY_POLICIES.values())
+    again = sum(policy.attempts - 1 for policy in worker.RETRY_POLICIES.values())
     assert again + 1 + 10 <= ATTEMPTS
 
 
@@ -325,7 +324,7 @@ async def test_stopping_lets_a_running_job_finish(site: Site) -> None:
     assert (await site.jobs.get(job.id)).status == "done"
 
 
-async def test_stopping_without_patience_gives_a_running_job_back(site: Site) -> None:
+async def test_stopping_without_policy_gives_a_running_job_back(site: Site) -> None:
     await site.workshop.upload()
     async with site.worked(grace_seconds=0) as worker:
         job = await site.jobs.submit(ORDER)

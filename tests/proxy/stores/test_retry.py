@@ -6,13 +6,11 @@ import time
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.retry import SLOWEST_BYTES_PER_SECOND, Attempt, StoreRetryPolicy, with_retries
 
-BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
+BRIEF = StoreRetryPolicy(attempts=3, first_seconds=0.001, attempt_seconds=0.05, total_seconds=5)
 
 
 class Troubled:
@@ -79,7 +77,7 @@ async def test_bytes_that_were_announced_get_the_time_that_a_slow_line_needs() -
 
 @pytest.mark.anyio
 async def test_bytes_that_are_announced_again_and_again_do_not_lengthen_the_whole_each_time() -> None:
-    hasty = StoreRetryPolicy(attempts=1000, first_wait_seconds=0.001, attempt_seconds=0.05, total_seconds=0.1)
+    hasty = StoreRetryPolicy(attempts=1000, first_seconds=0.001, attempt_seconds=0.05, total_seconds=0.1)
     started = time.monotonic()
 
     async def stall(attempt: Attempt) -> None:
@@ -89,8 +87,3 @@ async def test_bytes_that_are_announced_again_and_again_do_not_lengthen_the_whol
     with pytest.raises(StoreUnavailable, match="no answer in time"):
         await with_retries(stall, hasty)
     assert time.monotonic() - started < 1
-
-
-@given(st.integers(min_value=0, max_value=1000))
-def test_no_wait_is_longer_than_the_longest(attempt: int) -> None:
-    assert 0 <= StoreRetryPolicy().wait_seconds(attempt) <= StoreRetryPolicy().longest_wait_seconds

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001)
+BRIEF = StoreRetryPolicy(attempts=3, first_seconds=0.001)
 PICTURE = answer(
     200,
     b"bytes",
@@ -229,7 +229,7 @@ async def test_a_hundred_fetches_on_a_bad_day_end_well(weed: Seaweed, tmp_path: 
     body = bytes(range(256)) * 500
     async with public(weed, WRITER) as store:
         await put(store, "bad day", body, tmp_path / "file")
-    patient = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.2)
+    patient = StoreRetryPolicy(attempts=14, longest_seconds=0.2)
     async with FaultProxy(weed.port) as proxy:
         store = OriginStore(partial(url, f"{proxy.url}/{PUBLIC_BUCKET}"), MemoryStore(), retry_policy=patient)
         await store.start()

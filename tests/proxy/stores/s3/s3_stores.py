@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.proxy.stores.scripted import Scripted
 
-BRIEF = StoreRetryPolicy(attempts=3, first_wait_seconds=0.001)
+BRIEF = StoreRetryPolicy(attempts=3, first_seconds=0.001)
 
 
 @asynccontextmanager

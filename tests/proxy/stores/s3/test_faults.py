@@ -30,7 +30,7 @@ CONNECTIONS = 50
 MAX_GROWTH_BYTES = 24 * 1024 * 1024
 DEADLINE_SECONDS = 90
 ATTRIBUTES = Attributes(content_type="image/jpeg", metadata={"width": "800"})
-RETRY_POLICIES = StoreRetryPolicy(attempts=14, longest_wait_seconds=0.5, attempt_seconds=20, total_seconds=60)
+RETRY_POLICY = StoreRetryPolicy(attempts=14, longest_seconds=0.5, attempt_seconds=20, total_seconds=60)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def proxy(weed: Seaweed) -> AsyncIterator[FaultProxy]:
 @pytest.fixture
 async def store(weed: Seaweed, proxy: FaultProxy) -> AsyncIterator[S3Store]:
     """Give a store behind the proxy."""
-    store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS, read_seconds=4), ADMIN, RETRY_POLICIES)
+    store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS, read_seconds=4), ADMIN, RETRY_POLICY)
     await store.start()
     try:
         yield store
@@ -117,7 +117,7 @@ async def test_no_connection_and_no_open_file_is_left_behind(weed: Seaweed, tmp_
     with anyio.fail_after(DEADLINE_SECONDS):
         before = descriptors()
         async with FaultProxy(weed.port) as proxy:
-            store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS), ADMIN, RETRY_POLICIES)
+            store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS), ADMIN, RETRY_POLICY)
             await store.start()
             proxy.fault = Fault(errors=0.1, resets=0.1, cuts=0.1, lies=0.1)
             await put_all(store, tmp_path)
@@ -161,7 +161,7 @@ async def test_a_store_that_stays_stopped_is_unavailable_in_time(
 
 
 async def test_a_server_that_is_not_there_is_unavailable(weed: Seaweed, proxy: FaultProxy) -> None:
-    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_wait_seconds=0.01))
+    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_seconds=0.01))
     await store.start()
     await proxy.__aexit__(None, None, None)
     with pytest.raises(StoreUnavailable, match="cannot be reached"):
@@ -173,7 +173,7 @@ async def test_a_server_that_is_not_there_is_unavailable(weed: Seaweed, proxy: F
 async def test_what_never_arrives_whole_is_refused_and_leaves_no_file(
     weed: Seaweed, proxy: FaultProxy, tmp_path: Path, fault: Fault
 ) -> None:
-    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=3, first_wait_seconds=0.01))
+    store = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=3, first_seconds=0.01))
     await store.start()
     (tmp_path / "file").write_bytes(b"bytes" * 100_000)
     await store.put("a", tmp_path / "file", ATTRIBUTES)
@@ -193,7 +193,7 @@ async def test_what_never_arrives_whole_is_refused_and_leaves_no_file(
 async def test_a_put_that_fails_leaves_the_old_blob(
     store: S3Store, proxy: FaultProxy, weed: Seaweed, tmp_path: Path
 ) -> None:
-    impatient = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_wait_seconds=0.01))
+    impatient = S3Store(weed.bucket(url=proxy.url), ADMIN, StoreRetryPolicy(attempts=2, first_seconds=0.01))
     await impatient.start()
     (tmp_path / "old").write_bytes(b"old" * 100_000)
     (tmp_path / "new").write_bytes(b"new" * 100_000)
