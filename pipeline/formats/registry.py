@@ -33,6 +33,8 @@ class Readable:
 
     name: str
     title: str
+    extensions: tuple[str, ...]
+    """Of file names, in lower case."""
     loader: str
     shrinks: Callable[[int], dict[str, float]] | None = None
     """How its loader is told to shrink by 2, 4 or 8 while it decodes; None where it cannot."""
@@ -41,6 +43,11 @@ class Readable:
     animates: bool = False
     opaque_becomes: OutputFormat
     transparent_becomes: OutputFormat
+
+    @property
+    def content_type(self) -> str:
+        """The media type of its files."""
+        return f"image/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +71,25 @@ READABLE = {
         Readable(
             name="jpeg",
             title="JPEG",
+            extensions=(".jpg", ".jpeg"),
             loader="source",
             fail_on="warning",
             shrinks=lambda times: {"shrink": times},
             opaque_becomes="jpeg",
             transparent_becomes="jpeg",
         ),
-        Readable(name="png", title="PNG", loader="source", opaque_becomes="png", transparent_becomes="png"),
+        Readable(
+            name="png",
+            title="PNG",
+            extensions=(".png",),
+            loader="source",
+            opaque_becomes="png",
+            transparent_becomes="png",
+        ),
         Readable(
             name="webp",
             title="WebP",
+            extensions=(".webp",),
             loader="webpload",
             shrinks=lambda times: {"scale": 1 / times},
             animates=True,
@@ -83,14 +99,36 @@ READABLE = {
         Readable(
             name="gif",
             title="GIF",
+            extensions=(".gif",),
             loader="gifload",
             animates=True,
             opaque_becomes="jpeg",
             transparent_becomes="png",
         ),
-        Readable(name="tiff", title="TIFF", loader="tiffload", opaque_becomes="jpeg", transparent_becomes="webp"),
-        Readable(name="avif", title="AVIF", loader="heifload", opaque_becomes="jpeg", transparent_becomes="webp"),
-        Readable(name="heic", title="HEIC", loader="heifload", opaque_becomes="jpeg", transparent_becomes="webp"),
+        Readable(
+            name="tiff",
+            title="TIFF",
+            extensions=(".tif", ".tiff"),
+            loader="tiffload",
+            opaque_becomes="jpeg",
+            transparent_becomes="webp",
+        ),
+        Readable(
+            name="avif",
+            title="AVIF",
+            extensions=(".avif",),
+            loader="heifload",
+            opaque_becomes="jpeg",
+            transparent_becomes="webp",
+        ),
+        Readable(
+            name="heic",
+            title="HEIC",
+            extensions=(".heic", ".heif"),
+            loader="heifload",
+            opaque_becomes="jpeg",
+            transparent_becomes="webp",
+        ),
     )
 }
 """Every format that is read, by name."""
@@ -188,8 +226,7 @@ def recognise(path: Path) -> Readable:
         UnsupportedFormat: it is known, but not one that is read here.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    name = next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
+        name = _format_of(file.read(HEAD_BYTES))
     if name is None:
         raise NotAnImage("This file is not a picture: it begins like no image format that is known.")
     if name not in READABLE:
@@ -198,9 +235,25 @@ def recognise(path: Path) -> Readable:
     return READABLE[name]
 
 
+def content_type_of(head: bytes) -> str | None:
+    """Return the content type of a file that begins with `head` (`HEAD_BYTES` of it); None where it is no original."""
+    readable = READABLE.get(_format_of(head) or "")
+    return readable.content_type if readable else None
+
+
+def output_by_extension(extension: str) -> Writable:
+    """Return the format that an opaque original's derivatives get, judged by its extension (`.jpg`); else JPEG."""
+    readable = next((one for one in READABLE.values() if extension.lower() in one.extensions), READABLE["jpeg"])
+    return WRITABLE[readable.opaque_becomes]
+
+
 def output(readable: Readable, size: Size, *, has_alpha: bool) -> Writable:
     """Choose the format of a derivative: the size's own choice, else the nearest that all browsers show."""
     return WRITABLE[size.format or (readable.transparent_becomes if has_alpha else readable.opaque_becomes)]
+
+
+def _format_of(head: bytes) -> str | None:
+    return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
 
 
 def _effort(size: Size, *, usual: int) -> int:

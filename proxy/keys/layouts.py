@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
+from pipeline.formats.registry import WRITABLE, output_by_extension
 from proxy.errors import BadKey, UnknownSize
 from proxy.keys.syntax import MAX_KEY_BYTES, check_key, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from pipeline.size import OutputFormat
 
 ORIGINAL: Final = "original"
 """Stands where a size's name stands; so no size may have this name."""
@@ -20,8 +23,6 @@ DERIVATIVES: Final = "derivatives/"
 """Where `PrefixLayout` puts what was made; so no original lies there."""
 
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
-_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
-_EXTENSIONS = {"jpeg": "jpg"}
 
 
 class Layout(Protocol):
@@ -121,7 +122,7 @@ class PrefixLayout:
     """
 
     sizes: tuple[str, ...]
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, OutputFormat] = field(default_factory=dict)
     originals_prefix: str = ""
 
     def __post_init__(self) -> None:
@@ -156,8 +157,9 @@ class PrefixLayout:
         return folder, re.compile(rf"{re.escape(folder)}{_SIZE_NAME.pattern}\.[a-z]+")
 
     def _joined(self, original: str, size: str) -> str:
-        format_name = self.formats.get(size) or _FORMATS.get(PurePosixPath(original).suffix.lower(), "jpeg")
-        return f"{DERIVATIVES}{original}/{size}.{_EXTENSIONS.get(format_name, format_name)}"
+        forced = self.formats.get(size)
+        written = WRITABLE[forced] if forced else output_by_extension(PurePosixPath(original).suffix)
+        return f"{DERIVATIVES}{original}/{size}{written.extension}"
 
 
 def _verified(layout: Layout, made_from: tuple[str, str], key: str) -> tuple[str, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from pipeline.formats.registry import READABLE
 from pipeline.protocol import Inspected, Refusal
 from proxy.bulk.compare.findings import Cause
 
@@ -46,7 +47,6 @@ TITLES: Final = {
 
 SideName = Literal["old", "new"]
 
-_TYPES: Final = {"avif": "image/avif", "heic": "image/heic"}
 _ANOTHER_PICTURE_BITS: Final = 20
 """Of 64. The same photograph differs in up to 10 bits, when it was enlarged from 300 pixels and saved at quality 60;
 two different ones in 9 to over 40 (60 photographs). Smooth ones differ by chance, so the score has to say so too."""
@@ -119,7 +119,7 @@ def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
 def _is_right(copy: Copy) -> bool:
     """Tell whether the content type is that of the bytes, as far as these are known."""
     name = _format(copy)
-    return name is None or copy.content_type == _TYPES.get(name, f"image/{name}")
+    return name is None or copy.content_type == READABLE[name].content_type
 
 
 def _format(copy: Copy) -> str | None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from anyio.to_thread import run_sync
 
+from pipeline.formats.registry import HEAD_BYTES, content_type_of
 from proxy.errors import NotFound, StoreUnavailable
-from proxy.stores.base import AlreadyThere, Attributes, Blob
+from proxy.stores.base import UNKNOWN_TYPE, AlreadyThere, Attributes, Blob
 from proxy.stores.file.atomic import (
     Identity,
     chunks,
@@ -29,7 +30,6 @@ from proxy.stores.file.atomic import (
 )
 from proxy.stores.file.paths import locate, walk
 from proxy.stores.file.sidecars import Sidecars
-from proxy.stores.file.sniff import SNIFF_BYTES, content_type
 from proxy.stores.transfer import check_bytes
 
 if TYPE_CHECKING:
@@ -224,9 +224,9 @@ def _replaced(target: Path, *, only_new: bool) -> Identity | None:
 
 
 def _guess(file: BinaryIO) -> Attributes:
-    start = file.read(SNIFF_BYTES)
+    start = file.read(HEAD_BYTES)
     file.seek(0)
-    return Attributes(content_type=content_type(start))
+    return Attributes(content_type=content_type_of(start) or UNKNOWN_TYPE)
 
 
 def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
