@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
-from proxy.http.dependencies import JobDependencies
+from proxy.http.dependencies import JobApi
 from proxy.http.openapi import openapi, write_in
 from proxy.http.problems import answer_error
 from proxy.http.protocol.middleware import middleware
@@ -57,15 +57,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "desk": _given(
-                JobDependencies(
-                    jobs=components.jobs,
-                    derivatives=components.derivatives,
-                    completion=components.completion,
-                    verifier=components.verifier,
-                    public_base_url=settings.public_base_url,
-                )
-            ),
+            "api": _given(JobApi(jobs=components.jobs, verifier=components.verifier)),
             "readiness": _given(components.readiness),
         },
         exception_handlers={Exception: answer_error},

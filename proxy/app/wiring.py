@@ -15,7 +15,6 @@ from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
-from proxy.jobs.completion import Completion
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout
@@ -82,7 +81,6 @@ class Components:
     render_pool: RenderPool
     derivatives: DerivativeService
     jobs: JobService
-    completion: Completion
     worker: JobWorker | None
     """None where jobs are worked on other machines."""
     callback_delivery: CallbackDelivery | None
@@ -116,17 +114,18 @@ def build(settings: Settings) -> Components:
     allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
     outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=keep_seconds)
+    derivatives = DerivativeService(
+        store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(), policy=policy
+    )
     jobs = JobService(
         queue=queue,
         outbox=outbox,
         recipe=recipe,
+        public_base_url=settings.public_base_url,
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
+        clear_failures=derivatives.clear_failures,
     )
-    derivatives = DerivativeService(
-        store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(), policy=policy
-    )
-    completion = Completion(jobs=jobs, outbox=outbox, public_base_url=settings.public_base_url)
     return Components(
         store=store,
         queue=queue,
@@ -134,9 +133,8 @@ def build(settings: Settings) -> Components:
         render_pool=render_pool,
         derivatives=derivatives,
         jobs=jobs,
-        completion=completion,
-        worker=_worker(queue, derivatives, completion, settings) if settings.workers else None,
-        callback_delivery=_callback_delivery(callback_queue, allow_list, completion, settings)
+        worker=_worker(queue, derivatives, jobs, settings) if settings.workers else None,
+        callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
         if settings.callback_hosts
         else None,
         reader=BlobReader(store),
@@ -169,25 +167,25 @@ def _policy(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
     )
 
 
-def _worker(queue: JobQueue, derivatives: DerivativeService, completion: Completion, settings: Settings) -> JobWorker:
+def _worker(queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
-        completion=completion,
+        complete_job=jobs.complete,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
 
 
 def _callback_delivery(
-    queue: JobQueue, allow_list: AllowList, completion: Completion, settings: Settings
+    queue: JobQueue, allow_list: AllowList, jobs: JobService, settings: Settings
 ) -> CallbackDelivery:
     # Imported only here, because httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
     webhook_client = WebhookClient(allow_list, Signer(split(settings.webhook_secrets)))
     worker = Dispatcher(
-        queue=queue, webhook_client=webhook_client, complete_job=completion.look, grace_seconds=settings.grace_seconds
+        queue=queue, webhook_client=webhook_client, complete_job=jobs.complete, grace_seconds=settings.grace_seconds
     )
     return CallbackDelivery(queue=queue, webhook_client=webhook_client, worker=worker)
 

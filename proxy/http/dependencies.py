@@ -1,4 +1,4 @@
-"""What the routes of jobs work with, handed to each as one thing.
+"""What the routes of jobs are given, as one dependency.
 
 Litestar starts a task for each of several dependencies, at every request: a third of what a post of a job cost.
 """
@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.derivatives.service import DerivativeService
-from proxy.jobs.completion import Completion
 from proxy.jobs.service import JobService
 from proxy.webhooks.signature import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobDependencies:
-    """Where orders are taken, how their senders are known, where browsers read what comes of them."""
+class JobApi:
+    """The jobs, and who may order them."""
 
     jobs: JobService
-    derivatives: DerivativeService
-    completion: Completion
     verifier: Verifier
-    public_base_url: str

@@ -1,37 +1,28 @@
-"""What follows the end of a job: the callback that was promised is owed."""
+"""The callback that is due when a job has ended."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from proxy.errors import UnknownJob
-from proxy.jobs.schema import announcement
+import msgspec
+
+from proxy.jobs.job import Job
 from proxy.webhooks.outbox import Callback
 
-if TYPE_CHECKING:
-    from proxy.jobs.service import JobService
-    from proxy.webhooks.outbox import Outbox
+
+class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a callback, in the shape that the Standard Webhooks scheme recommends."""
+
+    type: str
+    timestamp: datetime | None
+    data: Job
 
 
-class Completion:
-    """Looks at jobs, and sees to what follows where one has ended."""
+def callback_for(job: Job, callback_url: str, *, created_at: datetime) -> Callback:
+    """Return the callback about a job that has ended.
 
-    def __init__(self, *, jobs: JobService, outbox: Outbox, public_base_url: str) -> None:
-        self._jobs = jobs
-        self._outbox = outbox
-        self._public_base_url = public_base_url
-
-    async def look(self, job_id: str) -> bool:
-        """Tell whether a job has ended; if it has, its callback is owed when this returns."""
-        try:
-            job = await self._jobs.get(job_id)
-        except UnknownJob:  # its order never entered the queue, or it ended longer ago than jobs are kept
-            return True
-        if job.finished_at is None or job.created_at is None:
-            return False
-        if job.callback_url:
-            # A job that is run again has another callback, with the time of that order in its id.
-            run = round(job.created_at.timestamp() * 1000)
-            body = announcement(job, self._public_base_url)
-            await self._outbox.enqueue_callback(Callback(id=f"{job.id}-{run}", url=job.callback_url, body=body))
-        return True
+    Its id names the job and the time it was created: a job that is run again has another callback.
+    """
+    body = msgspec.json.encode(JobEvent(type=f"job.{job.status}", timestamp=job.finished_at, data=job))
+    run = round(created_at.timestamp() * 1000)
+    return Callback(id=f"{job.id}-{run}", url=callback_url, body=body.decode())

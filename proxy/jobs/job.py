@@ -1,4 +1,4 @@
-"""What is told of a job: how far it is, what came of each size, what is wrong."""
+"""A job: how far it is, what came of each size, what is wrong."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from saq import Status as QueueStatus
 
+from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import Derivative
+from proxy.keys.syntax import url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from saq import Job as QueuedJob
 
-    from proxy.jobs.request import JobRequest
 
 ABANDONED = "abandoned"
 """The code of a job that no worker brought to an end: it ran into its timeout, or stumbled, time and again."""
@@ -43,15 +44,6 @@ class ScheduledRetry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobTimings:
-    """What the last attempt spent its time on: at the store, in line for a render, rendering."""
-
-    store_seconds: float
-    wait_seconds: float
-    render_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SizeOutcome:
     """What came of one size of a job."""
 
@@ -59,9 +51,20 @@ class SizeOutcome:
     status: SizeStatus
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is known of a job. Times are None until they have come.
+class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
+    """A derivative of a job, with the address at which browsers read it; lengths in pixels and bytes."""
+
+    size: str
+    key: str
+    url: str
+    width: int
+    height: int
+    bytes: int
+    content_type: str
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as callers see it, the one form in answers and callbacks. Times are None until they have come.
 
     `error` says why a job has ended badly; `put_off`, on one that waits to be tried again, what went wrong so far.
     """
@@ -74,11 +77,10 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     sizes: tuple[SizeOutcome, ...]
-    derivatives: tuple[Derivative, ...]
-    timings: JobTimings | None
+    derivatives: tuple[JobDerivative, ...]
+    timings: Timings | None
     put_off: ScheduledRetry | None
     error: JobError | None
-    callback_url: str
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,7 +92,7 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     derivatives: tuple[Derivative, ...] = ()
     error: JobError | None = None
     put_off_until: float | None = None
-    timings: JobTimings | None = None
+    timings: Timings | None = None
 
 
 _STATUSES: dict[QueueStatus, Status] = {
@@ -118,24 +120,35 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, request: JobRequest, wanted: Sequence[str]) -> Job:
-    """Tell what is known of a job of the queue, which is to make the sizes `wanted` of what was ordered."""
+def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_url: str) -> Job:
+    """Return what is known of a job of the queue, which is to make the sizes `wanted` of the original under `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
     return Job(
         id=queued.key,
-        key=request.key,
+        key=key,
         status=status,
         attempts=queued.attempts,
         created_at=_time(queued.queued / 1000),
         started_at=_time(queued.started / 1000),
         finished_at=_time(queued.completed / 1000),
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
-        derivatives=outcome.derivatives,
+        derivatives=tuple(_derivative(made, public_base_url) for made in outcome.derivatives),
         timings=outcome.timings,
         put_off=_put_off(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
-        callback_url=request.callback_url,
+    )
+
+
+def _derivative(made: Derivative, public_base_url: str) -> JobDerivative:
+    return JobDerivative(
+        size=made.size,
+        key=made.key,
+        url=url(public_base_url, made.key),
+        width=made.width,
+        height=made.height,
+        bytes=made.bytes,
+        content_type=made.content_type,
     )
 
 

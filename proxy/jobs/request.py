@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """What is asked for: derivatives of an original, `sizes` of them or all; with `force` also those that are fresh.
+    """Derivatives of one original: `sizes` of them, or all; with `force` also those that are fresh.
 
-    `callback_url` is told when the job has ended; empty is nobody. A `batch` is one of many that nobody waits for.
+    The one form of a job on its way in: over HTTP (without `batch`) and in the queue. `callback_url` is called when the
+    job has ended; empty calls nobody. A `batch` job is one of many that nobody waits for.
     """
 
     key: str
@@ -19,7 +20,7 @@ class JobRequest:
     batch: bool = False
 
     def covers(self, other: JobRequest) -> bool:
-        """Tell whether all that the other order asks for is done once this one is."""
+        """Return whether this request, once done, leaves nothing of the other one to do."""
         return (
             self.key == other.key
             and (not self.sizes or (bool(other.sizes) and set(other.sizes) <= set(self.sizes)))

@@ -14,13 +14,14 @@ import structlog
 
 from proxy.concurrency.batcher import Batcher
 from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
+from proxy.jobs.completion import callback_for
 from proxy.jobs.job import read_job
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_index import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from saq import Job as QueuedJob
 
@@ -52,6 +53,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 """What a job's id looks like; a queue need not take anything else, and PostgreSQL fails at a NUL."""
 
 
+def _ignore(_original: str) -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
     """Some jobs, newest first; the cursor of the next page if there is one; whether all jobs could be looked at."""
@@ -62,7 +67,7 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Posted:
+class _Submission:
     """An order that came in, the id that its job would have, whether a job of that id may be there already."""
 
     request: JobRequest
@@ -76,17 +81,30 @@ class JobService:
     """Takes orders into the queue and tells what became of them.
 
     Where other machines share the queue, orders are decided one by one: a batch of each would go past its bound.
+    `clear_failures` is called with the original of each job that is taken, so that page views try it anew.
     """
 
-    def __init__(self, *, queue: JobQueue, outbox: Outbox, recipe: Recipe, queue_size: int, keep_seconds: int) -> None:
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        outbox: Outbox,
+        recipe: Recipe,
+        public_base_url: str,
+        queue_size: int,
+        keep_seconds: int,
+        clear_failures: Callable[[str], None] = _ignore,
+    ) -> None:
         self._queue = queue
         self._outbox = outbox
         self._recipe = recipe
+        self._public_base_url = public_base_url
+        self._clear_failures = clear_failures
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
         self._live = LiveIndex(queue)
         self._listing = JobListing(queue)
-        self._posts: Batcher[_Posted, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
+        self._posts: Batcher[_Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
     async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
@@ -104,7 +122,9 @@ class JobService:
         except UnknownSize as fault:
             raise BadOrder(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        return self._describe(await self._posts.ask(_posted(request, idempotency_key)))
+        job = self._describe(await self._posts.ask(_submission(request, idempotency_key)))
+        self._clear_failures(job.key)  # here and now; whichever process works the job does so too
+        return job
 
     async def get(self, job_id: str) -> Job:
         """Tell what is known of a job.
@@ -133,6 +153,25 @@ class JobService:
             UnknownJob: there is none of that id, or it ended too long ago.
             Busy: as many jobs wait as may.
         """
+        await self.complete(job_id)  # its worker may have died before it did, and what is run again forgets its end
+        job = await self._replay(job_id, message_id)
+        self._clear_failures(job.key)
+        return job
+
+    async def complete(self, job_id: str) -> bool:
+        """Return whether a job has ended; if it has, its callback is in the outbox when this returns."""
+        try:
+            queued = await self._queued_job(job_id)
+        except UnknownJob:  # its order never entered the queue, or it ended longer ago than jobs are kept
+            return True
+        job, callback_url = self._describe(queued), _request_of(queued).callback_url
+        if job.finished_at is None or job.created_at is None:
+            return False
+        if callback_url:
+            await self._outbox.enqueue_callback(callback_for(job, callback_url, created_at=job.created_at))
+        return True
+
+    async def _replay(self, job_id: str, message_id: str | None) -> Job:
         async with self._deciding:
             queued = await self._queued_job(job_id)
             replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
@@ -141,7 +180,7 @@ class JobService:
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
-            again = _Posted(
+            again = _Submission(
                 request=_request_of(queued),
                 job_id=job_id,
                 is_named=True,
@@ -164,9 +203,10 @@ class JobService:
 
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
-        return read_job(queued, request=request, wanted=request.sizes or self._recipe.names)
+        wanted = request.sizes or self._recipe.names
+        return read_job(queued, key=request.key, wanted=wanted, public_base_url=self._public_base_url)
 
-    async def _decide(self, posts: Sequence[_Posted]) -> list[QueuedJob | Exception]:
+    async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
         """Give the job of each order: one that is there, else a new one while there is room.
 
         Orders that come together are decided together, for one look at the queue and one commit.
@@ -181,14 +221,14 @@ class JobService:
                 ),
                 self._live.waiting(),
             )
-            new: dict[str, _Posted] = {}
+            new: dict[str, _Submission] = {}
             chosen = [self._choose(posted, there, new, waiting=waiting) for posted in posts]
             made = await asyncio.gather(*map(self._enqueue, new.values()), return_exceptions=True)
         jobs = {**there, **dict(zip(new, map(_fault_or_job, made), strict=True))}
         return [choice if isinstance(choice, Busy) else jobs[choice] for choice in chosen]
 
     def _choose(
-        self, posted: _Posted, there: Mapping[str, QueuedJob], new: dict[str, _Posted], *, waiting: int
+        self, posted: _Submission, there: Mapping[str, QueuedJob], new: dict[str, _Submission], *, waiting: int
     ) -> str | Busy:
         known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.request))
         for job_id in known:
@@ -206,7 +246,7 @@ class JobService:
             retry_after_seconds=self._live.retry_after_seconds(waiting),
         )
 
-    async def _enqueue(self, posted: _Posted) -> QueuedJob:
+    async def _enqueue(self, posted: _Submission) -> QueuedJob:
         await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
         queued = await self._queue.enqueue(
             FUNCTION,
@@ -224,10 +264,10 @@ class JobService:
         return queued
 
 
-def _posted(request: JobRequest, idempotency_key: str | None) -> _Posted:
+def _submission(request: JobRequest, idempotency_key: str | None) -> _Submission:
     """Give an order's job an id that cannot be guessed, or that follows from the idempotency key."""
     job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
-    return _Posted(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
+    return _Submission(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 
 
 def _request_id() -> str:

@@ -25,19 +25,18 @@ from proxy.errors import (
     Unforeseen,
     public_message,
 )
-from proxy.jobs.job import ABANDONED, JobError, JobOutcome, JobTimings
+from proxy.jobs.job import ABANDONED, JobError, JobOutcome
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import FUNCTION
 from proxy.queues.worker import QueueWorker, RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from saq.types import Context
 
     from proxy.derivatives.results import Remake
     from proxy.derivatives.service import DerivativeService
-    from proxy.jobs.completion import Completion
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
@@ -67,7 +66,7 @@ class JobWorker(QueueWorker):
         *,
         queue: JobQueue,
         derivatives: DerivativeService,
-        completion: Completion,
+        complete_job: Callable[[str], Awaitable[bool]],
         concurrency: int,
         grace_seconds: float,
     ) -> None:
@@ -78,7 +77,7 @@ class JobWorker(QueueWorker):
             grace_seconds=grace_seconds,
         )
         self._derivatives = derivatives
-        self._completion = completion
+        self._complete_job = complete_job
 
     async def make_derivatives(self, context: Context, **request: object) -> object:
         """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
@@ -125,7 +124,7 @@ class JobWorker(QueueWorker):
         if job.status != saq.Status.COMPLETE:  # it was not this worker's work that ended it
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
-            await self._completion.look(job.key)
+            await self._complete_job(job.key)
 
 
 def _give_up(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
@@ -147,9 +146,5 @@ def _outcome(made: GenerationResult, *, put_off_until: float | None = None) -> J
         derivatives=made.derivatives,
         error=JobError(code=made.fault.code, detail=public_message(made.fault)) if made.fault else None,
         put_off_until=put_off_until,
-        timings=JobTimings(
-            store_seconds=made.timings.store_seconds,
-            wait_seconds=made.timings.wait_seconds,
-            render_seconds=made.timings.render_seconds,
-        ),
+        timings=made.timings,
     )

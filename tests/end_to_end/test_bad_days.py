@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from proxy.app.wiring import Components
-    from proxy.derivatives.recipe import Derivative
-    from proxy.jobs.job import Job
+    from proxy.jobs.job import Job, JobDerivative
     from proxy.jobs.service import JobService
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
@@ -81,7 +80,7 @@ def stored(weed: seaweed.Seaweed, jobs: list[Job]) -> list[tuple[str, ...]]:
     """Read every derivative, past the service and the proxy; give the MD5s job by job."""
     client = weed.client()
 
-    def md5(made: Derivative) -> str:
+    def md5(made: JobDerivative) -> str:
         kept = client.get_object(Bucket=seaweed.PUBLIC_BUCKET, Key=made.key)
         body = kept["Body"].read()
         assert (len(body), kept["ContentType"]) == (made.bytes, "image/jpeg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import urlencode
 
@@ -14,13 +15,12 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
 from litestar.params import FromPath, QueryParameter
 
-from proxy.http.dependencies import JobDependencies
+from proxy.http.dependencies import JobApi
 from proxy.http.openapi import MAX_SIZES, problems
 from proxy.http.protocol.mounts import address
 from proxy.jobs.job import Job, Status
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
-from proxy.jobs.schema import ShownJob, ShownPage, shown
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 from proxy.webhooks.signature import ID_HEADER
 
@@ -37,68 +37,67 @@ LISTED, MAX_LISTED = 50, 100
 IDEMPOTENCY_HEADER = "idempotency-key"
 
 
-class PostedJob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is posted: an original's key, perhaps only some sizes, also those that are fresh, somebody to tell."""
+class JobList(msgspec.Struct, frozen=True, kw_only=True):
+    """Some jobs, newest first; the address of the next page if there is one.
 
-    key: str
-    sizes: Annotated[list[str], msgspec.Meta(max_length=MAX_SIZES)] = []
-    force: bool = False
-    callback_url: Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)] = ""
+    `complete` is false where so many jobs are kept that only some of them were looked at.
+    """
+
+    jobs: tuple[Job, ...]
+    next: str | None
+    complete: bool
 
 
-FIELDS = {field.name: field for field in msgspec.structs.fields(PostedJob)}
-"""What may be posted; read off the class once, which takes as long as all the rest of a post."""
+FIELDS: Mapping[str, object] = {
+    "key": str,
+    "sizes": Annotated[list[str], msgspec.Meta(max_length=MAX_SIZES)],
+    "force": bool,
+    "callback_url": Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)],
+}
+"""The fields of `JobRequest` that may be posted, with what they must be."""
+
+REQUIRED = "key"
 
 
 @post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
-async def post_job(request: Request[None, None, State], desk: NamedDependency[JobDependencies]) -> Response[ShownJob]:
+async def post_job(request: Request[None, None, State], api: NamedDependency[JobApi]) -> Response[Job]:
     """Order the derivatives of an original; the job is on disk before the answer leaves."""
     body = await _body(request)
-    desk.verifier.verify(body, request.headers)
-    posted = _posted(body)
-    job = await desk.jobs.submit(
-        JobRequest(
-            key=posted.key,
-            sizes=tuple(dict.fromkeys(posted.sizes)),
-            force=posted.force,
-            callback_url=posted.callback_url,
-        ),
-        idempotency_key=_idempotency_key(request.headers, is_signed=not desk.verifier.is_open),
-    )
-    return _accepted(job, desk)
+    api.verifier.verify(body, request.headers)
+    idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
+    return _accepted(await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
 
 
 @post("/v1/jobs/{job_id:str}/replay", status_code=202, responses=problems(401, 404, 503))
 async def replay_job(
-    request: Request[None, None, State], job_id: FromPath[str], desk: NamedDependency[JobDependencies]
-) -> Response[ShownJob]:
+    request: Request[None, None, State], job_id: FromPath[str], api: NamedDependency[JobApi]
+) -> Response[Job]:
     """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
-    desk.verifier.verify(address(request.scope), request.headers)
-    await desk.completion.look(job_id)  # its worker may have died before it did, and what is run again forgets its end
-    return _accepted(await desk.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)), desk)
+    api.verifier.verify(address(request.scope), request.headers)
+    return _accepted(await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
-async def get_job(job_id: FromPath[str], desk: NamedDependency[JobDependencies]) -> Response[ShownJob]:
+async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Response[Job]:
     """Tell what is known of a job; whoever knows its id may ask."""
-    return _unkept(shown(await desk.jobs.get(job_id), desk.public_base_url))
+    return _unkept(await api.jobs.get(job_id))
 
 
 @route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
 async def list_jobs(
     request: Request[None, None, State],
-    desk: NamedDependency[JobDependencies],
+    api: NamedDependency[JobApi],
     status: Annotated[Status | None, QueryParameter(description="only jobs that are so")] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
     cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
-) -> Response[ShownPage]:
+) -> Response[JobList]:
     """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
-    desk.verifier.verify(address(request.scope), request.headers)
-    page = await desk.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
+    api.verifier.verify(address(request.scope), request.headers)
+    page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
     return _unkept(
-        ShownPage(
-            jobs=[shown(job, desk.public_base_url) for job in page.jobs],
+        JobList(
+            jobs=page.jobs,
             next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
             if page.cursor
             else None,
@@ -131,7 +130,7 @@ def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | No
     return None
 
 
-def _posted(body: bytes) -> PostedJob:
+def _parse(body: bytes) -> JobRequest:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
@@ -140,28 +139,28 @@ def _posted(body: bytes) -> PostedJob:
     doubled = [f"{name}: must be there once, not {times} times" for name, times in names.items() if times > 1]
     if faults := [*doubled, *_faults(fields)]:
         raise ValidationException("The body is not a job.", extra=faults)
-    return msgspec.json.decode(body, type=PostedJob)
+    request = msgspec.json.decode(body, type=JobRequest)
+    return replace(request, sizes=tuple(dict.fromkeys(request.sizes)))
 
 
 def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
     """Name every fault of what was posted; msgspec itself stops at the first."""
     unknown = (name for name in posted if name not in FIELDS)
     yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
-    for name, field in FIELDS.items():
+    for name, kind in FIELDS.items():
         if name not in posted:
-            if field.required:
+            if name == REQUIRED:
                 yield f"{name}: must be there"
             continue
         try:
-            msgspec.json.decode(posted[name], type=field.type)
+            msgspec.json.decode(posted[name], type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             yield f"{name}: {fault}"
 
 
-def _accepted(job: Job, desk: JobDependencies) -> Response[ShownJob]:
-    desk.derivatives.clear_failures(job.key)  # here and now; whichever process works the job does so too
+def _accepted(job: Job) -> Response[Job]:
     headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
-    return Response(shown(job, desk.public_base_url), status_code=202, headers=headers)
+    return Response(job, status_code=202, headers=headers)
 
 
 def _unkept(body: T) -> Response[T]:

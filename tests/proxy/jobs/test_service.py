@@ -56,7 +56,9 @@ def jobs_of(queue: JobQueue, *, queue_size: int) -> JobService:
     layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
     recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
-    return JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=queue_size, keep_seconds=600)
+    return JobService(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=queue_size, keep_seconds=600
+    )
 
 
 async def test_an_order_becomes_a_job_that_waits(jobs: JobService) -> None:

@@ -15,7 +15,6 @@ import pytest
 from proxy.concurrency.backoff import RetryPolicy
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
 from proxy.jobs import worker
-from proxy.jobs.completion import Completion
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import ATTEMPTS, JobService
 from proxy.jobs.worker import JobWorker
@@ -45,7 +44,6 @@ class Site:
 
     queue: JobQueue
     jobs: JobService
-    completion: Completion
     workshop: Workshop
 
     @asynccontextmanager
@@ -54,7 +52,7 @@ class Site:
         worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
-            completion=self.completion,
+            complete_job=self.jobs.complete,
             concurrency=2,
             grace_seconds=grace_seconds,
         )
@@ -86,9 +84,10 @@ async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     await queue.connect()
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = workshop.derivatives.recipe
-    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
-    completion = Completion(jobs=jobs, outbox=outbox, public_base_url="/files")
-    yield Site(queue=queue, jobs=jobs, completion=completion, workshop=workshop)
+    jobs = JobService(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+    )
+    yield Site(queue=queue, jobs=jobs, workshop=workshop)
     await queue.disconnect()
 
 

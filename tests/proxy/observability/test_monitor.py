@@ -103,7 +103,9 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
     queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
     recipe = workshop.derivatives.recipe
-    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=9, keep_seconds=60)
+    jobs = JobService(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=9, keep_seconds=60
+    )
     await queue.connect()
     await jobs.submit(JobRequest(key=ORIGINAL))
 

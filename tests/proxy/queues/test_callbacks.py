@@ -9,7 +9,6 @@ import pytest
 from loadtest.receiver import receiving
 from loadtest.service import SECRET
 from proxy.derivatives.recipe import Recipe
-from proxy.jobs.completion import Completion
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.keys.layouts import SiteLayout
@@ -37,7 +36,7 @@ BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}
 
 
 @pytest.fixture
-async def other_layouts(tmp_path: Path) -> AsyncIterator[JobQueue]:
+async def jobs_queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
     """A queue of jobs, so that the queue under test has only callbacks in it."""
     queue = open_queue(f"sqlite:////{tmp_path}/jobs.db", name="jobs")
     await queue.connect()
@@ -47,10 +46,12 @@ async def other_layouts(tmp_path: Path) -> AsyncIterator[JobQueue]:
 
 def open_jobs(jobs: JobQueue, outbox: Outbox) -> JobService:
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
-    return JobService(queue=jobs, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
+    return JobService(
+        queue=jobs, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+    )
 
 
-async def deliver(owed: JobQueue, other_layouts: JobQueue, receiver: Receiver, *, times: int) -> None:
+async def deliver(owed: JobQueue, jobs_queue: JobQueue, receiver: Receiver, *, times: int) -> None:
     """Work the queue of callbacks until a receiver took that many, and nothing waits any more."""
     allow_list = parse_allow_list([receiver.listed])
     outbox = Outbox(queue=owed, allow_list=allow_list, keep_seconds=600)
@@ -59,7 +60,7 @@ async def deliver(owed: JobQueue, other_layouts: JobQueue, receiver: Receiver, *
     worker = Dispatcher(
         queue=owed,
         webhook_client=webhook_client,
-        complete_job=Completion(jobs=open_jobs(other_layouts, outbox), outbox=outbox, public_base_url="/files").look,
+        complete_job=open_jobs(jobs_queue, outbox).complete,
         grace_seconds=30,
         waits_seconds=(0.01,) * 5,
     )
@@ -72,13 +73,13 @@ async def deliver(owed: JobQueue, other_layouts: JobQueue, receiver: Receiver, *
     await webhook_client.close()
 
 
-async def test_a_callback_is_owed_once_and_tried_until_it_is_taken(another: Another, other_layouts: JobQueue) -> None:
+async def test_a_callback_is_owed_once_and_tried_until_it_is_taken(another: Another, jobs_queue: JobQueue) -> None:
     with receiving(statuses=(500, 503)) as receiver:
         first, second = await another(), await another()
         for queue in (first, second, first):
             owing = Outbox(queue=queue, allow_list=parse_allow_list([receiver.listed]), keep_seconds=600)
             await owing.enqueue_callback(Callback(id="1-2", url=receiver.url, body=BODY))
-        await deliver(second, other_layouts, receiver, times=1)
+        await deliver(second, jobs_queue, receiver, times=1)
         assert [got.status for got in receiver.received] == [500, 503, 204]
         kept = await first.job("callback:1-2")
         assert kept is not None
@@ -86,18 +87,18 @@ async def test_a_callback_is_owed_once_and_tried_until_it_is_taken(another: Anot
 
 
 async def test_a_promise_is_kept_when_its_job_has_ended_and_then_forgotten(
-    another: Another, other_layouts: JobQueue
+    another: Another, jobs_queue: JobQueue
 ) -> None:
     with receiving() as receiver:
         owed = await another()
         outbox = Outbox(
             queue=owed, allow_list=parse_allow_list([receiver.listed]), keep_seconds=600, watch_seconds=0.05
         )
-        job = await open_jobs(other_layouts, outbox).submit(JobRequest(key=ORIGINAL, callback_url=receiver.url))
-        queued = await other_layouts.job(job.id)
+        job = await open_jobs(jobs_queue, outbox).submit(JobRequest(key=ORIGINAL, callback_url=receiver.url))
+        queued = await jobs_queue.job(job.id)
         assert queued is not None
         assert await owed.count("incomplete") == 1
-        await other_layouts.abort(queued, "by an operator")
-        await deliver(owed, other_layouts, receiver, times=1)
+        await jobs_queue.abort(queued, "by an operator")
+        await deliver(owed, jobs_queue, receiver, times=1)
         assert receiver.jobs() == {job.id}
         assert [kept.function async for kept in owed.iter_jobs()] == ["deliver"]

@@ -39,7 +39,9 @@ def order(number: int) -> JobRequest:
 
 def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> JobService:
     outbox = Outbox(queue=queue, allow_list=allowlist.parse_allow_list([]), keep_seconds=600)
-    return JobService(queue=queue, outbox=outbox, recipe=RECIPE, queue_size=queue_size, keep_seconds=600)
+    return JobService(
+        queue=queue, outbox=outbox, recipe=RECIPE, public_base_url="/files", queue_size=queue_size, keep_seconds=600
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 from saq import Status
 
 from proxy.derivatives.recipe import Recipe
-from proxy.jobs.completion import Completion
 from proxy.jobs.service import FUNCTION, JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import SiteLayout
@@ -70,11 +69,13 @@ def slow_workshop(render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[JobWorker]:
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
-    jobs = JobService(queue=queue, outbox=outbox, recipe=recipe, queue_size=64, keep_seconds=600)
+    jobs = JobService(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+    )
     worker = JobWorker(
         queue=queue,
         derivatives=workshop.derivatives,
-        completion=Completion(jobs=jobs, outbox=outbox, public_base_url=""),
+        complete_job=jobs.complete,
         concurrency=1,
         grace_seconds=DEADLINE_SECONDS,
     )

@@ -19,7 +19,6 @@ from proxy.bulk.reprocess.throttle import Throttle
 from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
-from proxy.jobs.completion import Completion
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
@@ -187,14 +186,14 @@ def jobs(queue: JobQueue) -> WatchedJobs:
     WatchedJobs.waited.clear()
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
-    return WatchedJobs(queue=queue, outbox=outbox, recipe=recipe, queue_size=QUEUE_SIZE, keep_seconds=600)
+    return WatchedJobs(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=QUEUE_SIZE, keep_seconds=600
+    )
 
 
 def worker(workshop: Workshop, queue: JobQueue, jobs: JobService) -> JobWorker:
-    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
-    completion = Completion(jobs=jobs, outbox=outbox, public_base_url="/files")
     return JobWorker(
-        queue=queue, derivatives=workshop.derivatives, completion=completion, concurrency=2, grace_seconds=5
+        queue=queue, derivatives=workshop.derivatives, complete_job=jobs.complete, concurrency=2, grace_seconds=5
     )
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from loadtest.service import signed as sign
-from proxy.jobs.schema import ShownJob, ShownPage
+from proxy.http.routes.jobs import JobList
+from proxy.jobs.job import Job
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 
@@ -25,9 +26,9 @@ async def post(site: Site, body: bytes, **headers: str) -> httpx.Response:
     return await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET) | headers)
 
 
-async def ended(site: Site, location: str) -> ShownJob:
-    async def look() -> ShownJob | None:
-        job = msgspec.json.decode((await site.client.get(location)).content, type=ShownJob)
+async def ended(site: Site, location: str) -> Job:
+    async def look() -> Job | None:
+        job = msgspec.json.decode((await site.client.get(location)).content, type=Job)
         return job if job.status in {"done", "error"} else None
 
     return await until(look)
@@ -166,7 +167,7 @@ async def test_operators_turn_the_pages_of_all_jobs(site: Site) -> None:
     address, keys = "/v1/jobs?limit=2", []
     while address:
         answer = await ask(site, address)
-        page = msgspec.json.decode(answer.content, type=ShownPage)
+        page = msgspec.json.decode(answer.content, type=JobList)
         assert (answer.status_code, answer.headers["cache-control"], page.complete) == (200, "no-store", True)
         keys += [job.key for job in page.jobs]
         address = page.next or ""

@@ -84,8 +84,8 @@ async def test_nothing_is_sent_where_a_redirect_leads(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"bytes")
     credentials = replace(ADMIN, session_token="a-token")
     async with Scripted(answer(200, b"x", ETag='"a"', Last_Modified=DATE)) as other:
-        other_layouts = answer(307, Location=f"http://localhost:{other.port}/k")
-        async with Scripted(other_layouts) as server, opened(at(server), credentials) as store:
+        elsewhere = answer(307, Location=f"http://localhost:{other.port}/k")
+        async with Scripted(elsewhere) as server, opened(at(server), credentials) as store:
             for asked in (
                 store.put("k", tmp_path / "file", ATTRIBUTES),
                 store.put_new("k", tmp_path / "file", ATTRIBUTES),
