@@ -13,6 +13,7 @@ import pytest
 from loadtest.receiver import Receiver, receiving
 from loadtest.service import SECRET
 from proxy import metrics
+from proxy.concurrency.backoff import JITTER
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
