@@ -57,8 +57,8 @@ def routes(components: Components, settings: Settings) -> Litestar:
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "api": _given(JobApi(jobs=components.jobs, verifier=components.verifier)),
-            "readiness": _given(components.readiness),
+            "api": _provide(JobApi(jobs=components.jobs, verifier=components.verifier)),
+            "readiness": _provide(components.readiness),
         },
         exception_handlers={Exception: answer_error},
         cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
@@ -73,5 +73,5 @@ def _redirects(settings: Settings) -> Redirects:
     return Redirects(public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age)
 
 
-def _given(value: object) -> Provide:
+def _provide(value: object) -> Provide:
     return Provide(lambda: value, sync_to_thread=False)

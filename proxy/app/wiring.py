@@ -100,7 +100,7 @@ class Components:
 
 def build(settings: Settings) -> Components:
     """Make every part; nothing is opened or started yet."""
-    store = InstrumentedStore(open_store(_place(settings)))
+    store = InstrumentedStore(open_store(_store_config(settings)))
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(
         sizes=settings.sizes,
@@ -154,7 +154,7 @@ def _render_pool(settings: Settings, scratch: ScratchSpace) -> RenderPool:
         waiting=settings.waiting,
     )
     return RenderPool(
-        admission=admission, deadline_seconds=settings.render_timeout_seconds, workplace=scratch.own_folder
+        admission=admission, deadline_seconds=settings.render_timeout_seconds, work_folder=scratch.own_folder
     )
 
 
@@ -223,7 +223,7 @@ def store_name(settings: Settings) -> str:
     return f"{settings.store} at {settings.s3_endpoint_url}" if settings.s3_endpoint_url else settings.store
 
 
-def _place(settings: Settings) -> StoreConfig:
+def _store_config(settings: Settings) -> StoreConfig:
     return StoreConfig(
         store=settings.store,
         endpoint_url=settings.s3_endpoint_url or None,

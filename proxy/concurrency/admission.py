@@ -233,7 +233,7 @@ class Admission:
             for reservation in self._waiting
             if self._bypassed.get(reservation.ticket.priority, 0) >= MAX_BYPASSES
         ]
-        return min(passed_over, key=_arrival) if passed_over else min(self._waiting, key=_standing)
+        return min(passed_over, key=_by_arrival) if passed_over else min(self._waiting, key=_by_priority)
 
     def _count_bypasses(self, served: Priority) -> None:
         """Count, for every class that waits, how many more urgent ones were served since one of its own was."""
@@ -241,11 +241,11 @@ class Admission:
         self._bypassed = {one: self._bypassed.get(one, 0) + (one > served) for one in waiting}
 
 
-def _arrival(reservation: Reservation) -> int:
+def _by_arrival(reservation: Reservation) -> int:
     return reservation.number
 
 
-def _standing(reservation: Reservation) -> tuple[Priority, int]:
+def _by_priority(reservation: Reservation) -> tuple[Priority, int]:
     return reservation.ticket.priority, reservation.number
 
 

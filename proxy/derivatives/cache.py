@@ -34,7 +34,7 @@ class CachedFailure:
     @property
     def is_settled(self) -> bool:
         """Whether it went wrong often enough to be not tried any more."""
-        return self.times > _forgiven(self.kind)
+        return self.times > _tolerated(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class DerivativeCache:
         # What was found to be of a kind of its own (DiedAgain) is told as it is at first (ProcessDied).
         is_again = before is not None and before.etag == etag and issubclass(before.kind, type(fault))
         times = before.times + 1 if before and is_again else 1
-        if isinstance(fault, ProcessDied) and times > _forgiven(ProcessDied):
+        if isinstance(fault, ProcessDied) and times > _tolerated(ProcessDied):
             fault = DiedAgain("Rendering this original ends the render process; replace it, then ask again.")
         failure = CachedFailure(kind=type(fault), detail=str(fault), etag=etag, times=times)
         self.failures.put(original, failure)
@@ -81,5 +81,5 @@ class DerivativeCache:
             self.known.evict(key)
 
 
-def _forgiven(kind: type[Exception]) -> int:
+def _tolerated(kind: type[Exception]) -> int:
     return next(times for other, times in TOLERATED_FAILURES.items() if issubclass(kind, other))

@@ -69,9 +69,9 @@ class Generator:
         fault: Refused | ImagesError | None = None
         if due:
             try:
-                made, fault = await self._make(task, due)
+                made, fault = await self._generate(task, due)
             except (Refused, ImagesError) as error:
-                made, fault = (), self._remembered(task.original, error)
+                made, fault = (), self._cache_failure(task.original, error)
             else:
                 self._cache.failures.evict(task.original.key)
             there |= {one.size: one for one in made}
@@ -80,7 +80,7 @@ class Generator:
         return GenerationResult(
             derivatives=tuple(there[name] for name in task.wanted if name in there),
             fault=fault,
-            was_due=bool(due),
+            was_generated=bool(due),
             timings=task.timings,
         )
 
@@ -102,14 +102,14 @@ class Generator:
             )
         }
 
-    def _remembered(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
+    def _cache_failure(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
         """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
         fault = self._cache.record_failure(original.key, fault, etag=original.etag)
         if isinstance(fault, Refused | TooManyBytes):
             metrics.refused_total.labels(fault.code).inc()
         return fault
 
-    async def _make(
+    async def _generate(
         self, task: GenerationTask, due: tuple[str, ...]
     ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
         """Make the sizes that are due; give them, and what kept some of them from the store.
@@ -144,7 +144,7 @@ class Generator:
         only_new = task.remake == "missing" and self._policy.conditional_writes
         puts = [
             self._policy.timeouts.transfer(
-                self._keep(one, original=fetched, only_new=only_new), one.bytes, unbounded=is_unbounded
+                self._upload(one, original=fetched, only_new=only_new), one.bytes, unbounded=is_unbounded
             )
             for one in rendering.derived.derivatives
         ]
@@ -153,7 +153,7 @@ class Generator:
             kept = await asyncio.gather(*puts, return_exceptions=True)
         return tuple(one for one in kept if isinstance(one, Derivative)), next(faults(kept), None)
 
-    async def _keep(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
+    async def _upload(self, rendered: Rendered, *, original: Blob, only_new: bool) -> Derivative:
         key = self._recipe.key(original.key, rendered.size)
         attributes = self._recipe.attributes(rendered, original=original)
         put = self._store.put_new if only_new else self._store.put

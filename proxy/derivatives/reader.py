@@ -53,11 +53,11 @@ class BlobReader:
             NotFound, Changed, StoreError: see `Store.open`.
             Busy: as many as may are being read, and none of them ended in time.
         """
-        async with self._place(), AsyncExitStack() as stack:
+        async with self._slot(), AsyncExitStack() as stack:
             yield await self._timeouts.lookup(stack.enter_async_context(self._store.open(key, byte_range)))
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeouts.lookup_seconds):
                 await self._max_admitted.acquire()

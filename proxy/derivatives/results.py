@@ -26,14 +26,14 @@ class GenerationResult:
 
     derivatives: tuple[Derivative, ...] = ()
     fault: Refused | ImagesError | None = None
-    was_due: bool = False
+    was_generated: bool = False
     """Whether any of them had to be made; else all were there."""
     timings: Timings = field(default_factory=Timings)
 
     @property
     def is_final(self) -> bool:
         """Tell whether something came of these bytes that no other try would change, be it that they are refused."""
-        return self.was_due and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
+        return self.was_generated and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

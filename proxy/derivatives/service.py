@@ -229,7 +229,7 @@ class DerivativeService:
                     # made.
                     with timings.measure_wait():
                         await stack.enter_async_context(lock.hold(ticket))
-                    made, is_replaced = await self._make(request, ticket, timings)
+                    made, is_replaced = await self._generate(request, ticket, timings)
             except ImagesError as fault:
                 return GenerationResult(fault=fault, timings=timings)
             if not is_replaced:
@@ -237,7 +237,7 @@ class DerivativeService:
             # Whoever replaced it may have been told that this flight makes its derivatives.
             request = replace(request, remake="stale")
 
-    async def _make(self, request: RequestKey, ticket: Ticket, timings: Timings) -> tuple[GenerationResult, bool]:
+    async def _generate(self, request: RequestKey, ticket: Ticket, timings: Timings) -> tuple[GenerationResult, bool]:
         """Make what is wished for, and tell whether the original was replaced meanwhile."""
         try:
             with timings.measure_store():

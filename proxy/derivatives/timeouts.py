@@ -33,7 +33,7 @@ class PageTimeouts:
         Raises:
             StoreUnavailable: it did not come in time; a caller with `unbounded` waits for it.
         """
-        return await _in_time(asked, None if unbounded else self.lookup_seconds)
+        return await _with_timeout(asked, None if unbounded else self.lookup_seconds)
 
     async def transfer(self, asked: Awaitable[T], size: int, *, unbounded: bool) -> T:
         """Give what comes of moving `size` bytes.
@@ -41,18 +41,20 @@ class PageTimeouts:
         Raises:
             StoreUnavailable: they were not moved in time; a caller with `unbounded` waits for them.
         """
-        return await _in_time(asked, None if unbounded else self.transfer_seconds + size / self.min_bytes_per_second)
+        return await _with_timeout(
+            asked, None if unbounded else self.transfer_seconds + size / self.min_bytes_per_second
+        )
 
 
-async def _in_time(asked: Awaitable[T], seconds: float | None) -> T:
+async def _with_timeout(asked: Awaitable[T], seconds: float | None) -> T:
     try:
         async with asyncio.timeout(seconds):
             return await asked
     except TimeoutError as error:
         # Python 3.11.2, which is Debian 12's, names what was cancelled as the context only.
-        raise StoreUnavailable(_silence(error.__cause__ or error.__context__)) from None
+        raise StoreUnavailable(_timeout_message(error.__cause__ or error.__context__)) from None
 
 
-def _silence(cancelled: BaseException | None) -> str:
+def _timeout_message(cancelled: BaseException | None) -> str:
     """Tell who gave no answer: the store knows, and notes it on what ended the asking."""
     return next(iter(getattr(cancelled, "__notes__", ())), "The store gave no answer in time.")

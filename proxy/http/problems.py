@@ -93,7 +93,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
 """The first row whose error it is, counts: a leaf stands above its parent."""
 
 
-SAID_BETTER = {
+CLEARER_DETAILS = {
     404: "There is nothing at this address; /schema describes every route.",
     405: "This address takes no such method; /schema describes every route.",
     413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
@@ -145,7 +145,7 @@ def _framework_error(error: HTTPException) -> Response[bytes]:
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
-    detail = SAID_BETTER.get(error.status_code, error.detail)
+    detail = CLEARER_DETAILS.get(error.status_code, error.detail)
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 

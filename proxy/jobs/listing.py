@@ -62,7 +62,7 @@ class JobListing:
         Raises:
             BadCursor: the cursor is none that a page gave.
         """
-        before = None if asked.cursor is None else _place(asked.cursor)
+        before = None if asked.cursor is None else _position(asked.cursor)
         async with self._turn:
             newest, is_complete = await self._walk(asked, before)
         found = [job for _, _, job in sorted(newest, key=lambda entry: entry[:2], reverse=True)]
@@ -91,7 +91,7 @@ class JobListing:
         return [*newest.values()], True
 
 
-def _place(cursor: str) -> tuple[int, str]:
+def _position(cursor: str) -> tuple[int, str]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
         raise BadCursor("cursor: must be the one in the `next` of an earlier page, or left out.")

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from proxy.queues.base import JobQueue
 
-LOOK_SECONDS = 1.0
+REFRESH_SECONDS = 1.0
 """How old what is known of other processes' jobs may be."""
 
-OUTDATED_SECONDS = 3 * LOOK_SECONDS
+OUTDATED_SECONDS = 3 * REFRESH_SECONDS
 """How old it may be before those who decide look themselves."""
 
-LOOK_SHARE = 0.05
+MAX_REFRESH_SHARE = 0.05
 """Share of the time that goes into reading the live jobs at most, however many there are."""
 
 MOST_READ = 10_000
@@ -60,16 +60,16 @@ class LiveIndex:
         """The original of each of them, by its job's id."""
         self._added: set[str] = set()
         """The ids of those added since the last look began: they may have come into the queue since."""
-        self._looking = asyncio.Lock()
-        self._looked = -math.inf
-        self._look_again = -math.inf
+        self._refreshing = asyncio.Lock()
+        self._refreshed_at = -math.inf
+        self._refresh_after = -math.inf
         self._oldest: float | None = None
         self._workers = 0
         self._throughput = QueueThroughput()
 
-    async def line(self) -> QueueStatus:
+    async def status(self) -> QueueStatus:
         """Look, and tell how long the line is."""
-        await self.look()
+        await self.refresh()
         waiting = await self.waiting()
         return QueueStatus(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
 
@@ -88,26 +88,28 @@ class LiveIndex:
     @property
     def is_outdated(self) -> bool:
         """Tell whether nobody has looked for a while: those who decide cannot leave it to those who watch."""
-        return time.monotonic() - self._looked > OUTDATED_SECONDS and time.monotonic() > self._look_again
+        return time.monotonic() - self._refreshed_at > OUTDATED_SECONDS and time.monotonic() > self._refresh_after
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Read which jobs are live, unless that was done a moment ago."""
-        async with self._looking:
+        async with self._refreshing:
             began = time.monotonic()
-            if began < self._look_again:
+            if began < self._refresh_after:
                 return
             earlier, self._added = self._added, set()
-            line = await self._queue.line(self._originals.keys(), limit=MOST_READ)
-            for job_id, request in line.new.items():
+            status = await self._queue.snapshot(self._originals.keys(), limit=MOST_READ)
+            for job_id, request in status.new.items():
                 self._note(job_id, msgspec.convert(request, JobRequest))
-            if len(line.keys) < MOST_READ:  # else who is missing may only stand too far behind
-                for job_id in self._originals.keys() - line.keys - earlier - self._added:
+            if len(status.keys) < MOST_READ:  # else who is missing may only stand too far behind
+                for job_id in self._originals.keys() - status.keys - earlier - self._added:
                     self._forget(job_id)
-            self._oldest = line.oldest
-            self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in line.workers.values())
-            self._throughput.record(_ended_by_worker(line.workers), waiting=line.waiting)
-            self._looked = time.monotonic()
-            self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)
+            self._oldest = status.oldest
+            self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in status.workers.values())
+            self._throughput.record(_ended_by_worker(status.workers), waiting=status.waiting)
+            self._refreshed_at = time.monotonic()
+            self._refresh_after = self._refreshed_at + max(
+                REFRESH_SECONDS, (self._refreshed_at - began) / MAX_REFRESH_SHARE
+            )
 
     async def find(self, ids: Iterable[str], *, originals: Iterable[str]) -> dict[str, QueuedJob]:
         """Give the jobs of these ids that are there, and those that may be live for these originals."""

@@ -192,7 +192,7 @@ class JobService:
 
     async def waiting(self) -> QueueStatus:
         """Tell how many jobs wait, for how long, for how many workers."""
-        return await self._live.line()
+        return await self._live.status()
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
@@ -213,7 +213,7 @@ class JobService:
         """
         async with self._deciding:
             if self._live.is_outdated:
-                await self._live.look()
+                await self._live.refresh()
             there, waiting = await asyncio.gather(
                 self._live.find(
                     [posted.job_id for posted in posts if posted.is_named],

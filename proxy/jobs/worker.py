@@ -92,7 +92,7 @@ class JobWorker(QueueWorker):
             render_seconds=round(made.timings.render_seconds, 3),
         ):
             if made.fault:
-                return msgspec.to_builtins(_give_up(job, made, made.fault))
+                return msgspec.to_builtins(_fail_or_retry(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
 
@@ -127,7 +127,7 @@ class JobWorker(QueueWorker):
             await self._complete_job(job.key)
 
 
-def _give_up(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
+def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
     """Tell how a job ended badly, or put it off; the record then says why, and until when."""
     retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
     tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too

@@ -57,8 +57,8 @@ def configure_logs(*, level: str, form: str) -> None:
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each of its tries; who waited for one tells of it
     logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(capture=True)
-    sys.excepthook = _tell_crash
-    threading.excepthook = lambda crash: _tell_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
+    sys.excepthook = _log_crash
+    threading.excepthook = lambda crash: _log_crash(crash.exc_type, crash.exc_value, crash.exc_traceback)
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
@@ -94,6 +94,6 @@ def _name_jobs(record: logging.LogRecord) -> bool:
     return True
 
 
-def _tell_crash(kind: type[BaseException], crash: BaseException | None, trace: TracebackType | None) -> None:
+def _log_crash(kind: type[BaseException], crash: BaseException | None, trace: TracebackType | None) -> None:
     """Tell what nobody caught, as one event like any other."""
     structlog.get_logger(__name__).critical("crashed", exc_info=(kind, crash, trace))

@@ -85,7 +85,7 @@ class JobQueue(Queue):
         incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
         return incomplete - active
 
-    async def line(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
+    async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Look at the jobs that wait or run, of which whoever asks knows some.
 
         `limit`: of so many at most; SAQ's queue on PostgreSQL tells all.

@@ -107,8 +107,8 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             await connection.execute(ended.format(self.jobs_table), [self.name, now_seconds()])
             reports = SQL("DELETE FROM {} WHERE expire_at <= %s")
             await connection.execute(reports.format(self.stats_table), [now_seconds()])
-        held = await self._select(SQL("status IN ('active', 'aborting')"), {})
-        return [stored for stored in held if stored.job.stuck]
+        active = await self._select(SQL("status IN ('active', 'aborting')"), {})
+        return [stored for stored in active if stored.job.stuck]
 
     async def _select(self, condition: SQL, values: dict[str, str]) -> list[Stored]:
         question = SQL("SELECT job, status FROM {} WHERE queue = %(queue)s AND {}").format(self.jobs_table, condition)

@@ -30,7 +30,7 @@ _UNKNOWN_AUTHORITY = (
     "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
 )
 
-_HELD = """
+_ACTIVE = """
 local held = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local body = redis.call('GET', id)
@@ -67,7 +67,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         SaqRedisQueue.__init__(self, _Client(url), name=name)
         self._outage_guard = OutageGuard()
         self._unbegun: dict[bytes, bytes] = {}
-        self._held_script = self.redis.register_script(_HELD)
+        self._held_script = self.redis.register_script(_ACTIVE)
         self._swap_script = self.redis.register_script(_SWAP)
         self._put_back_script = self.redis.register_script(_PUT_BACK)
 
@@ -108,11 +108,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     async def _unreachable(self) -> list[Stored]:
         found: list[tuple[bytes, bytes]] = await self._held_script(keys=[self._active, self._incomplete])
-        held = {job_id: stored for job_id, body in found if (stored := self._read(body))}
+        active = {job_id: stored for job_id, body in found if (stored := self._read(body))}
         # A worker takes a job in one step and writes so in the next; one that died in between says nothing of it.
-        unbegun = {job_id: stored.body for job_id, stored in held.items() if stored.job.status == Status.QUEUED}
+        unbegun = {job_id: stored.body for job_id, stored in active.items() if stored.job.status == Status.QUEUED}
         before, self._unbegun = self._unbegun, unbegun
-        return [one for job_id, one in held.items() if one.job.stuck or before.get(job_id) == unbegun.get(job_id, b"")]
+        return [
+            one for job_id, one in active.items() if one.job.stuck or before.get(job_id) == unbegun.get(job_id, b"")
+        ]
 
     def _read(self, body: bytes | None) -> Stored | None:
         job = self.deserialize(body)

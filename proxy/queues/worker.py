@@ -35,7 +35,7 @@ HEARTBEAT_INTERVAL_SECONDS = 5.0
 SWEEP_SECONDS = 5.0
 """How often a worker looks for jobs whose worker went silent. With the heartbeat: taken over within 25 s."""
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """How often a worker looks for jobs that have come due, and for those of its own that are to be aborted."""
 
 REPORT_SECONDS = 10.0
@@ -94,8 +94,8 @@ class QueueWorker(saq.Worker[Context]):
         upkeep_tasks: tuple[tuple[Callable[[], Awaitable[object]], float], ...] = (
             (self.send_heartbeats, HEARTBEAT_INTERVAL_SECONDS),
             (self.sweep, SWEEP_SECONDS),
-            (self.schedule, LOOK_SECONDS),
-            (partial(self.abort, LOOK_SECONDS), LOOK_SECONDS),
+            (self.schedule, POLL_SECONDS),
+            (partial(self.abort, POLL_SECONDS), POLL_SECONDS),
             (self.worker_info, REPORT_SECONDS),
         )
         return [asyncio.create_task(_repeat(upkeep_task, seconds)) for upkeep_task, seconds in upkeep_tasks]

@@ -71,11 +71,11 @@ class RenderPool:
     """Render processes that are kept and reused, never more at work than the limiter lets in."""
 
     def __init__(
-        self, *, admission: Admission, deadline_seconds: float, workplace: Callable[[], Path] = temporary_folder
+        self, *, admission: Admission, deadline_seconds: float, work_folder: Callable[[], Path] = temporary_folder
     ) -> None:
         self._admission = admission
         self._deadline_seconds = deadline_seconds
-        self._workplace = workplace
+        self._work_folder = work_folder
         self._idle: list[RenderProcess] = []
         self._at_work: set[RenderProcess] = set()
         self._is_closed = False
@@ -123,7 +123,7 @@ class RenderPool:
             if silent_seconds > 2 * self._deadline_seconds:
                 raise DeadlineExceeded(f"All renders hang: none has ended well for {silent_seconds:.0f} s.")
             return
-        with TemporaryDirectory(prefix="check-", dir=self._workplace()) as folder:
+        with TemporaryDirectory(prefix="check-", dir=self._work_folder()) as folder:
             await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
 
     async def close(self) -> None:
@@ -163,14 +163,14 @@ class RenderPool:
             with timings.measure_wait():
                 await self._admission.resize(reservation, needed_bytes)
             with timings.measure_render():
-                derived = await self._ask(question, Derived, seconds=self._deadline_seconds)
+                derived = await self._request(question, Derived, seconds=self._deadline_seconds)
             self._last_answer = time.monotonic()
             return derived
 
     async def _probe(self, question: Render) -> ImageInfo:
         """Read a header in a process too: nothing of an original is read in this one."""
         probe = Probe(path=question.path, sizes=question.sizes, limits=question.limits)
-        return (await self._ask(probe, Probed, seconds=PROBE_SECONDS)).info
+        return (await self._request(probe, Probed, seconds=PROBE_SECONDS)).info
 
     def _refuse_over_budget(self, needed_bytes: int) -> None:
         budget_bytes = self._admission.budget_bytes
@@ -180,43 +180,43 @@ class RenderPool:
                 f"{budget_bytes / _MEGA:.0f} MB for it; a smaller one may do, or the same as a baseline JPEG."
             )
 
-    async def _ask(self, question: Question, kind: type[T], *, seconds: float) -> T:
-        await self._make_room()
-        process = await self._living_process()
+    async def _request(self, question: Question, kind: type[T], *, seconds: float) -> T:
+        await self._free_memory()
+        process = await self._idle_or_new_process()
         self._at_work.add(process)
         try:
             async with asyncio.timeout(seconds):
                 answer = await process.ask(question)
         except TimeoutError:
-            await self._bury(process, cause="deadline")
+            await self._discard(process, cause="deadline")
             raise DeadlineExceeded(f"Rendering took longer than {seconds:g} s; a smaller original may do.") from None
         except ProcessDied:
-            await self._bury(process, cause="died")
+            await self._discard(process, cause="died")
             raise
         except BaseException:  # cancelled, or an answer that makes no sense: what it does now cannot be known
-            await self._bury(process, cause="cancelled")
+            await self._discard(process, cause="cancelled")
             raise
         finally:
             self._at_work.discard(process)
         self._idle.append(process)
         return _expected(answer, kind)
 
-    async def _make_room(self) -> None:
+    async def _free_memory(self) -> None:
         """Close idle processes where a render is going to need their memory; one of them is to be asked now."""
         while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._admission.budget_bytes:
             await self._idle.pop(0).kill()
 
-    async def _living_process(self) -> RenderProcess:
+    async def _idle_or_new_process(self) -> RenderProcess:
         while self._idle:
             process = self._idle.pop()
             if process.is_alive:
                 return process
-            await self._bury(process, cause="idle")
+            await self._discard(process, cause="idle")
         return await self._process()
 
     async def _process(self) -> RenderProcess:
         process = await RenderProcess.start(
-            workplace=self._workplace(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
+            work_folder=self._work_folder(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
         )
         if self._is_closed:  # meanwhile, so that nobody would end it
             await process.kill()
@@ -224,7 +224,7 @@ class RenderPool:
         self._libvips = process.libvips
         return process
 
-    async def _bury(self, process: RenderProcess, *, cause: str) -> None:
+    async def _discard(self, process: RenderProcess, *, cause: str) -> None:
         metrics.render_process_deaths_total.labels(cause).inc()
         await process.kill()
 

@@ -46,7 +46,7 @@ class RenderProcess:
 
     @classmethod
     async def start(
-        cls, *, workplace: Path, cpu_seconds: int, module: str = "pipeline.process.render_worker"
+        cls, *, work_folder: Path, cpu_seconds: int, module: str = "pipeline.process.render_worker"
     ) -> RenderProcess:
         """Start a process that works in a folder and may use so much for a question; wait for its first word.
 
@@ -62,7 +62,7 @@ class RenderProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env={**SEEN, "TMPDIR": str(workplace)},
+                env={**SEEN, "TMPDIR": str(work_folder)},
                 cwd=Path(pipeline.__file__).parents[1],
                 limit=LINE_BYTES,
                 start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish

@@ -30,14 +30,14 @@ class StoreConfig:
     connections: int
 
 
-def open_store(place: StoreConfig) -> Store:
+def open_store(config: StoreConfig) -> Store:
     """Make the store at a place, not started yet: `file://<folder>` or `s3://<bucket>`."""
-    if place.store.startswith("file://"):
-        return FileStore(Path(place.store.removeprefix("file://")))
-    return _bucket_store(place)
+    if config.store.startswith("file://"):
+        return FileStore(Path(config.store.removeprefix("file://")))
+    return _bucket_store(config)
 
 
-def _bucket_store(place: StoreConfig) -> Store:
+def _bucket_store(config: StoreConfig) -> Store:
     # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
     from proxy.stores.origin.store import OriginConfig, OriginStore  # noqa: PLC0415 - see above
     from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
@@ -45,14 +45,14 @@ def _bucket_store(place: StoreConfig) -> Store:
 
     bucket = S3Store(
         BucketConfig(
-            name=place.store.removeprefix("s3://"),
-            endpoint_url=place.endpoint_url,
-            region=place.region,
-            addressing=place.addressing,
-            acl=place.acl,
-            connections=place.connections,
+            name=config.store.removeprefix("s3://"),
+            endpoint_url=config.endpoint_url,
+            region=config.region,
+            addressing=config.addressing,
+            acl=config.acl,
+            connections=config.connections,
         )
     )
-    if place.public_address is None:
+    if config.public_address is None:
         return bucket
-    return OriginStore(place.public_address, bucket, OriginConfig(connections=place.connections))
+    return OriginStore(config.public_address, bucket, OriginConfig(connections=config.connections))

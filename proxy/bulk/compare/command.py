@@ -144,8 +144,8 @@ async def _comparer(
     asked: CompareOptions, places: Sources, layout: Layout, *, sizes: tuple[str, ...]
 ) -> AsyncIterator[Comparer]:
     """Lend what compares an original, its processes started; `layout` has the live names, sides add prefixes."""
-    with _workplace(asked.report / _WORK) as workplace:
-        processes = ComparePool(most=asked.processes, workplace=workplace)
+    with _work_folder(asked.report / _WORK) as work_folder:
+        processes = ComparePool(most=asked.processes, work_folder=work_folder)
         try:
             await processes.start()
             yield Comparer(
@@ -155,7 +155,7 @@ async def _comparer(
                 sizes=sizes,
                 tolerance=Tolerance(score=asked.min_score, colour=asked.max_colour),
                 processes=processes,
-                workplace=workplace,
+                work_folder=work_folder,
                 pictures=asked.report / report.PICTURES,
             )
         finally:
@@ -163,7 +163,7 @@ async def _comparer(
 
 
 @contextmanager
-def _workplace(folder: Path) -> Iterator[Path]:
+def _work_folder(folder: Path) -> Iterator[Path]:
     """Lend a folder for work in progress, without what a killed comparison has left there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

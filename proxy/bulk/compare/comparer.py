@@ -47,7 +47,7 @@ class Comparer:
     sizes: tuple[str, ...]
     tolerance: Tolerance
     processes: ComparePool
-    workplace: Path
+    work_folder: Path
     pictures: Path
 
     async def compare(self, original: str) -> ComparedOriginal:
@@ -72,7 +72,7 @@ class Comparer:
             key = self.layout.derivative(original, size)
         except BadKey as fault:
             return self._found(original, size, Pair(old=None, new=None, trouble=str(fault)))
-        with TemporaryDirectory(dir=self.workplace) as folder:
+        with TemporaryDirectory(dir=self.work_folder) as folder:
             try:
                 pair = await self._pair(key, Path(folder))
             except _OF_ONE as fault:

@@ -22,11 +22,11 @@ DEADLINE_SECONDS = 120.0
 
 
 class ComparePool:
-    """So many processes at most, kept and asked again; `workplace` is where they put what they need for a moment."""
+    """So many processes at most, kept and asked again; `work_folder` is where they put what they need for a moment."""
 
-    def __init__(self, *, most: int, workplace: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, *, most: int, work_folder: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._slots = asyncio.Semaphore(most)
-        self._workplace = workplace
+        self._work_folder = work_folder
         self._deadline_seconds = deadline_seconds
         self._idle: list[RenderProcess] = []
         self._all: set[RenderProcess] = set()
@@ -69,7 +69,7 @@ class ComparePool:
 
     async def _started(self) -> RenderProcess:
         cpu_seconds = 2 * math.ceil(self._deadline_seconds)
-        process = await RenderProcess.start(workplace=self._workplace, cpu_seconds=cpu_seconds, module=MODULE)
+        process = await RenderProcess.start(work_folder=self._work_folder, cpu_seconds=cpu_seconds, module=MODULE)
         self._all.add(process)
         return process
 

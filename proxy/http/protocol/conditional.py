@@ -45,7 +45,7 @@ class Conditions:
     range: str | None = None
 
     @property
-    def need_a_look(self) -> bool:
+    def need_blob(self) -> bool:
         """Whether it takes a look at the blob to know what of it is sent."""
         return self != Conditions(method="GET")
 

@@ -15,7 +15,7 @@ _SPENT: Final = "gf_images_spent"
 """Where it stands in an ASGI scope, so that whoever answers an error finds it."""
 
 
-def begin(scope: Scope) -> Timings:
+def start_timing(scope: Scope) -> Timings:
     """Begin to count the time of a page view."""
     timings = Timings()
     cast("MutableMapping[str, object]", scope)[_SPENT] = timings

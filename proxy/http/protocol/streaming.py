@@ -11,7 +11,7 @@ from anyio import create_task_group
 
 from proxy.errors import StoreError
 from proxy.http.protocol.conditional import conditions, last_modified
-from proxy.http.protocol.server_timing import begin, server_timing, timings_of
+from proxy.http.protocol.server_timing import server_timing, start_timing, timings_of
 from proxy.stores.ranges import Changed
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._asked = conditions(cast("HTTPScope", scope))
-        self._timings = timings_of(scope) or begin(scope)
+        self._timings = timings_of(scope) or start_timing(scope)
         self._stall_seconds = stall_seconds
         self._receive = receive
         self._send = send
@@ -64,7 +64,7 @@ class Exchange:
 
     async def _answer(self, reader: BlobReader, key: str, told: _BlobResponse) -> None:
         byte_range = None
-        if self._asked.need_a_look:
+        if self._asked.need_blob:
             with self._timings.measure_store():
                 blob = await reader.look(key)
             self._asked.check(blob)
@@ -89,7 +89,7 @@ class Exchange:
     async def _send_all(self, chunks: AsyncIterator[bytes], key: str) -> None:
         """Send until all is sent or the client has gone; one that gets less than was announced sees it break off."""
         async with create_task_group() as tasks:
-            tasks.start_soon(self._wait_until_gone, tasks.cancel_scope)
+            tasks.start_soon(self._wait_for_disconnect, tasks.cancel_scope)
             try:
                 async for chunk in chunks:
                     await self._send_chunk(chunk, more_body=True)
@@ -104,7 +104,7 @@ class Exchange:
         async with asyncio.timeout(self._stall_seconds):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": more_body})
 
-    async def _wait_until_gone(self, sending: CancelScope) -> None:
+    async def _wait_for_disconnect(self, sending: CancelScope) -> None:
         with suppress(OSError):
             while (await self._receive())["type"] != "http.disconnect":
                 pass

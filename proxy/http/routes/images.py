@@ -13,7 +13,7 @@ from proxy import metrics
 from proxy.concurrency.timings import Timings
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
 from proxy.http.protocol.mounts import READING, path_below
-from proxy.http.protocol.server_timing import begin, server_timing
+from proxy.http.protocol.server_timing import server_timing, start_timing
 from proxy.http.protocol.streaming import Exchange
 from proxy.keys.syntax import decode_path, url
 
@@ -64,7 +64,7 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        timings = begin(scope)
+        timings = start_timing(scope)
         original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
         location = await derivatives.locate(original, size, timings)
         metrics.derivatives_total.labels(location.source).inc()
@@ -80,7 +80,7 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
-        timings = begin(scope)
+        timings = start_timing(scope)
         original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
         exchange = Exchange(scope, receive, send)
 
@@ -89,7 +89,7 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
             await exchange.answer(reader, location.key, cache_control=cache_control)
         except NotFound:  # it was known, and is deleted
             location = await derivatives.locate_anew(original, size, timings)
-            with _surely_there():
+            with _confirmed():
                 await exchange.answer(reader, location.key, cache_control=cache_control)
         finally:
             metrics.derivatives_total.labels(location.source).inc()
@@ -98,7 +98,7 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
 
 
 @contextmanager
-def _surely_there() -> Iterator[None]:
+def _confirmed() -> Iterator[None]:
     try:
         yield
     except NotFound:
@@ -112,7 +112,7 @@ def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: 
     """
 
     @lru_cache(SHORT_PATHS)
-    def place(raw_path: bytes) -> tuple[str, Headers] | None:
+    def locate(raw_path: bytes) -> tuple[str, Headers] | None:
         try:
             original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
             key = derivatives.recipe.key(original, size)
@@ -124,7 +124,7 @@ def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: 
         raw_path = scope["raw_path"]
         if not raw_path.startswith(_BEGIN) or len(raw_path) > SHORT_PATH_BYTES or scope["method"] not in READING:
             return None
-        placed = place(raw_path)
+        placed = locate(raw_path)
         if placed is None or not derivatives.is_known(placed[0]):
             return None
         if has_cors and any(name == b"origin" for name, _ in scope["headers"]):

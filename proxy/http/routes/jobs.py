@@ -80,7 +80,7 @@ async def replay_job(
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
 async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Response[Job]:
     """Tell what is known of a job; whoever knows its id may ask."""
-    return _unkept(await api.jobs.get(job_id))
+    return _uncached(await api.jobs.get(job_id))
 
 
 @route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
@@ -95,7 +95,7 @@ async def list_jobs(
     api.verifier.verify(address(request.scope), request.headers)
     page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
-    return _unkept(
+    return _uncached(
         JobList(
             jobs=page.jobs,
             next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
@@ -163,5 +163,5 @@ def _accepted(job: Job) -> Response[Job]:
     return Response(job, status_code=202, headers=headers)
 
 
-def _unkept(body: T) -> Response[T]:
+def _uncached(body: T) -> Response[T]:
     return Response(body, headers={"Cache-Control": "no-store"})

@@ -159,7 +159,7 @@ class Database:
         """Tell whether any row was changed."""
         before = self._connection.total_changes
         if any(step.writes for step in batch):
-            with _turn_to_write(self._path):
+            with _write_lock(self._path):
                 self._check_file()
                 self._execute("BEGIN IMMEDIATE", batch)
         else:
@@ -209,7 +209,7 @@ class Database:
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _turn_to_write(path):
+    with _write_lock(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -221,7 +221,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def _turn_to_write(path: Path) -> Iterator[None]:
+def _write_lock(path: Path) -> Iterator[None]:
     with exclusive(_lock(path), seconds=BUSY_SECONDS) as ours:
         if not ours:
             raise TimeoutError

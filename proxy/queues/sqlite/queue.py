@@ -112,8 +112,10 @@ class SqliteQueue(SqliteReads):
         await self._database.write(lambda connection: statements.prune(connection, time.time()))
         swept = await self._take_over()
         with exclusive(self._owners / ".sweep") as ours:
-            held = await self._database.read(lambda connection: statements.held(connection, self.name)) if ours else []
-            stuck = [job for job in map(self._transitions.read, held) if job.stuck]
+            active = (
+                await self._database.read(lambda connection: statements.active(connection, self.name)) if ours else []
+            )
+            stuck = [job for job in map(self._transitions.read, active) if job.stuck]
             await asyncio.gather(*(self._release_stuck(job, abort) for job in stuck))
         return swept + [job.key for job in stuck]
 

@@ -73,7 +73,7 @@ class SqliteReads(JobQueue):
         """Count the jobs that wait, those that were put off too."""
         return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
 
-    async def line(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
+    async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Look at the jobs that wait or run; of those that are known only the keys are read."""
         keys, waiting, oldest, reports = await self._database.read(
             lambda connection: (

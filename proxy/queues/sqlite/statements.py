@@ -119,7 +119,7 @@ def find(connection: sqlite3.Connection, queue: str, key: str) -> JobRow | None:
     return _one(connection.execute("SELECT * FROM jobs WHERE queue = ? AND key = ?", (queue, key)))
 
 
-def first_in_line(connection: sqlite3.Connection, queue: str, now: float) -> JobRow | None:
+def next_due(connection: sqlite3.Connection, queue: str, now: float) -> JobRow | None:
     """Read the queued job whose turn it is; None when none may be taken yet."""
     # Asked as one, those that are scheduled for later would be looked through: thousands, where callbacks are owed.
     firsts = (
@@ -149,7 +149,7 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
     return math.inf if found is None else found
 
 
-def held(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
+def active(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
     """Read the jobs that a worker has."""
     found = connection.execute("SELECT * FROM jobs WHERE queue = ? AND status IN ('active', 'aborting')", (queue,))
     return [JobRow(*record) for record in found]

@@ -53,7 +53,7 @@ class Transitions:
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
         """Take the job whose turn it is."""
-        row = statements.first_in_line(connection, self.queue.name, time.time())
+        row = statements.next_due(connection, self.queue.name, time.time())
         if row is None:
             return Dequeued(next_scheduled=statements.next_scheduled(connection, self.queue.name))
         job = self.read(row, Status.ACTIVE)
@@ -95,7 +95,7 @@ class Transitions:
 
     def retry(self, job: Job) -> Step[None]:
         """Put a job back into the line, at its end, after its delay."""
-        row = self._row_again(job)
+        row = self._retry_row(job)
         return lambda connection: statements.restore(connection, row)
 
     def abort(self, job: Job, error: str) -> Step[Job | None]:
@@ -128,9 +128,11 @@ class Transitions:
 
     def take_over(self, connection: sqlite3.Connection) -> list[Job]:
         """Retry or end every job whose process is dead."""
-        held = statements.held(connection, self.queue.name)
-        dead = {owner for owner in {row.owner for row in held} if owner and not lockfiles.is_alive(self.others, owner)}
-        return [self._retry_or_end(connection, self.read(row)) for row in held if row.owner in dead]
+        active = statements.active(connection, self.queue.name)
+        dead = {
+            owner for owner in {row.owner for row in active} if owner and not lockfiles.is_alive(self.others, owner)
+        }
+        return [self._retry_or_end(connection, self.read(row)) for row in active if row.owner in dead]
 
     def read(self, row: statements.JobRow, status: Status | None = None) -> Job:
         """Make the job of a row again, with its own status or another."""
@@ -148,7 +150,7 @@ class Transitions:
         job.status, job.error, job.touched = Status.QUEUED, swept, now()
         job.completed = job.started = 0
         job.progress = 0.0
-        statements.restore(connection, self._row_again(job))
+        statements.restore(connection, self._retry_row(job))
         return job
 
     def _aborted(self, connection: sqlite3.Connection, job: Job, error: str | None) -> Job:
@@ -160,7 +162,7 @@ class Transitions:
         row = statements.find(connection, self.queue.name, job.key)
         return None if row is None or row.life != job.queued else row
 
-    def _row_again(self, job: Job) -> statements.JobRow:
+    def _retry_row(self, job: Job) -> statements.JobRow:
         delay = job.next_retry_delay()
         due = time.time() + delay
         if delay:

@@ -90,7 +90,7 @@ def written(folder: Path, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
         path.unlink(missing_ok=True)
 
 
-def place(temporary: Path, target: Path, *, only_new: bool = False) -> None:
+def move_into_place(temporary: Path, target: Path, *, only_new: bool = False) -> None:
     """Move a file to where it is seen, for good.
 
     Raises:
@@ -157,7 +157,7 @@ def open_plain(path: Path) -> BinaryIO | None:
     return None
 
 
-def stands(path: Path, identity: Identity) -> bool:
+def is_unchanged(path: Path, identity: Identity) -> bool:
     """Tell whether it is still this file that lies there."""
     try:
         return Identity.of(path.lstat()) == identity

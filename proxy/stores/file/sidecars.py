@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proxy.stores.base import Attributes
-from proxy.stores.file.atomic import Identity, locked, place, written
+from proxy.stores.file.atomic import Identity, locked, move_into_place, written
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -58,7 +58,7 @@ class Sidecars:
         )
         kept = [old for old in self._records(key) if old.identity == current]
         with written(self._temporary, BytesIO(msgspec.json.encode([record, *kept]))) as (path, _):
-            place(path, self._path(key))
+            move_into_place(path, self._path(key))
 
     def remove(self, key: str) -> None:
         """Forget all that is known of `key`."""

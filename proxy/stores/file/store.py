@@ -21,11 +21,11 @@ from proxy.stores.file.atomic import (
     chunks,
     disk_errors,
     flush_folder,
+    is_unchanged,
     locked,
+    move_into_place,
     open_plain,
-    place,
     prune,
-    stands,
     written,
 )
 from proxy.stores.file.paths import locate, walk
@@ -103,7 +103,7 @@ class FileStore:
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
-        await run_sync(self._check_is_there)  # else it ended because its folder went
+        await run_sync(self._check_exists)  # else it ended because its folder went
 
     async def check(self) -> None:
         """Return when a file can be written below the root: an empty one is no proof, on a disk that is full."""
@@ -127,16 +127,16 @@ class FileStore:
 
     @contextmanager
     def _written(self, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
-        self._check_is_there()
+        self._check_exists()
         with locked(self._writers, shared=True), written(self._temporary, source) as result:
             yield result
 
     def _check(self) -> None:
-        self._check_is_there()
+        self._check_exists()
         with disk_errors(), self._written(BytesIO(bytes(TRIED_BYTES))):
             pass
 
-    def _check_is_there(self) -> None:
+    def _check_exists(self) -> None:
         """Refuse to take the place of a disk that is away, where nothing lies, for a store that is empty."""
         if not (self._temporary if self._is_started else self._root).is_dir():
             raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")
@@ -145,7 +145,7 @@ class FileStore:
         try:
             file, blob = self._find(key)
         except NotFound:
-            self._check_is_there()
+            self._check_exists()
             return None
         file.close()
         return blob
@@ -168,7 +168,7 @@ class FileStore:
             while file := open_plain(path):
                 identity = Identity.of(os.fstat(file.fileno()))
                 attributes = self._sidecars.read(key, identity)
-                if attributes is None and not stands(path, identity):
+                if attributes is None and not is_unchanged(path, identity):
                     file.close()
                     continue  # it was replaced, and its attributes with it, before they were read
                 return file, _blob(key, identity, attributes or _guess(file))
@@ -192,7 +192,7 @@ class FileStore:
         ):
             current = _replaced(target, only_new=only_new)
             self._sidecars.write(key, identity, attributes, current=current)
-            place(temporary, target, only_new=only_new)
+            move_into_place(temporary, target, only_new=only_new)
         return _blob(key, identity, attributes)
 
     def _put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:

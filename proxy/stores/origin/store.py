@@ -102,7 +102,7 @@ class OriginStore:
                 if answer.is_success:
                     return blob_of(key, answer)
             # A HEAD may be forbidden where a GET is not: so only a GET proves that nothing is there.
-            async with self._found(key) as (blob, _):
+            async with self._get(key) as (blob, _):
                 return blob
 
         try:
@@ -115,7 +115,7 @@ class OriginStore:
         seen: dict[str, set[str]] = {}  # the MD5s of what has come under each ETag
 
         async def ask(attempt: Attempt) -> Blob:
-            async with self._found(key, {"Cache-Control": "no-cache"} if seen else None) as (blob, answer):
+            async with self._get(key, {"Cache-Control": "no-cache"} if seen else None) as (blob, answer):
                 check_bytes(blob, max_bytes)
                 attempt.move(blob.bytes)
                 # Other web servers, and S3 with keys of the customer, make ETags that look like an MD5 and are none.
@@ -138,7 +138,7 @@ class OriginStore:
         headers = {"Range": byte_range.range} if byte_range else None
         async with AsyncExitStack() as held:
             blob, answer = await with_retries(
-                lambda _attempt: held.enter_async_context(self._found(key, headers)),
+                lambda _attempt: held.enter_async_context(self._get(key, headers)),
                 self._retry_policy,
                 whom=self._shown,
             )
@@ -165,7 +165,7 @@ class OriginStore:
         return self._writes.list(prefix, after=after)
 
     @asynccontextmanager
-    async def _found(
+    async def _get(
         self, key: str, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[tuple[Blob, httpx.Response]]:
         async with self._answer("GET", key, headers) as answer:
@@ -187,11 +187,11 @@ class OriginStore:
                 if not answer.has_redirect_location:
                     yield answer
                     return
-                url = _followed(url, answer.headers["Location"])
+                url = _redirect_target(url, answer.headers["Location"])
         raise StoreRefused(f"The origin {shown(url)} redirects in circles: check ORIGINALS_BASE_URL.")
 
 
-def _followed(url: httpx.URL, location: str) -> httpx.URL:
+def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     target = url.join(location)
     to_https = url.port is None and (target.scheme, target.port) == ("https", None)
     if target.host != url.host or not (to_https or (target.scheme, target.port) == (url.scheme, url.port)):

@@ -84,7 +84,7 @@ class S3Store:
     async def check(self) -> None:
         """Return when the bucket answers to these credentials, be it that they may not list."""
         try:
-            await self._ask(self._client.list_objects_v2, MaxKeys=1)
+            await self._call_with_retries(self._client.list_objects_v2, MaxKeys=1)
         except Denied:
             return
         except NotFound as error:
@@ -93,15 +93,15 @@ class S3Store:
     async def head(self, key: str) -> Blob | None:
         """Tell what is under `key`; see `Store`."""
         try:
-            blob = blob_of(key, await self._ask(self._client.head_object, Key=key))
+            blob = blob_of(key, await self._call_with_retries(self._client.head_object, Key=key))
         except NotFound:
-            return None if time.monotonic() < self._seen_until else await self._get_told(key)
+            return None if time.monotonic() < self._seen_until else await self._head_by_get(key)
         except StoreRefused:
-            return await self._get_told(key)
+            return await self._head_by_get(key)
         self._seen_until = time.monotonic() + SEEN_SECONDS
         return blob
 
-    async def _get_told(self, key: str) -> Blob | None:
+    async def _head_by_get(self, key: str) -> Blob | None:
         """Ask by a GET: the answer to a HEAD has no body that tells why, or that the bucket itself is missing."""
         try:
             async with self.open(key) as (blob, _):
@@ -131,7 +131,7 @@ class S3Store:
         """Read a blob in chunks; see `Store`."""
         asked = {"Range": byte_range.range, "IfMatch": f'"{byte_range.etag}"'} if byte_range else {}
         try:
-            answer = await self._ask(self._client.get_object, Key=key, **asked)
+            answer = await self._call_with_retries(self._client.get_object, Key=key, **asked)
         except Precluded as error:
             if byte_range is None:
                 raise
@@ -150,9 +150,9 @@ class S3Store:
             return await self._put(key, path, {"IfNoneMatch": "*", **self._headers(attributes)}, attributes)
         except Precluded:
             # SeaweedFS says so of an empty folder too, which blobs below that name leave behind when they are deleted.
-            return None if await self._is_there(key) else await self.put(key, path, attributes)
+            return None if await self._exists(key) else await self.put(key, path, attributes)
 
-    async def _is_there(self, key: str) -> bool:
+    async def _exists(self, key: str) -> bool:
         try:
             return await self.head(key) is not None
         except Precluded:
@@ -164,7 +164,7 @@ class S3Store:
         """Put what is under `source` under `target` too; see `Store`."""
         check_length(target)
         acl = {"ACL": self._bucket.acl} if self._bucket.acl else {}
-        await self._ask(
+        await self._call_with_retries(
             self._client.copy_object, Key=target, CopySource={"Bucket": self._bucket.name, "Key": source}, **acl
         )
         if blob := await self.head(target):
@@ -174,7 +174,7 @@ class S3Store:
     async def delete(self, key: str) -> None:
         """Remove what is under `key`; see `Store`."""
         try:
-            await self._ask(self._client.delete_object, Key=key)
+            await self._call_with_retries(self._client.delete_object, Key=key)
         except NotFound:
             return  # Amazon's does not say so, some others do
         except Denied:
@@ -184,7 +184,7 @@ class S3Store:
         """Walk the blobs; see `Store`."""
         page = {"StartAfter": after} if after else {}
         while True:
-            answer = await self._ask_for_page(Prefix=prefix, **page)
+            answer = await self._get_page(Prefix=prefix, **page)
             for told in answer.get("Contents", []):
                 yield listed(told)
             if not answer.get("IsTruncated"):
@@ -193,15 +193,15 @@ class S3Store:
                 raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
-    async def _ask_for_page(self, **page: str) -> S3Page:
+    async def _get_page(self, **page: str) -> S3Page:
         try:
-            return await self._ask(self._client.list_objects_v2, **page)
+            return await self._call_with_retries(self._client.list_objects_v2, **page)
         except Denied:
             raise Denied("The store's credentials may not list: its policy must allow s3:ListBucket.") from None
         except NotFound as error:
             raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
 
-    async def _ask(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
+    async def _call_with_retries(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         async def ask(_attempt: Attempt) -> T:
             return await self._call(operation, **parameters)
 

@@ -62,20 +62,20 @@ class Site:
     async def ended(self, job: Job) -> Job:
         """Wait until a job has ended."""
 
-        async def look() -> Job | None:
+        async def refresh() -> Job | None:
             now = await self.jobs.get(job.id)
             return now if now.status in {"done", "error"} else None
 
-        return await until(look)
+        return await until(refresh)
 
     async def begun(self, worker: JobWorker) -> None:
         """Wait until a worker is at work."""
 
-        async def look() -> bool:
+        async def refresh() -> bool:
             await asyncio.sleep(0)
             return bool(worker.job_task_contexts)
 
-        await until(look)
+        await until(refresh)
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
 
 def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> None:
     section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
-    rows = [line.split(" | ")[:3] for line in section.splitlines() if line.startswith("| `")]
+    rows = [status.split(" | ")[:3] for status in section.splitlines() if status.startswith("| `")]
     assert [[cell.strip("| ") for cell in row] for row in rows] == [
         [f"`{kind.code}`", str(policy.attempts), waits(policy)] for kind, policy in worker.RETRY_POLICIES.items()
     ]

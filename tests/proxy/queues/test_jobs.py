@@ -131,11 +131,11 @@ async def test_a_stuck_job_that_is_taken_back_was_never_told_to_have_ended(queue
 
 async def test_a_job_that_another_process_enqueued_is_known_within_a_second(another: Another) -> None:
     here, there = LiveIndex(await another()), jobs_of(await another())
-    await here.look()
+    await here.refresh()
     posted = await there.submit(order(1))
 
     async def is_known() -> bool:
-        await here.look()
+        await here.refresh()
         return here.covering(order(1)) == [posted.id]
 
     await eventually(is_known)
@@ -145,8 +145,8 @@ async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
     jobs: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_index, "MOST_READ", 3)
-    monkeypatch.setattr(live_index, "LOOK_SECONDS", 0)
-    monkeypatch.setattr(live_index, "LOOK_SHARE", 1e9)
+    monkeypatch.setattr(live_index, "REFRESH_SECONDS", 0)
+    monkeypatch.setattr(live_index, "MAX_REFRESH_SHARE", 1e9)
     posted = [(await jobs.submit(order(number))).id for number in range(6)]
     for _ in range(3):  # what is new is kept for a look anyhow
         await jobs.waiting()

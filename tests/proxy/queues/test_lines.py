@@ -28,17 +28,17 @@ async def test_those_who_wait_or_run_are_in_line_and_strangers_are_told_with_the
     await put(queue, "a", "b", "c", "d")
     await (await take(queue)).finish(Status.COMPLETE)
     await take(queue)
-    line = await queue.line({"c", "long gone"}, limit=100)
-    assert (line.keys, line.waiting) == ({"b", "c", "d"}, 2)
-    assert line.new == {"b": {"key": ORDER.key}, "d": {"key": ORDER.key}}
+    snapshot = await queue.snapshot({"c", "long gone"}, limit=100)
+    assert (snapshot.keys, snapshot.waiting) == ({"b", "c", "d"}, 2)
+    assert snapshot.new == {"b": {"key": ORDER.key}, "d": {"key": ORDER.key}}
 
 
 async def test_the_one_who_waits_for_longest_tells_since_when_the_line_stands(queue: JobQueue) -> None:
-    assert (await queue.line(set(), limit=100)).oldest is None
+    assert (await queue.snapshot(set(), limit=100)).oldest is None
     first = await queue.enqueue("paint", key="a")
     await put(queue, "b")
     assert first is not None
-    assert (await queue.line(set(), limit=100)).oldest == pytest.approx(first.queued / 1000)
+    assert (await queue.snapshot(set(), limit=100)).oldest == pytest.approx(first.queued / 1000)
 
 
 async def test_those_who_were_put_off_wait_too(queue: JobQueue) -> None:
@@ -52,12 +52,12 @@ async def test_those_who_were_put_off_wait_too(queue: JobQueue) -> None:
 async def test_a_job_that_has_ended_is_forgotten(queue: JobQueue) -> None:
     live = LiveIndex(queue)
     await put(queue, "a")
-    await live.look()
+    await live.refresh()
     assert live.covering(ORDER) == ["a"]
     await (await take(queue)).finish(Status.COMPLETE)
 
     async def is_forgotten() -> bool:
-        await live.look()
+        await live.refresh()
         return not live.covering(ORDER)
 
     await eventually(is_forgotten)
@@ -66,7 +66,7 @@ async def test_a_job_that_has_ended_is_forgotten(queue: JobQueue) -> None:
 async def test_a_job_on_its_way_into_the_queue_is_not_forgotten(queue: JobQueue) -> None:
     live = LiveIndex(queue)
     live.add("a", ORDER)
-    await live.look()  # which cannot find it yet
+    await live.refresh()  # which cannot find it yet
     await put(queue, "a")
     assert live.covering(ORDER) == ["a"]
     assert list(await live.find([], originals=[ORDER.key])) == ["a"]

@@ -53,8 +53,8 @@ async def another_process(play: str, url: str) -> AsyncIterator[Process]:
 async def said(process: Process) -> str:
     """Hear the next key; "" when the process ended, even if in the middle of a word."""
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), DEADLINE_SECONDS)
-    return line.decode().removesuffix("\n") if line.endswith(b"\n") else ""
+    snapshot = await asyncio.wait_for(process.stdout.readline(), DEADLINE_SECONDS)
+    return snapshot.decode().removesuffix("\n") if snapshot.endswith(b"\n") else ""
 
 
 async def all_said(process: Process) -> list[str]:

@@ -37,7 +37,7 @@ class KeysContract:
     """What is true of keys in every store."""
 
     @staticmethod
-    def place(key: str) -> list[bytes]:
+    def move_into_place(key: str) -> list[bytes]:
         """Give what keys are listed in the order of."""
         return [key.encode()]
 
@@ -69,7 +69,7 @@ class KeysContract:
 
     async def test_keys_are_listed_by_prefix_in_the_order_of_their_bytes(self, store: Store, file: Path) -> None:
         names = ["B", "a b", "a!/x", "a-b", "a.b", "a/b/c", "a0/x", "ab", "b", "z", "é", "\uffee", "🐛"]
-        names.sort(key=self.place)
+        names.sort(key=self.move_into_place)
         for name in names:
             await put(store, name, b"bytes", file)
         assert await keys(store) == names
@@ -107,6 +107,6 @@ class KeysContract:
         async with anyio.create_task_group() as writers:
             for name in names:
                 writers.start_soon(write, name)
-        listed = sorted(names, key=self.place)
+        listed = sorted(names, key=self.move_into_place)
         assert await keys(store) == listed
         assert await keys(store, after=listed[20]) == listed[21:]

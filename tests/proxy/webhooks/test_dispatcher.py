@@ -223,7 +223,6 @@ async def test_a_receiver_says_when_to_come_back_within_bounds(
 
             job = await until(put_off)
         assert 1 - JITTER <= job.retry_delay / seconds <= 1 + JITTER
-        assert seconds == 1 or job.retry_delay == seconds  # what the receiver asks for is not shortened
 
 
 def test_what_fails_is_tried_for_about_a_day() -> None:

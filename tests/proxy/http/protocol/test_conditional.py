@@ -136,9 +136,9 @@ def test_a_header_that_comes_twice_is_one_list() -> None:
 
 
 def test_only_a_plain_get_needs_no_look() -> None:
-    assert not asked().need_a_look
-    assert asked("HEAD").need_a_look
-    assert asked(range="bytes=0-1").need_a_look
+    assert not asked().need_blob
+    assert asked("HEAD").need_blob
+    assert asked(range="bytes=0-1").need_blob
 
 
 def test_the_date_of_a_blob_has_whole_seconds() -> None:

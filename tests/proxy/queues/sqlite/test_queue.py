@@ -191,9 +191,9 @@ async def test_what_cannot_be_written_as_json_is_refused_and_others_are_not(queu
 
 async def test_a_long_line_is_told_as_far_as_was_asked(queue: JobQueue) -> None:
     await asyncio.gather(*(queue.enqueue("paint", key=str(number), kwargs={"n": number}) for number in range(300)))
-    line = await queue.line({"7"}, limit=250)
-    assert (len(line.keys), len(line.new), line.waiting) == (250, 249, 300)
-    assert line.new["8"] == {"n": 8}
+    snapshot = await queue.snapshot({"7"}, limit=250)
+    assert (len(snapshot.keys), len(snapshot.new), snapshot.waiting) == (250, 249, 300)
+    assert snapshot.new["8"] == {"n": 8}
 
 
 async def test_a_queue_can_be_closed_twice_and_opened_again(queue: Queue) -> None:

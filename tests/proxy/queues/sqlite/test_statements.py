@@ -57,10 +57,8 @@ def transitions(connection: sqlite3.Connection, statement: Callable[[sqlite3.Con
             partial(statements.count_waiting, queue="images"), DONE, id="counting those that wait, none of them"
         ),
         pytest.param(partial(statements.live_keys, queue="images", limit=9), "queued", id="the first of thousands"),
-        pytest.param(partial(statements.first_in_line, queue="images", now=NOW), "queued", id="the next of thousands"),
-        pytest.param(
-            partial(statements.first_in_line, queue="images", now=NOW), LATER, id="the next, of thousands put off"
-        ),
+        pytest.param(partial(statements.next_due, queue="images", now=NOW), "queued", id="the next of thousands"),
+        pytest.param(partial(statements.next_due, queue="images", now=NOW), LATER, id="the next, of thousands put off"),
         pytest.param(partial(statements.next_scheduled, queue="images"), LATER, id="when to look again for one"),
     ],
 )

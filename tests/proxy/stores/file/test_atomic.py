@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.file.atomic import place, prune
+from proxy.stores.file.atomic import move_into_place, prune
 from proxy.stores.file.store import HIDDEN, FileStore
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.file.file_stores import started, type_of
@@ -67,14 +67,14 @@ class Contested(PosixPath):
 def test_a_folder_that_somebody_takes_away_while_it_is_made_is_made_again(file: Path, tmp_path: Path) -> None:
     file.write_bytes(b"bytes")
     (tmp_path / "kept").write_bytes(b"so that what is above stays")
-    place(file, Contested(tmp_path / "x" / "y" / "z" / "a"))
+    move_into_place(file, Contested(tmp_path / "x" / "y" / "z" / "a"))
     assert Contested.takes_away == 0
     assert (tmp_path / "x" / "y" / "z" / "a").read_bytes() == b"bytes"
 
 
 def test_a_file_that_is_not_there_is_placed_nowhere(file: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        place(file, tmp_path / "x" / "a")
+        move_into_place(file, tmp_path / "x" / "a")
 
 
 async def test_a_failed_put_leaves_the_old_blob_and_no_trace(store: Store, root: Path, file: Path) -> None:

@@ -60,7 +60,7 @@ class TestOnSeaweed(StoreContract):
     """The contract: put, head, get and list as the owner of the credentials and as the public agree."""
 
     @staticmethod
-    def place(key: str) -> list[bytes]:
+    def move_into_place(key: str) -> list[bytes]:
         """Give the segments: SeaweedFS lists folder by folder."""
         return [segment.encode() for segment in key.split("/")]
 

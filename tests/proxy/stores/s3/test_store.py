@@ -85,7 +85,7 @@ class TestOnSeaweed(StoreContract):
     """The contract, on SeaweedFS, which knows folders."""
 
     @staticmethod
-    def place(key: str) -> list[bytes]:
+    def move_into_place(key: str) -> list[bytes]:
         """Give the segments: SeaweedFS lists folder by folder."""
         return [segment.encode() for segment in key.split("/")]
 
