@@ -86,7 +86,7 @@ class Size:
         return box if self.fit == "limit" else _covering(width, height, box=box)
 
     @property
-    def is_step(self) -> bool:
+    def is_source(self) -> bool:
         """Whether smaller sizes are shrunk from this one, rather than from a larger one."""
         return self.width > STEP_WIDTH
 
@@ -141,7 +141,7 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:
     """Give the boxes that the way from the original to a size's derivative may lead through."""
     boxes = {_box(other) for other in among}
-    steps = {_box(other) for other in among if other.is_step}
+    steps = {_box(other) for other in among if other.is_source}
     outermost = {box for box in boxes if not any(_contains(other, box) for other in boxes - {box})}
     return [box for box in steps | outermost if not _contains(_box(size), box)]
 

@@ -66,20 +66,20 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
     An animation of more than `animation_pixels`, all frames together, is rendered as its first frame.
     """
     across, down = original.sides
-    ladder = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
+    chain = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
     sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _HELD
-    shared = max(width * height for (width, height), _ in ladder) * original.header.bands * sample
-    decoding = _decoder(original) + _window(original, *ladder[0])
+    shared = max(width * height for (width, height), _ in chain) * original.header.bands * sample
+    decoding = _decoder(original) + _window(original, *chain[0])
     return _PROCESS + int(
         _said(original)
         + shared
-        + max(decoding, _descent(original, ladder), *(_writing(original, size) for size in sizes))
+        + max(decoding, _descent(original, chain), *(_writing(original, size) for size in sizes))
         + _film(original, sizes, most_pixels=animation_pixels)
     )
 
 
-def _height(rung: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
-    return rung[0], rung[1].is_step
+def _height(step: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
+    return step[0], step[1].is_source
 
 
 def _sample(original: Original) -> int:
@@ -132,15 +132,15 @@ def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
     return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
 
 
-def _descent(original: Original, ladder: Sequence[tuple[tuple[int, int], Size]]) -> float:
+def _descent(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
     """Tell what the dearest rung but the first takes: lines of the step that it is shrunk from, and its own picture."""
-    most, step = 0.0, ladder[0][0]
-    for cover, size in ladder[1:]:
+    most, step = 0.0, chain[0][0]
+    for cover, size in chain[1:]:
         sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
         own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
         if cover != step:  # else it is the step's own picture
             most = max(most, _lines(original, original.as_stored(step)) * sample + own)
-        step = cover if size.is_step else step
+        step = cover if size.is_source else step
     return most
 
 

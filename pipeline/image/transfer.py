@@ -56,7 +56,7 @@ def convert(image: pyvips.Image, source: TransferCurve, wanted: TransferCurve) -
     return colours.bandjoin(alpha.rint().cast(table.format))
 
 
-def linear_light(coded: float) -> float:
+def to_linear(coded: float) -> float:
     """Give the light, 0 to 1, that sRGB writes as `coded`, 0 to 1."""
     return coded / _SLOPE if coded <= _KNEE * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
 
@@ -66,7 +66,7 @@ def _coded(linear: float) -> float:
 
 
 def _curved(coded: float) -> float:
-    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * linear_light(coded)
+    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * to_linear(coded)
 
 
 def _uncurved(curved: float) -> float:
@@ -80,9 +80,9 @@ def _uncurved(curved: float) -> float:
 
 _FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], float], str]] = {
     (TransferCurve.SRGB, TransferCurve.CURVE): (_curved, "uchar"),
-    (TransferCurve.SRGB, TransferCurve.LINEAR): (linear_light, "ushort"),
+    (TransferCurve.SRGB, TransferCurve.LINEAR): (to_linear, "ushort"),
     (TransferCurve.CURVE, TransferCurve.SRGB): (_uncurved, "uchar"),
-    (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: linear_light(_uncurved(curved)), "ushort"),
+    (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: to_linear(_uncurved(curved)), "ushort"),
     (TransferCurve.LINEAR, TransferCurve.SRGB): (_coded, "uchar"),
 }
 """How to get from one scale to another, and the pixel format of the result."""

@@ -22,7 +22,7 @@ _libraries = ctypes.CDLL(_libvips.__file__)
 _process = ctypes.CDLL(None)
 
 
-def work_on_few_lines(options: Sequence[str] = FEW_LINES) -> None:
+def reduce_tile_height(options: Sequence[str] = FEW_LINES) -> None:
     """Have every operation that starts from now on hold fewer lines of its picture.
 
     Neither pyvips nor the environment can: libvips offers these options to the command line of a program.

@@ -55,7 +55,7 @@ _READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFil
 
 def _set_up() -> None:
     """Threads and caches cost memory that a small machine lacks; a loader that cannot run cannot be attacked."""
-    tuning.work_on_few_lines()
+    tuning.reduce_tile_height()
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
     pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature

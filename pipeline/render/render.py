@@ -11,7 +11,7 @@ from pipeline.decode.probe import describe
 from pipeline.formats.registry import WRITABLE, output
 from pipeline.image import colour, metadata, vips
 from pipeline.protocol import Derived, Rendered
-from pipeline.render.resize import Rung, descend, shrunk
+from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.size import Size, render_profile
 
 if TYPE_CHECKING:
@@ -97,36 +97,36 @@ def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]
     """Make the wanted derivatives of the first frame; of 16 bits, a gamut that is kept from a decode of its own."""
     is_deep = original.header.format != "uchar"
     kept = [target for target in targets if is_deep and target.size.gamut == "keep"]
-    yield from _descended(original, kept, colour.to_rgb)
+    yield from _render_chain(original, kept, colour.to_rgb)
     shown = _srgb if is_deep else colour.to_rgb
-    yield from _descended(original, [target for target in targets if target not in kept], shown)
+    yield from _render_chain(original, [target for target in targets if target not in kept], shown)
 
 
 def _srgb(image: pyvips.Image) -> pyvips.Image:
     return colour.to_srgb(colour.to_rgb(image))
 
 
-def _descended(
-    original: Original, targets: Sequence[Target], coloured: Callable[[pyvips.Image], pyvips.Image]
+def _render_chain(
+    original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image]
 ) -> Iterator[Rendered]:
     """Make the wanted derivatives of one ladder, the largest first."""
-    ladder = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
-    while ladder and not ladder[-1].is_wanted:
-        ladder.pop()
-    rungs = [target for target in ladder if target.is_wanted or target.size.is_step or target is ladder[0]]
-    pictures = descend(original, [_rung(target) for target in rungs], coloured=coloured)
-    for target, picture in zip(rungs, pictures, strict=True):
+    chain = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
+    while chain and not chain[-1].is_wanted:
+        chain.pop()
+    steps = [target for target in chain if target.is_wanted or target.size.is_source or target is chain[0]]
+    pictures = resize_all(original, [_step(target) for target in steps], to_colour=to_colour)
+    for target, picture in zip(steps, pictures, strict=True):
         if target.is_wanted:
             yield _write(original, target, [_stepped(picture, target)])
 
 
-def _rung(target: Target) -> Rung:
-    return Rung(sides=target.cover, is_step=target.size.is_step, is_large=target.size.is_large)
+def _step(target: Target) -> ResizeStep:
+    return ResizeStep(sides=target.cover, is_source=target.size.is_source, is_large=target.size.is_large)
 
 
 def _height(target: Target) -> tuple[tuple[int, int], bool]:
     """Order a ladder; of two rungs alike, the step comes first."""
-    return target.cover, target.size.is_step
+    return target.cover, target.size.is_source
 
 
 def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
@@ -134,7 +134,9 @@ def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rende
     moving = [target for target in targets if target.moves and target.is_wanted]
     film = frames(original) if moving else []
     for target in moving:
-        yield _write(original, target, [_stepped(shrunk(frame, target.cover), target).copy_memory() for frame in film])
+        yield _write(
+            original, target, [_stepped(resize_frame(frame, target.cover), target).copy_memory() for frame in film]
+        )
 
 
 def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:

@@ -22,81 +22,86 @@ pictures up to 14 points of SSIMULACRA2; far beyond, its kernel has more taps th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class ResizeStep:
     """A picture that is asked for, by its dimensions as stored; a step serves to shrink the next ones from."""
 
     sides: tuple[int, int]
-    is_step: bool
+    is_source: bool
     is_large: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Intermediate:
     image: pyvips.Image
-    scale: TransferCurve
+    curve: TransferCurve
 
 
-def descend(
-    original: Original, rungs: Sequence[Rung], *, coloured: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb
+def resize_all(
+    original: Original,
+    steps: Sequence[ResizeStep],
+    *,
+    to_colour: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb,
 ) -> Iterator[pyvips.Image]:
     """Give the picture of every rung, in their order, which is from the largest down; each is in memory.
 
     Only the first is made from the file. The last step passed is what the next is made from, until there is another:
-    so a picture depends on the rungs above it and on nothing else. `coloured` is what the file's pixels become first.
+    so a picture depends on the rungs above it and on nothing else. `to_colour` is what the file's pixels become first.
 
     Raises:
         Refused: what is wrong with the original; before the first picture, never after.
     """
-    if not rungs:
+    if not steps:
         return
-    source = _first(original, rungs[0], coloured)
-    yield _shown(source)
-    for rung in rungs[1:]:
+    source = _first(original, steps[0], to_colour)
+    yield _to_srgb_8_bit(source)
+    for step in steps[1:]:
         tuning.release_memory()
-        held = _next(source, rung)
-        source = held if rung.is_step else source  # before it is written: the larger one is not needed any more
-        yield _shown(held)
+        held = _resize_from(source, step)
+        source = held if step.is_source else source  # before it is written: the larger one is not needed any more
+        yield _to_srgb_8_bit(held)
 
 
-def shrunk(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
+def resize_frame(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     """Shrink a picture of its own, such as a frame of an animation, in linear light."""
-    return _shown(_next(_Held(image, TransferCurve.SRGB), Rung(sides=sides, is_step=False, is_large=False)))
+    return _to_srgb_8_bit(
+        _resize_from(_Intermediate(image, TransferCurve.SRGB), ResizeStep(sides=sides, is_source=False, is_large=False))
+    )
 
 
-def _first(original: Original, rung: Rung, coloured: Callable[[pyvips.Image], pyvips.Image]) -> _Held:
+def _first(original: Original, step: ResizeStep, to_colour: Callable[[pyvips.Image], pyvips.Image]) -> _Intermediate:
     """Decode and shrink; a picture that is as large as the original is left alone, to the last bit."""
-    if rung.sides == (original.header.width, original.header.height):
-        image = first_frame(original, coloured, sides=rung.sides)
-        return _Held(colour.without_idle_alpha(image), TransferCurve.SRGB)
+    if step.sides == (original.header.width, original.header.height):
+        image = first_frame(original, to_colour, sides=step.sides)
+        return _Intermediate(colour.without_idle_alpha(image), TransferCurve.SRGB)
 
     def through(image: pyvips.Image) -> pyvips.Image:
-        picture = coloured(image)
-        return _resized(convert(picture, TransferCurve.SRGB, _scale(picture, rung)), rung.sides)
+        picture = to_colour(image)
+        return _resized(convert(picture, TransferCurve.SRGB, _curve_for(picture, step)), step.sides)
 
-    image = first_frame(original, through, sides=rung.sides)
-    return _Held(
+    image = first_frame(original, through, sides=step.sides)
+    return _Intermediate(
         colour.without_idle_alpha(image), TransferCurve.CURVE if image.format == "uchar" else TransferCurve.LINEAR
     )
 
 
-def _next(source: _Held, rung: Rung) -> _Held:
-    if rung.sides == (source.image.width, source.image.height):
+def _resize_from(source: _Intermediate, step: ResizeStep) -> _Intermediate:
+    if step.sides == (source.image.width, source.image.height):
         return source
-    scale = _scale(source.image, rung)
-    image = convert(source.image, source.scale, scale)
-    return _Held(_resized(image, rung.sides, is_exact=scale is TransferCurve.LINEAR).copy_memory(), scale)
+    curve = _curve_for(source.image, step)
+    image = convert(source.image, source.curve, curve)
+    return _Intermediate(_resized(image, step.sides, is_exact=curve is TransferCurve.LINEAR).copy_memory(), curve)
 
 
-def _scale(image: pyvips.Image, rung: Rung) -> TransferCurve:
+def _curve_for(image: pyvips.Image, step: ResizeStep) -> TransferCurve:
     """Choose how to shrink to a rung: the large ones are what costs time, the small ones are what shows a fault."""
     is_plain = image.format == "uchar" and not image.hasalpha()
-    return TransferCurve.CURVE if rung.is_large and is_plain else TransferCurve.LINEAR
+    return TransferCurve.CURVE if step.is_large and is_plain else TransferCurve.LINEAR
 
 
-def _shown(held: _Held) -> pyvips.Image:
-    if held.scale is TransferCurve.SRGB:
+def _to_srgb_8_bit(held: _Intermediate) -> pyvips.Image:
+    if held.curve is TransferCurve.SRGB:
         return colour.to_8_bit(held.image)
-    return convert(held.image, held.scale, TransferCurve.SRGB)
+    return convert(held.image, held.curve, TransferCurve.SRGB)
 
 
 def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = False) -> pyvips.Image:
@@ -105,11 +110,11 @@ def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = Fa
     16 bits are shrunk in floating point, which takes libvips less time than whole numbers do. Those it cuts off at
     black and at white between one direction and the other, which costs up to 7 points of SSIMULACRA2.
     """
-    scale, vscale = sides[0] / image.width, sides[1] / image.height
-    options = {"gap": 0} if is_exact and min(scale, vscale) * _FEW_TIMES >= 1 else {}
+    hscale, vscale = sides[0] / image.width, sides[1] / image.height
+    options = {"gap": 0} if is_exact and min(hscale, vscale) * _FEW_TIMES >= 1 else {}
     if not image.hasalpha():
         exact = image if image.format == "uchar" else image.cast("float")
-        return exact.resize(scale, vscale=vscale, **options).cast(image.format)
+        return exact.resize(hscale, vscale=vscale, **options).cast(image.format)
     top = TOP[image.format]
-    weighed = image.premultiply(max_alpha=top).resize(scale, vscale=vscale, **options)
+    weighed = image.premultiply(max_alpha=top).resize(hscale, vscale=vscale, **options)
     return weighed.unpremultiply(max_alpha=top).cast(image.format)

@@ -13,7 +13,7 @@ import pyvips
 from PIL import ImageChops, ImageCms, ImageStat
 
 from loadtest.paint import CORNERS, Photograph, paint, pixels
-from pipeline.image.transfer import linear_light
+from pipeline.image.transfer import to_linear
 from pipeline.size import Size
 from tests.pipeline.render.test_render import assert_painted, colour_at
 from tests.pipeline.rendering import CORPUS, needs_corpus, render_into, seen
@@ -90,7 +90,7 @@ def labelled(picture: pyvips.Image, profile: bytes) -> pyvips.Image:
 @pytest.mark.parametrize("width", [3000, 1500, 600])
 def test_a_ramp_of_16_bits_keeps_its_dark_levels_whatever_its_profile(tmp_path: Path, gamma: float, width: int) -> None:
     original = tmp_path / "original.png"
-    codes = [round(65_535 * linear_light(60 / 255 * x / 2999) ** (1 / gamma)) for x in range(3000)]
+    codes = [round(65_535 * to_linear(60 / 255 * x / 2999) ** (1 / gamma)) for x in range(3000)]
     grey = pyvips.Image.new_from_array([codes]).cast("ushort").replicate(1, 40)
     ramp = grey.bandjoin([grey, grey]).copy(interpretation="rgb16")
     labelled(ramp, profiled(gamma)).write_to_file(str(original))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pyvips
 
-from pipeline.image.transfer import TransferCurve, convert, linear_light
+from pipeline.image.transfer import TransferCurve, convert, to_linear
 
 
 def levels(*, is_deep: bool = False) -> pyvips.Image:
@@ -39,11 +39,11 @@ def test_16_bits_become_the_same_light_as_8() -> None:
 def test_alpha_is_not_light() -> None:
     picture = pyvips.Image.new_from_array([[128]]).bandjoin([[64]]).cast("uchar").copy(interpretation="b-w")
     grey, alpha = convert(picture, TransferCurve.SRGB, TransferCurve.LINEAR).getpoint(0, 0)
-    assert grey == pytest.approx(65_535 * linear_light(128 / 255), abs=1)
+    assert grey == pytest.approx(65_535 * to_linear(128 / 255), abs=1)
     assert alpha == 64 * 257
 
 
 @pytest.mark.parametrize(("coded", "expected"), [(0, 0), (1, 1), (0.5, 0.214_041), (0.04, 0.003_095_975)])
 def test_light_is_what_the_standard_says(coded: float, expected: float) -> None:
     """IEC 61966-2-1."""
-    assert linear_light(coded) == pytest.approx(expected, rel=1e-4)
+    assert to_linear(coded) == pytest.approx(expected, rel=1e-4)

@@ -9,4 +9,4 @@ from pipeline.image import tuning
 
 def test_a_libvips_without_these_options_is_named_at_once() -> None:
     with pytest.raises(RuntimeError, match="--vips-tile-hight"):
-        tuning.work_on_few_lines(("--vips-tile-hight=32",))
+        tuning.reduce_tile_height(("--vips-tile-hight=32",))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from loadtest.paint import Photograph, paint, pixels
 from pipeline.decode.original import open_original
-from pipeline.image.transfer import linear_light
-from pipeline.render.resize import Rung, descend, shrunk
+from pipeline.image.transfer import to_linear
+from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.size import LARGE_WIDTH, STEP_WIDTH
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ def test_a_picture_as_large_as_the_original_is_left_alone_to_the_last_bit(tmp_pa
     photograph = Photograph(width=1300, height=900, noise=30)
     original = tmp_path / "original.png"
     paint(original, photograph)
-    first, *_ = descend(open_original(original), [Rung(sides=(1300, 900), is_step=True, is_large=True)])
+    first, *_ = resize_all(open_original(original), [ResizeStep(sides=(1300, 900), is_source=True, is_large=True)])
     assert (first - pixels(photograph)).abs().max() == 0
 
 
 def test_nothing_is_read_when_nothing_is_asked_for(tmp_path: Path) -> None:
     original = tmp_path / "original.png"
     paint(original, Photograph(width=30, height=20))
-    assert list(descend(open_original(original), [])) == []
+    assert list(resize_all(open_original(original), [])) == []
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -41,18 +41,18 @@ def test_every_rung_has_its_sides_and_the_colour_of_the_original(tmp_path: Path,
     if not original.exists():
         grey = pyvips.Image.black(1600, 1200, bands=3) + 100
         grey.cast("uchar").copy(interpretation="srgb").write_to_file(str(original))
-    rungs = [
-        Rung(sides=(side, side * 3 // 4 or 1), is_step=side > STEP_WIDTH, is_large=side > LARGE_WIDTH)
+    steps = [
+        ResizeStep(sides=(side, side * 3 // 4 or 1), is_source=side > STEP_WIDTH, is_large=side > LARGE_WIDTH)
         for side in sorted(asked, reverse=True)
     ]
-    for rung, picture in zip(rungs, descend(open_original(original), rungs), strict=True):
-        assert (picture.width, picture.height) == rung.sides
-        assert abs(picture.avg() - 100) <= 1 + len(rungs), "every step rounds once"
+    for step, picture in zip(steps, resize_all(open_original(original), steps), strict=True):
+        assert (picture.width, picture.height) == step.sides
+        assert abs(picture.avg() - 100) <= 1 + len(steps), "every step rounds once"
 
 
 def test_a_frame_is_shrunk_in_light() -> None:
     lines = pyvips.Image.new_from_array([[0, 255]]).cast("uchar").replicate(100, 100).copy(interpretation="b-w")
-    assert abs(shrunk(lines, (50, 50)).avg() - 188) <= 1
+    assert abs(resize_frame(lines, (50, 50)).avg() - 188) <= 1
 
 
 def test_bright_points_keep_their_light_beside_black_ones() -> None:
@@ -60,7 +60,7 @@ def test_bright_points_keep_their_light_beside_black_ones() -> None:
     points = (pyvips.Image.gaussnoise(300, 300, seed=1) > 140).copy(interpretation="b-w")
     wanted = (points / 255).resize(110 / 300, gap=0)
     wanted = (wanted < 0).ifthenelse(0, (wanted > 1).ifthenelse(1, wanted))
-    seen = shrunk(points, (110, 110)).maplut(
-        pyvips.Image.new_from_array([[linear_light(level / 255) for level in range(256)]])
+    seen = resize_frame(points, (110, 110)).maplut(
+        pyvips.Image.new_from_array([[to_linear(level / 255) for level in range(256)]])
     )
     assert (seen - wanted).abs().avg() < 0.004
