@@ -18,9 +18,8 @@ from proxy.bulk.originals import FailedOriginals, ListedOriginals
 from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
 from proxy.bulk.reprocess.enqueue import EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
-from proxy.bulk.reprocess.pacing import ThrottledStep
 from proxy.bulk.reprocess.render import RenderStep
-from proxy.bulk.reprocess.throttle import Throttle
+from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
 from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import LOOK_AHEAD, Means, RunLimits, Runner
 from proxy.bulk.state_dir import NoState, StateDir
@@ -180,7 +179,7 @@ def _step(
             jobs=components.jobs, inspector=inspector, queue_size=settings.queue_size, run=place.run, stop=stop
         ).run
     if asked.each_seconds:
-        return ThrottledStep(inspector=inspector, throttle=Throttle(asked.each_seconds), step=step, stop=stop).see_to
+        return ThrottledStep(inspector=inspector, throttle=Throttle(asked.each_seconds), step=step, stop=stop).run
     return step
 
 

@@ -13,9 +13,8 @@ import structlog
 from proxy.bulk.originals import FailedOriginals, ListedOriginals, count
 from proxy.bulk.reprocess.enqueue import EACH, EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
-from proxy.bulk.reprocess.pacing import ThrottledStep
 from proxy.bulk.reprocess.render import RenderStep
-from proxy.bulk.reprocess.throttle import Throttle
+from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
 from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
@@ -156,12 +155,14 @@ async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
         await workshop.upload(key)
         await maker(workshop).make(key)
     stop = Stop()
-    paced = ThrottledStep(inspector=inspector(workshop), throttle=Throttle(3600), step=maker(workshop).make, stop=stop)
-    assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
+    throttled = ThrottledStep(
+        inspector=inspector(workshop), throttle=Throttle(3600), step=maker(workshop).make, stop=stop
+    )
+    assert [(await throttled.run(key)).result for key in keys] == ["fresh"] * 3
     for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
         await workshop.upload(key)
-    assert (await paced.see_to("gall/4_original.jpg")).result == "made"
-    waiting = asyncio.create_task(paced.see_to("gall/5_original.jpg"))
+    assert (await throttled.run("gall/4_original.jpg")).result == "made"
+    waiting = asyncio.create_task(throttled.run("gall/5_original.jpg"))
     stop.request("enough")
     with pytest.raises(Stopped):
         await waiting
