@@ -57,6 +57,11 @@ class RunTally(msgspec.Struct, kw_only=True):
         """How many of them had anything to be done."""
         return self.made + self.due + self.failed
 
+    @property
+    def problems(self) -> str:
+        """Return the failures that a status line ends with."""
+        return f"{self.failed:,} failed"
+
     def add(self, original: OriginalDone) -> None:
         """Count one more."""
         setattr(self, original.result, getattr(self, original.result) + 1)

@@ -49,12 +49,12 @@ class OutageRetry:
         *,
         check: Callable[[], Awaitable[object]],
         stop: Stop,
-        tell: Callable[[Event], None],
+        emit: Callable[[Event], None],
         policy: OutagePolicy | None = None,
     ) -> None:
         self._check = check
         self._stop = stop
-        self._tell = tell
+        self._emit = emit
         self._policy = policy or OutagePolicy()
 
     async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -86,5 +86,5 @@ class OutageRetry:
         if away_seconds >= self._policy.away_seconds:
             raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {trouble}") from trouble
         seconds = self._policy.wait_seconds(tries)
-        self._tell(RetryScheduled(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
+        self._emit(RetryScheduled(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

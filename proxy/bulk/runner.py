@@ -139,8 +139,8 @@ class Runner:
         except GaveUp as fault:
             self._stop.request(str(fault))
             return
-        self._reporter.tell(original)
-        self._reporter.move(self._ledger.tally, self._total)
+        self._reporter.emit(original)
+        self._reporter.update(self._ledger.tally, self._total)
         self._judge(original)
 
     async def _outcome(self, key: str) -> OriginalDone:
@@ -167,8 +167,8 @@ class Runner:
             known = self._ledger.tally.originals - len(self._ledger.done)
             total = known + await count(self._originals, after=self._ledger.after)
             self._total = total if self._bounds.limit is None else min(total, self._bounds.limit)
-            self._reporter.tell(Counted(originals=total))
-            self._reporter.move(self._ledger.tally, self._total)
+            self._reporter.emit(Counted(originals=total))
+            self._reporter.update(self._ledger.tally, self._total)
 
     async def _end_when_told(self, feeding: asyncio.Task[bool]) -> None:
         await self._stop.wait()
@@ -179,7 +179,7 @@ class Runner:
         """Tell once that the run is stopped, if it is."""
         if self._stop.is_requested and not self._is_announced:
             self._is_announced = True
-            self._reporter.tell(
+            self._reporter.emit(
                 Stopping(
                     detail=self._stop.reason,
                     underway=len(self._underway),

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
-from proxy.concurrency.throughput import QueueThroughput
 from proxy.jobs.request import JobRequest
+from proxy.jobs.retry_after import RetryAfter
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LiveIndex:
         self._look_again = -math.inf
         self._oldest: float | None = None
         self._workers = 0
-        self._throughput = QueueThroughput()
+        self._retry_after = RetryAfter()
 
     async def line(self) -> QueueStatus:
         """Look, and tell how long the line is."""
@@ -83,7 +83,7 @@ class LiveIndex:
 
     def retry_after_seconds(self, waiting: int) -> int:
         """Guess when there will be room again."""
-        return self._throughput.seconds_until_half_done(waiting)
+        return self._retry_after.seconds(waiting)
 
     @property
     def is_outdated(self) -> bool:
@@ -105,7 +105,7 @@ class LiveIndex:
                     self._forget(job_id)
             self._oldest = line.oldest
             self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in line.workers.values())
-            self._throughput.record(_ended_by_worker(line.workers), waiting=line.waiting)
+            self._retry_after.record(_ended_by_worker(line.workers), waiting=line.waiting)
             self._looked = time.monotonic()
             self._look_again = self._looked + max(LOOK_SECONDS, (self._looked - began) / LOOK_SHARE)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,25 +18,23 @@ from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.comparer import Comparer
 from proxy.bulk.compare.database import FindingsDatabase
-from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted
+from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted, describe_comparison
 from proxy.bulk.compare.findings import STORE
 from proxy.bulk.compare.originals import FileOriginals, SideOriginals, sample
 from proxy.bulk.compare.pool import ComparePool
-from proxy.bulk.compare.reporters import JsonReporter, LineReporter, bar
 from proxy.bulk.compare.runner import Means, Run
 from proxy.bulk.compare.sides import Side, side
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.bulk.reporters import GuardedReporter
+from proxy.bulk.reporters import reporting
 from proxy.bulk.retry import OutageRetry
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
-    from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
+    from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.keys.layouts import Layout
     from proxy.settings.settings import Settings
@@ -105,9 +102,9 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(places.opened())
         stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
-        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
-        reporter.tell(
-            ComparisonStarted(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals)
+        reporter = stack.enter_context(reporting(describe_comparison, as_json=asked.as_json, stop=stop))
+        reporter.emit(
+            ComparisonStarted(old=asked.old, new=asked.new, sizes=head.sizes, resumed_after=ledger.tally().originals)
         )
         outage_retry = _outage_retry(places, stop, reporter)
         comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
@@ -120,7 +117,7 @@ async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> 
         is_finished = await run.go()
         ended = _ended(ledger, asked, is_finished=is_finished, seconds=time.monotonic() - started)
         await run_sync(lambda: report.write(asked.report, ledger, asked=head, ended=ended))
-        reporter.tell(ended)
+        reporter.emit(ended)
     reporter.check()
     if is_finished:
         ledger.forget()
@@ -204,18 +201,12 @@ async def _originals(asked: CompareOptions, listing: Side | None, layout: Layout
     return await sample(originals, asked.sample, seed=asked.seed) if asked.sample else originals
 
 
-def _reporter(asked: CompareOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar() if sys.stderr.isatty() else nullcontext(LineReporter())
-
-
 def _outage_retry(places: Sources, stop: Stop, reporter: Reporter) -> OutageRetry:
     async def check() -> None:
         await places.old.check()
         await places.new.check()
 
-    return OutageRetry(check=check, stop=stop, tell=reporter.tell)
+    return OutageRetry(check=check, stop=stop, emit=reporter.emit)
 
 
 def _ended(ledger: FindingsDatabase, asked: CompareOptions, *, is_finished: bool, seconds: float) -> ComparisonEnded:

@@ -56,6 +56,16 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
         """How many derivatives were looked at that are on a side at least."""
         return self.alike + self.different
 
+    @property
+    def needed(self) -> int:
+        """Return how many originals count towards a limit."""
+        return self.originals
+
+    @property
+    def problems(self) -> str:
+        """Return the differences that a status line ends with."""
+        return f"{self.different:,} different"
+
     def add(self, outcome: ComparedOriginal) -> None:
         """Count one original more."""
         self.originals += 1

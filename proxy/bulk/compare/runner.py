@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from proxy.bulk.compare.database import FindingsDatabase
     from proxy.bulk.compare.findings import ComparedOriginal
-    from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
+    from proxy.bulk.reporters import Reporter
     from proxy.bulk.retry import OutageRetry
     from proxy.bulk.stop import Stop
 
@@ -68,7 +68,7 @@ class Run:
             counting.cancel()
             await asyncio.gather(counting, return_exceptions=True)
         if self._stop.is_requested:
-            self._reporter.tell(Stopping(detail=self._stop.reason, underway=0))
+            self._reporter.emit(Stopping(detail=self._stop.reason, underway=0))
         return not self._stop.is_requested
 
     async def _feed(self, group: asyncio.TaskGroup) -> None:
@@ -100,11 +100,11 @@ class Run:
         self._tally.add(outcome)
         for finding in outcome.findings:
             why = {cause.code: cause.detail for cause in finding.causes}
-            self._reporter.tell(Differs(key=finding.key, size=finding.size, why=why))
-        self._reporter.move(self._tally, self._total)
+            self._reporter.emit(Differs(key=finding.key, size=finding.size, why=why))
+        self._reporter.update(self._tally, self._total)
 
     async def _count(self) -> None:
         with suppress(ImagesError):  # whoever walks tells of it
             self._total = await count(self._originals)
-            self._reporter.tell(Counted(originals=self._total))
-            self._reporter.move(self._tally, self._total)
+            self._reporter.emit(Counted(originals=self._total))
+            self._reporter.update(self._tally, self._total)

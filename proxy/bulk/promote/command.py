@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING
 from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.checkpoint import RunOptions, new_checkpoint
 from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
-from proxy.bulk.events import RunEnded, RunStarted
+from proxy.bulk.events import RunEnded, RunStarted, describe
 from proxy.bulk.ledger import RunProgress
 from proxy.bulk.originals import ListedOriginals
 from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
-from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.reporters import reporting
 from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import Means, RunLimits, Runner
 from proxy.bulk.state_dir import NoState
@@ -23,10 +21,8 @@ from proxy.keys.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
-    from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings
     from proxy.stores.base import Blob
@@ -62,9 +58,8 @@ async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> 
     promotion = _promotion(asked, settings, components)
     await components.store.start()
     try:
-        with _reporter(asked) as told:
-            reporter = GuardedReporter(told, stop)
-            reporter.tell(_began(asked, settings, promotion))
+        with reporting(describe, as_json=asked.as_json, stop=stop) as reporter:
+            reporter.emit(_began(asked, settings, promotion))
             run = Runner(
                 ListedOriginals(
                     store=components.store, layout=components.recipe.layout, prefix=_prefix(asked, settings)
@@ -73,13 +68,13 @@ async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> 
                 bounds=RunLimits(underway=UNDERWAY, limit=None),
                 means=Means(
                     ledger=ledger,
-                    outage_retry=OutageRetry(check=components.store.check, stop=stop, tell=reporter.tell),
+                    outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
                     stop=stop,
                     reporter=reporter,
                 ),
             )
             ended = _ended(ledger, is_finished=await run.go(), is_undo=asked.undo)
-            reporter.tell(ended)
+            reporter.emit(ended)
     finally:
         await components.store.close()
     reporter.check()
@@ -135,12 +130,6 @@ def _words(asked: PromoteOptions, settings: Settings, components: Components) ->
 def _began(asked: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
     what = "undo" if asked.undo else "promote"
     return RunStarted(run=what, prefix=_prefix(asked, settings), remake=what, sizes=promotion.sizes)
-
-
-def _reporter(asked: PromoteOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar(limit=None) if sys.stderr.isatty() else nullcontext(LineReporter(limit=None))
 
 
 def _ended(ledger: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build
 from proxy.bulk.checkpoint import RunOptions, new_checkpoint
-from proxy.bulk.events import RunEnded, RunStarted
+from proxy.bulk.events import RunEnded, RunStarted, describe
 from proxy.bulk.ledger import RunProgress
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import FailedOriginals, ListedOriginals
-from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.reporters import reporting
 from proxy.bulk.reprocess.enqueue import EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
 from proxy.bulk.reprocess.render import RenderStep
@@ -28,13 +27,11 @@ from proxy.settings.validators import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
     from proxy.bulk.checkpoint import Checkpoint
     from proxy.bulk.events import OriginalDone
     from proxy.bulk.originals import Originals
-    from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings
 
@@ -77,13 +74,13 @@ async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop)
     async with AsyncExitStack() as stack:
         stack.enter_context(records.held())
         await stack.enter_async_context(_opened(components, with_queue=asked.through_queue))
-        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
+        reporter = stack.enter_context(reporting(describe, as_json=asked.as_json, stop=stop, limit=asked.limit))
         if asked.restart:
             records.forget()
         place = records.read_or_begin(_words(asked, settings, components))
-        reporter.tell(_began(place))
+        reporter.emit(_began(place))
         ledger = RunProgress(place, records)
-        outage_retry = OutageRetry(check=_check(asked, components), stop=stop, tell=reporter.tell)
+        outage_retry = OutageRetry(check=_check(asked, components), stop=stop, emit=reporter.emit)
         run = Runner(
             _originals(asked, place.words, components),
             _step(asked, settings, components, place, stop),
@@ -96,7 +93,7 @@ async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop)
         elif is_finished:
             records.forget()
         ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
-        reporter.tell(ended)
+        reporter.emit(ended)
     reporter.check()
     return ended
 
@@ -114,12 +111,6 @@ async def _opened(components: Components, *, with_queue: bool) -> AsyncIterator[
         stack.push_async_callback(components.render_pool.close)
         await components.render_pool.start()
         yield
-
-
-def _reporter(asked: ReprocessOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar(limit=asked.limit) if sys.stderr.isatty() else nullcontext(LineReporter(limit=asked.limit))
 
 
 def _words(asked: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:

@@ -16,10 +16,9 @@ from proxy.bulk.stop import Stop
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-    from proxy.bulk.checkpoint import RunTally
     from proxy.bulk.events import Event, OriginalDone
     from proxy.bulk.ledger import CheckpointStore
-    from proxy.bulk.reporters import Reporter
+    from proxy.bulk.reporters import Reporter, Tally
 
 WORDS = RunOptions(
     store="memory",
@@ -43,10 +42,10 @@ class Heard:
     totals: set[int | None] = field(default_factory=set)
     most: int = 0
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         self.events.append(event)
 
-    def move(self, tally: RunTally, total: int | None) -> None:
+    def update(self, tally: Tally, total: int | None) -> None:
         self.most = max(self.most, tally.originals)
         self.totals.add(total)
 
@@ -97,7 +96,7 @@ class Rig:
         limit: int | None = None,
     ) -> Runner:
         """Join a run."""
-        outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=QUICK)
+        outage_retry = OutageRetry(check=self.check, stop=self.stop, emit=self.heard.emit, policy=QUICK)
         means = Means(
             ledger=self.ledger, outage_retry=outage_retry, stop=self.stop, reporter=self.reporter or self.heard
         )

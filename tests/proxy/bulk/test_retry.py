@@ -25,7 +25,7 @@ class Troubled:
         self.away = away
         self.heard = Heard()
         self.stop = Stop()
-        self.outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=policy)
+        self.outage_retry = OutageRetry(check=self.check, stop=self.stop, emit=self.heard.emit, policy=policy)
 
     async def ask(self) -> str:
         if self.left:

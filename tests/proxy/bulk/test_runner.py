@@ -245,10 +245,10 @@ class Deaf(Heard):
         super().__init__()
         self._left, self._fault = events, fault
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         if len(self.events) == self._left:
             raise self._fault
-        super().tell(event)
+        super().emit(event)
 
 
 async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
