@@ -11,8 +11,11 @@ from proxy.concurrency.throughput import format_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pipeline.errors import Refused
+    from proxy.errors import ImagesError
+
 Result = Literal["made", "fresh", "due", "failed"]
-"""What came of an original: derivatives made; nothing to do; what would be made; a fault."""
+"""The outcome of an original: derivatives made; nothing to do; something to do, in a dry run; an error."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=str.lower, tag_field="event"):
@@ -20,7 +23,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=s
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A run begins, or goes on behind the key `after`; `sizes` are those that are seen to."""
+    """A run starts, or resumes behind the key `after`; `sizes` are those that it works on."""
 
     run: str
     prefix: str
@@ -31,13 +34,13 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
 
 
 class Counted(Event, frozen=True, kw_only=True):
-    """The listing was counted to its end, while work had begun."""
+    """The whole listing was counted, while the run was at work."""
 
     originals: int
 
 
 class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
-    """One original is over; `why` gives the reason for each size that is due, `detail` says what is wrong."""
+    """One original is done; `why` gives the reason for each size that is due, `detail` says what is wrong."""
 
     key: str
     result: Result
@@ -46,9 +49,14 @@ class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
     detail: str = ""
     seconds: float = 0.0
 
+    @classmethod
+    def from_error(cls, key: str, error: Refused | ImagesError) -> OriginalDone:
+        """Return the outcome of an original that failed."""
+        return cls(key=key, result="failed", code=error.code, detail=str(error))
+
 
 class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
-    """Store or queue are away; it is tried again in a while."""
+    """The store, the queue or the disk is unavailable; the same is tried again in a while."""
 
     code: str
     detail: str
@@ -56,7 +64,7 @@ class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun, and why; of so many underway those that run are finished, here or by others."""
+    """No more originals are begun; those underway are finished, here or by the workers of the queue."""
 
     detail: str
     underway: int
@@ -86,7 +94,7 @@ class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def originals(self) -> int:
-        """How many were seen to."""
+        """Return how many originals are done."""
         return self.made + self.fresh + self.due + self.failed
 
 

@@ -1,4 +1,4 @@
-"""How a run outlasts a store, a queue or a disk that is of no use for a while."""
+"""Retries while the store, the queue or the disk is unavailable."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
-"""What may pass, and is no original's fault but the store's, the queue's or the disk's."""
+"""Transient errors that are no original's fault but the store's, the queue's or the disk's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutagePolicy:
-    """How often and how long something is tried; seconds between two tries double from `first` to `longest`.
+    """How often and how long to retry; the wait doubles from `first_seconds` to `longest_seconds`.
 
-    After `attempts` it is the original's own trouble if all else is well; if not, it goes on for `away_seconds`. Each
-    attempt at a bucket is up to a minute of the store's own patience.
+    After `attempts` the original is at fault if a check finds everything available; otherwise retries go on for
+    `away_seconds`. One attempt at a bucket takes up to a minute, because the store retries too.
     """
 
     attempts: int = 4
@@ -37,12 +37,12 @@ class OutagePolicy:
     away_seconds: float = 900.0
 
     def wait_seconds(self, tries: int) -> float:
-        """Give how long to wait after so many tries."""
+        """Return how long to wait after so many tries."""
         return jittered(min(self.first_seconds * 2.0 ** (tries - 1), self.longest_seconds))
 
 
 class OutageRetry:
-    """Tries again what fails for other reasons than its own; `check` tells by an error whether there are any."""
+    """Retries calls that fail in an outage; `check` raises while there is one."""
 
     def __init__(
         self,
@@ -57,34 +57,34 @@ class OutageRetry:
         self._emit = emit
         self._policy = policy or OutagePolicy()
 
-    async def call(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Give what `ask` returns.
+    async def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Return what `function` returns.
 
         Raises:
-            StoreUnavailable, QueueUnavailable, NoRoom: it fails although all of them are well.
-            GaveUp: they have been away for too long.
-            Stopped: the run ends before it is known.
+            StoreUnavailable, QueueUnavailable, NoRoom: the call fails although there is no outage.
+            GaveUp: the outage lasts too long.
+            Stopped: the run ends before the call succeeds.
         """
         began = time.monotonic()
         for tries in itertools.count(1):
             try:
-                return await ask()
-            except AWAY as trouble:
-                if tries >= self._policy.attempts and await self._is_well():
+                return await function()
+            except AWAY as outage:
+                if tries >= self._policy.attempts and await self._is_available():
                     raise
-                await self._wait(trouble, tries, away_seconds=time.monotonic() - began)
+                await self._wait(outage, tries, away_seconds=time.monotonic() - began)
         raise AssertionError
 
-    async def _is_well(self) -> bool:
+    async def _is_available(self) -> bool:
         try:
             await self._check()
         except ImagesError:
             return False
         return True
 
-    async def _wait(self, trouble: ImagesError, tries: int, *, away_seconds: float) -> None:
+    async def _wait(self, outage: ImagesError, tries: int, *, away_seconds: float) -> None:
         if away_seconds >= self._policy.away_seconds:
-            raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {trouble}") from trouble
+            raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {outage}") from outage
         seconds = self._policy.wait_seconds(tries)
-        self._emit(RetryScheduled(code=trouble.code, detail=str(trouble), again_in_seconds=round(seconds, 1)))
+        self._emit(RetryScheduled(code=outage.code, detail=str(outage), again_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

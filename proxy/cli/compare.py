@@ -47,7 +47,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 )
 @click.option(
     "--max-different",
-    type=ParsedOption("share", options.budget),
+    type=ParsedOption("share", options.parse_budget),
     default="0",
     show_default=True,
     help="How many derivatives may differ: a share, or a number.",

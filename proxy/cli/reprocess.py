@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 @click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
 @click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
 @click.option("--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma.")
-@click.option("--since", type=ParsedOption("date", options.moment), help="Only originals that changed then or later.")
+@click.option(
+    "--since", type=ParsedOption("date", options.parse_date), help="Only originals that changed then or later."
+)
 @click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
 @click.option(
     "--retry-failed",
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--max-failures",
-    type=ParsedOption("share", options.budget),
+    type=ParsedOption("share", options.parse_budget),
     default="0.5%",
     show_default=True,
     help="How many may fail: a share of all, or a number.",
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rate",
     "each_seconds",
-    type=ParsedOption("rate", options.seconds_each),
+    type=ParsedOption("rate", options.parse_rate),
     default=0.0,
     help="How many are begun at most: 5/s, 100/min.",
 )

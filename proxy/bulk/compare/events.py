@@ -48,7 +48,7 @@ class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to compare, which says nothing about either side."""
+        """Return whether there was nothing to compare, which says nothing about either side."""
         return not self.alike + self.different
 
 

@@ -1,4 +1,4 @@
-"""A run is told in lines, in JSON, by a bar on a terminal."""
+"""A run is reported in lines, in JSON, by a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from proxy.bulk.checkpoint import RunTally
-from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, RunEnded, RunStarted, Stopping, describe, summary
+from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, RunStarted, Stopping, describe
 from proxy.bulk.reporters import BarReporter, JsonReporter, LineReporter, drawn_bar
+from tests.proxy.bulk.runs import ENDED
 
 if TYPE_CHECKING:
     import pytest
@@ -29,17 +30,6 @@ EVENTS: list[Event] = [
     Stopping(detail="SIGTERM", underway=2),
     Stopping(detail="SIGTERM", underway=41, ends_elsewhere=True),
 ]
-ENDED = RunEnded(
-    is_finished=True,
-    is_within_budget=False,
-    made=1,
-    fresh=2000,
-    due=0,
-    failed=3,
-    faults={"corrupt": 2, "bad-key": 1},
-    seconds=100.2,
-    failures="var/reprocess/failures.jsonl",
-)
 
 
 def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,17 +45,6 @@ def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str
         "stopping, jobs left to the queue's workers: SIGTERM",
     ]
     assert told.out.splitlines() == ["gall/4: missing: small, medium; stale profile: large"]
-
-
-def test_a_summary_counts_names_and_says_what_to_do_next() -> None:
-    assert [*summary(ENDED)] == [
-        "finished: 1 made, 2,000 fresh, 3 failed; 1 min 40 s, 20.0/s",
-        "failed for: bad-key 1, corrupt 2",
-        "more failed than --max-failures allows",
-        "try them again: --retry-failed var/reprocess/failures.jsonl",
-    ]
-    nothing = msgspec.structs.replace(ENDED, is_finished=False, made=0, fresh=0, failed=0, faults={}, failures="")
-    assert [*summary(nothing)] == ["not finished: no originals; 1 min 40 s", "the same command goes on from here"]
 
 
 def test_a_line_now_and_then_says_how_far_a_run_is(
