@@ -1,4 +1,4 @@
-"""How far a run is: what it was asked for, which originals are done, what came of them; on disk before it counts."""
+"""How far a run is: its options, the originals that are done, their outcomes; on disk before they count."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class RunProgress:
         self._saved = self._started
         self._failed_in_a_row = 0
         self.stop_reason = ""
-        """Why to go on makes no sense; empty while it does."""
+        """Why the run must stop; empty while it may go on."""
 
     @property
     def tally(self) -> RunTally:

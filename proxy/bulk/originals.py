@@ -34,7 +34,7 @@ class Originals(Protocol):
 
 
 class Listing(Protocol):
-    """What lists blobs: a store, or a side of a comparison."""
+    """Lists blobs: a store, or a side of a comparison."""
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Blob]:
         """Return the blobs whose keys begin with `prefix`, those behind `after`."""

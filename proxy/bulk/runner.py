@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from proxy.bulk.events import Event
     from proxy.bulk.originals import Originals
+    from proxy.bulk.outages import OutageRetry
     from proxy.bulk.reporters import Reporter, Tally
-    from proxy.bulk.retry import OutageRetry
     from proxy.bulk.stop import Stop
 
 Outcome = TypeVar("Outcome")

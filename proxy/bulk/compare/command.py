@@ -17,17 +17,17 @@ from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.comparer import Comparer
-from proxy.bulk.compare.database import FindingsDatabase
 from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted, describe_comparison
 from proxy.bulk.compare.findings import STORE
+from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.pool import ComparePool
 from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.bulk.compare.sides import Side, open_side
 from proxy.bulk.events import Stopping
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import FileOriginals, ListedOriginals, sample
+from proxy.bulk.outages import OutageRetry
 from proxy.bulk.reporters import reporting
-from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import Runner
 from proxy.errors import CannotStart
 

@@ -68,10 +68,10 @@ def describe_comparison(event: Event) -> Iterator[Line]:
 
 
 def _summary(ended: ComparisonEnded) -> Iterator[str]:
-    word = "finished" if ended.is_finished else "not finished"
+    state = "finished" if ended.is_finished else "not finished"
     counts = f"{ended.alike:,} alike, {ended.different:,} different"
     absent = f", {ended.absent:,} on neither side" if ended.absent else ""
-    yield f"{word}: {ended.originals:,} originals, {counts}{absent}; {format_duration(ended.seconds)}"
+    yield f"{state}: {ended.originals:,} originals, {counts}{absent}; {format_duration(ended.seconds)}"
     for cause, number in sorted(ended.causes.items(), key=lambda item: -item[1]):
         yield f"{number:>9,}  {TITLES[cause]} ({cause})"
     if ended.excused:

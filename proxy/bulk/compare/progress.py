@@ -9,8 +9,8 @@ from proxy.bulk.compare.events import Differs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.bulk.compare.database import FindingsDatabase
     from proxy.bulk.compare.findings import ComparedOriginal
+    from proxy.bulk.compare.findings_database import FindingsDatabase
     from proxy.bulk.events import Event
     from proxy.errors import ImagesError
 

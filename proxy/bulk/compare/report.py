@@ -11,16 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.protocol import Inspected, Refusal
 from proxy.bulk.compare.causes import TITLES
-from proxy.bulk.compare.database import PICTURED
+from proxy.bulk.compare.findings_database import PICTURED
 from proxy.bulk.compare.verdicts import DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from proxy.bulk.compare.database import FindingsDatabase
     from proxy.bulk.compare.events import ComparisonEnded
     from proxy.bulk.compare.findings import ComparedKeys, Copy, Finding
+    from proxy.bulk.compare.findings_database import FindingsDatabase
 
 PAGE, PICTURES = "index.html", "pictures"
 """In the folder of a report."""

@@ -11,9 +11,9 @@ from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.originals import ListedOriginals
+from proxy.bulk.outages import OutageRetry
 from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
 from proxy.bulk.reporters import reporting
-from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
 from proxy.keys.shadow import REPLACED, Shadow

@@ -13,12 +13,12 @@ from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import FailedOriginals, ListedOriginals
+from proxy.bulk.outages import OutageRetry
 from proxy.bulk.reporters import reporting
 from proxy.bulk.reprocess.enqueue import EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
 from proxy.bulk.reprocess.render import RenderStep
 from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
-from proxy.bulk.retry import OutageRetry
 from proxy.bulk.runner import LOOK_AHEAD, Runner
 from proxy.bulk.state_dir import NoState, StateDir
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
 from proxy.bulk.events import OriginalDone
-from proxy.bulk.retry import AWAY
+from proxy.bulk.outages import AWAY
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed

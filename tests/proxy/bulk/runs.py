@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from proxy.bulk.checkpoint import Checkpoint, RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.events import RunEnded, Stopping
-from proxy.bulk.retry import OutagePolicy, OutageRetry
+from proxy.bulk.outages import OutagePolicy, OutageRetry
 from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
 from proxy.bulk.stop import Stop

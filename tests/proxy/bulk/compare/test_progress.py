@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.bulk.compare.database import FindingsDatabase
 from proxy.bulk.compare.events import Differs
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
+from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.errors import StoreUnavailable
 

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from proxy.bulk.events import RetryScheduled
-from proxy.bulk.retry import OutagePolicy, OutageRetry
+from proxy.bulk.outages import OutagePolicy, OutageRetry
 from proxy.bulk.stop import Stop, Stopped
 from proxy.errors import GaveUp, QueueUnavailable, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import QUICK, Heard

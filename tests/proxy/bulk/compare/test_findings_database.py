@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.bulk.compare import report
-from proxy.bulk.compare.database import PICTURED, FindingsDatabase, OtherComparison
 from proxy.bulk.compare.events import ComparisonEnded
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
+from proxy.bulk.compare.findings_database import PICTURED, FindingsDatabase, OtherComparison
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
