@@ -1,23 +1,40 @@
-"""Where a run is: what it was asked for, how far it has come, what came of it so far."""
+"""How far a run is: its options, the originals that are done, their outcomes; on disk before they count."""
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from pipeline.errors import BY_CODE
+from proxy.bulk.events import OriginalDone
+from proxy.bulk.originals import FailedOriginal
+from proxy.concurrency.batcher import Batcher
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.errors import BadKey, NotFound, TooManyBytes
 
 if TYPE_CHECKING:
-    from proxy.bulk.events import OriginalDone
+    from collections.abc import Iterable, Sequence
+
+    from proxy.bulk.events import Event
+    from proxy.errors import ImagesError
+
+SAVE_SECONDS = 1.0
+"""Seconds between two saves while all originals are fresh: to inspect those again costs little."""
+
+IN_A_ROW = 10
+"""Failures in a row, none of them the original's own fault, after which the run stops."""
+
+ITS_OWN_FAULT = frozenset({*BY_CODE, TooManyBytes.code, NotFound.code, BadKey.code})
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was asked for, as far as it decides what comes of it: a run goes on with the same words only.
+    """The options that decide what a run does to an original: a run is resumed with the same ones only.
 
-    `profiles` are the render profiles of `sizes`: other ones would leave the first originals with yesterday's.
+    `profiles` are the render profiles of `sizes`: with other ones the first originals would keep outdated derivatives.
     """
 
     store: str
@@ -34,12 +51,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...]
 
     def differences(self, other: RunOptions) -> list[str]:
-        """Name what is not the same in the other words."""
+        """Return the names of the options that differ."""
         return [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
 
 
 class RunTally(msgspec.Struct, kw_only=True):
-    """How many originals came to which end; `faults` counts the failed by the code of what is wrong."""
+    """How many originals had which result; `faults` counts failures by code."""
 
     made: int = 0
     fresh: int = 0
@@ -49,26 +66,31 @@ class RunTally(msgspec.Struct, kw_only=True):
 
     @property
     def originals(self) -> int:
-        """How many are over."""
+        """Return how many originals are done."""
         return self.fresh + self.needed
 
     @property
     def needed(self) -> int:
-        """How many of them had anything to be done."""
+        """Return how many of them were not fresh."""
         return self.made + self.due + self.failed
 
+    @property
+    def problems(self) -> str:
+        """Return the failures that a status line ends with."""
+        return f"{self.failed:,} failed"
+
     def add(self, original: OriginalDone) -> None:
-        """Count one more."""
+        """Count one more original."""
         setattr(self, original.result, getattr(self, original.result) + 1)
         if original.code:
             self.faults[original.code] = self.faults.get(original.code, 0) + 1
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """All that has to be known to go on: `after` and `done` as `LowWaterMark` has them, seconds of work so far."""
+    """What a run needs to resume: `after` and `done` as in `LowWaterMark`, `seconds` of work so far."""
 
     run: str
-    words: RunOptions
+    options: RunOptions = msgspec.field(name="words")
     failures: str
     after: str = ""
     done: tuple[str, ...] = ()
@@ -76,14 +98,152 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     @property
-    def is_begun(self) -> bool:
-        """Whether this run, or one that it follows, has worked before."""
+    def has_started(self) -> bool:
+        """Return whether this run, or one that it follows, has worked before."""
         return self.seconds > 0 or bool(self.after)
 
 
-def new_checkpoint(words: RunOptions, *, after: str = "", done: tuple[str, ...] = ()) -> Checkpoint:
-    """Give the place of a new run, behind what an earlier one has seen to."""
+def new_checkpoint(options: RunOptions, *, after: str = "", done: tuple[str, ...] = ()) -> Checkpoint:
+    """Return the checkpoint of a new run, which continues after the originals of an earlier one."""
     now, run = datetime.now(UTC), uuid.uuid4().hex[:12]
     return Checkpoint(
-        run=run, words=words, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done
+        run=run, options=options, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done
     )
+
+
+class LowWaterMark:
+    """Tracks the key up to which every original is done, and those behind it that are done already."""
+
+    def __init__(self, after: str = "", done: Iterable[str] = ()) -> None:
+        self.after = after
+        """All up to this key are done; empty at the beginning."""
+        self._done_before = set(done)
+        self._is_done: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        """Count the originals behind `after` that were begun, done or not."""
+        return len(self._is_done)
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """Return those behind `after` that are done."""
+        return (*self._done_before, *(key for key, is_done in self._is_done.items() if is_done))
+
+    def begin(self, key: str) -> bool:
+        """Begin the next original of the listing; return False if it is done or underway."""
+        if key in self._is_done:
+            return False
+        is_done = key in self._done_before
+        self._done_before.discard(key)
+        self._is_done[key] = is_done
+        self._advance()
+        return not is_done
+
+    def end(self, key: str) -> None:
+        """Mark an original as done."""
+        self._is_done[key] = True
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._is_done:
+            key, is_done = next(iter(self._is_done.items()))
+            if not is_done:
+                return
+            del self._is_done[key]
+            self.after = key
+
+
+class CheckpointStore(Protocol):
+    """Where checkpoints and failures are stored."""
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Store the checkpoint durably."""
+        ...
+
+    async def append_failure(self, checkpoint: Checkpoint, failure: FailedOriginal) -> None:
+        """Store a failure durably."""
+        ...
+
+
+class RunProgress:
+    """Tracks the originals of a run, so that a run that was killed can resume from its checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, state: CheckpointStore) -> None:
+        self._checkpoint = checkpoint
+        self._state = state
+        self._low_water_mark = LowWaterMark(checkpoint.after, checkpoint.done)
+        self._saves: Batcher[None, None] = Batcher(self._save_once)
+        self._started = time.monotonic()
+        self._saved = self._started
+        self._failed_in_a_row = 0
+        self.stop_reason = ""
+        """Why the run must stop; empty while it may go on."""
+
+    @property
+    def tally(self) -> RunTally:
+        """Return how many originals had which result."""
+        return self._checkpoint.tally
+
+    @property
+    def after(self) -> str:
+        """Return the key up to which all originals are done."""
+        return self._low_water_mark.after
+
+    @property
+    def done(self) -> tuple[str, ...]:
+        """Return the keys behind that which are done."""
+        return self._low_water_mark.done
+
+    @property
+    def listed_before(self) -> int:
+        """Return how many originals of this run lie up to `after`; not what an earlier run with a limit has done."""
+        return self.tally.originals - len(self.done)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the run has worked, over all its starts."""
+        return self._checkpoint.seconds + time.monotonic() - self._started
+
+    def __len__(self) -> int:
+        """Count the originals that were begun since the first that is not done."""
+        return len(self._low_water_mark)
+
+    async def begin(self, key: str) -> bool:
+        """Begin the next original; return False if it is done or underway."""
+        return self._low_water_mark.begin(key)
+
+    def failure(self, key: str, error: ImagesError) -> OriginalDone:
+        """Return the outcome of an original whose step failed."""
+        return OriginalDone.from_error(key, error)
+
+    async def record(self, original: OriginalDone) -> Sequence[Event]:
+        """Store the outcome of an original durably; return the events that report it."""
+        if original.result == "failed":
+            failure = FailedOriginal(key=original.key, code=original.code, detail=original.detail)
+            await self._state.append_failure(self._checkpoint, failure)
+        self.tally.add(original)
+        self._low_water_mark.end(original.key)
+        if original.result != "fresh" or time.monotonic() - self._saved > SAVE_SECONDS:
+            await self.save()
+        self._count_failures_in_a_row(original)
+        return (original,)
+
+    def _count_failures_in_a_row(self, original: OriginalDone) -> None:
+        if original.result == "failed" and original.code not in ITS_OWN_FAULT:
+            self._failed_in_a_row += 1
+        elif original.result != "fresh":  # which was inspected only
+            self._failed_in_a_row = 0
+        if self._failed_in_a_row >= IN_A_ROW:
+            self.stop_reason = (
+                f"{IN_A_ROW} originals in a row failed by no fault of theirs, the last so: {original.detail}"
+            )
+
+    async def save(self) -> None:
+        """Store the checkpoint; calls during a save share the next one."""
+        await self._saves.ask(None)
+
+    async def _save_once(self, calls: Sequence[None]) -> Sequence[None]:
+        self._saved = time.monotonic()
+        checkpoint = msgspec.structs.replace(self._checkpoint, after=self.after, done=self.done, seconds=self.seconds)
+        await self._state.save(checkpoint)
+        return calls

@@ -1,13 +1,21 @@
-"""What a run tells of itself while it goes on: one value an event, one JSON line each where a machine listens."""
+"""What a run reports: one value per event, one JSON line each for machines, and its text for people."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from proxy.concurrency.throughput import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.errors import Refused
+    from proxy.errors import ImagesError
+
 Result = Literal["made", "fresh", "due", "failed"]
-"""What came of an original: derivatives made; nothing to do; what would be made; a fault."""
+"""The outcome of an original: derivatives made; nothing to do; something to do, in a dry run; an error."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=str.lower, tag_field="event"):
@@ -15,7 +23,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=s
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A run begins, or goes on behind the key `after`; `sizes` are those that are seen to."""
+    """A run starts, or resumes behind the key `after`; `sizes` are those that it works on."""
 
     run: str
     prefix: str
@@ -26,13 +34,13 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
 
 
 class Counted(Event, frozen=True, kw_only=True):
-    """The listing was counted to its end, while work had begun."""
+    """The whole listing was counted, while the run was at work."""
 
     originals: int
 
 
 class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
-    """One original is over; `why` gives the reason for each size that is due, `detail` says what is wrong."""
+    """One original is done; `why` gives the reason for each size that is due, `detail` says what is wrong."""
 
     key: str
     result: Result
@@ -41,9 +49,14 @@ class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
     detail: str = ""
     seconds: float = 0.0
 
+    @classmethod
+    def from_error(cls, key: str, error: Refused | ImagesError) -> OriginalDone:
+        """Return the outcome of an original that failed."""
+        return cls(key=key, result="failed", code=error.code, detail=str(error))
+
 
 class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
-    """Store or queue are away; it is tried again in a while."""
+    """The store, the queue or the disk is unavailable; the same is tried again in a while."""
 
     code: str
     detail: str
@@ -51,18 +64,23 @@ class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun, and why; of so many underway those that run are finished, here or by others."""
+    """No more originals are begun; those underway are finished, here or by the workers of the queue."""
 
     detail: str
     underway: int
     ends_elsewhere: bool = False
 
 
-class RunEnded(Event, frozen=True, kw_only=True, tag="ended"):
-    """The run is over; `is_finished` says whether it came to its end, `faults` counts failures by their code."""
+class Ended(Event, frozen=True, kw_only=True):
+    """The run is over; `is_finished` says whether everything was done."""
 
     is_finished: bool
     is_within_budget: bool
+
+
+class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
+    """What came of a run; `faults` counts failures by their code."""
+
     made: int
     fresh: int
     due: int
@@ -76,5 +94,58 @@ class RunEnded(Event, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def originals(self) -> int:
-        """How many were seen to."""
+        """Return how many originals are done."""
         return self.made + self.fresh + self.due + self.failed
+
+
+class Line(NamedTuple):
+    """A line for people; an answer is what the command was run for."""
+
+    text: str
+    is_answer: bool = False
+
+
+def describe(event: Event) -> Iterator[Line]:
+    """Return the lines that a person wants to read of an event."""
+    match event:
+        case RunStarted(goes_on=True):
+            yield Line(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
+        case OriginalDone(result="failed"):
+            yield Line(f"failed {event.key}: {event.code}: {event.detail}")
+        case OriginalDone(result="due"):
+            yield Line(f"{event.key}: {_reasons(event.why)}", is_answer=True)
+        case RetryScheduled():
+            yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
+        case Stopping():
+            # Few of those underway were queued: the others wait for room in the queue, and are the next run's.
+            rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
+            yield Line(f"stopping, {rest}: {event.detail}")
+        case RunEnded():
+            yield from (Line(line, is_answer=True) for line in summary(event))
+        case _:
+            pass
+
+
+def summary(ended: RunEnded) -> Iterator[str]:
+    """Return the outcome of a run, in lines."""
+    counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
+    listed = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
+    rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
+    yield f"{'finished' if ended.is_finished else 'not finished'}: {listed}; {format_duration(ended.seconds)}{rate}"
+    if ended.is_finished and not ended.originals:
+        yield "no original was found: are STORE and --prefix right?"
+    if ended.faults:
+        yield "failed for: " + ", ".join(f"{code} {number:,}" for code, number in sorted(ended.faults.items()))
+    if ended.is_finished and not ended.is_within_budget:
+        yield "more failed than --max-failures allows"
+    if ended.failures:
+        yield f"try them again: --retry-failed {ended.failures}"
+    if not ended.is_finished:
+        yield "the same command goes on from here"
+
+
+def _reasons(why: dict[str, str]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for size, reason in why.items():
+        by_reason.setdefault(reason, []).append(size)
+    return "; ".join(f"{reason}: {', '.join(sizes)}" for reason, sizes in by_reason.items())

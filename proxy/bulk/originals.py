@@ -1,12 +1,17 @@
-"""The originals that a run sees to, one after another, never all in memory."""
+"""The originals of a run, one after another, never all in memory: of a listing, a file, a sample."""
 
 from __future__ import annotations
 
+import heapq
+import os
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.bulk import failures
-from proxy.errors import BadKey
+import msgspec
+from anyio import open_file
+
+from proxy.errors import BadKey, CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -14,14 +19,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.keys.layouts import Layout
-    from proxy.stores.base import Store
+    from proxy.stores.base import Blob
+
+LONGEST_LINE_BYTES = 1 << 16
+"""Of a file of failures: a key has 1,024 bytes at most, a sentence some hundreds."""
 
 
 class Originals(Protocol):
-    """Originals in an order that stays."""
+    """Originals in a stable order."""
 
     def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Walk the keys, those behind `after` if it names one."""
+        """Return the keys, those behind `after` if it names one."""
+        ...
+
+
+class Listing(Protocol):
+    """Lists blobs: a store, or a side of a comparison."""
+
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Blob]:
+        """Return the blobs whose keys begin with `prefix`, those behind `after`."""
         ...
 
 
@@ -29,24 +45,47 @@ class Originals(Protocol):
 class ListedOriginals:
     """The originals of a store whose keys begin with `prefix`, those that changed at `since` or later."""
 
-    store: Store
+    store: Listing
     layout: Layout
     prefix: str = ""
     since: datetime | None = None
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Walk the keys in the store's order; see `Originals`."""
+        """Return the keys in the store's order; see `Originals`."""
         since = self.since and self.since.replace(microsecond=0)  # stores know whole seconds
         async for blob in self.store.list(self.prefix, after=after):
-            if self._is_original(blob.key) and (since is None or blob.modified >= since):
+            if is_original(self.layout, blob.key) and (since is None or blob.modified >= since):
                 yield blob.key
 
-    def _is_original(self, key: str) -> bool:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileOriginals:
+    """The originals that a file names, a key on each line."""
+
+    path: Path
+    layout: Layout
+    prefix: str = ""
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[str]:
+        """Return the keys in the file's order, those behind `after` where it is one of them."""
+        is_behind = not after
         try:
-            self.layout.check_original(key)
-        except BadKey:
-            return False
-        return True
+            async with await open_file(self.path, encoding="utf-8") as file:
+                async for line in file:
+                    key = line.rstrip("\r\n")
+                    if is_behind and key.startswith(self.prefix) and is_original(self.layout, key):
+                        yield key
+                    is_behind = is_behind or key == after
+        except (OSError, UnicodeDecodeError) as fault:
+            raise CannotStart(f"--originals: {self.path} cannot be read ({fault}).") from fault
+
+
+class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a file of failures: the code of what is wrong, a sentence that says what to do."""
+
+    key: str
+    code: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +96,97 @@ class FailedOriginals:
     prefix: str = ""
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Walk the keys in the file's order; all of them where none is `after`. See `Originals`."""
-        is_behind = not after or after not in {key async for key in failures.keys(self.path) if key == after}
-        async for key in failures.keys(self.path):
+        """Return the keys in the file's order; all of them where none is `after`. See `Originals`."""
+        is_behind = not after or after not in {key async for key in failed_keys(self.path) if key == after}
+        async for key in failed_keys(self.path):
             if is_behind and key.startswith(self.prefix):
                 yield key
             is_behind = is_behind or key == after
 
 
+def append_failure(path: Path, failure: FailedOriginal) -> None:
+    """Append a failure durably; half a line, left by a crash, is cut off first."""
+    with path.open("a+b") as file:
+        file.truncate(_whole_lines_bytes(path))
+        file.write(msgspec.json.encode(failure) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _whole_lines_bytes(path: Path) -> int:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - LONGEST_LINE_BYTES))
+        return file.tell() + file.read().rfind(b"\n") + 1
+
+
+async def failed_keys(path: Path) -> AsyncIterator[str]:
+    """Return the keys of a file of failures, each once.
+
+    Raises:
+        CannotStart: the file is missing, or one of its lines is no failure.
+    """
+    number, seen = 0, set[str]()
+    try:
+        async with await open_file(path, "rb") as file:
+            async for line in file:
+                number += 1
+                failure = _parse_failure(line)
+                if failure and failure.key not in seen:
+                    seen.add(failure.key)
+                    yield failure.key
+    except OSError as fault:
+        raise CannotStart(f"--retry-failed: {path} cannot be read ({fault.strerror}).") from fault
+    except msgspec.DecodeError as fault:
+        raise CannotStart(f"--retry-failed: line {number} of {path} is no failure ({fault}).") from fault
+
+
+def _parse_failure(line: bytes) -> FailedOriginal | None:
+    """Parse a line; return None for half a line, whose original was not done when the machine crashed."""
+    try:
+        return msgspec.json.decode(line, type=FailedOriginal)
+    except msgspec.DecodeError:
+        if line.endswith(b"\n"):
+            raise
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledOriginals:
+    """A sample, all of it in memory."""
+
+    chosen: tuple[str, ...]
+
+    async def walk(self, *, after: str = "") -> AsyncIterator[str]:
+        """Return the keys, those behind `after`."""
+        for key in self.chosen:
+            if key > after:
+                yield key
+
+
+async def sample(originals: Originals, number: int, *, seed: int) -> SampledOriginals:
+    """Choose so many originals at random; the same seed chooses the same, whatever their order."""
+    least: list[tuple[int, str]] = []  # a heap of negative draws: its first is the largest that was kept
+    async for key in originals.walk():
+        drawn = int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
+        if len(least) < number:
+            heapq.heappush(least, (-drawn, key))
+        else:
+            heapq.heappushpop(least, (-drawn, key))
+    return SampledOriginals(chosen=tuple(sorted(key for _, key in least)))
+
+
+def is_original(layout: Layout, key: str) -> bool:
+    """Return whether a key may be that of an original."""
+    try:
+        layout.check_original(key)
+    except BadKey:
+        return False
+    return True
+
+
 async def count(originals: Originals, *, after: str = "") -> int:
-    """Count them, those behind `after` if it names one, by a walk of its own."""
+    """Count the originals, those behind `after` if it names one, in a walk of its own."""
     number = 0
     async for _ in originals.walk(after=after):
         number += 1
@@ -74,7 +194,7 @@ async def count(originals: Originals, *, after: str = "") -> int:
 
 
 class Walk:
-    """A walk that can be asked again after it was broken off: it goes on behind the last key that it gave."""
+    """A walk that can be continued after an error: behind the last key that it returned."""
 
     def __init__(self, originals: Originals, *, after: str = "") -> None:
         self._originals = originals
@@ -82,7 +202,7 @@ class Walk:
         self._keys: AsyncIterator[str] | None = None
 
     async def next(self) -> str | None:
-        """Give the next key; None at the end. Raises what the walk raises, and may be asked again then."""
+        """Return the next key, None at the end; raise what the walk raises, and continue at the next call."""
         self._keys = self._keys or self._originals.walk(after=self._last)
         try:
             key = await anext(self._keys, None)

@@ -1,11 +1,11 @@
-"""How a run is told: JSON lines for machines, plain lines, a bar on a terminal."""
+"""How a run is reported: JSON lines for machines, plain lines, a bar on a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import click
 import msgspec
@@ -13,200 +13,181 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from proxy.bulk import events
-from proxy.concurrency.tempo import Throughput, format_duration
+from proxy.bulk.events import Ended
+from proxy.concurrency.throughput import Throughput, format_duration
 from proxy.errors import GaveUp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from proxy.bulk.checkpoint import RunTally
-    from proxy.bulk.events import Event
+    from proxy.bulk.events import Event, Line
     from proxy.bulk.stop import Stop
 
-T_contra = TypeVar("T_contra", contravariant=True)
+    Describe = Callable[[Event], Iterable[Line]]
 
 LINE_SECONDS = 10.0
-"""How often a plain line says how far a run is."""
+"""Seconds between two plain lines on how far a run is."""
+
+WINDOW_SECONDS = 60.0
+"""How far back the rate looks: long enough to be calm, short enough that fresh originals, which cost little, soon do
+not promise anything for those that are due."""
+
+
+class Tally(Protocol):
+    """What a run has counted so far."""
+
+    @property
+    def originals(self) -> int:
+        """Return how many originals are over."""
+        ...
+
+    @property
+    def needed(self) -> int:
+        """Return how many of them count towards a limit."""
+        ...
+
+    @property
+    def problems(self) -> str:
+        """Return the count that a person watches, with its name."""
+        ...
 
 
 class Reporter(Protocol):
-    """Who tells of a run."""
+    """Where a run reports to."""
 
-    def tell(self, event: Event) -> None:
-        """Tell that something happened."""
+    def emit(self, event: Event) -> None:
+        """Report that something happened."""
         ...
 
-    def move(self, tally: RunTally, total: int | None) -> None:
-        """Show how far the run is, of how many if that is known."""
+    def update(self, tally: Tally, total: int | None) -> None:
+        """Report how far the run is, and of how many if that is known."""
         ...
 
 
 class JsonReporter:
-    """Writes each event as one JSON line, on standard output."""
+    """Writes each event as one JSON line to standard output."""
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Write the event."""
         click.echo(msgspec.json.encode(event))
 
-    def move(self, tally: RunTally, total: int | None) -> None:
-        """Write nothing: whoever reads events can count."""
+    def update(self, tally: Tally, total: int | None) -> None:
+        """Write nothing: readers of events can count."""
 
 
-class _Tells(Protocol[T_contra]):
-    """Who tells of a run, whatever its tally counts."""
+class GuardedReporter:
+    """Passes reports on while somebody reads them, and stops the run when nobody does any more."""
 
-    def tell(self, event: Event) -> None: ...
-
-    def move(self, tally: T_contra, total: int | None) -> None: ...
-
-
-class GuardedReporter(Generic[T_contra]):
-    """Has another one tell as long as its lines are taken; ends the run when they are not any more."""
-
-    def __init__(self, reporter: _Tells[T_contra], stop: Stop) -> None:
+    def __init__(self, reporter: Reporter, stop: Stop) -> None:
         self._reporter = reporter
         self._stop = stop
         self.fault = ""
-        """Why nothing is told any more."""
+        """Why nothing is reported any more."""
 
-    def tell(self, event: Event) -> None:
-        """Tell that something happened."""
-        self._try(lambda: self._reporter.tell(event))
+    def emit(self, event: Event) -> None:
+        """Report that something happened."""
+        self._try(lambda: self._reporter.emit(event))
 
-    def move(self, tally: T_contra, total: int | None) -> None:
-        """Show how far the run is."""
-        self._try(lambda: self._reporter.move(tally, total))
+    def update(self, tally: Tally, total: int | None) -> None:
+        """Report how far the run is."""
+        self._try(lambda: self._reporter.update(tally, total))
 
     def check(self) -> None:
-        """Return when everything was told.
+        """Return when everything was reported.
 
         Raises:
-            GaveUp: nobody takes its lines any more.
+            GaveUp: nobody reads the reports any more.
         """
         if self.fault:
             raise GaveUp(f"{self.fault} The same command goes on from here.")
 
-    def _try(self, tell: Callable[[], None]) -> None:
+    def _try(self, report: Callable[[], None]) -> None:
         if self.fault:
             return
         try:
-            tell()
+            report()
         except OSError as error:
             self.fault = f"Nobody takes the lines that tell of the run ({error.strerror})."
             self._stop.request(self.fault)
 
 
-class LineReporter:
-    """Writes what happens, and now and then how far the run is, in plain lines on standard error."""
+class StatusLine:
+    """Words how far a run is; with a `limit`, only originals that count towards it do."""
 
-    def __init__(self, *, limit: int | None, every_seconds: float = LINE_SECONDS) -> None:
+    def __init__(self, *, limit: int | None) -> None:
         self._limit = limit
-        self._tempo = Throughput()
+        self._throughput = Throughput[int](lambda before, now: now - before, window_seconds=WINDOW_SECONDS)
+
+    def update(self, tally: Tally, total: int | None) -> tuple[int, str]:
+        """Return how many originals are done, and the line."""
+        done = tally.originals if self._limit is None else tally.needed
+        self._throughput.record(done)
+        share = f" of {total:,} ({100 * done / total:.1f} %)" if total else ""
+        seconds = None if total is None else self._throughput.seconds_for(max(0, total - done))
+        left = "" if seconds is None else f", {format_duration(seconds)} left"
+        return done, f"{done:,}{share}, {self._throughput.per_second:.1f}/s, {tally.problems}{left}"
+
+
+class LineReporter:
+    """Writes events, and now and then how far the run is, in plain lines."""
+
+    def __init__(self, describe: Describe, *, limit: int | None, every_seconds: float = LINE_SECONDS) -> None:
+        self._describe = describe
+        self._status = StatusLine(limit=limit)
         self._every_seconds = every_seconds
         self._next = time.monotonic() + every_seconds
 
-    def tell(self, event: Event) -> None:
-        """Write what a person wants to know of the event."""
-        write(event, say=lambda line: click.echo(line, err=True), answer=click.echo)
+    def emit(self, event: Event) -> None:
+        """Write the lines of the event: answers to standard output, the rest to standard error."""
+        for line in self._describe(event):
+            click.echo(line.text, err=not line.is_answer)
 
-    def move(self, tally: RunTally, total: int | None) -> None:
-        """Write a line, every once in a while."""
-        done = _done(tally, self._limit)
-        self._tempo.note(done)
+    def update(self, tally: Tally, total: int | None) -> None:
+        """Write the status line if it is due."""
+        _, status = self._status.update(tally, total)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_seconds
-            click.echo(_line(self._tempo, tally, done=done, total=total), err=True)
+            click.echo(status, err=True)
 
 
 class BarReporter:
-    """Draws how far the run is; what happens is written above the bar."""
+    """Draws how far the run is; events are written above the bar."""
 
-    def __init__(self, progress: Progress, *, limit: int | None) -> None:
-        self._progress = progress
-        self._limit = limit
-        self._tempo = Throughput()
-        self._task = progress.add_task("", total=None)
+    def __init__(self, describe: Describe, bar: Progress, *, limit: int | None) -> None:
+        self._describe = describe
+        self._bar = bar
+        self._status = StatusLine(limit=limit)
+        self._task = bar.add_task("", total=None)
 
-    def tell(self, event: Event) -> None:
-        """Write what a person wants to know of the event."""
-        if isinstance(event, events.RunEnded):
-            self._progress.stop()
-        # Two that write to one terminal would write into each other's lines.
-        write(event, say=self._say, answer=self._say if sys.stdout.isatty() else click.echo)
+    def emit(self, event: Event) -> None:
+        """Write the lines of the event."""
+        if isinstance(event, Ended):
+            self._bar.stop()
+        for line in self._describe(event):
+            # Two writers to one terminal would write into each other's lines.
+            if line.is_answer and not sys.stdout.isatty():
+                click.echo(line.text)
+            else:
+                self._bar.console.print(Text(line.text), soft_wrap=True)
 
-    def move(self, tally: RunTally, total: int | None) -> None:
-        """Draw the bar anew."""
-        done = _done(tally, self._limit)
-        self._tempo.note(done)
-        line = _line(self._tempo, tally, done=done, total=total)
-        self._progress.update(self._task, completed=done, total=total, description=line)
-
-    def _say(self, line: str) -> None:
-        self._progress.console.print(Text(line), soft_wrap=True)
+    def update(self, tally: Tally, total: int | None) -> None:
+        """Redraw the bar."""
+        done, status = self._status.update(tally, total)
+        self._bar.update(self._task, completed=done, total=total, description=status)
 
 
 @contextmanager
-def bar(*, limit: int | None) -> Iterator[BarReporter]:
-    """Draw a bar on the terminal of standard error for the length of the block."""
-    columns = BarColumn(), TextColumn("{task.description}")
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield BarReporter(progress, limit=limit)
+def reporting(describe: Describe, *, as_json: bool, stop: Stop, limit: int | None = None) -> Iterator[GuardedReporter]:
+    """Open the reporter that fits: JSON if asked for, a bar on a terminal, else plain lines."""
+    if as_json:
+        yield GuardedReporter(JsonReporter(), stop)
+    elif sys.stderr.isatty():
+        with drawn_bar() as bar:
+            yield GuardedReporter(BarReporter(describe, bar, limit=limit), stop)
+    else:
+        yield GuardedReporter(LineReporter(describe, limit=limit), stop)
 
 
-def write(event: Event, *, say: Callable[[str], None], answer: Callable[[str], None]) -> None:
-    """Say what a person wants to know of an event; what is due, and what came of it all, is the answer."""
-    match event:
-        case events.RunStarted(goes_on=True):
-            say(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
-        case events.OriginalDone(result="failed"):
-            say(f"failed {event.key}: {event.code}: {event.detail}")
-        case events.OriginalDone(result="due"):
-            answer(f"{event.key}: {_reasons(event.why)}")
-        case events.RetryScheduled():
-            say(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
-        case events.Stopping():
-            # Few of those underway were ordered: the others wait for room in the queue, and are the next run's.
-            rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
-            say(f"stopping, {rest}: {event.detail}")
-        case events.RunEnded():
-            for line in summary(event):
-                answer(line)
-        case _:
-            pass
-
-
-def summary(ended: events.RunEnded) -> Iterator[str]:
-    """Give what came of a run, in lines."""
-    counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
-    told = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
-    rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
-    yield f"{'finished' if ended.is_finished else 'not finished'}: {told}; {format_duration(ended.seconds)}{rate}"
-    if ended.is_finished and not ended.originals:
-        yield "no original was found: are STORE and --prefix right?"
-    if ended.faults:
-        yield "failed for: " + ", ".join(f"{code} {number:,}" for code, number in sorted(ended.faults.items()))
-    if ended.is_finished and not ended.is_within_budget:
-        yield "more failed than --max-failures allows"
-    if ended.failures:
-        yield f"try them again: --retry-failed {ended.failures}"
-    if not ended.is_finished:
-        yield "the same command goes on from here"
-
-
-def _done(tally: RunTally, limit: int | None) -> int:
-    return tally.originals if limit is None else tally.needed
-
-
-def _reasons(why: dict[str, str]) -> str:
-    by_reason: dict[str, list[str]] = {}
-    for size, reason in why.items():
-        by_reason.setdefault(reason, []).append(size)
-    return "; ".join(f"{reason}: {', '.join(sizes)}" for reason, sizes in by_reason.items())
-
-
-def _line(tempo: Throughput, tally: RunTally, *, done: int, total: int | None) -> str:
-    share = f" of {total:,} ({100 * done / total:.1f} %)" if total else ""
-    seconds = tempo.seconds_left(total)
-    left = "" if seconds is None else f", {format_duration(seconds)} left"
-    return f"{done:,}{share}, {tempo.per_second:.1f}/s, {tally.failed:,} failed{left}"
+def drawn_bar() -> Progress:
+    """Return a bar for the terminal of standard error, drawn while it is open."""
+    return Progress(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True))

@@ -1,191 +1,204 @@
-"""A run over many originals: some at a time, in order, until all are over or something ends it."""
+"""A step run over many originals: some at a time, in order, until all are done or something stops the run."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from pipeline.errors import BY_CODE
-from proxy.bulk.events import Counted, Stopping
+from proxy.bulk.events import Counted
 from proxy.bulk.originals import Walk, count
-from proxy.bulk.reprocess.render import failed
 from proxy.bulk.stop import Stopped
-from proxy.errors import BadKey, GaveUp, ImagesError, NotFound, TooManyBytes
+from proxy.errors import GaveUp, ImagesError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from proxy.bulk.events import OriginalDone
-    from proxy.bulk.ledger import RunProgress
+    from proxy.bulk.events import Event
     from proxy.bulk.originals import Originals
-    from proxy.bulk.reporters import Reporter
-    from proxy.bulk.retry import OutageRetry
+    from proxy.bulk.outages import OutageRetry
+    from proxy.bulk.reporters import Reporter, Tally
     from proxy.bulk.stop import Stop
 
+Outcome = TypeVar("Outcome")
+
 LOOK_AHEAD = 256
-"""Originals that are met while the oldest of them is not over: as many keys as a checkpoint may have to name."""
-
-IN_A_ROW = 10
-"""Failures one after another, none of them the original's own fault, after which going on makes no sense."""
-
-ITS_OWN_FAULT = frozenset({*BY_CODE, TooManyBytes.code, NotFound.code, BadKey.code})
+"""Originals that are begun while the oldest of them is not done: as many keys as a checkpoint may have to name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLimits:
-    """How many originals are underway at once, finished here or by others; how many that need something are seen to."""
+class Progress(Protocol[Outcome]):
+    """What a run has done, and what follows from it."""
 
-    underway: int
-    limit: int | None
-    ends_elsewhere: bool = False
+    @property
+    def tally(self) -> Tally:
+        """Return what was counted so far."""
+        ...
+
+    @property
+    def after(self) -> str:
+        """Return the key behind which the listing starts."""
+        ...
+
+    @property
+    def listed_before(self) -> int:
+        """Return how many originals of this run the listing leaves out."""
+        ...
+
+    @property
+    def stop_reason(self) -> str:
+        """Return why the run must stop; empty while it may go on."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the originals that were begun since the first that is not done."""
+        ...
+
+    async def begin(self, key: str) -> bool:
+        """Begin an original; return False if it is done or underway."""
+        ...
+
+    def failure(self, key: str, error: ImagesError) -> Outcome:
+        """Return the outcome of an original whose step failed, or raise the error if it ends the run."""
+        ...
+
+    async def record(self, outcome: Outcome) -> Sequence[Event]:
+        """Store an outcome durably; return the events that report it."""
+        ...
+
+    async def save(self) -> None:
+        """Store durably what is not yet."""
+        ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What a run works with: who tells of it, what ends it, what outlasts troubles, what knows what is over."""
+class Runner(Generic[Outcome]):
+    """Runs a step over originals, `concurrency` at a time; with a `limit`, until so many were not fresh.
 
-    ledger: RunProgress
-    outage_retry: OutageRetry
-    stop: Stop
-    reporter: Reporter
-
-
-class Runner:
-    """Sees to every original by `step`, which gives what came of one, or raises that store or queue are away."""
+    `on_stop` is called once if the run is stopped, with the number of originals that are underway then.
+    """
 
     def __init__(
-        self, originals: Originals, step: Callable[[str], Awaitable[OriginalDone]], *, bounds: RunLimits, means: Means
+        self,
+        *,
+        concurrency: int,
+        progress: Progress[Outcome],
+        outage_retry: OutageRetry,
+        stop: Stop,
+        reporter: Reporter,
+        limit: int | None = None,
+        on_stop: Callable[[int], None] = lambda _underway: None,
     ) -> None:
-        self._originals = originals
-        self._step = step
-        self._bounds = bounds
-        self._ledger = means.ledger
-        self._outage_retry = means.outage_retry
-        self._stop = means.stop
-        self._reporter = means.reporter
+        self._concurrency = concurrency
+        self._progress = progress
+        self._outage_retry = outage_retry
+        self._stop = stop
+        self._reporter = reporter
+        self._limit = limit
+        self._on_stop = on_stop
         self._underway: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._total: int | None = None
-        self._in_a_row = 0
-        self._is_announced = False
+        self._is_stop_announced = False
         self.has_reached_limit = False
-        """Whether it ended because so many as may were seen to; there may be more."""
+        """Whether it ended at the limit; there may be more originals."""
 
-    async def go(self) -> bool:
-        """Go on until all is over, or the run is stopped and what was underway is over; tell whether all is.
+    async def run(self, originals: Originals, step: Callable[[str], Awaitable[Outcome]]) -> bool:
+        """Run the step over every original; once stopped, finish those underway and begin no more.
+
+        Returns:
+            Whether all originals are done.
 
         Raises:
-            ImagesError: the originals cannot be listed.
+            ImagesError: the originals cannot be listed, or a step failed with what is no outcome.
         """
-        feeding = asyncio.create_task(self._feed())
-        beside = [asyncio.create_task(self._count()), asyncio.create_task(self._end_when_told(feeding))]
+        beginning = asyncio.create_task(self._begin_all(originals, step))
+        others = asyncio.create_task(self._count(originals)), asyncio.create_task(self._cancel_on_stop(beginning))
         try:
-            await asyncio.wait({feeding})
+            await asyncio.wait({beginning})
             outcomes = await asyncio.gather(*self._underway, return_exceptions=True)
         finally:
-            await _cancel(feeding, *beside, *self._underway)
-            self._announce()
+            await _cancel(beginning, *others, *self._underway)
+            self._announce_stop()
         if fault := next((one for one in outcomes if isinstance(one, BaseException)), None):
             raise fault
-        await self._ledger.save()
-        has_fed_all = not feeding.cancelled() and feeding.result()
-        return has_fed_all and not len(self._ledger)
+        await self._progress.save()
+        has_begun_all = not beginning.cancelled() and beginning.result()
+        return has_begun_all and not len(self._progress)
 
-    async def _feed(self) -> bool:
-        """Begin one original after another; tell whether there are no more to begin."""
-        walk = Walk(self._originals, after=self._ledger.after)
+    async def _begin_all(self, originals: Originals, step: Callable[[str], Awaitable[Outcome]]) -> bool:
+        """Begin one original after another; return whether there are no more to begin."""
+        walk = Walk(originals, after=self._progress.after)
         with suppress(Stopped):
             while (key := await self._outage_retry.call(walk.next)) is not None:
-                if not await self._has_room():
+                if not await self._wait_for_room():
                     self.has_reached_limit = True
                     return True
-                if self._ledger.begin(key):
-                    self._begin(key)
+                if await self._progress.begin(key):
+                    self._begin(key, step)
         return not self._stop.is_requested
 
-    async def _has_room(self) -> bool:
-        """Wait until one more original may be begun; False when there have been enough."""
-        limit = self._bounds.limit
+    async def _wait_for_room(self) -> bool:
+        """Wait until one more original may begin; return False once the limit is reached."""
         while True:
             self._changed.clear()
-            needed, underway = self._ledger.tally.needed, len(self._underway)
-            if limit is not None and needed >= limit:
+            needed, underway = self._progress.tally.needed, len(self._underway)
+            if self._limit is not None and needed >= self._limit:
                 return False
-            is_within = limit is None or needed + underway < limit
-            if is_within and underway < self._bounds.underway and len(self._ledger) < LOOK_AHEAD:
+            is_within_limit = self._limit is None or needed + underway < self._limit
+            if is_within_limit and underway < self._concurrency and len(self._progress) < LOOK_AHEAD:
                 return True
             await self._changed.wait()
 
-    def _begin(self, key: str) -> None:
-        task = asyncio.create_task(self._see_to(key))
+    def _begin(self, key: str, step: Callable[[str], Awaitable[Outcome]]) -> None:
+        task = asyncio.create_task(self._run_step(key, step))
         self._underway.add(task)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():
-            self._stop.request("A fault of ours.")  # it is raised once the others are over
+            self._stop.request("A fault of ours.")  # raised once the others are done
         else:
             self._underway.discard(task)
         self._changed.set()
 
-    async def _see_to(self, key: str) -> None:
+    async def _run_step(self, key: str, step: Callable[[str], Awaitable[Outcome]]) -> None:
         try:
-            original = await self._outcome(key)
-            await self._ledger.close(original)
+            events = await self._progress.record(await self._outcome(key, step))
         except Stopped:
-            return  # begun and not over: the next run begins with it
+            return  # not done: the next run begins with it
         except GaveUp as fault:
             self._stop.request(str(fault))
             return
-        self._reporter.tell(original)
-        self._reporter.move(self._ledger.tally, self._total)
-        self._judge(original)
+        for event in events:
+            self._reporter.emit(event)
+        self._reporter.update(self._progress.tally, self._total)
+        if self._progress.stop_reason:
+            self._stop.request(self._progress.stop_reason)
 
-    async def _outcome(self, key: str) -> OriginalDone:
+    async def _outcome(self, key: str, step: Callable[[str], Awaitable[Outcome]]) -> Outcome:
         try:
-            return await self._outage_retry.call(lambda: self._step(key))
+            return await self._outage_retry.call(lambda: step(key))
         except GaveUp:
             raise
         except ImagesError as fault:
-            return failed(key, fault)
+            return self._progress.failure(key, fault)
 
-    def _judge(self, original: OriginalDone) -> None:
-        if original.result == "failed" and original.code not in ITS_OWN_FAULT:
-            self._in_a_row += 1
-        elif original.result != "fresh":  # which needs no more of us than looking
-            self._in_a_row = 0
-        if self._in_a_row >= IN_A_ROW:
-            self._stop.request(
-                f"{IN_A_ROW} originals in a row failed by no fault of theirs, the last so: {original.detail}"
-            )
+    async def _count(self, originals: Originals) -> None:
+        with suppress(ImagesError):  # the walk reports it
+            before, after = self._progress.listed_before, self._progress.after
+            total = before + await count(originals, after=after)
+            self._total = total if self._limit is None else min(total, self._limit)
+            self._reporter.emit(Counted(originals=total))
+            self._reporter.update(self._progress.tally, self._total)
 
-    async def _count(self) -> None:
-        with suppress(ImagesError):  # whoever walks tells of it
-            # Not the whole listing: what an earlier run with a limit has seen to is not this one's.
-            known = self._ledger.tally.originals - len(self._ledger.done)
-            total = known + await count(self._originals, after=self._ledger.after)
-            self._total = total if self._bounds.limit is None else min(total, self._bounds.limit)
-            self._reporter.tell(Counted(originals=total))
-            self._reporter.move(self._ledger.tally, self._total)
-
-    async def _end_when_told(self, feeding: asyncio.Task[bool]) -> None:
+    async def _cancel_on_stop(self, beginning: asyncio.Task[bool]) -> None:
         await self._stop.wait()
-        feeding.cancel()  # first: whoever is told may raise
-        self._announce()
+        beginning.cancel()  # first: the announcement may raise
+        self._announce_stop()
 
-    def _announce(self) -> None:
-        """Tell once that the run is stopped, if it is."""
-        if self._stop.is_requested and not self._is_announced:
-            self._is_announced = True
-            self._reporter.tell(
-                Stopping(
-                    detail=self._stop.reason,
-                    underway=len(self._underway),
-                    ends_elsewhere=self._bounds.ends_elsewhere,
-                )
-            )
+    def _announce_stop(self) -> None:
+        if self._stop.is_requested and not self._is_stop_announced:
+            self._is_stop_announced = True
+            self._on_stop(len(self._underway))
 
 
 async def _cancel(*tasks: asyncio.Task[bool] | asyncio.Task[None]) -> None:

@@ -1,4 +1,4 @@
-"""What a run keeps on disk, in a folder of its own: its checkpoint, its failures, the lock that keeps others out."""
+"""The state of a run on disk, in a folder of its own: checkpoint, failures, lock file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
-from proxy.bulk.failures import append
+from proxy.bulk.options import OtherOptions
+from proxy.bulk.originals import append_failure
 from proxy.errors import CannotStart, GaveUp
 from proxy.stores.file.atomic import flush_folder
 
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from proxy.bulk.checkpoint import RunOptions
-    from proxy.bulk.failures import FailedOriginal
+    from proxy.bulk.originals import FailedOriginal
 
 
-class OtherRun(Exception):
-    """There is an unfinished run that was asked for something else; `str()` says what to do."""
+class OtherRun(OtherOptions):
+    """There is an unfinished run with other options; `str()` says what to do."""
 
 
 class StateDir:
-    """Keeps where a run is, so that a run that was killed at any moment goes on there."""
+    """Stores the state of a run, so that a run that was killed at any moment can resume."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._checkpoint = folder / "checkpoint.json"
+        self._path = folder / "checkpoint.json"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep every other run out of the folder, which is made if missing.
+    def locked(self) -> Iterator[None]:
+        """Lock the folder, which is created if missing, for the length of the block.
 
         Raises:
             CannotStart: another run is at work there, or nothing can be written.
@@ -53,59 +54,59 @@ class StateDir:
         finally:
             os.close(descriptor)
 
-    def read_or_begin(self, words: RunOptions) -> Checkpoint:
-        """Give the place of the unfinished run that was asked for the same, or of a new one.
+    def load(self, options: RunOptions) -> Checkpoint:
+        """Return the checkpoint of the unfinished run with the same options, or a new one.
 
         Raises:
-            OtherRun: it was asked for something else.
-            CannotStart: there is something that makes no sense.
+            OtherRun: the unfinished run has other options.
+            CannotStart: the checkpoint cannot be read.
         """
-        place = self._read()
-        if place is None:
-            return new_checkpoint(words)
-        if differences := place.words.differences(words):
+        checkpoint = self._read()
+        if checkpoint is None:
+            return new_checkpoint(options)
+        if differences := checkpoint.options.differences(options):
             raise OtherRun(
                 f"An unfinished run in {self._folder} was asked for something else ({', '.join(differences)}): ask for "
                 "the same to go on with it, name another --state, or --restart to forget it."
             )
-        return place
+        return checkpoint
 
     def _read(self) -> Checkpoint | None:
         try:
-            return msgspec.json.decode(self._checkpoint.read_bytes(), type=Checkpoint)
+            return msgspec.json.decode(self._path.read_bytes(), type=Checkpoint)
         except FileNotFoundError:
             return None
         except OSError as fault:
-            raise CannotStart(f"{self._checkpoint} cannot be read ({fault.strerror}); name another --state.") from fault
+            raise CannotStart(f"{self._path} cannot be read ({fault.strerror}); name another --state.") from fault
         except msgspec.DecodeError as fault:
-            raise CannotStart(f"{self._checkpoint} is no checkpoint ({fault}): --restart begins anew.") from fault
+            raise CannotStart(f"{self._path} is no checkpoint ({fault}): --restart begins anew.") from fault
 
-    def failures(self, place: Checkpoint) -> Path:
-        """Name the file of a run's failures."""
-        return self._folder / place.failures
+    def failures_path(self, checkpoint: Checkpoint) -> Path:
+        """Return the file of a run's failures."""
+        return self._folder / checkpoint.failures
 
-    async def save(self, place: Checkpoint) -> None:
-        """Keep where the run is; when this returns, it stays."""
-        body = msgspec.json.encode(place)  # here, where nothing changes meanwhile
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Store the checkpoint durably."""
+        body = msgspec.json.encode(checkpoint)  # here, where nothing changes meanwhile
         with _disk_errors(self._folder):
             await run_sync(self._save, body)
 
-    async def fail(self, place: Checkpoint, failure: FailedOriginal) -> None:
-        """Keep a failure; when this returns, it stays."""
+    async def append_failure(self, checkpoint: Checkpoint, failure: FailedOriginal) -> None:
+        """Store a failure durably."""
         with _disk_errors(self._folder):
-            await run_sync(append, self.failures(place), failure)
+            await run_sync(append_failure, self.failures_path(checkpoint), failure)
 
-    def forget(self) -> None:
-        """Have the next run begin at the beginning."""
-        self._checkpoint.unlink(missing_ok=True)
+    def clear(self) -> None:
+        """Remove the checkpoint: the next run starts from the beginning."""
+        self._path.unlink(missing_ok=True)
 
-    def _save(self, place: bytes) -> None:
-        new = self._checkpoint.with_suffix(".new")
+    def _save(self, body: bytes) -> None:
+        new = self._path.with_suffix(".new")
         with new.open("wb") as file:
-            file.write(place)
+            file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self._checkpoint)
+        new.replace(self._path)
         flush_folder(self._folder)
 
 
@@ -127,25 +128,25 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 
 class NoState:
-    """Keeps nothing: a run that changes nothing has nothing to go on with."""
+    """Stores nothing: a run that changes nothing has nothing to resume."""
 
-    def held(self) -> AbstractContextManager[None]:
-        """Keep nobody out."""
+    def locked(self) -> AbstractContextManager[None]:
+        """Lock nothing."""
         return nullcontext()
 
-    def read_or_begin(self, words: RunOptions) -> Checkpoint:
-        """Give the place of a new run."""
-        return new_checkpoint(words)
+    def load(self, options: RunOptions) -> Checkpoint:
+        """Return the checkpoint of a new run."""
+        return new_checkpoint(options)
 
-    def failures(self, place: Checkpoint) -> Path:
-        """Name the file that there would be."""
-        return Path(place.failures)
+    def failures_path(self, checkpoint: Checkpoint) -> Path:
+        """Return the file that there would be."""
+        return Path(checkpoint.failures)
 
-    def forget(self) -> None:
-        """Forget nothing."""
+    def clear(self) -> None:
+        """Remove nothing."""
 
-    async def save(self, place: Checkpoint) -> None:
-        """Keep nothing."""
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Store nothing."""
 
-    async def fail(self, place: Checkpoint, failure: FailedOriginal) -> None:
-        """Keep nothing."""
+    async def append_failure(self, checkpoint: Checkpoint, failure: FailedOriginal) -> None:
+        """Store nothing."""

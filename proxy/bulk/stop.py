@@ -1,4 +1,4 @@
-"""The word that ends a run: what is underway is finished, nothing more is begun."""
+"""The request to stop a run: what is underway is finished, nothing more is begun."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from contextlib import suppress
 
 
 class Stopped(Exception):
-    """Raised to those who wait for something that a run which stops will not see."""
+    """Raised to those who wait for something when the run stops."""
 
 
 class Stop:
-    """Said once, heard by everybody who waits."""
+    """A request that is made once and seen by all parts of a run."""
 
     def __init__(self) -> None:
-        self._said = asyncio.Event()
+        self._requested = asyncio.Event()
         self.reason = ""
 
     @property
     def is_requested(self) -> bool:
-        """Whether the run is to end."""
-        return self._said.is_set()
+        """Return whether the run is to stop."""
+        return self._requested.is_set()
 
     def request(self, reason: str) -> None:
-        """End the run; the first reason stays."""
+        """Stop the run; the first reason stays."""
         self.reason = self.reason or reason
-        self._said.set()
+        self._requested.set()
 
     async def wait(self) -> None:
-        """Return when it is said."""
-        await self._said.wait()
+        """Wait until the run is to stop."""
+        await self._requested.wait()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep so long.
 
         Raises:
-            Stopped: the run is to end.
+            Stopped: the run is to stop.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._said.wait()
+                await self._requested.wait()
         if self.is_requested:
             raise Stopped

@@ -1,10 +1,8 @@
-"""`gf-images compare`: its words, and how it ends."""
+"""`gf-images compare`: its options and exit codes."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,22 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-import uvloop
 
-from proxy.bulk import options
 from proxy.bulk.compare.causes import TITLES, Tolerance
-from proxy.bulk.stop import Stop
-from proxy.cli.console import INTERRUPTED, REFUSED, ParsedOption, discard_output, names, read_settings_or_exit
-from proxy.errors import ImagesError
+from proxy.bulk.options import parse_budget
+from proxy.cli.bulk import json_option, prefix_option, read_bulk_settings, restart_option, run_bulk, sizes_option
+from proxy.cli.console import REFUSED, ParsedOption
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
-    from proxy.bulk.compare.command import CompareOptions
     from proxy.bulk.compare.events import ComparisonEnded
-    from proxy.settings.settings import Settings
 
 EXTRA = ("jinja2", "ssimulacra2")
-"""What the extra brings that the service itself has no use for."""
+"""Packages of the extra that the service itself does not need."""
 
 
 @click.command()
@@ -35,8 +29,8 @@ EXTRA = ("jinja2", "ssimulacra2")
 @click.option("--new", required=True, help="The same, for the new side.")
 @click.option("--report", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
 @click.option("--originals", help="Where originals are listed, or a file of keys; the first side that can be listed.")
-@click.option("--prefix", default="", help="Only originals whose keys begin so.")
-@click.option("--sizes", type=ParsedOption("names", names), default="", help="Only these, by comma.")
+@prefix_option(default="")
+@sizes_option
 @click.option("--sample", type=click.IntRange(1), help="Only so many originals, chosen by chance.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed chooses the same.")
 @click.option(
@@ -47,7 +41,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 )
 @click.option(
     "--max-different",
-    type=ParsedOption("share", options.budget),
+    type=ParsedOption("share", parse_budget),
     default="0",
     show_default=True,
     help="How many derivatives may differ: a share, or a number.",
@@ -56,9 +50,9 @@ EXTRA = ("jinja2", "ssimulacra2")
     "--allow", type=click.Choice(list(TITLES)), multiple=True, help="A cause that is expected; may be said again."
 )
 @click.option("--processes", type=click.IntRange(1, 64), help="How many that compare; one a processor when left out.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line an event.")
-@click.option("--restart", is_flag=True, help="Begin anew where an unfinished comparison could go on.")
-def compare(**told: object) -> None:
+@json_option
+@restart_option("comparison")
+def compare(**values: object) -> None:
     """Hold old derivatives against new ones, and write a report of what differs and why.
 
     Goes on where it was when it was stopped or killed. Ends with 0 when no more differ than may, 1 when more do,
@@ -70,28 +64,14 @@ def compare(**told: object) -> None:
         raise click.UsageError(
             f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
         )
-    # Imported only here: the service has no use for it, nor perhaps the extra.
-    from proxy.bulk.compare.command import CompareOptions  # noqa: PLC0415 - see above
-    from proxy.bulk.compare.database import OtherComparison  # noqa: PLC0415 - see above
+    # Imported only here: the service does without it, and perhaps without the extra.
+    from proxy.bulk.compare.command import CompareOptions, compare_all  # noqa: PLC0415 - see above
 
-    told["processes"] = told["processes"] or os.cpu_count() or 1
-    asked = msgspec.convert(told, CompareOptions)
-    settings = read_settings_or_exit(accepts_jobs=False)
-    there = [size.name for size in settings.sizes]
-    if unknown := [size for size in asked.sizes if size not in there]:
-        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(there)}.")
+    values["processes"] = values["processes"] or os.cpu_count() or 1
+    options = msgspec.convert(values, CompareOptions)
+    settings = read_bulk_settings(options.sizes)
     configure_logs(level="ERROR", form="console")
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended = runner.run(_run(asked, settings))
-    except OtherComparison as fault:
-        raise click.UsageError(str(fault)) from fault
-    except ImagesError as fault:
-        discard_output()
-        click.echo(str(fault), err=True)
-        sys.exit(REFUSED)
-    except asyncio.CancelledError:  # told to stop twice
-        sys.exit(INTERRUPTED)
+    ended = run_bulk(lambda stop: compare_all(options, settings, stop))
     if ended.is_finished and ended.is_empty:
         click.echo(_why_empty(ended), err=True)
         sys.exit(REFUSED)
@@ -105,19 +85,3 @@ def _why_empty(ended: ComparisonEnded) -> str:
         )
     have = "1 original has" if ended.originals == 1 else f"{ended.originals:,} originals have"
     return f"Nothing was compared: {have} no derivative on either side. Check --old and --new, --sizes and SIZES_FILE."
-
-
-async def _run(asked: CompareOptions, settings: Settings) -> ComparisonEnded:
-    from proxy.bulk.compare.command import compare_all  # noqa: PLC0415 - as above
-
-    stop = Stop()
-    running = asyncio.current_task()
-
-    def hear(signum: int) -> None:
-        if stop.is_requested and running:
-            running.cancel()
-        stop.request(f"{signal.Signals(signum).name}; once more to give up what is underway")
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, hear, signum)
-    return await compare_all(asked, settings, stop)

@@ -1,10 +1,8 @@
-"""How commands end that cannot go on: each fault on a line of its own, a code that says whose fault it is."""
+"""Exit codes, faults of the settings, option types."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,30 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REFUSED, USAGE_ERROR = 1, 2
-"""Exit codes: something was refused; the command or the settings are not as they should be."""
-
-
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that was told to stop twice, as shells have it for what a signal ended."""
+"""Exit codes: something was refused or failed; the options or the settings are wrong."""
 
 
 def read_settings_or_exit(*, accepts_jobs: bool = True) -> Settings:
-    """Read the settings; end the command with every fault if there is one. See `read_settings`."""
+    """Read the settings; end the command if there are faults. See `read_settings`."""
     with exit_on_faults():
         return read_settings(accepts_jobs=accepts_jobs)
 
 
-def discard_output() -> None:
-    """Leave lines that nobody takes unwritten; the interpreter would try once more at its end, and end with 120."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 @contextlib.contextmanager
 def exit_on_faults(where: str = "") -> Iterator[None]:
-    """End the command with every fault on a line of its own."""
+    """Print faults of the settings, one a line, and end the command."""
     try:
         yield
     except BadSettings as bad:
@@ -50,30 +36,30 @@ def exit_on_faults(where: str = "") -> Iterator[None]:
         sys.exit(USAGE_ERROR)
 
 
-def names(word: str) -> tuple[str, ...]:
-    """Read names with commas between them, each once.
+def names(text: str) -> tuple[str, ...]:
+    """Parse comma-separated names, each once.
 
     Raises:
         ValueError: there is none.
     """
-    read = tuple(dict.fromkeys(split(word)))
-    if word and not read:
-        raise ValueError(f"{word!r} names nothing.")
-    return read
+    parsed = tuple(dict.fromkeys(split(text)))
+    if text and not parsed:
+        raise ValueError(f"{text!r} names nothing.")
+    return parsed
 
 
 class ParsedOption(click.ParamType[object]):
-    """A word that is read by a function, which raises ValueError with a sentence if it cannot."""
+    """A value that a function parses; its ValueError is the usage error."""
 
-    def __init__(self, name: str, read: Callable[[str], object]) -> None:
+    def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name
-        self._read = read
+        self._parse = parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Give what the word means."""
+        """Return the parsed value."""
         if not isinstance(value, str):
             return value
         try:
-            return self._read(value)
+            return self._parse(value)
         except ValueError as fault:
             self.fail(str(fault), param, ctx)

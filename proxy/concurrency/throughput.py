@@ -1,57 +1,74 @@
-"""How fast jobs end, from what the workers report of themselves, so that a sender can be told when to come back."""
+"""Events per second over a moving window, read off a counter that grows."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-WINDOW_SECONDS = 120.0
-"""How far back counts as recent."""
+Reading = TypeVar("Reading")
 
-TRUSTED_SECONDS = 20.0
-"""How long must be seen before it tells anything: workers report every 10 seconds."""
-
-LEAST_SECONDS, MOST_SECONDS = 1, 300
-"""The shortest and the longest that a sender is told to stay away."""
-
-UNKNOWN_SECONDS = 5
-"""What a sender is told before anything was seen: the default queue of 64 empties in about 15 s."""
+SAMPLE_SECONDS = 0.5
+"""Readings that follow each other faster are not kept, but for the last one."""
 
 
-class QueueThroughput:
-    """Remembers how many jobs each worker had ended by when, for as long as jobs wait."""
+class Throughput(Generic[Reading]):
+    """Measures how fast a counter grows.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `count` returns how many events lie between two readings of the counter, the earlier one first.
+    """
+
+    def __init__(
+        self,
+        count: Callable[[Reading, Reading], int],
+        *,
+        window_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count = count
+        self._window_seconds = window_seconds
         self._clock = clock
-        self._seen: deque[tuple[float, Mapping[str, int]]] = deque()
-        self._jobs_a_second: float | None = None
+        self._samples: deque[tuple[float, Reading]] = deque()
+        self._last: tuple[float, Reading] | None = None
 
-    def record(self, ended: Mapping[str, int], *, waiting: int) -> None:
-        """Take note of how many jobs each worker has ended since it began, and how many wait."""
-        if not waiting:  # workers that have nothing to do tell nothing of how fast they are
-            self._seen.clear()
-            return
+    def record(self, reading: Reading) -> None:
+        """Record what the counter shows now."""
         now = self._clock()
-        self._seen.append((now, ended))
-        while self._seen[0][0] < now - WINDOW_SECONDS:
-            self._seen.popleft()
-        began, before = self._seen[0]
-        if now - began >= TRUSTED_SECONDS:
-            # A worker that is new has ended all its jobs since; one that began anew counts from 0 again.
-            more = sum(max(0, count - before.get(worker, 0)) for worker, count in ended.items())
-            self._jobs_a_second = more / (now - began)
+        self._last = now, reading
+        if not self._samples or now - self._samples[-1][0] >= SAMPLE_SECONDS:
+            self._samples.append(self._last)
+        while len(self._samples) > 1 and self._samples[0][0] < now - self._window_seconds:
+            self._samples.popleft()
 
-    def seconds_until_half_done(self, waiting: int) -> int:
-        """Guess when half of the jobs that wait now will have been taken.
+    def reset(self) -> None:
+        """Forget every reading."""
+        self._samples.clear()
+        self._last = None
 
-        Then there is room for those who come back, and still work for the workers.
-        """
-        if self._jobs_a_second is None:
-            return UNKNOWN_SECONDS
-        seconds = waiting / 2 / self._jobs_a_second if self._jobs_a_second else math.inf
-        return math.ceil(min(max(seconds, LEAST_SECONDS), MOST_SECONDS))
+    @property
+    def measured_seconds(self) -> float:
+        """Return how much time lies between the first reading in the window and the last."""
+        return self._last[0] - self._samples[0][0] if self._last else 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Return the events per second within the window; 0 while there is only one reading."""
+        if self._last is None or not self.measured_seconds:
+            return 0.0
+        return self._count(self._samples[0][1], self._last[1]) / self.measured_seconds
+
+    def seconds_for(self, events: int) -> float | None:
+        """Return how long so many more events take at this rate; None while there is none."""
+        return events / self.per_second if self.per_second else None
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration for people."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
-from proxy.concurrency.throughput import QueueThroughput
 from proxy.jobs.request import JobRequest
+from proxy.jobs.retry_after import RetryAfter
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class LiveIndex:
         self._refresh_after = -math.inf
         self._oldest: float | None = None
         self._workers = 0
-        self._throughput = QueueThroughput()
+        self._retry_after = RetryAfter()
 
     async def status(self) -> QueueStatus:
         """Look, and tell how long the line is."""
@@ -83,7 +83,7 @@ class LiveIndex:
 
     def retry_after_seconds(self, waiting: int) -> int:
         """Guess when there will be room again."""
-        return self._throughput.seconds_until_half_done(waiting)
+        return self._retry_after.seconds(waiting)
 
     @property
     def is_outdated(self) -> bool:
@@ -97,15 +97,15 @@ class LiveIndex:
             if began < self._refresh_after:
                 return
             earlier, self._added = self._added, set()
-            status = await self._queue.snapshot(self._originals.keys(), limit=MOST_READ)
-            for job_id, request in status.new.items():
+            snapshot = await self._queue.snapshot(self._originals.keys(), limit=MOST_READ)
+            for job_id, request in snapshot.new.items():
                 self._note(job_id, msgspec.convert(request, JobRequest))
-            if len(status.keys) < MOST_READ:  # else who is missing may only stand too far behind
-                for job_id in self._originals.keys() - status.keys - earlier - self._added:
+            if len(snapshot.keys) < MOST_READ:  # else who is missing may only stand too far behind
+                for job_id in self._originals.keys() - snapshot.keys - earlier - self._added:
                     self._forget(job_id)
-            self._oldest = status.oldest
-            self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in status.workers.values())
-            self._throughput.record(_ended_by_worker(status.workers), waiting=status.waiting)
+            self._oldest = snapshot.oldest
+            self._workers = sum((report["metadata"] or {}).get(CONCURRENCY, 0) for report in snapshot.workers.values())
+            self._retry_after.record(_ended_by_worker(snapshot.workers), waiting=snapshot.waiting)
             self._refreshed_at = time.monotonic()
             self._refresh_after = self._refreshed_at + max(
                 REFRESH_SECONDS, (self._refreshed_at - began) / MAX_REFRESH_SHARE

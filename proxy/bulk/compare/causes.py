@@ -1,4 +1,4 @@
-"""Why two derivatives are not the same, told from what was measured."""
+"""Why two derivatives differ, by what was measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TITLES: Final = {
     "bytes": "Size of the file",
     "one-pixel": "One pixel more or less",
 }
-"""What each cause is called, by its code."""
+"""The titles of causes, by code."""
 
 SideName = Literal["old", "new"]
 
@@ -62,13 +62,13 @@ _BLURRED: Final = 1.6
 enlarged from 300 pixels (photographs at 800 and 2000 pixels)."""
 
 _NOBODY_SEES: Final = 88.0
-"""SSIMULACRA2 from which a lack of detail is nobody's loss."""
+"""SSIMULACRA2 above which nobody sees a lack of detail."""
 
 _SEEN_THROUGH: Final = 2.0
 """Levels of opacity, in the mean."""
 
 _HEAVIER, _LIGHTER = 2.0, 0.02
-"""Bytes of the new side in shares of the old one's: fewer is the purpose, next to none is not."""
+"""Bounds of the new side's bytes, as shares of the old side's: fewer is the purpose, next to none is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Tolerance:
 
 
 def causes(pair: Pair, tolerance: Tolerance) -> tuple[Cause, ...]:
-    """Give why a derivative is not the same on both sides, the worst first; none when it is."""
+    """Return why a derivative differs between the sides, the worst cause first; none when it does not."""
     return tuple(sorted(_causes(pair, tolerance), key=lambda cause: -cause.severity))
 
 
@@ -105,19 +105,19 @@ def _causes(pair: Pair, tolerance: Tolerance) -> Iterator[Cause]:
 
 def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
     types = old.content_type, new.content_type
-    is_right = [_is_right(copy) for copy in (old, new)]
+    is_right = [_is_type_right(copy) for copy in (old, new)]
     is_same_format = _format(old) == _format(new)
     if (types[0] != types[1] and is_same_format) or (is_right[0] is not is_right[1]):
         yield Cause(code="content-type", detail=f"{types[0]} became {types[1]}", severity=65)
-    # A folder's file has no cache header unless a store has kept one with it.
-    is_told = all(copy.has_headers or copy.cache_control is not None for copy in (old, new))
-    if is_told and old.cache_control != new.cache_control:
+    # A file of a folder has no cache header unless a store has written one beside it.
+    is_served = all(copy.has_headers or copy.cache_control is not None for copy in (old, new))
+    if is_served and old.cache_control != new.cache_control:
         detail = f"{old.cache_control or 'none'} became {new.cache_control or 'none'}"
         yield Cause(code="cache-control", detail=detail, severity=35)
 
 
-def _is_right(copy: Copy) -> bool:
-    """Tell whether the content type is that of the bytes, as far as these are known."""
+def _is_type_right(copy: Copy) -> bool:
+    """Return whether the content type fits the bytes, as far as their format is known."""
     name = _format(copy)
     return name is None or copy.content_type == READABLE[name].content_type
 

@@ -1,11 +1,10 @@
-"""A comparison of old and new derivatives, joined from the parts of the service."""
+"""A comparison of old and new derivatives, assembled from the components of the service."""
 
 from __future__ import annotations
 
 import shutil
-import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,39 +17,38 @@ from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.comparer import Comparer
-from proxy.bulk.compare.database import FindingsDatabase
-from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted
+from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted, describe_comparison
 from proxy.bulk.compare.findings import STORE
-from proxy.bulk.compare.originals import FileOriginals, SideOriginals, sample
+from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.pool import ComparePool
-from proxy.bulk.compare.reporters import JsonReporter, LineReporter, bar
-from proxy.bulk.compare.runner import Means, Run
-from proxy.bulk.compare.sides import Side, side
+from proxy.bulk.compare.progress import ComparisonProgress
+from proxy.bulk.compare.sides import Side, open_side
+from proxy.bulk.events import Stopping
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.bulk.reporters import GuardedReporter
-from proxy.bulk.retry import OutageRetry
+from proxy.bulk.originals import FileOriginals, ListedOriginals, sample
+from proxy.bulk.outages import OutageRetry
+from proxy.bulk.reporters import reporting
+from proxy.bulk.runner import Runner
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
-    from proxy.bulk.compare.reporters import Reporter
     from proxy.bulk.originals import Originals
     from proxy.bulk.stop import Stop
     from proxy.keys.layouts import Layout
     from proxy.settings.settings import Settings
 
 UNDERWAY = 2
-"""Originals underway at once for each process: one is fetched while another is compared."""
+"""Originals underway for each process: one is fetched while another is compared."""
 
-_PROGRESS, _WORK = "progress.db", "work"
+_DATABASE, _WORK = "progress.db", "work"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """What is asked for; `originals` names where they are listed, or a file of keys, None for the best there is."""
+    """The options of the command; `originals` is a side, a file of keys, or None for the first side that lists."""
 
     old: str
     new: str
@@ -68,15 +66,15 @@ class CompareOptions:
     as_json: bool
     restart: bool
 
-    def words(self, store: str) -> bytes:
-        """Give what decides what comes of a comparison: it goes on with the same words only."""
-        told = (self.old, self.new, self.originals, self.prefix, self.sizes, self.sample, self.seed)
-        return msgspec.json.encode((*told, self.min_score, self.max_colour, store))
+    def fingerprint(self, store: str) -> bytes:
+        """Return the options that decide what is found: a comparison is resumed with the same ones only."""
+        selection = (self.old, self.new, self.originals, self.prefix, self.sizes, self.sample, self.seed)
+        return msgspec.json.encode((*selection, self.min_score, self.max_colour, store))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Both sides, and the one that originals are listed on; None where a file names them."""
+    """Both sides, and the one that lists the originals; None where a file names them."""
 
     old: Side
     new: Side
@@ -84,79 +82,92 @@ class Sources:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Have all of them ready to be read for the length of the block."""
+        """Open all of them for the length of the block."""
         async with AsyncExitStack() as stack:
             for one in {id(one.store): one for one in (self.old, self.new, self.listing) if one}.values():
                 await stack.enter_async_context(one.opened())
             yield
 
+    async def check(self) -> None:
+        """Return when both sides can be read; raise what is wrong otherwise."""
+        await self.old.check()
+        await self.new.check()
 
-async def compare_all(asked: CompareOptions, settings: Settings, stop: Stop) -> ComparisonEnded:
-    """Compare what is asked for and write the report; give what came of it.
+
+async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -> ComparisonEnded:
+    """Compare the derivatives that the options select, and write the report.
 
     Raises:
-        ImagesError: it cannot begin, or not go on.
-        OtherComparison: there is an unfinished comparison of something else.
+        ImagesError: the comparison cannot start, or not go on.
+        OtherComparison: there is an unfinished comparison with other options.
     """
     components, started = build(settings), time.monotonic()
-    places = _places(asked, components)
-    ledger = FindingsDatabase(asked.report / _PROGRESS, await run_sync(_folder, asked.report))
-    head = _head(asked, settings, components)
+    sources = _sources(options, components)
+    database = FindingsDatabase(options.report / _DATABASE, await run_sync(_create_folders, options.report))
+    head = _head(options, settings, components)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(places.opened())
-        stack.enter_context(ledger.opened(asked.words(head.store), restart=asked.restart))
-        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
-        reporter.tell(
-            ComparisonStarted(old=asked.old, new=asked.new, sizes=head.sizes, seen_to=ledger.tally().originals)
+        await stack.enter_async_context(sources.opened())
+        stack.enter_context(database.opened(options.fingerprint(head.store), restart=options.restart))
+        reporter = stack.enter_context(reporting(describe_comparison, as_json=options.as_json, stop=stop))
+        progress = ComparisonProgress(database)
+        reporter.emit(
+            ComparisonStarted(
+                old=options.old, new=options.new, sizes=head.sizes, resumed_after=progress.tally.originals
+            )
         )
-        outage_retry = _outage_retry(places, stop, reporter)
-        comparer = await stack.enter_async_context(_comparer(asked, places, live_layout(settings), sizes=head.sizes))
-        run = Run(
-            await outage_retry.call(lambda: _originals(asked, places.listing, live_layout(settings))),
-            comparer.compare,
-            underway=asked.processes * UNDERWAY,
-            means=Means(ledger=ledger, outage_retry=outage_retry, stop=stop, reporter=reporter),
+        outage_retry = OutageRetry(check=sources.check, stop=stop, emit=reporter.emit)
+        layout = live_layout(settings)
+        comparer = await stack.enter_async_context(_comparer(options, sources, layout, sizes=head.sizes))
+        runner = Runner(
+            concurrency=options.processes * UNDERWAY,
+            progress=progress,
+            outage_retry=outage_retry,
+            stop=stop,
+            reporter=reporter,
         )
-        is_finished = await run.go()
-        ended = _ended(ledger, asked, is_finished=is_finished, seconds=time.monotonic() - started)
-        await run_sync(lambda: report.write(asked.report, ledger, asked=head, ended=ended))
-        reporter.tell(ended)
+        originals = await outage_retry.call(lambda: _originals(options, sources.listing, layout))
+        is_finished = await runner.run(originals, comparer.compare) and not stop.is_requested
+        if stop.is_requested:
+            reporter.emit(Stopping(detail=stop.reason, underway=0))
+        ended = _comparison_ended(database, options, is_finished=is_finished, seconds=time.monotonic() - started)
+        await run_sync(lambda: report.write(options.report, database, head=head, ended=ended))
+        reporter.emit(ended)
     reporter.check()
     if is_finished:
-        ledger.forget()
+        database.clear()
     return ended
 
 
-def _head(asked: CompareOptions, settings: Settings, components: Components) -> report.ReportHead:
+def _head(options: CompareOptions, settings: Settings, components: Components) -> report.ReportHead:
     return report.ReportHead(
         store=store_name(settings),
-        old=asked.old,
-        new=asked.new,
-        sizes=asked.sizes or components.recipe.names,
-        sample=asked.sample,
-        seed=asked.seed,
+        old=options.old,
+        new=options.new,
+        sizes=options.sizes or components.recipe.names,
+        sample=options.sample,
+        seed=options.seed,
         began=datetime.now(UTC),
     )
 
 
 @asynccontextmanager
 async def _comparer(
-    asked: CompareOptions, places: Sources, layout: Layout, *, sizes: tuple[str, ...]
+    options: CompareOptions, sources: Sources, layout: Layout, *, sizes: tuple[str, ...]
 ) -> AsyncIterator[Comparer]:
-    """Lend what compares an original, its processes started; `layout` has the live names, sides add prefixes."""
-    with _work_folder(asked.report / _WORK) as work_folder:
-        processes = ComparePool(most=asked.processes, work_folder=work_folder)
+    """Start the processes that compare, for the length of the block; `layout` is that of the live names."""
+    with _work_folder(options.report / _WORK) as work_folder:
+        processes = ComparePool(most=options.processes, work_folder=work_folder)
         try:
             await processes.start()
             yield Comparer(
-                old=places.old,
-                new=places.new,
+                old=sources.old,
+                new=sources.new,
                 layout=layout,
                 sizes=sizes,
-                tolerance=Tolerance(score=asked.min_score, colour=asked.max_colour),
+                tolerance=Tolerance(score=options.min_score, colour=options.max_colour),
                 processes=processes,
                 work_folder=work_folder,
-                pictures=asked.report / report.PICTURES,
+                pictures=options.report / report.PICTURES,
             )
         finally:
             await processes.close()
@@ -164,7 +175,7 @@ async def _comparer(
 
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """Lend a folder for work in progress, without what a killed comparison has left there."""
+    """Create a folder for temporary files, without those of a comparison that was killed."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -173,7 +184,7 @@ def _work_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder(folder: Path) -> Path:
+def _create_folders(folder: Path) -> Path:
     pictures = folder / report.PICTURES
     try:
         pictures.mkdir(parents=True, exist_ok=True)
@@ -182,54 +193,42 @@ def _folder(folder: Path) -> Path:
     return pictures
 
 
-def _places(asked: CompareOptions, components: Components) -> Sources:
-    old, new = (side(word, open_store=lambda: components.store) for word in (asked.old, asked.new))
-    if asked.originals is None:
+def _sources(options: CompareOptions, components: Components) -> Sources:
+    old, new = (open_side(name, open_store=lambda: components.store) for name in (options.old, options.new))
+    if options.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
-        return Sources(old=old, new=new, listing=listing or side(STORE, open_store=lambda: components.store))
-    if Path(asked.originals).is_file():
+        return Sources(old=old, new=new, listing=listing or open_side(STORE, open_store=lambda: components.store))
+    if Path(options.originals).is_file():
         return Sources(old=old, new=new, listing=None)
-    listing = side(asked.originals, open_store=lambda: components.store)
+    listing = open_side(options.originals, open_store=lambda: components.store)
     if not listing.can_list:
         raise CannotStart("--originals: what is behind an address cannot be listed; name a file of keys instead.")
     return Sources(old=old, new=new, listing=listing)
 
 
-async def _originals(asked: CompareOptions, listing: Side | None, layout: Layout) -> Originals:
+async def _originals(options: CompareOptions, listing: Side | None, layout: Layout) -> Originals:
     originals: Originals
     if listing:
-        originals = SideOriginals(side=listing, layout=layout, prefix=asked.prefix)
+        originals = ListedOriginals(store=listing, layout=layout, prefix=options.prefix)
     else:
-        originals = FileOriginals(path=Path(asked.originals or ""), layout=layout, prefix=asked.prefix)
-    return await sample(originals, asked.sample, seed=asked.seed) if asked.sample else originals
+        originals = FileOriginals(path=Path(options.originals or ""), layout=layout, prefix=options.prefix)
+    return await sample(originals, options.sample, seed=options.seed) if options.sample else originals
 
 
-def _reporter(asked: CompareOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar() if sys.stderr.isatty() else nullcontext(LineReporter())
-
-
-def _outage_retry(places: Sources, stop: Stop, reporter: Reporter) -> OutageRetry:
-    async def check() -> None:
-        await places.old.check()
-        await places.new.check()
-
-    return OutageRetry(check=check, stop=stop, tell=reporter.tell)
-
-
-def _ended(ledger: FindingsDatabase, asked: CompareOptions, *, is_finished: bool, seconds: float) -> ComparisonEnded:
-    tally = ledger.tally()
-    unexcused = ledger.unexcused(frozenset(asked.allow))
+def _comparison_ended(
+    database: FindingsDatabase, options: CompareOptions, *, is_finished: bool, seconds: float
+) -> ComparisonEnded:
+    tally = database.tally()
+    unexcused = database.unexcused(frozenset(options.allow))
     return ComparisonEnded(
         is_finished=is_finished,
-        is_within_budget=asked.max_different.holds(failed=unexcused, originals=tally.compared),
+        is_within_budget=options.max_different.holds(failed=unexcused, originals=tally.compared),
         originals=tally.originals,
         alike=tally.alike,
         different=tally.different,
         excused=tally.different - unexcused,
         absent=tally.absent,
-        causes={cause: sum(sizes.values()) for cause, sizes in ledger.counts().items()},
+        causes={cause: sum(sizes.values()) for cause, sizes in database.counts().items()},
         seconds=round(seconds, 3),
-        report=str(asked.report / report.PAGE),
+        report=str(options.report / report.PAGE),
     )

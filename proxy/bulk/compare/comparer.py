@@ -1,4 +1,4 @@
-"""All sizes of one original, fetched from both sides and compared."""
+"""The step that fetches all sizes of an original from both sides and compares them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 _OF_ONE = (RenderFailed, StoreRefused, TooManyBytes)
-"""What is wrong with one pair, and says nothing of the others."""
+"""Errors that concern one pair only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Looked:
-    """What came of one size: a finding, or none where both sides are alike, or neither has any (`pair` is None)."""
+class _ComparedSize:
+    """The outcome of one size: a finding, or none where both sides are alike, or have nothing (`pair` is None)."""
 
     pair: Pair | None
     finding: Finding | None = None
@@ -39,7 +39,7 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparer:
-    """Compares what both sides have of an original; small copies of what differs are kept in `pictures`."""
+    """Compares the derivatives of an original; small copies of those that differ are written to `pictures`."""
 
     old: Side
     new: Side
@@ -51,23 +51,23 @@ class Comparer:
     pictures: Path
 
     async def compare(self, original: str) -> ComparedOriginal:
-        """Tell what came of an original's derivatives.
+        """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable: that would say nothing of the original.
+            StoreUnavailable: the store is at fault, not the original.
         """
-        looks = [await self._compare_size(original, size) for size in self.sizes]
-        findings = tuple(one.finding for one in looks if one.finding)
-        absent = sum(one.pair is None for one in looks)
+        compared = [await self._compare_size(original, size) for size in self.sizes]
+        findings = tuple(one.finding for one in compared if one.finding)
+        absent = sum(one.pair is None for one in compared)
         return ComparedOriginal(
             key=original,
-            alike=len(looks) - len(findings) - absent,
+            alike=len(compared) - len(findings) - absent,
             absent=absent,
             findings=findings,
-            identities=tuple(one.pair.identity if one.pair else "" for one in looks),
+            identities=tuple(one.pair.identity if one.pair else "" for one in compared),
         )
 
-    async def _compare_size(self, original: str, size: str) -> _Looked:
+    async def _compare_size(self, original: str, size: str) -> _ComparedSize:
         try:
             key = self.layout.derivative(original, size)
         except BadKey as fault:
@@ -78,16 +78,16 @@ class Comparer:
             except _OF_ONE as fault:
                 pair = Pair(old=None, new=None, trouble=str(fault))
             if pair is None or not causes(pair, self.tolerance):
-                return _Looked(pair=pair)
+                return _ComparedSize(pair=pair)
             await run_sync(self._keep, pair, key, Path(folder))
         return self._found(original, size, _renamed(pair, key))
 
-    def _found(self, original: str, size: str, pair: Pair) -> _Looked:
+    def _found(self, original: str, size: str, pair: Pair) -> _ComparedSize:
         finding = Finding(key=original, size=size, causes=causes(pair, self.tolerance), pair=pair)
-        return _Looked(pair=pair, finding=finding)
+        return _ComparedSize(pair=pair, finding=finding)
 
     async def _pair(self, key: str, folder: Path) -> Pair | None:
-        """Look at both sides' files; None when there is neither."""
+        """Compare the files of both sides; return None when there is neither."""
         paths = folder / "of-old", folder / "of-new"
         blobs = await asyncio.gather(self.old.fetch(key, paths[0]), self.new.fetch(key, paths[1]))
         old, new = (_copy(blob, side) if blob else None for blob, side in zip(blobs, (self.old, self.new), strict=True))
@@ -133,5 +133,5 @@ def _renamed(pair: Pair, key: str) -> Pair:
 
 
 def _name(key: str, picture: str) -> str:
-    """Name the file of a small copy, the same each time: what a killed run has left is written over."""
+    """Name the file of a small copy, the same each time: a run that resumes overwrites what a killed one has left."""
     return f"{blake2b(key.encode(), digest_size=10).hexdigest()}-{picture}.webp"

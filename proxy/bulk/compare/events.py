@@ -1,17 +1,26 @@
-"""What a comparison tells of itself while it goes on."""
+"""What a comparison reports, and its text for people."""
 
 from __future__ import annotations
 
-from proxy.bulk.events import Event
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from proxy.bulk.compare.causes import TITLES
+from proxy.bulk.events import Ended, Event, Line, RetryScheduled, Stopping
+from proxy.concurrency.throughput import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A comparison begins, or goes on after so many originals."""
+    """A comparison starts, or resumes after so many originals."""
 
     old: str
     new: str
     sizes: tuple[str, ...]
-    seen_to: int = 0
+    resumed_after: int = msgspec.field(default=0, name="seen_to")
 
 
 class Differs(Event, frozen=True, kw_only=True):
@@ -22,14 +31,12 @@ class Differs(Event, frozen=True, kw_only=True):
     why: dict[str, str]
 
 
-class ComparisonEnded(Event, frozen=True, kw_only=True, tag="ended"):
-    """The comparison is over; `is_finished` says whether it came to its end, `causes` counts derivatives by cause.
+class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
+    """What came of a comparison; `causes` counts derivatives by cause.
 
     Of those that are `different`, `excused` have only causes that are allowed.
     """
 
-    is_finished: bool
-    is_within_budget: bool
     originals: int
     alike: int
     different: int
@@ -41,5 +48,36 @@ class ComparisonEnded(Event, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there was nothing to compare, which says nothing of either side."""
+        """Return whether there was nothing to compare, which says nothing about either side."""
         return not self.alike + self.different
+
+
+def describe_comparison(event: Event) -> Iterator[Line]:
+    """Return the lines that a person wants to read of an event; differences are left to the report."""
+    match event:
+        case ComparisonStarted() if event.resumed_after:
+            yield Line(f"going on after {event.resumed_after:,} originals; --restart would begin anew")
+        case RetryScheduled():
+            yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
+        case Stopping():
+            yield Line(f"stopped: {event.detail}")
+        case ComparisonEnded():
+            yield from (Line(line, is_answer=True) for line in _summary(event))
+        case _:
+            pass
+
+
+def _summary(ended: ComparisonEnded) -> Iterator[str]:
+    state = "finished" if ended.is_finished else "not finished"
+    counts = f"{ended.alike:,} alike, {ended.different:,} different"
+    absent = f", {ended.absent:,} on neither side" if ended.absent else ""
+    yield f"{state}: {ended.originals:,} originals, {counts}{absent}; {format_duration(ended.seconds)}"
+    for cause, number in sorted(ended.causes.items(), key=lambda item: -item[1]):
+        yield f"{number:>9,}  {TITLES[cause]} ({cause})"
+    if ended.excused:
+        yield f"{ended.excused:,} of them only for causes that are allowed"
+    if ended.is_finished and not ended.is_within_budget:
+        yield "more differ than --max-different allows"
+    yield f"report: {ended.report}"
+    if not ended.is_finished:
+        yield "the same command goes on from here"

@@ -1,4 +1,4 @@
-"""What was found of a derivative that is not the same on both sides."""
+"""Findings: derivatives that differ between the sides, and why."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 STORE: Final = "prefix:"
-"""How a side is called that lies in the store of the settings; below what follows."""
+"""Prefix of the name of a side that lies in the store of the settings; a key prefix follows."""
 
 _IDENTITY_BYTES = 8
-"""So many of an ETag's digest tell a derivative from the one that replaced it: another has the same once in 10^19."""
+"""Bytes of an ETag's digest that tell a derivative from its successor: two are the same once in 10^19."""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative as it lies on one side; `cache_control` is None where clients are told none."""
+    """A derivative on one side; `cache_control` is None where clients get none."""
 
     bytes: int
     content_type: str
     cache_control: str | None
     has_headers: bool
     is_read: bool = False
-    """Whether anything is known of the picture: `seen` is None otherwise, for no fault of the file."""
+    """Whether the picture was inspected: otherwise `seen` is None, for no fault of the file."""
     seen: Inspected | Refusal | None = None
 
 
@@ -46,7 +46,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a derivative is not the same on both sides; `severity` is 0 (nobody minds) to 100 (no picture)."""
+    """Why a derivative differs; `severity` is 0 (nobody minds) to 100 (no picture)."""
 
     code: str
     detail: str
@@ -54,7 +54,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative that is not the same on both sides, its causes from the worst on."""
+    """A derivative that differs between the sides, its causes from the worst on."""
 
     key: str
     size: str
@@ -63,12 +63,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worst(self) -> Cause:
-        """The worst of its causes."""
+        """Return the worst of its causes."""
         return self.causes[0]
 
 
 class ComparedOriginal(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of all sizes of an original; `absent` counts those that neither side has."""
+    """The outcome of all sizes of an original; `absent` counts those that neither side has."""
 
     key: str
     alike: int = 0
@@ -79,17 +79,17 @@ class ComparedOriginal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def compared(self) -> int:
-        """How many derivatives were looked at that are on a side at least."""
+        """Return how many derivatives are on at least one side."""
         return self.alike + len(self.findings)
 
 
 class ComparedKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """An original that was seen to; `new` has the identities of its new derivatives as the sizes come, by blanks."""
+    """An original that was compared; `new` has the identities of its new derivatives, by size, separated by spaces."""
 
     key: str
     new: str
 
 
 def identity(blob: Blob) -> str:
-    """Tell a derivative from any other that may take its place, in a few characters: a report has 100,000 of them."""
+    """Return what tells a derivative from its successor, in a few characters: a report has 100,000 of them."""
     return blake2b(blob.etag.encode(), digest_size=_IDENTITY_BYTES).hexdigest()

@@ -1,4 +1,4 @@
-"""The processes that decode and compare: hostile pictures stay in them, each has a deadline."""
+"""The processes that decode and compare: they confine hostile pictures, and each comparison has a deadline."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MODULE = "pipeline.process.compare_worker"
 
 DEADLINE_SECONDS = 120.0
-"""How long two files may take: 2 s for 2000 x 1500 pixels, of which the scored parts are never more."""
+"""For two files: 2000 x 1500 pixels take 2 s, and the parts that are scored are never larger."""
 
 
 class ComparePool:
-    """So many processes at most, kept and asked again; `work_folder` is where they put what they need for a moment."""
+    """At most so many processes, which are reused; `work_folder` is the folder for their temporary files."""
 
     def __init__(self, *, most: int, work_folder: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._slots = asyncio.Semaphore(most)
@@ -32,30 +32,30 @@ class ComparePool:
         self._all: set[RenderProcess] = set()
 
     async def start(self) -> None:
-        """Start one, so that a broken installation shows at once.
+        """Start one, so that a broken installation is found at once.
 
         Raises:
             ProcessDied: it does not start.
         """
-        self._idle.append(await self._started())
+        self._idle.append(await self._start_process())
 
     async def compare(self, question: Compare) -> Compared:
-        """Ask how alike two files are.
+        """Measure how alike two files are.
 
         Raises:
             DeadlineExceeded: it took too long; the process was killed.
-            ProcessDied: the process died of it.
+            ProcessDied: the process died.
         """
         async with self._slots:
-            process = self._idle.pop() if self._idle else await self._started()
+            process = self._idle.pop() if self._idle else await self._start_process()
             try:
                 async with asyncio.timeout(self._deadline_seconds):
                     answer = await process.ask(question)
             except TimeoutError:
-                await self._bury(process)
+                await self._kill(process)
                 raise DeadlineExceeded(f"Comparing took longer than {self._deadline_seconds:g} s.") from None
-            except BaseException:  # it died, or the caller is cancelled: what it does now cannot be known
-                await self._bury(process)
+            except BaseException:  # it died, or the caller was cancelled: its state is unknown
+                await self._kill(process)
                 raise
             self._idle.append(process)
         if not isinstance(answer, Compared):
@@ -63,16 +63,16 @@ class ComparePool:
         return answer
 
     async def close(self) -> None:
-        """End all of them."""
+        """Kill all of them."""
         for process in tuple(self._all):
-            await self._bury(process)
+            await self._kill(process)
 
-    async def _started(self) -> RenderProcess:
+    async def _start_process(self) -> RenderProcess:
         cpu_seconds = 2 * math.ceil(self._deadline_seconds)
         process = await RenderProcess.start(work_folder=self._work_folder, cpu_seconds=cpu_seconds, module=MODULE)
         self._all.add(process)
         return process
 
-    async def _bury(self, process: RenderProcess) -> None:
+    async def _kill(self, process: RenderProcess) -> None:
         self._all.discard(process)
         await process.kill()

@@ -11,19 +11,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.protocol import Inspected, Refusal
 from proxy.bulk.compare.causes import TITLES
-from proxy.bulk.compare.database import PICTURED
+from proxy.bulk.compare.findings_database import PICTURED
 from proxy.bulk.compare.verdicts import DOCUMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from proxy.bulk.compare.database import FindingsDatabase
     from proxy.bulk.compare.events import ComparisonEnded
     from proxy.bulk.compare.findings import ComparedKeys, Copy, Finding
+    from proxy.bulk.compare.findings_database import FindingsDatabase
 
 PAGE, PICTURES = "index.html", "pictures"
-"""What is in the folder of a report."""
+"""In the folder of a report."""
 
 _KINDS = ("old", "new", "difference")
 _KILO = 1000
@@ -31,7 +31,7 @@ _KILO = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportHead:
-    """What was compared with what, for the head of the report."""
+    """What the comparison was about, for the head of the report."""
 
     store: str
     old: str
@@ -42,11 +42,11 @@ class ReportHead:
     began: datetime
 
 
-def write(folder: Path, ledger: FindingsDatabase, *, asked: ReportHead, ended: ComparisonEnded) -> None:
-    """Write the page and the document, each in one step; remove the pictures that the page does not show."""
-    _replace(folder / DOCUMENT, _document(ledger, asked, ended))
-    _replace(folder / PAGE, _page(ledger, asked, ended))
-    shown = {name for finding in ledger.pictured() for name in finding.pair.pictures.values()}
+def write(folder: Path, database: FindingsDatabase, *, head: ReportHead, ended: ComparisonEnded) -> None:
+    """Write the page and the document, each atomically; remove the pictures that the page does not show."""
+    _replace(folder / DOCUMENT, _document(database, head, ended))
+    _replace(folder / PAGE, _page(database, head, ended))
+    shown = {name for finding in database.pictured() for name in finding.pair.pictures.values()}
     for path in (folder / PICTURES).iterdir():
         if path.name not in shown:
             path.unlink()
@@ -59,13 +59,13 @@ def _replace(path: Path, lines: Iterator[str]) -> None:
     new.replace(path)
 
 
-def _document(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
-    """Write one JSON object, a finding or an original on each line; however many, one is in memory at a time."""
-    head = {"asked": asked, "ended": ended, "causes": ledger.counts()}
-    yield msgspec.json.encode(head).decode()[:-1] + ',\n"findings": [\n'
-    yield from _lines(ledger.findings())
+def _document(database: FindingsDatabase, head: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
+    """Return one JSON object, a finding or an original on each line; one of them is in memory at a time."""
+    summary = {"asked": head, "ended": ended, "causes": database.counts()}
+    yield msgspec.json.encode(summary).decode()[:-1] + ',\n"findings": [\n'
+    yield from _lines(database.findings())
     yield '],\n"originals": [\n'
-    yield from _lines(ledger.originals())
+    yield from _lines(database.originals())
     yield "]}\n"
 
 
@@ -77,7 +77,7 @@ def _lines(entries: Iterable[Finding] | Iterable[ComparedKeys]) -> Iterator[str]
     yield "\n"
 
 
-def _page(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
+def _page(database: FindingsDatabase, head: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -85,17 +85,17 @@ def _page(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"bytes": _spoken_bytes, "thousands": "{:,}".format}
-    counts = ledger.counts()
+    environment.filters |= {"bytes": _format_bytes, "thousands": "{:,}".format}
+    counts = database.counts()
     gravity = list(TITLES)
     causes = sorted(counts, key=lambda cause: (-sum(counts[cause].values()), gravity.index(cause)))
     template = environment.get_template("report.html")
     return template.generate(
-        asked=asked,
+        head=head,
         ended=ended,
         titles=TITLES,
         causes=[(cause, counts[cause], sum(counts[cause].values())) for cause in causes],
-        findings=ledger.pictured(),
+        findings=database.pictured(),
         most=PICTURED,
         folder=PICTURES,
         kinds=_KINDS,
@@ -105,10 +105,10 @@ def _page(ledger: FindingsDatabase, asked: ReportHead, ended: ComparisonEnded) -
 
 
 def _facts(copy: Copy | None) -> list[str]:
-    """Say what is on one side, in short lines."""
+    """Describe what is on one side, in short lines."""
     if copy is None:
         return ["nothing"]
-    lines = [f"{_spoken_bytes(copy.bytes)}, {copy.content_type}"]
+    lines = [f"{_format_bytes(copy.bytes)}, {copy.content_type}"]
     if isinstance(copy.seen, Inspected):
         info = copy.seen.info
         lines.insert(0, f"{info.width} x {info.height} {info.format}")
@@ -119,7 +119,7 @@ def _facts(copy: Copy | None) -> list[str]:
 
 
 def _measures(finding: Finding) -> list[tuple[str, str]]:
-    """Give the numbers of a finding with what they are called."""
+    """Return the names and numbers of a finding."""
     pair = finding.pair
     measures = []
     if pair.likeness and pair.likeness.turn:
@@ -137,5 +137,5 @@ def _measures(finding: Finding) -> list[tuple[str, str]]:
     return measures
 
 
-def _spoken_bytes(count: int) -> str:
+def _format_bytes(count: int) -> str:
     return f"{count / _KILO:,.0f} kB" if count >= _KILO else f"{count} bytes"

@@ -1,9 +1,9 @@
-"""One of two sides that are compared: derivatives in a folder, below a prefix of the store, or behind an address."""
+"""The two sides of a comparison: derivatives in a folder, below a prefix of the store, or behind an address."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob, Store
 
 MAX_BYTES: Final = 64 << 20
-"""The largest file that is fetched to be compared; a derivative is a hundredth of it."""
+"""The largest file that is fetched; a derivative has a hundredth of it."""
 
 _WEB: Final = ("http://", "https://")
 
@@ -32,11 +32,11 @@ _WEB: Final = ("http://", "https://")
 class Side:
     """Where the files of one side lie: in `store`, their keys behind `prefix`.
 
-    A `folder` is only read: so nothing is begun in it that a store would begin, and a file there has a cache header
-    only if a file store has kept one beside it.
+    A `folder` is only read: a store would create files in it. A file there has a cache header only if a file store
+    has written one beside it.
     """
 
-    word: str
+    name: str
     store: Store
     prefix: str = ""
     folder: Path | None = None
@@ -44,12 +44,12 @@ class Side:
 
     @property
     def has_headers(self) -> bool:
-        """Whether clients are told something of every file besides its bytes."""
+        """Return whether clients get headers for every file."""
         return self.folder is None
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Have it ready to be read for the length of the block.
+        """Open it for the length of the block.
 
         Raises:
             CannotStart: there is no such folder.
@@ -65,7 +65,7 @@ class Side:
             await self.store.close()
 
     async def check(self) -> None:
-        """Return when it can be read.
+        """Return when it can be read; raise what is wrong otherwise.
 
         Raises:
             CannotStart: there is no such folder.
@@ -75,28 +75,28 @@ class Side:
             raise CannotStart(f"There is no folder {self.folder}.")
 
     async def fetch(self, key: str, path: Path) -> Blob | None:
-        """Write the file under `key` to `path`; None when there is none.
+        """Fetch the file under `key` to `path`; return None when there is none.
 
         Raises:
             TooManyBytes: it is too large to be a derivative.
-            StoreError: the store did not do it.
+            StoreError: the store failed.
         """
         try:
             return await self.store.fetch(self.prefix + key, path, max_bytes=MAX_BYTES)
         except NotFound:
             return None
 
-    async def keys(self, prefix: str, *, after: str = "") -> AsyncIterator[str]:
-        """Walk the keys that begin with `prefix`, those behind `after`, in the order of the store."""
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Blob]:
+        """Return the files whose keys begin with `prefix`, those behind `after`, in the order of the store."""
         async for blob in self.store.list(self.prefix + prefix, after=self.prefix + after if after else ""):
-            yield blob.key.removeprefix(self.prefix)
+            yield replace(blob, key=blob.key.removeprefix(self.prefix))
 
 
-def side(word: str, *, open_store: Callable[[], Store]) -> Side:
-    """Read what a side is called: `prefix:shadow/` (in the store of the settings), an address, or a folder."""
-    if word.startswith(STORE):
-        return Side(word=word, store=open_store(), prefix=word.removeprefix(STORE))
-    if word.startswith(_WEB):
-        return Side(word=word, store=OriginStore(partial(url, word), MemoryStore()), can_list=False)
-    folder = Path(word.removeprefix("file://")).resolve()
-    return Side(word=word, store=FileStore(folder), folder=folder)
+def open_side(name: str, *, open_store: Callable[[], Store]) -> Side:
+    """Return the side of this name: `prefix:shadow/` (in the store of the settings), an address, or a folder."""
+    if name.startswith(STORE):
+        return Side(name=name, store=open_store(), prefix=name.removeprefix(STORE))
+    if name.startswith(_WEB):
+        return Side(name=name, store=OriginStore(partial(url, name), MemoryStore()), can_list=False)
+    folder = Path(name.removeprefix("file://")).resolve()
+    return Side(name=name, store=FileStore(folder), folder=folder)

@@ -1,4 +1,4 @@
-"""Which derivatives a comparison let pass, read from its report."""
+"""Which derivatives passed a comparison, read from its report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proxy.bulk.compare.findings import STORE, ComparedKeys, identity
+from proxy.bulk.options import OtherOptions
 from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 DOCUMENT = "report.json"
 
 
-class OtherSides(Exception):
-    """The comparison was of something else than what its verdicts are asked for; `str()` says of what."""
+class OtherSides(OtherOptions):
+    """The comparison is about something else than what is to be promoted; `str()` says about what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSides:
-    """What must have been compared: what lies below `shadow`, with the live names, of one store."""
+    """What must have been compared: the `shadow` with the live names, of one store."""
 
     store: str
     shadow: str
@@ -33,19 +34,19 @@ class ComparedSides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
-    """What was compared, and what of it did not pass; whatever was not compared has not passed."""
+    """What was compared, and what of it failed; what was not compared has not passed."""
 
     originals: Mapping[str, str]
-    """By their keys, what tells their new derivatives from others: see `ComparedKeys`."""
+    """The identities of their new derivatives, by key: see `ComparedKeys`."""
     sizes: tuple[str, ...]
     failed: frozenset[tuple[str, str]]
 
     def has_passed(self, original: str, size: str) -> bool:
-        """Tell whether a size of an original was compared, and is as it should be."""
+        """Return whether a size of an original was compared and passed."""
         return original in self.originals and size in self.sizes and (original, size) not in self.failed
 
     def is_of(self, original: str, size: str, new: Blob) -> bool:
-        """Tell whether what was compared is this derivative, and not one that was there before it."""
+        """Return whether this derivative was compared, and not one that it replaced."""
         return self.originals[original].split(" ")[self.sizes.index(size)] == identity(new)
 
 
@@ -78,11 +79,11 @@ class _Document(msgspec.Struct):
 
 
 def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSides) -> Verdicts:
-    """Read the folder of a report; what has only causes that are `allowed` has passed.
+    """Read the folder of a report; a derivative whose causes are all `allowed` has passed.
 
     Raises:
-        CannotStart: there is none, or the comparison did not come to its end.
-        OtherSides: it was of something else than `compared`.
+        CannotStart: there is no report, or the comparison is unfinished.
+        OtherSides: it is about something else than `compared`.
     """
     try:
         document = msgspec.json.decode((report / DOCUMENT).read_bytes(), type=_Document)
@@ -101,7 +102,7 @@ def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSi
 
 
 def _check_sides(report: Path, asked: _Asked, compared: ComparedSides) -> None:
-    """An old side that is an address or a folder may well show the live names; one of the store's prefixes does not."""
+    """Check both sides; an old side that is an address or a folder may show the live names, a prefix does not."""
     new = f"{STORE}{compared.shadow}"
     if asked.new != new:
         fault = f"its new side is {asked.new}, not {new}, as SHADOW_PREFIX says"

@@ -1,43 +1,38 @@
-"""A promotion of many originals, joined from the parts of the service."""
+"""Promotion, assembled from the components of the service."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build, live_layout, store_name
-from proxy.bulk.checkpoint import RunOptions, new_checkpoint
+from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
-from proxy.bulk.events import RunEnded, RunStarted
-from proxy.bulk.ledger import RunProgress
+from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.originals import ListedOriginals
+from proxy.bulk.outages import OutageRetry
 from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
-from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
-from proxy.bulk.retry import OutageRetry
-from proxy.bulk.runner import Means, RunLimits, Runner
+from proxy.bulk.reporters import reporting
+from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
 from proxy.keys.shadow import REPLACED, Shadow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
-    from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings
     from proxy.stores.base import Blob
 
 UNDERWAY = 8
-"""Originals underway at once, each with all its sizes: a copy within a store takes some 10 ms, most of it waiting."""
+"""Originals underway at once, each with all its sizes: a copy within a store takes 10 ms, most of it waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteOptions:
-    """What a promotion is asked for; None is no prefix."""
+    """The options of the command; None is no prefix."""
 
     prefix: str | None
     sizes: tuple[str, ...]
@@ -47,46 +42,46 @@ class PromoteOptions:
     report: Path | None = None
     """Of a comparison; None promotes all."""
     allow: tuple[str, ...] = ()
-    """Causes of differences with which a derivative passes all the same."""
+    """Causes of differences that do not keep a derivative back."""
 
 
-async def promote_all(asked: PromoteOptions, settings: Settings, stop: Stop) -> RunEnded:
-    """Promote every original that is asked for, or undo it; give what came of them.
+async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -> RunEnded:
+    """Promote every original that the options select, or undo it.
 
     Raises:
-        ImagesError: it cannot begin, or not go on.
-        OtherSides: the report is of something else.
+        ImagesError: the run cannot start, or not go on.
+        OtherSides: the report is about something else.
     """
     components = build(settings)
-    ledger = RunProgress(new_checkpoint(_words(asked, settings, components)), NoState())
-    promotion = _promotion(asked, settings, components)
+    progress = RunProgress(new_checkpoint(_run_options(options, settings, components)), NoState())
+    promotion = _promotion(options, settings, components)
     await components.store.start()
     try:
-        with _reporter(asked) as told:
-            reporter = GuardedReporter(told, stop)
-            reporter.tell(_began(asked, settings, promotion))
-            run = Runner(
-                ListedOriginals(
-                    store=components.store, layout=components.recipe.layout, prefix=_prefix(asked, settings)
-                ),
-                promotion.undo if asked.undo else promotion.promote,
-                bounds=RunLimits(underway=UNDERWAY, limit=None),
-                means=Means(
-                    ledger=ledger,
-                    outage_retry=OutageRetry(check=components.store.check, stop=stop, tell=reporter.tell),
-                    stop=stop,
-                    reporter=reporter,
-                ),
+        with reporting(describe, as_json=options.as_json, stop=stop) as reporter:
+            reporter.emit(_run_started(options, settings, promotion))
+            runner = Runner(
+                concurrency=UNDERWAY,
+                progress=progress,
+                outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
+                stop=stop,
+                reporter=reporter,
+                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, underway=underway)),
             )
-            ended = _ended(ledger, is_finished=await run.go(), is_undo=asked.undo)
-            reporter.tell(ended)
+            is_finished = await runner.run(
+                ListedOriginals(
+                    store=components.store, layout=components.recipe.layout, prefix=_prefix(options, settings)
+                ),
+                promotion.undo if options.undo else promotion.promote,
+            )
+            ended = _run_ended(progress, is_finished=is_finished, is_undo=options.undo)
+            reporter.emit(ended)
     finally:
         await components.store.close()
     reporter.check()
     return ended
 
 
-def _promotion(asked: PromoteOptions, settings: Settings, components: Components) -> Promotion:
+def _promotion(options: PromoteOptions, settings: Settings, components: Components) -> Promotion:
     live, sizes = live_layout(settings), components.recipe.names
     layouts = PromotionLayouts(
         shadow=components.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes)
@@ -94,17 +89,17 @@ def _promotion(asked: PromoteOptions, settings: Settings, components: Components
     return Promotion(
         store=components.store,
         layouts=layouts,
-        sizes=asked.sizes or sizes,
-        objection=_objection(asked, settings),
-        is_dry=asked.dry_run,
+        sizes=options.sizes or sizes,
+        objection=_objection(options, settings),
+        is_dry=options.dry_run,
     )
 
 
-def _objection(asked: PromoteOptions, settings: Settings) -> Callable[[str, str, Blob], str]:
-    if asked.report is None or asked.undo:
+def _objection(options: PromoteOptions, settings: Settings) -> Callable[[str, str, Blob], str]:
+    if options.report is None or options.undo:
         return lambda _original, _size, _new: ""
     compared = ComparedSides(store=store_name(settings), shadow=settings.shadow_prefix)
-    verdicts = read_verdicts(asked.report, allowed=frozenset(asked.allow), compared=compared)
+    verdicts = read_verdicts(options.report, allowed=frozenset(options.allow), compared=compared)
 
     def objection(original: str, size: str, new: Blob) -> str:
         if not verdicts.has_passed(original, size):
@@ -114,16 +109,16 @@ def _objection(asked: PromoteOptions, settings: Settings) -> Callable[[str, str,
     return objection
 
 
-def _prefix(asked: PromoteOptions, settings: Settings) -> str:
-    return settings.originals_prefix if asked.prefix is None else asked.prefix
+def _prefix(options: PromoteOptions, settings: Settings) -> str:
+    return settings.originals_prefix if options.prefix is None else options.prefix
 
 
-def _words(asked: PromoteOptions, settings: Settings, components: Components) -> RunOptions:
-    """Tell what is asked for; nothing of it is kept, as what has been copied is told from the store."""
+def _run_options(options: PromoteOptions, settings: Settings, components: Components) -> RunOptions:
+    """Return the options of the run, none of which is stored: the store shows what has been copied."""
     return RunOptions(
         store=settings.store,
-        prefix=_prefix(asked, settings),
-        sizes=asked.sizes or components.recipe.names,
+        prefix=_prefix(options, settings),
+        sizes=options.sizes or components.recipe.names,
         remake="all",
         since=None,
         retry_failed="",
@@ -132,19 +127,13 @@ def _words(asked: PromoteOptions, settings: Settings, components: Components) ->
     )
 
 
-def _began(asked: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
-    what = "undo" if asked.undo else "promote"
-    return RunStarted(run=what, prefix=_prefix(asked, settings), remake=what, sizes=promotion.sizes)
+def _run_started(options: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
+    action = "undo" if options.undo else "promote"
+    return RunStarted(run=action, prefix=_prefix(options, settings), remake=action, sizes=promotion.sizes)
 
 
-def _reporter(asked: PromoteOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar(limit=None) if sys.stderr.isatty() else nullcontext(LineReporter(limit=None))
-
-
-def _ended(ledger: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:
-    tally = ledger.tally
+def _run_ended(progress: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:
+    tally = progress.tally
     return RunEnded(
         is_finished=is_finished,
         is_within_budget=True,  # there is none
@@ -154,5 +143,5 @@ def _ended(ledger: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded
         due=tally.due,
         failed=tally.failed,
         faults=tally.faults,
-        seconds=round(ledger.seconds, 3),
+        seconds=round(progress.seconds, 3),
     )

@@ -1,4 +1,4 @@
-"""Derivatives copied from the shadow to the live names, what was there before kept, and all of it undone."""
+"""The steps that copy derivatives from the shadow to the live names, keep what was there, and undo it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotedKeys:
-    """The three keys of one derivative: where it is tried, where it is read, where its predecessor is kept."""
+    """The three keys of one derivative: in the shadow, live, and where its predecessor is kept."""
 
     shadow: str
     live: str
@@ -39,7 +39,7 @@ class PromotionLayouts:
     replaced: Layout
 
     def names(self, original: str, size: str) -> PromotedKeys:
-        """Give the keys of an original at a size."""
+        """Return the keys of an original at a size."""
         return PromotedKeys(
             shadow=self.shadow.derivative(original, size),
             live=self.live.derivative(original, size),
@@ -51,8 +51,8 @@ class PromotionLayouts:
 class Promotion:
     """Copies derivatives to the live names, original by original.
 
-    What has been copied is told from the derivatives themselves, so a run that was killed is simply run again. Each
-    live name goes from the old derivative to the new one in one step, after the old one is safe below `REPLACED`.
+    The derivatives themselves show what has been copied, so a run that was killed is simply run again. Each live name
+    changes from the old derivative to the new one in one step, after the old one is safe below `REPLACED`.
     """
 
     store: Store
@@ -61,27 +61,27 @@ class Promotion:
     objection: Callable[[str, str, Blob], str]
     """Why a size of an original may not go live as it lies in the shadow; empty where it may."""
     is_dry: bool = False
-    """Only tell what would be done."""
+    """Only return what would be done."""
 
     async def promote(self, original: str) -> OriginalDone:
-        """Copy what has passed.
+        """Copy the sizes that have passed.
 
         Raises:
-            StoreError: the store is away, or will not copy.
+            StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._each(original, lambda size: self._promote(original, size))
+        return await self._run_sizes(original, lambda size: self._promote(original, size))
 
     async def undo(self, original: str) -> OriginalDone:
-        """Put back what was there before, or nothing where nothing was; only where the shadow's is live.
+        """Put back what was live before, or delete where nothing was; only where the derivative of the shadow is live.
 
-        Where another was made since, it stays, and so does what is kept of before.
+        A derivative that was made since stays, and so does what is kept of before.
 
         Raises:
-            StoreError: the store is away, or will not copy.
+            StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._each(original, lambda size: self._undo(original, size))
+        return await self._run_sizes(original, lambda size: self._undo(original, size))
 
-    async def _each(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> OriginalDone:
+    async def _run_sizes(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> OriginalDone:
         outcomes = dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
         left = {size: why for size, why in outcomes.items() if why and (why != COPIED or self.is_dry)}
         if left:
@@ -128,7 +128,7 @@ class Promotion:
 
 
 def are_alike(one: Blob, other: Blob | None) -> bool:
-    """Tell whether two derivatives were made of the same bytes by the same recipe, which gives the same bytes."""
+    """Return whether two derivatives have the same bytes: made of the same original by the same recipe."""
     return other is not None and _made_from(one) == _made_from(other)
 
 

@@ -1,54 +1,49 @@
-"""A run over many originals, joined from the parts of the service."""
+"""Reprocessing, assembled from the components of the service."""
 
 from __future__ import annotations
 
-import sys
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
 from proxy.app.wiring import build
-from proxy.bulk.checkpoint import RunOptions, new_checkpoint
-from proxy.bulk.events import RunEnded, RunStarted
-from proxy.bulk.ledger import RunProgress
+from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
+from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import FailedOriginals, ListedOriginals
-from proxy.bulk.reporters import GuardedReporter, JsonReporter, LineReporter, bar
+from proxy.bulk.outages import OutageRetry
+from proxy.bulk.reporters import reporting
 from proxy.bulk.reprocess.enqueue import EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
-from proxy.bulk.reprocess.pacing import ThrottledStep
 from proxy.bulk.reprocess.render import RenderStep
-from proxy.bulk.reprocess.throttle import Throttle
-from proxy.bulk.retry import OutageRetry
-from proxy.bulk.runner import LOOK_AHEAD, Means, RunLimits, Runner
+from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
+from proxy.bulk.runner import LOOK_AHEAD, Runner
 from proxy.bulk.state_dir import NoState, StateDir
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.settings.validators import mask_passwords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from contextlib import AbstractContextManager
 
     from proxy.app.wiring import Components
     from proxy.bulk.checkpoint import Checkpoint
     from proxy.bulk.events import OriginalDone
     from proxy.bulk.originals import Originals
-    from proxy.bulk.reporters import Reporter
     from proxy.bulk.stop import Stop
     from proxy.settings.settings import Settings
 
 UNDERWAY = 4
-"""Originals underway at once for each that is rendered: those beside it are looked at, fetched or written back."""
+"""Originals underway for each that is rendered: the others are inspected, fetched or written back."""
 
-LOOKED_AT = 16
-"""Originals that are looked at at once where nothing is made."""
+INSPECTED = 16
+"""Originals underway in a dry run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReprocessOptions:
-    """What a run is asked for; `each_seconds` is the least time between two beginnings, None is no prefix."""
+    """The options of the command; `each_seconds` is the least time between two starts, None is no prefix."""
 
     prefix: str | None
     remake: Remake
@@ -66,45 +61,53 @@ class ReprocessOptions:
     restart: bool
 
 
-async def reprocess_all(asked: ReprocessOptions, settings: Settings, stop: Stop) -> RunEnded:
-    """See to every original that is asked for; give what came of them.
+async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Stop) -> RunEnded:
+    """Reprocess every original that the options select.
 
     Raises:
-        ImagesError: it cannot begin, or not go on.
-        OtherRun: there is an unfinished run that was asked for something else.
+        ImagesError: the run cannot start, or not go on.
+        OtherRun: there is an unfinished run with other options.
     """
     components = build(settings)
-    records = NoState() if asked.dry_run else StateDir(asked.state)
+    state = NoState() if options.dry_run else StateDir(options.state)
     async with AsyncExitStack() as stack:
-        stack.enter_context(records.held())
-        await stack.enter_async_context(_opened(components, with_queue=asked.through_queue))
-        reporter = GuardedReporter(stack.enter_context(_reporter(asked)), stop)
-        if asked.restart:
-            records.forget()
-        place = records.read_or_begin(_words(asked, settings, components))
-        reporter.tell(_began(place))
-        ledger = RunProgress(place, records)
-        outage_retry = OutageRetry(check=_check(asked, components), stop=stop, tell=reporter.tell)
-        run = Runner(
-            _originals(asked, place.words, components),
-            _step(asked, settings, components, place, stop),
-            bounds=_bounds(asked, settings),
-            means=Means(ledger=ledger, outage_retry=outage_retry, stop=stop, reporter=reporter),
+        stack.enter_context(state.locked())
+        await stack.enter_async_context(_started(components, with_queue=options.through_queue))
+        reporter = stack.enter_context(reporting(describe, as_json=options.as_json, stop=stop, limit=options.limit))
+        if options.restart:
+            state.clear()
+        checkpoint = state.load(_run_options(options, settings, components))
+        reporter.emit(_run_started(checkpoint))
+        progress = RunProgress(checkpoint, state)
+        runner = Runner(
+            concurrency=_concurrency(options, settings),
+            progress=progress,
+            outage_retry=OutageRetry(check=_check(options, components), stop=stop, emit=reporter.emit),
+            stop=stop,
+            reporter=reporter,
+            limit=options.limit,
+            on_stop=lambda underway: reporter.emit(
+                Stopping(detail=stop.reason, underway=underway, ends_elsewhere=options.through_queue)
+            ),
         )
-        is_finished = await run.go()
-        if run.has_reached_limit:
-            await records.save(new_checkpoint(place.words, after=ledger.after, done=ledger.done))
+        is_finished = await runner.run(
+            _originals(options, checkpoint.options, components),
+            _step(options, settings, components, checkpoint=checkpoint, stop=stop),
+        )
+        if runner.has_reached_limit:
+            await state.save(new_checkpoint(checkpoint.options, after=progress.after, done=progress.done))
         elif is_finished:
-            records.forget()
-        ended = _ended(ledger, asked.max_failures, is_finished=is_finished, failures=records.failures(place))
-        reporter.tell(ended)
+            state.clear()
+        failures = state.failures_path(checkpoint)
+        ended = _run_ended(progress, options.max_failures, is_finished=is_finished, failures=failures)
+        reporter.emit(ended)
     reporter.check()
     return ended
 
 
 @asynccontextmanager
-async def _opened(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
-    """Start what a run needs of the parts, and stop it at the end."""
+async def _started(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
+    """Start the components that a run needs, for the length of the block."""
     async with AsyncExitStack() as stack:
         stack.enter_context(components.scratch.opened())
         await components.store.start()
@@ -117,94 +120,87 @@ async def _opened(components: Components, *, with_queue: bool) -> AsyncIterator[
         yield
 
 
-def _reporter(asked: ReprocessOptions) -> AbstractContextManager[Reporter]:
-    if asked.as_json:
-        return nullcontext(JsonReporter())
-    return bar(limit=asked.limit) if sys.stderr.isatty() else nullcontext(LineReporter(limit=asked.limit))
-
-
-def _words(asked: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:
-    sizes = asked.sizes or components.recipe.names
+def _run_options(options: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:
+    sizes = options.sizes or components.recipe.names
     return RunOptions(
         store=settings.store,
         endpoint=mask_passwords(settings.s3_endpoint_url),
         origin=mask_passwords(settings.originals_base_url),
         layout=settings.key_layout,
         shadow=settings.shadow_prefix,
-        prefix=settings.originals_prefix if asked.prefix is None else asked.prefix,
+        prefix=settings.originals_prefix if options.prefix is None else options.prefix,
         sizes=sizes,
-        remake=asked.remake,
-        since=asked.since,
-        retry_failed=str(asked.retry_failed.resolve()) if asked.retry_failed else "",
-        through_queue=asked.through_queue,
+        remake=options.remake,
+        since=options.since,
+        retry_failed=str(options.retry_failed.resolve()) if options.retry_failed else "",
+        through_queue=options.through_queue,
         profiles=tuple(components.recipe.profile(size, libvips=components.render_pool.libvips) for size in sizes),
     )
 
 
-def _began(place: Checkpoint) -> RunStarted:
-    words = place.words
+def _run_started(checkpoint: Checkpoint) -> RunStarted:
     return RunStarted(
-        run=place.run,
-        prefix=words.prefix,
-        remake=words.remake,
-        sizes=words.sizes,
-        after=place.after,
-        goes_on=place.is_begun,
+        run=checkpoint.run,
+        prefix=checkpoint.options.prefix,
+        remake=checkpoint.options.remake,
+        sizes=checkpoint.options.sizes,
+        after=checkpoint.after,
+        goes_on=checkpoint.has_started,
     )
 
 
-def _originals(asked: ReprocessOptions, words: RunOptions, components: Components) -> Originals:
-    if asked.retry_failed:
-        return FailedOriginals(path=asked.retry_failed, prefix=words.prefix)
+def _originals(options: ReprocessOptions, run_options: RunOptions, components: Components) -> Originals:
+    if options.retry_failed:
+        return FailedOriginals(path=options.retry_failed, prefix=run_options.prefix)
     return ListedOriginals(
-        store=components.store, layout=components.recipe.layout, prefix=words.prefix, since=words.since
+        store=components.store,
+        layout=components.recipe.layout,
+        prefix=run_options.prefix,
+        since=run_options.since,
     )
 
 
 def _step(
-    asked: ReprocessOptions, settings: Settings, components: Components, place: Checkpoint, stop: Stop
+    options: ReprocessOptions, settings: Settings, components: Components, *, checkpoint: Checkpoint, stop: Stop
 ) -> Callable[[str], Awaitable[OriginalDone]]:
-    words = place.words
+    sizes, remake = checkpoint.options.sizes, checkpoint.options.remake
     inspector = Inspector(
         store=components.store,
         recipe=components.recipe,
-        sizes=words.sizes,
-        remake=words.remake,
+        sizes=sizes,
+        remake=remake,
         libvips=components.render_pool.libvips,
     )
-    if asked.dry_run:
+    if options.dry_run:
         return inspector.inspect
-    step = RenderStep(derivatives=components.derivatives, sizes=words.sizes, remake=words.remake, stop=stop).make
-    if asked.through_queue:
+    step = RenderStep(derivatives=components.derivatives, sizes=sizes, remake=remake, stop=stop).run
+    if options.through_queue:
         step = EnqueueStep(
-            jobs=components.jobs, inspector=inspector, queue_size=settings.queue_size, run=place.run, stop=stop
+            jobs=components.jobs, inspector=inspector, queue_size=settings.queue_size, run=checkpoint.run, stop=stop
         ).run
-    if asked.each_seconds:
-        return ThrottledStep(inspector=inspector, throttle=Throttle(asked.each_seconds), step=step, stop=stop).see_to
+    if options.each_seconds:
+        return ThrottledStep(inspector=inspector, throttle=Throttle(options.each_seconds), step=step, stop=stop).run
     return step
 
 
-def _check(asked: ReprocessOptions, components: Components) -> Callable[[], Awaitable[object]]:
+def _check(options: ReprocessOptions, components: Components) -> Callable[[], Awaitable[object]]:
     async def check() -> None:
         await components.store.check()
         await components.scratch.check()
-        if asked.through_queue:
+        if options.through_queue:
             await components.jobs.waiting()
 
     return check
 
 
-def _bounds(asked: ReprocessOptions, settings: Settings) -> RunLimits:
-    underway = settings.workers * UNDERWAY
-    if asked.through_queue:
-        underway = min(settings.queue_size, LOOK_AHEAD)
-    if asked.dry_run:
-        underway = LOOKED_AT
-    return RunLimits(underway=underway, limit=asked.limit, ends_elsewhere=asked.through_queue)
+def _concurrency(options: ReprocessOptions, settings: Settings) -> int:
+    if options.dry_run:
+        return INSPECTED
+    return min(settings.queue_size, LOOK_AHEAD) if options.through_queue else settings.workers * UNDERWAY
 
 
-def _ended(ledger: RunProgress, budget: Budget, *, is_finished: bool, failures: Path) -> RunEnded:
-    tally = ledger.tally
+def _run_ended(progress: RunProgress, budget: Budget, *, is_finished: bool, failures: Path) -> RunEnded:
+    tally = progress.tally
     return RunEnded(
         is_finished=is_finished,
         is_within_budget=budget.holds(failed=tally.failed, originals=tally.originals),
@@ -213,6 +209,6 @@ def _ended(ledger: RunProgress, budget: Budget, *, is_finished: bool, failures: 
         due=tally.due,
         failed=tally.failed,
         faults=tally.faults,
-        seconds=round(ledger.seconds, 3),
+        seconds=round(progress.seconds, 3),
         failures=str(failures) if tally.failed else "",
     )

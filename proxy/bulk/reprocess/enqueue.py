@@ -1,4 +1,4 @@
-"""An original's derivatives ordered from the workers of a queue, who may be on many machines."""
+"""The step that has an original rendered by the workers of a queue, which may run on many machines."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SHARE = 0.5
-"""Share of the queue's bound that a run may fill: the rest is for those who post jobs while it goes on."""
+"""Share of the queue's bound that a run may fill: the rest is for jobs that are posted meanwhile."""
 
-EACH = 2
-"""Jobs that wait for each worker: none is idle, and a job that is posted meanwhile stands behind few. QueueTooLong,
-of config/alerts.yml, begins at twice as many."""
+JOBS_PER_WORKER = 2
+"""Waiting jobs for each worker: none is idle, and a job that is posted meanwhile waits for few. QueueTooLong,
+of config/alerts.yml, fires at twice as many."""
 
 LOOK_SECONDS = 0.5
-"""How often it is looked whether there is room, or whether a job has ended."""
+"""How often to poll for room in the queue, or for the end of a job."""
 
 
 class EnqueueStep:
-    """Orders what is due of an original, and waits until that job has ended.
+    """Queues a job for what is due of an original, and waits for its end.
 
-    `run` makes the jobs' ids: a run that was killed and goes on finds those it had ordered.
+    Job ids derive from `run`: a run that was killed and resumes finds the jobs that it had queued.
     """
 
     def __init__(self, *, jobs: JobService, inspector: Inspector, queue_size: int, run: str, stop: Stop) -> None:
         self._jobs = jobs
         self._inspector = inspector
-        self._most = max(1, int(queue_size * SHARE))
+        self._max_waiting = max(1, int(queue_size * SHARE))
         self._run = run
         self._stop = stop
-        self._ordering = asyncio.Lock()
-        self._is_warned = False
+        self._submitting = asyncio.Lock()
+        self._has_warned = False
 
     async def run(self, key: str) -> OriginalDone:
-        """Tell what came of an original.
+        """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable, QueueUnavailable: that would say nothing of the original.
-            Stopped: the run ends before the job has; the job goes on.
+            StoreUnavailable, QueueUnavailable: they are at fault, not the original.
+            Stopped: the run ends before the job does; the job goes on.
         """
         inspected = await self._inspector.inspect(key)
         if inspected.result == "fresh":
@@ -68,20 +68,20 @@ class EnqueueStep:
         return OriginalDone(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
 
     async def _submit(self, request: JobRequest) -> Job:
-        async with self._ordering:
+        async with self._submitting:
             while True:
                 line = await self._jobs.waiting()
-                if line.jobs < min(self._most, EACH * max(1, line.workers)):
+                if line.jobs < min(self._max_waiting, JOBS_PER_WORKER * max(1, line.workers)):
                     try:
                         return await self._jobs.submit(request, idempotency_key=f"{self._run}:{request.key}")
-                    except Busy:  # others were quicker
+                    except Busy:  # others took the room
                         pass
                 elif not line.workers:
-                    self._warn()
+                    self._warn_no_workers()
                 await self._stop.sleep(LOOK_SECONDS)
 
-    def _warn(self) -> None:
-        """Say once that the jobs wait for nobody: else a run whose workers are down looks like one that hangs."""
-        if not self._is_warned:
-            self._is_warned = True
+    def _warn_no_workers(self) -> None:
+        """Warn once that there are no workers: without it a run whose workers are down seems to hang."""
+        if not self._has_warned:
+            self._has_warned = True
             log.warning("nobody_works", detail="No worker of QUEUE has shown itself; jobs wait until one does.")

@@ -1,4 +1,4 @@
-"""An original's derivatives made here and now, by the code of page views and jobs."""
+"""The step that renders an original here, with the code of page views and jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import Refused
 from proxy.bulk.events import OriginalDone
-from proxy.bulk.retry import AWAY
+from proxy.bulk.outages import AWAY
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderStep:
-    """Makes what is due of an original; a render that went wrong is tried again as a job's would be."""
+    """Renders what is due of an original; a failed render is retried like that of a job."""
 
     derivatives: DerivativeService
     sizes: tuple[str, ...]
     remake: Remake
     stop: Stop
 
-    async def make(self, key: str) -> OriginalDone:
-        """Tell what came of an original.
+    async def run(self, key: str) -> OriginalDone:
+        """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable: that would say nothing of the original.
-            Stopped: the run ends before a render is tried again.
+            StoreUnavailable: the store is at fault, not the original.
+            Stopped: the run ends before a render is retried.
         """
         started = time.perf_counter()
-        made = await self._made(key)
+        made = await self._generate(key)
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
-            return failed(key, made.fault)
+            return OriginalDone.from_error(key, made.fault)
         return OriginalDone(key=key, result="made" if made.was_generated else "fresh", seconds=seconds)
 
-    async def _made(self, key: str) -> GenerationResult:
+    async def _generate(self, key: str) -> GenerationResult:
         for tries in itertools.count(1):
             made = await self._attempt(key, is_first=tries == 1)
             retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(made.fault, kind)), None)
@@ -65,8 +65,3 @@ class RenderStep:
         if isinstance(made.fault, AWAY):
             raise made.fault
         return made
-
-
-def failed(key: str, fault: Refused | ImagesError) -> OriginalDone:
-    """Tell of an original what is wrong with it."""
-    return OriginalDone(key=key, result="failed", code=fault.code, detail=str(fault))

@@ -1,18 +1,21 @@
-"""How many originals may be begun in a second."""
+"""How many originals may be started per second; those that need nothing cost no time."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from proxy.bulk.events import OriginalDone
+    from proxy.bulk.reprocess.inspect import Inspector
     from proxy.bulk.stop import Stop
 
 
 class Throttle:
-    """Spaces beginnings evenly, `each_seconds` apart."""
+    """Spaces starts evenly, `each_seconds` apart."""
 
     def __init__(self, each_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._each_seconds = each_seconds
@@ -20,7 +23,7 @@ class Throttle:
         self._next = clock()
 
     async def take(self, stop: Stop) -> None:
-        """Return when one more may be begun.
+        """Wait until one more may start.
 
         Raises:
             Stopped: the run ends before.
@@ -29,3 +32,26 @@ class Throttle:
         self._next = max(self._next, now) + self._each_seconds
         if (seconds := self._next - self._each_seconds - now) > 0:
             await stop.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrottledStep:
+    """Inspects an original first, and passes it to `step`, throttled, if anything is due."""
+
+    inspector: Inspector
+    throttle: Throttle
+    step: Callable[[str], Awaitable[OriginalDone]]
+    stop: Stop
+
+    async def run(self, key: str) -> OriginalDone:
+        """Return the outcome of an original.
+
+        Raises:
+            ImagesError: the original cannot be inspected, or `step` raised it.
+            Stopped: the run ends before its turn comes.
+        """
+        inspected = await self.inspector.inspect(key)
+        if inspected.result == "fresh":
+            return inspected
+        await self.throttle.take(self.stop)
+        return await self.step(key)

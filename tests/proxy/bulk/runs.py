@@ -6,22 +6,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.bulk.checkpoint import Checkpoint, RunOptions, new_checkpoint
-from proxy.bulk.ledger import RunProgress
-from proxy.bulk.retry import OutagePolicy, OutageRetry
-from proxy.bulk.runner import Means, RunLimits, Runner
+from proxy.bulk.checkpoint import Checkpoint, RunOptions, RunProgress, new_checkpoint
+from proxy.bulk.events import RunEnded, Stopping
+from proxy.bulk.outages import OutagePolicy, OutageRetry
+from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
 from proxy.bulk.stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-    from proxy.bulk.checkpoint import RunTally
+    from proxy.bulk.checkpoint import CheckpointStore
     from proxy.bulk.events import Event, OriginalDone
-    from proxy.bulk.ledger import CheckpointStore
-    from proxy.bulk.reporters import Reporter
+    from proxy.bulk.reporters import Reporter, Tally
 
-WORDS = RunOptions(
+OPTIONS = RunOptions(
     store="memory",
     prefix="",
     sizes=("small",),
@@ -34,19 +33,31 @@ WORDS = RunOptions(
 
 QUICK = OutagePolicy(attempts=2, first_seconds=0.001, longest_seconds=0.001, away_seconds=1)
 
+ENDED = RunEnded(
+    is_finished=True,
+    is_within_budget=False,
+    made=1,
+    fresh=2000,
+    due=0,
+    failed=3,
+    faults={"corrupt": 2, "bad-key": 1},
+    seconds=100.2,
+    failures="var/reprocess/failures.jsonl",
+)
+
 
 @dataclass
 class Heard:
-    """Remembers what was told."""
+    """Keeps what was reported."""
 
     events: list[Event] = field(default_factory=list)
     totals: set[int | None] = field(default_factory=set)
     most: int = 0
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         self.events.append(event)
 
-    def move(self, tally: RunTally, total: int | None) -> None:
+    def update(self, tally: Tally, total: int | None) -> None:
         self.most = max(self.most, tally.originals)
         self.totals.add(total)
 
@@ -71,38 +82,44 @@ class Names:
 class Rig:
     """A run with all that it works with."""
 
-    place: Checkpoint = field(default_factory=lambda: new_checkpoint(WORDS))
-    records: CheckpointStore = field(default_factory=NoState)
+    checkpoint: Checkpoint = field(default_factory=lambda: new_checkpoint(OPTIONS))
+    state: CheckpointStore = field(default_factory=NoState)
     heard: Heard = field(default_factory=Heard)
     reporter: Reporter | None = None
-    """Told instead."""
+    """Reported to instead."""
     stop: Stop = field(default_factory=Stop)
     trouble: Exception | None = None
     """What a check of the store finds."""
-    ledger: RunProgress = field(init=False)
+    progress: RunProgress = field(init=False)
+    runner: Runner[OriginalDone] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = RunProgress(self.place, self.records)
+        self.progress = RunProgress(self.checkpoint, self.state)
 
     async def check(self) -> None:
         if self.trouble:
             raise self.trouble
 
-    def run(
+    async def run(
         self,
         originals: Names,
         step: Callable[[str], Awaitable[OriginalDone]],
         *,
-        underway: int = 3,
+        concurrency: int = 3,
         limit: int | None = None,
-    ) -> Runner:
-        """Join a run."""
-        outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=QUICK)
-        means = Means(
-            ledger=self.ledger, outage_retry=outage_retry, stop=self.stop, reporter=self.reporter or self.heard
+    ) -> bool:
+        """Run a step over the originals, as a command does."""
+        reporter = self.reporter or self.heard
+        self.runner = Runner(
+            concurrency=concurrency,
+            progress=self.progress,
+            outage_retry=OutageRetry(check=self.check, stop=self.stop, emit=self.heard.emit, policy=QUICK),
+            stop=self.stop,
+            reporter=reporter,
+            limit=limit,
+            on_stop=lambda underway: reporter.emit(Stopping(detail=self.stop.reason, underway=underway)),
         )
-        bounds = RunLimits(underway=underway, limit=limit)
-        return Runner(originals, step, bounds=bounds, means=means)
+        return await self.runner.run(originals, step)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A run is told in lines, in JSON, by a bar on a terminal."""
+"""A run is reported in lines, in JSON, by a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from proxy.bulk import reporters
 from proxy.bulk.checkpoint import RunTally
-from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, RunEnded, RunStarted, Stopping
-from proxy.bulk.reporters import BarReporter, JsonReporter, LineReporter, summary
+from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, RunStarted, Stopping, describe
+from proxy.bulk.reporters import BarReporter, JsonReporter, LineReporter, drawn_bar
+from tests.proxy.bulk.runs import ENDED
 
 if TYPE_CHECKING:
     import pytest
@@ -30,23 +30,12 @@ EVENTS: list[Event] = [
     Stopping(detail="SIGTERM", underway=2),
     Stopping(detail="SIGTERM", underway=41, ends_elsewhere=True),
 ]
-ENDED = RunEnded(
-    is_finished=True,
-    is_within_budget=False,
-    made=1,
-    fresh=2000,
-    due=0,
-    failed=3,
-    faults={"corrupt": 2, "bad-key": 1},
-    seconds=100.2,
-    failures="var/reprocess/failures.jsonl",
-)
 
 
 def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = LineReporter(limit=None)
+    reporter = LineReporter(describe, limit=None)
     for event in EVENTS:
-        reporter.tell(event)
+        reporter.emit(event)
     told = capsys.readouterr()
     assert told.err.splitlines() == [
         "going on behind gall/1 (run r1); --restart would begin anew",
@@ -58,23 +47,12 @@ def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str
     assert told.out.splitlines() == ["gall/4: missing: small, medium; stale profile: large"]
 
 
-def test_a_summary_counts_names_and_says_what_to_do_next() -> None:
-    assert [*summary(ENDED)] == [
-        "finished: 1 made, 2,000 fresh, 3 failed; 1 min 40 s, 20.0/s",
-        "failed for: bad-key 1, corrupt 2",
-        "more failed than --max-failures allows",
-        "try them again: --retry-failed var/reprocess/failures.jsonl",
-    ]
-    nothing = msgspec.structs.replace(ENDED, is_finished=False, made=0, fresh=0, failed=0, faults={}, failures="")
-    assert [*summary(nothing)] == ["not finished: no originals; 1 min 40 s", "the same command goes on from here"]
-
-
 def test_a_line_now_and_then_says_how_far_a_run_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    reporter = LineReporter(limit=None, every_seconds=0)
-    reporter.move(RunTally(made=3, fresh=1, failed=1), 2000)
-    reporter.move(RunTally(made=3, fresh=1, failed=1), None)
+    reporter = LineReporter(describe, limit=None, every_seconds=0)
+    reporter.update(RunTally(made=3, fresh=1, failed=1), 2000)
+    reporter.update(RunTally(made=3, fresh=1, failed=1), None)
     one, other = capsys.readouterr().err.splitlines()
     assert one == "5 of 2,000 (0.2 %), 0.0/s, 1 failed"
     assert other == "5, 0.0/s, 1 failed"
@@ -83,19 +61,19 @@ def test_a_line_now_and_then_says_how_far_a_run_is(
 def test_with_a_limit_only_those_count_that_needed_something(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    LineReporter(limit=10, every_seconds=0).move(RunTally(made=3, fresh=100), 10)
+    LineReporter(describe, limit=10, every_seconds=0).update(RunTally(made=3, fresh=100), 10)
     assert capsys.readouterr().err.startswith("3 of 10 (30.0 %)")
 
 
 def test_a_bar_keeps_its_line_and_what_happens_stands_above_it() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    with Progress(TextColumn("{task.description}"), console=console, auto_refresh=False) as progress:
-        reporter = BarReporter(progress, limit=None)
-        reporter.move(RunTally(made=3, failed=1), 8)
+    with Progress(TextColumn("{task.description}"), console=console, auto_refresh=False) as bar:
+        reporter = BarReporter(describe, bar, limit=None)
+        reporter.update(RunTally(made=3, failed=1), 8)
         for event in EVENTS:
-            reporter.tell(event)
-        reporter.tell(ENDED)
+            reporter.emit(event)
+        reporter.emit(ENDED)
     lines = screen.getvalue()
     assert lines.index("failed gall/3: corrupt") < lines.rindex("4 of 8 (50.0 %), 0.0/s, 1 failed")
 
@@ -103,8 +81,8 @@ def test_a_bar_keeps_its_line_and_what_happens_stands_above_it() -> None:
 def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = JsonReporter()
     for event in [*EVENTS, ENDED]:
-        reporter.tell(event)
-    reporter.move(RunTally(), None)
+        reporter.emit(event)
+    reporter.update(RunTally(), None)
     told = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in told] == [
         "began",
@@ -128,5 +106,5 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_bar_is_for_terminals_alone() -> None:
     assert not sys.stderr.isatty()
-    with reporters.bar(limit=None) as reporter:
-        reporter.move(RunTally(made=1), None)
+    with drawn_bar() as bar:
+        BarReporter(describe, bar, limit=None).update(RunTally(made=1), None)

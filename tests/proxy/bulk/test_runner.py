@@ -11,14 +11,14 @@ import anyio.lowlevel
 import pytest
 from msgspec.structs import replace
 
-from proxy.bulk.checkpoint import RunTally, new_checkpoint
+from proxy.bulk.checkpoint import IN_A_ROW, RunTally, new_checkpoint
 from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, Stopping
 from proxy.bulk.reporters import GuardedReporter
-from proxy.bulk.runner import IN_A_ROW, LOOK_AHEAD
+from proxy.bulk.runner import LOOK_AHEAD
 from proxy.bulk.state_dir import StateDir
 from proxy.bulk.stop import Stop
 from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
-from tests.proxy.bulk.runs import WORDS, Heard, Names, Rig, counted
+from tests.proxy.bulk.runs import OPTIONS, Heard, Names, Rig, counted
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -53,23 +53,25 @@ async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> 
         with counted(running):
             return await make(key)
 
-    assert await rig.run(Names(NAMES), step, underway=3).go()
+    assert await rig.run(Names(NAMES), step, concurrency=3)
     assert sorted(seen(rig)) == NAMES
     assert running[0] == 3
-    assert rig.ledger.tally.made == len(NAMES)
+    assert rig.progress.tally.made == len(NAMES)
     assert Counted(originals=20) in rig.heard.events
     assert (rig.heard.most, 20 in rig.heard.totals) == (20, True)
 
 
 async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_on() -> None:
-    behind_others = Rig(place=new_checkpoint(WORDS, after=NAMES[11], done=(NAMES[13],)))
-    assert await behind_others.run(Names(NAMES), make).go()
+    behind_others = Rig(checkpoint=new_checkpoint(OPTIONS, after=NAMES[11], done=(NAMES[13],)))
+    assert await behind_others.run(Names(NAMES), make)
     assert Counted(originals=7) in behind_others.heard.events
-    assert behind_others.ledger.tally.originals == 7
-    killed = Rig(place=replace(new_checkpoint(WORDS, after=NAMES[11], done=(NAMES[13],)), tally=RunTally(made=13)))
-    assert await killed.run(Names(NAMES), make).go()
+    assert behind_others.progress.tally.originals == 7
+    killed = Rig(
+        checkpoint=replace(new_checkpoint(OPTIONS, after=NAMES[11], done=(NAMES[13],)), tally=RunTally(made=13))
+    )
+    assert await killed.run(Names(NAMES), make)
     assert Counted(originals=20) in killed.heard.events
-    assert killed.ledger.tally.originals == 20
+    assert killed.progress.tally.originals == 20
 
 
 async def test_a_limit_counts_only_those_that_needed_something() -> None:
@@ -78,26 +80,26 @@ async def test_a_limit_counts_only_those_that_needed_something() -> None:
     async def step(key: str) -> OriginalDone:
         return await (keep_fresh(key) if int(key) % 2 else make(key))
 
-    assert await rig.run(Names(NAMES), step, limit=5).go()
-    assert (rig.ledger.tally.made, rig.ledger.tally.needed) == (5, 5)
+    assert await rig.run(Names(NAMES), step, limit=5)
+    assert (rig.progress.tally.made, rig.progress.tally.needed) == (5, 5)
 
 
 async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_more() -> None:
     rig, go_on = Rig(), asyncio.Event()
 
     async def step(key: str) -> OriginalDone:
-        if len(rig.ledger) == 3:
+        if len(rig.progress) == 3:
             rig.stop.request("enough")
         await go_on.wait()
         return await make(key)
 
-    running = asyncio.create_task(rig.run(Names(NAMES), step).go())
+    running = asyncio.create_task(rig.run(Names(NAMES), step))
     with anyio.fail_after(10):
         await rig.stop.wait()
         go_on.set()
         assert not await running
     assert sorted(seen(rig)) == NAMES[:3]
-    assert rig.ledger.after == NAMES[2]
+    assert rig.progress.after == NAMES[2]
     assert Stopping(detail="enough", underway=3) in rig.heard.events
 
 
@@ -112,7 +114,7 @@ class Endless(Names):
 
 async def test_a_run_that_is_stopped_between_two_beginnings_is_not_finished() -> None:
     rig = Rig()
-    running = asyncio.create_task(rig.run(Endless(NAMES), make).go())
+    running = asyncio.create_task(rig.run(Endless(NAMES), make))
 
     async def has_one() -> bool:
         return bool(seen(rig))
@@ -130,7 +132,7 @@ async def test_what_ends_a_run_at_its_last_original_is_told_all_the_same() -> No
     async def step(key: str) -> OriginalDone:
         raise StoreUnavailable(key)
 
-    assert not await rig.run(Names(NAMES[:1]), step).go()
+    assert not await rig.run(Names(NAMES[:1]), step)
     assert [event for event in rig.heard.events if isinstance(event, Stopping)]
 
 
@@ -142,10 +144,10 @@ async def test_an_original_that_fails_is_told_and_the_others_go_on() -> None:
             raise NotFound("gone")
         return await make(key)
 
-    assert await rig.run(Names(NAMES), step).go()
-    assert rig.ledger.tally.faults == {"not-found": 1}
+    assert await rig.run(Names(NAMES), step)
+    assert rig.progress.tally.faults == {"not-found": 1}
     assert OriginalDone(key=NAMES[3], result="failed", code="not-found", detail="gone") in rig.heard.events
-    assert rig.ledger.tally.made == 19
+    assert rig.progress.tally.made == 19
 
 
 async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run() -> None:
@@ -157,8 +159,8 @@ async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run(
             return OriginalDone(key=key, result="fresh")
         raise ProcessDied("it always dies")
 
-    assert not await rig.run(Names([f"{number:05}" for number in range(1000)]), step).go()
-    assert IN_A_ROW <= rig.ledger.tally.failed <= IN_A_ROW + 3
+    assert not await rig.run(Names([f"{number:05}" for number in range(1000)]), step)
+    assert IN_A_ROW <= rig.progress.tally.failed <= IN_A_ROW + 3
     assert "it always dies" in rig.stop.reason
 
 
@@ -168,8 +170,8 @@ async def test_many_bad_originals_in_a_row_end_nothing() -> None:
     async def step(key: str) -> OriginalDone:
         raise NotFound(key)
 
-    assert await rig.run(Names(NAMES), step).go()
-    assert rig.ledger.tally.failed == 20
+    assert await rig.run(Names(NAMES), step)
+    assert rig.progress.tally.failed == 20
 
 
 async def test_what_the_store_alone_cannot_do_for_one_original_is_its_failure() -> None:
@@ -180,14 +182,14 @@ async def test_what_the_store_alone_cannot_do_for_one_original_is_its_failure() 
             raise StoreUnavailable("broken bytes")
         return await make(key)
 
-    assert await rig.run(Names(NAMES), step).go()
-    assert rig.ledger.tally.faults == {"store-unavailable": 1}
+    assert await rig.run(Names(NAMES), step)
+    assert rig.progress.tally.faults == {"store-unavailable": 1}
     assert [event.detail for event in rig.heard.events if isinstance(event, RetryScheduled)] == ["broken bytes"]
 
 
 async def test_a_store_that_stays_away_ends_the_run_and_costs_no_original(tmp_path: Path) -> None:
-    records = StateDir(tmp_path)
-    rig = Rig(records=records, trouble=StoreUnavailable("away"))
+    state = StateDir(tmp_path)
+    rig = Rig(state=state, trouble=StoreUnavailable("away"))
 
     async def step(key: str) -> OriginalDone:
         if int(key) < 5:
@@ -195,18 +197,18 @@ async def test_a_store_that_stays_away_ends_the_run_and_costs_no_original(tmp_pa
         raise StoreUnavailable("away")
 
     with anyio.fail_after(10):
-        assert not await rig.run(Names(NAMES), step).go()
-    assert rig.ledger.tally.failed == 0
+        assert not await rig.run(Names(NAMES), step)
+    assert rig.progress.tally.failed == 0
     assert "no way past this: away" in rig.stop.reason
-    again = Rig(place=records.read_or_begin(WORDS), records=records)
-    assert await again.run(Names(NAMES), make).go()
-    assert again.ledger.tally.made == 20
+    again = Rig(checkpoint=state.load(OPTIONS), state=state)
+    assert await again.run(Names(NAMES), make)
+    assert again.progress.tally.made == 20
 
 
 async def test_a_listing_that_is_broken_off_goes_on_behind_the_last_key() -> None:
     rig = Rig()
     names = Names(NAMES, broken_after=NAMES[7], trouble=StoreUnavailable("reset"))
-    assert await rig.run(names, make).go()
+    assert await rig.run(names, make)
     assert sorted(seen(rig)) == NAMES
 
 
@@ -214,8 +216,8 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
     rig = Rig()
     names = Names(NAMES, broken_after=NAMES[7], trouble=StoreRefused("may not list"))
     with pytest.raises(StoreRefused, match="may not list"):
-        await rig.run(names, make).go()
-    assert (rig.ledger.after, rig.ledger.tally.made) == (NAMES[7], 8)
+        await rig.run(names, make)
+    assert (rig.progress.after, rig.progress.tally.made) == (NAMES[7], 8)
 
 
 async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
@@ -231,10 +233,10 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
         return await make(key)
 
     async def has_made_the_first() -> bool:
-        return len(seen(rig)) == 3 and len(rig.ledger) == 3
+        return len(seen(rig)) == 3 and len(rig.progress) == 3
 
     with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
-        await rig.run(Names(NAMES), step).go()
+        await rig.run(Names(NAMES), step)
     assert sorted(seen(rig)) == sorted({*NAMES[:3], NAMES[4], NAMES[5]})
 
 
@@ -245,10 +247,10 @@ class Deaf(Heard):
         super().__init__()
         self._left, self._fault = events, fault
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         if len(self.events) == self._left:
             raise self._fault
-        super().tell(event)
+        super().emit(event)
 
 
 async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
@@ -256,15 +258,15 @@ async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
     deaf = GuardedReporter(Deaf(4, BrokenPipeError(errno.EPIPE, "Broken pipe")), stop)
     rig = Rig(reporter=deaf, stop=stop)
     with anyio.fail_after(30):
-        assert not await rig.run(Names(NAMES), make).go()
+        assert not await rig.run(Names(NAMES), make)
     assert "Broken pipe" in deaf.fault
-    assert 3 <= rig.ledger.tally.made < len(NAMES)
+    assert 3 <= rig.progress.tally.made < len(NAMES)
 
 
 async def test_a_reporter_with_a_fault_of_its_own_ends_the_run_with_it() -> None:
     rig = Rig(reporter=Deaf(4, ZeroDivisionError()))
     with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
-        await rig.run(Names(NAMES), make).go()
+        await rig.run(Names(NAMES), make)
 
 
 async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:
@@ -273,7 +275,7 @@ async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:
 
     async def step(key: str) -> OriginalDone:
         nonlocal most
-        most = max(most, len(rig.ledger))
+        most = max(most, len(rig.progress))
         if key == "00000":
             await first.wait()
         elif int(key) == LOOK_AHEAD - 1:
@@ -281,5 +283,5 @@ async def test_no_more_originals_are_met_than_a_checkpoint_may_name() -> None:
         return await make(key)
 
     with anyio.fail_after(30):
-        assert await rig.run(Names([f"{number:05}" for number in range(2 * LOOK_AHEAD)]), step).go()
+        assert await rig.run(Names([f"{number:05}" for number in range(2 * LOOK_AHEAD)]), step)
     assert most == LOOK_AHEAD

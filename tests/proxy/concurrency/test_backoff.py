@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.bulk.retry import OutagePolicy
+from proxy.bulk.outages import OutagePolicy
 from proxy.concurrency.backoff import JITTER, Backoff
 from proxy.jobs.worker import RETRY_POLICIES
 from proxy.stores.retry import StoreRetryPolicy

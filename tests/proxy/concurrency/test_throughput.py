@@ -1,95 +1,67 @@
-"""How fast jobs end, so that a sender can be told when to come back."""
+"""How fast a counter grows, and how long more of the same takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import pytest
 
-from hypothesis import given
-from hypothesis import strategies as st
+from proxy.concurrency.throughput import Throughput, format_duration
 
-from proxy.concurrency.throughput import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, QueueThroughput
+WINDOW_SECONDS = 60.0
 
 
-@dataclass
 class Clock:
-    """Tells the time that it is told."""
+    """A clock that stands until it is moved."""
 
-    seconds: float = 1000.0
+    def __init__(self) -> None:
+        self.now = 0.0
 
     def __call__(self) -> float:
-        return self.seconds
+        return self.now
 
 
-def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> QueueThroughput:
-    """Give what was seen of one worker, second by second."""
+def meter(clock: Clock) -> Throughput[int]:
+    return Throughput(lambda before, now: now - before, window_seconds=WINDOW_SECONDS, clock=clock)
+
+
+def test_the_rate_is_that_of_the_last_minute() -> None:
     clock = Clock()
-    pace = QueueThroughput(clock)
-    for second in range(seconds + 1):
-        pace.record({"worker": int(second * jobs_a_second)}, waiting=waiting)
-        clock.seconds += 1
-    return pace
+    throughput = meter(clock)
+    for _ in range(100):  # fresh ones, at a hundred a second
+        clock.now += 1
+        throughput.record(round(clock.now * 100))
+    assert throughput.per_second == pytest.approx(100)
+    for second in range(1, 2 * round(WINDOW_SECONDS)):
+        clock.now += 1
+        throughput.record(10_000 + second * 2)
+    assert throughput.per_second == pytest.approx(2)
+    assert throughput.seconds_for(600) == pytest.approx(300)
 
 
-def test_a_sender_is_told_to_come_back_when_half_of_the_line_will_be_gone() -> None:
-    assert worked(jobs_a_second=4, seconds=60).seconds_until_half_done(64) == 8
-    assert worked(jobs_a_second=0.5, seconds=60).seconds_until_half_done(64) == 64
+def test_nothing_is_promised_before_it_can_be_told() -> None:
+    throughput = meter(Clock())
+    assert throughput.per_second == 0
+    assert throughput.seconds_for(100) is None
+    throughput.record(1)
+    assert throughput.seconds_for(100) is None
 
 
-def test_before_anything_was_seen_it_is_a_guess() -> None:
-    assert QueueThroughput().seconds_until_half_done(64) == UNKNOWN_SECONDS
-    assert worked(jobs_a_second=4, seconds=10).seconds_until_half_done(64) == UNKNOWN_SECONDS
-
-
-def test_a_line_that_does_not_move_is_worth_the_longest_wait() -> None:
-    assert worked(jobs_a_second=0, seconds=60).seconds_until_half_done(64) == MOST_SECONDS
-
-
-def test_only_the_last_two_minutes_count() -> None:
+def test_what_was_reset_is_measured_anew() -> None:
     clock = Clock()
-    pace = QueueThroughput(clock)
-    for second in range(600):
-        pace.record({"worker": second * 100 if second < 300 else 30_000 + second}, waiting=64)
-        clock.seconds += 1
-    assert pace.seconds_until_half_done(64) == 32
+    throughput = meter(clock)
+    for reading in (0, 100):
+        throughput.record(reading)
+        clock.now += 10
+    throughput.reset()
+    assert (throughput.measured_seconds, throughput.per_second) == (0, 0)
+    for reading in (500, 520):
+        throughput.record(reading)
+        clock.now += 10
+    assert (throughput.measured_seconds, throughput.per_second) == (10, 2)
 
 
-def test_time_without_work_does_not_count() -> None:
-    clock = Clock()
-    pace = QueueThroughput(clock)
-    for second in range(100):
-        pace.record({"worker": 0}, waiting=0 if second < 60 else 64)
-        clock.seconds += 1
-    for second in range(30):
-        pace.record({"worker": second * 4}, waiting=64)
-        clock.seconds += 1
-    assert pace.seconds_until_half_done(64) < 25
-
-
-def test_the_last_pace_is_remembered_when_the_line_was_empty_meanwhile() -> None:
-    pace = worked(jobs_a_second=4, seconds=60)
-    pace.record({"worker": 240}, waiting=0)
-    assert pace.seconds_until_half_done(64) == 8
-
-
-def test_workers_come_go_and_begin_anew() -> None:
-    clock = Clock()
-    pace = QueueThroughput(clock)
-    pace.record({"gone": 500, "anew": 90}, waiting=64)
-    clock.seconds += 60
-    pace.record({"anew": 3, "new": 120}, waiting=64)
-    assert pace.seconds_until_half_done(64) == 16
-
-
-@given(
-    st.lists(st.tuples(st.dictionaries(st.sampled_from("abc"), st.integers(0, 10**6)), st.integers(0, 10**5))),
-    st.integers(0, 10**6),
+@pytest.mark.parametrize(
+    ("seconds", "description"),
+    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599, "59 min 59 s"), (7320, "2 h 02 min")],
 )
-def test_whatever_was_seen_the_answer_lies_between_floor_and_ceiling(
-    seen: list[tuple[dict[str, int], int]], waiting: int
-) -> None:
-    clock = Clock()
-    pace = QueueThroughput(clock)
-    for ended, waited in seen:
-        pace.record(ended, waiting=waited)
-        clock.seconds += 7
-    assert LEAST_SECONDS <= pace.seconds_until_half_done(waiting) <= MOST_SECONDS
+def test_lengths_of_time_are_given_as_people_say_them(seconds: float, description: str) -> None:
+    assert format_duration(seconds) == description

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.bulk.compare.originals import FileOriginals, SideOriginals, sample
-from proxy.bulk.compare.sides import side
+from proxy.bulk.compare.sides import open_side
+from proxy.bulk.originals import ListedOriginals
 from proxy.errors import CannotStart
 from proxy.keys.layouts import SiteLayout
 from proxy.stores.file.store import FileStore
@@ -31,7 +31,7 @@ LAYOUT = SiteLayout(sizes=("small", "medium"))
 
 
 def folder(path: Path) -> Side:
-    return side(str(path), open_store=MemoryStore)
+    return open_side(str(path), open_store=MemoryStore)
 
 
 async def keys(originals: Originals, *, after: str = "") -> list[str]:
@@ -52,7 +52,7 @@ async def test_a_folder_that_is_compared_stays_as_it_is(tmp_path: Path) -> None:
     before = sorted(path.name for path in tmp_path.rglob("*"))
     one = folder(tmp_path)
     async with one.opened():
-        assert await keys(SideOriginals(side=one, layout=LAYOUT)) == names
+        assert await keys(ListedOriginals(store=one, layout=LAYOUT)) == names
         assert await one.fetch("gall/9/nothing.jpg", tmp_path.parent / "fetched") is None
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
@@ -67,36 +67,13 @@ async def test_a_folder_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_a_side_below_a_prefix_has_keys_without_it(tmp_path: Path) -> None:
     names = tree(tmp_path / "shadow", 3)
-    shadow = side("prefix:shadow/", open_store=lambda: FileStore(tmp_path))
+    shadow = open_side("prefix:shadow/", open_store=lambda: FileStore(tmp_path))
     async with shadow.opened():
-        originals = SideOriginals(side=shadow, layout=LAYOUT, prefix="gall/")
+        originals = ListedOriginals(store=shadow, layout=LAYOUT, prefix="gall/")
         assert await keys(originals) == names
         assert await keys(originals, after=names[0]) == names[1:]
         blob = await shadow.fetch(names[0], tmp_path / "fetched")
         assert blob
-
-
-@pytest.mark.anyio
-async def test_a_file_of_keys_names_originals(tmp_path: Path) -> None:
-    names = [key(number) for number in (3, 1, 2)]
-    (tmp_path / "keys").write_text("\n".join([*names, "gall/1/1_small.jpg", ""]))
-    originals = FileOriginals(path=tmp_path / "keys", layout=LAYOUT)
-    assert await keys(originals) == names
-    assert await keys(originals, after=names[0]) == names[1:]
-
-
-@pytest.mark.anyio
-async def test_a_sample_is_the_same_for_the_same_seed_in_whatever_order_they_come(tmp_path: Path) -> None:
-    names = tree(tmp_path / "tree", 40)
-    listed = SideOriginals(side=folder(tmp_path / "tree"), layout=LAYOUT)
-    (tmp_path / "keys").write_text("\n".join(reversed(names)))
-    chosen = (await sample(listed, 10, seed=7)).chosen
-    assert chosen == (await sample(FileOriginals(path=tmp_path / "keys", layout=LAYOUT), 10, seed=7)).chosen
-    assert len(set(chosen)) == 10
-    assert set(chosen) < set(names)
-    assert chosen != (await sample(listed, 10, seed=8)).chosen
-    assert len((await sample(listed, 99, seed=7)).chosen) == 40
-    assert set(chosen) < set((await sample(listed, 20, seed=7)).chosen), "a larger sample holds the smaller one"
 
 
 def test_both_sides_of_one_store_are_compared_by_its_prefixes(compare: Compare, tmp_path: Path) -> None:

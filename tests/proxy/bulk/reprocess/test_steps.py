@@ -10,12 +10,10 @@ import anyio
 import pytest
 import structlog
 
-from proxy.bulk.originals import FailedOriginals, ListedOriginals, count
-from proxy.bulk.reprocess.enqueue import EACH, EnqueueStep
+from proxy.bulk.reprocess.enqueue import JOBS_PER_WORKER, EnqueueStep
 from proxy.bulk.reprocess.inspect import Inspector
-from proxy.bulk.reprocess.pacing import ThrottledStep
 from proxy.bulk.reprocess.render import RenderStep
-from proxy.bulk.reprocess.throttle import Throttle
+from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
 from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
@@ -62,7 +60,7 @@ async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> Non
     await workshop.upload()
     assert (await inspector(workshop).inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "missing")
     assert workshop.calls["put"] == 0
-    await maker(workshop).make(ORIGINAL)
+    await maker(workshop).run(ORIGINAL)
     assert (await inspector(workshop).inspect(ORIGINAL)).result == "fresh"
     assert (await inspector(workshop, "all").inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "asked for")
     await workshop.store.delete("gall/58/58_1_small.jpg")
@@ -89,17 +87,17 @@ async def test_an_original_that_is_not_there_cannot_be_looked_at(workshop: Works
 
 async def test_what_is_looked_at_as_due_is_what_is_made(workshop: Workshop) -> None:
     await workshop.upload()
-    assert (await maker(workshop).make(ORIGINAL)).result == "made"
+    assert (await maker(workshop).run(ORIGINAL)).result == "made"
     assert workshop.calls["put"] == len(NAMES)
-    assert (await maker(workshop).make(ORIGINAL)).result == "fresh"
-    assert (await maker(workshop, "all").make(ORIGINAL)).result == "made"
+    assert (await maker(workshop).run(ORIGINAL)).result == "fresh"
+    assert (await maker(workshop, "all").run(ORIGINAL)).result == "made"
     assert workshop.calls["put"] == 2 * len(NAMES)
 
 
 async def test_an_original_that_cannot_be_rendered_says_why(workshop: Workshop, tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"no picture")
     await workshop.upload(path=tmp_path / "text")
-    made = await maker(workshop).make(ORIGINAL)
+    made = await maker(workshop).run(ORIGINAL)
     assert (made.result, made.code) == ("failed", "not-an-image")
     assert "not a picture" in made.detail
 
@@ -111,56 +109,29 @@ async def test_a_store_that_is_away_is_no_word_on_the_original(workshop: Worksho
     await workshop.upload()
     workshop.store.after_head = away
     with pytest.raises(StoreUnavailable):
-        await maker(workshop).make(ORIGINAL)
+        await maker(workshop).run(ORIGINAL)
 
 
 async def test_a_size_that_the_store_refuses_is_the_originals_failure(workshop: Workshop) -> None:
     await workshop.upload()
     workshop.store.refused = "gall/58/58_1_large.jpg"
-    assert (await maker(workshop).make(ORIGINAL)).code == "store-refused"
-
-
-async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_key(workshop: Workshop) -> None:
-    keys = [f"gall/{number}_original.jpg" for number in range(5)]
-    for key in ("gall/2_small.jpg", "gall/readme.txt", "other/1_original.jpg", *keys):
-        blob = await workshop.upload(key)
-    originals = ListedOriginals(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefix="gall/")
-    assert [key async for key in originals.walk()] == keys
-    assert [key async for key in originals.walk(after=keys[2])] == keys[3:]
-    assert await count(originals) == 5
-    assert 1 <= await count(replace(originals, since=blob.modified)) <= 5
-    assert await count(replace(originals, since=blob.modified.replace(year=9000))) == 0
-
-
-async def test_the_originals_of_a_file_of_failures_are_walked_in_its_order(tmp_path: Path) -> None:
-    path = tmp_path / "failures.jsonl"
-    names = (b"gall/b", b"other", b"gall/a", b"gall/b", b"gall/c")
-    path.write_bytes(b"\n".join(b'{"key": "%s"}' % name for name in names) + b'\n{"key": "gal')
-    originals = FailedOriginals(path=path, prefix="gall/")
-    assert [key async for key in originals.walk()] == ["gall/b", "gall/a", "gall/c"]
-    assert [key async for key in originals.walk(after="gall/a")] == ["gall/c"]
-    assert await count(FailedOriginals(path=path)) == 4
-    assert [key async for key in originals.walk(after="gone")] == ["gall/b", "gall/a", "gall/c"]
-
-
-async def test_the_last_line_of_a_file_of_failures_needs_no_end(tmp_path: Path) -> None:
-    path = tmp_path / "failures.jsonl"
-    path.write_bytes(b'{"key": "gall/a"}\n{"key": "gall/b"}')
-    assert [key async for key in FailedOriginals(path=path).walk()] == ["gall/a", "gall/b"]
+    assert (await maker(workshop).run(ORIGINAL)).code == "store-refused"
 
 
 async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
     keys = [f"gall/{number}_original.jpg" for number in range(3)]
     for key in keys:
         await workshop.upload(key)
-        await maker(workshop).make(key)
+        await maker(workshop).run(key)
     stop = Stop()
-    paced = ThrottledStep(inspector=inspector(workshop), throttle=Throttle(3600), step=maker(workshop).make, stop=stop)
-    assert [(await paced.see_to(key)).result for key in keys] == ["fresh"] * 3
+    throttled = ThrottledStep(
+        inspector=inspector(workshop), throttle=Throttle(3600), step=maker(workshop).run, stop=stop
+    )
+    assert [(await throttled.run(key)).result for key in keys] == ["fresh"] * 3
     for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
         await workshop.upload(key)
-    assert (await paced.see_to("gall/4_original.jpg")).result == "made"
-    waiting = asyncio.create_task(paced.see_to("gall/5_original.jpg"))
+    assert (await throttled.run("gall/4_original.jpg")).result == "made"
+    waiting = asyncio.create_task(throttled.run("gall/5_original.jpg"))
     stop.request("enough")
     with pytest.raises(Stopped):
         await waiting
@@ -170,7 +141,7 @@ async def test_a_disk_that_is_full_is_no_word_on_the_original(workshop: Workshop
     await workshop.upload()
     workshop.store.fault = NoRoom("full")
     with pytest.raises(NoRoom):
-        await maker(workshop).make(ORIGINAL)
+        await maker(workshop).run(ORIGINAL)
 
 
 @pytest.fixture
@@ -224,12 +195,12 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     ordering = [asyncio.create_task(one.run(key)) for key in keys]
 
     async def is_as_full_as_may_be() -> bool:
-        return (await jobs.waiting()).jobs == EACH
+        return (await jobs.waiting()).jobs == JOBS_PER_WORKER
 
     await until(is_as_full_as_may_be)
     mine = await jobs.submit(JobRequest(key=ORIGINAL))
     assert mine.status == "queued"
-    assert jobs.waited == [1, EACH, EACH + 1]
+    assert jobs.waited == [1, JOBS_PER_WORKER, JOBS_PER_WORKER + 1]
     jobs.waited.clear()
     with anyio.fail_after(60):
         async with running_worker(worker(workshop, queue, jobs)):
@@ -243,7 +214,7 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
 async def test_who_orders_where_nobody_works_is_told_so_once(
     workshop: Workshop, queue: JobQueue, jobs: JobService
 ) -> None:
-    keys = [f"gall/{number}_original.jpg" for number in range(EACH + 2)]
+    keys = [f"gall/{number}_original.jpg" for number in range(JOBS_PER_WORKER + 2)]
     for key in keys:
         await workshop.upload(key)
     one = orderer(workshop, jobs, Stop())

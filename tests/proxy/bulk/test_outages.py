@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from proxy.bulk.events import RetryScheduled
-from proxy.bulk.retry import OutagePolicy, OutageRetry
+from proxy.bulk.outages import OutagePolicy, OutageRetry
 from proxy.bulk.stop import Stop, Stopped
 from proxy.errors import GaveUp, QueueUnavailable, StoreRefused, StoreUnavailable
 from tests.proxy.bulk.runs import QUICK, Heard
@@ -25,7 +25,7 @@ class Troubled:
         self.away = away
         self.heard = Heard()
         self.stop = Stop()
-        self.outage_retry = OutageRetry(check=self.check, stop=self.stop, tell=self.heard.tell, policy=policy)
+        self.outage_retry = OutageRetry(check=self.check, stop=self.stop, emit=self.heard.emit, policy=policy)
 
     async def ask(self) -> str:
         if self.left:

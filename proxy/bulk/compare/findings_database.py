@@ -1,4 +1,4 @@
-"""What was found so far, on disk: it is known after any kill, and a million findings take no more memory than ten."""
+"""Findings on disk: they survive any kill, and a million of them take no more memory than ten."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from proxy.bulk.compare.findings import ComparedKeys, Finding
+from proxy.bulk.options import OtherOptions
 from proxy.errors import CannotStart, GaveUp
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.bulk.compare.findings import ComparedOriginal
 
 PICTURED = 60
-"""Findings of each cause that keep their pictures, the worst: 40 MB of pictures for all causes together."""
+"""The worst findings of each cause keep their pictures: 40 MB for all causes together."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
@@ -34,17 +35,17 @@ CREATE INDEX IF NOT EXISTS shown_by_cause ON shown (cause, severity);
 CREATE INDEX IF NOT EXISTS shown_by_finding ON shown (finding);
 """
 
-_FORGET = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "shown", "causes"))
+_DROP = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("words", "originals", "findings", "shown", "causes"))
 
 _decoder = msgspec.json.Decoder(Finding)
 
 
-class OtherComparison(Exception):
-    """There is an unfinished comparison of something else; `str()` says what to do."""
+class OtherComparison(OtherOptions):
+    """There is an unfinished comparison with other options; `str()` says what to do."""
 
 
 class ComparisonTally(msgspec.Struct, kw_only=True):
-    """How many originals were seen to, how many of their derivatives are alike, differ, are on neither side."""
+    """How many originals were compared; how many derivatives are alike, differ, are on neither side."""
 
     originals: int
     alike: int
@@ -53,11 +54,21 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
 
     @property
     def compared(self) -> int:
-        """How many derivatives were looked at that are on a side at least."""
+        """Return how many derivatives are on at least one side."""
         return self.alike + self.different
 
+    @property
+    def needed(self) -> int:
+        """Return how many originals count towards a limit."""
+        return self.originals
+
+    @property
+    def problems(self) -> str:
+        """Return the differences that a status line ends with."""
+        return f"{self.different:,} different"
+
     def add(self, outcome: ComparedOriginal) -> None:
-        """Count one original more."""
+        """Count one more original."""
         self.originals += 1
         self.alike += outcome.alike
         self.different += len(outcome.findings)
@@ -65,72 +76,72 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
 
 
 class FindingsDatabase:
-    """Keeps findings in a file of SQLite's, for one comparison at a time."""
+    """Stores findings in a SQLite file, for one comparison at a time."""
 
     def __init__(self, path: Path, pictures: Path) -> None:
         self._path = path
         self._pictures = pictures
-        self._alone = CapacityLimiter(1)  # of SQLite's connection one thread at a time may make use
+        self._alone = CapacityLimiter(1)  # one thread at a time may use the connection
 
     @contextmanager
-    def opened(self, words: bytes, *, restart: bool = False) -> Iterator[None]:
-        """Have the file open, and to ourselves, for the length of the block; begin it if there is none.
+    def opened(self, options: bytes, *, restart: bool = False) -> Iterator[None]:
+        """Open and lock the file for the length of the block; create it if there is none.
 
         Raises:
             CannotStart: another comparison is at work there, or nothing can be written.
-            OtherComparison: what is begun there was asked for in other words.
+            OtherComparison: the unfinished comparison in it has other options.
         """
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
         except sqlite3.Error as fault:
             raise CannotStart(f"--report: {self._path} cannot be written ({fault}).") from fault
         with closing(self._database):
-            self._begin(words, restart=restart)
+            self._begin(options, restart=restart)
             yield
 
-    def _begin(self, words: bytes, *, restart: bool) -> None:
+    def _begin(self, options: bytes, *, restart: bool) -> None:
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
                 self._database.execute(f"PRAGMA {pragma}")
-            self._database.executescript((_FORGET if restart else "") + _TABLES)
+            self._database.executescript((_DROP if restart else "") + _TABLES)
             known = self._database.execute("SELECT body FROM words").fetchone()
             if not known:
-                self._database.execute("INSERT INTO words VALUES (?)", (words,))
+                self._database.execute("INSERT INTO words VALUES (?)", (options,))
         except sqlite3.Error as fault:
             raise CannotStart(
                 f"--report: {self._path} cannot be used ({fault}): if another comparison is at work there, wait for it "
                 "or name another folder; else --restart."
             ) from fault
-        if known and bytes(known[0]) != words:
+        if known and bytes(known[0]) != options:
             raise OtherComparison(
                 f"An unfinished comparison in {self._path.parent} was asked for something else: ask for the same to go "
                 "on with it, name another --report, or --restart to forget it."
             )
 
-    def forget(self) -> None:
-        """Have the next comparison begin at the beginning."""
+    def clear(self) -> None:
+        """Remove the file: the next comparison starts from the beginning."""
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
-    async def knows(self, key: str) -> bool:
-        """Tell whether an original was seen to."""
-        return bool(await run_sync(self._knows, key, limiter=self._alone))
+    async def has(self, key: str) -> bool:
+        """Return whether an original was compared."""
+        return bool(await run_sync(self._has, key, limiter=self._alone))
 
-    async def close(self, outcome: ComparedOriginal) -> None:
-        """Keep what came of an original; when this returns, it outlasts any kill."""
+    async def add(self, outcome: ComparedOriginal) -> None:
+        """Store the findings of an original durably."""
         try:
-            await run_sync(self._close, outcome, limiter=self._alone)
+            await run_sync(self._add, outcome, limiter=self._alone)
         except sqlite3.Error as fault:
             raise GaveUp(f"Nothing can be kept in {self._path} ({fault}).") from fault
 
-    def _knows(self, key: str) -> bool:
+    def _has(self, key: str) -> bool:
         return self._database.execute("SELECT 1 FROM originals WHERE key = ?", (key,)).fetchone() is not None
 
-    def _close(self, outcome: ComparedOriginal) -> None:
+    def _add(self, outcome: ComparedOriginal) -> None:
         run = self._database.execute
         run("BEGIN")
-        seen_to = outcome.key, outcome.alike, outcome.absent, " ".join(outcome.identities)
-        run("INSERT INTO originals VALUES (?, ?, ?, ?)", seen_to)
+        counts = outcome.key, outcome.alike, outcome.absent, " ".join(outcome.identities)
+        run("INSERT INTO originals VALUES (?, ?, ?, ?)", counts)
         for one in outcome.findings:
             row = one.key, one.size, one.worst.severity, msgspec.json.encode(one)
             finding = run("INSERT INTO findings (key, size, severity, body) VALUES (?, ?, ?, ?)", row).lastrowid
@@ -140,15 +151,15 @@ class FindingsDatabase:
                     "INSERT INTO causes VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET number = number + 1",
                     (cause, one.size),
                 )
-        left_out = self._leave_out({cause.code for one in outcome.findings for cause in one.causes})
+        unpictured = self._limit_pictured({cause.code for one in outcome.findings for cause in one.causes})
         run("COMMIT")
-        for body in left_out:  # after the commit: a picture that is there and not shown does no harm
+        for body in unpictured:  # after the commit: a picture that no page shows does no harm
             for name in _decoder.decode(body).pair.pictures.values():
                 (self._pictures / name).unlink(missing_ok=True)
 
-    def _leave_out(self, causes: set[str]) -> list[bytes]:
-        """Show the worst of these causes only; give the findings that no cause shows any more."""
-        left_out: list[bytes] = []
+    def _limit_pictured(self, causes: set[str]) -> list[bytes]:
+        """Keep the worst findings of these causes pictured; return those that no cause shows any more."""
+        unpictured: list[bytes] = []
         for cause in causes:
             milder = self._database.execute(
                 "SELECT shown.rowid, finding, body FROM shown JOIN findings ON id = finding WHERE cause = ? "
@@ -158,11 +169,11 @@ class FindingsDatabase:
             for row, finding, body in milder:
                 self._database.execute("DELETE FROM shown WHERE rowid = ?", (row,))
                 if not self._database.execute("SELECT 1 FROM shown WHERE finding = ?", (finding,)).fetchone():
-                    left_out.append(body)
-        return left_out
+                    unpictured.append(body)
+        return unpictured
 
     def tally(self) -> ComparisonTally:
-        """Count what was seen to."""
+        """Return what was counted so far."""
         originals, alike, absent = self._database.execute(
             "SELECT count(*), coalesce(sum(alike), 0), coalesce(sum(absent), 0) FROM originals"
         ).fetchone()
@@ -177,17 +188,17 @@ class FindingsDatabase:
         return counts
 
     def findings(self) -> Iterator[Finding]:
-        """Walk what was found, the worst first, one at a time."""
+        """Return the findings one at a time, the worst first."""
         for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
             yield _decoder.decode(body)
 
     def originals(self) -> Iterator[ComparedKeys]:
-        """Walk all that were seen to, by their keys."""
+        """Return the originals that were compared, in the order of their keys."""
         for key, new in self._database.execute("SELECT key, new FROM originals ORDER BY key"):
             yield ComparedKeys(key=key, new=new)
 
     def pictured(self) -> Iterator[Finding]:
-        """Walk the findings that are shown: the worst of each cause, the worst of all first."""
+        """Return the findings with pictures: the worst of each cause, the worst of all first."""
         rows = self._database.execute(
             "SELECT body FROM findings WHERE id IN (SELECT finding FROM shown) ORDER BY severity DESC, key, size"
         )

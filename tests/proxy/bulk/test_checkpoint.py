@@ -1,13 +1,15 @@
-"""How far a walk has come is known whatever the order in which its originals end."""
+"""How far a run is stays known, whatever the order in which its originals end, and from one version to the next."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.bulk.marks import LowWaterMark
+from proxy.bulk.checkpoint import Checkpoint, LowWaterMark, RunOptions, RunTally
 
 if TYPE_CHECKING:
     from random import Random
@@ -58,3 +60,37 @@ def test_whatever_is_killed_when_every_original_ends_once(names: list[str], kill
         after, done = low_water_mark.after, low_water_mark.done
     assert sorted(ended) == names
     assert not done
+
+
+STORED = (
+    b'{"run":"0123456789ab","words":{"store":"file:///srv/images","endpoint":"","origin":"","layout":"site","shadow":""'
+    b',"prefix":"gall/","sizes":["small","large"],"remake":"stale","since":"2026-11-24T00:00:00Z","retry_failed":"",'
+    b'"through_queue":false,"profiles":["1","2"]},"failures":"failures-20261128T120000Z-0123456789ab.jsonl",'
+    b'"after":"gall/1_original.jpg","done":["gall/3_original.jpg"],"tally":{"made":2,"fresh":1,"due":0,"failed":1,'
+    b'"faults":{"corrupt":1}},"seconds":12.5}'
+)
+"""As the first version that had checkpoints wrote it."""
+
+
+def test_a_checkpoint_of_an_earlier_version_is_read_and_written_the_same() -> None:
+    checkpoint = msgspec.json.decode(STORED, type=Checkpoint)
+    assert checkpoint == Checkpoint(
+        run="0123456789ab",
+        options=RunOptions(
+            store="file:///srv/images",
+            layout="site",
+            prefix="gall/",
+            sizes=("small", "large"),
+            remake="stale",
+            since=datetime(2026, 11, 24, tzinfo=UTC),
+            retry_failed="",
+            through_queue=False,
+            profiles=("1", "2"),
+        ),
+        failures="failures-20261128T120000Z-0123456789ab.jsonl",
+        after="gall/1_original.jpg",
+        done=("gall/3_original.jpg",),
+        tally=RunTally(made=2, fresh=1, failed=1, faults={"corrupt": 1}),
+        seconds=12.5,
+    )
+    assert msgspec.json.encode(checkpoint) == STORED

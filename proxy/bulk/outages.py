@@ -1,0 +1,86 @@
+"""Retries while the store, the queue or the disk is unavailable."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from proxy.bulk.events import RetryScheduled
+from proxy.concurrency.backoff import RetryPolicy
+from proxy.errors import GaveUp, ImagesError, NoRoom, QueueUnavailable, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from proxy.bulk.events import Event
+    from proxy.bulk.stop import Stop
+
+T = TypeVar("T")
+
+AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
+"""Transient errors that are no original's fault but the store's, the queue's or the disk's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutagePolicy(RetryPolicy):
+    """How often and how long to retry; the wait doubles from `first_seconds` to `longest_seconds`.
+
+    After `attempts` the original is at fault if a check finds everything available; otherwise retries go on for
+    `away_seconds`. One attempt at a bucket takes up to a minute, because the store retries too.
+    """
+
+    attempts: int = 4
+    first_seconds: float = 1.0
+    longest_seconds: float = 30.0
+    away_seconds: float = 900.0
+
+
+class OutageRetry:
+    """Retries calls that fail in an outage; `check` raises while there is one."""
+
+    def __init__(
+        self,
+        *,
+        check: Callable[[], Awaitable[object]],
+        stop: Stop,
+        emit: Callable[[Event], None],
+        policy: OutagePolicy | None = None,
+    ) -> None:
+        self._check = check
+        self._stop = stop
+        self._emit = emit
+        self._policy = policy or OutagePolicy()
+
+    async def call(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Return what `function` returns.
+
+        Raises:
+            StoreUnavailable, QueueUnavailable, NoRoom: the call fails although there is no outage.
+            GaveUp: the outage lasts too long.
+            Stopped: the run ends before the call succeeds.
+        """
+        began = time.monotonic()
+        for tries in itertools.count(1):
+            try:
+                return await function()
+            except AWAY as outage:
+                if tries >= self._policy.attempts and await self._is_available():
+                    raise
+                await self._wait(outage, tries, away_seconds=time.monotonic() - began)
+        raise AssertionError
+
+    async def _is_available(self) -> bool:
+        try:
+            await self._check()
+        except ImagesError:
+            return False
+        return True
+
+    async def _wait(self, outage: ImagesError, tries: int, *, away_seconds: float) -> None:
+        if away_seconds >= self._policy.away_seconds:
+            raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {outage}") from outage
+        seconds = self._policy.wait_seconds(tries)
+        self._emit(RetryScheduled(code=outage.code, detail=str(outage), again_in_seconds=round(seconds, 1)))
+        await self._stop.sleep(seconds)

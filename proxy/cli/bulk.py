@@ -1,0 +1,93 @@
+"""What the bulk commands share: their options, settings, signals and exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import uvloop
+
+from proxy.bulk.options import OtherOptions
+from proxy.bulk.stop import Stop
+from proxy.cli.console import REFUSED, ParsedOption, names, read_settings_or_exit
+from proxy.errors import ImagesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from proxy.settings.settings import Settings
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound="Callable[..., object]")
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of a run that was stopped by a second signal, as shells report it."""
+
+sizes_option = click.option(
+    "--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON line an event.")
+
+
+def prefix_option(*, default: str | None = None) -> Callable[[Command], Command]:
+    """Return the option --prefix; None stands for ORIGINALS_PREFIX."""
+    otherwise = "; ORIGINALS_PREFIX when left out" if default is None else ""
+    return click.option("--prefix", default=default, help=f"Only originals whose keys begin so{otherwise}.")
+
+
+def restart_option(what: str) -> Callable[[Command], Command]:
+    """Return the option --restart of a command that resumes."""
+    return click.option("--restart", is_flag=True, help=f"Begin anew where an unfinished {what} could go on.")
+
+
+def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
+    """Read the settings; end the command if there are faults, or no such sizes."""
+    settings = read_settings_or_exit(accepts_jobs=False)
+    known = [size.name for size in settings.sizes]
+    if unknown := [size for size in sizes if size not in known]:
+        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(known)}.")
+    return settings
+
+
+def run_bulk(command: Callable[[Stop], Coroutine[object, object, T]], *, can_abort: bool = True) -> T:
+    """Run a command until it is done or stopped by a signal; end with the exit code of what keeps it from either.
+
+    With `can_abort` a second signal gives up what is underway.
+    """
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run_until_signal(command, can_abort=can_abort))
+    except OtherOptions as fault:
+        raise click.UsageError(str(fault)) from fault
+    except ImagesError as fault:
+        _discard_output()
+        click.echo(str(fault), err=True)
+        sys.exit(REFUSED)
+    except asyncio.CancelledError:  # by a second signal
+        sys.exit(INTERRUPTED)
+
+
+async def _run_until_signal(command: Callable[[Stop], Coroutine[object, object, T]], *, can_abort: bool) -> T:
+    stop, running = Stop(), asyncio.current_task()
+
+    def request_stop(signum: int) -> None:
+        if stop.is_requested and can_abort and running:
+            running.cancel()
+        advice = "; once more to give up what is underway" if can_abort else ""
+        stop.request(f"{signal.Signals(signum).name}{advice}")
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, request_stop, signum)
+    return await command(stop)
+
+
+def _discard_output() -> None:
+    """Discard lines that nobody reads: else the interpreter writes them at its end, and exits with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
