@@ -75,4 +75,4 @@ def _tree(root: type[Refused]) -> list[type[Refused]]:
 
 
 BY_CODE: dict[str, type[Refused]] = {error.code: error for error in _tree(Refused)}
-"""Maps an error code to its class, to turn a `Refusal` from the render process back into an exception."""
+"""Exception classes by error code; a `Refusal` from the render process is converted back with them."""

@@ -55,7 +55,7 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """One derivative, written to the folder given in the request."""
+    """One derivative, written to the folder of the request."""
 
     size: str
     path: str
@@ -79,7 +79,7 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
     """Request derivatives of the original at `path`, written to `folder`.
 
     `sizes` is always the whole recipe; `wanted` names the sizes to render, all if empty. Smaller sizes are shrunk from
-    larger ones, so only the whole recipe gives a size the same bytes in every request.
+    larger ones, so the whole recipe is needed to render a size to the same bytes in every request.
     """
 
     path: str
@@ -131,7 +131,7 @@ class Similarity(msgspec.Struct, frozen=True, kw_only=True):
     turn: str
     """How the new image is rotated or mirrored relative to the old one; "" if it is not."""
     score: float | None
-    """Mean SSIMULACRA2 of the parts that differ most: 100 identical, 90 hard to tell apart, 70 visible, 30 bad.
+    """Mean SSIMULACRA2 of the parts that differ most: 100 identical, 90 hard to distinguish, 70 visible, 30 bad.
 
     None if the images are too small for a score.
     """
@@ -144,7 +144,7 @@ class Similarity(msgspec.Struct, frozen=True, kw_only=True):
     detail: float
     """Ratio of the new image's fine detail to the old one's."""
     profile: Literal["", "old", "new"]
-    """The side whose colour profile is missing, if that explains most of the colour difference; otherwise ""."""
+    """The side whose missing colour profile explains most of the colour difference; "" if neither does."""
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):

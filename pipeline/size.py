@@ -135,18 +135,18 @@ class Size:
 
 
 def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
-    """Return a readable string that identifies everything except the original that determines a derivative's bytes.
+    """Return a readable identifier for all inputs, except the original, that determine a derivative's bytes.
 
-    A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may come before
-    it are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the
-    recipe is part of it too, because 16-bit originals are shrunk separately for each gamut.
+    A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may precede it
+    are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
+    is part of it too, because 16-bit originals are shrunk separately for each gamut.
     """
     recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:
-    """Return the boxes that may be rendered on the way from the original to this size."""
+    """Return the boxes of all images that may be rendered between the original and this size."""
     boxes = {_box(other) for other in among}
     steps = {_box(other) for other in among if other.is_source}
     outermost = {box for box in boxes if not any(_contains(other, box) for other in boxes - {box})}

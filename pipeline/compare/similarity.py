@@ -49,7 +49,7 @@ NOTICED = 1.0
 """Mean CIEDE2000. Below this no cause is searched for."""
 
 LEAST_DETAIL = 0.3
-"""Levels. A smaller value comes from compression of a smooth area, not from detail; a photograph has 1 to 10."""
+"""Levels. A smaller value is due to compression of a smooth area, not to detail; a photograph has 1 to 10."""
 
 _NEARLY = 0.1
 """Fraction of a side. Dimensions that differ by less are nearly the same."""

@@ -33,7 +33,7 @@ _WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
 """Bytes per pixel of the decoders that hold whole frames, at 8 bits per sample."""
 
 _DEEPER = 1.5
-"""Factor on those bytes if a sample has more than 8 bits."""
+"""Factor for those decoders if a sample has more than 8 bits."""
 
 _CODES = 5
 """Bytes per pixel that a JPEG encoder needs to optimise Huffman codes, because it holds the whole image."""
@@ -136,7 +136,7 @@ def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
 
 
 def _descent(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
-    """Return the bytes for the largest step after the first: the lines of its source, and its own image."""
+    """Return the bytes for the costliest step after the first: the lines of its source, and its own image."""
     most, step = 0.0, chain[0][0]
     for cover, size in chain[1:]:
         sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD

@@ -32,7 +32,7 @@ At 1.0 many more photographs would lose as much.
 """
 
 _FINE = 2000
-"""Pixels. A decoder's own shrinking leaves at least this much of the longer side, times `_LEFT_TO_RESIZE`.
+"""Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_LEFT_TO_RESIZE`.
 
 A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 4 to 24 points of
 SSIMULACRA2, and 800 pixels up to 28, compared with the same sizes rendered together with 2000.
@@ -45,7 +45,7 @@ From 4 on libvips needs more lines than a loader keeps, or fails with "out of or
 """
 
 _LITTER = re.compile(r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters")
-"""libjpeg's warnings about defects outside the image data, which whole generations of phones cause."""
+"""libjpeg's warnings about defects outside the image data; whole generations of phones write such files."""
 
 _END = "0xd9"
 

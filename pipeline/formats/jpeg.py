@@ -27,7 +27,7 @@ Source: ITU-T T.81, table B.1.
 """
 
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
-"""Markers without a length and content."""
+"""Markers without length and content."""
 
 _HEAD_BYTES, _LITTER_BYTES = 4 << 20, 1 << 16
 """Limits for a file with harmless defects: bytes before its first scan, and stray bytes before any marker."""
@@ -151,7 +151,7 @@ def _later_scans(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _end(file: BinaryIO) -> int:
-    """Return the position of the end marker, or the end of the file if there is none."""
+    """Return the position of the end marker, or the end of the file if it has no such marker."""
     before, start = b"", file.tell()
     while chunk := file.read(_CHUNK_BYTES):
         found = (before + chunk).find(END)

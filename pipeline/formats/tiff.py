@@ -106,7 +106,7 @@ class Directory:
 
 
 def directory(path: Path) -> Directory:
-    """Return a TIFF's first directory; reads at most some kilobytes of the file, whatever its offsets are."""
+    """Return a TIFF's first directory; reads at most some kilobytes of the file, regardless of its offsets."""
     with path.open("rb") as file:
         return directory_of(file)
 

@@ -68,8 +68,8 @@ def _from_lab(image: pyvips.Image) -> pyvips.Image:
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """Convert the colours to sRGB, or to grey on sRGB's curve; bit depth and alpha stay.
 
-    Call it after shrinking, because it transforms every pixel unless the image is already sRGB. Convert only 16-bit
-    images before: they are shrunk in linear light, and that conversion assumes sRGB's curve.
+    Call it after shrinking, because it transforms every pixel unless the image is already sRGB. Only 16-bit images are
+    converted before: they are shrunk in linear light, which is computed with sRGB's curve.
     """
     if not is_wide(image):
         return image

@@ -56,7 +56,7 @@ def upright(image: pyvips.Image) -> pyvips.Image:
 def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
     """Return the names of the creator and the copyright holder by tag number, as the bytes in the file.
 
-    They are read from EXIF, or from the fields of a TIFF without EXIF.
+    They are read from the EXIF block, or from the TIFF's own fields if it has no such block.
     """
     if image.get_typeof(vips.EXIF):
         directory = tiff.directory_of(BytesIO(bytes(image.get(vips.EXIF)).removeprefix(b"Exif\0\0")))
@@ -67,7 +67,7 @@ def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
 
 
 def exif(owner: dict[int, bytes]) -> bytes:
-    """Return an EXIF block with the given names and nothing else."""
+    """Return an EXIF block with these names and nothing else."""
     place = len(_FIRST) + 2 + _ENTRY_BYTES * len(owner) + 4
     entries, texts = b"", b""
     for field, text in sorted(owner.items()):
@@ -82,7 +82,7 @@ def exif(owner: dict[int, bytes]) -> bytes:
 def keep_nothing_else(path: Path, block: bytes) -> None:
     """Replace the EXIF block that libvips wrote to the file at `path` with `block`.
 
-    libvips adds orientation, resolution and colour space to any block it is given. So its block is the longer one, and
+    libvips adds orientation, resolution and colour space to any block it writes. So its block is the longer one, and
     the remaining bytes are set to zero.
 
     Raises:

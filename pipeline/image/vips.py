@@ -71,7 +71,7 @@ _set_up()
 
 
 def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.Image:
-    """Open a file with one loader, for a single read from top to bottom; only the header is read at once.
+    """Open a file with one loader, for a single read from top to bottom; reads only the header for now.
 
     With `fail_on` "error", reading the pixels of a truncated file raises an error instead of returning an image with a
     grey lower half. With "warning", any warning of the decoder is an error too.
@@ -87,7 +87,7 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
 
 
 def load_mended(mended: Repaired, **options: float) -> pyvips.Image:
-    """Open a JPEG with its header replaced, as `load` does; any warning of the decoder is an error."""
+    """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
     with _reading():
         return _streamed_from(_mended_source(mended), fail_on="warning", **options)
 
@@ -204,7 +204,7 @@ def _mended_source(mended: Repaired) -> pyvips.Source:
 
 
 def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
-    """Return a libvips source that keeps its own position; `file` is closed with the source.
+    """Return a libvips source that reads through `read`; `file` is closed with the source.
 
     The callbacks never raise: libvips would take an exception for position 0 or for the end of the file.
     """
@@ -231,7 +231,7 @@ def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn libvips' errors into ours; for use only where bytes of the original are read.
+    """Convert libvips' errors into ours; for use only where bytes of the original are read.
 
     An error anywhere else is caused by our code or by the machine, and must not be blamed on the original.
     """

@@ -35,7 +35,7 @@ The parent enforces the deadline; this limit ends a render whose parent has exit
 
 
 def answer_all(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Callable[[], Ready]) -> None:
-    """Answer every request on stdin; `sys.argv[1]`, if given, is the CPU limit per request in seconds.
+    """Answer every request on stdin; `sys.argv[1]`, if present, is the CPU limit per request in seconds.
 
     Any exception from `answer` ends the process with a traceback. The parent then starts a new process, which is
     cheaper than continuing with a library in an unknown state.

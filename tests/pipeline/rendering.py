@@ -37,7 +37,7 @@ UNREADABLE = {"pillow_heif__200MP.heic": "too-many-pixels", "images__tv-test-pat
 
 
 def photographs(*suffixes: str) -> list[Path]:
-    """List the photographs of the corpus that must render, all or only those with the given suffixes in lower case.
+    """List the photographs of the corpus that must render, all or only those with these suffixes in lower case.
 
     The list is empty if the corpus is missing.
     """

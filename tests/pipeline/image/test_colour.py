@@ -23,7 +23,7 @@ SMALL = Photograph(width=600, height=450)
 
 @pytest.mark.parametrize(("profile", "tolerance"), [("p3", 6), ("cmyk", 42)])
 def test_colours_of_another_gamut_become_srgb(tmp_path: Path, profile: str, tolerance: int) -> None:
-    """The tolerance for CMYK is due to the inks: the painted blue loses 40 levels of its blue."""
+    """CMYK inks cannot reproduce every colour: the painted blue loses 40 levels of its blue, hence the tolerance."""
     original = tmp_path / "original.jpg"
     picture = pixels(SMALL).copy(interpretation="srgb").icc_transform(profile, input_profile="srgb")
     picture.write_to_file(str(original), profile=profile, Q=95)

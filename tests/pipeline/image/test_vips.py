@@ -1,4 +1,4 @@
-"""libvips decodes only the allowed formats, and is set up for little memory."""
+"""libvips decodes only the allowed formats, with one thread and no cache."""
 
 from __future__ import annotations
 

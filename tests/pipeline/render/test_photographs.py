@@ -36,8 +36,7 @@ HASH_SIDE = 16
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 TURNS = (None, *PIL.Image.Transpose)
 MARKS = (b"Exif\0\0", b"ns.adobe.com", b"Photoshop 3.0", b"MPF\0", b"GPSLatitude", b"MakerNote", b"ICC_PROFILE")
-"""How EXIF, XMP, IPTC, MPF and a profile start in a JPEG; compressed pixels do not contain such long texts by chance.
-"""
+"""How EXIF, XMP, IPTC, MPF and a profile start in a JPEG; compressed pixels hold no such long texts by chance."""
 
 
 def reference(path: Path) -> PIL.Image.Image:

@@ -56,7 +56,7 @@ def test_a_frame_is_shrunk_in_light() -> None:
 
 
 def test_bright_points_keep_their_light_beside_black_ones() -> None:
-    """Between its two passes a kernel overshoots black and white; light that is clipped there is lost."""
+    """Between its two passes a kernel overshoots black and white; clipping it would lose light."""
     points = (pyvips.Image.gaussnoise(300, 300, seed=1) > 140).copy(interpretation="b-w")
     wanted = (points / 255).resize(110 / 300, gap=0)
     wanted = (wanted < 0).ifthenelse(0, (wanted > 1).ifthenelse(1, wanted))
