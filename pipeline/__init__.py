@@ -1,1 +1,1 @@
-"""Pixels: one original file in, derivative files out."""
+"""Rendering pipeline: one original file in, derivative files out."""

@@ -1,11 +1,11 @@
-"""What can be wrong with an original, drawn as a tree.
+"""Errors that an original can cause, as a tree.
 
-Refused                     the render process answered: this original gets no derivatives
-├── Unreadable              the bytes are not a picture that can be shown
-│   ├── NotAnImage          no known magic bytes at the start of the file
-│   ├── UnsupportedFormat   a format that is known, but not one that is read here
-│   └── Corrupt             begins as a picture, then ends early or makes no sense
-└── TooLarge                a picture, but more of it than this service takes on
+Refused                     the render process rejects this original: no derivatives are rendered
+├── Unreadable              the file is not an image that can be decoded
+│   ├── NotAnImage          the file does not start with known magic bytes
+│   ├── UnsupportedFormat   the format is recognised but not supported
+│   └── Corrupt             the file starts as an image, but is truncated or invalid
+└── TooLarge                the image exceeds a limit of this service
     ├── TooManyPixels
     ├── TooManyFrames
     └── NeedsTooMuchMemory
@@ -17,55 +17,55 @@ from typing import ClassVar
 
 
 class Refused(Exception):
-    """An original that cannot be rendered; `str()` is a sentence that says why and what to do."""
+    """An original that cannot be rendered; `str()` is a sentence with the reason and the remedy."""
 
     code: ClassVar[str] = "refused"
 
 
 class Unreadable(Refused):
-    """The bytes are not a picture that can be shown."""
+    """The file is not an image that can be decoded."""
 
     code = "unreadable"
 
 
 class NotAnImage(Unreadable):
-    """The file begins with no magic bytes of any picture format."""
+    """The file does not start with the magic bytes of any known image format."""
 
     code = "not-an-image"
 
 
 class UnsupportedFormat(Unreadable):
-    """A format that is recognised, but not one that is read here."""
+    """The format is recognised but not supported."""
 
     code = "unsupported-format"
 
 
 class Corrupt(Unreadable):
-    """The file begins as a picture, then ends early or makes no sense."""
+    """The file starts as an image, but is truncated or invalid."""
 
     code = "corrupt"
 
 
 class TooLarge(Refused):
-    """A picture, but more of it than this service takes on."""
+    """The image exceeds a limit of this service."""
 
     code = "too-large"
 
 
 class TooManyPixels(TooLarge):
-    """Width x height x frames is above the limit."""
+    """One frame (width x height) exceeds the pixel limit, or the decoder's own limit."""
 
     code = "too-many-pixels"
 
 
 class TooManyFrames(TooLarge):
-    """More frames or pages than the limit."""
+    """The file has more frames or pages than the limit."""
 
     code = "too-many-frames"
 
 
 class NeedsTooMuchMemory(TooLarge):
-    """Rendering would take more memory than all renders together may use."""
+    """Rendering would exceed the memory budget of all renders together."""
 
     code = "needs-too-much-memory"
 
@@ -75,4 +75,4 @@ def _tree(root: type[Refused]) -> list[type[Refused]]:
 
 
 BY_CODE: dict[str, type[Refused]] = {error.code: error for error in _tree(Refused)}
-"""Each error's class by its code: how an answer from the render process becomes an exception again."""
+"""Exception classes by error code; a `Refusal` from the render process is converted back with them."""

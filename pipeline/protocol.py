@@ -1,7 +1,7 @@
-"""The questions asked of a render process and the answers it gives, one JSON document a line each.
+"""Requests to a render process and its responses, as JSON documents, one per line.
 
-A process says `Ready` once when it can work, then answers every question with exactly one line. Files are named
-by path on the local disk; no pixels travel over the pipe.
+A process sends `Ready` once after it has started, then answers each request with exactly one line. Files are passed by
+local path; no pixels travel over the pipe.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import msgspec
 from pipeline.size import Size
 
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "262144", "PYTHONOPTIMIZE": "2"}
-"""What glibc and Python have to be told when a render process starts, so that it holds little and gives back the rest.
+"""Environment variables for glibc and Python that keep a render process's memory low.
 
-After 100 mixed photographs a process held 118 MB with the first alone, 48 MB with a threshold of 64 KiB beside it. That
-costs 10 to 14 % of CPU; 256 KiB gives back 2 to 6 % of it and holds 4 to 7 MB more. Python without docstrings and
-assertions holds 0.5 MB less, where its bytecode can be kept (compiling it at each start would take 2 MB).
+They take effect only when the process starts. After 100 mixed photographs a process held 118 MB with `MALLOC_ARENA_MAX`
+alone, and 48 MB with a `MALLOC_MMAP_THRESHOLD_` of 64 KiB in addition. That threshold costs 10 to 14 % of CPU; 256 KiB
+recovers 2 to 6 % of it and holds 4 to 7 MB more. `PYTHONOPTIMIZE=2` drops docstrings and assertions, which saves 0.5 MB
+if the bytecode can be cached (compiling it at each start would take 2 MB).
 """
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of an original is taken on.
+    """Limits on the originals that are accepted.
 
-    `pixels` counts width x height of one frame, `frames` counts the frames or pages in the file. An animation of more
-    than `animation_pixels`, all its frames together, is not refused: its first frame is the picture.
+    `pixels` limits width x height of one frame; `frames` limits the frames or pages in the file. An animation whose
+    frames exceed `animation_pixels` in total is not refused: only its first frame is rendered.
     """
 
     pixels: int = 100_000_000
@@ -34,10 +35,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an original is, from its header alone.
+    """Properties of an original, read from its header alone.
 
-    `width` and `height` are in pixels after the orientation is applied: as a person sees the picture.
-    `render_bytes` is the peak memory, in bytes, that rendering it is expected to take.
+    `width` and `height` are in pixels, after the orientation is applied. `render_bytes` is the predicted peak memory,
+    in bytes, of rendering it.
     """
 
     format: str
@@ -54,7 +55,7 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """One derivative, as a file in the folder that the question named."""
+    """One derivative, written to the folder of the request."""
 
     size: str
     path: str
@@ -63,11 +64,11 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     content_type: str
     profile: str
-    """Render profile: a hash of the recipe, the library's version and our own rendering version."""
+    """Render profile: our rendering version, the libvips version and a CRC-32 of the recipe; see `render_profile`."""
 
 
 class Probe(msgspec.Struct, frozen=True, tag="probe"):
-    """Ask what the original at `path` is, and what rendering `sizes` of it will take."""
+    """Request the properties of the original at `path` and the predicted memory for rendering `sizes` of it."""
 
     path: str
     sizes: tuple[Size, ...] = ()
@@ -75,10 +76,10 @@ class Probe(msgspec.Struct, frozen=True, tag="probe"):
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):
-    """Ask for derivatives of the original at `path`, written into `folder`.
+    """Request derivatives of the original at `path`, written to `folder`.
 
-    `sizes` is always the whole recipe, because every derivative is made from one shared picture that the largest size
-    decides; `wanted` names those to make, all when empty. So its bytes are the same whatever is asked along with it.
+    `sizes` is always the whole recipe; `wanted` names the sizes to render, all if empty. Smaller sizes are shrunk from
+    larger ones, so the whole recipe is needed to render a size to the same bytes in every request.
     """
 
     path: str
@@ -89,60 +90,68 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The process can work; it renders with this version of libvips."""
+    """The process is ready for requests; `libvips` is the version it renders with."""
 
     libvips: str
 
 
 class Probed(msgspec.Struct, frozen=True, tag="probed"):
-    """The answer to `Probe`."""
+    """The response to `Probe`."""
 
     info: ImageInfo
 
 
 class Derived(msgspec.Struct, frozen=True, tag="derived"):
-    """The answer to `Render`: the wanted derivatives in the order of `sizes`."""
+    """The response to `Render`: the wanted derivatives in the order of `sizes`."""
 
     info: ImageInfo
     derivatives: tuple[Rendered, ...]
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The answer when the original cannot be rendered: an error's code and its sentence."""
+    """The response for an original that cannot be rendered: an error's code and message."""
 
     code: str
     detail: str
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
-    """What one file of two that are compared is; `leaks` names the kinds of metadata in it."""
+    """Properties of one of two compared files; `traces` names the kinds of metadata in it."""
 
     info: ImageInfo
     traces: tuple[str, ...]
 
 
 class Similarity(msgspec.Struct, frozen=True, kw_only=True):
-    """How alike two pictures are, as people see them; the new one is turned first, if that makes them alike."""
+    """Perceptual similarity of two images.
+
+    If rotating or mirroring the new image makes the two alike, all other values are measured after that.
+    """
 
     turn: str
-    """How the new one lies beside the old one: "" where it lies the same."""
+    """How the new image is rotated or mirrored relative to the old one; "" if it is not."""
     score: float | None
-    """SSIMULACRA2 of the parts that differ most: 100 the same, 90 hard to tell apart, 70 visible, 30 bad; None for
-    pictures too small to have one."""
+    """Mean SSIMULACRA2 of the parts that differ most: 100 identical, 90 hard to distinguish, 70 visible, 30 bad.
+
+    None if the images are too small for a score.
+    """
     hash_bits: int
-    """How many of the 64 bits of a difference hash are not the same: up to 10 is the same picture to most people."""
+    """Number of differing bits between the two 64-bit difference hashes; up to 10, most people see the same image."""
     colour: float
-    """Mean CIEDE2000 of 64 x 64 parts: below 1 nobody sees it, above 3 everybody does."""
+    """Mean CIEDE2000 over 64 x 64 parts: below 1 invisible, above 3 obvious."""
     alpha: float
-    """Mean difference in opacity, in levels of 255."""
+    """Mean difference in opacity, in levels of 0 to 255."""
     detail: float
-    """Fine detail of the new one in shares of the old one's."""
+    """Ratio of the new image's fine detail to the old one's."""
     profile: Literal["", "old", "new"]
-    """Whose colours have lost the profile that they need, if it is that which makes the difference."""
+    """The side whose missing colour profile explains most of the colour difference; "" if neither does."""
 
 
 class Compare(msgspec.Struct, frozen=True, tag="compare"):
-    """Ask how alike the pictures at two paths are, small copies of them in `folder`; one may not be there."""
+    """Request the similarity of two image files, with small copies of them written to `folder`.
+
+    A path is None if that side has no file.
+    """
 
     folder: str
     old: str | None
@@ -151,7 +160,10 @@ class Compare(msgspec.Struct, frozen=True, tag="compare"):
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
-    """The answer to `Compare`; `pictures` names the small copies by "old", "new" and "difference"."""
+    """The response to `Compare`.
+
+    `pictures` maps "old", "new" and "difference" to the file names of the small copies.
+    """
 
     old: Inspected | Refusal | None
     new: Inspected | Refusal | None

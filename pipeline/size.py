@@ -1,4 +1,4 @@
-"""A named size: the recipe of a derivative, as a value that refuses nonsense."""
+"""A named size: the validated recipe of a derivative."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 RENDERING_VERSION = 5
-"""Ours: one more whenever the same recipe and the same libvips give other bytes than before."""
+"""Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
 
 MAX_SIDE = 16_383
-"""Pixels. The most that WebP can hold (14 bits a side); JPEG, PNG and AVIF hold more."""
+"""Pixels. The largest side that WebP supports (14 bits); JPEG, PNG and AVIF support more."""
 
 Fit = Literal["limit", "fill"]
 Position = Literal["centre", "attention"]
@@ -23,10 +23,13 @@ Gamut = Literal["srgb", "keep"]
 OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
 STEP_WIDTH = 700
-"""Pixels. A derivative wider than this is large enough to shrink smaller ones from, and is a step on their way."""
+"""Pixels. A derivative wider than this has enough detail to be the source that smaller ones are shrunk from."""
 
 LARGE_WIDTH = 1000
-"""Pixels. A derivative wider than this takes so long that it is shrunk in 8 bits: see `pipeline.image.transfer`."""
+"""Pixels. A derivative wider than this is shrunk in 8 bits, because 16 bits take too long.
+
+See `pipeline.image.transfer`.
+"""
 
 _Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -35,10 +38,10 @@ _RESERVED = "original"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What one derivative looks like: a box in pixels, how the picture fits it, and how it is encoded.
+    """The recipe of one derivative: a box in pixels, how the image fits into it, and how it is encoded.
 
     Raises:
-        ValueError: every fault of the recipe at once, one sentence each, joined by "; ".
+        ValueError: the recipe is invalid; the message lists all faults, one sentence each, joined by "; ".
     """
 
     name: str
@@ -49,16 +52,16 @@ class Size:
     quality: int = 76
     format: OutputFormat | None = None
     effort: int | None = None
-    """How hard the encoder tries, 0 (fast) to 9; None is the encoder's own balance.
+    """Encoder effort, 0 (fast) to 9; None uses our default for the format, see `pipeline.formats.registry`.
 
-    For JPEG anything above 0 looks for the best Huffman codes: 3 % fewer bytes for three times the work.
+    For JPEG any effort above 0 optimises the Huffman codes: 3 % fewer bytes for three times the work.
     """
     gamut: Gamut = "srgb"
-    """What becomes of colours that sRGB does not have: converted, or kept with their small profile."""
+    """How to treat colours outside sRGB: "srgb" converts them, "keep" keeps them and their profile if it is small."""
     animate: bool = False
-    """Keep the frames of an animation, as WebP; else the first frame is the picture."""
+    """Render all frames of an animation, as WebP; otherwise only the first frame is rendered."""
     keep_copyright: bool = False
-    """Keep the names of who made the picture and who holds the right to it."""
+    """Keep the names of the creator and the copyright holder in the derivative's metadata."""
 
     def __post_init__(self) -> None:
         faults = list(self._faults())
@@ -66,13 +69,17 @@ class Size:
             raise ValueError("; ".join(faults))
 
     def dimensions(self, *, width: int, height: int) -> tuple[int, int]:
-        """Give the derivative's width and height in pixels for an upright original of `width` x `height`.
+        """Return the derivative's width and height in pixels for an original of `width` x `height`.
 
-        `limit` shrinks the original into the box, never enlarging it; the aspect is kept to the nearest pixel (halves
-        up, at least one). Without a `height` the box is `MAX_SIDE` high, so that every format can hold the result.
+        Both the original's dimensions and the result are after the orientation is applied.
 
-        `fill` gives the box. An original too small to cover it is not enlarged: it is cropped to the box's aspect at
-        its own resolution, so the result is the largest rectangle of that aspect that the original holds.
+        `limit` shrinks the original to fit the box and never enlarges it. The aspect ratio is kept to the nearest pixel
+        (halves round up, at least one pixel). Without a `height` the box is `MAX_SIDE` high, so that every format can
+        hold the result.
+
+        `fill` returns the dimensions of the box. An original too small to cover the box is not enlarged: it is cropped
+        to the aspect ratio of the box at its own resolution. The result is the largest rectangle of that aspect ratio
+        within the original.
         """
         if self.fit == "limit":
             return _shrunk(width, height, into=(self.width, self._box_height))
@@ -81,18 +88,18 @@ class Size:
         return _shrunk(self.width, self._box_height, into=(width, height))
 
     def cover(self, *, width: int, height: int) -> tuple[int, int]:
-        """Give the width and height in pixels that the whole original is shrunk to, before `fill` crops it."""
+        """Return the width and height in pixels that the whole original is shrunk to, before `fill` crops it."""
         box = self.dimensions(width=width, height=height)
         return box if self.fit == "limit" else _covering(width, height, box=box)
 
     @property
     def is_source(self) -> bool:
-        """Whether smaller sizes are shrunk from this one, rather than from a larger one."""
+        """Whether smaller sizes are shrunk from this one rather than from a larger one."""
         return self.width > STEP_WIDTH
 
     @property
     def is_large(self) -> bool:
-        """Whether it is shrunk in 8 bits rather than in 16."""
+        """Whether this size is shrunk in 8 bits; images with alpha or more than 8 bits always use 16."""
         return self.width > LARGE_WIDTH
 
     @property
@@ -128,18 +135,18 @@ class Size:
 
 
 def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
-    """Name everything but the original that decides a derivative's bytes, for people and for comparing.
+    """Return a readable identifier for all inputs, except the original, that determine a derivative's bytes.
 
-    A derivative is shrunk from the next larger one that serves as a step, or from the largest: so those that may lie
-    above it are part of its profile, and a new size changes the profiles of smaller ones only; so is whether all sizes
-    have the same gamut, as each gamut of 16 bits has its own way down.
+    A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may precede it
+    are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
+    is part of it too, because 16-bit originals are shrunk separately for each gamut.
     """
     recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:
-    """Give the boxes that the way from the original to a size's derivative may lead through."""
+    """Return the boxes of all images that may be rendered between the original and this size."""
     boxes = {_box(other) for other in among}
     steps = {_box(other) for other in among if other.is_source}
     outermost = {box for box in boxes if not any(_contains(other, box) for other in boxes - {box})}
@@ -160,7 +167,7 @@ def _range_faults(name: str, value: int, *, least: int, most: int) -> Iterator[s
 
 
 def _shrunk(width: int, height: int, *, into: tuple[int, int]) -> tuple[int, int]:
-    """Shrink `width` x `height` into a box in whole numbers: floating point would be one pixel off here and there."""
+    """Return `width` x `height` shrunk to fit a box, in integers: floating point is sometimes one pixel off."""
     box_width, box_height = into
     if width <= box_width and height <= box_height:
         return width, height
@@ -177,5 +184,5 @@ def _covering(width: int, height: int, *, box: tuple[int, int]) -> tuple[int, in
 
 
 def _rounded(numerator: int, denominator: int) -> int:
-    """Divide, halves up."""
+    """Divide and round to the nearest integer, halves up."""
     return (2 * numerator + denominator) // (2 * denominator)

@@ -1,1 +1,1 @@
-"""Two files that should show the same picture, compared."""
+"""Comparison of two files that should show the same image."""

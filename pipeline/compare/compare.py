@@ -1,4 +1,4 @@
-"""Two files that should show the same picture, held against each other."""
+"""Comparison of two files that should show the same image, with small copies for the report."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ if TYPE_CHECKING:
     from pipeline.protocol import Limits, Similarity
 
 SMALL_WIDTH, SMALL_HEIGHT = 400, 300
-"""Pixels. The box of the small copies for people: three fit beside each other on most screens."""
+"""Pixels. The box of the small copies for the report: three fit side by side on most screens."""
 
 LOUDER = 4
-"""How many times a difference is shown larger than it is: most could not be seen otherwise."""
+"""The factor by which the difference image is amplified; most differences would be invisible otherwise."""
 
 _QUALITY = 72
 
 
 def compare(question: Compare) -> Compared:
-    """Tell what both files are, how alike their pictures are; what is wrong with one of them is an answer too."""
+    """Return the properties of both files and the similarity of their images.
+
+    A file that cannot be decoded is returned as a `Refusal`.
+    """
     old, old_picture = _seen(question.old, question.limits)
     new, new_picture = _seen(question.new, question.limits)
     folder = Path(question.folder)

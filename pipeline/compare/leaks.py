@@ -1,4 +1,4 @@
-"""What a file tells of its picture that visitors have no business to know."""
+"""Metadata leaks: metadata in a file that must not be published with the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCKS = {_XMP: "xmp", "iptc-data": "iptc", "photoshop-data": "photoshop", "jpe
 _PNG_COMMENT = "png-comment-"
 _TAG = "exif-ifd"
 _DIRECTORIES = {"1": THUMBNAIL, "3": GPS}
-"""EXIF's directories of which every tag is of one kind, as libvips counts them."""
+"""The EXIF directories whose tags are all of one kind, by libvips' numbers."""
 
 _OWNER_TAGS = frozenset({"Artist", "Copyright"})
 _STRUCTURE = frozenset(
@@ -26,19 +26,22 @@ _STRUCTURE = frozenset(
         "PixelYDimension", "ResolutionUnit", "XResolution", "YCbCrPositioning", "YResolution",
     }
 )  # fmt: skip
-"""Tags that say how the picture is stored, and nothing of who took it where; libvips adds them to what it writes."""
+"""Tags that describe how the image is stored, and reveal neither the photographer nor the location.
+
+libvips adds them to the files that it writes.
+"""
 
 
 def leaks(original: Original) -> tuple[str, ...]:
-    """Name the kinds of metadata in a file, in alphabetical order: "gps", "camera", "owner", "xmp"..."""
+    """Return the kinds of metadata in a file, in alphabetical order: "camera", "gps", "owner", "xmp" and others."""
     header = original.header
     fields = header.get_fields()
     kinds = {kind for field in fields if (kind := _kind(field))}
     if vips.EXIF in fields and not any(field.startswith(_TAG) for field in fields):
-        kinds.add(CAMERA)  # a block that cannot be read here may be read elsewhere
+        kinds.add(CAMERA)  # other programs may read a block that libvips cannot
     if _XMP in fields and b"GPSL" in bytes(header.get(_XMP)):
         kinds.add(GPS)
-    if original.readable.name == "jpeg" and jpeg.has_comment(original.path):  # libvips tells of no such comment
+    if original.readable.name == "jpeg" and jpeg.has_comment(original.path):  # libvips ignores these
         kinds.add(COMMENT)
     return tuple(sorted(kinds))
 

@@ -1,4 +1,4 @@
-"""How alike two pictures are, in the numbers that tell causes apart."""
+"""Similarity of two images, in measures that distinguish the causes of a difference."""
 
 from __future__ import annotations
 
@@ -21,38 +21,44 @@ if TYPE_CHECKING:
     from pipeline.decode.original import Original
 
 GROUND = 128
-"""What shows through where a picture is transparent: on white a white drawing would be gone, on black a black one."""
+"""The grey level behind transparent pixels: on white a white drawing would be invisible, on black a black one."""
 
 COARSE = 64
-"""Pixels a side of the copies on which colours and turns are compared: sharpness and compression do not count there."""
+"""Pixels per side of the copies on which colours and rotations are compared.
+
+At that size, sharpness and compression have no effect.
+"""
 
 PART = 512
-"""Pixels a side of the parts that are scored: 150 MB and 0.6 s each, where a whole derivative of 2000 x 1500 takes
-1.6 GB and 6 s (SSIMULACRA2 in numpy, 530 bytes a pixel)."""
+"""Pixels per side of the parts that are scored.
+
+A part takes 150 MB and 0.6 s; a whole derivative of 2000 x 1500 would take 1.6 GB and 6 s (SSIMULACRA2 in numpy, 530
+bytes per pixel).
+"""
 
 PARTS = 4
-"""Parts of a picture that are scored, those that differ most."""
+"""The number of parts that are scored: those that differ most."""
 
 LEAST_SIDE = 8
-"""Pixels. Below that SSIMULACRA2 has nothing to compare."""
+"""Pixels. The smallest side that SSIMULACRA2 can score."""
 
 SEEN_TURNED = 5.0
-"""Mean CIEDE2000. Pictures that differ less lie the same way up, or in no way that anybody could tell."""
+"""Mean CIEDE2000. Images that differ less have the same orientation, or none that is recognisable."""
 
 NOTICED = 1.0
-"""Mean CIEDE2000 below which no cause is looked for."""
+"""Mean CIEDE2000. Below this no cause is searched for."""
 
 LEAST_DETAIL = 0.3
-"""Levels. Less than that is what compression leaves on a smooth ground, not detail; a photograph has 1 to 10."""
+"""Levels. A smaller value is due to compression of a smooth area, not to detail; a photograph has 1 to 10."""
 
 _NEARLY = 0.1
-"""Share of a side."""
+"""Fraction of a side. Dimensions that differ by less are nearly the same."""
 
 _HALF = 0.5
-"""An explanation counts that leaves less than this share of the difference."""
+"""An explanation counts if it leaves less than this fraction of the difference."""
 
 _WIDE = "p3"
-"""libvips' name of the colours of phones since 2016, in case neither file has a profile any more."""
+"""libvips' name for Display P3, used by phones since 2016; assumed if the other file has no profile."""
 
 TURNS: dict[str, Callable[[pyvips.Image], pyvips.Image]] = {
     "": lambda picture: picture,
@@ -64,12 +70,12 @@ TURNS: dict[str, Callable[[pyvips.Image], pyvips.Image]] = {
     "mirrored and rotated by 90 degrees": lambda picture: picture.fliphor().rot270(),
     "mirrored and rotated by 270 degrees": lambda picture: picture.fliphor().rot90(),
 }
-"""How the new picture may lie beside the old one (rotated clockwise), and what undoes it."""
+"""How the new image may be rotated (clockwise) or mirrored relative to the old one, and how to undo it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture upright: its colours as people see them, as the file's bare numbers, and its opacity."""
+    """An upright image: its colours as displayed, the raw pixel values of the file, and its opacity."""
 
     shown: pyvips.Image
     numbers: pyvips.Image
@@ -77,21 +83,21 @@ class Picture:
     profile: bytes | None
 
     def each(self, change: Callable[[pyvips.Image], pyvips.Image]) -> Picture:
-        """Give the same picture, changed."""
+        """Return the same image with `change` applied to its colours, raw values and opacity."""
         return replace(self, shown=change(self.shown), numbers=change(self.numbers), alpha=change(self.alpha))
 
 
 def decoded(original: Original) -> Picture:
-    """Decode the first frame of a file, into memory.
+    """Decode the first frame of a file into memory.
 
     Raises:
-        Corrupt: the file ends early, or part of its picture is lost.
-        UnsupportedFormat: its decoder is not installed.
+        Corrupt: the file is truncated, or image data is lost.
+        UnsupportedFormat: the decoder is not installed.
     """
     sides = original.header.width, original.header.height
     held = metadata.upright(first_frame(original, colour.to_rgb, sides=sides))
     shown = colour.to_8_bit(colour.to_srgb(held))
-    # A profile that is none would be tried once more by whatever libvips operation meets it.
+    # Otherwise every later libvips operation would try an invalid profile again.
     bare = colour.to_8_bit(colour.without_profile(held))
     alpha = shown.extract_band(shown.bands - 1) if shown.hasalpha() else (shown.extract_band(0) * 0 + 255).cast("uchar")
     return Picture(
@@ -103,7 +109,7 @@ def decoded(original: Original) -> Picture:
 
 
 def similarity(old: Picture, new: Picture) -> Similarity:
-    """Measure how alike two pictures are."""
+    """Measure the similarity of two images."""
     turn = _turn(old, new)
     new = new.each(TURNS[turn])
     one, other = fitted(old.shown, new.shown)
@@ -120,9 +126,9 @@ def similarity(old: Picture, new: Picture) -> Similarity:
 
 
 def fitted(one: pyvips.Image, other: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image]:
-    """Give both with the same dimensions: those of the smaller one, or half of them where they are nearly the same.
+    """Return both images at the same dimensions: the smaller ones, or half of those if they are nearly the same.
 
-    To resize by a pixel takes away fine detail that a picture made at that size has.
+    Resizing by a pixel removes fine detail, which an image rendered at that size still has.
     """
     sides = min(one.width, other.width), min(one.height, other.height)
     if _sides(one) == _sides(other):
@@ -143,7 +149,7 @@ def _resized(picture: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
 
 
 def score(one: pyvips.Image, other: pyvips.Image) -> float | None:
-    """Give the mean SSIMULACRA2 of the parts that differ most; None for pictures that are too small."""
+    """Return the mean SSIMULACRA2 of the parts that differ most; None for images that are too small."""
     if min(one.width, one.height) < LEAST_SIDE:
         return None
     parts = sorted(((_difference(one.crop(*box), other.crop(*box)), box) for box in _boxes(one)), reverse=True)[:PARTS]
@@ -152,7 +158,7 @@ def score(one: pyvips.Image, other: pyvips.Image) -> float | None:
 
 
 def _boxes(picture: pyvips.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Cut a picture into parts of at most `PART` a side, as even as they can be: a narrow rest would score oddly."""
+    """Yield parts of at most `PART` pixels a side, as even as possible: a narrow rest would distort the score."""
     for top, bottom in _cuts(picture.height):
         for left, right in _cuts(picture.width):
             yield left, top, right - left, bottom - top
@@ -178,7 +184,7 @@ def _score(one: pyvips.Image, other: pyvips.Image) -> float:
 
 
 def _on_ground(picture: pyvips.Image) -> pyvips.Image:
-    """Give red, green and blue without alpha."""
+    """Convert to RGB without alpha, on a grey background."""
     picture = picture.colourspace("srgb")
     return picture.flatten(background=[GROUND]) if picture.hasalpha() else picture
 
@@ -188,7 +194,7 @@ def _coarse(picture: pyvips.Image) -> pyvips.Image:
 
 
 def _turn(old: Picture, new: Picture) -> str:
-    """Tell how the new one lies, if turning it makes it much more like the old one."""
+    """Return how the new image is rotated or mirrored, if undoing that makes it far more similar to the old one."""
     one, other = _coarse(old.shown), _coarse(new.shown)
     differences = {name: _colour_difference(one, undo(other)) for name, undo in TURNS.items()}
     best = min(differences, key=lambda name: differences[name])
@@ -201,7 +207,7 @@ def _colour_difference(one: pyvips.Image, other: pyvips.Image) -> float:
 
 
 def _profile(old: Picture, new: Picture, difference: float) -> Literal["", "old", "new"]:
-    """Tell whose bare numbers show the other's colours once they are read by another profile."""
+    """Return the side whose raw values match the other side's colours when read with a different profile."""
     if difference < NOTICED:
         return ""
     left = {
@@ -213,25 +219,28 @@ def _profile(old: Picture, new: Picture, difference: float) -> Literal["", "old"
 
 
 def _explained(numbers: pyvips.Image, shown: pyvips.Image, profile: bytes | None) -> float:
-    """Give the difference that is left when numbers are read by a profile: the other file's, or that of phones."""
+    """Return the difference that is left when `numbers` are read with `profile`, or with Display P3 if it is None.
+
+    The result is infinite if the profile cannot be applied.
+    """
     try:
         if profile is None:
             read = numbers.icc_transform("srgb", input_profile=_WIDE, embedded=False, intent="relative")
         else:
             read = vips.with_profile(numbers, profile).icc_transform("srgb", embedded=True, intent="relative")
         return _colour_difference(colour.without_profile(read), shown)
-    except vips.Error:  # the profile makes no sense, or is one of ink
+    except vips.Error:  # the profile is invalid, or is for CMYK
         return float("inf")
 
 
 def _detail(picture: pyvips.Image) -> float:
-    """Give how much there is that a blur of one pixel and a half takes away, in levels."""
+    """Return how much detail a blur of 1.5 pixels removes, in levels."""
     grey = picture.colourspace("b-w")
     return max(LEAST_DETAIL, float((grey - grey.gaussblur(1.5)).abs().avg()))
 
 
 def _difference_hash(picture: pyvips.Image) -> int:
-    """Give 64 bits, each saying whether the picture gets darker from one of 9 x 8 parts to the next.
+    """Return a 64-bit hash of where the image gets darker from one of 9 x 8 parts to the next.
 
     The algorithm is N. Krawetz's "dHash" (2013).
     """

@@ -1,1 +1,1 @@
-"""From a file to a picture; what an original is and what it will cost."""
+"""Decoding of originals: their properties, their pixels, and the memory needed to render them."""

@@ -1,4 +1,4 @@
-"""HEIC from phones, read by pillow-heif: libvips comes without a decoder for HEVC."""
+"""HEIC decoding with pillow-heif, because libvips is shipped without an HEVC decoder."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DEEP = ";16"
 
 
 def load(path: Path, profile: bytes | None) -> pyvips.Image:
-    """Decode the main picture of a HEIC file, upright, its colours meaning what `profile` says.
+    """Decode the main image of a HEIC file, upright, with `profile` as its ICC profile.
 
     Raises:
         UnsupportedFormat: pillow-heif is not installed.
-        Corrupt: the file ends early or makes no sense.
+        Corrupt: the file is truncated or invalid.
     """
     try:
-        # Looked for when the first HEIC comes: it brings Pillow, some 15 MB that other photographs need not pay for.
+        # Imported for the first HEIC only: it loads Pillow, some 15 MB that other originals do not need.
         pillow_heif = importlib.import_module("pillow_heif")
     except ImportError as missing:
         raise UnsupportedFormat(
@@ -40,5 +40,5 @@ def load(path: Path, profile: bytes | None) -> pyvips.Image:
 
 
 def _bands(mode: str) -> int:
-    """Count the letters of a Pillow mode, such as `RGBA;16`."""
+    """Return the number of bands of a Pillow mode, such as `RGBA;16`."""
     return len(mode.removesuffix(_DEEP))

@@ -1,7 +1,7 @@
-"""How much memory rendering an original will take, from its header alone.
+"""Prediction of the memory needed to render an original, from its header alone.
 
-Every number was measured on the 70 photographs of the corpus with tests/benchmarks/memory.py, libvips 8.18.7 on
-x86-64, with `wire.ENVIRONMENT`, and rounded up: a prediction may be too high, never too low.
+All numbers were measured on the 70 photographs of the corpus with tests/benchmarks/memory.py, on libvips 8.18.7 and
+x86-64, with `pipeline.protocol.ENVIRONMENT`. They are rounded up: a prediction may be too high, but never too low.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ if TYPE_CHECKING:
     from pipeline.size import Size
 
 _PROCESS = 40_000_000
-"""The render process itself: interpreter, libvips, and the code that any picture touches."""
+"""Bytes. The render process itself: the interpreter, libvips, and the code that every image needs."""
 
 _PILLOW = 14_000_000
 _LINES = 800
-"""Lines of the picture, as the decoder gives it, that libvips keeps for the operations that follow it."""
+"""Lines of the decoded image that libvips keeps for the operations that follow."""
 
 _SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
 _FLOAT = 4
-"""Bytes. Alpha is weighed in floating point."""
+"""Bytes. One sample in floating point, in which images are shrunk if they have alpha or are in linear light."""
 
 _WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
-"""Bytes a pixel of the decoders that hold whole frames, at 8 bits."""
+"""Bytes per pixel of the decoders that hold whole frames, at 8 bits per sample."""
 
 _DEEPER = 1.5
-"""How much more those hold for a pixel of more than 8 bits."""
+"""Factor for those decoders if a sample has more than 8 bits."""
 
 _CODES = 5
-"""Bytes a pixel of a JPEG whose Huffman codes are chosen when all of it is known."""
+"""Bytes per pixel that a JPEG encoder needs to optimise Huffman codes, because it holds the whole image."""
 
 _WHOLE_ALPHA = 3
-"""Bytes a pixel that WebP holds more where there is alpha."""
+"""Additional bytes per pixel of a WebP with alpha."""
 
 _TILES = 2.4
-"""Rows of tiles: the one that is read and the one that is decoded."""
+"""Rows of tiles held: the one being read and the one being decoded."""
 
 _STRIPS = 1.5
-"""How often a strip is held where each colour lies by itself: as it is read, and in part as pixels."""
+"""Copies held of a strip whose colours are stored separately: one as read, and a part as pixels."""
 
 _SAID = 4
-"""How often what a file says about its picture is held: in the decoder, in the header, and in copies of that."""
+"""Copies held of an original's metadata: in the decoder, in the header, and in copies of the header."""
 
 _HELD = 2
-"""Bytes. What is shrunk as light has 16 bits."""
+"""Bytes. One sample in linear light, which has 16 bits."""
 
 _FILMS = 3
-"""An animation is decoded, joined, and held once more at its size."""
+"""Copies held of an animation: decoded, joined, and at its final size."""
 
 _COEFFICIENT = 2
-"""Bytes. Progressive JPEG keeps every coefficient of every channel until its last scan."""
+"""Bytes. One coefficient; progressive JPEG keeps all coefficients of all channels until the last scan."""
 
 
 def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
-    """Predict the peak of the render process's resident memory while it renders `sizes`, in bytes.
+    """Return the predicted peak resident memory, in bytes, of the render process while it renders `sizes`.
 
-    An animation of more than `animation_pixels`, all frames together, is rendered as its first frame.
+    An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
     """
     across, down = original.sides
     chain = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
@@ -87,7 +87,7 @@ def _sample(original: Original) -> int:
 
 
 def _decoder(original: Original) -> float:
-    """Add up what the decoder of the first frame holds."""
+    """Return the bytes that the decoder of the first frame holds."""
     header = original.header
     pixels = float(header.width * header.height)
     name = original.readable.name
@@ -102,7 +102,7 @@ def _decoder(original: Original) -> float:
 
 
 def _strip(original: Original) -> float:
-    """Tell what is held of a TIFF's strips besides the rows that are passed on."""
+    """Return the bytes held of a TIFF's strips, in addition to the rows that are passed on."""
     if original.readable.name != "tiff":
         return 0
     header, directory = original.header, tiff.directory(original.path)
@@ -113,44 +113,47 @@ def _strip(original: Original) -> float:
 
 
 def _said(original: Original) -> int:
-    """Tell what is held of what the file says about its picture."""
+    """Return the bytes held of an original's metadata."""
     if original.readable.name == "jpeg":
         return _SAID * jpeg.head_bytes(original.path)
     return _SAID * sum(vips.text_lengths(original.header))
 
 
 def _coefficients(original: Original) -> float:
-    """Count the bytes of coefficients a sample; libvips calls every halving of colour 4:2:0, the dearest is 4:2:2."""
+    """Return the bytes of coefficients per sample.
+
+    libvips reports any halving of the colour resolution as 4:2:0, so 4:2:2 is assumed, which takes the most memory.
+    """
     is_halved = original.header.get("jpeg-chroma-subsample") == "4:2:0"
     return _COEFFICIENT * (2 / 3 if is_halved else 1)
 
 
 def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
-    """Add up the lines that are kept while the first frame is shrunk."""
+    """Return the bytes of the lines kept while the first frame is shrunk."""
     header = original.header
     sample = _sample(original) if size.is_large and not header.hasalpha() else _FLOAT
     return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
 
 
 def _descent(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
-    """Tell what the dearest rung but the first takes: lines of the step that it is shrunk from, and its own picture."""
+    """Return the bytes for the costliest step after the first: the lines of its source, and its own image."""
     most, step = 0.0, chain[0][0]
     for cover, size in chain[1:]:
         sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
         own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
-        if cover != step:  # else it is the step's own picture
+        if cover != step:  # otherwise the image is reused as it is
             most = max(most, _lines(original, original.as_stored(step)) * sample + own)
         step = cover if size.is_source else step
     return most
 
 
 def _lines(original: Original, sides: tuple[int, int]) -> float:
-    """Count the samples of the lines that are kept of a picture with these sides, as stored."""
+    """Return the number of samples in the lines kept of an image with these dimensions, as stored."""
     return float(min(_LINES, sides[1]) * sides[0] * original.header.bands)
 
 
 def _writing(original: Original, size: Size) -> float:
-    """Tell what the encoder of one derivative holds."""
+    """Return the bytes that the encoder of one derivative holds."""
     has_alpha = bool(original.header.hasalpha())
     width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
     writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
@@ -159,7 +162,7 @@ def _writing(original: Original, size: Size) -> float:
 
 
 def _film(original: Original, sizes: Sequence[Size], *, most_pixels: int) -> float:
-    """Add up the frames of an animation, all of them decoded, where a size wants them."""
+    """Return the bytes of all decoded frames of an animation; 0 if no size is animated."""
     if not any(size.animate for size in sizes) or not original.readable.animates or original.frames == 1:
         return 0
     pixels = original.header.width * original.header.height * original.frames

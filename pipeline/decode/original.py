@@ -1,4 +1,4 @@
-"""An original, opened: its header at once, its pixels when they are asked for."""
+"""Originals: the header is read on opening, the pixels only when they are needed."""
 
 from __future__ import annotations
 
@@ -24,60 +24,69 @@ if TYPE_CHECKING:
 
 _SHRINKS = (8, 4, 2)
 _LEFT_TO_RESIZE = 1.15
-"""How much larger than asked for a decoder's own shrinking leaves a picture: a proper kernel does the rest.
+"""A decoder shrinks to no less than this factor times the requested size; a proper kernel does the rest.
 
-A photograph 4600 pixels wide is decoded at half, in half the time; where it is full of fine bright detail that costs 6
-points of SSIMULACRA2 at 2000 pixels, which is what sharp has from a full decode. At 1.0 many more would lose as much.
+At 1.15 a photograph 4600 pixels wide is decoded at half its size, in half the time. If it is full of fine bright
+detail, that costs 6 points of SSIMULACRA2 at 2000 pixels, and leaves the score that sharp achieves with a full decode.
+At 1.0 many more photographs would lose as much.
 """
 
 _FINE = 2000
-"""Pixels, of the longer side. A decoder averages sRGB's numbers, so it leaves at least what a size like this needs: 300
-pixels alone would lose 4 to 24 points of SSIMULACRA2, 800 up to 28, beside the same sizes made along with 2000."""
+"""Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_LEFT_TO_RESIZE`.
+
+A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 4 to 24 points of
+SSIMULACRA2, and 800 pixels up to 28, compared with the same sizes rendered together with 2000.
+"""
 
 _STREAMED = 3
-"""Times. A picture that is to be shrunk less needs the lines around the current one only; from 4 on libvips needs more
-than a loader keeps, or fails with "out of order read"."""
+"""A reduction by less than this factor needs only the lines around the current one.
+
+From 4 on libvips needs more lines than a loader keeps, or fails with "out of order read".
+"""
 
 _LITTER = re.compile(r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters")
-"""Doubts of libjpeg about what is none of the picture, which whole generations of phones cause."""
+"""libjpeg's warnings about defects outside the image data; whole generations of phones write such files."""
 
 _END = "0xd9"
 
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
-"""The meanings of pixels that are understood, and how many bands they have without alpha."""
+"""The supported interpretations of pixels, and their number of bands without alpha."""
 
 
 _LAB = ("lab", "labs")
 _LAB_FORMATS = ("short", "float")
-"""The numbers of Lab that libvips gives for TIFF of 16 bits, and of 32 with fractions."""
+"""The pixel formats in which libvips decodes the Lab of 16-bit and of 32-bit floating-point TIFFs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
-    """A file that is a picture: its format and its header; the header's pixels are not to be read."""
+    """An opened original: its path, format and header; `header` must not be used to read pixels."""
 
     path: Path
     readable: Readable
     header: pyvips.Image
     bands: int | None = None
-    """How many of the file's bands are colour or alpha, where it says so."""
+    """The number of bands that are colour or alpha; None if the file does not declare it."""
 
     @property
     def frames(self) -> int:
-        """How many frames or pages the file holds."""
+        """The number of frames or pages in the file."""
         return vips.number(self.header, "n-pages", default=1)
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Its width and height in pixels, as a person sees it."""
+        """Width and height in pixels, after the orientation is applied."""
         return self.as_stored((self.header.width, self.header.height))
 
     def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """Exchange width and height if the picture is stored lying on its side; doing it twice undoes it."""
+        """Convert dimensions from upright to stored or back, by swapping them if the orientation does."""
         return sides[::-1] if metadata.is_turned(metadata.orientation(self.header)) else sides
 
     def shrink(self, sides: tuple[int, int]) -> int:
-        """Tell how many times the decoder itself can shrink the picture and leave enough to make stored `sides` of."""
+        """Return the factor by which the decoder itself can shrink the image and still leave enough for `sides`.
+
+        `sides` are as stored, before the orientation is applied.
+        """
         if not self.readable.shrinks:
             return 1
         header = self.header
@@ -87,12 +96,12 @@ class Original:
 
 
 def open_original(path: Path) -> Original:
-    """Read what a file is, from its beginning.
+    """Read an original's format and header.
 
     Raises:
-        NotAnImage: it begins like no picture.
-        UnsupportedFormat: a format that is not read here, or a kind of one that is not.
-        Corrupt: the header makes no sense.
+        NotAnImage: the file does not start like any known image format.
+        UnsupportedFormat: the format, or this variant of it, is not supported.
+        Corrupt: the header is invalid.
     """
     readable = recognise(path)
     bands = _colour_bands(path) if readable.name == "tiff" else None
@@ -108,13 +117,13 @@ def open_original(path: Path) -> Original:
 def first_frame(
     original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
 ) -> pyvips.Image:
-    """Read the first frame `through` what is to be done with its lines, and keep in memory what comes of it.
+    """Decode the first frame, process it with `through`, and return the result in memory.
 
-    The decoder is asked for `sides` or a little more, so `through` is given a picture of at least that.
+    The decoder may shrink the frame, but to no less than `sides`; `through` receives the result.
 
     Raises:
-        UnsupportedFormat: its decoder is not installed.
-        Corrupt: the file ends early, or part of its picture is lost.
+        UnsupportedFormat: the decoder is not installed.
+        Corrupt: the file is truncated, or image data is lost.
     """
     if original.readable.name == "jpeg":
         return _jpeg(original, through, sides=sides)
@@ -126,7 +135,7 @@ def frames(original: Original) -> list[pyvips.Image]:
     """Decode every frame of an animation into memory.
 
     Raises:
-        Corrupt: the file ends early or makes no sense.
+        Corrupt: the file is truncated or invalid.
     """
     _refuse_cut_film(original)
     roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, fail_on="error", n=-1))))
@@ -137,9 +146,10 @@ def frames(original: Original) -> list[pyvips.Image]:
 def _jpeg(
     original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
 ) -> pyvips.Image:
-    """Read a JPEG that has all its scans; if it may be litter that is doubted, once more without, and once behind it.
+    """Decode a complete JPEG; on a warning about a harmless defect, decode it again without the defect.
 
-    libjpeg tells of its first doubt only, so litter that is merely overlooked would hide whatever is lost.
+    libjpeg reports only its first warning, so ignoring a harmless one would hide any lost image data. A second retry
+    also removes stray bytes after the image, if the first one warns about them.
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_whole(original.path):
         raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
@@ -162,10 +172,10 @@ def _refuse_cut_film(original: Original) -> None:
 
 
 def _litter_behind(mark_stale: Corrupt) -> int:
-    """Tell how many bytes are litter behind the picture; 0 where it lies elsewhere.
+    """Return the number of stray bytes after the image; 0 if the harmless defect is elsewhere.
 
     Raises:
-        Corrupt: it was no litter that was doubted.
+        Corrupt: the warning is not about a harmless defect.
     """
     found = _LITTER.search(str(mark_stale))
     if not found:
@@ -197,7 +207,7 @@ def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
 
 
 def _named(image: pyvips.Image) -> pyvips.Image:
-    """Say that nameless bands are colours, and cut off those that are neither colour nor alpha: some TIFF have both."""
+    """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both."""
     is_deep = image.format == "ushort"
     if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
         image = image.copy(interpretation=vips.meaning(image.bands, is_deep=is_deep))

@@ -1,4 +1,4 @@
-"""What an original is, from its header, or why it is too much."""
+"""Properties of an original, read from its header, and the limits on them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _BITS = {"uchar": 8, "ushort": 16, "short": 16, "float": 32}
 
 
 def probe(path: Path, *, limits: Limits, sizes: Sequence[Size] = ()) -> ImageInfo:
-    """Read an original's header and nothing else.
+    """Return the properties of the original at `path`, read from its header alone.
 
     Raises:
-        Unreadable: it is no picture, or none that is read here, or its header is damaged.
-        TooManyPixels: decoding would give more pixels than `limits` allows.
-        TooManyFrames: it holds more frames or pages than `limits` allows.
+        Unreadable: the file is not a supported image, or its header is invalid.
+        TooManyPixels: one frame has more pixels than `limits` allows.
+        TooManyFrames: the file has more frames or pages than `limits` allows.
     """
     return describe(open_original(path), limits=limits, sizes=sizes)
 
 
 def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
-    """Tell what an opened original is, refusing it over its `limits`; errors as `probe`."""
+    """Return the properties of an opened original; if it exceeds `limits`, raise the same errors as `probe`."""
     header = original.header
     _refuse_over(limits, pixels=header.width * header.height, frames=original.frames)
     width, height = original.sides

@@ -1,1 +1,1 @@
-"""File formats: what a file says of itself before a decoder is believed."""
+"""Image formats: recognition, encoder options, and checks of a file's structure before it is decoded."""

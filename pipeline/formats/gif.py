@@ -1,4 +1,4 @@
-"""The blocks of a GIF, walked to tell whether the file ends within one: its decoder says nothing of later frames."""
+"""Detection of truncated GIFs from their block structure: the decoder does not report damage in later frames."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _SCREEN_BYTES, _SCREEN_FLAGS = 13, 10
 _IMAGE_BYTES, _IMAGE_FLAGS = 9, 8
 _EXTENSION, _IMAGE = b"!", b","
 _HAS_COLOURS, _COLOURS = 0x80, 0x07
-"""Bits of a block's flags: whether a table of colours follows, and how long it is. GIF89a numbers all of these so."""
+"""Bits of a block's flags: whether a colour table follows, and its size. GIF89a uses the same bits in all blocks."""
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether every block that begins also ends; what lies behind the last one does not count."""
+    """Return whether every block is complete; data after the last block is ignored."""
     with path.open("rb") as file:
         _skip_colours(file, file.read(_SCREEN_BYTES)[_SCREEN_FLAGS:])
         while (kind := file.read(1)) in (_EXTENSION, _IMAGE):
             if kind == _IMAGE:
                 _skip_colours(file, file.read(_IMAGE_BYTES)[_IMAGE_FLAGS:])
-            file.seek(1, os.SEEK_CUR)  # what kind of extension it is, or of how many bits the first code
+            file.seek(1, os.SEEK_CUR)  # the extension's label, or the size of the first code in bits
             if not _ends(file):
                 return False
     return True
@@ -35,7 +35,7 @@ def _skip_colours(file: BinaryIO, flags: bytes) -> None:
 
 
 def _ends(file: BinaryIO) -> bool:
-    """Go past the pieces of a block, each behind its length, up to the empty one."""
+    """Skip the sub-blocks of a block; return whether they end with the empty one that terminates it."""
     while length := file.read(1):
         if length == b"\0":
             return True

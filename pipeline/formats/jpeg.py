@@ -1,4 +1,7 @@
-"""The markers of a JPEG, read to tell litter from loss: of all that libjpeg doubts, it names the first thing only."""
+"""Parsing of JPEG markers, to distinguish harmless defects from lost image data.
+
+libjpeg alone cannot: it reports only its first warning.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +17,39 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 END = b"\xff\xd9"
-"""The marker behind a picture."""
+"""The end-of-image marker."""
 
 _SOI, _SOS, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xEE, 0xFE
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
-"""The markers that begin a frame, which names its components: ITU-T T.81, table B.1. Others are not decoded here."""
+"""The markers of frame headers, which list the components; other kinds of frames are not decoded here.
+
+Source: ITU-T T.81, table B.1.
+"""
 
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
-"""Markers that stand alone, without a length."""
+"""Markers without length and content."""
 
 _HEAD_BYTES, _LITTER_BYTES = 4 << 20, 1 << 16
-"""The most that may lie before the first scan of a file with litter there, and of litter before any marker."""
+"""Limits for a file with harmless defects: bytes before its first scan, and stray bytes before any marker."""
 
 _CHUNK_BYTES = 1 << 18
 _LATER_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e](?=([\1-\4].{5,11}))", re.DOTALL)
-"""The head of a scan behind the first: among coded pixels 0xff is followed by 0, or by the number of a restart.
+"""Matches the header of a scan after the first.
 
-It is looked ahead for, as a scan of nothing is shorter than what may still be of its head: the next may begin there."""
+Within coded pixels, 0xff is followed only by 0 or by the number of a restart marker. The parameters are matched with a
+look-ahead. An empty scan is shorter than the longest header, so the next header may begin within the matched bytes.
+"""
 
 _LONGEST_SCAN = 16
 _COEFFICIENTS = 64
 _UNSENT = 99
 _YCC = 1
-"""Adobe's code for colours as JFIF has them, which libjpeg takes an unknown code for."""
+"""Adobe's code for the colours that JFIF uses (YCbCr); libjpeg assumes it if the code is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A JPEG with another head: `head`, then the bytes of the file from `rest` up to `end`, then its last marker."""
+    """A JPEG with its header replaced: `head`, then the file's bytes from `rest` to `end`, then the end marker."""
 
     path: Path
     head: bytes
@@ -50,13 +58,13 @@ class Repaired:
 
 
 def without_litter(path: Path, *, behind: int) -> Repaired:
-    """Give a JPEG without what libjpeg doubts though it is none of the picture; what is lost shows all the better.
+    """Return the JPEG without its harmless defects, so that any warning left is about lost image data.
 
-    That is bytes between the segments of its head, the parameters of a sequential scan, Adobe's code for colours, and
-    as many bytes `behind` the picture as libjpeg counted.
+    Stray bytes between the segments of the header are removed, as are the `behind` bytes after the image that libjpeg
+    counted. Invalid parameters of a sequential scan and an unknown colour code of Adobe's are corrected.
 
     Raises:
-        Corrupt: it has no scan, or far more before it than a picture needs.
+        Corrupt: the file has no scan, or far more data before it than an image needs.
     """
     head, is_progressive = bytearray((0xFF, _SOI)), False
     with path.open("rb") as file:
@@ -73,9 +81,10 @@ def without_litter(path: Path, *, behind: int) -> Repaired:
 
 
 def is_whole(path: Path) -> bool:
-    """Tell whether every coefficient of every component is sent down to its last bit, be it in one scan or in ten.
+    """Return whether the file holds every bit of every coefficient of all components, in any number of scans.
 
-    A file that is cut between two scans and closed again is sound in every other way: it shows a blurred picture.
+    A file that is truncated between two scans and then closed with an end marker is valid in every other way, but shows
+    a blurred image.
     """
     with path.open("rb") as file:
         missing: dict[int, list[int]] = {}
@@ -92,19 +101,19 @@ def is_whole(path: Path) -> bool:
 
 
 def head_bytes(path: Path) -> int:
-    """Tell how much cameras and editors have to say before the first scan: a decoder keeps all but comments."""
+    """Return the total size of the segments up to the first scan, except comments, which decoders do not keep."""
     with path.open("rb") as file:
         return sum(len(content) for marker, content in _segments(file) if marker != _COMMENT)
 
 
 def has_comment(path: Path) -> bool:
-    """Tell whether somebody has written a comment before the first scan."""
+    """Return whether the file has a comment before the first scan."""
     with path.open("rb") as file:
         return any(marker == _COMMENT for marker, _ in _segments(file))
 
 
 def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Give each marker with what follows its length, up to the first scan's; or up to where there is none."""
+    """Yield each marker and its content up to the first scan, or until no marker is found."""
     while marker := _marker(file):
         if marker in _BARE - {_SOS}:
             continue
@@ -115,7 +124,7 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def _marker(file: BinaryIO) -> int:
-    """Find the next marker, as libjpeg does: past whatever is none. 0 where there is no more of them."""
+    """Return the next marker, or 0 if none follows; stray bytes are skipped, as libjpeg does."""
     is_announced = False
     for _ in range(_LITTER_BYTES):
         byte = file.read(1)
@@ -142,7 +151,7 @@ def _later_scans(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _end(file: BinaryIO) -> int:
-    """Find where the last marker of a picture stands, or the file ends."""
+    """Return the position of the end marker, or the end of the file if it has no such marker."""
     before, start = b"", file.tell()
     while chunk := file.read(_CHUNK_BYTES):
         found = (before + chunk).find(END)
@@ -153,7 +162,7 @@ def _end(file: BinaryIO) -> int:
 
 
 def _receive(missing: dict[int, list[int]], scan: bytes, *, is_progressive: bool) -> None:
-    """Note how many of the last bits of which coefficients still miss after a scan: T.81, B.2.3."""
+    """Record how many low bits of each coefficient are still missing after a scan: T.81, B.2.3."""
     names = 1 + 2 * scan[0] if scan else 0
     if len(scan) < names + 3:
         return

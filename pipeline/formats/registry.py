@@ -1,4 +1,4 @@
-"""The formats that originals come in: recognised by their magic bytes, written back with the right options."""
+"""The formats of originals, recognised by their magic bytes, and of derivatives, with their encoder options."""
 
 from __future__ import annotations
 
@@ -15,54 +15,64 @@ if TYPE_CHECKING:
     from pipeline.size import OutputFormat, Size
 
 HEAD_BYTES = 512
-"""How much of a file's beginning tells its format."""
+"""How many bytes from the start of a file are needed to recognise its format."""
 
 
 _QUANT_TABLE = 5
-"""libjpeg's choice that needs the fewest bytes: 0.58 (300 pixels) to 0.88 (2000) of table 0 at equal SSIMULACRA2, where
-trellis quantisation saves 3 % more for seven times the work, and a progressive file 3 % for twice the work."""
+"""libjpeg's quantisation table that needs the fewest bytes for a given quality.
+
+It needs 0.58 (300 pixels) to 0.88 (2000) of the bytes of sharp's default JPEG at equal SSIMULACRA2. Trellis
+quantisation saves 3 % more for seven times the work, and a progressive file 3 % for twice the work: see
+docs/benchmarks.md.
+"""
 
 _CODED_WIDTH = 1200
-"""Pixels. Up to here a JPEG's Huffman codes are chosen for it: 3 % fewer bytes in the median, 19 % where much is out of
-focus, for 1 to 5 ms. A larger one would take 13 ms, and its coefficients as much memory again as its pixels."""
+"""Pixels. JPEGs up to this width get optimised Huffman codes.
+
+That saves 3 % of the bytes in the median, and 19 % for images mostly out of focus, for 1 to 5 ms. A larger image would
+take 13 ms, and its coefficients as much memory again as its pixels.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
-    """A format that originals may have, and the format their derivatives get unless the size says otherwise."""
+    """A format of originals, and the formats of their derivatives unless the size chooses one."""
 
     name: str
     title: str
     extensions: tuple[str, ...]
-    """Of file names, in lower case."""
+    """File extensions, in lower case."""
     loader: str
     shrinks: Callable[[int], dict[str, float]] | None = None
-    """How its loader is told to shrink by 2, 4 or 8 while it decodes; None where it cannot."""
+    """The loader's options for shrinking by 2, 4 or 8 while it decodes; None if the loader cannot."""
     fail_on: str = "error"
-    """What its loader takes for damage: "error", or "warning" where a lost part of the picture is only that."""
+    """The least severe decoder message that counts as damage: "error" or "warning".
+
+    It is "warning" for decoders that only warn about lost image data.
+    """
     animates: bool = False
     opaque_becomes: OutputFormat
     transparent_becomes: OutputFormat
 
     @property
     def content_type(self) -> str:
-        """The media type of its files."""
+        """The media type of the format."""
         return f"image/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writable:
-    """A format that derivatives may have."""
+    """A format of derivatives."""
 
     name: OutputFormat
     content_type: str
     extension: str
     saver: str
     pixel_bytes: tuple[int, int]
-    """What its encoder holds in memory for each pixel, opaque and transparent; see `pipeline.decode.memory_model`."""
+    """Bytes per pixel that the encoder holds in memory, opaque and transparent; see `pipeline.decode.memory_model`."""
     holds_alpha: bool = True
     options: Callable[[Size, int], Mapping[str, int | str]]
-    """How its encoder is told what a size asks for, with a picture that many pixels wide."""
+    """The encoder's options for a size and the width of the image in pixels."""
 
 
 READABLE = {
@@ -131,7 +141,7 @@ READABLE = {
         ),
     )
 }
-"""Every format that is read, by name."""
+"""All formats of originals, by name."""
 
 WRITABLE = {
     writable.name: writable
@@ -180,7 +190,7 @@ WRITABLE = {
         ),
     )
 }
-"""Every format that is written, by name."""
+"""All formats of derivatives, by name."""
 
 _MAGIC = (
     (rb"\xff\xd8\xff", "jpeg"),
@@ -213,17 +223,20 @@ _MAGIC = (
     (rb"DDS ", "dds"),
     (rb"gimp xcf", "xcf"),
 )
-"""The first that matches a file's beginning names its format. Sources: each format's own specification, `file`(1)."""
+"""Magic bytes and names of formats; the first match at the start of a file counts.
+
+Sources: each format's own specification, and file(1).
+"""
 
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), name) for pattern, name in _MAGIC)
 
 
 def recognise(path: Path) -> Readable:
-    """Tell the format of a file from its first bytes; its name and its extension are not asked.
+    """Return the format of a file, recognised by its first bytes; its name and extension are ignored.
 
     Raises:
-        NotAnImage: the beginning is that of no known format.
-        UnsupportedFormat: it is known, but not one that is read here.
+        NotAnImage: the file does not start like any known format.
+        UnsupportedFormat: the format is known but not supported.
     """
     with path.open("rb") as file:
         name = _format_of(file.read(HEAD_BYTES))
@@ -236,19 +249,19 @@ def recognise(path: Path) -> Readable:
 
 
 def content_type_of(head: bytes) -> str | None:
-    """Return the content type of a file that begins with `head` (`HEAD_BYTES` of it); None where it is no original."""
+    """Return the content type of a file that starts with `head` (`HEAD_BYTES` of it); None if it is not an original."""
     readable = READABLE.get(_format_of(head) or "")
     return readable.content_type if readable else None
 
 
 def output_by_extension(extension: str) -> Writable:
-    """Return the format that an opaque original's derivatives get, judged by its extension (`.jpg`); else JPEG."""
+    """Return the format for derivatives of an opaque original with this extension (`.jpg`); JPEG if it is unknown."""
     readable = next((one for one in READABLE.values() if extension.lower() in one.extensions), READABLE["jpeg"])
     return WRITABLE[readable.opaque_becomes]
 
 
 def output(readable: Readable, size: Size, *, has_alpha: bool) -> Writable:
-    """Choose the format of a derivative: the size's own choice, else the nearest that all browsers show."""
+    """Return the format of a derivative: the size's own choice, or the closest one that all browsers support."""
     return WRITABLE[size.format or (readable.transparent_becomes if has_alpha else readable.opaque_becomes)]
 
 

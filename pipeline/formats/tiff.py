@@ -1,4 +1,4 @@
-"""The first directory of a TIFF, read to tell what libvips would show wrongly or by its thumbnail."""
+"""The first directory of a TIFF, used to reject files that libvips would render wrongly or by their thumbnail."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _ENTRIES, _VALUES = 1000, 8
-"""How many fields of a directory are read, and how many numbers of each."""
+"""How many fields of a directory are read at most, and how many numbers of each field."""
 
 ARTIST, COPYRIGHT = 315, 33_432
 _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _KINDS = 254, 258, 262, 277, 338, 339
 _COMPRESSION, _ROWS, _PLANES = 259, 278, 284
 _DNG_VERSION = 50_706
-"""TIFF 6.0 and DNG 1.7 number their fields so."""
+"""The tag numbers of TIFF 6.0 and DNG 1.7."""
 
 _READ = frozenset(
     {_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _KINDS, _DNG_VERSION, _COMPRESSION, _ROWS, _PLANES}
 )
 _TEXTS = frozenset({2, 129})
-"""Types of text: ASCII, which often is UTF-8, and EXIF 3.0's UTF-8."""
+"""The types of text: ASCII, which often contains UTF-8, and the UTF-8 of EXIF 3.0."""
 
 _OWNER = frozenset({ARTIST, COPYRIGHT})
 _TEXT_BYTES = 500
 _SHAPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
-"""Types of whole numbers, as `struct` writes them."""
+"""The types of integers, and their format characters for `struct`."""
 
 _REDUCED = 1
 _CIELAB, _ICCLAB, _ITULAB = 8, 9, 10
@@ -45,14 +45,17 @@ _BYTE = 8
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The fields of a TIFF's first picture whose values are whole numbers; empty where they make no sense."""
+    """The integer and text fields of a TIFF's first directory that are used here; empty if it is invalid."""
 
     fields: Mapping[int, tuple[int, ...]]
     texts: Mapping[int, bytes]
 
     @property
     def colour_bands(self) -> int | None:
-        """How many samples of a pixel are colour or alpha, where the file says that; alpha beside Lab is not read."""
+        """The number of samples per pixel that are colour or alpha, or None if the file does not declare it.
+
+        Alpha beside Lab is not supported, so it is not counted.
+        """
         if self.first(_PHOTOMETRIC) == _CIELAB:
             return _LAB_BANDS
         extra, samples = self.fields.get(_EXTRA), self.first(_SAMPLES)
@@ -62,29 +65,30 @@ class Directory:
 
     @property
     def strip_rows(self) -> int | None:
-        """How many rows lie together; None where all of them do."""
+        """The number of rows in a strip; None if all rows are in one."""
         return self.first(_ROWS)
 
     @property
     def is_compressed(self) -> bool:
-        """Whether rows can only be read with those before them."""
+        """Whether rows are compressed, and so can only be read after the rows before them."""
         return self.first(_COMPRESSION) not in (None, 1)
 
     @property
     def is_planar(self) -> bool:
-        """Whether each colour lies by itself, which takes a whole strip of each to make a row."""
+        """Whether each colour is stored separately: then a whole strip of each colour is needed for one row."""
         return self.first(_PLANES) == _APART
 
     def first(self, field: int) -> int | None:
-        """Give a field's first number, or None where there is none."""
+        """Return a field's first number, or None if the file lacks the field."""
         values = self.fields.get(field)
         return values[0] if values else None
 
     def check(self) -> None:
-        """Refuse what is no picture to be shown as it lies there.
+        """Raise an error if the image would be rendered wrongly.
 
         Raises:
-            UnsupportedFormat: a camera's raw file, whose first picture is a thumbnail; colours that libvips mistakes.
+            UnsupportedFormat: the file is a camera's raw file or starts with a thumbnail, has colours that libvips
+                misinterprets, or holds floating-point measurements.
         """
         photometric, kinds = self.first(_PHOTOMETRIC), self.fields.get(_KINDS, ())
         is_reduced = (self.first(_NEW_SUBFILE_TYPE) or 0) & _REDUCED
@@ -102,22 +106,22 @@ class Directory:
 
 
 def directory(path: Path) -> Directory:
-    """Read a TIFF's first directory; at most some kilobytes of the file, wherever it sends one."""
+    """Return a TIFF's first directory; reads at most some kilobytes of the file, regardless of its offsets."""
     with path.open("rb") as file:
         return directory_of(file)
 
 
 def directory_of(file: BinaryIO) -> Directory:
-    """Read the first directory of what is open at its beginning: a TIFF, or a block of EXIF, which is one."""
+    """Return the first directory of a file open at its start: a TIFF, or an EXIF block, which is structured as one."""
     try:
         return _directory(file)
-    except (struct.error, ValueError, OverflowError, OSError):  # cut short; an offset beyond what files have
+    except (struct.error, ValueError, OverflowError, OSError):  # truncated, or an offset beyond what a file can have
         return Directory({}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a TIFF writes its numbers: their byte order, the count of entries, an entry, an offset."""
+    """How a TIFF encodes its numbers: the byte order, and the formats of the entry count, an entry and an offset."""
 
     order: str
     count: str
@@ -148,7 +152,7 @@ def _directory(file: BinaryIO) -> Directory:
 
 
 def _values(file: BinaryIO, layout: _Layout, values: bytes, shape: str) -> tuple[Any, ...]:
-    """Read the values of a field, from its entry where they fit into it, else from where it points."""
+    """Return the values of a field, from its entry if they fit into it, otherwise from the offset given there."""
     length = struct.calcsize(layout.order + shape)
     if length <= len(values):
         return struct.unpack(layout.order + shape, values[:length])

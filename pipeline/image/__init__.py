@@ -1,1 +1,1 @@
-"""libvips set up, colour, transfer curves, metadata."""
+"""Operations on images: libvips set-up, colour, transfer curves and metadata."""

@@ -1,4 +1,4 @@
-"""What the numbers of a pixel mean: whatever a file calls its colours becomes sRGB."""
+"""Colour management: conversion of images in any colour space to sRGB."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ _GREY = ("b-w", "grey16")
 _LAB = ("lab", "labs")
 
 _SAME_COLOUR = 3
-"""Levels of 255. sRGB profiles of all makers shift the patches by 1 at most, Display P3 by 19 (70 photographs)."""
+"""Levels of 0 to 255. A profile that shifts the test patches by no more than this counts as sRGB.
+
+sRGB profiles of all vendors shift them by 1 at most, Display P3 by 19 (70 photographs).
+"""
 
 _LARGEST_KEPT = 16 << 10
-"""Bytes. Profiles of cameras and screens have 0.5 to 4 KB; a larger one is as long as a small derivative itself."""
+"""Bytes. The largest profile that is embedded in derivatives.
+
+Profiles of cameras and screens have 0.5 to 4 KB; a larger one is as long as a small derivative itself.
+"""
 
 _COLOURS = bytes((255, 0, 0, 0, 255, 0, 0, 0, 255, 128, 128, 128, 200, 100, 50, 20, 30, 60))
 _GREYS = bytes((0, 32, 64, 128, 192, 255))
 
 
 def profile(image: pyvips.Image) -> bytes | None:
-    """Give what the file says that its colours mean: an ICC profile, or None."""
+    """Return the image's ICC profile, or None if it has none."""
     return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
 
 
 def without_profile(image: pyvips.Image) -> pyvips.Image:
-    """Give a picture's bare numbers, whatever they mean."""
+    """Return the image without its ICC profile; pixel values stay unchanged."""
     bare = image.copy()
     if bare.get_typeof(vips.PROFILE):
         bare.remove(vips.PROFILE)
@@ -40,9 +46,9 @@ def without_profile(image: pyvips.Image) -> pyvips.Image:
 
 
 def to_rgb(image: pyvips.Image) -> pyvips.Image:
-    """Give red, green and blue, or grey, where the file has ink or perception; the depth, at most 16 bits, stays.
+    """Convert CMYK and Lab images to RGB; return RGB and grey images unchanged.
 
-    The gamut of an RGB or grey picture stays, and so does its profile: see `to_srgb`.
+    The bit depth stays, up to 16 bits. RGB and grey images keep their gamut and profile: see `to_srgb`.
     """
     if image.interpretation in (*_RGB, *_GREY):
         return image
@@ -55,15 +61,15 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
 
 
 def _from_lab(image: pyvips.Image) -> pyvips.Image:
-    """Give Lab as sRGB, as files have it: by the light of D50, where libvips' own conversion takes it for D65."""
+    """Convert Lab to sRGB under illuminant D50, as files store it; libvips' own conversion assumes D65."""
     return image.colourspace("lab").icc_export(output_profile="srgb", intent="relative", depth=16)
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
-    """Give the same colours as sRGB, or as grey on sRGB's curve; bit depth and alpha stay.
+    """Convert the colours to sRGB, or to grey on sRGB's curve; bit depth and alpha stay.
 
-    Meant for a picture that is already small: every pixel passes through a transform, unless none is needed. Only 16
-    bits are worth it before: they are shrunk in light, which is found by sRGB's curve.
+    Call it after shrinking, because it transforms every pixel unless the image is already sRGB. Only 16-bit images are
+    converted before: they are shrunk in linear light, which is computed with sRGB's curve.
     """
     if not is_wide(image):
         return image
@@ -80,25 +86,25 @@ def _transformed(image: pyvips.Image, **options: str) -> pyvips.Image:
 
 
 def to_8_bit(image: pyvips.Image) -> pyvips.Image:
-    """Give the same picture with 256 levels."""
+    """Return the image with 8 bits per sample."""
     if image.format == "uchar":
         return image
     return image.colourspace("b-w" if image.interpretation in _GREY else "srgb")
 
 
 def is_wide(image: pyvips.Image) -> bool:
-    """Tell whether the picture's colours mean something else than sRGB would have it."""
+    """Return whether the image has a profile whose colours differ from sRGB."""
     embedded = profile(image)
     return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
 
 
 def is_kept(image: pyvips.Image) -> bool:
-    """Tell whether the picture's profile is small enough to go out with every derivative."""
+    """Return whether the image has a wide gamut and a profile small enough to embed in derivatives."""
     return is_wide(image) and len(profile(image) or b"") <= _LARGEST_KEPT
 
 
 def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
-    """Cut alpha off a picture that is opaque all over: GIF calls every picture transparent."""
+    """Drop the alpha band if the image is fully opaque: GIFs are decoded with alpha whether they use it or not."""
     if not image.hasalpha():
         return image
     colours = image.bands - 1
@@ -107,7 +113,7 @@ def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
 
 @lru_cache(maxsize=32)
 def _differs_from_srgb(embedded: bytes, *, is_grey: bool) -> bool:
-    """Try the profile on a few patches; one that does not work at all is as good as none."""
+    """Return whether a profile changes the colours of a few test patches; a broken profile counts as none."""
     patches = (
         vips.from_bytes(_GREYS, (len(_GREYS), 1), bands=1)
         if is_grey

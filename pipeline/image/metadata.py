@@ -1,4 +1,4 @@
-"""What of an original's metadata may reach a derivative: how it was held, and whose it is."""
+"""The metadata of an original that is used: its orientation, and the names of its creator and copyright holder."""
 
 from __future__ import annotations
 
@@ -17,41 +17,47 @@ if TYPE_CHECKING:
     import pyvips
 
 UPRIGHT = 1
-"""The orientation of a picture that needs no turning."""
+"""The EXIF orientation of an image that needs no rotation."""
 
 _FIRST_TURNED = 5
-"""EXIF orientations 5 to 8 exchange rows and columns."""
+"""EXIF orientations 5 to 8 swap rows and columns."""
 
 _OWNER = {tiff.ARTIST: 1, tiff.COPYRIGHT: 2}
-"""The fields that name an owner, and how many names each has, parted by a zero: a photographer's and an editor's."""
+"""The fields that name the creator and the copyright holders, and how many names each may hold.
+
+Names are separated by a zero byte: the photographer's copyright and the editor's.
+"""
 
 _ASCII, _ENTRY_BYTES, _INLINE_BYTES = 2, 12, 4
 _SPACE, _LONGEST_CHARACTER = 0x20, 4
 _FIRST = b"II*\0\x08\0\0\0"
 _FURTHER = 0x8769
-"""The field of libvips' EXIF that points to its last part."""
+"""The EXIF tag that points to the last directory of the block that libvips writes."""
 
 _PNG_CHUNK = b"eXIf"
 
 
 def orientation(image: pyvips.Image) -> int:
-    """Read how the camera was held: 1 to 8 as EXIF counts, 1 where the tag is absent or makes no sense."""
+    """Return the EXIF orientation, 1 to 8; 1 if the tag is missing or invalid."""
     value = vips.number(image, "orientation", default=UPRIGHT)
-    return value if 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF's eight
+    return value if 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF defines eight orientations
 
 
 def is_turned(orientation: int) -> bool:
-    """Tell whether the picture lies on its side, so that its stored height is what a person calls its width."""
+    """Return whether this orientation swaps the stored width and height."""
     return orientation >= _FIRST_TURNED
 
 
 def upright(image: pyvips.Image) -> pyvips.Image:
-    """Turn and mirror the picture as its orientation says."""
+    """Rotate and mirror the image according to its EXIF orientation."""
     return image.autorot()
 
 
 def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
-    """Read who made the picture and who holds the right to it, as the file writes it: fields of EXIF or of a TIFF."""
+    """Return the names of the creator and the copyright holder by tag number, as the bytes in the file.
+
+    They are read from the EXIF block, or from the TIFF's own fields if it has no such block.
+    """
     if image.get_typeof(vips.EXIF):
         directory = tiff.directory_of(BytesIO(bytes(image.get(vips.EXIF)).removeprefix(b"Exif\0\0")))
     else:
@@ -61,7 +67,7 @@ def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
 
 
 def exif(owner: dict[int, bytes]) -> bytes:
-    """Write a block of EXIF that names the owner and nothing else."""
+    """Return an EXIF block with these names and nothing else."""
     place = len(_FIRST) + 2 + _ENTRY_BYTES * len(owner) + 4
     entries, texts = b"", b""
     for field, text in sorted(owner.items()):
@@ -74,13 +80,13 @@ def exif(owner: dict[int, bytes]) -> bytes:
 
 
 def keep_nothing_else(path: Path, block: bytes) -> None:
-    """Put a block of EXIF in the place of the one that libvips has written of it.
+    """Replace the EXIF block that libvips wrote to the file at `path` with `block`.
 
-    libvips adds orientation, resolution and its own idea of the colours to whatever block it is given, so that its own
-    is the longer one; what is left of it becomes zeros.
+    libvips adds orientation, resolution and colour space to any block it writes. So its block is the longer one, and
+    the remaining bytes are set to zero.
 
     Raises:
-        RuntimeError: libvips has written none, or one unlike those that it used to write.
+        RuntimeError: the file has no EXIF block of libvips, or its layout is not the expected one.
     """
     content = path.read_bytes()
     found = re.search(re.escape(_FIRST) + rb"..\x12\x01\x03\x00", content, re.DOTALL)
@@ -96,7 +102,7 @@ def keep_nothing_else(path: Path, block: bytes) -> None:
 
 
 def _length(block: bytes) -> int:
-    """Tell how long libvips' block is: up to the end of its second directory, which is its last part."""
+    """Return the length of the EXIF block that libvips wrote; it ends with its second directory."""
     for start in range(len(_FIRST) + 2, len(block) - _ENTRY_BYTES, _ENTRY_BYTES):
         field, _, _, value = struct.unpack_from("<HHII", block, start)
         if field == _FURTHER:
@@ -105,9 +111,10 @@ def _length(block: bytes) -> int:
 
 
 def _bounded(text: bytes, *, names: int) -> bytes:
-    """Keep a text's bytes as they are, whatever alphabet they are in, but for what is no text, and a cut character.
+    """Return the first `names` names of a text, without control characters and without a truncated last character.
 
-    Of two names the first may be a space: an editor's alone is the second.
+    All other bytes stay as they are, in any encoding. Of two names the first may be a single space: then only the
+    editor, the second, is named.
     """
     found = [bytes(byte for byte in name if byte >= _SPACE).strip() for name in text.split(b"\0")[:names]]
     shown = b"\0".join(name or b" " for name in found).rstrip(b"\0 ")

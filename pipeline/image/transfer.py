@@ -1,9 +1,9 @@
-"""Scales that pixels may be averaged on: light adds up, the numbers of sRGB do not.
+"""Transfer curves for shrinking: linear light can be averaged, sRGB values cannot.
 
-Averaging sRGB's numbers darkens fine bright detail, such as hairs and wings. `LINEAR` is light itself, in 16 bits.
-`CURVE` lies between the two, a quarter of the way back to sRGB: its 8 bits hold enough of the shadows, and libvips
-shrinks 8 bits several times as fast as 16. Measured on photographs against a full decode shrunk in floating point,
-SSIMULACRA2 at 2000 pixels rises from 80 to 91 where there is fine detail.
+Averaging sRGB values darkens fine bright detail, such as hairs and wings. `TransferCurve.LINEAR` is linear light, in 16
+bits. `TransferCurve.CURVE` lies between the two, a quarter of the way back to sRGB: its 8 bits hold enough shadow
+detail, and libvips shrinks 8 bits several times as fast as 16. Measured on photographs against a full decode shrunk in
+floating point, it raises SSIMULACRA2 at 2000 pixels from 80 to 91 in images with fine detail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOP = {"uchar": 255, "ushort": 65_535}
 
 
 class TransferCurve(Enum):
-    """What the numbers of a picture are proportional to."""
+    """The quantity that pixel values are proportional to."""
 
     SRGB = auto()
     CURVE = auto()
@@ -33,19 +33,19 @@ class TransferCurve(Enum):
 
 
 _CODES = {"uchar": "B", "ushort": "H"}
-"""Python's names for the pixel formats."""
+"""The type codes of Python's `array` for the pixel formats."""
 
 _SRGB_SHARE = 0.25
-"""How much of `CURVE` is sRGB; the rest is light."""
+"""The fraction of sRGB in `TransferCurve.CURVE`; the rest is linear light."""
 
 _KNEE, _SLOPE = 0.003_130_8, 12.92
-"""Where sRGB's curve leaves its straight part, in light, and how steep that is: IEC 61966-2-1."""
+"""The end of the linear segment of sRGB's curve, in linear light, and the slope of that segment: IEC 61966-2-1."""
 
 _HALVINGS = 30
 
 
 def convert(image: pyvips.Image, source: TransferCurve, wanted: TransferCurve) -> pyvips.Image:
-    """Give the same picture on another scale, by looking every number up in a table; alpha is not light and stays."""
+    """Convert an image to another transfer curve with a lookup table; alpha is not light and is only rescaled."""
     if source is wanted:
         return image
     table = _table(source, wanted, image.format)
@@ -57,7 +57,7 @@ def convert(image: pyvips.Image, source: TransferCurve, wanted: TransferCurve) -
 
 
 def to_linear(coded: float) -> float:
-    """Give the light, 0 to 1, that sRGB writes as `coded`, 0 to 1."""
+    """Return the linear light, 0 to 1, of an sRGB value from 0 to 1."""
     return coded / _SLOPE if coded <= _KNEE * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
 
 
@@ -70,7 +70,7 @@ def _curved(coded: float) -> float:
 
 
 def _uncurved(curved: float) -> float:
-    """Invert `_curved`, which only rises, by halving."""
+    """Invert `_curved`, which is monotonic, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
@@ -85,12 +85,12 @@ _FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], flo
     (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: to_linear(_uncurved(curved)), "ushort"),
     (TransferCurve.LINEAR, TransferCurve.SRGB): (_coded, "uchar"),
 }
-"""How to get from one scale to another, and the pixel format of the result."""
+"""The formula of each conversion, and the pixel format of its result."""
 
 
 @cache
 def _table(source: TransferCurve, wanted: TransferCurve, pixel_format: str) -> pyvips.Image:
-    """Tabulate a formula for every number of a pixel format; once, when the first picture needs it."""
+    """Return the lookup table of a conversion for one pixel format, computed on first use."""
     formula, becomes = _FORMULAS[source, wanted]
     top = TOP[pixel_format]
     values = array(_CODES[becomes], (round(TOP[becomes] * formula(level / top)) for level in range(top + 1)))

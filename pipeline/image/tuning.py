@@ -1,4 +1,4 @@
-"""The memory that libvips holds on to: less than it would by itself, for a small machine."""
+"""Settings that reduce the memory held by libvips and glibc, for small machines."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FEW_LINES = ("--vips-tile-height=32", "--vips-tile-width=512")
-"""Every cache of lines between two operations holds a few tiles' height of them; libvips would have 128 x 128 pixels.
+"""Options to reduce the lines that libvips caches between two operations.
 
-A 12 megapixel photograph takes 5 MB less and the same time. At 16 lines it takes another 0.5 MB less and 2 % longer.
+Each cache holds a few tile heights of lines; libvips' default tile is 128 x 128 pixels. A 12 megapixel photograph takes
+5 MB less and the same time. At 16 lines it takes another 0.5 MB less and 2 % longer.
 """
 
 _libraries = ctypes.CDLL(_libvips.__file__)
-"""The module that pyvips calls libvips through; a name is looked up in what it is linked with, libvips and GLib."""
+"""The module through which pyvips calls libvips.
+
+Symbols are also found in the libraries it is linked with, libvips and GLib.
+"""
 
 _process = ctypes.CDLL(None)
 
 
 def reduce_tile_height(options: Sequence[str] = FEW_LINES) -> None:
-    """Have every operation that starts from now on hold fewer lines of its picture.
+    """Apply `options` to all libvips operations that start from now on, so that they cache fewer lines.
 
-    Neither pyvips nor the environment can: libvips offers these options to the command line of a program.
+    Neither pyvips nor the environment can set them: libvips offers them only as command-line options of a program.
 
     Raises:
-        RuntimeError: this libvips does not know them.
+        RuntimeError: the loaded libvips does not support an option.
     """
     context = _call("g_option_context_new", None)
     group = _call("g_option_group_new", b"vips", b"", b"", None, None)
     _call("vips_add_option_entries", group)
-    _call("g_option_context_set_main_group", context, group)  # which owns the group from here on
+    _call("g_option_context_set_main_group", context, group)  # takes ownership of the group
     words = (b"", *(option.encode() for option in options))
     count = ctypes.c_int(len(words))
     line = ctypes.pointer((ctypes.c_char_p * (len(words) + 1))(*words))
@@ -44,16 +48,17 @@ def reduce_tile_height(options: Sequence[str] = FEW_LINES) -> None:
 
 
 def release_memory() -> None:
-    """Return to the machine what is free in pieces; glibc alone keeps them, and alone has to be told.
+    """Return free heap memory to the operating system; does nothing unless the C library is glibc.
 
-    Takes less than a millisecond. A photograph taken upright holds 1 MB less when its second size is made.
+    glibc keeps free memory until `malloc_trim` is called, which takes less than a millisecond. A photograph in portrait
+    orientation holds 1 MB less when its second size is rendered.
     """
     if trim := getattr(_process, "malloc_trim", None):
         trim(0)
 
 
 def _call(name: str, *arguments: object) -> int | None:
-    """Call a function of C, all of whose arguments and whose result are pointers, or as good as pointers."""
+    """Call a C function whose arguments and result are all pointers or can be passed as such."""
     function = getattr(_libraries, name)
     function.restype = ctypes.c_void_p
     result: int | None = function(*(ctypes.c_void_p(one) if isinstance(one, int) else one for one in arguments))

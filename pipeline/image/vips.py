@@ -1,4 +1,4 @@
-"""libvips, set up for a small machine and hostile input when this module is imported."""
+"""libvips, configured on import for small machines and hostile input."""
 
 from __future__ import annotations
 
@@ -21,44 +21,47 @@ if TYPE_CHECKING:
     from pipeline.formats.jpeg import Repaired
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
-"""The version of libvips that is loaded."""
+"""The version of the loaded libvips."""
 
 PROFILE = "icc-profile-data"
-"""The field of a header that says what the colours mean."""
+"""The header field with the ICC profile."""
 
 EXIF = "exif-data"
-"""The field of a header that holds a block of EXIF."""
+"""The header field with the EXIF block."""
 
 _FOREIGN = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
-"""How the fields begin that hold what a file says about its picture."""
+"""Prefixes of the header fields that hold metadata."""
 
 _EXIF, _ICC = 1, 8
-"""Of libvips' `VipsForeignKeep`."""
+"""Flags of libvips' `VipsForeignKeep`."""
 
 _HEIF_LIMIT = "Security"
-"""libheif's word for a picture above its own limits, which libvips passes on as one error among others."""
+"""The word in libheif's error for an image above libheif's own limits; libvips passes it on like any other error."""
 
 _MISSING = re.compile(
     r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in|not implemented|not SGI|No space for"
 )
-"""How decoders say that the file may be well, but is beyond them."""
+"""Error messages of decoders for a feature they do not support; the file itself may be valid."""
 
 Error = pyvips.Error
 Image = pyvips.Image
 
 READ_BY_US = "source"
-"""The name of no loader: the file is read by us, and libvips chooses among what may run by magic bytes."""
+"""Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
 _READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
-"""The only loaders that may run, by libvips' class name without its `VipsForeignLoad`."""
+"""The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`."""
 
 
 def _set_up() -> None:
-    """Threads and caches cost memory that a small machine lacks; a loader that cannot run cannot be attacked."""
+    """Configure libvips: one thread, no cache of operations, and only the loaders that are needed.
+
+    Threads and caches cost memory that a small machine lacks; a blocked loader cannot be attacked.
+    """
     tuning.reduce_tile_height()
     pyvips.concurrency_set(1)
     pyvips.cache_set_max(0)
-    pyvips.block_untrusted_set(True)  # noqa: FBT003 - libvips' own signature
+    pyvips.block_untrusted_set(True)  # noqa: FBT003 - pyvips' signature
     pyvips.operation_block_set("VipsForeignLoad", True)  # noqa: FBT003 - as above
     for name in _READ:
         pyvips.operation_block_set(f"VipsForeignLoad{name}", False)  # noqa: FBT003 - as above
@@ -68,14 +71,14 @@ _set_up()
 
 
 def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.Image:
-    """Open a file with one loader, to be read once from top to bottom; only its header is read yet.
+    """Open a file with one loader, for a single read from top to bottom; reads only the header for now.
 
-    With `fail_on` "error" a file that ends early is an error when its pixels are read, never a picture with a grey
-    lower half; with "warning" even a doubt is one.
+    With `fail_on` "error", reading the pixels of a truncated file raises an error instead of returning an image with a
+    grey lower half. With "warning", any warning of the decoder is an error too.
 
     Raises:
-        UnsupportedFormat: the file uses a part of its format that its decoder does not have.
-        Corrupt: the header makes no sense.
+        UnsupportedFormat: the file uses a feature of its format that its decoder does not support.
+        Corrupt: the header is invalid.
     """
     with _reading():
         if loader == READ_BY_US:
@@ -84,26 +87,26 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
 
 
 def load_mended(mended: Repaired, **options: float) -> pyvips.Image:
-    """Open a JPEG with its other head, as `load` does; any doubt is an error."""
+    """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
     with _reading():
         return _streamed_from(_mended_source(mended), fail_on="warning", **options)
 
 
 def hold(image: pyvips.Image) -> pyvips.Image:
-    """Read an original through whatever is to be done with it, and keep the resulting pixels in memory.
+    """Evaluate operations on an original, and return the resulting image in memory.
 
     Raises:
-        Corrupt: the file ends early or makes no sense.
+        Corrupt: the file is truncated or invalid.
     """
     with _reading():
         return image.copy_memory()
 
 
 def streamed(image: pyvips.Image) -> pyvips.Image:
-    """Give a picture that is read from top to bottom once, without the lines that libvips would keep a second time.
+    """Return an image for a single read from top to bottom, without a second cache of lines.
 
-    Operations that shrink put a cache of some 400 lines before them when their input calls itself sequential; a
-    loader has one already. It was 4 MB of 50 for a 12 megapixel photograph.
+    libvips' shrinking operations add a cache of some 400 lines if their input is marked as sequential, but a loader
+    already has such a cache. It was 4 MB of 50 for a 12 megapixel photograph.
     """
     bare = image.copy()
     bare.remove("vips-sequential")
@@ -111,44 +114,44 @@ def streamed(image: pyvips.Image) -> pyvips.Image:
 
 
 def save(image: pyvips.Image, saver: str, path: Path, **options: float | str) -> None:
-    """Write a picture with one saver."""
+    """Write an image to `path` with one saver."""
     getattr(image, saver)(str(path), **options)
 
 
 def number(image: pyvips.Image, field: str, *, default: int) -> int:
-    """Read a whole number from a picture's header."""
+    """Return an integer from an image's header; `default` if the field is missing."""
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
 def text_lengths(image: pyvips.Image) -> Iterator[int]:
-    """Tell how long each text is that the file has about its picture, its blocks of EXIF and XMP and its profile."""
+    """Yield the length of each text and binary block in an image's header, such as EXIF, XMP and the profile."""
     for field in image.get_fields():
         if image.get_typeof(field) in (pyvips.GValue.blob_type, pyvips.GValue.gstr_type, pyvips.GValue.refstr_type):
-            yield len(image.get(field) or b"")  # an empty text is None
+            yield len(image.get(field) or b"")  # pyvips returns None for an empty text
 
 
 def meaning(bands: int, *, is_deep: bool) -> str:
-    """Give libvips' name for pixels of that many bands: grey or sRGB, perhaps with alpha, of 8 or of 16 bits."""
-    if bands < 3:  # noqa: PLR2004 - grey, or grey and alpha
+    """Return libvips' interpretation of pixels with this many bands: grey or sRGB, of 8 or 16 bits."""
+    if bands < 3:  # noqa: PLR2004 - grey, with or without alpha
         return "grey16" if is_deep else "b-w"
     return "rgb16" if is_deep else "srgb"
 
 
 def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bool = False) -> pyvips.Image:
-    """Make a picture of pixels in memory: grey or sRGB, and alpha where there is a band more."""
+    """Return an image of pixels in memory: grey or sRGB, with alpha if it has one more band."""
     picture = pyvips.Image.new_from_memory(pixels, *sides, bands, "ushort" if is_deep else "uchar")
     return picture.copy(interpretation=meaning(bands, is_deep=is_deep))
 
 
 def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
-    """Say what a picture's colours mean, without changing them."""
+    """Return the image with `profile` as its ICC profile; pixel values stay unchanged."""
     labelled = image.copy()
     labelled.set_type(pyvips.GValue.blob_type, PROFILE, profile)
     return labelled
 
 
 def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
-    """Take every text and block out of a picture's header but its colour profile, and put EXIF there, if there is."""
+    """Return the image without any metadata except its ICC profile, and with `exif` if it is not empty."""
     labelled = image.copy()
     for field in image.get_fields():
         if field.startswith(_FOREIGN):
@@ -159,12 +162,15 @@ def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
 
 
 def keep(*, exif: bool, profile: bool) -> int:
-    """Give libvips' flags for what a saver writes of the header."""
+    """Return libvips' flags for the metadata that a saver writes."""
     return _EXIF * exif | _ICC * profile
 
 
 def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
-    """Join frames, one below the other, as libvips' savers take an animation; its timing is the first frame's."""
+    """Join frames into one tall image, the form in which libvips' savers expect an animation.
+
+    The first frame's header holds the timing of all frames.
+    """
     roll = pyvips.Image.arrayjoin(list(frames), across=1).copy()
     roll.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
     return roll
@@ -175,7 +181,10 @@ def _streamed_from(source: pyvips.Source, *, fail_on: str, **options: float) -> 
 
 
 def _source(path: Path) -> pyvips.Source:
-    """Read a file by reading it: libvips itself would map it, and its pages would count as this process's memory."""
+    """Return a source that reads a file with `pread`.
+
+    libvips itself would map the file into memory, and the mapped pages would count as this process's memory.
+    """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
 
@@ -195,9 +204,9 @@ def _mended_source(mended: Repaired) -> pyvips.Source:
 
 
 def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
-    """Let libvips read at a position of its own; the file is closed with the source.
+    """Return a libvips source that reads through `read`; `file` is closed with the source.
 
-    What raises here, libvips takes for the position 0, or for the end of the file; so nothing raises.
+    The callbacks never raise: libvips would take an exception for position 0 or for the end of the file.
     """
     position = 0
 
@@ -222,9 +231,9 @@ def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Turn libvips' errors into ours, only where bytes of the original are read.
+    """Convert libvips' errors into ours; for use only where bytes of the original are read.
 
-    Anywhere else an error is a mistake of ours or of the machine's, and the original must not be blamed for it.
+    An error anywhere else is caused by our code or by the machine, and must not be blamed on the original.
     """
     try:
         yield
@@ -239,6 +248,6 @@ def _reading() -> Iterator[None]:
 
 
 def _reason(error: pyvips.Error) -> str:
-    """Keep the last line of libvips' account, which holds the cause; the others may hold the file's path."""
+    """Return the last line of libvips' error message, which holds the cause, unless it may contain a path."""
     lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
     return lines[-1] if lines and "/" not in lines[-1] else "it cannot be decoded"

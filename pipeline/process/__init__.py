@@ -1,1 +1,1 @@
-"""The processes that render and compare, within limits of their own."""
+"""The entry points of the render and compare processes, and their resource limits."""

@@ -1,4 +1,4 @@
-"""The process that compares: a question on each line of its input, an answer on each line of its output."""
+"""Entry point of the compare process: one request per line on stdin, one response per line on stdout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.protocol import Compare, Ready
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
+    """Answer requests until stdin is closed."""
     decoder = msgspec.json.Decoder(Compare)
     answer_all(decoder.decode, compare, get_ready=lambda: Ready(libvips=vips.VERSION))
 

@@ -1,4 +1,4 @@
-"""The process that renders: a question on each line of its input, an answer on each line of its output."""
+"""Entry point of the render process: one request per line on stdin, one response per line on stdout."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.size import Size
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
+    """Answer requests until stdin is closed."""
     decoder: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)
     answer_all(decoder.decode, answer, get_ready=_warm_up)
 
 
 def answer(question: Question) -> Answer:
-    """Answer one question; what is wrong with an original is an answer too."""
+    """Return the response to one request; a fault of the original is returned as a `Refusal`."""
     try:
         if isinstance(question, Probe):
             return Probed(info=probe(Path(question.path), limits=question.limits, sizes=question.sizes))
@@ -33,9 +33,9 @@ def answer(question: Question) -> Answer:
 
 
 def _warm_up() -> Ready:
-    """Render a tiny picture: the first render pays for what libvips sets up once."""
-    # Not with tempfile, which loads 1.3 MB of compressors and random numbers.
-    place = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - what is made there has a name that none can guess
+    """Render a tiny image at start-up, so that no request pays for the one-time set-up of libvips."""
+    # tempfile is avoided: it imports 1.3 MB of compression and random-number modules.
+    place = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - the folder's name is unguessable
     folder = place / f"warm-up-{os.urandom(8).hex()}"
     folder.mkdir(mode=0o700)
     try:

@@ -1,4 +1,4 @@
-"""A process that answers questions within limits of its own: one on each line of its input, until there are no more."""
+"""The request loop of a process that limits its own resources: requests on stdin, responses on stdout."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ Q = TypeVar("Q")
 A = TypeVar("A", bound=msgspec.Struct)
 
 ADDRESS_BYTES = 3 << 30
-"""Far above what a question takes: it stops what runs away. The budget of memory is the parent's to keep."""
+"""Limit on the address space, far above what a request needs: it stops runaway allocations.
+
+The parent process enforces the memory budget.
+"""
 
 FILE_BYTES = 256 << 20
-"""The largest file it may write; derivatives are a thousandth of it."""
+"""Limit on the size of a written file; derivatives are about a thousandth of it."""
 
 OPEN_FILES = 64
 CPU_SECONDS = 120
-"""For one question, unless the parent says another number. The deadline is the parent's; this ends a render whose
-parent is gone."""
+"""CPU limit for one request, unless the parent passes another.
+
+The parent enforces the deadline; this limit ends a render whose parent has exited.
+"""
 
 
 def answer_all(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Callable[[], Ready]) -> None:
-    """Answer every question of standard input; the first argument is the CPU seconds that each may take.
+    """Answer every request on stdin; `sys.argv[1]`, if present, is the CPU limit per request in seconds.
 
-    What goes wrong that is not the original's fault ends the process with a trace: the parent starts another, which
-    is cheaper than to go on with a library in an unknown state.
+    Any exception from `answer` ends the process with a traceback. The parent then starts a new process, which is
+    cheaper than continuing with a library in an unknown state.
     """
     answers = _claim_stdout()
     _limit_itself()
@@ -46,7 +51,7 @@ def answer_all(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_read
 
 
 def _claim_stdout() -> BinaryIO:
-    """Keep standard output for answers: whatever else in this process prints to it lands on standard error."""
+    """Return a stream to the original stdout, and redirect everything else printed there to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
@@ -63,7 +68,7 @@ def _limit_itself() -> None:
 
 
 def _allow_cpu_seconds(seconds: int) -> None:
-    """Let the process use that much more; the kernel ends it when it is used up."""
+    """Allow the process `seconds` more of CPU time; the kernel ends it when they are used up."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))

@@ -1,1 +1,1 @@
-"""From a picture to its sizes."""
+"""Rendering of an original's derivatives."""

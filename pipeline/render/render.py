@@ -1,4 +1,4 @@
-"""Original plus sizes to derivatives: every picture of one decode, through a list of steps, one function each."""
+"""Rendering of derivatives from an original: resizing, then the same list of steps for every image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WHITE = 255.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What becomes of a picture; pixels are counted as the file stores them, before it is turned upright."""
+    """A size applied to one original; dimensions are in pixels as stored, before the orientation is applied."""
 
     size: Size
     cover: tuple[int, int]
@@ -40,13 +40,14 @@ class Target:
 
 
 def render(question: Render) -> Derived:
-    """Render the wanted sizes of an original from one decode.
+    """Render the wanted sizes of an original.
 
-    How a size is made depends on the original and on the whole recipe, never on what is wanted: so a derivative is the
-    same bytes whatever is asked along with it.
+    How a size is rendered depends on the original and on the whole recipe, never on which sizes are wanted. So a
+    derivative has the same bytes whichever sizes are requested with it. All still sizes share one decode; animations,
+    and 16-bit originals whose gamut is kept, are decoded separately.
 
     Raises:
-        Refused: what is wrong with the original.
+        Refused: the original cannot be rendered.
     """
     original = open_original(Path(question.path))
     info = describe(original, limits=question.limits, sizes=question.sizes)
@@ -58,7 +59,7 @@ def render(question: Render) -> Derived:
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Cut off what hangs over the box; the frames of an animation all alike, or the picture would jump."""
+    """Crop the image to the box; in animations every frame at the centre, or the image would jump."""
     if target.cover == target.box:
         return image
     position = "centre" if target.moves else target.size.position
@@ -66,17 +67,17 @@ def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
 
 
 def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
-    """Set the picture upright, its columns becoming its rows: which is why it is in memory already."""
+    """Rotate the image upright; columns may become rows, so the image must be in memory already."""
     return metadata.upright(image)
 
 
 def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
-    """Convert a wide gamut to sRGB, where it is not to be kept."""
+    """Convert a wide gamut to sRGB, unless the size keeps it."""
     return image if target.size.gamut == "keep" and colour.is_kept(image) else colour.to_srgb(image)
 
 
 STEPS = (crop, turn, recolour)
-"""From a picture of the right scale to a derivative's pixels, in this order."""
+"""The steps from an image of the right dimensions to a derivative's pixels, in this order."""
 
 
 def _target(original: Original, size: Size, question: Render) -> Target:
@@ -94,7 +95,10 @@ def _target(original: Original, size: Size, question: Render) -> Target:
 
 
 def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
-    """Make the wanted derivatives of the first frame; of 16 bits, a gamut that is kept from a decode of its own."""
+    """Yield the wanted derivatives of the first frame.
+
+    For 16-bit originals, the sizes that keep the gamut are rendered from a decode of their own.
+    """
     is_deep = original.header.format != "uchar"
     kept = [target for target in targets if is_deep and target.size.gamut == "keep"]
     yield from _render_chain(original, kept, colour.to_rgb)
@@ -109,7 +113,7 @@ def _srgb(image: pyvips.Image) -> pyvips.Image:
 def _render_chain(
     original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image]
 ) -> Iterator[Rendered]:
-    """Make the wanted derivatives of one ladder, the largest first."""
+    """Yield the wanted derivatives of one chain of sizes, the largest first."""
     chain = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
     while chain and not chain[-1].is_wanted:
         chain.pop()
@@ -125,12 +129,15 @@ def _step(target: Target) -> ResizeStep:
 
 
 def _height(target: Target) -> tuple[tuple[int, int], bool]:
-    """Order a ladder; of two rungs alike, the step comes first."""
+    """Return the sort key of a target within a chain: the dimensions, then whether the size is a source."""
     return target.cover, target.size.is_source
 
 
 def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
-    """Make the wanted derivatives that move; each frame at once, or a hundred unfinished ones hold as many caches."""
+    """Yield the wanted animated derivatives.
+
+    Each frame is computed at once, because a hundred pending ones would hold as many caches.
+    """
     moving = [target for target in targets if target.moves and target.is_wanted]
     film = frames(original) if moving else []
     for target in moving:
@@ -140,7 +147,7 @@ def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rende
 
 
 def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
-    """Write the finished picture, or the frames of an animation, in the format that the size asks for."""
+    """Write the finished image, or the frames of an animation, in the format of the size."""
     has_alpha = bool(made[0].hasalpha())
     writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
     path = target.folder / f"{target.size.name}{writable.extension}"
@@ -163,7 +170,7 @@ def _stepped(picture: pyvips.Image, target: Target) -> pyvips.Image:
 
 
 def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:
-    """Write the picture with what of its metadata the size keeps: a wide gamut's profile, its owner's name."""
+    """Save the image with the metadata that the size keeps: a wide gamut's profile, and the copyright names."""
     if image.hasalpha() and not writable.holds_alpha:
         image = image.flatten(background=[_WHITE])
     owner = metadata.owner(original.header, original.path) if target.size.keep_copyright else {}

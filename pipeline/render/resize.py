@@ -1,4 +1,4 @@
-"""One decode, then every picture that is asked for, each shrunk from a larger one."""
+"""Resizing: one decode, then each requested image is shrunk from a larger one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from pipeline.decode.original import Original
 
 _FEW_TIMES = 10
-"""Up to this reduction Lanczos sees every pixel. libvips would begin with a plain average of some, which costs small
-pictures up to 14 points of SSIMULACRA2; far beyond, its kernel has more taps than its whole numbers can balance."""
+"""The largest reduction for which Lanczos reads every pixel.
+
+By default libvips would start with a plain average of some pixels, which costs small images up to 14 points of
+SSIMULACRA2. Far beyond this reduction, the kernel has more taps than its integers can balance.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResizeStep:
-    """A picture that is asked for, by its dimensions as stored; a step serves to shrink the next ones from."""
+    """A requested image, by its dimensions as stored; if `is_source`, the next ones are shrunk from it."""
 
     sides: tuple[int, int]
     is_source: bool
@@ -42,13 +45,14 @@ def resize_all(
     *,
     to_colour: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb,
 ) -> Iterator[pyvips.Image]:
-    """Give the picture of every rung, in their order, which is from the largest down; each is in memory.
+    """Yield the image of each step, in memory; `steps` must be sorted from the largest down.
 
-    Only the first is made from the file. The last step passed is what the next is made from, until there is another:
-    so a picture depends on the rungs above it and on nothing else. `to_colour` is what the file's pixels become first.
+    Only the first image is decoded from the file; `to_colour` is applied before it is shrunk. Each other image is
+    shrunk from the last source before it, or from the first image. So an image depends on the steps before it and on
+    nothing else.
 
     Raises:
-        Refused: what is wrong with the original; before the first picture, never after.
+        Refused: the original cannot be rendered; raised before the first image, never after it.
     """
     if not steps:
         return
@@ -57,19 +61,19 @@ def resize_all(
     for step in steps[1:]:
         tuning.release_memory()
         held = _resize_from(source, step)
-        source = held if step.is_source else source  # before it is written: the larger one is not needed any more
+        source = held if step.is_source else source  # before the yield, to free the larger image
         yield _to_srgb_8_bit(held)
 
 
 def resize_frame(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
-    """Shrink a picture of its own, such as a frame of an animation, in linear light."""
+    """Shrink a separate image, such as a frame of an animation, in linear light."""
     return _to_srgb_8_bit(
         _resize_from(_Intermediate(image, TransferCurve.SRGB), ResizeStep(sides=sides, is_source=False, is_large=False))
     )
 
 
 def _first(original: Original, step: ResizeStep, to_colour: Callable[[pyvips.Image], pyvips.Image]) -> _Intermediate:
-    """Decode and shrink; a picture that is as large as the original is left alone, to the last bit."""
+    """Decode and shrink to the first step; an image as large as the original stays identical to the last bit."""
     if step.sides == (original.header.width, original.header.height):
         image = first_frame(original, to_colour, sides=step.sides)
         return _Intermediate(colour.without_idle_alpha(image), TransferCurve.SRGB)
@@ -93,7 +97,7 @@ def _resize_from(source: _Intermediate, step: ResizeStep) -> _Intermediate:
 
 
 def _curve_for(image: pyvips.Image, step: ResizeStep) -> TransferCurve:
-    """Choose how to shrink to a rung: the large ones are what costs time, the small ones are what shows a fault."""
+    """Return the transfer curve for a step: large images take the most time, small ones show errors the most."""
     is_plain = image.format == "uchar" and not image.hasalpha()
     return TransferCurve.CURVE if step.is_large and is_plain else TransferCurve.LINEAR
 
@@ -105,10 +109,10 @@ def _to_srgb_8_bit(held: _Intermediate) -> pyvips.Image:
 
 
 def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = False) -> pyvips.Image:
-    """Shrink to exactly these sides with Lanczos3; colours weigh as much as they are opaque.
+    """Shrink to exactly these dimensions with Lanczos3; colours are weighted by their opacity.
 
-    16 bits are shrunk in floating point, which takes libvips less time than whole numbers do. Those it cuts off at
-    black and at white between one direction and the other, which costs up to 7 points of SSIMULACRA2.
+    16 bits are shrunk in floating point, which is faster in libvips than integers. Integers are clipped at black and
+    white between the horizontal and the vertical pass, which costs up to 7 points of SSIMULACRA2.
     """
     hscale, vscale = sides[0] / image.width, sides[1] / image.height
     options = {"gap": 0} if is_exact and min(hscale, vscale) * _FEW_TIMES >= 1 else {}

@@ -1,4 +1,4 @@
-"""Ways to render in tests: in this process, in a real render process, and where the photographs are."""
+"""Helpers for rendering in tests: within this process, in a real render process, and the corpus of photographs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipeline.render.render import render
 from pipeline.size import Size
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
-"""Photographs and hostile files that are too large to be kept with the code."""
+"""Photographs and hostile files that are too large for the repository."""
 
 SITE = (
     Size(name="small", width=300),
@@ -33,13 +33,13 @@ needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CO
 
 
 UNREADABLE = {"pillow_heif__200MP.heic": "too-many-pixels", "images__tv-test-pattern-146649.svg": "unsupported-format"}
-"""The photographs of the corpus that are refused, and why."""
+"""The photographs of the corpus that are refused, with the error's code."""
 
 
 def photographs(*suffixes: str) -> list[Path]:
-    """List the photographs of the corpus that must render, all or those with one of these suffixes, in lower case.
+    """List the photographs of the corpus that must render, all or only those with these suffixes in lower case.
 
-    There are none where there is no corpus.
+    The list is empty if the corpus is missing.
     """
     return sorted(
         path
@@ -49,24 +49,24 @@ def photographs(*suffixes: str) -> list[Path]:
 
 
 def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = ()) -> Derived:
-    """Render in this process, the live site's sizes when none are named."""
+    """Render within this process; the sizes default to those of the live site."""
     folder.mkdir(parents=True, exist_ok=True)
     return render(Render(path=str(path), folder=str(folder), sizes=sizes or SITE, wanted=wanted))
 
 
 def seen(path: str) -> PIL.Image.Image:
-    """Look at a derivative with a program that is not ours."""
+    """Decode a derivative with Pillow, independently of libvips."""
     with PIL.Image.open(path) as picture:
         picture.load()
         return picture
 
 
 class RenderProcess:
-    """A real render process, asked over its pipes; ended at the end of a `with`."""
+    """A real render process, queried over its pipes and killed at the end of the `with` block."""
 
     def __init__(self, *arguments: str, module: str = "pipeline.process.render_worker", **environment: str) -> None:
-        # A pipe that nobody reads would be full one day, and stop it.
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
+        # A file, because an unread pipe would fill up and block the process.
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -85,26 +85,26 @@ class RenderProcess:
         self.errors.close()
 
     def has_ended(self) -> bool:
-        """Tell whether it is no more."""
+        """Return whether the process has exited."""
         return self.process.poll() is not None
 
     def line(self) -> bytes:
-        """Read one line of what it says; empty when it has ended."""
+        """Read one line of the process's stdout; empty if it has exited."""
         assert self.process.stdout
         return self.process.stdout.readline()
 
     def say(self, line: bytes) -> None:
-        """Write one line to it."""
+        """Write one line to the process's stdin."""
         assert self.process.stdin
         self.process.stdin.write(line + b"\n")
         self.process.stdin.flush()
 
     def ask(self, question: Question | Compare, *, seconds: float = 60) -> Answer:
-        """Ask one question and wait for the answer.
+        """Send a request and return the response.
 
         Raises:
-            TimeoutError: there was none in time.
-            EOFError: the process ended instead; with its status, and what it wrote to standard error.
+            TimeoutError: the process did not respond in time.
+            EOFError: the process exited instead; the arguments are the result of `finish`.
         """
         self.say(msgspec.json.encode(question))
         assert self.process.stdout
@@ -117,11 +117,11 @@ class RenderProcess:
         return answer
 
     def peak_bytes(self) -> int:
-        """Tell the most resident memory that it ever had."""
+        """Return the peak resident memory of the process so far."""
         return self._status_bytes("VmHWM:")
 
     def held_bytes(self) -> int:
-        """Tell the resident memory that it has now."""
+        """Return the current resident memory of the process."""
         return self._status_bytes("VmRSS:")
 
     def _status_bytes(self, name: str) -> int:
@@ -129,12 +129,12 @@ class RenderProcess:
         return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(name)))
 
     def limit(self, name: str) -> str:
-        """Tell a limit that it works under, by its name in the kernel's table."""
+        """Return a resource limit of the process, by its name in `/proc/<pid>/limits`."""
         lines = Path(f"/proc/{self.process.pid}/limits").read_text().splitlines()
         return next(line.removeprefix(name).split()[0] for line in lines if line.startswith(name))
 
     def finish(self) -> tuple[int, bytes, bytes]:
-        """Close its input; gives its exit code, and what else it wrote to standard output and standard error."""
+        """Close the process's stdin; return its exit code, the rest of its stdout, and its stderr."""
         out, _ = self.process.communicate(timeout=20)
         self.errors.seek(0)
         return self.process.returncode, out, self.errors.read()

@@ -1,4 +1,4 @@
-"""A size is a recipe that refuses nonsense and knows its dimensions exactly."""
+"""Sizes reject invalid recipes and compute exact dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How alike two pictures are, as facts of painted ones."""
+"""The similarity of two images, tested on painted ones whose differences are known."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDTH, HEIGHT = 640, 420
 
 @pytest.fixture
 def picture() -> pyvips.Image:
-    """Give a photograph with fine detail."""
+    """A photograph with fine detail."""
     painted = pixels(Photograph(width=2 * WIDTH, height=2 * HEIGHT, noise=60)).cast("uchar")
     return painted.copy(interpretation="srgb").gaussblur(1.2).resize(0.5).copy_memory()
 

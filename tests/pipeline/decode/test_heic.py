@@ -1,4 +1,4 @@
-"""HEIC is read where its extra is installed, and refused in plain words where it is not."""
+"""HEIC is decoded if its extra is installed, and otherwise refused with a clear message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A render takes no more memory than was predicted from the header, and gives back what it took."""
+"""A render takes no more memory than predicted from the header, and releases it afterwards."""
 
 from __future__ import annotations
 
@@ -101,7 +101,10 @@ def test_what_a_file_says_about_its_picture_is_predicted_as_well(tmp_path: Path)
 
 @needs_corpus
 def test_a_process_does_not_grow(tmp_path: Path) -> None:
-    """Photographs of a few megabytes, three times each: the third round holds no more than the second, 10 MB apart."""
+    """After three rounds of photographs, the process holds less than 10 MiB more than after two.
+
+    The photographs have a few megabytes each.
+    """
     chosen = [path for path in photographs() if path.suffix in (".jpg", ".png", ".webp")][:24]
     held = []
     with RenderProcess() as process:

@@ -1,4 +1,4 @@
-"""An original is read whole or refused, whatever litter it carries."""
+"""An original is either decoded completely or refused; harmless defects are tolerated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def photograph(tmp_path: Path, suffix: str = ".jpg", **options: float) -> Path:
 
 
 def film(tmp_path: Path, suffix: str) -> Path:
-    """Make an animation of noise, so that all of its frames are as long."""
+    """Write an animation of noise, so that all frames have about the same length in bytes."""
     path = tmp_path / f"original{suffix}"
     first, *others = (PIL.Image.effect_noise((160, 120), 40 + frame).convert("RGB") for frame in range(FRAMES))
     first.save(path, save_all=True, append_images=others)
@@ -72,7 +72,7 @@ def test_a_gif_is_whole_whatever_is_behind_its_last_frame(tmp_path: Path, ending
 
 @pytest.mark.parametrize("interlace", [False, True])
 def test_a_jpeg_that_was_cut_and_closed_is_refused(tmp_path: Path, *, interlace: bool) -> None:
-    """It ends as a JPEG must, so only the decoder's warning tells that its lower half is grey."""
+    """It has an end marker, so only the decoder's warning shows that its lower half would be grey."""
     original = photograph(tmp_path, interlace=interlace)
     cut(original, 6)
     original.write_bytes(original.read_bytes() + EOI)
@@ -96,19 +96,19 @@ def test_garbage_between_the_picture_and_its_end_is_ignored(tmp_path: Path) -> N
 
 
 def with_litter(content: bytes) -> bytes:
-    """Lay bytes before a JPEG's first table: libjpeg doubts it, and is silent about all that follows."""
+    """Insert stray bytes before a JPEG's first table: libjpeg warns about them and about nothing that follows."""
     table = content.index(b"\xff\xc4")
     return content[:table] + bytes(8) + content[table:]
 
 
 def with_odd_scan(content: bytes) -> bytes:
-    """Let the only scan say that it holds no coefficients but the first, as some cameras do."""
+    """Change the only scan's header to declare the first coefficient alone, as some cameras do."""
     start = content.index(b"\xff\xda\0\x0c") + 11
     return content[:start] + bytes(2) + content[start + 2 :]
 
 
 def with_odd_colours(content: bytes) -> bytes:
-    """Let Adobe's segment have a code that Adobe does not know."""
+    """Insert an Adobe segment with a colour code that Adobe does not define."""
     return content[:2] + b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x05" + content[2:]
 
 
@@ -160,7 +160,7 @@ def test_a_jpeg_that_was_cut_between_two_scans_and_closed_is_refused(tmp_path: P
 
 
 def test_a_progressive_jpeg_of_inks_of_which_one_is_not_used_is_whole(tmp_path: Path) -> None:
-    """A scan of nothing is two bytes long, and the next may begin right behind it."""
+    """An empty scan is two bytes long, and the next one may start right after it."""
     original = tmp_path / "original.jpg"
     PIL.Image.new("CMYK", (320, 240), (200, 40, 90, 0)).save(original, progressive=True)
     (derivative,) = render_into(tmp_path / "out", original, Size(name="small", width=160)).derivatives

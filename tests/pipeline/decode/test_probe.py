@@ -1,4 +1,4 @@
-"""A probe tells what an original is from its header, and refuses what is too much."""
+"""A probe returns the properties of an original from its header, and refuses originals above the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file's first bytes tell what it is; its name does not."""
+"""A file's format is recognised by its first bytes, not by its name."""
 
 from __future__ import annotations
 

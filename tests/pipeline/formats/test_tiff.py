@@ -1,4 +1,4 @@
-"""A TIFF is shown as it is meant, or refused by name: it may be a raw file, or hold what no screen shows."""
+"""A TIFF is rendered correctly, or refused with the reason; raw files and measurements are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOWN = Size(name="a", width=20, format="png")
 
 
 def test_lab_of_16_bits_has_the_colours_that_it_names(tmp_path: Path) -> None:
-    """Lab of D50 for sRGB's (40, 180, 60), by the formulas of the ICC: 64.5, -55.4, 47.4."""
+    """In Lab under D50, sRGB's (40, 180, 60) is 64.5, -55.4, 47.4, by the ICC's formulas."""
     original = tmp_path / "original.tif"
     pixel = struct.pack("<Hhh", round(64.5 * 655.35), round(-55.4 * 256), round(47.4 * 256))
     write_tiff(original, pixel * AREA, SIDES, {BITS: (16,), PHOTOMETRIC: (CIELAB,)})

@@ -1,4 +1,4 @@
-"""Writes TIFF files that no writer at hand writes: a few fields, and pixels as they are."""
+"""Writes TIFF files that no installed library can write: chosen fields, and pixels as given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CIELAB, ICCLAB, RGB, SENSOR = 8, 9, 2, 32_803
 
 
 def write_tiff(path: Path, pixels: bytes, sides: tuple[int, int], fields: dict[int, tuple[int, ...]]) -> None:
-    """Write one uncompressed strip; each of `fields` as 16-bit numbers, over those that every picture has."""
+    """Write a TIFF of one uncompressed strip; `fields` maps tags to 16-bit numbers and overrides the defaults."""
     usual = {256: (sides[0],), 257: (sides[1],), 259: (1,), 277: (3,), 258: (8,), 262: (RGB,), 278: (sides[1],)}
     wanted = {**usual, **fields}
     wanted[258] = wanted[258] * wanted[277][0]

@@ -1,4 +1,4 @@
-"""Colours reach a derivative whatever the original calls them."""
+"""Colours are preserved in a derivative, whatever the colour space of the original."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL = Photograph(width=600, height=450)
 
 @pytest.mark.parametrize(("profile", "tolerance"), [("p3", 6), ("cmyk", 42)])
 def test_colours_of_another_gamut_become_srgb(tmp_path: Path, profile: str, tolerance: int) -> None:
-    """The tolerance for CMYK is what ink cannot do: the painted blue loses 40 levels of its blue."""
+    """CMYK inks cannot reproduce every colour: the painted blue loses 40 levels of its blue, hence the tolerance."""
     original = tmp_path / "original.jpg"
     picture = pixels(SMALL).copy(interpretation="srgb").icc_transform(profile, input_profile="srgb")
     picture.write_to_file(str(original), profile=profile, Q=95)
@@ -65,7 +65,7 @@ def test_16_bits_become_8(tmp_path: Path) -> None:
 
 
 def profiled(gamma: float) -> bytes:
-    """Write the profile of a screen with sRGB's primaries and a gamma: ICC.1:2001-04, the tags that it asks of one."""
+    """Return a screen profile with sRGB's primaries and this gamma, with only the tags that ICC.1:2001-04 requires."""
     primaries = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139), (0.9642, 1, 0.8249))
     xyz = [b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65_536 * part) for part in one)) for one in primaries]
     curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)

@@ -1,4 +1,4 @@
-"""Nothing of an original's metadata reaches a derivative, but what its size asks for."""
+"""No metadata of an original is kept in a derivative, except what the size requests."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MARKS = (
     b"ICC_PROFILE",
     b"Gall Camera",
 )
-"""How each block of metadata that may be in a photograph begins."""
+"""Bytes that identify each kind of metadata that a photograph may contain."""
 
 HARMLESS = {"File", "SourceFile", "ExifTool", "JFIF", "PNG", "RIFF", "QuickTime", "Composite", "Meta"}
-"""The groups that exiftool makes up of a picture without metadata: its dimensions, its encoding."""
+"""The groups that exiftool reports for an image without metadata: its dimensions and encoding."""
 
 
 def painted(tmp_path: Path, suffix: str = ".jpg") -> Path:
@@ -62,7 +62,7 @@ NAMES = {ARTIST: "山田太郎".encode(), COPYRIGHT: "© Łukasz".encode()}
 
 
 def with_names(path: Path, names: dict[int, bytes]) -> None:
-    """Paint a picture whose EXIF, or whose fields if it is a TIFF, has these names beside others."""
+    """Write an image with these names beside other tags, in its EXIF or, for a TIFF, in its own fields."""
     exif = PIL.Image.Exif()
     exif[MAKE] = "Gall Camera"
     exif[ORIENTATION] = 1

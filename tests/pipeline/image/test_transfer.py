@@ -1,4 +1,4 @@
-"""Light adds up: what is averaged keeps its brightness, and what is not touched keeps its numbers."""
+"""Averaging keeps the brightness, and pixels that are not averaged keep their values."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def test_alpha_is_not_light() -> None:
 
 @pytest.mark.parametrize(("coded", "expected"), [(0, 0), (1, 1), (0.5, 0.214_041), (0.04, 0.003_095_975)])
 def test_light_is_what_the_standard_says(coded: float, expected: float) -> None:
-    """IEC 61966-2-1."""
+    """The expected values are from IEC 61966-2-1."""
     assert to_linear(coded) == pytest.approx(expected, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Options that a libvips does not know are named when it starts."""
+"""An option that the loaded libvips does not support raises an error that names it."""
 
 from __future__ import annotations
 

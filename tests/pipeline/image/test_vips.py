@@ -1,4 +1,4 @@
-"""libvips reads what it is meant to read and nothing else."""
+"""libvips decodes only the allowed formats, with one thread and no cache."""
 
 from __future__ import annotations
 

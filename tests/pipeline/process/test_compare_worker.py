@@ -1,4 +1,4 @@
-"""The process that compares, asked over its pipes."""
+"""The compare process, queried over its pipes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PEAK_BYTES = 500_000_000
-"""What comparing two pictures of 2000 x 1500 pixels may hold: 330 MB were seen, 60 of them numpy and scipy."""
+"""The limit on memory for comparing two images of 2000 x 1500 pixels.
+
+330 MB were measured, 60 of them numpy and scipy.
+"""
 
 
 def hostile() -> list[Path]:
-    """List some of the hostile files of the corpus, every tenth."""
+    """List every tenth hostile file of the corpus."""
     files = sorted(path for path in CORPUS.glob("hostile/*") if path.suffix != ".tsv")
     return [*itertools.islice(files, 0, None, 10)]
 

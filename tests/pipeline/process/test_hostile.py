@@ -1,4 +1,4 @@
-"""Whatever a file is, the answer comes in time: a derivative, or what is wrong with the file."""
+"""Any file gets a response in time: a derivative, or the reason why it is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MUTATIONS = 6
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[list[RenderProcess]]:
-    """Every process started so far."""
+    """All processes started so far."""
     processes: list[RenderProcess] = []
     yield processes
     for process in processes:
@@ -34,7 +34,10 @@ def started() -> Iterator[list[RenderProcess]]:
 
 @pytest.fixture
 def process(started: list[RenderProcess]) -> RenderProcess:
-    """One process for all of them: it must survive every file. If one ends it, the others shall not be blamed."""
+    """One process for all tests, because it must survive every file; replaced if a file ended it.
+
+    So a file that ends the process fails only its own test.
+    """
     if not started or started[-1].has_ended():
         started.append(RenderProcess())
     return started[-1]
@@ -63,7 +66,7 @@ def test_a_hostile_file_is_rendered_or_refused(process: RenderProcess, tmp_path:
 def test_a_photograph_with_flipped_bytes_is_rendered_or_refused(
     process: RenderProcess, tmp_path: Path, path: Path
 ) -> None:
-    dice = random.Random(path.name)  # noqa: S311 - the same mutants each time
+    dice = random.Random(path.name)  # noqa: S311 - reproducible mutants, not cryptography
     for _ in range(MUTATIONS):
         content = bytearray(path.read_bytes())
         for _ in range(dice.choice([1, 8, 64])):

@@ -1,4 +1,4 @@
-"""A render process answers every question with one line, and says nothing else."""
+"""The render process answers every request with one line, and writes nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every photograph of the corpus, beside what another program makes of it: upright, its colours as they were."""
+"""Every photograph of the corpus is rendered as Pillow renders it: upright and in its own colours."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIDE = 24
-"""Pixels of the thumbnails that are compared: less than any detail that two kernels shrink differently."""
+"""Pixels. The side of the compared thumbnails, too small for detail that two kernels shrink differently."""
 
 TOLERANCE = 6.0
-"""Levels of 255, in the mean of a band; fine bright detail is up to 5 brighter where light is averaged."""
+"""Levels of 0 to 255, in the mean of a band; averaging linear light makes fine bright detail up to 5 brighter."""
 
 NOT_PILLOWS = "sharp__cielab-dagams.tiff"
-"""Lab of 16 bits, which Pillow does not read."""
+"""Lab of 16 bits, which Pillow cannot read."""
 
 NO_PROFILE = (
     "sharp__Channel_digital_image_CMYK_color_no_profile.jpg",
     "thumbor__Giunchedi_2C_Filippo_January_2015_01-cmyk-orientation-exif.jpg",
 )
-"""CMYK of inks that nobody names: what colours they are is anybody's guess."""
+"""CMYK without a profile: its true colours are unknown."""
 
 HASH_SIDE = 16
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 TURNS = (None, *PIL.Image.Transpose)
 MARKS = (b"Exif\0\0", b"ns.adobe.com", b"Photoshop 3.0", b"MPF\0", b"GPSLatitude", b"MakerNote", b"ICC_PROFILE")
-"""How EXIF, XMP, IPTC, MPF and a profile begin in a JPEG; no compressed pixels hold so many letters by chance."""
+"""How EXIF, XMP, IPTC, MPF and a profile start in a JPEG; compressed pixels hold no such long texts by chance."""
 
 
 def reference(path: Path) -> PIL.Image.Image:
-    """Decode with Pillow alone: upright, in sRGB by the picture's own profile, on white."""
+    """Decode with Pillow alone: upright, in sRGB by the image's own profile, on white."""
     register_heif_opener()
     with PIL.Image.open(path) as opened:
         picture: PIL.Image.Image = ImageOps.exif_transpose(opened)
@@ -57,14 +57,14 @@ def reference(path: Path) -> PIL.Image.Image:
 
 
 def shape(picture: PIL.Image.Image) -> int:
-    """Hash what rises and what falls from left to right, a bit for each pixel of a small grey copy (a "dHash")."""
+    """Return a hash with one bit per pixel of a small grey copy: whether the next pixel is brighter (a "dHash")."""
     grey = picture.convert("L").resize((HASH_SIDE + 1, HASH_SIDE), PIL.Image.Resampling.BOX).tobytes()
     rows = [grey[start : start + HASH_SIDE + 1] for start in range(0, len(grey), HASH_SIDE + 1)]
     return int("".join("01"[left < right] for row in rows for left, right in pairwise(row)), 2)
 
 
 def furthest(one: PIL.Image.Image, other: PIL.Image.Image) -> float:
-    """Tell by how much two pictures differ in the mean of the band that differs most."""
+    """Return the mean difference of two images in the band that differs most."""
     small = [picture.convert("RGB").resize((SIDE, SIDE), PIL.Image.Resampling.BOX) for picture in (one, other)]
     return max(ImageStat.Stat(ImageChops.difference(*small)).mean)
 

@@ -1,4 +1,4 @@
-"""Derivatives have the right dimensions and colours, and nothing of the original's metadata."""
+"""Derivatives have the right dimensions and colours, and none of the original's metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.size import Size
 from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into, seen
 
 TOLERANCE = 6
-"""Levels of 255 that a colour may shift by in JPEG."""
+"""Levels of 0 to 255 by which JPEG may change a colour."""
 
 
 def colour_at(picture: PIL.Image.Image, x: int, y: int) -> tuple[int, ...]:
@@ -30,7 +30,7 @@ def colour_at(picture: PIL.Image.Image, x: int, y: int) -> tuple[int, ...]:
 
 
 def corners(path: str) -> list[tuple[int, ...]]:
-    """Read the colours an eighth into the picture from each corner: top left, top right, bottom left, bottom right."""
+    """Return the colours an eighth of a side from each corner: top left, top right, bottom left, bottom right."""
     picture = seen(path)
     across, down = picture.width // 8, picture.height // 8
     return [
@@ -113,7 +113,7 @@ def test_a_derivative_is_the_same_bytes_whatever_is_asked_along_with_it(tmp_path
 
 
 def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
-    """Black and white lines of one pixel reflect half the light, which sRGB writes as 188 and not as 128."""
+    """Black and white lines one pixel wide reflect half the light, which is 188 in sRGB, not 128."""
     original = tmp_path / "lines.png"
     lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(500, 800)
     lines.copy(interpretation="b-w").write_to_file(str(original))
@@ -124,7 +124,7 @@ def test_fine_detail_keeps_its_brightness(tmp_path: Path) -> None:
 
 
 def test_fine_detail_keeps_its_brightness_in_a_recipe_of_small_sizes(tmp_path: Path) -> None:
-    """The decoder could shrink such a JPEG itself, and would average what sRGB writes."""
+    """The decoder could shrink such a JPEG itself, but would average sRGB values."""
     original = tmp_path / "lines.jpg"
     lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(1000, 1500)
     lines.copy(interpretation="b-w").write_to_file(str(original), Q=95)
@@ -133,7 +133,7 @@ def test_fine_detail_keeps_its_brightness_in_a_recipe_of_small_sizes(tmp_path: P
 
 
 def test_fine_detail_keeps_most_of_its_brightness_in_the_sizes_of_the_site(tmp_path: Path) -> None:
-    """The large ones are shrunk on a scale near to light, for its speed; the small ones begin where they end."""
+    """Large sizes are shrunk on a curve close to linear light, for speed; small ones are shrunk from them."""
     original = tmp_path / "lines.png"
     lines = pyvips.Image.new_from_memory(bytes((0, 255)), 2, 1, 1, "uchar").replicate(2400, 1200)
     lines.copy(interpretation="b-w").write_to_file(str(original))

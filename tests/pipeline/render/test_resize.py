@@ -1,4 +1,4 @@
-"""Every picture is shrunk from a larger one, and one as large as the original is the original."""
+"""Every image is shrunk from a larger one, and one as large as the original is identical to it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_frame_is_shrunk_in_light() -> None:
 
 
 def test_bright_points_keep_their_light_beside_black_ones() -> None:
-    """Between its two directions a kernel goes below black and above white; what is cut off there is lost."""
+    """Between its two passes a kernel overshoots black and white; clipping it would lose light."""
     points = (pyvips.Image.gaussnoise(300, 300, seed=1) > 140).copy(interpretation="b-w")
     wanted = (points / 255).resize(110 / 300, gap=0)
     wanted = (wanted < 0).ifthenelse(0, (wanted > 1).ifthenelse(1, wanted))
