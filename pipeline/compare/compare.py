@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.compare.leaks import leaks
-from pipeline.compare.similarity import TURNS, Picture, decoded, fitted, similarity
+from pipeline.compare.similarity import ROTATIONS, Picture, decoded, match_dimensions, similarity
 from pipeline.decode.original import open_original
 from pipeline.decode.probe import describe
 from pipeline.errors import Refused
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SMALL_WIDTH, SMALL_HEIGHT = 400, 300
 """Pixels. The box of the small copies for the report: three fit side by side on most screens."""
 
-LOUDER = 4
+AMPLIFICATION = 4
 """The factor by which the difference image is amplified; most differences would be invisible otherwise."""
 
 _QUALITY = 72
@@ -60,8 +60,8 @@ def _seen(path: str | None, limits: Limits) -> tuple[Inspected | Refusal | None,
 
 
 def _difference(old: Picture, new: Picture, turn: str) -> pyvips.Image:
-    one, other = fitted(old.shown, TURNS[turn](new.shown))
-    return ((one - other).abs() * LOUDER).cast("uchar").copy(interpretation="srgb")
+    one, other = match_dimensions(old.shown, ROTATIONS[turn](new.shown))
+    return ((one - other).abs() * AMPLIFICATION).cast("uchar").copy(interpretation="srgb")
 
 
 def _save_small(picture: pyvips.Image, path: Path) -> str:

@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
     from pipeline.decode.original import Original
 
-GROUND = 128
+BACKGROUND = 128
 """The grey level behind transparent pixels: on white a white drawing would be invisible, on black a black one."""
 
-COARSE = 64
+THUMBNAIL_SIDE = 64
 """Pixels per side of the copies on which colours and rotations are compared.
 
 At that size, sharpness and compression have no effect.
 """
 
-PART = 512
+TILE_SIDE = 512
 """Pixels per side of the parts that are scored.
 
 A part takes 150 MB and 0.6 s; a whole derivative of 2000 x 1500 would take 1.6 GB and 6 s (SSIMULACRA2 in numpy, 530
 bytes per pixel).
 """
 
-PARTS = 4
+TILES = 4
 """The number of parts that are scored: those that differ most."""
 
 LEAST_SIDE = 8
 """Pixels. The smallest side that SSIMULACRA2 can score."""
 
-SEEN_TURNED = 5.0
+MIN_ROTATION_DIFFERENCE = 5.0
 """Mean CIEDE2000. Images that differ less have the same orientation, or none that is recognisable."""
 
-NOTICED = 1.0
+MIN_DIFFERENCE = 1.0
 """Mean CIEDE2000. Below this no cause is searched for."""
 
 LEAST_DETAIL = 0.3
@@ -60,7 +60,7 @@ _HALF = 0.5
 _WIDE = "p3"
 """libvips' name for Display P3, used by phones since 2016; assumed if the other file has no profile."""
 
-TURNS: dict[str, Callable[[pyvips.Image], pyvips.Image]] = {
+ROTATIONS: dict[str, Callable[[pyvips.Image], pyvips.Image]] = {
     "": lambda picture: picture,
     "rotated by 90 degrees": lambda picture: picture.rot270(),
     "rotated by 180 degrees": lambda picture: picture.rot180(),
@@ -101,8 +101,8 @@ def decoded(original: Original) -> Picture:
     bare = colour.to_8_bit(colour.without_profile(held))
     alpha = shown.extract_band(shown.bands - 1) if shown.hasalpha() else (shown.extract_band(0) * 0 + 255).cast("uchar")
     return Picture(
-        shown=vips.hold(_on_ground(shown)),
-        numbers=_coarse(_on_ground(bare)),
+        shown=vips.evaluate(_flatten(shown)),
+        numbers=_coarse(_flatten(bare)),
         alpha=_coarse(alpha),
         profile=colour.profile(held),
     )
@@ -111,8 +111,8 @@ def decoded(original: Original) -> Picture:
 def similarity(old: Picture, new: Picture) -> Similarity:
     """Measure the similarity of two images."""
     turn = _turn(old, new)
-    new = new.each(TURNS[turn])
-    one, other = fitted(old.shown, new.shown)
+    new = new.each(ROTATIONS[turn])
+    one, other = match_dimensions(old.shown, new.shown)
     difference = _colour_difference(_coarse(old.shown), _coarse(new.shown))
     return Similarity(
         turn=turn,
@@ -125,7 +125,7 @@ def similarity(old: Picture, new: Picture) -> Similarity:
     )
 
 
-def fitted(one: pyvips.Image, other: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image]:
+def match_dimensions(one: pyvips.Image, other: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image]:
     """Return both images at the same dimensions: the smaller ones, or half of those if they are nearly the same.
 
     Resizing by a pixel removes fine detail, which an image rendered at that size still has.
@@ -145,27 +145,27 @@ def _sides(picture: pyvips.Image) -> tuple[int, int]:
 def _resized(picture: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     if _sides(picture) == sides:
         return picture
-    return vips.hold(picture.resize(sides[0] / picture.width, vscale=sides[1] / picture.height))
+    return vips.evaluate(picture.resize(sides[0] / picture.width, vscale=sides[1] / picture.height))
 
 
 def score(one: pyvips.Image, other: pyvips.Image) -> float | None:
     """Return the mean SSIMULACRA2 of the parts that differ most; None for images that are too small."""
     if min(one.width, one.height) < LEAST_SIDE:
         return None
-    parts = sorted(((_difference(one.crop(*box), other.crop(*box)), box) for box in _boxes(one)), reverse=True)[:PARTS]
+    parts = sorted(((_difference(one.crop(*box), other.crop(*box)), box) for box in _boxes(one)), reverse=True)[:TILES]
     scores = [_score(one.crop(*box), other.crop(*box)) if difference else 100.0 for difference, box in parts]
     return round(sum(scores) / len(scores), 2)
 
 
 def _boxes(picture: pyvips.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Yield parts of at most `PART` pixels a side, as even as possible: a narrow rest would distort the score."""
+    """Yield parts of at most `TILE_SIDE` pixels a side, as even as possible: a narrow rest would distort the score."""
     for top, bottom in _cuts(picture.height):
         for left, right in _cuts(picture.width):
             yield left, top, right - left, bottom - top
 
 
 def _cuts(side: int) -> Iterator[tuple[int, int]]:
-    count = -(-side // PART)
+    count = -(-side // TILE_SIDE)
     for number in range(count):
         yield side * number // count, side * (number + 1) // count
 
@@ -183,22 +183,24 @@ def _score(one: pyvips.Image, other: pyvips.Image) -> float:
         return float(compute_ssimulacra2(*map(str, paths)))
 
 
-def _on_ground(picture: pyvips.Image) -> pyvips.Image:
+def _flatten(picture: pyvips.Image) -> pyvips.Image:
     """Convert to RGB without alpha, on a grey background."""
     picture = picture.colourspace("srgb")
-    return picture.flatten(background=[GROUND]) if picture.hasalpha() else picture
+    return picture.flatten(background=[BACKGROUND]) if picture.hasalpha() else picture
 
 
 def _coarse(picture: pyvips.Image) -> pyvips.Image:
-    return vips.hold(picture.resize(COARSE / picture.width, vscale=COARSE / picture.height, kernel="linear"))
+    return vips.evaluate(
+        picture.resize(THUMBNAIL_SIDE / picture.width, vscale=THUMBNAIL_SIDE / picture.height, kernel="linear")
+    )
 
 
 def _turn(old: Picture, new: Picture) -> str:
     """Return how the new image is rotated or mirrored, if undoing that makes it far more similar to the old one."""
     one, other = _coarse(old.shown), _coarse(new.shown)
-    differences = {name: _colour_difference(one, undo(other)) for name, undo in TURNS.items()}
+    differences = {name: _colour_difference(one, undo(other)) for name, undo in ROTATIONS.items()}
     best = min(differences, key=lambda name: differences[name])
-    is_clear = differences[""] > SEEN_TURNED and differences[best] < _HALF * differences[""]
+    is_clear = differences[""] > MIN_ROTATION_DIFFERENCE and differences[best] < _HALF * differences[""]
     return best if is_clear else ""
 
 
@@ -208,17 +210,17 @@ def _colour_difference(one: pyvips.Image, other: pyvips.Image) -> float:
 
 def _profile(old: Picture, new: Picture, difference: float) -> Literal["", "old", "new"]:
     """Return the side whose raw values match the other side's colours when read with a different profile."""
-    if difference < NOTICED:
+    if difference < MIN_DIFFERENCE:
         return ""
     left = {
-        "old": _explained(old.numbers, _coarse(new.shown), new.profile),
-        "new": _explained(new.numbers, _coarse(old.shown), old.profile),
+        "old": _remaining_difference(old.numbers, _coarse(new.shown), new.profile),
+        "new": _remaining_difference(new.numbers, _coarse(old.shown), old.profile),
     }
     side: Literal["old", "new"] = "old" if left["old"] < left["new"] else "new"
     return side if left[side] < _HALF * difference else ""
 
 
-def _explained(numbers: pyvips.Image, shown: pyvips.Image, profile: bytes | None) -> float:
+def _remaining_difference(numbers: pyvips.Image, shown: pyvips.Image, profile: bytes | None) -> float:
     """Return the difference that is left when `numbers` are read with `profile`, or with Display P3 if it is None.
 
     The result is infinite if the profile cannot be applied.

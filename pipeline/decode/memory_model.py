@@ -29,13 +29,13 @@ _SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
 _FLOAT = 4
 """Bytes. One sample in floating point, in which images are shrunk if they have alpha or are in linear light."""
 
-_WHOLE = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
+_FRAME_BYTES = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
 """Bytes per pixel of the decoders that hold whole frames, at 8 bits per sample."""
 
-_DEEPER = 1.5
+_DEEP_FACTOR = 1.5
 """Factor for those decoders if a sample has more than 8 bits."""
 
-_CODES = 5
+_HUFFMAN_BYTES = 5
 """Bytes per pixel that a JPEG encoder needs to optimise Huffman codes, because it holds the whole image."""
 
 _WHOLE_ALPHA = 3
@@ -47,13 +47,13 @@ _TILES = 2.4
 _STRIPS = 1.5
 """Copies held of a strip whose colours are stored separately: one as read, and a part as pixels."""
 
-_SAID = 4
+_METADATA_COPIES = 4
 """Copies held of an original's metadata: in the decoder, in the header, and in copies of the header."""
 
-_HELD = 2
+_LINEAR_BYTES = 2
 """Bytes. One sample in linear light, which has 16 bits."""
 
-_FILMS = 3
+_ANIMATION_COPIES = 3
 """Copies held of an animation: decoded, joined, and at its final size."""
 
 _COEFFICIENT = 2
@@ -66,19 +66,19 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
     An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
     """
     across, down = original.sides
-    chain = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_height, reverse=True)
-    sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _HELD
+    chain = sorted(((size.cover(width=across, height=down), size) for size in sizes), key=_sort_key, reverse=True)
+    sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _LINEAR_BYTES
     shared = max(width * height for (width, height), _ in chain) * original.header.bands * sample
-    decoding = _decoder(original) + _window(original, *chain[0])
+    decoding = _decoder(original) + _first_step_lines(original, *chain[0])
     return _PROCESS + int(
-        _said(original)
+        _metadata_bytes(original)
         + shared
-        + max(decoding, _descent(original, chain), *(_writing(original, size) for size in sizes))
-        + _film(original, sizes, most_pixels=animation_pixels)
+        + max(decoding, _costliest_step(original, chain), *(_encoder_bytes(original, size) for size in sizes))
+        + _animation_bytes(original, sizes, most_pixels=animation_pixels)
     )
 
 
-def _height(step: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
+def _sort_key(step: tuple[tuple[int, int], Size]) -> tuple[tuple[int, int], bool]:
     return step[0], step[1].is_source
 
 
@@ -91,10 +91,10 @@ def _decoder(original: Original) -> float:
     header = original.header
     pixels = float(header.width * header.height)
     name = original.readable.name
-    if name in _WHOLE:
+    if name in _FRAME_BYTES:
         extra = _PILLOW if name == "heic" else 0
         alpha = _WHOLE_ALPHA if name == "webp" and header.hasalpha() else 0
-        return extra + pixels * (_WHOLE[name] + alpha) * (_DEEPER if _sample(original) > 1 else 1)
+        return extra + pixels * (_FRAME_BYTES[name] + alpha) * (_DEEP_FACTOR if _sample(original) > 1 else 1)
     if vips.number(header, "interlaced", default=0):
         return pixels * int(header.bands) * (_coefficients(original) if name == "jpeg" else _sample(original))
     tiles = _TILES * vips.number(header, "tile-height", default=0)
@@ -112,11 +112,11 @@ def _strip(original: Original) -> float:
     return read + apart
 
 
-def _said(original: Original) -> int:
+def _metadata_bytes(original: Original) -> int:
     """Return the bytes held of an original's metadata."""
     if original.readable.name == "jpeg":
-        return _SAID * jpeg.head_bytes(original.path)
-    return _SAID * sum(vips.text_lengths(original.header))
+        return _METADATA_COPIES * jpeg.head_bytes(original.path)
+    return _METADATA_COPIES * sum(vips.text_lengths(original.header))
 
 
 def _coefficients(original: Original) -> float:
@@ -128,19 +128,19 @@ def _coefficients(original: Original) -> float:
     return _COEFFICIENT * (2 / 3 if is_halved else 1)
 
 
-def _window(original: Original, cover: tuple[int, int], size: Size) -> float:
+def _first_step_lines(original: Original, cover: tuple[int, int], size: Size) -> float:
     """Return the bytes of the lines kept while the first frame is shrunk."""
     header = original.header
     sample = _sample(original) if size.is_large and not header.hasalpha() else _FLOAT
     return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
 
 
-def _descent(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
+def _costliest_step(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
     """Return the bytes for the costliest step after the first: the lines of its source, and its own image."""
     most, step = 0.0, chain[0][0]
     for cover, size in chain[1:]:
-        sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _HELD
-        own = cover[0] * cover[1] * original.header.bands * min(sample, _HELD)
+        sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _LINEAR_BYTES
+        own = cover[0] * cover[1] * original.header.bands * min(sample, _LINEAR_BYTES)
         if cover != step:  # otherwise the image is reused as it is
             most = max(most, _lines(original, original.as_stored(step)) * sample + own)
         step = cover if size.is_source else step
@@ -152,18 +152,18 @@ def _lines(original: Original, sides: tuple[int, int]) -> float:
     return float(min(_LINES, sides[1]) * sides[0] * original.header.bands)
 
 
-def _writing(original: Original, size: Size) -> float:
+def _encoder_bytes(original: Original, size: Size) -> float:
     """Return the bytes that the encoder of one derivative holds."""
     has_alpha = bool(original.header.hasalpha())
     width, height = size.dimensions(width=original.sides[0], height=original.sides[1])
     writable = WRITABLE["webp"] if size.animate else output(original.readable, size, has_alpha=has_alpha)
-    searched = _CODES if writable.options(size, width).get("optimize_coding") else 0
+    searched = _HUFFMAN_BYTES if writable.options(size, width).get("optimize_coding") else 0
     return width * height * (searched + writable.pixel_bytes[has_alpha])
 
 
-def _film(original: Original, sizes: Sequence[Size], *, most_pixels: int) -> float:
+def _animation_bytes(original: Original, sizes: Sequence[Size], *, most_pixels: int) -> float:
     """Return the bytes of all decoded frames of an animation; 0 if no size is animated."""
     if not any(size.animate for size in sizes) or not original.readable.animates or original.frames == 1:
         return 0
     pixels = original.header.width * original.header.height * original.frames
-    return float(_FILMS * pixels * original.header.bands) if pixels <= most_pixels else 0
+    return float(_ANIMATION_COPIES * pixels * original.header.bands) if pixels <= most_pixels else 0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.formats.registry import Readable
 
 _SHRINKS = (8, 4, 2)
-_LEFT_TO_RESIZE = 1.15
+_MIN_OVERSAMPLING = 1.15
 """A decoder shrinks to no less than this factor times the requested size; a proper kernel does the rest.
 
 At 1.15 a photograph 4600 pixels wide is decoded at half its size, in half the time. If it is full of fine bright
@@ -31,20 +31,22 @@ detail, that costs 6 points of SSIMULACRA2 at 2000 pixels, and leaves the score 
 At 1.0 many more photographs would lose as much.
 """
 
-_FINE = 2000
-"""Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_LEFT_TO_RESIZE`.
+_MIN_DECODED_SIDE = 2000
+"""Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_MIN_OVERSAMPLING`.
 
 A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 4 to 24 points of
 SSIMULACRA2, and 800 pixels up to 28, compared with the same sizes rendered together with 2000.
 """
 
-_STREAMED = 3
+_MAX_UNCACHED_REDUCTION = 3
 """A reduction by less than this factor needs only the lines around the current one.
 
 From 4 on libvips needs more lines than a loader keeps, or fails with "out of order read".
 """
 
-_LITTER = re.compile(r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters")
+_HARMLESS_WARNING = re.compile(
+    r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters"
+)
 """libjpeg's warnings about defects outside the image data; whole generations of phones write such files."""
 
 _END = "0xd9"
@@ -80,7 +82,7 @@ class Original:
 
     def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
         """Convert dimensions from upright to stored or back, by swapping them if the orientation does."""
-        return sides[::-1] if metadata.is_turned(metadata.orientation(self.header)) else sides
+        return sides[::-1] if metadata.swaps_sides(metadata.orientation(self.header)) else sides
 
     def shrink(self, sides: tuple[int, int]) -> int:
         """Return the factor by which the decoder itself can shrink the image and still leave enough for `sides`.
@@ -90,8 +92,10 @@ class Original:
         if not self.readable.shrinks:
             return 1
         header = self.header
-        most = min(header.width / sides[0], header.height / sides[1], max(header.width, header.height) / _FINE)
-        most /= _LEFT_TO_RESIZE
+        most = min(
+            header.width / sides[0], header.height / sides[1], max(header.width, header.height) / _MIN_DECODED_SIDE
+        )
+        most /= _MIN_OVERSAMPLING
         return next((times for times in _SHRINKS if times <= most), 1)
 
 
@@ -127,8 +131,8 @@ def first_frame(
     """
     if original.readable.name == "jpeg":
         return _jpeg(original, through, sides=sides)
-    _refuse_cut_film(original)
-    return vips.hold(through(_opened(original, sides)))
+    _refuse_truncated_animation(original)
+    return vips.evaluate(through(_open_pixels(original, sides)))
 
 
 def frames(original: Original) -> list[pyvips.Image]:
@@ -137,8 +141,10 @@ def frames(original: Original) -> list[pyvips.Image]:
     Raises:
         Corrupt: the file is truncated or invalid.
     """
-    _refuse_cut_film(original)
-    roll = vips.hold(colour.to_rgb(_named(vips.load(original.readable.loader, original.path, fail_on="error", n=-1))))
+    _refuse_truncated_animation(original)
+    roll = vips.evaluate(
+        colour.to_rgb(_normalise_bands(vips.load(original.readable.loader, original.path, fail_on="error", n=-1)))
+    )
     height = vips.number(roll, "page-height", default=roll.height)
     return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
 
@@ -151,49 +157,54 @@ def _jpeg(
     libjpeg reports only its first warning, so ignoring a harmless one would hide any lost image data. A second retry
     also removes stray bytes after the image, if the first one warns about them.
     """
-    if vips.number(original.header, "interlaced", default=0) and not jpeg.is_whole(original.path):
+    if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
         raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
     try:
-        return vips.hold(through(_opened(original, sides)))
-    except Corrupt as mark_stale:
-        behind = _litter_behind(mark_stale)
+        return vips.evaluate(through(_open_pixels(original, sides)))
+    except Corrupt as warning:
+        behind = _trailing_bytes(warning)
     try:
-        return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
-    except Corrupt as mark_stale:
-        if behind or not _litter_behind(mark_stale):
+        return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
+    except Corrupt as warning:
+        if behind or not _trailing_bytes(warning):
             raise
-        behind = _litter_behind(mark_stale)
-    return vips.hold(through(_opened(original, sides, jpeg.without_litter(original.path, behind=behind))))
+        behind = _trailing_bytes(warning)
+    return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
 
 
-def _refuse_cut_film(original: Original) -> None:
-    if original.readable.name == "gif" and original.frames > 1 and not gif.is_whole(original.path):
+def _refuse_truncated_animation(original: Original) -> None:
+    if original.readable.name == "gif" and original.frames > 1 and not gif.is_complete(original.path):
         raise Corrupt("This animation is cut short; upload it again.")
 
 
-def _litter_behind(mark_stale: Corrupt) -> int:
+def _trailing_bytes(warning: Corrupt) -> int:
     """Return the number of stray bytes after the image; 0 if the harmless defect is elsewhere.
 
     Raises:
         Corrupt: the warning is not about a harmless defect.
     """
-    found = _LITTER.search(str(mark_stale))
+    found = _HARMLESS_WARNING.search(str(warning))
     if not found:
-        raise mark_stale
+        raise warning
     return int(found[1]) if found[2] == _END else 0
 
 
-def _opened(original: Original, sides: tuple[int, int], mended: Repaired | None = None) -> pyvips.Image:
+def _open_pixels(original: Original, sides: tuple[int, int], repaired: Repaired | None = None) -> pyvips.Image:
     readable = original.readable
     if readable.name == "heic":
         return heic.load(original.path, colour.profile(original.header))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
-    if mended:
-        image = vips.load_mended(mended, **options)
+    if repaired:
+        image = vips.load_repaired(repaired, **options)
     else:
         image = vips.load(readable.loader, original.path, fail_on=readable.fail_on, **options)
-    return _named(_first_bands(vips.streamed(image) if image.height < _STREAMED * sides[1] else image, original.bands))
+    return _normalise_bands(
+        _first_bands(
+            vips.without_line_cache(image) if image.height < _MAX_UNCACHED_REDUCTION * sides[1] else image,
+            original.bands,
+        )
+    )
 
 
 def _colour_bands(path: Path) -> int | None:
@@ -206,10 +217,10 @@ def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
     return image.extract_band(0, n=bands) if bands and bands < image.bands else image
 
 
-def _named(image: pyvips.Image) -> pyvips.Image:
+def _normalise_bands(image: pyvips.Image) -> pyvips.Image:
     """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both."""
     is_deep = image.format == "ushort"
     if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
-        image = image.copy(interpretation=vips.meaning(image.bands, is_deep=is_deep))
+        image = image.copy(interpretation=vips.interpretation(image.bands, is_deep=is_deep))
     most = _COLOUR_BANDS[image.interpretation] + 1
     return image if image.bands <= most else image.extract_band(0, n=most)

@@ -16,7 +16,7 @@ _HAS_COLOURS, _COLOURS = 0x80, 0x07
 """Bits of a block's flags: whether a colour table follows, and its size. GIF89a uses the same bits in all blocks."""
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Return whether every block is complete; data after the last block is ignored."""
     with path.open("rb") as file:
         _skip_colours(file, file.read(_SCREEN_BYTES)[_SCREEN_FLAGS:])

@@ -29,7 +29,7 @@ Source: ITU-T T.81, table B.1.
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
 """Markers without length and content."""
 
-_HEAD_BYTES, _LITTER_BYTES = 4 << 20, 1 << 16
+_HEAD_BYTES, _MAX_STRAY_BYTES = 4 << 20, 1 << 16
 """Limits for a file with harmless defects: bytes before its first scan, and stray bytes before any marker."""
 
 _CHUNK_BYTES = 1 << 18
@@ -42,7 +42,7 @@ look-ahead. An empty scan is shorter than the longest header, so the next header
 
 _LONGEST_SCAN = 16
 _COEFFICIENTS = 64
-_UNSENT = 99
+_MISSING_SCAN = 99
 _YCC = 1
 """Adobe's code for the colours that JFIF uses (YCbCr); libjpeg assumes it if the code is unknown."""
 
@@ -57,7 +57,7 @@ class Repaired:
     end: int
 
 
-def without_litter(path: Path, *, behind: int) -> Repaired:
+def repair(path: Path, *, behind: int) -> Repaired:
     """Return the JPEG without its harmless defects, so that any warning left is about lost image data.
 
     Stray bytes between the segments of the header are removed, as are the `behind` bytes after the image that libjpeg
@@ -80,7 +80,7 @@ def without_litter(path: Path, *, behind: int) -> Repaired:
     raise Corrupt("This file is damaged: its picture does not begin; upload it again from the camera.")
 
 
-def is_whole(path: Path) -> bool:
+def is_complete(path: Path) -> bool:
     """Return whether the file holds every bit of every coefficient of all components, in any number of scans.
 
     A file that is truncated between two scans and then closed with an end marker is valid in every other way, but shows
@@ -92,7 +92,7 @@ def is_whole(path: Path) -> bool:
         for marker, content in _segments(file):
             if marker in _SEQUENTIAL | _PROGRESSIVE:
                 is_progressive = marker in _PROGRESSIVE
-                missing = {component: [_UNSENT] * _COEFFICIENTS for component in content[6::3]}
+                missing = {component: [_MISSING_SCAN] * _COEFFICIENTS for component in content[6::3]}
             if marker == _SOS:
                 _receive(missing, content, is_progressive=is_progressive)
         for content in _later_scans(file):
@@ -126,7 +126,7 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 def _marker(file: BinaryIO) -> int:
     """Return the next marker, or 0 if none follows; stray bytes are skipped, as libjpeg does."""
     is_announced = False
-    for _ in range(_LITTER_BYTES):
+    for _ in range(_MAX_STRAY_BYTES):
         byte = file.read(1)
         if is_announced and byte not in (b"", b"\0", b"\xff"):
             return byte[0]

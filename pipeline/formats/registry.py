@@ -26,7 +26,7 @@ quantisation saves 3 % more for seven times the work, and a progressive file 3 %
 docs/benchmarks.md.
 """
 
-_CODED_WIDTH = 1200
+_HUFFMAN_WIDTH = 1200
 """Pixels. JPEGs up to this width get optimised Huffman codes.
 
 That saves 3 % of the bytes in the median, and 19 % for images mostly out of focus, for 1 to 5 ms. A larger image would
@@ -51,8 +51,8 @@ class Readable:
     It is "warning" for decoders that only warn about lost image data.
     """
     animates: bool = False
-    opaque_becomes: OutputFormat
-    transparent_becomes: OutputFormat
+    opaque_output: OutputFormat
+    transparent_output: OutputFormat
 
     @property
     def content_type(self) -> str:
@@ -85,16 +85,16 @@ READABLE = {
             loader="source",
             fail_on="warning",
             shrinks=lambda times: {"shrink": times},
-            opaque_becomes="jpeg",
-            transparent_becomes="jpeg",
+            opaque_output="jpeg",
+            transparent_output="jpeg",
         ),
         Readable(
             name="png",
             title="PNG",
             extensions=(".png",),
             loader="source",
-            opaque_becomes="png",
-            transparent_becomes="png",
+            opaque_output="png",
+            transparent_output="png",
         ),
         Readable(
             name="webp",
@@ -103,8 +103,8 @@ READABLE = {
             loader="webpload",
             shrinks=lambda times: {"scale": 1 / times},
             animates=True,
-            opaque_becomes="webp",
-            transparent_becomes="webp",
+            opaque_output="webp",
+            transparent_output="webp",
         ),
         Readable(
             name="gif",
@@ -112,32 +112,32 @@ READABLE = {
             extensions=(".gif",),
             loader="gifload",
             animates=True,
-            opaque_becomes="jpeg",
-            transparent_becomes="png",
+            opaque_output="jpeg",
+            transparent_output="png",
         ),
         Readable(
             name="tiff",
             title="TIFF",
             extensions=(".tif", ".tiff"),
             loader="tiffload",
-            opaque_becomes="jpeg",
-            transparent_becomes="webp",
+            opaque_output="jpeg",
+            transparent_output="webp",
         ),
         Readable(
             name="avif",
             title="AVIF",
             extensions=(".avif",),
             loader="heifload",
-            opaque_becomes="jpeg",
-            transparent_becomes="webp",
+            opaque_output="jpeg",
+            transparent_output="webp",
         ),
         Readable(
             name="heic",
             title="HEIC",
             extensions=(".heic", ".heif"),
             loader="heifload",
-            opaque_becomes="jpeg",
-            transparent_becomes="webp",
+            opaque_output="jpeg",
+            transparent_output="webp",
         ),
     )
 }
@@ -156,7 +156,7 @@ WRITABLE = {
             options=lambda size, width: {
                 "Q": size.quality,
                 "quant_table": _QUANT_TABLE,
-                "optimize_coding": width <= _CODED_WIDTH if size.effort is None else bool(size.effort),
+                "optimize_coding": width <= _HUFFMAN_WIDTH if size.effort is None else bool(size.effort),
             },
         ),
         Writable(
@@ -165,7 +165,7 @@ WRITABLE = {
             extension=".png",
             saver="pngsave",
             pixel_bytes=(2, 2),
-            options=lambda size, _: {"filter": "all", "compression": _effort(size, usual=6)},
+            options=lambda size, _: {"filter": "all", "compression": _effort(size, default=6)},
         ),
         Writable(
             name="webp",
@@ -173,7 +173,7 @@ WRITABLE = {
             extension=".webp",
             saver="webpsave",
             pixel_bytes=(7, 40),
-            options=lambda size, _: {"Q": size.quality, "effort": min(6, _effort(size, usual=2))},
+            options=lambda size, _: {"Q": size.quality, "effort": min(6, _effort(size, default=2))},
         ),
         Writable(
             name="avif",
@@ -183,7 +183,7 @@ WRITABLE = {
             pixel_bytes=(30, 40),
             options=lambda size, _: {
                 "Q": size.quality,
-                "effort": _effort(size, usual=1),
+                "effort": _effort(size, default=1),
                 "compression": "av1",
                 "bitdepth": 8,
             },
@@ -257,17 +257,17 @@ def content_type_of(head: bytes) -> str | None:
 def output_by_extension(extension: str) -> Writable:
     """Return the format for derivatives of an opaque original with this extension (`.jpg`); JPEG if it is unknown."""
     readable = next((one for one in READABLE.values() if extension.lower() in one.extensions), READABLE["jpeg"])
-    return WRITABLE[readable.opaque_becomes]
+    return WRITABLE[readable.opaque_output]
 
 
 def output(readable: Readable, size: Size, *, has_alpha: bool) -> Writable:
     """Return the format of a derivative: the size's own choice, or the closest one that all browsers support."""
-    return WRITABLE[size.format or (readable.transparent_becomes if has_alpha else readable.opaque_becomes)]
+    return WRITABLE[size.format or (readable.transparent_output if has_alpha else readable.opaque_output)]
 
 
 def _format_of(head: bytes) -> str | None:
     return next((name for pattern, name in _PATTERNS if pattern.match(head)), None)
 
 
-def _effort(size: Size, *, usual: int) -> int:
-    return usual if size.effort is None else size.effort
+def _effort(size: Size, *, default: int) -> int:
+    return default if size.effort is None else size.effort

@@ -17,13 +17,24 @@ _ENTRIES, _VALUES = 1000, 8
 """How many fields of a directory are read at most, and how many numbers of each field."""
 
 ARTIST, COPYRIGHT = 315, 33_432
-_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _KINDS = 254, 258, 262, 277, 338, 339
+_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _SAMPLE_FORMAT = 254, 258, 262, 277, 338, 339
 _COMPRESSION, _ROWS, _PLANES = 259, 278, 284
 _DNG_VERSION = 50_706
 """The tag numbers of TIFF 6.0 and DNG 1.7."""
 
 _READ = frozenset(
-    {_NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _KINDS, _DNG_VERSION, _COMPRESSION, _ROWS, _PLANES}
+    {
+        _NEW_SUBFILE_TYPE,
+        _BITS,
+        _PHOTOMETRIC,
+        _SAMPLES,
+        _EXTRA,
+        _SAMPLE_FORMAT,
+        _DNG_VERSION,
+        _COMPRESSION,
+        _ROWS,
+        _PLANES,
+    }
 )
 _TEXTS = frozenset({2, 129})
 """The types of text: ASCII, which often contains UTF-8, and the UTF-8 of EXIF 3.0."""
@@ -39,7 +50,7 @@ _SENSORS = frozenset({32_803, 34_892})
 _MEASUREMENTS = frozenset({3, 5, 6})
 _ALPHAS = frozenset({1, 2})
 _LAB_BANDS = 3
-_APART = 2
+_PLANAR = 2
 _BYTE = 8
 
 
@@ -76,7 +87,7 @@ class Directory:
     @property
     def is_planar(self) -> bool:
         """Whether each colour is stored separately: then a whole strip of each colour is needed for one row."""
-        return self.first(_PLANES) == _APART
+        return self.first(_PLANES) == _PLANAR
 
     def first(self, field: int) -> int | None:
         """Return a field's first number, or None if the file lacks the field."""
@@ -90,7 +101,7 @@ class Directory:
             UnsupportedFormat: the file is a camera's raw file or starts with a thumbnail, has colours that libvips
                 misinterprets, or holds floating-point measurements.
         """
-        photometric, kinds = self.first(_PHOTOMETRIC), self.fields.get(_KINDS, ())
+        photometric, kinds = self.first(_PHOTOMETRIC), self.fields.get(_SAMPLE_FORMAT, ())
         is_reduced = (self.first(_NEW_SUBFILE_TYPE) or 0) & _REDUCED
         if _DNG_VERSION in self.fields or photometric in _SENSORS or is_reduced:
             raise UnsupportedFormat(

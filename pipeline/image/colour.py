@@ -22,7 +22,7 @@ _SAME_COLOUR = 3
 sRGB profiles of all vendors shift them by 1 at most, Display P3 by 19 (70 photographs).
 """
 
-_LARGEST_KEPT = 16 << 10
+_MAX_PROFILE_BYTES = 16 << 10
 """Bytes. The largest profile that is embedded in derivatives.
 
 Profiles of cameras and screens have 0.5 to 4 KB; a larger one is as long as a small derivative itself.
@@ -98,12 +98,12 @@ def is_wide(image: pyvips.Image) -> bool:
     return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
 
 
-def is_kept(image: pyvips.Image) -> bool:
+def is_embeddable(image: pyvips.Image) -> bool:
     """Return whether the image has a wide gamut and a profile small enough to embed in derivatives."""
-    return is_wide(image) and len(profile(image) or b"") <= _LARGEST_KEPT
+    return is_wide(image) and len(profile(image) or b"") <= _MAX_PROFILE_BYTES
 
 
-def without_idle_alpha(image: pyvips.Image) -> pyvips.Image:
+def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:
     """Drop the alpha band if the image is fully opaque: GIFs are decoded with alpha whether they use it or not."""
     if not image.hasalpha():
         return image

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 UPRIGHT = 1
 """The EXIF orientation of an image that needs no rotation."""
 
-_FIRST_TURNED = 5
+_FIRST_SWAPPED = 5
 """EXIF orientations 5 to 8 swap rows and columns."""
 
 _OWNER = {tiff.ARTIST: 1, tiff.COPYRIGHT: 2}
@@ -31,7 +31,7 @@ Names are separated by a zero byte: the photographer's copyright and the editor'
 _ASCII, _ENTRY_BYTES, _INLINE_BYTES = 2, 12, 4
 _SPACE, _LONGEST_CHARACTER = 0x20, 4
 _FIRST = b"II*\0\x08\0\0\0"
-_FURTHER = 0x8769
+_EXIF_IFD_POINTER = 0x8769
 """The EXIF tag that points to the last directory of the block that libvips writes."""
 
 _PNG_CHUNK = b"eXIf"
@@ -43,9 +43,9 @@ def orientation(image: pyvips.Image) -> int:
     return value if 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF defines eight orientations
 
 
-def is_turned(orientation: int) -> bool:
+def swaps_sides(orientation: int) -> bool:
     """Return whether this orientation swaps the stored width and height."""
-    return orientation >= _FIRST_TURNED
+    return orientation >= _FIRST_SWAPPED
 
 
 def upright(image: pyvips.Image) -> pyvips.Image:
@@ -79,7 +79,7 @@ def exif(owner: dict[int, bytes]) -> bytes:
     return _FIRST + struct.pack("<H", len(owner)) + entries + bytes(4) + texts
 
 
-def keep_nothing_else(path: Path, block: bytes) -> None:
+def replace_exif(path: Path, block: bytes) -> None:
     """Replace the EXIF block that libvips wrote to the file at `path` with `block`.
 
     libvips adds orientation, resolution and colour space to any block it writes. So its block is the longer one, and
@@ -105,7 +105,7 @@ def _length(block: bytes) -> int:
     """Return the length of the EXIF block that libvips wrote; it ends with its second directory."""
     for start in range(len(_FIRST) + 2, len(block) - _ENTRY_BYTES, _ENTRY_BYTES):
         field, _, _, value = struct.unpack_from("<HHII", block, start)
-        if field == _FURTHER:
+        if field == _EXIF_IFD_POINTER:
             return int(value + 2 + _ENTRY_BYTES * struct.unpack_from("<H", block, value)[0] + 4)
     return 0
 

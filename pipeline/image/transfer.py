@@ -32,13 +32,13 @@ class TransferCurve(Enum):
     LINEAR = auto()
 
 
-_CODES = {"uchar": "B", "ushort": "H"}
+_HUFFMAN_BYTES = {"uchar": "B", "ushort": "H"}
 """The type codes of Python's `array` for the pixel formats."""
 
-_SRGB_SHARE = 0.25
+_SRGB_FRACTION = 0.25
 """The fraction of sRGB in `TransferCurve.CURVE`; the rest is linear light."""
 
-_KNEE, _SLOPE = 0.003_130_8, 12.92
+_LINEAR_END, _SLOPE = 0.003_130_8, 12.92
 """The end of the linear segment of sRGB's curve, in linear light, and the slope of that segment: IEC 61966-2-1."""
 
 _HALVINGS = 30
@@ -58,32 +58,32 @@ def convert(image: pyvips.Image, source: TransferCurve, wanted: TransferCurve) -
 
 def to_linear(coded: float) -> float:
     """Return the linear light, 0 to 1, of an sRGB value from 0 to 1."""
-    return coded / _SLOPE if coded <= _KNEE * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
+    return coded / _SLOPE if coded <= _LINEAR_END * _SLOPE else ((coded + 0.055) / 1.055) ** 2.4
 
 
-def _coded(linear: float) -> float:
-    return linear * _SLOPE if linear <= _KNEE else 1.055 * linear ** (1 / 2.4) - 0.055
+def _to_srgb(linear: float) -> float:
+    return linear * _SLOPE if linear <= _LINEAR_END else 1.055 * linear ** (1 / 2.4) - 0.055
 
 
-def _curved(coded: float) -> float:
-    return _SRGB_SHARE * coded + (1 - _SRGB_SHARE) * to_linear(coded)
+def _to_curve(coded: float) -> float:
+    return _SRGB_FRACTION * coded + (1 - _SRGB_FRACTION) * to_linear(coded)
 
 
-def _uncurved(curved: float) -> float:
-    """Invert `_curved`, which is monotonic, by bisection."""
+def _from_curve(curved: float) -> float:
+    """Invert `_to_curve`, which is monotonic, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _curved(middle) < curved else (low, middle)
+        low, high = (middle, high) if _to_curve(middle) < curved else (low, middle)
     return low
 
 
 _FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], float], str]] = {
-    (TransferCurve.SRGB, TransferCurve.CURVE): (_curved, "uchar"),
+    (TransferCurve.SRGB, TransferCurve.CURVE): (_to_curve, "uchar"),
     (TransferCurve.SRGB, TransferCurve.LINEAR): (to_linear, "ushort"),
-    (TransferCurve.CURVE, TransferCurve.SRGB): (_uncurved, "uchar"),
-    (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: to_linear(_uncurved(curved)), "ushort"),
-    (TransferCurve.LINEAR, TransferCurve.SRGB): (_coded, "uchar"),
+    (TransferCurve.CURVE, TransferCurve.SRGB): (_from_curve, "uchar"),
+    (TransferCurve.CURVE, TransferCurve.LINEAR): (lambda curved: to_linear(_from_curve(curved)), "ushort"),
+    (TransferCurve.LINEAR, TransferCurve.SRGB): (_to_srgb, "uchar"),
 }
 """The formula of each conversion, and the pixel format of its result."""
 
@@ -93,5 +93,5 @@ def _table(source: TransferCurve, wanted: TransferCurve, pixel_format: str) -> p
     """Return the lookup table of a conversion for one pixel format, computed on first use."""
     formula, becomes = _FORMULAS[source, wanted]
     top = TOP[pixel_format]
-    values = array(_CODES[becomes], (round(TOP[becomes] * formula(level / top)) for level in range(top + 1)))
+    values = array(_HUFFMAN_BYTES[becomes], (round(TOP[becomes] * formula(level / top)) for level in range(top + 1)))
     return vips.from_bytes(values.tobytes(), (top + 1, 1), bands=1, is_deep=becomes == "ushort")

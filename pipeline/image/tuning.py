@@ -10,7 +10,7 @@ import _libvips
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FEW_LINES = ("--vips-tile-height=32", "--vips-tile-width=512")
+SMALL_CACHE_OPTIONS = ("--vips-tile-height=32", "--vips-tile-width=512")
 """Options to reduce the lines that libvips caches between two operations.
 
 Each cache holds a few tile heights of lines; libvips' default tile is 128 x 128 pixels. A 12 megapixel photograph takes
@@ -26,7 +26,7 @@ Symbols are also found in the libraries it is linked with, libvips and GLib.
 _process = ctypes.CDLL(None)
 
 
-def reduce_tile_height(options: Sequence[str] = FEW_LINES) -> None:
+def reduce_tile_height(options: Sequence[str] = SMALL_CACHE_OPTIONS) -> None:
     """Apply `options` to all libvips operations that start from now on, so that they cache fewer lines.
 
     Neither pyvips nor the environment can set them: libvips offers them only as command-line options of a program.

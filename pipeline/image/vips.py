@@ -29,7 +29,7 @@ PROFILE = "icc-profile-data"
 EXIF = "exif-data"
 """The header field with the EXIF block."""
 
-_FOREIGN = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
+_METADATA_PREFIXES = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
 """Prefixes of the header fields that hold metadata."""
 
 _EXIF, _ICC = 1, 8
@@ -38,7 +38,7 @@ _EXIF, _ICC = 1, 8
 _HEIF_LIMIT = "Security"
 """The word in libheif's error for an image above libheif's own limits; libvips passes it on like any other error."""
 
-_MISSING = re.compile(
+_UNSUPPORTED = re.compile(
     r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in|not implemented|not SGI|No space for"
 )
 """Error messages of decoders for a feature they do not support; the file itself may be valid."""
@@ -46,7 +46,7 @@ _MISSING = re.compile(
 Error = pyvips.Error
 Image = pyvips.Image
 
-READ_BY_US = "source"
+SOURCE_LOADER = "source"
 """Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
 _READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
@@ -80,29 +80,29 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
         UnsupportedFormat: the file uses a feature of its format that its decoder does not support.
         Corrupt: the header is invalid.
     """
-    with _reading():
-        if loader == READ_BY_US:
+    with _translate_errors():
+        if loader == SOURCE_LOADER:
             return _streamed_from(_source(path), fail_on=fail_on, **options)
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
-def load_mended(mended: Repaired, **options: float) -> pyvips.Image:
+def load_repaired(repaired: Repaired, **options: float) -> pyvips.Image:
     """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
-    with _reading():
-        return _streamed_from(_mended_source(mended), fail_on="warning", **options)
+    with _translate_errors():
+        return _streamed_from(_repaired_source(repaired), fail_on="warning", **options)
 
 
-def hold(image: pyvips.Image) -> pyvips.Image:
+def evaluate(image: pyvips.Image) -> pyvips.Image:
     """Evaluate operations on an original, and return the resulting image in memory.
 
     Raises:
         Corrupt: the file is truncated or invalid.
     """
-    with _reading():
+    with _translate_errors():
         return image.copy_memory()
 
 
-def streamed(image: pyvips.Image) -> pyvips.Image:
+def without_line_cache(image: pyvips.Image) -> pyvips.Image:
     """Return an image for a single read from top to bottom, without a second cache of lines.
 
     libvips' shrinking operations add a cache of some 400 lines if their input is marked as sequential, but a loader
@@ -130,7 +130,7 @@ def text_lengths(image: pyvips.Image) -> Iterator[int]:
             yield len(image.get(field) or b"")  # pyvips returns None for an empty text
 
 
-def meaning(bands: int, *, is_deep: bool) -> str:
+def interpretation(bands: int, *, is_deep: bool) -> str:
     """Return libvips' interpretation of pixels with this many bands: grey or sRGB, of 8 or 16 bits."""
     if bands < 3:  # noqa: PLR2004 - grey, with or without alpha
         return "grey16" if is_deep else "b-w"
@@ -140,7 +140,7 @@ def meaning(bands: int, *, is_deep: bool) -> str:
 def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bool = False) -> pyvips.Image:
     """Return an image of pixels in memory: grey or sRGB, with alpha if it has one more band."""
     picture = pyvips.Image.new_from_memory(pixels, *sides, bands, "ushort" if is_deep else "uchar")
-    return picture.copy(interpretation=meaning(bands, is_deep=is_deep))
+    return picture.copy(interpretation=interpretation(bands, is_deep=is_deep))
 
 
 def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
@@ -154,19 +154,19 @@ def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
     """Return the image without any metadata except its ICC profile, and with `exif` if it is not empty."""
     labelled = image.copy()
     for field in image.get_fields():
-        if field.startswith(_FOREIGN):
+        if field.startswith(_METADATA_PREFIXES):
             labelled.remove(field)
     if exif:
         labelled.set_type(pyvips.GValue.blob_type, EXIF, b"Exif\0\0" + exif)
     return labelled
 
 
-def keep(*, exif: bool, profile: bool) -> int:
+def keep_flags(*, exif: bool, profile: bool) -> int:
     """Return libvips' flags for the metadata that a saver writes."""
     return _EXIF * exif | _ICC * profile
 
 
-def film(frames: Sequence[pyvips.Image]) -> pyvips.Image:
+def join_frames(frames: Sequence[pyvips.Image]) -> pyvips.Image:
     """Join frames into one tall image, the form in which libvips' savers expect an animation.
 
     The first frame's header holds the timing of all frames.
@@ -189,13 +189,13 @@ def _source(path: Path) -> pyvips.Source:
     return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
 
 
-def _mended_source(mended: Repaired) -> pyvips.Source:
-    file = os.open(mended.path, os.O_RDONLY | os.O_CLOEXEC)
-    shift, last = len(mended.head) - mended.rest, len(mended.head) + mended.end - mended.rest
+def _repaired_source(repaired: Repaired) -> pyvips.Source:
+    file = os.open(repaired.path, os.O_RDONLY | os.O_CLOEXEC)
+    shift, last = len(repaired.head) - repaired.rest, len(repaired.head) + repaired.end - repaired.rest
 
     def read(start: int, most: int) -> bytes:
-        if start < len(mended.head):
-            return mended.head[start : start + most]
+        if start < len(repaired.head):
+            return repaired.head[start : start + most]
         if start < last:
             return os.pread(file, min(most, last - start), start - shift)
         return jpeg.END[start - last :][:most]
@@ -230,7 +230,7 @@ def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     """Convert libvips' errors into ours; for use only where bytes of the original are read.
 
     An error anywhere else is caused by our code or by the machine, and must not be blamed on the original.
@@ -240,7 +240,7 @@ def _reading() -> Iterator[None]:
     except pyvips.Error as error:
         if _HEIF_LIMIT in str(error.detail):
             raise TooManyPixels("This picture is larger than its decoder takes on; shrink it first.") from error
-        if _MISSING.search(str(error.detail)):
+        if _UNSUPPORTED.search(str(error.detail)):
             raise UnsupportedFormat(f"A rare kind of file ({_reason(error)}); export it as a JPEG.") from error
         raise Corrupt(
             f"This file is damaged or cut short ({_reason(error)}); upload it again from the camera."

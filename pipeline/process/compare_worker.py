@@ -6,14 +6,14 @@ import msgspec
 
 from pipeline.compare.compare import compare
 from pipeline.image import vips
-from pipeline.process.sandbox import answer_all
+from pipeline.process.sandbox import serve
 from pipeline.protocol import Compare, Ready
 
 
 def main() -> None:
     """Answer requests until stdin is closed."""
     decoder = msgspec.json.Decoder(Compare)
-    answer_all(decoder.decode, compare, get_ready=lambda: Ready(libvips=vips.VERSION))
+    serve(decoder.decode, compare, get_ready=lambda: Ready(libvips=vips.VERSION))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import msgspec
 from pipeline.decode.probe import probe
 from pipeline.errors import Refused
 from pipeline.image import vips
-from pipeline.process.sandbox import answer_all
+from pipeline.process.sandbox import serve
 from pipeline.protocol import Answer, Probe, Probed, Question, Ready, Refusal, Render
 from pipeline.render.render import render
 from pipeline.size import Size
@@ -19,7 +19,7 @@ from pipeline.size import Size
 def main() -> None:
     """Answer requests until stdin is closed."""
     decoder: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)
-    answer_all(decoder.decode, answer, get_ready=_warm_up)
+    serve(decoder.decode, answer, get_ready=_warm_up)
 
 
 def answer(question: Question) -> Answer:

@@ -34,30 +34,30 @@ The parent enforces the deadline; this limit ends a render whose parent has exit
 """
 
 
-def answer_all(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Callable[[], Ready]) -> None:
+def serve(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Callable[[], Ready]) -> None:
     """Answer every request on stdin; `sys.argv[1]`, if present, is the CPU limit per request in seconds.
 
     Any exception from `answer` ends the process with a traceback. The parent then starts a new process, which is
     cheaper than continuing with a library in an unknown state.
     """
-    answers = _claim_stdout()
-    _limit_itself()
-    _say(answers, get_ready())
+    answers = _reserve_stdout()
+    _set_resource_limits()
+    _send(answers, get_ready())
     seconds = int(sys.argv[1]) if sys.argv[1:] else CPU_SECONDS
     for line in sys.stdin.buffer:
         question = read(line)
         _allow_cpu_seconds(seconds)
-        _say(answers, answer(question))
+        _send(answers, answer(question))
 
 
-def _claim_stdout() -> BinaryIO:
+def _reserve_stdout() -> BinaryIO:
     """Return a stream to the original stdout, and redirect everything else printed there to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
 
 
-def _limit_itself() -> None:
+def _set_resource_limits() -> None:
     for kind, most in (
         (resource.RLIMIT_AS, ADDRESS_BYTES),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
@@ -74,6 +74,6 @@ def _allow_cpu_seconds(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + seconds, hard))
 
 
-def _say(answers: BinaryIO, answer: msgspec.Struct) -> None:
+def _send(answers: BinaryIO, answer: msgspec.Struct) -> None:
     answers.write(msgspec.json.encode(answer) + b"\n")
     answers.flush()

@@ -33,7 +33,7 @@ class Target:
     size: Size
     cover: tuple[int, int]
     box: tuple[int, int]
-    moves: bool
+    is_animated: bool
     is_wanted: bool
     profile: str
     folder: Path
@@ -62,21 +62,21 @@ def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
     """Crop the image to the box; in animations every frame at the centre, or the image would jump."""
     if target.cover == target.box:
         return image
-    position = "centre" if target.moves else target.size.position
+    position = "centre" if target.is_animated else target.size.position
     return image.smartcrop(*target.box, interesting=position)
 
 
-def turn(image: pyvips.Image, _: Target) -> pyvips.Image:
+def apply_orientation(image: pyvips.Image, _: Target) -> pyvips.Image:
     """Rotate the image upright; columns may become rows, so the image must be in memory already."""
     return metadata.upright(image)
 
 
-def recolour(image: pyvips.Image, target: Target) -> pyvips.Image:
+def convert_gamut(image: pyvips.Image, target: Target) -> pyvips.Image:
     """Convert a wide gamut to sRGB, unless the size keeps it."""
-    return image if target.size.gamut == "keep" and colour.is_kept(image) else colour.to_srgb(image)
+    return image if target.size.gamut == "keep" and colour.is_embeddable(image) else colour.to_srgb(image)
 
 
-STEPS = (crop, turn, recolour)
+STEPS = (crop, apply_orientation, convert_gamut)
 """The steps from an image of the right dimensions to a derivative's pixels, in this order."""
 
 
@@ -87,7 +87,7 @@ def _target(original: Original, size: Size, question: Render) -> Target:
         size=size,
         cover=original.as_stored(size.cover(width=width, height=height)),
         box=original.as_stored(size.dimensions(width=width, height=height)),
-        moves=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
+        is_animated=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
         is_wanted=not question.wanted or size.name in question.wanted,
         profile=render_profile(size, among=question.sizes, libvips=vips.VERSION),
         folder=Path(question.folder),
@@ -114,21 +114,21 @@ def _render_chain(
     original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image]
 ) -> Iterator[Rendered]:
     """Yield the wanted derivatives of one chain of sizes, the largest first."""
-    chain = sorted((target for target in targets if not target.moves), key=_height, reverse=True)
+    chain = sorted((target for target in targets if not target.is_animated), key=_sort_key, reverse=True)
     while chain and not chain[-1].is_wanted:
         chain.pop()
     steps = [target for target in chain if target.is_wanted or target.size.is_source or target is chain[0]]
     pictures = resize_all(original, [_step(target) for target in steps], to_colour=to_colour)
     for target, picture in zip(steps, pictures, strict=True):
         if target.is_wanted:
-            yield _write(original, target, [_stepped(picture, target)])
+            yield _write(original, target, [_apply_steps(picture, target)])
 
 
 def _step(target: Target) -> ResizeStep:
     return ResizeStep(sides=target.cover, is_source=target.size.is_source, is_large=target.size.is_large)
 
 
-def _height(target: Target) -> tuple[tuple[int, int], bool]:
+def _sort_key(target: Target) -> tuple[tuple[int, int], bool]:
     """Return the sort key of a target within a chain: the dimensions, then whether the size is a source."""
     return target.cover, target.size.is_source
 
@@ -138,20 +138,22 @@ def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rende
 
     Each frame is computed at once, because a hundred pending ones would hold as many caches.
     """
-    moving = [target for target in targets if target.moves and target.is_wanted]
-    film = frames(original) if moving else []
+    moving = [target for target in targets if target.is_animated and target.is_wanted]
+    join_frames = frames(original) if moving else []
     for target in moving:
         yield _write(
-            original, target, [_stepped(resize_frame(frame, target.cover), target).copy_memory() for frame in film]
+            original,
+            target,
+            [_apply_steps(resize_frame(frame, target.cover), target).copy_memory() for frame in join_frames],
         )
 
 
 def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
     """Write the finished image, or the frames of an animation, in the format of the size."""
     has_alpha = bool(made[0].hasalpha())
-    writable = WRITABLE["webp"] if target.moves else output(original.readable, target.size, has_alpha=has_alpha)
+    writable = WRITABLE["webp"] if target.is_animated else output(original.readable, target.size, has_alpha=has_alpha)
     path = target.folder / f"{target.size.name}{writable.extension}"
-    _save(vips.film(made) if target.moves else made[0], path, original, target, writable)
+    _save(vips.join_frames(made) if target.is_animated else made[0], path, original, target, writable)
     return Rendered(
         size=target.size.name,
         path=str(path),
@@ -163,7 +165,7 @@ def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> 
     )
 
 
-def _stepped(picture: pyvips.Image, target: Target) -> pyvips.Image:
+def _apply_steps(picture: pyvips.Image, target: Target) -> pyvips.Image:
     for step in STEPS:
         picture = step(picture, target)
     return picture
@@ -179,8 +181,10 @@ def _save(image: pyvips.Image, path: Path, original: Original, target: Target, w
         vips.with_exif(image, exif),
         writable.saver,
         path,
-        keep=vips.keep(exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_kept(image)),
+        keep=vips.keep_flags(
+            exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_embeddable(image)
+        ),
         **writable.options(target.size, image.width),
     )
     if exif:
-        metadata.keep_nothing_else(path, exif)
+        metadata.replace_exif(path, exif)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.decode.original import Original
 
-_FEW_TIMES = 10
+_MAX_EXACT_REDUCTION = 10
 """The largest reduction for which Lanczos reads every pixel.
 
 By default libvips would start with a plain average of some pixels, which costs small images up to 14 points of
@@ -76,7 +76,7 @@ def _first(original: Original, step: ResizeStep, to_colour: Callable[[pyvips.Ima
     """Decode and shrink to the first step; an image as large as the original stays identical to the last bit."""
     if step.sides == (original.header.width, original.header.height):
         image = first_frame(original, to_colour, sides=step.sides)
-        return _Intermediate(colour.without_idle_alpha(image), TransferCurve.SRGB)
+        return _Intermediate(colour.without_opaque_alpha(image), TransferCurve.SRGB)
 
     def through(image: pyvips.Image) -> pyvips.Image:
         picture = to_colour(image)
@@ -84,7 +84,7 @@ def _first(original: Original, step: ResizeStep, to_colour: Callable[[pyvips.Ima
 
     image = first_frame(original, through, sides=step.sides)
     return _Intermediate(
-        colour.without_idle_alpha(image), TransferCurve.CURVE if image.format == "uchar" else TransferCurve.LINEAR
+        colour.without_opaque_alpha(image), TransferCurve.CURVE if image.format == "uchar" else TransferCurve.LINEAR
     )
 
 
@@ -115,7 +115,7 @@ def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = Fa
     white between the horizontal and the vertical pass, which costs up to 7 points of SSIMULACRA2.
     """
     hscale, vscale = sides[0] / image.width, sides[1] / image.height
-    options = {"gap": 0} if is_exact and min(hscale, vscale) * _FEW_TIMES >= 1 else {}
+    options = {"gap": 0} if is_exact and min(hscale, vscale) * _MAX_EXACT_REDUCTION >= 1 else {}
     if not image.hasalpha():
         exact = image if image.format == "uchar" else image.cast("float")
         return exact.resize(hscale, vscale=vscale, **options).cast(image.format)

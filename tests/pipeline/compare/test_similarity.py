@@ -10,7 +10,7 @@ import pyvips
 
 from loadtest.paint import GPS, Photograph, paint, pixels
 from pipeline.compare.compare import compare
-from pipeline.compare.similarity import GROUND, TURNS
+from pipeline.compare.similarity import BACKGROUND, ROTATIONS
 from pipeline.protocol import Compare, Compared, Inspected, Limits, Refusal, Similarity
 from tests.pipeline.rendering import seen
 
@@ -60,7 +60,7 @@ UNDONE = {
 }
 
 
-@pytest.mark.parametrize("turn", [name for name in TURNS if name])
+@pytest.mark.parametrize("turn", [name for name in ROTATIONS if name])
 def test_a_picture_that_lies_otherwise_is_told_so_and_compared_as_it_should_lie(
     tmp_path: Path, picture: pyvips.Image, turn: str
 ) -> None:
@@ -124,7 +124,7 @@ def test_what_is_transparent_shows_the_ground_and_counts(tmp_path: Path, picture
     clear = picture.bandjoin(0)
     likeness = alike(tmp_path, picture, clear)
     assert likeness.alpha == pytest.approx(255)
-    ground = (picture * 0 + GROUND).cast("uchar")
+    ground = (picture * 0 + BACKGROUND).cast("uchar")
     assert alike(tmp_path, ground, clear).score == 100
 
 

@@ -29,7 +29,7 @@ def photograph(tmp_path: Path, suffix: str = ".jpg", **options: float) -> Path:
     return path
 
 
-def film(tmp_path: Path, suffix: str) -> Path:
+def join_frames(tmp_path: Path, suffix: str) -> Path:
     """Write an animation of noise, so that all frames have about the same length in bytes."""
     path = tmp_path / f"original{suffix}"
     first, *others = (PIL.Image.effect_noise((160, 120), 40 + frame).convert("RGB") for frame in range(FRAMES))
@@ -55,7 +55,7 @@ def test_a_file_that_ends_early_is_refused(tmp_path: Path, suffix: str, tenths: 
 @pytest.mark.parametrize("animate", [False, True])
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 def test_an_animation_that_ends_early_is_refused(tmp_path: Path, suffix: str, *, animate: bool, tenths: int) -> None:
-    original = film(tmp_path, suffix)
+    original = join_frames(tmp_path, suffix)
     cut(original, tenths)
     with pytest.raises(Corrupt):
         render_into(tmp_path / "out", original, Size(name="a", width=100, animate=animate))
@@ -63,7 +63,7 @@ def test_an_animation_that_ends_early_is_refused(tmp_path: Path, suffix: str, *,
 
 @pytest.mark.parametrize("ending", [b"", b"\0" * 8, b";", b"; and more"])
 def test_a_gif_is_whole_whatever_is_behind_its_last_frame(tmp_path: Path, ending: bytes) -> None:
-    original = film(tmp_path, ".gif")
+    original = join_frames(tmp_path, ".gif")
     original.write_bytes(original.read_bytes().removesuffix(b";") + ending)
     (derivative,) = render_into(tmp_path / "out", original, Size(name="a", width=100, animate=True)).derivatives
     with PIL.Image.open(derivative.path) as moving:

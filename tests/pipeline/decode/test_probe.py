@@ -69,8 +69,8 @@ def test_a_progressive_picture_takes_more_memory_than_a_baseline_one(tmp_path: P
 
 def test_an_animation_that_is_too_much_to_move_is_predicted_as_its_first_frame(tmp_path: Path) -> None:
     path = tmp_path / "original.gif"
-    film = vips.film([pixels(Photograph(width=100, height=50, noise=9, seed=seed)) for seed in range(4)])
-    film.write_to_file(str(path))
+    join_frames = vips.join_frames([pixels(Photograph(width=100, height=50, noise=9, seed=seed)) for seed in range(4)])
+    join_frames.write_to_file(str(path))
     moving = (Size(name="a", width=60, animate=True),)
-    moves, stands = (probe(path, limits=Limits(animation_pixels=most), sizes=moving) for most in (20_000, 19_999))
-    assert moves.render_bytes - stands.render_bytes == 3 * 20_000 * moves.bands
+    is_animated, stands = (probe(path, limits=Limits(animation_pixels=most), sizes=moving) for most in (20_000, 19_999))
+    assert is_animated.render_bytes - stands.render_bytes == 3 * 20_000 * is_animated.bands

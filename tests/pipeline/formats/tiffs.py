@@ -14,8 +14,8 @@ CIELAB, ICCLAB, RGB, SENSOR = 8, 9, 2, 32_803
 
 def write_tiff(path: Path, pixels: bytes, sides: tuple[int, int], fields: dict[int, tuple[int, ...]]) -> None:
     """Write a TIFF of one uncompressed strip; `fields` maps tags to 16-bit numbers and overrides the defaults."""
-    usual = {256: (sides[0],), 257: (sides[1],), 259: (1,), 277: (3,), 258: (8,), 262: (RGB,), 278: (sides[1],)}
-    wanted = {**usual, **fields}
+    default = {256: (sides[0],), 257: (sides[1],), 259: (1,), 277: (3,), 258: (8,), 262: (RGB,), 278: (sides[1],)}
+    wanted = {**default, **fields}
     wanted[258] = wanted[258] * wanted[277][0]
     entries, tail = b"", b""
     start = 8 + 2 + 12 * (len(wanted) + 2) + 4

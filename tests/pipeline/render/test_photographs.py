@@ -34,7 +34,7 @@ NO_PROFILE = (
 
 HASH_SIDE = 16
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
-TURNS = (None, *PIL.Image.Transpose)
+ROTATIONS = (None, *PIL.Image.Transpose)
 MARKS = (b"Exif\0\0", b"ns.adobe.com", b"Photoshop 3.0", b"MPF\0", b"GPSLatitude", b"MakerNote", b"ICC_PROFILE")
 """How EXIF, XMP, IPTC, MPF and a profile start in a JPEG; compressed pixels hold no such long texts by chance."""
 
@@ -76,8 +76,13 @@ def furthest(one: PIL.Image.Image, other: PIL.Image.Image) -> float:
 def test_a_photograph_is_upright_in_its_own_colours_and_has_no_metadata(tmp_path: Path, path: Path) -> None:
     (derivative,) = render_into(tmp_path, path, Size(name="small", width=300, format="jpeg", quality=90)).derivatives
     picture, twin = seen(derivative.path), reference(path)
-    turned = {turn: twin if turn is None else twin.transpose(turn) for turn in TURNS}
-    distance = {turn: (shape(picture) ^ shape(other)).bit_count() for turn, other in turned.items()}
+    turned = {
+        apply_orientation: twin if apply_orientation is None else twin.transpose(apply_orientation)
+        for apply_orientation in ROTATIONS
+    }
+    distance = {
+        apply_orientation: (shape(picture) ^ shape(other)).bit_count() for apply_orientation, other in turned.items()
+    }
     assert distance[None] == min(distance.values())
     assert path.name in NO_PROFILE or furthest(picture, twin) < TOLERANCE
     content = (tmp_path / derivative.path).read_bytes()
