@@ -23,7 +23,7 @@ MOST_BYTES: Final = 2000
 PORTS: Final = {"PORT": "8080", "METRICS_PORT": "9091"}
 """The settings of the ports, with their defaults."""
 
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on, only looked up
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound, only a key of this table
 """The address to connect to when the service listens on all addresses."""
 
 

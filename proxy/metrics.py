@@ -12,28 +12,28 @@ from proxy.errors import Busy, StoreRefused, StoreUnavailable, TooManyBytes
 disable_created_metrics()  # type: ignore[no-untyped-call] # an unused second series for each counter
 
 RENDER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60)
-"""Seconds.
+"""Buckets in seconds.
 
 A photograph of 12 megapixels takes 0.1 to 0.3 s on a dedicated core, several times that on a shared one, and seconds
 as AVIF. 0.25 s is the benchmark's limit for a small image. The last bucket is the deadline.
 """
 
 JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
-"""Seconds from the request for a job to its end, including waits.
+"""Buckets in seconds, from the request for a job to its end, including waits.
 
 A job takes half a second on an empty queue and half a minute behind a full one. It takes a minute if the original is
 uploaded after its webhook, and half an hour during a provider's outage.
 """
 
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Seconds.
+"""Buckets in seconds.
 
-A redirect from memory takes 0.3 ms, with a limit of 10 ms. A job is accepted within 50 ms. A page view that renders
+A redirect from memory takes 0.3 ms, with a target of 10 ms. A job is accepted within 50 ms. A page view that renders
 takes about a second, and at most the wait in the queue plus the deadline.
 """
 
 STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Seconds.
+"""Buckets in seconds.
 
 A folder responds in 0.2 ms and writes in 10 ms. A bucket responds in 10 to 50 ms and stores a derivative in 50 to
 300 ms. Calls that take seconds were retried.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.size import OutputFormat
 
 ORIGINAL: Final = "original"
-"""Replaces the size's name in the key of an original, so no size may have this name."""
+"""The part of an original's key where a derivative's key has the size's name; so no size may have this name."""
 
 DERIVATIVES: Final = "derivatives/"
 """The prefix of all derivatives in `PrefixLayout`, so no original may have it."""
@@ -47,13 +47,14 @@ class Layout(Protocol):
         ...
 
     def original_of(self, key: str) -> tuple[str, str] | None:
-        """Return the original's key and the size's name for a derivative's key; None for any other key."""
+        """Return the original's key and the size's name for a derivative's key, or None for any other key."""
         ...
 
     def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
-        """Return the prefix and the pattern of the keys of `original`'s derivatives, at any size.
+        """Return the prefix and the pattern of the keys of `original`'s derivatives.
 
-        The sizes may be ones that are no longer configured. The pattern may also match the original's own key.
+        The pattern matches any size, including those that are no longer configured. It may also match the original's
+        own key.
 
         Raises:
             BadKey: `original` cannot be the key of an original.
@@ -63,7 +64,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteLayout:
-    """The layout of the live site: `58_1586986467_original.jpg` has the derivative `58_1586986467_small.jpg`.
+    """The layout of the live site: the derivative `58_1586986467_small.jpg` for `58_1586986467_original.jpg`.
 
     Raises:
         ValueError: a size is named `original`, or has other characters than `a` to `z`, digits and `-`.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
 
 REPLACED: Final = "replaced/"
-"""The prefix of live derivatives that a promotion replaced; they are kept until the promotion is undone."""
+"""The prefix for live derivatives that a promotion has replaced; they are kept until the promotion is undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

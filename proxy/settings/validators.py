@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".replace("{0}", "%(?!00)[0-9A-Fa-f]{2}"))
-"""A server's URL with its special characters percent-encoded, so that no part of a password can be misparsed.
+"""A server's URL whose password has its special characters percent-encoded, so that it cannot be misparsed.
 
-The clients of the servers quote what they cannot parse in their errors.
+Client libraries quote what they cannot parse in their errors, which would reveal parts of the password.
 """
 
 SECRET_BYTES = 24
@@ -44,7 +44,10 @@ def one_of(*words: str) -> Callable[[str], str | None]:
 
 
 def queue(value: str) -> str | None:
-    """Return what is wrong with a queue's URL, or None; it is not quoted, because it may contain a password."""
+    """Return what is wrong with a queue's URL, or None.
+
+    The URL is not quoted, because it may contain a password.
+    """
     if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
         return "must have each % @ / ? # of its user and password percent-encoded: %25 %40 %2F %3F %23"
     return address_fault(value)

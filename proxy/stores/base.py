@@ -1,4 +1,4 @@
-"""The interface of every store: blobs under keys, written atomically."""
+"""The interface of all stores: blobs under keys, written atomically."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class AlreadyThere(Exception):
-    """The key of a `put_new` already exists. It never leaves a store, because `put_new` returns None instead."""
+    """The key already exists; raised only inside a store, because `put_new` then returns None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """The attributes stored with a blob.
+    """The content type, the cache control and the metadata that are stored with a blob.
 
     Metadata names are lower case ASCII letters, digits and `-`. Values are non-empty text without control characters.
     S3 stores at most 2,000 bytes of names and values together.
@@ -39,7 +39,7 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """The description of a stored blob: key, size, ETag, time and attributes, without the bytes."""
+    """A stored blob without its bytes: key, size, ETag, modification time and attributes."""
 
     key: str
     bytes: int
@@ -60,9 +60,9 @@ def check_length(key: str) -> None:
 
 
 class Store(Protocol):
-    """A store of blobs under keys.
+    """A store of blobs under keys, with atomic writes.
 
-    A put is atomic: readers see the old blob until the new one replaces it as a whole. Every method may raise
+    Readers see the old blob until the new one replaces it as a whole. Every method may raise
     `StoreUnavailable` (a retry may succeed) or `StoreRefused` (a retry would fail again).
     """
 

@@ -1,4 +1,4 @@
-"""Construction of the store that the settings name."""
+"""Construction of the store that the settings select."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StoreConfig:
     """The address of a store and the options for connecting to it.
 
     `connections` is the largest number of simultaneous connections. `public_address` returns the public URL of a key;
-    if it is set, blobs are read from there, without credentials.
+    if it is set, `head`, `fetch` and `open` read from there, without credentials.
     """
 
     store: str

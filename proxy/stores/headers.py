@@ -18,7 +18,7 @@ PASSING_STATUSES: Final = frozenset({408, 429, *range(500, 600)} - {501, 505})
 
 METADATA_PREFIX: Final = "x-amz-meta-"
 
-# Punctuation that needs no escape. `%` does, because it starts one; so does the space, which HTTP strips at both ends.
+# Punctuation that needs no escape. `%` is excluded because it starts one. So is the space: HTTP strips it at both ends.
 _PLAIN: Final = string.punctuation.replace("%", "")
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -29,7 +29,7 @@ def escaped(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def unescaped(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return metadata as it was before `escaped`; names are in lower case, even if a server changed their case."""
+    """Return metadata decoded from HTTP headers; names are in lower case, even if a server changed their case."""
     return {name.lower(): unquote(value) for name, value in metadata.items()}
 
 
@@ -39,9 +39,9 @@ def bare(etag: str) -> str:
 
 
 def md5s_in(etag: str) -> tuple[str, ...]:
-    """Return the MD5 that an ETag of S3 consists of, if any.
+    """Return the MD5 in an S3 ETag, or nothing if the ETag is not an MD5.
 
-    The ETags of multipart uploads and weak ETags are not MD5s, so the result is empty.
+    The ETags of multipart uploads and weak ETags are not MD5s.
     """
     stripped = etag.strip('"')
     return (stripped,) if _MD5.fullmatch(stripped) else ()

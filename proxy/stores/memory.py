@@ -39,7 +39,7 @@ class MemoryStore:
         return kept and kept[0]
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write a blob to `path`; see `Store.fetch`."""
+        """Write a blob to the local file `path`; see `Store.fetch`."""
         blob, body = self._get(key)
         check_bytes(blob, max_bytes)
         await AsyncPath(path).write_bytes(body)

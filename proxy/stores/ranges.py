@@ -1,4 +1,4 @@
-"""Byte ranges of blobs: how they are requested, parsed and extracted from a response."""
+"""Byte ranges of blobs: request headers, response headers, and extraction from a response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Changed(StoreError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteRange:
-    """A non-empty range of bytes, from `first` up to, but not including, `end`, of the blob with this `etag`."""
+    """A non-empty range of bytes of the blob with this `etag`, from `first` up to, but not including, `end`."""
 
     first: int
     end: int

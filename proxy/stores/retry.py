@@ -1,4 +1,4 @@
-"""Retries of store calls, within deadlines."""
+"""Retries of store calls, with timeouts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
-"""The slowest throughput for which a transfer does not time out: 30 MiB take eight minutes."""
+"""The slowest throughput at which a transfer does not time out: 30 MiB take eight minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRetryPolicy(RetryPolicy):
-    """How often and for how long a store call is retried.
+    """A retry policy for store calls, with timeouts.
 
     `attempt_seconds` is the timeout of one attempt. `total_seconds` bounds all attempts and the waits between them.
     The size of a transfer extends both deadlines; see `Attempt.move`.
@@ -58,7 +58,9 @@ class Attempt:
 async def with_retries(
     ask: Callable[[Attempt], Awaitable[T]], retry_policy: StoreRetryPolicy, *, whom: str = "store"
 ) -> T:
-    """Return the result of `ask`, retrying while the store is unavailable; `whom` names the store in messages.
+    """Return the result of `ask`, retrying while the store is unavailable.
+
+    `whom` names the store in messages. Errors other than `StoreUnavailable` and timeouts are not retried.
 
     Raises:
         StoreUnavailable: the last attempt failed or a deadline passed.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ChecksumMismatch(StoreUnavailable):
-    """The received bytes have the announced length but another MD5, which is `md5`."""
+    """The received bytes have the announced length but a different MD5, which is `md5`."""
 
     def __init__(self, md5: str) -> None:
         super().__init__("The store sent other bytes than its ETag (an MD5) tells.")
@@ -29,7 +29,7 @@ async def verified(
 ) -> AsyncIterator[bytes]:
     """Yield `chunks` unchanged and verify their total length and MD5.
 
-    `md5s` are the accepted MD5s of the whole; if it is empty, the MD5 is not verified.
+    `md5s` are the accepted MD5s of the whole; if they are empty, the MD5 is not verified.
 
     Raises:
         StoreUnavailable: the bytes do not match. It is raised at the end, or as soon as too many bytes arrive.

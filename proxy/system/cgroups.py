@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """The folder of a control group's files; it may not exist, as for the parents of a container's own group."""
+    """The folder of a control group's files, which may not exist.
+
+    In a container, the parents of its own group have no folder.
+    """
 
     folder: Path
     is_unified: bool
@@ -80,7 +83,7 @@ def own_bytes() -> float:
 
 
 def render_bytes() -> float:
-    """Return the total resident memory of this process's children, which are its render processes, in bytes.
+    """Return the total resident memory in bytes of this process's children, which are its render processes.
 
     Memory that they share, such as the code of libvips, is counted once per process.
     """

@@ -1,4 +1,4 @@
-"""Lock files, which show which processes are alive and guard what only one process may do at a time.
+"""Lock files: they show which processes are alive, and guard work that only one process may do at a time.
 
 The kernel releases a lock when its process dies. A pid would be unreliable: in containers every service is pid 1, and
 pids are reused.
@@ -28,7 +28,7 @@ class ProcessLock:
 
     @property
     def name(self) -> str:
-        """The name with which other processes call `is_alive`."""
+        """The name that other processes pass to `is_alive`."""
         return self.path.name
 
     def release(self) -> None:

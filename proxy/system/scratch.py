@@ -25,7 +25,7 @@ TRIED_BYTES = 64 * 1024
 """The size of the file that `check` writes: less than the smallest original to be expected."""
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""The errors within a folder's block that are certainly caused by the disk."""
+"""The error numbers that only the disk can cause."""
 
 
 def scratch_place() -> Path:
@@ -66,7 +66,7 @@ class ScratchSpace:
 
     @asynccontextmanager
     async def folder(self, size: int, ticket: Ticket) -> AsyncIterator[Path]:
-        """Yield a folder once `size` bytes are reserved; it is removed with its content at the end of the block.
+        """Yield an empty folder once `size` bytes are reserved; it is removed at the end of the block.
 
         Raises:
             Busy: the reservation timed out, or would time out.

@@ -66,7 +66,7 @@ class FileStore:
         return await run_sync(self._head, key)
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Copy a blob to `path`; see `Store.fetch`."""
+        """Copy a blob to the local file `path`; see `Store.fetch`."""
         return await run_sync(self._fetch, key, path, max_bytes)
 
     @asynccontextmanager
@@ -140,9 +140,9 @@ class FileStore:
             pass
 
     def _check_exists(self) -> None:
-        """Raise if the folder is missing or was replaced.
+        """Raise if the store's folder is missing or was replaced.
 
-        Otherwise the empty mount point of a missing disk would look like an empty store.
+        Without this check, the empty mount point of a missing disk would look like an empty store.
         """
         if not (self._temporary if self._is_started else self._root).is_dir():
             raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")

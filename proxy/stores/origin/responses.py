@@ -70,7 +70,7 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
 
 
 def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
-    """Return the MD5 that the bytes must have, if the ETag is one; with KMS encryption it is not."""
+    """Return the MD5 that the bytes must have, or nothing if the ETag is not an MD5, as with KMS encryption."""
     encrypted = answer.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
     return () if encrypted else md5s_in(answer.headers.get("ETag", ""))
 

@@ -1,4 +1,4 @@
-"""A store that is read over public HTTP, for credentials that can only write."""
+"""A store that reads over public HTTP, for credentials that can only write."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MISSING: Final = _GONE | {HTTPStatus.FORBIDDEN}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginConfig:
-    """The connection limit for reading, and the timeouts for connecting and for the next bytes."""
+    """The limits for reading: number of connections, and timeouts for connecting and for the next bytes."""
 
     connections: int = 20
     connect_seconds: float = 5.0
@@ -80,7 +80,10 @@ class OriginStore:
         await self._held.aclose()
 
     async def check(self) -> None:
-        """Raise if the store `writes` fails its check or the origin gives no valid response; it may be empty."""
+        """Raise if the store `writes` fails its check or the origin returns no valid response.
+
+        A 403, 404 or 410 is a valid response, because the origin may be empty.
+        """
         await self._writes.check()
         await with_retries(self._check_origin, self._retry_policy, whom=self._shown)
 
@@ -111,7 +114,7 @@ class OriginStore:
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Download a blob to `path`; see `Store.fetch`."""
+        """Download a blob to the local file `path`; see `Store.fetch`."""
         seen: dict[str, set[str]] = {}  # the MD5s of the bytes received under each ETag
 
         async def ask(attempt: Attempt) -> Blob:
@@ -164,7 +167,7 @@ class OriginStore:
         await self._writes.delete(key)
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Yield the blobs under `prefix`, which needs credentials that may list; see `Store.list`."""
+        """Yield the blobs under `prefix`, if the credentials may list; see `Store.list`."""
         return self._writes.list(prefix, after=after)
 
     @asynccontextmanager

@@ -12,7 +12,7 @@ from proxy.stores.s3.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The access keys of a bucket. If none are given, botocore searches the environment, container and machine."""
+    """The access keys for a bucket; without them, botocore searches the environment, container and machine."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)

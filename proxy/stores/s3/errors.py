@@ -89,12 +89,12 @@ class Denied(StoreRefused):
 
 
 class Precluded(StoreRefused):
-    """A precondition failed: the key of a first write exists, or the blob is not the expected one."""
+    """A precondition failed: the key of a `put_new` exists, or the blob is not the expected one."""
 
 
 @contextmanager
 def s3_errors(bucket: str) -> Iterator[None]:
-    """Translate every error of S3 and its client within the block; `bucket` describes the bucket in messages."""
+    """Translate the errors of S3 and its client within the block; `bucket` names the bucket in messages."""
     try:
         yield
     except ClientError as error:

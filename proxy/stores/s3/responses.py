@@ -78,7 +78,7 @@ def listed(told: S3Response) -> Blob:
 def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
     """Return the body of a response in chunks, verified by its length and, for a whole blob, by its ETag.
 
-    `bucket` describes the bucket in error messages.
+    `bucket` names the bucket in error messages.
 
     Raises:
         Changed: the response is of another blob than `byte_range`.

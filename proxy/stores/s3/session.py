@@ -21,7 +21,7 @@ MAX_ANSWER_BYTES: Final = 16 << 20
 
 
 class Session(AIOHTTPSession):  # type: ignore[misc] # it ships no types
-    """aiobotocore's session, without redirects and with limited responses.
+    """aiobotocore's session, without redirects and with a size limit for responses that are read whole.
 
     Following a redirect would send the body and the session token, signed for another host, to the redirect's target.
     botocore itself repeats a request where it knows the right host.

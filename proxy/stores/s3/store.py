@@ -1,4 +1,4 @@
-"""A store in a bucket of S3 or of another server with its protocol."""
+"""A store in a bucket of S3 or a compatible server."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SEEN_SECONDS: Final = 60.0
-"""How long the bucket is assumed to exist after a response. Until then, a 404 to a HEAD is enough to prove a miss."""
+"""How long the bucket is assumed to exist after a response; during this time a 404 to a HEAD proves a miss."""
 
 
 class S3Store:
-    """A store that keeps blobs as objects of one bucket; one client exists from `start` to `close`."""
+    """A store that keeps blobs as objects of one bucket, with one client from `start` to `close`."""
 
     def __init__(
         self, bucket: BucketConfig, credentials: Credentials | None = None, retry_policy: StoreRetryPolicy | None = None
@@ -56,7 +56,9 @@ class S3Store:
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
-        """Create the client; credentials may be fetched from the machine, but nothing is sent to the bucket yet.
+        """Create the client, without a request to the bucket.
+
+        If no credentials are given, botocore may request them from the machine.
 
         Raises:
             StoreError: no credentials were found, or the bucket's address is invalid. A client that is created without
@@ -104,7 +106,7 @@ class S3Store:
         return blob
 
     async def _head_by_get(self, key: str) -> Blob | None:
-        """Return the blob by a GET, or None.
+        """Return the blob under `key`, or None, with a GET request.
 
         The response to a HEAD has no body, so it shows neither the reason of an error nor that the bucket is missing.
         """
@@ -116,7 +118,7 @@ class S3Store:
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Download a blob to `path`; see `Store.fetch`."""
+        """Download a blob to the local file `path`; see `Store.fetch`."""
 
         async def ask(attempt: Attempt) -> Blob:
             answer: S3Response = await self._call(self._client.get_object, Key=key)

@@ -1,4 +1,4 @@
-"""Fixtures of stores: one real server for the whole run, and paths."""
+"""Fixtures for tests of stores: a real server, started once for the whole run, and paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract tests of every store: each backend's test module subclasses them with its own `store` fixture."""
+"""Contract tests for all stores: each backend's test module subclasses them with its own `store` fixture."""
 
 from __future__ import annotations
 

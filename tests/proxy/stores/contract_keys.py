@@ -1,4 +1,4 @@
-"""The contract tests of keys."""
+"""Contract tests of keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract tests of byte ranges."""
+"""Contract tests of byte ranges."""
 
 from __future__ import annotations
 

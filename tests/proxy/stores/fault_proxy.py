@@ -6,7 +6,7 @@
         ...
         proxy.fault = CALM
 
-Faults are drawn at random from the seed, so the same order of requests gets the same faults.
+Faults are drawn at random, depending only on the seed and the order of the requests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BUSY = {500: "InternalError", 503: "SlowDown", 429: "TooManyRequests"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """The faults to inject. The fractions are of all requests, from 0 to 1."""
+    """The faults to inject; each fraction, from 0 to 1, is of all requests."""
 
     latency_seconds: float = 0.0
     """The delay before each request is forwarded."""
@@ -102,7 +102,7 @@ class FaultProxy:
 
     @property
     def fault(self) -> Fault:
-        """Return the current faults; they may be set at any time."""
+        """Return the faults that are injected now; they can be changed at any time."""
         return self._fault
 
     @fault.setter

@@ -53,7 +53,7 @@ async def test_puts_and_deletes_in_one_folder_do_not_disturb_each_other(root: Pa
 
 
 class Contested(PosixPath):
-    """A path whose folders another process removes as empty, right after they are created."""
+    """A path whose new folders are removed right after their creation, as by a concurrent delete."""
 
     takes_away = 3
 

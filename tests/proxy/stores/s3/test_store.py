@@ -90,7 +90,7 @@ class TestOnSeaweed(StoreContract):
         return [segment.encode() for segment in key.split("/")]
 
     async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
-        """SeaweedFS treats a backslash as a slash; this known deviation is tested so that a fix is noticed."""
+        """SeaweedFS treats a backslash as a slash; this test will fail when that is fixed."""
         await put(store, "a\\b", b"bytes", file)
         assert await keys(store) == ["a/b"]
 
