@@ -1,34 +1,34 @@
-"""What can go wrong in the service, drawn as a tree.
+"""The tree of the service's errors.
 
-    ImagesError                  the root; `code` is stable, `str()` is a sentence that says what to do
+    ImagesError                  the base class; `code` is stable, `str()` is a sentence with a remedy
     ├── CannotStart              a part of the service cannot start
-    ├── BadKey                   a key that no store can hold, or that no original may have
-    ├── UnknownSize              no size of that name in the sizes file
-    │   └── BadOrder             a job was ordered for such a size
-    ├── NotFound                 the store has nothing under that key
-    │   └── UnknownJob           no job with that id, or it is past its retention
-    ├── BadCursor                a page of jobs was asked for that no page led to
-    ├── BadSignature             posted by somebody who does not know a secret
-    ├── BadCallback              a callback_url that callbacks may not go to
-    ├── CallbackFailed           the receiver of a callback cannot be reached
-    ├── TooManyBytes             the original's file is larger than originals may be
-    ├── OutOfRange               a part of a blob was asked for that it does not have
-    ├── NotAsBefore              a blob was asked for as long as it is as it was, and it is not
-    ├── Busy                     the line is full; come back after `retry_after_seconds`
+    ├── BadKey                   a key is invalid in every store, or cannot be the key of an original
+    ├── UnknownSize              the sizes file has no size with this name
+    │   └── BadOrder             a job was requested for an unknown size
+    ├── NotFound                 no blob exists under this key
+    │   └── UnknownJob           no job has this id, or its retention has expired
+    ├── BadCursor                a page of jobs was requested with an invalid cursor
+    ├── BadSignature             a request is not signed with a known secret
+    ├── BadCallback              callbacks to this `callback_url` are not allowed
+    ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
+    ├── TooManyBytes             the original's file is larger than the limit
+    ├── OutOfRange               the requested range is outside the blob
+    ├── NotAsBefore              a conditional request failed, because the blob has changed
+    ├── Busy                     the service is at capacity; retry after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
-    ├── NoRoom                   the folder for work in progress takes nothing more
-    ├── Unforeseen               what nobody has thought of
-    ├── GaveUp                   a run over many originals cannot go on; what is left can be done later
-    ├── RenderFailed             the original is well, the rendering went wrong
-    │   ├── DeadlineExceeded     it took longer than a render may
-    │   └── ProcessDied          the render process died under it
-    │       └── DiedAgain        and did so before, under the same bytes
-    └── StoreError               the store did not do what was asked
-        ├── StoreUnavailable     it may later: unreachable, overloaded, erring
-        └── StoreRefused         it will not: credentials, policy
-            └── UnfitKey         it cannot hold such a key, which is the caller's to mend
+    ├── NoRoom                   nothing more can be written to the scratch folder
+    ├── Unforeseen               an unexpected error
+    ├── GaveUp                   a bulk run cannot continue; the rest can be done later
+    ├── RenderFailed             rendering failed, although the original appears valid
+    │   ├── DeadlineExceeded     rendering took longer than its deadline
+    │   └── ProcessDied          the render process died while rendering the original
+    │       └── DiedAgain        it also died before, with the same bytes
+    └── StoreError               a call of the store failed
+        ├── StoreUnavailable     a retry may succeed: the store is unreachable, overloaded or failing
+        └── StoreRefused         a retry would fail again: credentials or a policy
+            └── UnfitKey         the store cannot hold this key; the caller must change it
 
-What is wrong with an original itself is `pipeline.errors`.
+Errors of the original itself are in `pipeline.errors`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ from typing import ClassVar
 
 
 class ImagesError(Exception):
-    """The root of every error that this service raises on purpose."""
+    """The base class of every error that this service raises on purpose.
+
+    `code` is stable. `str()` is a sentence that includes a remedy.
+    """
 
     code: ClassVar[str] = "error"
     public_message: ClassVar[str] = ""
-    """What callers may know, where the error's own sentence is its operator's."""
+    """The message for clients, if `str()` is only for the operator."""
 
 
 class CannotStart(ImagesError):
@@ -51,65 +54,65 @@ class CannotStart(ImagesError):
 
 
 class BadKey(ImagesError):
-    """A key that no store can hold, or that no original may have."""
+    """A key that is invalid in every store, or that cannot be the key of an original."""
 
     code = "bad-key"
 
 
 class UnknownSize(ImagesError):
-    """No size of that name in the sizes file."""
+    """The sizes file has no size with this name."""
 
     code = "unknown-size"
 
 
 class BadOrder(UnknownSize):
-    """A job was ordered for a size that does not exist."""
+    """A job was requested for a size that does not exist."""
 
 
 class NotFound(ImagesError):
-    """The store has nothing under that key."""
+    """No blob exists under this key."""
 
     code = "not-found"
 
 
 class UnknownJob(NotFound):
-    """No job with that id, or it is past its retention."""
+    """No job has this id, or its retention has expired."""
 
     code = "unknown-job"
 
 
 class BadCursor(ImagesError):
-    """A page of jobs was asked for that no earlier page led to."""
+    """A page of jobs was requested with a cursor that no earlier page returned."""
 
     code = "bad-cursor"
 
 
 class BadSignature(ImagesError):
-    """Posted by somebody who does not know a secret."""
+    """A request is not signed with a known secret."""
 
     code = "bad-signature"
 
 
 class BadCallback(ImagesError):
-    """A `callback_url` that callbacks may not go to."""
+    """A `callback_url` to which callbacks are not allowed."""
 
     code = "bad-callback"
 
 
 class CallbackFailed(ImagesError):
-    """The receiver of a callback cannot be reached, or not where callbacks may go."""
+    """The receiver of a callback cannot be reached, or its address is not allowed."""
 
     code = "callback-failed"
 
 
 class TooManyBytes(ImagesError):
-    """The original's file is larger than originals may be."""
+    """The original's file is larger than the limit."""
 
     code = "too-many-bytes"
 
 
 class OutOfRange(ImagesError):
-    """A part of a blob was asked for that it does not have; the blob has `whole` bytes."""
+    """The requested range is outside the blob, which has `whole` bytes."""
 
     code = "out-of-range"
 
@@ -119,13 +122,13 @@ class OutOfRange(ImagesError):
 
 
 class NotAsBefore(ImagesError):
-    """A blob was asked for on the condition that it is still as it was, and it is not."""
+    """The precondition of a request failed, because the blob has changed."""
 
     code = "not-as-before"
 
 
 class Busy(ImagesError):
-    """The line is full; `retry_after_seconds` says when to come back."""
+    """The service is at capacity; clients should retry after `retry_after_seconds`."""
 
     code = "busy"
 
@@ -135,83 +138,83 @@ class Busy(ImagesError):
 
 
 class QueueUnavailable(ImagesError):
-    """The queue cannot be opened, read or written; what it accepted before is still in it."""
+    """The queue cannot be opened, read or written; the jobs that it accepted before are still in it."""
 
     code = "queue-unavailable"
     public_message = "The queue cannot be used now; try again in a moment."
 
 
 class NoRoom(ImagesError):
-    """The folder for work in progress takes nothing more: its disk is full, or fails."""
+    """Nothing more can be written to the scratch folder: its disk is full or fails."""
 
     code = "no-room"
     public_message = "This service has no room to work in now; try again in a moment."
 
 
 class Unforeseen(ImagesError):
-    """What nobody has thought of; the log has it whole."""
+    """An unexpected error; the log has its traceback."""
 
     code = "internal"
     public_message = "Something broke here; the operator of this service finds the cause in its log."
 
 
 class GaveUp(ImagesError):
-    """A run over many originals cannot go on; what is left of it can be done later."""
+    """A bulk run cannot continue; the rest of it can be done later."""
 
     code = "gave-up"
 
 
 class RenderFailed(ImagesError):
-    """The original is well as far as is known, the rendering went wrong."""
+    """Rendering failed, although the original appears valid."""
 
     code = "render-failed"
 
 
 class DeadlineExceeded(RenderFailed):
-    """The rendering took longer than a render may."""
+    """Rendering took longer than its deadline."""
 
     code = "deadline-exceeded"
 
 
 class ProcessDied(RenderFailed):
-    """The render process died under this original."""
+    """The render process died while rendering the original."""
 
     code = "process-died"
 
 
 class DiedAgain(ProcessDied):
-    """The render process died under this original as it did before under the same bytes; it is not tried any more."""
+    """The render process died with the same bytes as before; the original is not retried."""
 
     code = "died-again"
 
 
 class StoreError(ImagesError):
-    """The store did not do what was asked of it."""
+    """A call of the store failed."""
 
     code = "store-error"
     public_message = "The store cannot be used now; try again in a moment."
 
 
 class StoreUnavailable(StoreError):
-    """The store may do it later: it is unreachable, overloaded or erring."""
+    """A retry may succeed: the store is unreachable, overloaded or failing."""
 
     code = "store-unavailable"
 
 
 class StoreRefused(StoreError):
-    """The store will not do it: credentials, a policy, a key that it cannot hold."""
+    """A retry would fail again: wrong credentials, a policy, or a key that the store cannot hold."""
 
     code = "store-refused"
     public_message = "The store refuses what this service asks of it; its operator has to mend that."
 
 
 class UnfitKey(StoreRefused):
-    """A key that this store cannot hold; nothing is wrong with the store."""
+    """A key that this store cannot hold; the store itself works."""
 
     code = "bad-key"
     public_message = ""
 
 
 def public_message(error: Exception) -> str:
-    """Give the sentence for callers: the error's own, unless that is its operator's."""
+    """Return the message of `error` for clients: its own, unless that is only for the operator."""
     return (error.public_message if isinstance(error, ImagesError) else "") or str(error)

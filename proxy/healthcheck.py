@@ -1,6 +1,6 @@
-"""Whether the service of this machine works, as the health check of a container asks: `python -m proxy.healthcheck`.
+"""Health check of the local service, for a container: `python -m proxy.healthcheck`.
 
-Of the standard library alone: it runs twice a minute beside a service in 256 MB, and what that imports takes 85 MB.
+It imports only the standard library: it runs twice a minute beside a service in 256 MB, whose own imports take 85 MB.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANSWER_SECONDS: Final = 6.0
-"""How long an answer may take: what `/readyz` itself allows, with a second for the rest."""
+"""The timeout for a response: the time that `/readyz` itself allows, plus one second."""
 
 MOST_BYTES: Final = 2000
-"""How much of an answer is shown."""
+"""The most bytes of a response that are shown."""
 
 PORTS: Final = {"PORT": "8080", "METRICS_PORT": "9091"}
-"""The settings that are read, with their defaults."""
+"""The settings of the ports, with their defaults."""
 
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on, but asked
-"""Where one asks a service that listens everywhere."""
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound, only a key of this table
+"""The address to connect to when the service listens on all addresses."""
 
 
 def fault(environment: Mapping[str, str]) -> str | None:
-    """Tell what is wrong with the service that runs with these settings; None when nothing is.
+    """Return what is wrong with the service that has these settings, or None if it works.
 
-    A service holds its port for as long as it lives, so where nothing listens there may only be a worker: of that is
-    asked whether it answers for its metrics.
+    A service holds its port as long as it runs. If the port refuses connections, only a worker may be running, so the
+    metrics port is requested instead.
     """
     host = environment.get("HOST") or "127.0.0.1"
     host = _EVERY_ADDRESS.get(host, host)

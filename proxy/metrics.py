@@ -1,4 +1,4 @@
-"""Every series that the service exports; each is observed where the thing happens."""
+"""All metrics that the service exports; each is recorded by the code that it measures."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from pipeline.errors import BY_CODE
 from proxy.errors import Busy, StoreRefused, StoreUnavailable, TooManyBytes
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each counter, which nothing asks for
+disable_created_metrics()  # type: ignore[no-untyped-call] # an unused second series for each counter
 
 RENDER_BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 30, 60)
-"""Seconds. A photograph of 12 megapixels takes 0.1 to 0.3 s on a core of one's own, on a shared one several times that,
-AVIF seconds; 0.25 s is what a small one is held to, and the deadline ends the scale."""
+"""Buckets in seconds.
+
+A photograph of 12 megapixels takes 0.1 to 0.3 s on a dedicated core, several times that on a shared one, and seconds
+as AVIF. 0.25 s is the benchmark's limit for a small image. The last bucket is the deadline.
+"""
 
 JOB_BUCKETS = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800)
-"""Seconds from the order to the end, waits included: half a second when nothing waits, half a minute behind a full
-queue, a minute for an original that comes after its webhook, half an hour while a provider has a bad moment."""
+"""Buckets in seconds, from the request for a job to its end, including waits.
+
+A job takes half a second on an empty queue and half a minute behind a full one. It takes a minute if the original is
+uploaded after its webhook, and half an hour during a provider's outage.
+"""
 
 REQUEST_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""Seconds. A redirect from memory takes 0.3 ms and is held to 10 ms, a job is taken within 50 ms, a page view that
-renders takes about a second, and at most the line and the deadline."""
+"""Buckets in seconds.
+
+A redirect from memory takes 0.3 ms, with a target of 10 ms. A job is accepted within 50 ms. A page view that renders
+takes about a second, and at most the wait in the queue plus the deadline.
+"""
 
 STORE_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Seconds. A folder answers in 0.2 ms and writes in 10, a bucket answers in 10 to 50 ms and takes a derivative in 50 to
-300; seconds are tries that were repeated."""
+"""Buckets in seconds.
+
+A folder responds in 0.2 ms and writes in 10 ms. A bucket responds in 10 to 50 ms and stores a derivative in 50 to
+300 ms. Calls that take seconds were retried.
+"""
 
 jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Jobs that wait; not a number while the queue cannot be read")
@@ -67,9 +79,9 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),
     refused_total: ((*_REASONS, TooManyBytes.code, Busy.code),),
 }
-"""Each value of the labels of counters that may count seldom.
+"""The label values of counters that rarely increase.
 
-Prometheus sees no increase in a counter that appears with what it counts first: so these are there from the start.
+Prometheus sees no increase if a counter first appears with its first event, so these are exported from the start.
 """
 
 

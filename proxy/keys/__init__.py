@@ -1,1 +1,1 @@
-"""Keys: their syntax, and how the key of a derivative follows from that of its original."""
+"""The syntax of keys, and the mapping between the keys of originals and derivatives."""

@@ -1,4 +1,4 @@
-"""How the keys of an original's derivatives follow from its own, and back."""
+"""The mapping between the key of an original and the keys of its derivatives."""
 
 from __future__ import annotations
 
@@ -17,52 +17,57 @@ if TYPE_CHECKING:
     from pipeline.size import OutputFormat
 
 ORIGINAL: Final = "original"
-"""Stands where a size's name stands; so no size may have this name."""
+"""The part of an original's key where a derivative's key has the size's name; so no size may have this name."""
 
 DERIVATIVES: Final = "derivatives/"
-"""Where `PrefixLayout` puts what was made; so no original lies there."""
+"""The prefix of all derivatives in `PrefixLayout`, so no original may have it."""
 
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 
 
 class Layout(Protocol):
-    """Where an original's derivatives lie."""
+    """A mapping between the key of an original and the keys of its derivatives."""
 
     def check_original(self, key: str) -> None:
-        """Return when `key` may be an original's, with room for the key of every derivative.
+        """Raise if `key` cannot be the key of an original.
 
         Raises:
-            BadKey: a sentence that names what is wrong with it.
+            BadKey: `key` is invalid, is not the key of an original, or is so long that a derivative's key would exceed
+                `MAX_KEY_BYTES`. The message describes the fault.
         """
         ...
 
     def derivative(self, original: str, size: str) -> str:
-        """Give the key of `original` at `size`.
+        """Return the key of the derivative of `original` at `size`.
 
         Raises:
-            BadKey: `original` may not be an original's key.
-            UnknownSize: there is no size of that name.
+            BadKey: `original` cannot be the key of an original.
+            UnknownSize: no size has this name.
         """
         ...
 
     def original_of(self, key: str) -> tuple[str, str] | None:
-        """Give the original's key and the size's name that `key` was made from; None when it is no derivative's."""
+        """Return the original's key and the size's name for a derivative's key, or None for any other key."""
         ...
 
     def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
-        """Give what the keys of `original`'s derivatives begin with, and what they look like at whatever size.
+        """Return the prefix and the pattern of the keys of `original`'s derivatives.
 
-        Its own key may look like one too. Raises what `derivative_of` raises.
+        The pattern matches any size, including those that are no longer configured. It may also match the original's
+        own key.
+
+        Raises:
+            BadKey: `original` cannot be the key of an original.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteLayout:
-    """The live site's names: `58_1586986467_original.jpg` lies beside `58_1586986467_small.jpg`.
+    """The layout of the live site: the derivative `58_1586986467_small.jpg` for `58_1586986467_original.jpg`.
 
     Raises:
-        ValueError: a size's name could be taken for an original's or for a part of a name.
+        ValueError: a size is named `original`, or has other characters than `a` to `z`, digits and `-`.
     """
 
     sizes: tuple[str, ...]
@@ -72,12 +77,12 @@ class SiteLayout:
     def __post_init__(self) -> None:
         _check_sizes(self.sizes)
         names = "|".join(map(re.escape, (ORIGINAL, *self.sizes)))
-        # No `_` in the extension: so `_<name>` can end a name in one way only.
+        # No `_` in the extension, so that a key has only one possible `_<name>`.
         pattern = rf"(?P<stem>.*)_(?P<name>{names})(?P<extension>\.[^./_]+)?"
         object.__setattr__(self, "_name", re.compile(pattern, re.DOTALL))
 
     def check_original(self, key: str) -> None:
-        """Return when `key` may be an original's; see `Layout`."""
+        """Raise if `key` cannot be the key of an original; see `Layout`."""
         _check_inside(key, self.originals_prefix)
         match = self._name.fullmatch(key)
         if match is None or match["name"] != ORIGINAL:
@@ -87,20 +92,20 @@ class SiteLayout:
         _check_lengths(_renamed(match, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
-        """Give the key of `original` at `size`; see `Layout`."""
+        """Return the key of the derivative of `original` at `size`; see `Layout`."""
         _check_size(size, self.sizes)
         self.check_original(original)
         return _renamed(cast("re.Match[str]", self._name.fullmatch(original)), size)
 
     def original_of(self, key: str) -> tuple[str, str] | None:
-        """Give the original's key and the size's name; see `Layout`."""
+        """Return the original's key and the size's name, or None; see `Layout`."""
         match = self._name.fullmatch(key)
         if match is None or match["name"] == ORIGINAL:
             return None
         return _verified(self, (_renamed(match, ORIGINAL), match["name"]), key)
 
     def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
-        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        """Return the prefix and the pattern of derivatives' keys; see `Layout`."""
         self.check_original(original)
         match = cast("re.Match[str]", self._name.fullmatch(original))
         begin, end = f"{match['stem']}_", match["extension"] or ""
@@ -113,12 +118,12 @@ def _renamed(match: re.Match[str], name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrefixLayout:
-    """For other sites: `derivatives/<original key>/<size>.<extension>`, so that a prefix holds all of one original's.
+    """The layout for other sites: `derivatives/<original key>/<size>.<extension>`, one prefix for each original.
 
-    `formats` gives the format that a size is forced to; a size without one takes after the original's extension.
+    `formats` maps a size to its fixed format; the format of other sizes follows from the original's extension.
 
     Raises:
-        ValueError: a size's name could be taken for an original's, or originals would lie among derivatives.
+        ValueError: a size is named `original` or has invalid characters, or `originals_prefix` is under `DERIVATIVES`.
     """
 
     sizes: tuple[str, ...]
@@ -131,27 +136,27 @@ class PrefixLayout:
             raise ValueError(f"Originals cannot lie in '{DERIVATIVES}': that is where derivatives lie.")
 
     def check_original(self, key: str) -> None:
-        """Return when `key` may be an original's; see `Layout`."""
+        """Raise if `key` cannot be the key of an original; see `Layout`."""
         _check_inside(key, self.originals_prefix)
         if key.startswith(DERIVATIVES):
             raise BadKey(f"The key {shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
         _check_lengths(self._joined(key, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
-        """Give the key of `original` at `size`; see `Layout`."""
+        """Return the key of the derivative of `original` at `size`; see `Layout`."""
         _check_size(size, self.sizes)
         self.check_original(original)
         return self._joined(original, size)
 
     def original_of(self, key: str) -> tuple[str, str] | None:
-        """Give the original's key and the size's name; see `Layout`."""
+        """Return the original's key and the size's name, or None; see `Layout`."""
         if not key.startswith(DERIVATIVES):
             return None
         original, _, name = key.removeprefix(DERIVATIVES).rpartition("/")
         return _verified(self, (original, name.partition(".")[0]), key)
 
     def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
-        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        """Return the prefix and the pattern of derivatives' keys; see `Layout`."""
         self.check_original(original)
         folder = f"{DERIVATIVES}{original}/"
         return folder, re.compile(rf"{re.escape(folder)}{_SIZE_NAME.pattern}\.[a-z]+")

@@ -1,4 +1,4 @@
-"""Another place for derivatives beside the live one: the same names, below a prefix."""
+"""Shadow keys: derivatives with the same names as the live ones, under a prefix."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
 
 REPLACED: Final = "replaced/"
-"""Below this lies what was under the live names before a promotion, until it is undone."""
+"""The prefix for live derivatives that a promotion has replaced; they are kept until the promotion is undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
-    """A `Layout` whose derivatives lie below `prefix`, named there as those of the `live` one."""
+    """A `Layout` whose derivatives have the keys of the `live` layout under `prefix`."""
 
     live: Layout
     prefix: str
     sizes: tuple[str, ...]
 
     def check_original(self, key: str) -> None:
-        """Return when `key` may be an original's; see `Layout`."""
+        """Raise if `key` cannot be the key of an original; see `Layout`."""
         self.live.check_original(key)
         if key.startswith(self.prefix):
             raise BadKey(f"The key {key[:80]!a} is no original's: derivatives lie in '{self.prefix}'.")
@@ -34,17 +34,17 @@ class Shadow:
             raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
 
     def derivative(self, original: str, size: str) -> str:
-        """Give the key of `original` at `size`; see `Layout`."""
+        """Return the key of the derivative of `original` at `size`; see `Layout`."""
         key = self.live.derivative(original, size)
         self.check_original(original)
         return self.prefix + key
 
     def original_of(self, key: str) -> tuple[str, str] | None:
-        """Give the original's key and the size's name; see `Layout`."""
+        """Return the original's key and the size's name, or None; see `Layout`."""
         return self.live.original_of(key.removeprefix(self.prefix)) if key.startswith(self.prefix) else None
 
     def derivative_pattern(self, original: str) -> tuple[str, re.Pattern[str]]:
-        """Give the beginning and the look of derivatives' keys; see `Layout`."""
+        """Return the prefix and the pattern of derivatives' keys; see `Layout`."""
         self.check_original(original)
         begin, pattern = self.live.derivative_pattern(original)
         return self.prefix + begin, re.compile(re.escape(self.prefix) + pattern.pattern)

@@ -1,4 +1,4 @@
-"""What a key may look like, in a store and in an address."""
+"""The syntax of keys, and their encoding in URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote_to_bytes
 from proxy.errors import BadKey
 
 MAX_KEY_BYTES: Final = 1024
-"""The longest key that S3 holds, in bytes of UTF-8; so no store holds a longer one."""
+"""The longest key that S3 accepts, in bytes of UTF-8, and so the limit of every store."""
 
 _SHOWN_CHARACTERS = 80
 _CONTROL, _SURROGATE = re.compile(r"[\x00-\x1f\x7f-\x9f]"), re.compile(r"[\ud800-\udfff]")
@@ -17,17 +17,17 @@ _MALFORMED_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def check_key(key: str) -> None:
-    """Return when every store can hold `key`.
+    """Raise if `key` is not valid in every store.
 
     Raises:
-        BadKey: a sentence that names what is wrong with it.
+        BadKey: `key` is invalid; the message describes the fault.
     """
     if fault := _fault(key):
         raise BadKey(f"The key {shown(key)} {fault}.")
 
 
 def decode_path(raw: bytes) -> str:
-    """Decode the percent escapes of a URL's path, exactly once; `+` stays `+`.
+    """Return a URL's path with its percent escapes decoded exactly once; `+` stays `+`.
 
     Raises:
         BadKey: an escape is malformed, or the bytes are not UTF-8.
@@ -43,12 +43,12 @@ def decode_path(raw: bytes) -> str:
 
 
 def url(base: str, key: str) -> str:
-    """Give the address of `key` below `base`, escaped so that `decode_path` gives the key back."""
+    """Return the URL of `key` under `base`, escaped so that `decode_path` returns the key."""
     return f"{base.rstrip('/')}/{quote(key, safe='/')}"
 
 
 def shown(name: str) -> str:
-    """Show a key or a name in a sentence: escaped, cut off after 80 characters."""
+    """Return a key or a name for a message: escaped to ASCII and truncated to 80 characters."""
     return ascii(name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}...")
 
 

@@ -1,1 +1,1 @@
-"""Settings, read and validated once."""
+"""The settings of the service, read and validated once."""

@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment, with all faults named at once."""
+"""All settings, read once from the environment; all faults are reported together."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def _setting(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the service was told. Each setting is the environment variable of its name in capitals.
+    """The settings of the service. Each is read from the environment variable of its name in capitals.
 
-    `<NAME>_FILE` names a file that holds the value instead, as secrets are mounted into containers.
+    `<NAME>_FILE` names a file that contains the value instead, as secrets are mounted into containers. `sizes` is
+    read from the file that `sizes_file` names.
     """
 
     host: str = _setting("127.0.0.1", "address to listen on")
@@ -136,7 +137,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting that an operator can make: the variable's name, its default, what it means."""
+    """The documentation of one setting: the variable's name, its default and its description."""
 
     name: str
     default: object
@@ -145,10 +146,13 @@ class Setting:
 
 
 def read_settings(*, accepts_jobs: bool = True) -> Settings:
-    """Read the environment, for a program that takes posts or for one that does not.
+    """Return the settings from the environment.
+
+    On a public address, a program that accepts jobs needs a secret or `ALLOW_UNSIGNED`; pass `accepts_jobs=False` for
+    programs that accept none.
 
     Raises:
-        BadSettings: with every fault there is.
+        BadSettings: settings are invalid; the error lists every fault.
     """
     env = FileAwareEnv(eager=False, strip_whitespace=True)
     faults: list[str] = []
@@ -174,7 +178,7 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
 
 
 def list_settings() -> list[Setting]:
-    """List the settings that an operator can make, with what each means: for README's table and `gf-images check`."""
+    """Return all settings with their descriptions, for README's table and `gf-images check`."""
     return [
         Setting(
             name=setting.name.upper(),
@@ -188,12 +192,12 @@ def list_settings() -> list[Setting]:
 
 
 def _read(env: FileAwareEnv, setting: Field[object], faults: list[str]) -> object:
-    """Read one setting; what is wrong with its value is kept by `env`, what is wrong with its file put to `faults`."""
+    """Return the value of one setting; `env` collects faults of values, `faults` those of files."""
     parsers: dict[type, Callable[..., object]] = {bool: env.bool, int: env.int, float: env.float, str: env.str}
     name = setting.name.upper()
     try:
         return parsers[type(setting.default)](name, setting.default, validate=_validator(setting.metadata["check"]))
-    except (OSError, ValueError):  # which the library raises at once, whatever it was told
+    except (OSError, ValueError):  # the library raises these at once, despite `eager=False`
         faults.append(f"{name}_FILE: must name a file that can be read, of UTF-8 text")
         return None
 

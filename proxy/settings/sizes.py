@@ -1,4 +1,4 @@
-"""The named sizes, read from their file with all faults named at once."""
+"""The named sizes, read from a TOML file; all faults are reported together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SIZES_FILE = str(Path(__file__).parents[2] / "config" / "sizes.toml")
-"""The sizes that ship with the service."""
+"""The sizes file that ships with the service."""
 
 
 class BadSettings(Exception):
-    """Settings that the service cannot start with; `faults` has a sentence for each, with the variable's name."""
+    """Invalid settings; `faults` has one sentence per fault, with the name of the variable or size."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -26,10 +26,10 @@ class BadSettings(Exception):
 
 
 def read_sizes(path: Path) -> tuple[Size, ...]:
-    """Read the named sizes from a TOML file.
+    """Return the sizes in the TOML file `path`.
 
     Raises:
-        BadSettings: with every fault there is.
+        BadSettings: the file is invalid; the error lists every fault.
     """
     try:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +60,10 @@ def _read_size(name: str, table: object) -> Size | str:
 
 
 def _misread(field: str, value: object) -> str | None:
-    """Say what is wrong with a line of a size's table, as far as the size itself does not: it names all its faults."""
+    """Return what is wrong with one entry of a size's table, or None.
+
+    Only unknown names and wrong types are checked here; `Size` itself reports all other faults.
+    """
     kinds = {name: kind for name, kind in get_type_hints(Size).items() if name != "name"}
     if field not in kinds:
         return f"there is no setting {field}; there are {', '.join(kinds)}"

@@ -1,4 +1,4 @@
-"""What is wrong with the value of a setting: a sentence, or None."""
+"""Validators of settings, each of which returns a sentence about what is wrong with a value, or None."""
 
 from __future__ import annotations
 
@@ -17,38 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".replace("{0}", "%(?!00)[0-9A-Fa-f]{2}"))
-"""An address in which nothing of a password can be taken for something else: the servers' clients quote that."""
+"""A server's URL whose password has its special characters percent-encoded, so that it cannot be misparsed.
+
+Client libraries quote what they cannot parse in their errors, which would reveal parts of the password.
+"""
 
 SECRET_BYTES = 24
-"""The fewest bytes of a secret that the Standard Webhooks scheme allows."""
+"""The shortest secret, in bytes, that the Standard Webhooks scheme allows."""
 
 
 def between(low: float, high: float) -> Callable[[float], str | None]:
-    """Refuse what is not between two numbers."""
+    """Return a validator for numbers from `low` to `high`, both included."""
     return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
 
 
 def zero_or(low: float, high: float) -> Callable[[float], str | None]:
-    """Refuse what is neither 0 nor between two numbers."""
+    """Return a validator for 0 and for numbers from `low` to `high`, both included."""
     return lambda value: (
         None if value == 0 or low <= value <= high else f"must be 0 or between {low:g} and {high:g}, not {value:g}"
     )
 
 
 def one_of(*words: str) -> Callable[[str], str | None]:
-    """Refuse what is none of these words."""
+    """Return a validator that accepts only `words`."""
     return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
 
 
 def queue(value: str) -> str | None:
-    """Name what is wrong with a queue's address, without quoting it: it may hold a password."""
+    """Return what is wrong with a queue's URL, or None.
+
+    The URL is not quoted, because it may contain a password.
+    """
     if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
         return "must have each % @ / ? # of its user and password percent-encoded: %25 %40 %2F %3F %23"
     return address_fault(value)
 
 
 def secrets(value: str) -> str | None:
-    """Name the first secret that is none of the Standard Webhooks scheme."""
+    """Return what is wrong with the first secret that violates the Standard Webhooks scheme, or None."""
     told = split(value)
     if value and not told:
         return "must hold a secret, or be empty"
@@ -61,13 +67,13 @@ def secrets(value: str) -> str | None:
 def _key(encoded: str) -> bytes:
     try:
         padding = "" if encoded.endswith("=") else "=" * (-len(encoded) % 4)
-        return base64.b64decode(encoded + padding, validate=True)  # else what is no base64 would be passed over
-    except ValueError:  # not base64, not even ASCII
+        return base64.b64decode(encoded + padding, validate=True)  # or other characters would be ignored
+    except ValueError:  # not base64, or not even ASCII
         return b""
 
 
 def prefix(value: str) -> str | None:
-    """Name what is wrong with what keys are to begin with; nothing is."""
+    """Return what is wrong with a prefix of keys, or None; an empty prefix is valid."""
     if not value:
         return None
     if value == REPLACED:
@@ -80,7 +86,10 @@ def prefix(value: str) -> str | None:
 
 
 def hosts(value: str) -> str | None:
-    """Name the first place that is no place for callbacks, without quoting it: whole addresses may hold a secret."""
+    """Return what is wrong with the first invalid entry of the callback allow-list, or None.
+
+    The entry is not quoted, because a full URL may contain a secret.
+    """
     for number, entry in enumerate(split(value), start=1):
         try:
             parse_allow_list([entry])
@@ -90,30 +99,30 @@ def hosts(value: str) -> str | None:
 
 
 def split(value: str) -> list[str]:
-    """Split a list by comma, without the blanks around its entries."""
+    """Return the entries of a comma-separated list, without surrounding blanks and without empty entries."""
     return [entry.strip() for entry in value.split(",") if entry.strip()]
 
 
-# What botocore takes for a bucket's name, or for the ARN of an access point.
+# What botocore accepts as the name of a bucket or the ARN of an access point.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_-]+")
 
 _PASSWORDS: Final = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
-"""Between user and host, whatever they are made of, or among the options."""
+"""Passwords between user and host, whatever characters they contain, and passwords among the options."""
 
 
 def mask_passwords(value: str) -> str:
-    """Give an address as it may be shown."""
+    """Return a URL with its passwords replaced by `***`."""
     return _PASSWORDS.sub(lambda found: f"{found[1] or found[2]}***", value)
 
 
 def web_fault(value: str) -> str | None:
-    """Tell what is wrong with an address to read files below; an empty one is none."""
+    """Return what is wrong with the base URL of files, or None; an empty URL is valid."""
     if not value:
         return None
     try:
         parts = urlsplit(value)
         is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a bracket that is not closed, a port that is no number
+    except ValueError:  # an unclosed bracket, or a port that is not a number
         is_whole = False
     if not is_whole or re.search(r"\s", value):
         return "must begin with http:// or https:// and a host"
@@ -121,14 +130,14 @@ def web_fault(value: str) -> str | None:
 
 
 def public_fault(value: str) -> str | None:
-    """Tell what is wrong with an address for browsers, which may also be a path on this service."""
+    """Return what is wrong with the base URL for browsers, or None; a path on this service is valid too."""
     if value.startswith("/") and not value.startswith("//"):
         return None
     return web_fault(value) if value else "must be set"
 
 
 def endpoint_fault(value: str) -> str | None:
-    """Tell what is wrong with the endpoint of a bucket."""
+    """Return what is wrong with a bucket's endpoint URL, or None; an empty URL is valid."""
     if fault := web_fault(value):
         return fault
     if urlsplit(value).username is not None:
@@ -137,14 +146,14 @@ def endpoint_fault(value: str) -> str | None:
 
 
 def bucket_fault(value: str) -> str | None:
-    """Tell what is wrong with the name of a bucket; an empty one is none."""
+    """Return what is wrong with a bucket's name, or None; an empty name is valid."""
     if not value or _BUCKET.fullmatch(value):
         return None
     return "must be the name of a bucket: letters, digits, '.', '_' and '-'"
 
 
 def store_fault(value: str) -> str | None:
-    """Tell what is wrong with the place of a store."""
+    """Return what is wrong with a store's URL, or None."""
     if value.startswith("s3://") and value != "s3://":
         return bucket_fault(value.removeprefix("s3://"))
     if value.startswith("file://") and value != "file://":

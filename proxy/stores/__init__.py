@@ -1,1 +1,1 @@
-"""Where bytes live under names."""
+"""Stores of blobs: files in a folder, a bucket, public HTTP, memory."""

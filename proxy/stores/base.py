@@ -1,4 +1,4 @@
-"""What every store promises: bytes under keys, whole or not at all."""
+"""The interface of all stores: blobs under keys, written atomically."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from proxy.stores.ranges import ByteRange
 
 UNKNOWN_TYPE: Final = "application/octet-stream"
-"""The content type of bytes of which nothing is known."""
+"""The content type of a blob whose type is unknown."""
 
 
 class AlreadyThere(Exception):
-    """Something is under a key that was to be new; `put_new` answers None, so it never leaves a store."""
+    """The key already exists; raised only inside a store, because `put_new` then returns None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """What is kept with a blob besides its bytes.
+    """The content type, the cache control and the metadata that are stored with a blob.
 
-    Metadata names are lower case ASCII letters, digits and `-`. Values are any text without control characters, not
-    empty; S3 holds at most 2,000 bytes of names and values together.
+    Metadata names are lower case ASCII letters, digits and `-`. Values are non-empty text without control characters.
+    S3 stores at most 2,000 bytes of names and values together.
     """
 
     content_type: str = UNKNOWN_TYPE
@@ -39,46 +39,46 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """Bytes under a key, and what a client is told of them: everything but the bytes themselves."""
+    """A stored blob without its bytes: key, size, ETag, modification time and attributes."""
 
     key: str
     bytes: int
     etag: str
-    """Changes whenever the bytes do; without the quotes that HTTP puts around it."""
+    """Changes whenever the bytes change; without HTTP's quotes."""
     modified: datetime
     attributes: Attributes
 
 
 def check_length(key: str) -> None:
-    """Return when `key` is short enough for every store.
+    """Raise if `key` is too long to be stored.
 
     Raises:
-        UnfitKey: it is not.
+        UnfitKey: `key` is longer than `MAX_KEY_BYTES` bytes of UTF-8.
     """
     if len(key.encode()) > MAX_KEY_BYTES:
         raise UnfitKey(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
 
 
 class Store(Protocol):
-    """A place for bytes under keys.
+    """A store of blobs under keys, with atomic writes.
 
-    A put becomes visible whole, in one step, and replaces what was there; until then readers see the old blob.
-    Every method may raise `StoreUnavailable` (later, perhaps) or `StoreRefused` (never).
+    Readers see the old blob until the new one replaces it as a whole. Every method may raise
+    `StoreUnavailable` (a retry may succeed) or `StoreRefused` (a retry would fail again).
     """
 
     async def start(self) -> None:
-        """Open what is held open until `close`; called once, before anything else."""
+        """Open the resources that `close` releases; called once, before any other method."""
         ...
 
     async def head(self, key: str) -> Blob | None:
-        """Tell what is under `key`; None when nothing is."""
+        """Return the blob under `key`, without its bytes, or None if the key does not exist."""
         ...
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to the local file `path`; whatever is raised, nothing of it is left at `path`.
+        """Download a blob to the local file `path`; on any error no file is left at `path`.
 
         Raises:
-            NotFound: nothing is under `key`.
+            NotFound: no blob exists under `key`.
             TooManyBytes: the blob is larger than `max_bytes`.
         """
         ...
@@ -86,50 +86,54 @@ class Store(Protocol):
     def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks, without holding it in memory; or a part of it, beside what is told of the whole.
+        """Yield a blob and an iterator over its bytes in chunks, without holding them all in memory.
+
+        With `byte_range`, the iterator returns only those bytes; the yielded `Blob` still describes the whole blob.
 
         Raises:
-            NotFound: nothing is under `key` (on entering).
-            Changed: the `byte_range` is of another blob than is there now (on entering).
+            NotFound: no blob exists under `key` (on entering).
+            Changed: the blob is no longer the one that `byte_range` refers to (on entering).
         """
         ...
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
-        """Keep the bytes of the local file `path` under `key`; when this returns, they stay."""
+        """Store the local file `path` under `key`; the blob is durable when this returns."""
         ...
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Put, unless something is under `key` already: then that stays, and None is the answer.
+        """Store the local file `path` under `key`, or return None without writing if the key exists.
 
-        What is there may also be what this call itself put, when the answer to it was lost on the way.
+        The existing blob may also be from an earlier attempt of this same call whose response was lost.
         """
         ...
 
     async def copy(self, source: str, target: str) -> Blob:
-        """Put what is under `source` under `target` too, attributes and all, without reading it here.
+        """Copy the blob under `source`, with its attributes, to `target`, which is replaced if it exists.
+
+        A bucket copies it on the server; the bytes do not pass through this process.
 
         Raises:
-            NotFound: nothing is under `source`.
+            NotFound: no blob exists under `source`.
         """
         ...
 
     async def delete(self, key: str) -> None:
-        """Remove what is under `key`; nothing there is no error."""
+        """Delete the blob under `key`; a missing key is not an error."""
         ...
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Walk the blobs whose keys begin with `prefix`, in the order of their keys' UTF-8 bytes.
+        """Yield the blobs whose keys begin with `prefix`, in the order of the keys' UTF-8 bytes.
 
-        That is S3's order; some that speak its protocol have another one (SeaweedFS compares segment by segment).
-        With `after`, a walk that had come to that key goes on behind it, in that same order.
-        The attributes of a listed blob may be empty: a listing does not promise them, `head` does.
+        This is S3's order. Some servers that speak its protocol use another order: SeaweedFS compares keys segment by
+        segment. `after` resumes a listing: only keys that follow it, in the store's order, are yielded. The attributes
+        of a listed blob may be empty; only `head` guarantees them.
         """
         ...
 
     async def check(self) -> None:
-        """Return when the store can be reached and used; raise what is wrong otherwise."""
+        """Raise if the store cannot be reached or used."""
         ...
 
     async def close(self) -> None:
-        """Give back what is held open."""
+        """Release the resources that `start` opened."""
         ...

@@ -1,4 +1,4 @@
-"""The store that the settings name."""
+"""Construction of the store that the settings select."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfig:
-    """Where blobs lie and how that is reached; `connections` is as many as may be in flight at once.
+    """The address of a store and the options for connecting to it.
 
-    `public_address`, if there is one, names where everybody can read a key: then nothing is read with the credentials.
+    `connections` is the largest number of simultaneous connections. `public_address` returns the public URL of a key;
+    if it is set, `head`, `fetch` and `open` read from there, without credentials.
     """
 
     store: str
@@ -31,14 +32,14 @@ class StoreConfig:
 
 
 def open_store(config: StoreConfig) -> Store:
-    """Make the store at a place, not started yet: `file://<folder>` or `s3://<bucket>`."""
+    """Return the store that `config` describes, not yet started: `file://<folder>` or `s3://<bucket>`."""
     if config.store.startswith("file://"):
         return FileStore(Path(config.store.removeprefix("file://")))
     return _bucket_store(config)
 
 
 def _bucket_store(config: StoreConfig) -> Store:
-    # Imported only here, because aiobotocore costs 40 MB and httpx some more, which a file store saves.
+    # Imported here, because aiobotocore costs 40 MB and httpx some more, which a file store does not need.
     from proxy.stores.origin.store import OriginConfig, OriginStore  # noqa: PLC0415 - see above
     from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
     from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above

@@ -1,4 +1,4 @@
-"""Any store, with each of its calls in the series."""
+"""A store wrapper that records metrics of each call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class InstrumentedStore:
-    """Passes every call on to another store; counts how long it took, and how it failed if it did."""
+    """A wrapper that records the duration and the errors of each call to a store.
+
+    `UnfitKey` is not counted as an error, because the caller caused it.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -41,7 +44,7 @@ class InstrumentedStore:
     def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AbstractAsyncContextManager[tuple[Blob, AsyncIterator[bytes]]]:
-        """See `Store.open`; the time to the first byte is what counts."""
+        """See `Store.open`; the duration ends when the blob is open, before its bytes are read."""
         return self._open(key, byte_range)
 
     @asynccontextmanager
@@ -72,7 +75,7 @@ class InstrumentedStore:
             await self._store.delete(key)
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """See `Store.list`; not measured: it takes as long as its reader."""
+        """See `Store.list`; not measured, because the duration depends on the consumer."""
         return self._store.list(prefix, after=after)
 
     async def check(self) -> None:

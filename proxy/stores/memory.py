@@ -1,4 +1,4 @@
-"""A store that forgets everything when the process ends: for tests and first tries."""
+"""An in-memory store for tests and first trials."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ CHUNK_BYTES: Final = 64 * 1024
 
 
 class MemoryStore:
-    """Keeps blobs in a dict; keeps every promise of `Store` but that they stay."""
+    """A `Store` that keeps blobs in a dict; they are lost when the process ends."""
 
     def __init__(self) -> None:
         self._kept: dict[str, tuple[Blob, bytes]] = {}
 
     async def start(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
     async def head(self, key: str) -> Blob | None:
-        """Tell what is under `key`; see `Store`."""
+        """Return the blob under `key`, or None; see `Store.head`."""
         await checkpoint()
         kept = self._kept.get(key)
         return kept and kept[0]
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to `path`; see `Store`."""
+        """Write a blob to the local file `path`; see `Store.fetch`."""
         blob, body = self._get(key)
         check_bytes(blob, max_bytes)
         await AsyncPath(path).write_bytes(body)
@@ -49,8 +49,8 @@ class MemoryStore:
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks; see `Store`."""
-        await checkpoint()  # as where bytes travel: so that a reader in a loop lets others run
+        """Yield a blob and its bytes in chunks; see `Store.open`."""
+        await checkpoint()  # as real I/O would, so that a caller in a loop does not starve other tasks
         blob, body = self._get(key)
         if byte_range:
             byte_range.check(blob.etag)
@@ -58,38 +58,38 @@ class MemoryStore:
         yield blob, _chunks(body)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
-        """Keep the bytes of `path`; see `Store`."""
+        """Store the file `path` under `key`; see `Store.put`."""
         body = await AsyncPath(path).read_bytes()
         return self._keep(key, body, attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        """Store the file `path` unless `key` exists; see `Store.put_new`."""
         body = await AsyncPath(path).read_bytes()
         return None if key in self._kept else self._keep(key, body, attributes)
 
     async def copy(self, source: str, target: str) -> Blob:
-        """Put what is under `source` under `target` too; see `Store`."""
+        """Copy a blob from `source` to `target`; see `Store.copy`."""
         await checkpoint()
         blob, body = self._get(source)
         return self._keep(target, body, blob.attributes)
 
     async def delete(self, key: str) -> None:
-        """Forget what is under `key`; see `Store`."""
+        """Delete the blob under `key`; see `Store.delete`."""
         await checkpoint()
         self._kept.pop(key, None)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Walk the blobs as they are now; see `Store`."""
+        """Yield the blobs as of the first iteration; see `Store.list`."""
         begin = after.encode()
         found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix) and key.encode() > begin]
         for blob in sorted(found, key=lambda blob: blob.key.encode()):
             yield blob
 
     async def check(self) -> None:
-        """Memory is always there."""
+        """Do nothing: memory is always available."""
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
     def _get(self, key: str) -> tuple[Blob, bytes]:
         if key not in self._kept:
@@ -98,7 +98,7 @@ class MemoryStore:
 
     def _keep(self, key: str, body: bytes, attributes: Attributes) -> Blob:
         check_length(key)
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()  # as S3 makes it
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()  # as S3 computes it
         blob = Blob(key=key, bytes=len(body), etag=etag, modified=datetime.now(UTC), attributes=attributes)
         self._kept[key] = blob, body
         return blob

@@ -1,4 +1,4 @@
-"""A part of a blob, asked for and cut out of what a store sends."""
+"""Byte ranges of blobs: request headers, response headers, and extraction from a response."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ _CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,
 
 
 class Changed(StoreError):
-    """What is under the key is no longer the blob that a part was asked of; whoever looks again, sees that one."""
+    """The blob is no longer the one that the range refers to; `Store.head` returns the current one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByteRange:
-    """Some bytes of one blob: from `first` up to `end`, which is not among them; `etag` says which blob's.
-
-    There is at least one such byte.
-    """
+    """A non-empty range of bytes of the blob with this `etag`, from `first` up to, but not including, `end`."""
 
     first: int
     end: int
@@ -31,19 +28,19 @@ class ByteRange:
 
     @property
     def bytes(self) -> int:
-        """How many bytes it has."""
+        """The number of bytes in the range."""
         return self.end - self.first
 
     @property
     def range(self) -> str:
-        """The header `Range` that asks for it (RFC 9110, section 14.2)."""
+        """The value of the `Range` header for a request (RFC 9110, section 14.2)."""
         return f"bytes={self.first}-{self.end - 1}"
 
     def check(self, etag: str) -> None:
-        """Return when `etag` is that of the blob meant.
+        """Raise if `etag` is not that of the range's blob.
 
         Raises:
-            Changed: it is another blob's.
+            Changed: `etag` is of another blob.
         """
         if etag != self.etag:
             raise Changed("It was replaced in the moment it was read; ask again.")
@@ -51,7 +48,7 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """Which bytes an answer has, and how many the whole blob: what the header `Content-Range` tells."""
+    """The bytes in a response and the size of the whole blob, from the `Content-Range` header."""
 
     first: int
     end: int
@@ -59,12 +56,12 @@ class ContentRange:
 
     @property
     def bytes(self) -> int:
-        """How many bytes the answer has."""
+        """The number of bytes in the response."""
         return self.end - self.first
 
 
 def parse_content_range(content_range: str) -> ContentRange | None:
-    """Read a `Content-Range`; None when it tells of no part whose whole is known."""
+    """Return the parsed `Content-Range` header, or None if it has no byte range or no total size."""
     told = _CONTENT_RANGE.fullmatch(content_range)
     return ContentRange(int(told[1]), int(told[2]) + 1, int(told[3])) if told else None
 
@@ -72,10 +69,12 @@ def parse_content_range(content_range: str) -> ContentRange | None:
 def cut(
     chunks: AsyncIterator[bytes], byte_range: ByteRange, content_range: ContentRange | None
 ) -> AsyncIterator[bytes]:
-    """Give the bytes of `byte_range` out of what came: itself, or the whole blob, of a store that knows no parts.
+    """Return the bytes of `byte_range` from the body of a response.
+
+    The body has either that range or, from a server that does not support ranges, the whole blob.
 
     Raises:
-        StoreUnavailable: another part came.
+        StoreUnavailable: the response has another range.
     """
     if content_range is None:
         return _between(chunks, byte_range.first, byte_range.end)

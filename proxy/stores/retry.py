@@ -1,4 +1,4 @@
-"""How long a store that is troubled is asked again."""
+"""Retries of store calls, with timeouts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SLOWEST_BYTES_PER_SECOND: Final = 64 * 1024
-"""The slowest line on which bytes are still moved: 30 MiB take eight minutes on it."""
+"""The slowest throughput at which a transfer does not time out: 30 MiB take eight minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRetryPolicy(RetryPolicy):
-    """How often and how long one thing is asked for; `total_seconds` holds the attempts and the waits between them.
+    """A retry policy for store calls, with timeouts.
 
-    Bytes that are announced lengthen both deadlines, see `Attempt`.
+    `attempt_seconds` is the timeout of one attempt. `total_seconds` bounds all attempts and the waits between them.
+    The size of a transfer extends both deadlines; see `Attempt.move`.
     """
 
     attempts: int = 10
@@ -37,7 +38,7 @@ class StoreRetryPolicy(RetryPolicy):
 
 
 class Attempt:
-    """One of the attempts at one thing; what it has to move lengthens its deadline, and once that of all attempts."""
+    """One attempt at a store call, with a deadline that grows with the size of the transfer."""
 
     def __init__(self, attempt: CancelScope, whole: CancelScope, *, latest: float) -> None:
         self._attempt = attempt
@@ -45,7 +46,10 @@ class Attempt:
         self._latest = latest
 
     def move(self, size: int) -> None:
-        """Allow for `size` bytes, as long as the slowest line needs for them."""
+        """Extend the deadlines by the time that `size` bytes take at `SLOWEST_BYTES_PER_SECOND`.
+
+        Each attempt extends its own deadline. The deadline of all attempts is extended once, not by every attempt.
+        """
         seconds = size / SLOWEST_BYTES_PER_SECOND
         self._attempt.deadline += seconds
         self._whole.deadline = max(self._whole.deadline, self._latest + seconds)
@@ -54,11 +58,13 @@ class Attempt:
 async def with_retries(
     ask: Callable[[Attempt], Awaitable[T]], retry_policy: StoreRetryPolicy, *, whom: str = "store"
 ) -> T:
-    """Give what `ask` returns, asking again while the store is unavailable; `whom` is named if no answer comes.
+    """Return the result of `ask`, retrying while the store is unavailable.
+
+    `whom` names the store in messages. Errors other than `StoreUnavailable` and timeouts are not retried.
 
     Raises:
-        StoreUnavailable: the last attempt's trouble, or that no answer came in time.
-        CancelledError: its caller waits no longer; a note says who was waited for.
+        StoreUnavailable: the last attempt failed or a deadline passed.
+        CancelledError: the caller cancelled the call; a note names the store that did not respond.
     """
     try:
         with fail_after(retry_policy.total_seconds) as whole:
@@ -73,6 +79,6 @@ async def with_retries(
                 return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
         raise StoreUnavailable(f"The {whom} gave no answer in time.") from error
-    except CancelledError as error:  # by a caller who waits no longer, and only knows that it asked a store
+    except CancelledError as error:  # the caller timed out, and does not know which store it was waiting for
         error.add_note(f"The {whom} gave no answer in time.")
         raise

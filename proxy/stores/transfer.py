@@ -1,4 +1,4 @@
-"""Bytes that arrive from far away, held against what was announced of them."""
+"""Verification of received bytes against their announced length and checksum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ChecksumMismatch(StoreUnavailable):
-    """As many bytes came as were announced, but not those of their MD5; theirs is `md5`."""
+    """The received bytes have the announced length but a different MD5, which is `md5`."""
 
     def __init__(self, md5: str) -> None:
         super().__init__("The store sent other bytes than its ETag (an MD5) tells.")
@@ -27,10 +27,12 @@ class ChecksumMismatch(StoreUnavailable):
 async def verified(
     chunks: AsyncIterator[bytes], *, announced_bytes: int, md5s: Collection[str] = ()
 ) -> AsyncIterator[bytes]:
-    """Pass `chunks` on; `md5s` are those that all together may have, none if that is not known.
+    """Yield `chunks` unchanged and verify their total length and MD5.
+
+    `md5s` are the accepted MD5s of the whole; if they are empty, the MD5 is not verified.
 
     Raises:
-        StoreUnavailable: at the end, or at once when they are too many, that they are not what was announced.
+        StoreUnavailable: the bytes do not match. It is raised at the end, or as soon as too many bytes arrive.
     """
     arrived = 0
     digest = hashlib.md5(usedforsecurity=False)
@@ -48,21 +50,21 @@ async def verified(
 
 
 async def save(chunks: AsyncIterator[bytes], path: Path) -> None:
-    """Write `chunks` to the local file `path`; whatever is raised, nothing is left there."""
+    """Write `chunks` to the local file `path`; on any error no file is left there."""
     try:
         async with await open_file(path, "wb") as file:
             async for chunk in chunks:
                 await file.write(chunk)
     except BaseException:
-        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one quick call; a cancelled task could not wait for a thread
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - one quick call; a cancelled task could not await a thread
         raise
 
 
 def check_bytes(blob: Blob, max_bytes: int) -> None:
-    """Return when the blob has no more than `max_bytes`.
+    """Raise if the blob is larger than `max_bytes`.
 
     Raises:
-        TooManyBytes: it has.
+        TooManyBytes: the blob is larger.
     """
     if blob.bytes > max_bytes:
         raise TooManyBytes(f"This file has {blob.bytes:,} bytes, {max_bytes:,} may be; upload a smaller one.")

@@ -1,1 +1,1 @@
-"""Control groups, lock files, scratch space: what the operating system gives."""
+"""Resources of the operating system: control groups, lock files and scratch space."""

@@ -1,4 +1,4 @@
-"""The control groups whose memory bounds this process, and how much memory is in use."""
+"""Memory usage of the process and its children, and the limits of its control groups."""
 
 from __future__ import annotations
 
@@ -14,31 +14,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """Where a group's files may be; in a container those above its own are not there."""
+    """The folder of a control group's files, which may not exist.
+
+    In a container, the parents of its own group have no folder.
+    """
 
     folder: Path
     is_unified: bool
-    """Whether it is of version 2, whose files have other names."""
+    """Whether the group is of version 2, whose files have other names."""
 
 
 def cgroups_of_process(root: Path) -> Iterator[Cgroup]:
-    """Walk the groups of this process from the innermost to the outermost; `root` is where proc and sys are.
+    """Yield the memory control groups of this process, innermost first; `root` contains proc and sys.
 
-    In a container that sees only its own group, the path that the kernel tells may be one outside of it: then the
-    group itself is where the groups begin.
+    In a container that sees only its own group, the kernel may report a path outside the container. The group's own
+    files are then at the root of the hierarchy, which is always yielded.
     """
     for line in read_text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", maxsplit=2)
         inner = Path(path.lstrip("/"))
         for each in (inner, *inner.parents):
-            if not controllers:  # version 2 names none, version 1 those of each of its trees
+            if not controllers:  # version 2 lists no controllers, version 1 those of each hierarchy
                 yield Cgroup(root / "sys/fs/cgroup" / each, is_unified=True)
             elif "memory" in controllers.split(","):
                 yield Cgroup(root / "sys/fs/cgroup/memory" / each, is_unified=False)
 
 
 def read_text(path: Path) -> str:
-    """Give what is in a file of the kernel's; nothing where there is none."""
+    """Return the text of one of the kernel's files, or an empty string if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -54,7 +57,7 @@ _KIB: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class MemoryUsage:
-    """Bytes in use, and how many may be; not a number where the kernel does not tell."""
+    """The bytes in use and the limit; NaN if the kernel does not report them."""
 
     used: float = math.nan
     limit: float = math.nan
@@ -62,12 +65,12 @@ class MemoryUsage:
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """Where a version of control groups keeps what it knows of the memory of a group."""
+    """The names of the memory files of one version of control groups."""
 
     limit: str
     used: str
     reclaimable: str
-    """The line of `memory_usage.stat` that counts pages of files that were not used lately."""
+    """The entry of `memory.stat` that counts cached file pages without recent use."""
 
 
 _VERSION_1: Final = _Files("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -75,25 +78,26 @@ _VERSION_2: Final = _Files("memory.max", "memory.current", "inactive_file")
 
 
 def own_bytes() -> float:
-    """Tell how much memory this process has resident; not a number where the kernel does not tell."""
+    """Return the resident memory of this process in bytes; NaN if the kernel does not report it."""
     return _resident_bytes("self")
 
 
 def render_bytes() -> float:
-    """Tell how much memory those processes have resident that this one started: they are its render processes.
+    """Return the total resident memory in bytes of this process's children, which are its render processes.
 
-    What they share with each other, such as the code of libvips, counts in each.
+    Memory that they share, such as the code of libvips, is counted once per process.
     """
     tasks = Path("/proc/self/task").glob("*/children")
     children = [pid for task in tasks for pid in read_text(task).split()]
-    # One may have ended since.
+    # A child may have ended since it was listed.
     return sum(resident for pid in children if not math.isnan(resident := _resident_bytes(pid)))
 
 
 def memory_usage(root: Path = ROOT) -> MemoryUsage:
-    """Tell how much memory is in use of all that may be: of the control group with the least room, else the machine's.
+    """Return the memory usage of the control group with the least free memory.
 
-    What the kernel would give back at once, which are files that it remembers, is not in use.
+    It is the machine's if no group has a lower limit than the machine's memory. Memory that the kernel can reclaim at
+    once, such as cached files, is not counted as used.
     """
     machine = _machine(root)
     usages = [usage for usage in _groups(root) if usage.limit < machine.limit]
@@ -115,7 +119,7 @@ def _machine(root: Path) -> MemoryUsage:
 
 
 def _groups(root: Path) -> Iterator[MemoryUsage]:
-    """Find every control group that this process is in and that has a limit of its own."""
+    """Yield the memory usage of each control group of this process that has its own limit."""
     for group in cgroups_of_process(root):
         if usage := _group(group.folder, _VERSION_2 if group.is_unified else _VERSION_1):
             yield usage

@@ -1,7 +1,7 @@
-"""Lock files: which processes are alive, and what only one of them may hold at a time.
+"""Lock files: they show which processes are alive, and guard work that only one process may do at a time.
 
-The kernel releases a lock when its process dies. A pid would lie: in containers every service is pid 1, and pids are
-used again.
+The kernel releases a lock when its process dies. A pid would be unreliable: in containers every service is pid 1, and
+pids are reused.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ProcessLock:
-    """A lock file that is held until `release` or the death of this process; `acquire_process_lock` makes one."""
+    """A lock file from `acquire_process_lock`, held until `release` or the death of this process."""
 
     path: Path
     descriptor: int
 
     @property
     def name(self) -> str:
-        """What others know this owner by."""
+        """The name that other processes pass to `is_alive`."""
         return self.path.name
 
     def release(self) -> None:
-        """Be dead to the others from now on."""
+        """Release the lock and remove its file."""
         self.path.unlink(missing_ok=True)
         os.close(self.descriptor)
 
 
 def acquire_process_lock(folder: Path) -> ProcessLock:
-    """Begin to be alive in `folder`, which is made if missing.
+    """Return a new lock that marks this process as alive in `folder`, which is created if missing.
 
     Raises:
         OSError: the folder cannot be written.
@@ -48,18 +48,18 @@ def acquire_process_lock(folder: Path) -> ProcessLock:
     unlocked = folder / f".{name}"
     descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    path = unlocked.rename(folder / name)  # it gets its name once locked, so that nobody ever finds it unlocked
+    path = unlocked.rename(folder / name)  # renamed only once locked, so that no process finds it unlocked
     return ProcessLock(path, descriptor)
 
 
 def is_alive(folder: Path, name: str) -> bool:
-    """Tell whether the process that claimed `name` in `folder` still runs; one whose file is gone does not."""
+    """Return whether the process that holds the lock `name` in `folder` is running; False if the file is missing."""
     try:
         descriptor = os.open(folder / name, os.O_RDONLY)
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True  # another user's: leave it to that user's processes
+        return True  # another user's lock, which is for that user's processes to remove
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -71,19 +71,19 @@ def is_alive(folder: Path, name: str) -> bool:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove the lock files of the dead."""
+    """Remove the lock files of dead processes."""
     for path in folder.glob("[!.]*"):
         if not is_alive(folder, path.name):
             path.unlink(missing_ok=True)
 
 
 _RETRY_SECONDS = 0.001
-"""How soon a held lock is tried again: flock itself would wait for ever."""
+"""The interval for polling a held lock; a blocking flock has no timeout."""
 
 
 @contextmanager
 def exclusive(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
-    """Hold the lock file at `path` within the block; yields False when others kept it for `seconds`."""
+    """Hold the lock on the file `path` within the block; yield False if it was not acquired within `seconds`."""
     deadline = time.monotonic() + seconds
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
     try:
@@ -93,7 +93,7 @@ def exclusive(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
             ours = _lock(descriptor)
         yield ours
     finally:
-        os.close(descriptor)  # which is what lets go of it
+        os.close(descriptor)  # releases the lock
 
 
 def _lock(descriptor: int) -> bool:

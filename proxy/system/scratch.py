@@ -1,4 +1,4 @@
-"""Folders for work in progress, which are gone when it is done, and after a crash at the next start."""
+"""Scratch folders, removed when the work in them ends or, after a crash, at the next start."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 TRIED_BYTES = 64 * 1024
-"""How much is written to find out whether anything can be: less than the least original that is worth its name."""
+"""The size of the file that `check` writes: less than the smallest original to be expected."""
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""What of all that goes wrong around a folder is surely the disk's."""
+"""The error numbers that only the disk can cause."""
 
 
 def scratch_place() -> Path:
-    """Name where the folders of this user's services lie, on the machine's disk for temporary files."""
+    """Return the folder for the scratch files of this user's services, under the machine's temporary folder."""
     return Path(gettempdir(), f"gf-images-{os.getuid()}")
 
 
 class ScratchSpace:
-    """Lends folders below `place`, which services of one machine may share, as far as `room` for their files goes."""
+    """Scratch folders under `place`, which services on one machine may share; `room` limits the bytes in them."""
 
     def __init__(self, place: Path, *, room: Admission) -> None:
         self._place = place
@@ -43,10 +43,10 @@ class ScratchSpace:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Have folders to lend as long as the block lasts; what the dead have left is removed first.
+        """Hold this process's folder within the block, after removing the folders of dead processes.
 
         Raises:
-            CannotStart: nothing can be written there.
+            CannotStart: nothing can be written to `place`.
         """
         try:
             self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -66,11 +66,11 @@ class ScratchSpace:
 
     @asynccontextmanager
     async def folder(self, size: int, ticket: Ticket) -> AsyncIterator[Path]:
-        """Lend a folder for `size` bytes, once there is room; it goes with all that is in it, whatever happens.
+        """Yield an empty folder once `size` bytes are reserved; it is removed at the end of the block.
 
         Raises:
-            Busy: there was no room in time, or there will be none.
-            NoRoom: the disk takes nothing more, which may also be what a render process died of.
+            Busy: the reservation timed out, or would time out.
+            NoRoom: the disk is full or fails, which may also be why a render process died.
         """
         parent = self.own_folder()
         with self._room.admit(ticket):
@@ -81,31 +81,37 @@ class ScratchSpace:
                     with self._faults(_OF_THE_DISK):
                         yield Path(folder.name)
                 except ProcessDied:
-                    await self.check()  # before the folder goes: it may have died because there was no room
+                    await self.check()  # before the folder is removed: a full disk may be why the process died
                     raise
                 finally:
                     with CancelScope(shield=True):
                         await to_thread.run_sync(folder.cleanup)
 
     async def check(self) -> None:
-        """Return when something can be written.
+        """Raise if nothing can be written to this process's folder.
 
         Raises:
-            NoRoom: it cannot, the sentence is for the operator.
+            NoRoom: the write failed; the message is for the operator.
         """
         parent = self.own_folder()
         with self._faults():
             await to_thread.run_sync(_write_something, parent)
 
     def own_folder(self) -> Path:
-        """Name the folder of this process, which goes with all that is in it, however the process ends."""
+        """Return the folder of this process.
+
+        It is removed with its content at the end of `opened` or, after a crash, when the next service opens `place`.
+
+        Raises:
+            RuntimeError: the call is outside `opened`.
+        """
         if self._folder is None:
             raise RuntimeError("Folders are lent within `opened`.")
         return self._folder
 
     @contextmanager
     def _faults(self, kinds: Container[int | None] | None = None) -> Iterator[None]:
-        """Turn what the system says within the block into our error: all of it, or what is of these kinds."""
+        """Translate an `OSError` within the block to `NoRoom`: any, or only those with an `errno` in `kinds`."""
         try:
             yield
         except OSError as fault:

@@ -1,1 +1,1 @@
-"""A store in a folder: an object is a plain file."""
+"""A store in a folder: each blob is a plain file."""

@@ -1,4 +1,4 @@
-"""Files that appear on a local disk whole or not at all."""
+"""Atomic and durable file operations on a local disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _REFUSALS: Final = {
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
-    """Turn what the operating system says into `StoreRefused` or `StoreUnavailable`; no local path is told."""
+    """Translate an `OSError` within the block to `StoreRefused` or `StoreUnavailable`, without local paths."""
     try:
         yield
     except OSError as error:
@@ -47,7 +47,7 @@ def disk_errors() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Which file it is: two files with the same identity have the same bytes."""
+    """The identity of a file's content: two files with the same identity have the same bytes."""
 
     bytes: int
     mtime_ns: int
@@ -55,16 +55,18 @@ class Identity:
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Identity:
-        """Take the identity from what the file system knows of a file."""
+        """Return the identity of the file that a stat result describes."""
         return cls(bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, inode=stat.st_ino)
 
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    """Hold the lock that the file `path` stands for, against other threads and processes; it dies with its holder.
+    """Hold the lock on the file `path` within the block, against other threads and processes.
+
+    The kernel releases the lock when the process dies.
 
     Raises:
-        BlockingIOError: `wait` is False, and somebody else holds it.
+        BlockingIOError: `wait` is False and the lock is held elsewhere.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
@@ -74,13 +76,16 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
 
 @contextmanager
 def written(folder: Path, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
-    """Copy `source` to a new file in `folder` that is safe on the disk; it is gone at the end unless renamed before."""
+    """Yield a temporary copy of `source` in `folder`, flushed to disk, and its identity.
+
+    The copy is removed at the end of the block unless it was renamed before.
+    """
     path = folder / secrets.token_hex(16)
     try:
         with path.open("xb") as file:
             shutil.copyfileobj(source, file, CHUNK_BYTES)
             file.flush()
-            # The kernel's own clock for files ticks every few milliseconds: two puts could look alike.
+            # The kernel's clock for files ticks only every few milliseconds: two puts could get the same identity.
             now = time.time_ns()
             os.utime(file.fileno(), ns=(now, now))
             os.fsync(file.fileno())
@@ -91,10 +96,10 @@ def written(folder: Path, source: BinaryIO) -> Iterator[tuple[Path, Identity]]:
 
 
 def move_into_place(temporary: Path, target: Path, *, only_new: bool = False) -> None:
-    """Move a file to where it is seen, for good.
+    """Move the file `temporary` to `target`, atomically and durably.
 
     Raises:
-        AlreadyThere: with `only_new`, when something has that name.
+        AlreadyThere: `only_new` is set and `target` exists.
     """
     while True:
         try:
@@ -106,16 +111,16 @@ def move_into_place(temporary: Path, target: Path, *, only_new: bool = False) ->
         except FileExistsError as error:
             raise AlreadyThere from error
         except FileNotFoundError:
-            # A delete has just taken an empty folder away: make it again, unless it is the file that is gone.
+            # A concurrent delete has removed the empty folder: retry. If `temporary` itself is missing, this raises.
             temporary.lstat()
         else:
-            with suppress(FileNotFoundError):  # a delete was quick to take the file away, its folder with it
+            with suppress(FileNotFoundError):  # a concurrent delete has already removed the file and its folder
                 flush_folder(target.parent)
             return
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` with all above it, each safe on the disk."""
+    """Create `folder` and its missing parents, each flushed to disk."""
     try:
         folder.mkdir()
     except FileExistsError:
@@ -128,7 +133,7 @@ def make_folder(folder: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Return when the names in `folder` are safe on the disk."""
+    """Flush the directory entries of `folder` to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -137,7 +142,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def prune(folder: Path, root: Path) -> None:
-    """Remove `folder` and those above it, below `root`, as far as they are empty."""
+    """Remove `folder` and its parents below `root`, up to the first that is not empty."""
     with suppress(OSError):
         while folder != root:
             folder.rmdir()
@@ -145,9 +150,13 @@ def prune(folder: Path, root: Path) -> None:
 
 
 def open_plain(path: Path) -> BinaryIO | None:
-    """Open `path` for reading; None when no plain file is there."""
+    """Open `path` for reading; return None if it is not a plain file or does not exist.
+
+    Raises:
+        OSError: `path` is a symbolic link (`ELOOP`), or cannot be opened.
+    """
     try:
-        # Not blocking: a named pipe would keep us waiting for somebody to write.
+        # Non-blocking: opening a named pipe would otherwise wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -158,7 +167,7 @@ def open_plain(path: Path) -> BinaryIO | None:
 
 
 def is_unchanged(path: Path, identity: Identity) -> bool:
-    """Tell whether it is still this file that lies there."""
+    """Return whether the file at `path` still has this identity."""
     try:
         return Identity.of(path.lstat()) == identity
     except OSError:
@@ -166,10 +175,10 @@ def is_unchanged(path: Path, identity: Identity) -> bool:
 
 
 def chunks(file: BinaryIO, first: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """Read `file` as it is now, piece by piece; or only its bytes from `first` up to `end`.
+    """Yield the bytes of `file` in chunks, from `first` up to, but not including, `end`.
 
     Raises:
-        StoreUnavailable: somebody wrote to it meanwhile, so that the pieces may be of two different files.
+        StoreUnavailable: the file changed during the read, so the chunks may be of two versions.
     """
     identity = Identity.of(os.fstat(file.fileno()))
     left = (identity.bytes if end is None else end) - first

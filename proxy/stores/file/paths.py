@@ -1,4 +1,4 @@
-"""Which plain file below a folder stands for which key."""
+"""The mapping between keys and the paths of plain files below a root folder."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_SEGMENT_BYTES: Final = 255
-"""The longest name that Linux's file systems hold (NAME_MAX)."""
+"""The longest file name on Linux's file systems (NAME_MAX)."""
 
 
 def locate(root: Path, key: str) -> Path:
-    """Give the path that stands for `key`; `root` is resolved.
+    """Return the path of the file for `key`; `root` must already be resolved.
 
     Raises:
-        UnfitKey: no file below `root` can stand for it.
-        StoreRefused: one that may lie elsewhere does.
+        UnfitKey: no file can have this key as its path below `root`.
+        StoreRefused: the path contains a symbolic link, which may lead outside `root`.
     """
     segments = key.split("/")
     if fault := next(filter(None, map(_fault, segments)), None):
@@ -37,9 +37,9 @@ def locate(root: Path, key: str) -> Path:
 
 
 def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.stat_result]]:
-    """Walk the keys that begin with `prefix` and come behind `after`, in the order of their UTF-8 bytes.
+    """Yield the keys that begin with `prefix` and follow `after`, in the order of their UTF-8 bytes.
 
-    The names held in memory are those in the folders on the way to the present key, never the whole tree's.
+    Only the names in the folders on the path to the current key are held in memory, never those of the whole tree.
     """
     above, slash, start = prefix.rpartition("/")
     try:
@@ -53,7 +53,7 @@ def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.
 
 
 def _walk(folder: Path, above: str, start: bytes, *, after: bytes) -> Iterator[tuple[str, Path]]:
-    """Walk the files that may be keys; folders that lie wholly before `after` are not looked into."""
+    """Yield the key and path of each entry that can be a key; skip folders whose keys all precede `after`."""
     for name in _names(folder, start):
         segment = os.fsdecode(name.removesuffix(b"/"))
         key = above + segment
@@ -71,7 +71,7 @@ def _is_before(folder: bytes, after: bytes) -> bool:
 
 
 def _names(folder: Path, start: bytes) -> list[bytes]:
-    # With '/' after the folders' names, names sort as the whole keys do: 'a-b' before 'a/b'.
+    # Folder names get a '/', so that names sort as whole keys do: 'a-b' before 'a/b'.
     try:
         with os.scandir(os.fsencode(folder)) as entries:
             names = (entry.name + b"/" * entry.is_dir(follow_symlinks=False) for entry in entries)

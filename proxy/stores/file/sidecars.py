@@ -1,4 +1,4 @@
-"""What a file system does not keep of a blob, in files of our own beside the blobs."""
+"""Sidecar files, for the attributes of blobs that a file system does not store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes of exactly one file; another one under the same key is not meant."""
+    """The attributes of exactly one file; they do not apply to another file under the same key."""
 
     identity: Identity
     content_type: str
@@ -29,11 +29,11 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sidecars:
-    """Attributes by key and identity.
+    """The stored attributes of blobs, by key and file identity.
 
-    A sidecar is written before its blob becomes visible, and until then still holds the record of the blob before
-    it. So whichever of the two a reader sees has its own attributes; and a file that was replaced by hand, or by a
-    writer that died half-way, has none rather than somebody else's.
+    A sidecar is written before its blob becomes visible, and also holds the record of the previous blob. So a reader
+    finds the right attributes for whichever of the two it sees, even if the writer dies in between. A file that was
+    replaced by hand has no attributes, rather than those of the file before it.
     """
 
     def __init__(self, folder: Path, temporary: Path) -> None:
@@ -41,15 +41,18 @@ class Sidecars:
         self._temporary = temporary
 
     def locked(self, key: str) -> AbstractContextManager[None]:
-        """Keep every other writer of `key` waiting, in this process and others."""
+        """Hold the lock of `key` against other writers, in this process and others.
+
+        One of 256 locks is chosen by the digest of `key`, so other keys may share it.
+        """
         return locked(self._folder.with_name("locks") / _digest(key)[:2])
 
     def read(self, key: str, identity: Identity) -> Attributes | None:
-        """Tell the attributes of the file `identity` under `key`; None when they are not known."""
+        """Return the attributes of the file `identity` under `key`, or None if they are unknown."""
         return next((found.attributes() for found in self._records(key) if found.identity == identity), None)
 
     def write(self, key: str, identity: Identity, attributes: Attributes, *, current: Identity | None) -> None:
-        """Keep `attributes` for the file `identity`, which is about to replace `current` under `key`."""
+        """Store `attributes` for the file `identity`, which is about to replace `current` under `key`."""
         record = _Record(
             identity=identity,
             content_type=attributes.content_type,
@@ -61,7 +64,7 @@ class Sidecars:
             move_into_place(path, self._path(key))
 
     def remove(self, key: str) -> None:
-        """Forget all that is known of `key`."""
+        """Remove the sidecar of `key`."""
         self._path(key).unlink(missing_ok=True)
 
     def _records(self, key: str) -> list[_Record]:

@@ -1,4 +1,4 @@
-"""A store in a folder: an object is a plain file at `<root>/<key>`, to be dropped in and looked at by hand."""
+"""A store in a folder: each blob is a plain file at `<root>/<key>`, which can be added and inspected by hand."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ if TYPE_CHECKING:
     from proxy.stores.ranges import ByteRange
 
 HIDDEN: Final = "\x7fgallformers"
-"""The folder of what is ours alone; no key has a control character, so no key leads into it."""
+"""The folder of internal files; no key maps into it, because keys have no control characters."""
 
 LIST_BATCH: Final = 500
 
 TRIED_BYTES: Final = 64 * 1024
-"""How much is written to find out whether anything can be; less than a large derivative."""
+"""The size of the file that `check` writes; less than a large derivative."""
 
 
 class FileStore:
-    """Keeps blobs as plain files below `root`, safe against other writers on the same machine."""
+    """A store that keeps blobs as plain files below `root`, safe for concurrent writers on one machine."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
@@ -58,22 +58,22 @@ class FileStore:
         self._is_started = False
 
     async def start(self) -> None:
-        """Make the folders; remove what writers have left that died."""
+        """Create the folders, and remove the temporary files of dead writers unless another writer is active."""
         await run_sync(self._start)
 
     async def head(self, key: str) -> Blob | None:
-        """Tell what is under `key`; see `Store`."""
+        """Return the blob under `key`, or None; see `Store.head`."""
         return await run_sync(self._head, key)
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to `path`; see `Store`."""
+        """Copy a blob to the local file `path`; see `Store.fetch`."""
         return await run_sync(self._fetch, key, path, max_bytes)
 
     @asynccontextmanager
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks; see `Store`."""
+        """Yield a blob and its bytes in chunks; see `Store.open`."""
         file, blob = await run_sync(self._find, key)
         with file:
             if byte_range:
@@ -81,42 +81,45 @@ class FileStore:
             yield blob, _stream(file, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
-        """Keep the bytes of `path`; see `Store`."""
+        """Store the file `path` under `key`; see `Store.put`."""
         return await run_sync(self._put, key, path, attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        """Store the file `path` unless `key` exists; see `Store.put_new`."""
         return await run_sync(self._put_new, key, path, attributes)
 
     async def copy(self, source: str, target: str) -> Blob:
-        """Put what is under `source` under `target` too; see `Store`."""
+        """Copy a blob from `source` to `target`; see `Store.copy`."""
         return await run_sync(self._copy, source, target)
 
     async def delete(self, key: str) -> None:
-        """Remove what is under `key`; see `Store`."""
+        """Delete the blob under `key`, and the folders that this empties; see `Store.delete`."""
         await run_sync(self._delete, key)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Walk the blobs; see `Store`."""
+        """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty."""
         found = walk(self._root, prefix, after=after)
         blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in found)
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
-        await run_sync(self._check_exists)  # else it ended because its folder went
+        await run_sync(self._check_exists)  # the walk also ends if the root folder was removed
 
     async def check(self) -> None:
-        """Return when a file can be written below the root: an empty one is no proof, on a disk that is full."""
+        """Raise if no file can be written below the root.
+
+        An empty file would prove nothing: it can be created on a full disk.
+        """
         await run_sync(self._check)
 
     async def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resources are held."""
 
     def _start(self) -> None:
         with disk_errors():
             self._temporary.mkdir(parents=True, exist_ok=True)
             self._is_started = True
-            # Whoever writes shares this lock; who holds it alone knows that every file there is left over.
+            # Every writer holds this lock shared. Under the exclusive lock, all files here are left by dead writers.
             with suppress(BlockingIOError), locked(self._writers, wait=False):
                 for left in self._temporary.iterdir():
                     left.unlink(missing_ok=True)
@@ -137,7 +140,10 @@ class FileStore:
             pass
 
     def _check_exists(self) -> None:
-        """Refuse to take the place of a disk that is away, where nothing lies, for a store that is empty."""
+        """Raise if the store's folder is missing or was replaced.
+
+        Without this check, the empty mount point of a missing disk would look like an empty store.
+        """
         if not (self._temporary if self._is_started else self._root).is_dir():
             raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")
 
@@ -170,7 +176,7 @@ class FileStore:
                 attributes = self._sidecars.read(key, identity)
                 if attributes is None and not is_unchanged(path, identity):
                     file.close()
-                    continue  # it was replaced, and its attributes with it, before they were read
+                    continue  # the file and its sidecar were replaced before the sidecar was read
                 return file, _blob(key, identity, attributes or _guess(file))
         raise NotFound(f"Nothing is under the key {key!a}.")
 

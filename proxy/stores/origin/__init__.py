@@ -1,1 +1,1 @@
-"""A store whose originals are read over public HTTP."""
+"""A store that reads over public HTTP."""

@@ -1,4 +1,4 @@
-"""What the answers of a public HTTP server tell of a blob."""
+"""Conversion of a public HTTP server's responses to blobs and errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 
 
 def shown(url: httpx.URL) -> str:
-    """Show where a server is, without user, password and path."""
+    """Return the scheme, host and port of a URL for messages, without user, password and path."""
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
 def unfit(answer: httpx.Response) -> StoreError:
-    """Tell what is wrong with an answer that is neither a blob nor the word that there is none."""
+    """Return the error for a response that is neither a blob nor a miss."""
     said = f"The origin {shown(answer.url)} answers {answer.status_code}"
     if answer.status_code in PASSING_STATUSES:
         return StoreUnavailable(f"{said}: it cannot do it now.")
@@ -35,10 +35,10 @@ def unfit(answer: httpx.Response) -> StoreError:
 
 
 def blob_of(key: str, answer: httpx.Response) -> Blob:
-    """Read a blob off the answer to a HEAD or a GET.
+    """Return the blob that the response to a HEAD or a GET describes.
 
     Raises:
-        StoreError: the answer is not a plain file of a known length.
+        StoreError: the response is not a plain file of a known length.
     """
     headers = answer.headers
     length = headers.get("Content-Length", "")
@@ -70,7 +70,7 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
 
 
 def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
-    """Give the MD5 that the bytes must have, if the answer tells one."""
+    """Return the MD5 that the bytes must have, or nothing if the ETag is not an MD5, as with KMS encryption."""
     encrypted = answer.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
     return () if encrypted else md5s_in(answer.headers.get("ETag", ""))
 

@@ -1,4 +1,4 @@
-"""A store that is read over public HTTP, for credentials that can only write."""
+"""A store that reads over public HTTP, for credentials that can only write."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ CHUNK_BYTES: Final = 256 * 1024
 MAX_REDIRECTS: Final = 3
 
 NO_KEY: Final = "gallformers-images/nothing-is-here"
-"""Asked for to see whether the origin answers: that nothing is there is an answer."""
+"""The key that `check` requests. It does not exist: a 404 proves that the origin responds."""
 
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 
-# 403 is what a public bucket of S3 says of a key it does not have, to those who may not list it.
+# A public S3 bucket returns 403 for a missing key to clients that may not list it.
 _MISSING: Final = _GONE | {HTTPStatus.FORBIDDEN}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginConfig:
-    """How far reading goes: connections at once, and seconds that a connection or the next bytes may take."""
+    """The limits for reading: number of connections, and timeouts for connecting and for the next bytes."""
 
     connections: int = 20
     connect_seconds: float = 5.0
@@ -45,9 +45,9 @@ class OriginConfig:
 
 
 class OriginStore:
-    """Reads blobs where everybody can, at `address(key)`; writes them into `writes`.
+    """A store that reads blobs from their public URL, `address(key)`, and writes them to the store `writes`.
 
-    What is read may be old by as much as what stands before the bucket may cache.
+    A blob may be stale for as long as caches in front of the bucket may keep it.
     """
 
     def __init__(
@@ -65,22 +65,25 @@ class OriginStore:
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
-        """Start the store that is written to, and make the client that reads."""
+        """Start the store `writes` and create the HTTP client for reading."""
         self._held.push_async_callback(self._writes.close)
         await self._writes.start()
         seconds = httpx.Timeout(self._config.read_seconds, connect=self._config.connect_seconds, pool=None)
         limits = httpx.Limits(max_connections=self._config.connections)
-        # Compressed bytes would be other bytes than those announced.
+        # Without compression, because compressed bytes would not match the announced length.
         headers = {"Accept-Encoding": "identity"}
         client = httpx.AsyncClient(timeout=seconds, limits=limits, headers=headers)
         self._client = await self._held.enter_async_context(client)
 
     async def close(self) -> None:
-        """Close the client, and the store that is written to."""
+        """Close the HTTP client and the store `writes`."""
         await self._held.aclose()
 
     async def check(self) -> None:
-        """Return when the store that is written to is in order, and the origin answers; nothing need be there yet."""
+        """Raise if the store `writes` fails its check or the origin returns no valid response.
+
+        A 403, 404 or 410 is a valid response, because the origin may be empty.
+        """
         await self._writes.check()
         await with_retries(self._check_origin, self._retry_policy, whom=self._shown)
 
@@ -93,7 +96,7 @@ class OriginStore:
                 raise unfit(answer)
 
     async def head(self, key: str) -> Blob | None:
-        """Tell what is under `key`; see `Store`."""
+        """Return the blob under `key`, or None; see `Store.head`."""
 
         async def ask(_attempt: Attempt) -> Blob | None:
             async with self._answer("HEAD", key) as answer:
@@ -101,7 +104,7 @@ class OriginStore:
                     return None
                 if answer.is_success:
                     return blob_of(key, answer)
-            # A HEAD may be forbidden where a GET is not: so only a GET proves that nothing is there.
+            # A HEAD may be forbidden where a GET is not, so only a GET proves that the blob is missing.
             async with self._get(key) as (blob, _):
                 return blob
 
@@ -111,15 +114,15 @@ class OriginStore:
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to `path`; see `Store`."""
-        seen: dict[str, set[str]] = {}  # the MD5s of what has come under each ETag
+        """Download a blob to the local file `path`; see `Store.fetch`."""
+        seen: dict[str, set[str]] = {}  # the MD5s of the bytes received under each ETag
 
         async def ask(attempt: Attempt) -> Blob:
             async with self._get(key, {"Cache-Control": "no-cache"} if seen else None) as (blob, answer):
                 check_bytes(blob, max_bytes)
                 attempt.move(blob.bytes)
-                # Other web servers, and S3 with keys of the customer, make ETags that look like an MD5 and are none.
-                # So bytes that come a second time, past every cache, are what the origin has, whatever the ETag.
+                # Other web servers, and S3 with customer keys, send ETags that look like an MD5 but are not. So bytes
+                # that arrive a second time, past every cache, are accepted as the origin's, whatever the ETag.
                 md5s = {*md5s_of(answer), *seen.get(blob.etag, ())}
                 try:
                     await save(verified(_chunks(answer), announced_bytes=blob.bytes, md5s=md5s), path)
@@ -134,7 +137,10 @@ class OriginStore:
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks; see `Store`. Only their number is compared: a stream cannot begin once more."""
+        """Yield a blob and its bytes in chunks; see `Store.open`.
+
+        Only the length is verified, not the MD5: a stream cannot be restarted after a mismatch.
+        """
         headers = {"Range": byte_range.range} if byte_range else None
         async with AsyncExitStack() as held:
             blob, answer = await with_retries(
@@ -145,23 +151,23 @@ class OriginStore:
             yield blob, _body(blob, answer, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
-        """Keep the bytes of `path`; see `Store`."""
+        """Store the file `path` under `key`; see `Store.put`."""
         return await self._writes.put(key, path, attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        """Store the file `path` unless `key` exists; see `Store.put_new`."""
         return await self._writes.put_new(key, path, attributes)
 
     async def copy(self, source: str, target: str) -> Blob:
-        """Put what is under `source` under `target` too, in the bucket; see `Store`."""
+        """Copy a blob from `source` to `target` within the store `writes`; see `Store.copy`."""
         return await self._writes.copy(source, target)
 
     async def delete(self, key: str) -> None:
-        """Remove what is under `key`; see `Store`."""
+        """Delete the blob under `key`; see `Store.delete`."""
         await self._writes.delete(key)
 
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Walk the blobs, as far as the credentials can; see `Store`."""
+        """Yield the blobs under `prefix`, if the credentials may list; see `Store.list`."""
         return self._writes.list(prefix, after=after)
 
     @asynccontextmanager
@@ -206,7 +212,7 @@ def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
 def _http_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
-    except (httpx.TransportError, UnicodeError) as error:  # the latter of a name that no host can have
+    except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: an invalid host name
         raise StoreUnavailable(
             f"The origin {shown(url)} cannot be reached, or broke off ({type(error).__name__}); "
             "if that lasts, check ORIGINALS_BASE_URL."

@@ -1,1 +1,1 @@
-"""A store in a bucket that speaks S3."""
+"""A store in a bucket of S3 or a compatible server."""

@@ -1,4 +1,4 @@
-"""Which bucket, how it is reached, and who we are to it."""
+"""The configuration of a bucket's client: address, options and credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.stores.s3.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Who we are to the store; without one, what botocore finds: environment, container, machine."""
+    """The access keys for a bucket; without them, botocore searches the environment, container and machine."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -21,9 +21,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketConfig:
-    """Which bucket, and how it is reached.
+    """The name of a bucket and the options for connecting to it.
 
-    `acl` goes with every put; empty for buckets that take none. `connections` is as many as may be in flight.
+    `acl` is sent with every put and copy; it is empty for buckets that take no ACLs. `connections` is the size of the
+    connection pool.
     """
 
     name: str
@@ -37,15 +38,15 @@ class BucketConfig:
 
 
 def client_options(bucket: BucketConfig, credentials: Credentials | None) -> dict[str, object]:
-    """Give what botocore has to be told to make the client of a bucket."""
+    """Return the options with which botocore creates the client of a bucket."""
     config = AioConfig(
         connect_timeout=bucket.connect_seconds,
         read_timeout=bucket.read_seconds,
         max_pool_connections=bucket.connections,
         http_session_cls=Session,
-        retries={"total_max_attempts": 1},  # `with_retries` asks again, for the bodies too
+        retries={"total_max_attempts": 1},  # `with_retries` retries, also when a body breaks off
         s3={"addressing_style": bucket.addressing},
-        request_checksum_calculation="when_required",  # not every store knows the newer ones; all know Content-MD5
+        request_checksum_calculation="when_required",  # not every store supports newer ones; all support Content-MD5
         response_checksum_validation="when_required",
     )
     options: dict[str, object] = {"config": config, "endpoint_url": bucket.endpoint_url, "region_name": bucket.region}

@@ -1,4 +1,4 @@
-"""What S3 can say against us, in our words."""
+"""Translation of the errors of S3 and its client into the service's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from proxy.stores.headers import PASSING_STATUSES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# None of these tells of the thing asked for: the way there failed, or the way back.
+# Failures of the request or the response in transit: none of them concerns the requested object itself.
 _PASSING: Final = (
     HTTPClientError,
     ConnectingError,
@@ -43,7 +43,7 @@ _PASSING: Final = (
     ConnectionError,
 )
 
-# Codes that pass although their status (400, 403, 409) does not say so.
+# Codes of transient failures whose status (400, 403, 409) does not show it.
 _PASSING_CODES: Final = frozenset(
     {
         "BadDigest",
@@ -85,16 +85,16 @@ _MISSING: Final = {
 
 
 class Denied(StoreRefused):
-    """The credentials are good, but may not do this."""
+    """The credentials are valid but lack a permission."""
 
 
 class Precluded(StoreRefused):
-    """What was to be so before, is not: something is under a key that was to be new, or another blob than was meant."""
+    """A precondition failed: the key of a `put_new` exists, or the blob is not the expected one."""
 
 
 @contextmanager
 def s3_errors(bucket: str) -> Iterator[None]:
-    """Turn every error of S3 and its client into one of ours; `bucket` says which one and where."""
+    """Translate the errors of S3 and its client within the block; `bucket` names the bucket in messages."""
     try:
         yield
     except ClientError as error:
@@ -107,14 +107,14 @@ def s3_errors(bucket: str) -> Iterator[None]:
     except BotoCoreError as error:
         hint = next((hint for kind, hint in _MISSING.items() if isinstance(error, kind)), "")
         raise StoreRefused(f"The {bucket} cannot be asked: {str(error).rstrip('.')}. {hint}".rstrip()) from error
-    except ValueError as error:  # a date or a number that is none, where botocore reads an answer
+    except ValueError as error:  # an invalid date or number in a response that botocore parses
         raise StoreUnavailable(f"The {bucket} gives an answer that makes no sense: {error}.") from error
 
 
 def _translated(error: ClientError, bucket: str) -> ImagesError:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    # Not by the code alone: what stands before a bucket may answer with a page for people.
+    # Not by the code alone: a proxy in front of the bucket may return an HTML page without one.
     if code == "NoSuchKey" or (status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket"):
         return NotFound("Nothing is under that key.")
     said = f"{code or 'without a reason'} ({status})"

@@ -1,4 +1,4 @@
-"""What the answers of S3 tell of a blob."""
+"""Conversion of S3 responses to blobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNK_BYTES: Final = 256 * 1024
 
 
 class S3Response(TypedDict, total=False):
-    """What is read of an answer about one object; any of it may be lacking."""
+    """The fields that are read from a response about one object; any of them may be missing."""
 
     Key: str
     Size: int
@@ -40,7 +40,7 @@ class S3Response(TypedDict, total=False):
 
 
 class S3Page(TypedDict, total=False):
-    """What is read of a page of a listing; any of it may be lacking."""
+    """The fields that are read from a page of a listing; any of them may be missing."""
 
     Contents: list[S3Response]
     IsTruncated: bool
@@ -48,10 +48,10 @@ class S3Page(TypedDict, total=False):
 
 
 def blob_of(key: str, answer: S3Response) -> Blob:
-    """Give what an answer tells of the blob under `key`.
+    """Return the blob under `key` that a response describes.
 
     Raises:
-        StoreUnavailable: it does not tell all that S3 tells.
+        StoreUnavailable: the response lacks a field that S3 always sends.
     """
     content_range = parse_content_range(answer.get("ContentRange", ""))
     try:
@@ -59,7 +59,7 @@ def blob_of(key: str, answer: S3Response) -> Blob:
             key=key,
             bytes=content_range.whole if content_range else answer["ContentLength"],
             etag=bare(answer["ETag"]),
-            modified=answer["LastModified"].replace(microsecond=0),  # HTTP's dates have none, those of listings may
+            modified=answer["LastModified"].replace(microsecond=0),  # listings may have them, HTTP dates do not
             attributes=Attributes(
                 content_type=answer.get("ContentType", UNKNOWN_TYPE),
                 cache_control=answer.get("CacheControl"),
@@ -71,18 +71,20 @@ def blob_of(key: str, answer: S3Response) -> Blob:
 
 
 def listed(told: S3Response) -> Blob:
-    """Give what a listing tells of one blob; raises as `blob_of` does."""
+    """Return the blob that an entry of a listing describes; raises as `blob_of` does."""
     return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
 
 
 def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
-    """Read the body of an answer of `bucket`, verified by its length and, where it is a whole blob's, by its ETag.
+    """Return the body of a response in chunks, verified by its length and, for a whole blob, by its ETag.
+
+    `bucket` names the bucket in error messages.
 
     Raises:
-        Changed: the `byte_range` that was asked for is another blob's.
+        Changed: the response is of another blob than `byte_range`.
     """
     content_range = parse_content_range(answer.get("ContentRange", ""))
-    # Under keys of its own or the customer's, S3's ETag looks like an MD5 and is none.
+    # With KMS keys or customer keys, S3's ETag looks like an MD5 but is not.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
     md5s = () if encrypted or content_range else md5s_in(answer["ETag"])
     body = verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)

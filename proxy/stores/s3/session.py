@@ -1,4 +1,4 @@
-"""The HTTP under the client of S3: it goes where it was sent, and no answer fills the memory."""
+"""The HTTP session of the S3 client: no redirects, and limits on what is read into memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 MAX_ERROR_BYTES: Final = 1 << 20
 MAX_ANSWER_BYTES: Final = 16 << 20
-"""Answers that are read whole; a listing of a thousand of the longest keys, all escaped, has 6 MiB."""
+"""The limit for responses that are read whole; a listing of a thousand of the longest keys, all escaped, has 6 MiB."""
 
 
 class Session(AIOHTTPSession):  # type: ignore[misc] # it ships no types
-    """aiobotocore's session, narrower.
+    """aiobotocore's session, without redirects and with a size limit for responses that are read whole.
 
-    Following a redirect would send the body and the session token, signed for another host, to wherever it leads.
-    botocore itself asks again where it knows better.
+    Following a redirect would send the body and the session token, signed for another host, to the redirect's target.
+    botocore itself repeats a request where it knows the right host.
     """
 
     async def _get_session(self, proxy_url: str | None) -> _Narrow:
@@ -36,7 +36,10 @@ _answers: ContextVar[list[ClientResponse]] = ContextVar("_answers")
 
 @contextmanager
 def closed_on_error() -> Iterator[None]:
-    """Close every answer that was begun in the block if it fails; botocore loses the body of one it cannot read."""
+    """Close every response started in the block if the block fails.
+
+    botocore does not close a response that it cannot parse.
+    """
     answers: list[ClientResponse] = []
     token = _answers.set(answers)
     try:
@@ -60,7 +63,7 @@ class _Narrow:
 
 
 class _Bounded:
-    """An answer as it is, but that it can be read whole only if it is small; a stream has no such bound."""
+    """A response that can be read whole only up to a size limit; streaming has no limit."""
 
     def __init__(self, answer: ClientResponse) -> None:
         self._answer = answer
@@ -69,10 +72,10 @@ class _Bounded:
         return getattr(self._answer, name)
 
     async def read(self) -> bytes:
-        """Read it whole.
+        """Return the whole body.
 
         Raises:
-            ClientPayloadError: it is too long.
+            ClientPayloadError: the body is longer than the limit.
         """
         most = MAX_ERROR_BYTES if self._answer.status >= HTTPStatus.MULTIPLE_CHOICES else MAX_ANSWER_BYTES
         body = bytearray()

@@ -1,4 +1,4 @@
-"""A store in a bucket of S3 or of whatever speaks its protocol."""
+"""A store in a bucket of S3 or a compatible server."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SEEN_SECONDS: Final = 60.0
-"""How long the bucket is believed to be there once it has answered: until then a HEAD that finds nothing is enough."""
+"""How long the bucket is assumed to exist after a response; during this time a 404 to a HEAD proves a miss."""
 
 
 class S3Store:
-    """Keeps blobs as objects of one bucket, through one client that lives from `start` to `close`."""
+    """A store that keeps blobs as objects of one bucket, with one client from `start` to `close`."""
 
     def __init__(
         self, bucket: BucketConfig, credentials: Credentials | None = None, retry_policy: StoreRetryPolicy | None = None
@@ -56,10 +56,13 @@ class S3Store:
         self._held = AsyncExitStack()
 
     async def start(self) -> None:
-        """Make the client, with credentials that it may have to ask the machine for; the bucket is sent nothing yet.
+        """Create the client, without a request to the bucket.
+
+        If no credentials are given, botocore may request them from the machine.
 
         Raises:
-            StoreError: there are none, or such a bucket cannot be. Without credentials a client is without for ever.
+            StoreError: no credentials were found, or the bucket's address is invalid. A client that is created without
+                credentials never gets any.
         """
         session = get_session()
         with s3_errors(self._shown):
@@ -70,19 +73,20 @@ class S3Store:
                 self._client = await self._held.enter_async_context(made)
             except ValueError as error:
                 raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error
-        # The environment and its files may name an endpoint as well.
+        # The endpoint may also come from the environment or from botocore's configuration files.
         self._shown = f"bucket {self._bucket.name} at {self._client.meta.endpoint_url}"
-        # It costs a round trip for every put, and nothing would limit the wait for its answer.
+        # The Expect header costs a round trip for every put, and no timeout limits the wait for the response.
         self._client.meta.events.unregister("before-call.s3", add_expect_header)
-        # Only botocore's own search for a bucket's region asks this; a server that redirects all makes it endless.
+        # Only botocore's search for the bucket's region sends a HeadBucket. A server that redirects every request
+        # makes that search endless.
         self._client.meta.events.register("before-call.s3.HeadBucket", _refuse_search)
 
     async def close(self) -> None:
-        """Close the client with its connections."""
+        """Close the client and its connections."""
         await self._held.aclose()
 
     async def check(self) -> None:
-        """Return when the bucket answers to these credentials, be it that they may not list."""
+        """Raise if the bucket cannot be used with these credentials; they need no permission to list."""
         try:
             await self._call_with_retries(self._client.list_objects_v2, MaxKeys=1)
         except Denied:
@@ -91,7 +95,7 @@ class S3Store:
             raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
 
     async def head(self, key: str) -> Blob | None:
-        """Tell what is under `key`; see `Store`."""
+        """Return the blob under `key`, or None; see `Store.head`."""
         try:
             blob = blob_of(key, await self._call_with_retries(self._client.head_object, Key=key))
         except NotFound:
@@ -102,7 +106,10 @@ class S3Store:
         return blob
 
     async def _head_by_get(self, key: str) -> Blob | None:
-        """Ask by a GET: the answer to a HEAD has no body that tells why, or that the bucket itself is missing."""
+        """Return the blob under `key`, or None, with a GET request.
+
+        The response to a HEAD has no body, so it shows neither the reason of an error nor that the bucket is missing.
+        """
         try:
             async with self.open(key) as (blob, _):
                 return blob
@@ -111,7 +118,7 @@ class S3Store:
             return None
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
-        """Write the whole blob to `path`; see `Store`."""
+        """Download a blob to the local file `path`; see `Store.fetch`."""
 
         async def ask(attempt: Attempt) -> Blob:
             answer: S3Response = await self._call(self._client.get_object, Key=key)
@@ -128,7 +135,7 @@ class S3Store:
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob in chunks; see `Store`."""
+        """Yield a blob and its bytes in chunks; see `Store.open`."""
         asked = {"Range": byte_range.range, "IfMatch": f'"{byte_range.etag}"'} if byte_range else {}
         try:
             answer = await self._call_with_retries(self._client.get_object, Key=key, **asked)
@@ -136,20 +143,20 @@ class S3Store:
             if byte_range is None:
                 raise
             raise Changed("It was replaced in the moment it was read; ask again.") from error
-        # Closing a body that was not read to its end gives its connection up; left open, it would be lost to the pool.
+        # Closing a partly read body closes its connection; an open one would never return to the pool.
         with closing(answer["Body"]):
             yield blob_of(key, answer), body_of(answer, self._shown, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
-        """Keep the bytes of `path`; see `Store`."""
+        """Store the file `path` under `key`; see `Store.put`."""
         return await self._put(key, path, self._headers(attributes), attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
-        """Keep the bytes of `path` where nothing is yet; see `Store`."""
+        """Store the file `path` unless `key` exists; see `Store.put_new`."""
         try:
             return await self._put(key, path, {"IfNoneMatch": "*", **self._headers(attributes)}, attributes)
         except Precluded:
-            # SeaweedFS says so of an empty folder too, which blobs below that name leave behind when they are deleted.
+            # SeaweedFS returns this for an empty folder too, which remains when the blobs below it are deleted.
             return None if await self._exists(key) else await self.put(key, path, attributes)
 
     async def _exists(self, key: str) -> bool:
@@ -158,10 +165,10 @@ class S3Store:
         except Precluded:
             raise
         except StoreRefused:
-            return True  # who may only write has to believe it, be it that a 403 gives no reason
+            return True  # write-only credentials cannot check the key, so the 412 is trusted; a 403 may have no reason
 
     async def copy(self, source: str, target: str) -> Blob:
-        """Put what is under `source` under `target` too; see `Store`."""
+        """Copy a blob from `source` to `target`; see `Store.copy`."""
         check_length(target)
         acl = {"ACL": self._bucket.acl} if self._bucket.acl else {}
         await self._call_with_retries(
@@ -172,16 +179,16 @@ class S3Store:
         raise StoreUnavailable("What was copied was deleted in the same moment; try again.")
 
     async def delete(self, key: str) -> None:
-        """Remove what is under `key`; see `Store`."""
+        """Delete the blob under `key`; see `Store.delete`."""
         try:
             await self._call_with_retries(self._client.delete_object, Key=key)
         except NotFound:
-            return  # Amazon's does not say so, some others do
+            return  # Amazon S3 does not report a missing key, some other servers do
         except Denied:
             raise Denied("The store's credentials may not delete: its policy must allow s3:DeleteObject.") from None
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Walk the blobs; see `Store`."""
+        """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty."""
         page = {"StartAfter": after} if after else {}
         while True:
             answer = await self._get_page(Prefix=prefix, **page)

@@ -1,4 +1,4 @@
-"""Keys: what may be one, how one is made of another, how one travels in an address."""
+"""Tests of keys: syntax, layouts and encoding in URLs."""
 
 from __future__ import annotations
 

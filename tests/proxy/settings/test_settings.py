@@ -1,4 +1,4 @@
-"""Every setting, read once, with all faults named at once."""
+"""Tests of reading and validating the settings."""
 
 from __future__ import annotations
 

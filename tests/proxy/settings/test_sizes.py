@@ -1,4 +1,4 @@
-"""A sizes file that makes no sense is refused with every fault at once, and with what would be right."""
+"""Tests of the faults that are reported for a sizes file."""
 
 from __future__ import annotations
 

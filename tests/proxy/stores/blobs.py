@@ -1,4 +1,4 @@
-"""Short ways to put, get and list, for tests of stores."""
+"""Helpers that put, get and list blobs in tests of stores."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ATTRIBUTES = Attributes(
 
 
 async def put(store: Store, key: str, body: bytes, path: Path, attributes: Attributes = ATTRIBUTES) -> Blob:
-    """Put `body` by way of the local file `path`."""
+    """Store `body` under `key`, through the local file `path`."""
     await anyio.Path(path).write_bytes(body)
     return await store.put(key, path, attributes)
 
 
 async def get(store: Store, key: str) -> bytes:
-    """Read the whole of what is under `key`."""
+    """Return all bytes of the blob under `key`."""
     async with store.open(key) as (_, chunks):
         return b"".join([chunk async for chunk in chunks])
 
 
 async def keys(store: Store, prefix: str = "", *, after: str = "") -> list[str]:
-    """List the keys under `prefix`, those behind `after`."""
+    """Return the keys that begin with `prefix` and follow `after`."""
     return [blob.key async for blob in store.list(prefix, after=after)]

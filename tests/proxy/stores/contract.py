@@ -1,4 +1,4 @@
-"""The one contract of every store: each backend's test module subclasses it with a `store` of its own."""
+"""Contract tests for all stores: each backend's test module subclasses them with its own `store` fixture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEADLINE_SECONDS = 60
 
 @pytest.mark.anyio
 class StoreContract(KeysContract, PartsContract):
-    """What is true of every store."""
+    """The tests that every store passes."""
 
     async def test_what_is_put_is_told_by_head(self, store: Store, file: Path) -> None:
         blob = await put(store, "a/b.jpg", b"bytes", file)

@@ -1,4 +1,4 @@
-"""The part of the one contract that is about keys."""
+"""Contract tests of keys."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ AWKWARD_KEYS = [
 
 @pytest.mark.anyio
 class KeysContract:
-    """What is true of keys in every store."""
+    """The tests of keys that every store passes."""
 
     @staticmethod
     def move_into_place(key: str) -> list[bytes]:
-        """Give what keys are listed in the order of."""
+        """Return the sort key by which the store orders `key` in a listing."""
         return [key.encode()]
 
     @pytest.mark.parametrize("key", AWKWARD_KEYS, ids=ascii)

@@ -1,4 +1,4 @@
-"""The part of the one contract that is about parts of blobs."""
+"""Contract tests of byte ranges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.anyio
 class PartsContract:
-    """What is true of reading a part, in every store."""
+    """The tests of byte ranges that every store passes."""
 
     @pytest.mark.parametrize(("first", "end"), [(0, 1), (0, 10), (3, 7), (9, 10)])
     async def test_a_part_is_those_bytes_beside_what_is_told_of_the_whole(

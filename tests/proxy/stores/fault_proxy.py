@@ -1,4 +1,4 @@
-"""A proxy on loopback that does to HTTP what bad days do.
+"""An HTTP proxy on loopback that injects faults.
 
     async with FaultProxy(server.port) as proxy:
         store = ...  # connects to proxy.url
@@ -6,7 +6,7 @@
         ...
         proxy.fault = CALM
 
-A share is of requests, from 0 to 1; what is drawn depends on the seed and the order of the requests.
+Faults are drawn at random, depending only on the seed and the order of the requests.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 
 READ_LIMIT = 1 << 20
 RST_ON_CLOSE = struct.pack("ii", 1, 0)
-"""SO_LINGER on, for 0 seconds: closing sends a reset."""
+"""The value of SO_LINGER for 0 seconds, with which closing sends a reset."""
 
 _BUSY = {500: "InternalError", 503: "SlowDown", 429: "TooManyRequests"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What is done to requests."""
+    """The faults to inject; each fraction, from 0 to 1, is of all requests."""
 
     latency_seconds: float = 0.0
-    """Before each request is passed on."""
+    """The delay before each request is forwarded."""
     errors: float = 0.0
-    """Share answered 500, 503 or 429; half of them after the server did what was asked."""
+    """The fraction that gets a 500, 503 or 429; half of these after the server processed the request."""
     resets: float = 0.0
-    """Share whose connection is reset in the middle of the body, be it the request's or the answer's."""
+    """The fraction whose connection is reset in the middle of the request's or the response's body."""
     cuts: float = 0.0
-    """Share whose answer ends early, the connection closed as if all were well."""
+    """The fraction whose response ends early, with the connection closed normally."""
     lies: float = 0.0
-    """Share whose answer's body is cut to half, its Content-Length too, so that only the bytes tell."""
+    """The fraction whose body and Content-Length are both cut to half, so that only the bytes show it."""
     garbles: float = 0.0
-    """Share whose answer has a body with one wrong byte in it, its length and its headers as they were."""
+    """The fraction whose response body has one wrong byte, with length and headers unchanged."""
     stopped: bool = False
-    """Nothing is passed on or answered until this ends; connections are taken and kept."""
+    """Whether to accept and keep connections without forwarding requests or responding."""
 
 
 CALM = Fault()
@@ -54,7 +54,7 @@ CALM = Fault()
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request's head as it arrived; names of headers in lower case."""
+    """The head of a received request; header names are in lower case."""
 
     method: str
     target: str
@@ -62,18 +62,18 @@ class Seen:
 
 
 class FaultProxy:
-    """Passes requests on to an HTTP server on a port of loopback, and does `fault` to them."""
+    """A proxy that forwards requests to an HTTP server on a loopback port and injects `fault`."""
 
     def __init__(self, port: int, *, seed: int = 0) -> None:
         self._upstream_port = port
-        self._random = random.Random(seed)  # noqa: S311 - the same faults on each run
+        self._random = random.Random(seed)  # noqa: S311 - the seed repeats the faults of each run
         self._fault = CALM
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self.seen: list[Seen] = []
-        """Every request so far."""
+        """All requests so far."""
         self.struck = 0
-        """How many requests got an error, a reset, a cut, a lie or a wrong byte."""
+        """The number of requests for which a fault other than latency was drawn."""
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
@@ -83,7 +83,7 @@ class FaultProxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and close every connection."""
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -92,17 +92,17 @@ class FaultProxy:
 
     @property
     def url(self) -> str:
-        """Give where the proxy listens."""
+        """Return the URL of the proxy."""
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     @property
     def connections(self) -> int:
-        """Give how many clients are connected now."""
+        """Return the number of open client connections."""
         return len(self._tasks)
 
     @property
     def fault(self) -> Fault:
-        """Give what is done to requests now; set it at any time."""
+        """Return the faults that are injected now; they can be changed at any time."""
         return self._fault
 
     @fault.setter
@@ -111,12 +111,12 @@ class FaultProxy:
         self._tell()
 
     async def until_seen(self, requests: int) -> None:
-        """Return when so many requests have arrived in all."""
+        """Wait until this many requests have arrived in total."""
         async with self._changed:
             await self._changed.wait_for(lambda: len(self.seen) >= requests)
 
     async def until_connections(self, most: int) -> None:
-        """Return when at most so many clients are connected."""
+        """Wait until at most this many client connections are open."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.connections <= most)
 
@@ -132,7 +132,7 @@ class FaultProxy:
         assert task
         self._tasks.add(task)
         try:
-            # Not only a ConnectionError: to end the writing to a client that has just gone is ENOTCONN.
+            # Not only ConnectionError: `write_eof` to a client that has just disconnected raises ENOTCONN.
             with suppress(OSError, EOFError):
                 while await self._exchange(reader, writer):
                     pass
@@ -142,7 +142,7 @@ class FaultProxy:
             self._tell()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Deal with one request; True when the connection can take another."""
+        """Handle one request; return whether the connection can be used for another."""
         head = await reader.readuntil(b"\r\n\r\n")
         seen = parsed(head)
         self.seen.append(seen)
@@ -196,7 +196,7 @@ class FaultProxy:
 
 
 def parsed(head: bytes) -> Seen:
-    """Read a request's head."""
+    """Return the parsed head of a request."""
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ")
     pairs = (line.partition(":") for line in lines if line)

@@ -1,4 +1,4 @@
-"""A server on loopback that gives the answers it was told to give."""
+"""An HTTP server on loopback with scripted responses."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
-    """Make an answer; in the headers' names `_` stands for `-`."""
+    """Return an HTTP response; `_` in a header's name becomes `-`, and headers with an empty value are omitted."""
     told = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
     lines = "".join(f"{name}: {value}\r\n" for name, value in told.items() if value)
     return f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode("latin-1") + body
 
 
 def refusal(status: int, code: str) -> bytes:
-    """Make an answer as S3 gives it when something is wrong."""
+    """Return an error response in S3's format."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>on purpose</Message></Error>"
     return answer(status, body.encode(), Content_Type="application/xml")
 
 
 class Scripted:
-    """Gives `answers` one after another, then the last one again and again."""
+    """A server that sends `answers` in order, one per request, and then repeats the last one."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = answers
         self.seen: list[Seen] = []
-        """Every request so far."""
+        """All requests so far."""
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
@@ -47,12 +47,12 @@ class Scripted:
 
     @property
     def port(self) -> int:
-        """Give the port it listens on."""
+        """Return the port of the server."""
         return int(self._server.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:
-        """Give where it listens."""
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A real SeaweedFS on loopback, as a store connects to it."""
+"""A real SeaweedFS on loopback, and the configuration of stores that use it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def _credentials(keys: seaweed.Keys) -> Credentials:
 
 ADMIN = _credentials(seaweed.ADMIN)
 WRITER = _credentials(seaweed.WRITER)
-"""May put into the bucket, and nothing else."""
+"""Credentials that may only put objects into the bucket."""
 
 
 class Seaweed(seaweed.Seaweed):
-    """A running SeaweedFS that has `BUCKET` and `PUBLIC_BUCKET`."""
+    """A running SeaweedFS with the buckets `BUCKET` and `PUBLIC_BUCKET`."""
 
     def bucket(
         self, name: str = BUCKET, *, url: str | None = None, connections: int = 20, read_seconds: float = 10
     ) -> BucketConfig:
-        """Give a bucket to connect to, at this server or at what stands before it."""
+        """Return the configuration of a bucket on this server, or on a proxy in front of it at `url`."""
         return BucketConfig(
             name=name,
             endpoint_url=url or self.url,
@@ -44,6 +44,6 @@ class Seaweed(seaweed.Seaweed):
 
 @contextmanager
 def running(folder: Path) -> Iterator[Seaweed]:
-    """Run SeaweedFS with its data in `folder`."""
+    """Yield a running SeaweedFS with its data in `folder`."""
     with seaweed.running(folder) as one:
         yield Seaweed(one.port)

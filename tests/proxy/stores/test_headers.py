@@ -1,4 +1,4 @@
-"""Any text fits into a header, and comes back."""
+"""Tests of metadata and ETags in HTTP headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store in memory keeps the contract."""
+"""Contract tests of the in-memory store."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.proxy.stores.contract import StoreContract
 
 
 class TestMemoryStore(StoreContract):
-    """The contract, in memory."""
+    """The contract, on the in-memory store."""
 
     @pytest.fixture
     def store(self) -> MemoryStore:
-        """Give an empty store."""
+        """Return an empty store."""
         return MemoryStore()

@@ -1,4 +1,4 @@
-"""A part of a blob, asked for and cut out of what a store sends."""
+"""Tests of byte ranges: parsing, and extraction from responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A troubled store is asked again, for as long as was said and no longer."""
+"""Tests of retries and deadlines of store calls."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ BRIEF = StoreRetryPolicy(attempts=3, first_seconds=0.001, attempt_seconds=0.05, 
 
 
 class Troubled:
-    """Raises what it was given, one after another, then answers."""
+    """A store double that raises `troubles` in order, then succeeds."""
 
     def __init__(self, *troubles: Exception) -> None:
         self.troubles = list(troubles)
         self.asked = 0
 
     async def ask(self, _attempt: Attempt) -> str:
-        """Count, raise or answer."""
+        """Count the call, then raise the next error or return."""
         self.asked += 1
         if self.troubles:
             raise self.troubles.pop(0)

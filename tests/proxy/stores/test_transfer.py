@@ -1,4 +1,4 @@
-"""What arrives is what was announced, or it is not taken."""
+"""Tests of the verification of received bytes."""
 
 from __future__ import annotations
 

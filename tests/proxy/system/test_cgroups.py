@@ -1,4 +1,4 @@
-"""Memory as the kernel tells it."""
+"""Tests of memory usage and limits, as the kernel reports them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is alive."""
+"""Tests of lock files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders for work in progress."""
+"""Tests of scratch folders."""
 
 from __future__ import annotations
 

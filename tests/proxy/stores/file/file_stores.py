@@ -1,4 +1,4 @@
-"""Short ways to start a file store, and to look at what it keeps."""
+"""Helpers that start a file store and read content types from a store."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 async def started(root: Path) -> FileStore:
-    """Start a store, as another process or the next one would."""
+    """Return a started store on `root`, as another process or a restarted one would open it."""
     store = FileStore(root)
     await store.start()
     return store
 
 
 async def type_of(store: Store, key: str) -> str:
-    """Tell the content type of what is under `key`."""
+    """Return the content type of the blob under `key`."""
     head = await store.head(key)
     assert head is not None
     return head.attributes.content_type

@@ -1,7 +1,7 @@
-"""What is on the disk is whole, whoever writes at once, dies or fails."""
+"""Tests of atomicity in the file store, with concurrent, killed and failing writers."""
 
-# ruff: noqa: ASYNC221 - a test looks into the folder as a person would; nobody waits for its event loop
-# ruff: noqa: PT012 - what raises is the last step of a stream
+# ruff: noqa: ASYNC221 - a test may block its event loop with a subprocess; nothing else runs on it
+# ruff: noqa: PT012 - the last step of a stream raises
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def store(root: Path) -> Store:
-    """Give an empty store."""
+    """Return an empty store."""
     return await started(root)
 
 
@@ -53,11 +53,11 @@ async def test_puts_and_deletes_in_one_folder_do_not_disturb_each_other(root: Pa
 
 
 class Contested(PosixPath):
-    """A path whose folders somebody else finds empty and takes away, right after they were made."""
+    """A path whose new folders are removed right after their creation, as by a concurrent delete."""
 
     takes_away = 3
 
-    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - as Path has it
+    def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature of `Path.mkdir`
         super().mkdir(mode, parents, exist_ok)
         if Contested.takes_away and self.name == "z":
             Contested.takes_away -= 1

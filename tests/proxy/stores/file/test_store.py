@@ -1,4 +1,4 @@
-"""The store in a folder keeps the contract, and its promises to the person who looks into the folder."""
+"""Contract tests of the file store, and tests of files that are added, replaced or inspected by hand."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ PNG = b"\x89PNG\r\n\x1a\n and so on"
 
 
 class TestFileStore(StoreContract):
-    """The contract, in a folder."""
+    """The contract, on the file store."""
 
     @pytest.fixture
     async def store(self, root: Path) -> FileStore:
-        """Give an empty store."""
+        """Return an empty store."""
         return await started(root)
 
 
 @pytest.fixture
 async def store(root: Path) -> Store:
-    """Give an empty store."""
+    """Return an empty store."""
     return await started(root)
 
 
@@ -102,7 +102,7 @@ async def test_a_writer_that_died_before_its_blob_was_seen_leaves_the_old_one_as
     sidecar.write_bytes(ahead)
     head = await store.head("a")
     assert head is not None
-    assert head.attributes == Attributes()  # unknown, never the other's
+    assert head.attributes == Attributes()  # unknown, rather than those of the other file
     await put(store, "a", b"again", file)
     assert await type_of(store, "a") == "image/jpeg"
 
@@ -225,7 +225,7 @@ async def test_a_folder_that_went_away_is_trouble_and_no_empty_store(tmp_path: P
     for key in ("gall/a", "gall/b"):
         await store.put(key, tmp_path / "picture", Attributes())
     (tmp_path / "store").rename(tmp_path / "aside")
-    (tmp_path / "store").mkdir()  # as a mount point is when its disk is away
+    (tmp_path / "store").mkdir()  # like the mount point of a missing disk
     for ask in (store.head("gall/a"), store.check(), store.put("gall/c", tmp_path / "picture", Attributes())):
         with pytest.raises(StoreUnavailable, match="folder"):
             await ask

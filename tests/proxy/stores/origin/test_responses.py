@@ -1,4 +1,4 @@
-"""What a public server says is checked: that it is there at all, and that its bytes are those of its ETag."""
+"""Tests of a public server's responses: the check, MD5 ETags and dates."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_bytes_that_are_not_those_of_an_md5_etag_are_asked_for_again(tmp_p
 
 
 async def test_an_etag_that_looks_like_an_md5_and_is_none_is_seen_through(tmp_path: Path) -> None:
-    """The same bytes came twice under the same ETag, so nothing was broken on the way."""
+    """The same bytes arrive twice under the same ETag, so they were not damaged in transit."""
     async with Scripted(LIE) as server, reader(server) as store:
         await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert (tmp_path / "copy").read_bytes() == b"BYTES"
@@ -90,7 +90,7 @@ async def test_an_etag_that_is_said_to_be_no_md5_is_not_compared(tmp_path: Path,
     "told", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sun Nov  6 08:49:37 1994", "6 Nov 1994 08:49:37 -0000"]
 )
 async def test_a_date_is_in_utc_whether_or_not_it_says_so(told: str) -> None:
-    """RFC 9110, section 5.6.7."""
+    """The formats of RFC 9110, section 5.6.7."""
     async with Scripted(answer(200, b"bytes", Last_Modified=told)) as server, reader(server) as store:
         head = await store.head("a")
         assert head is not None

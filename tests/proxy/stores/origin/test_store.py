@@ -1,4 +1,4 @@
-"""The store that is read over public HTTP keeps the contract, for credentials that only write too."""
+"""Contract tests of the store that reads over public HTTP, also with write-only credentials."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PICTURE = answer(
 
 @asynccontextmanager
 async def public(weed: Seaweed, credentials: Credentials) -> AsyncIterator[OriginStore]:
-    """Give a store that is read as anybody reads it, and written with `credentials`."""
+    """Yield a store that reads anonymously and writes with `credentials`."""
     address = partial(url, f"{weed.url}/{PUBLIC_BUCKET}")
     store = OriginStore(address, S3Store(weed.bucket(PUBLIC_BUCKET), credentials))
     await store.start()
@@ -57,27 +57,27 @@ async def public(weed: Seaweed, credentials: Credentials) -> AsyncIterator[Origi
 
 
 class TestOnSeaweed(StoreContract):
-    """The contract: put, head, get and list as the owner of the credentials and as the public agree."""
+    """The contract: writing and listing with credentials agrees with reading anonymously."""
 
     @staticmethod
     def move_into_place(key: str) -> list[bytes]:
-        """Give the segments: SeaweedFS lists folder by folder."""
+        """Return the segments of `key`, because SeaweedFS lists folder by folder."""
         return [segment.encode() for segment in key.split("/")]
 
     async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
-        """It is one on SeaweedFS."""
+        """SeaweedFS treats a backslash as a slash."""
         await put(store, "a\\b", b"bytes", file)
         assert await keys(store) == ["a/b"]
 
     @pytest.fixture(scope="class")
     async def client(self, weed: Seaweed) -> AsyncIterator[OriginStore]:
-        """Give a store."""
+        """Yield a started store."""
         async with public(weed, ADMIN) as store:
             yield store
 
     @pytest.fixture
     async def store(self, client: OriginStore) -> OriginStore:
-        """Give an empty store."""
+        """Return an empty store."""
         return await emptied(client)
 
 
@@ -99,7 +99,7 @@ async def test_credentials_that_only_put_suffice(weed: Seaweed, tmp_path: Path) 
 
 @asynccontextmanager
 async def reader(server: Scripted | FaultProxy, retry_policy: StoreRetryPolicy = BRIEF) -> AsyncIterator[OriginStore]:
-    """Give a store that reads from `server`."""
+    """Yield a store that reads from `server`."""
     store = OriginStore(partial(url, server.url), MemoryStore(), OriginConfig(read_seconds=1), retry_policy)
     await store.start()
     try:

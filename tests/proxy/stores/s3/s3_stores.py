@@ -1,4 +1,4 @@
-"""Short ways to a bucket, for tests."""
+"""Helpers that open stores on buckets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BRIEF = StoreRetryPolicy(attempts=3, first_seconds=0.001)
 
 @asynccontextmanager
 async def opened(bucket: BucketConfig, credentials: Credentials | None = ADMIN) -> AsyncIterator[S3Store]:
-    """Give a store that is started, and closed at the end."""
+    """Yield a started store, which is closed at the end of the block."""
     store = S3Store(bucket, credentials, BRIEF)
     await store.start()
     try:
@@ -30,5 +30,5 @@ async def opened(bucket: BucketConfig, credentials: Credentials | None = ADMIN) 
 
 
 def at(server: Scripted) -> BucketConfig:
-    """Give a bucket at a scripted server."""
+    """Return the configuration of a bucket on a scripted server."""
     return BucketConfig(name="images", endpoint_url=server.url, region="us-east-1", addressing="path")

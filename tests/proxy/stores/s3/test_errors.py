@@ -1,4 +1,4 @@
-"""What a bucket's refusals become: asked again, or refused with what to do."""
+"""Tests of a bucket's error responses: transient ones are retried, others are raised with a remedy."""
 
 from __future__ import annotations
 

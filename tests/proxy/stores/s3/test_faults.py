@@ -1,6 +1,6 @@
-"""A bucket on a bad day: every put and fetch ends well, or with a clear refusal, and nothing leaks."""
+"""Tests of injected faults: every put and fetch succeeds or raises a clear error, and nothing leaks."""
 
-# ruff: noqa: PT012 - what raises is the last step of a stream
+# ruff: noqa: PT012 - the last step of a stream raises
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ RETRY_POLICY = StoreRetryPolicy(attempts=14, longest_seconds=0.5, attempt_second
 
 @pytest.fixture
 async def proxy(weed: Seaweed) -> AsyncIterator[FaultProxy]:
-    """Give a proxy before SeaweedFS."""
+    """Yield a proxy in front of SeaweedFS."""
     async with FaultProxy(weed.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 async def store(weed: Seaweed, proxy: FaultProxy) -> AsyncIterator[S3Store]:
-    """Give a store behind the proxy."""
+    """Yield a store that connects through the proxy."""
     store = S3Store(weed.bucket(url=proxy.url, connections=CONNECTIONS, read_seconds=4), ADMIN, RETRY_POLICY)
     await store.start()
     try:
@@ -52,12 +52,12 @@ async def store(weed: Seaweed, proxy: FaultProxy) -> AsyncIterator[S3Store]:
 
 
 def body_of(number: int) -> bytes:
-    """Give the bytes of a blob: its own, and more than fit into one packet."""
+    """Return the bytes of a blob: different for each number, and too long for one packet."""
     return hashlib.sha256(str(number).encode()).digest() * (100 + 17 * number)
 
 
 async def put_all(store: S3Store, folder: Path) -> None:
-    """Put every blob, as many at once as there are connections."""
+    """Put every blob at once, limited only by the connection pool."""
 
     async def put(number: int) -> None:
         path = folder / f"put-{number}"
@@ -70,7 +70,7 @@ async def put_all(store: S3Store, folder: Path) -> None:
 
 
 async def fetch_all(store: S3Store, folder: Path) -> None:
-    """Fetch every blob, and hold it against what was put."""
+    """Fetch every blob and compare it with what was put."""
 
     async def fetch(number: int) -> None:
         path = folder / f"fetched-{number}"
@@ -125,7 +125,7 @@ async def test_no_connection_and_no_open_file_is_left_behind(weed: Seaweed, tmp_
             await store.close()
             await proxy.until_connections(0)
         while descriptors() > before:
-            await anyio.lowlevel.checkpoint()  # closed sockets leave with the loop's next turns
+            await anyio.lowlevel.checkpoint()  # the event loop releases closed sockets in its next iterations
 
 
 async def test_a_store_that_stops_for_a_while_is_waited_for(store: S3Store, proxy: FaultProxy, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ async def test_a_store_that_stops_for_a_while_is_waited_for(store: S3Store, prox
         proxy.fault = Fault(stopped=True)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(put_all, store, tmp_path)
-            await proxy.until_seen(CONNECTIONS + 10)  # so some have given up waiting, and asked again
+            await proxy.until_seen(CONNECTIONS + 10)  # so some requests have timed out and were retried
             proxy.fault = CALM
         await fetch_all(store, tmp_path)
 

@@ -1,4 +1,4 @@
-"""The contract on a MinIO that somebody runs: `MINIO_URL=http://127.0.0.1:9000`, with its default credentials."""
+"""Contract tests on a running MinIO with default credentials: `MINIO_URL=http://127.0.0.1:9000`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class TestMinio(StoreContract):
-    """A bucket of MinIO, made anew for each test."""
+    """The contract, on a new MinIO bucket for each test."""
 
     @pytest.fixture
     async def store(self, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Store]:

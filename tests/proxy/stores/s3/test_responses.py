@@ -1,4 +1,4 @@
-"""Answers of a bucket that no bucket should give: each is trouble that may pass, and costs nothing that stays."""
+"""Tests of invalid responses from a bucket: each raises an error and leaks nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BODY = bytes(1 << 20)
 ONCE = StoreRetryPolicy(attempts=1, attempt_seconds=3)
 CHUNK_BYTES = 64 * 1024
 UNDERWAY_BYTES = 10 << 20
-"""More than what the sockets of both ends hold."""
+"""More bytes than the socket buffers of both ends hold."""
 
 STRANGE = {
     "no ETag": answer(200, BODY, Last_Modified=DATE),

@@ -1,4 +1,4 @@
-"""How a bucket is reached, and what is sent to it."""
+"""Tests of the requests that are sent to a bucket, and of its credentials and address."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def test_a_bucket_is_named_in_the_path_or_in_the_host(
     file: Path, monkeypatch: pytest.MonkeyPatch, addressing: Literal["auto", "path", "virtual"], address: str
 ) -> None:
     async with Scripted(PUT_OK) as server:
-        monkeypatch.setenv("HTTP_PROXY", server.url)  # so that no name need be known
+        monkeypatch.setenv("HTTP_PROXY", server.url)  # so that no host name must resolve
         bucket = BucketConfig(
             name="images", endpoint_url="http://s3.example", region="us-east-1", addressing=addressing
         )

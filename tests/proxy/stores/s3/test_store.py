@@ -1,4 +1,4 @@
-"""The store in a bucket keeps the contract, on a simulated S3 and on a real server."""
+"""Contract tests of the bucket store, on a simulated S3 and on a real server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANYBODY = Credentials(access_key_id="anybody", secret_access_key="anything")
 
 @asynccontextmanager
 async def connected(bucket: BucketConfig, credentials: Credentials) -> AsyncIterator[S3Store]:
-    """Give a store that is started, and closed at the end."""
+    """Yield a started store, which is closed at the end of the block."""
     store = S3Store(bucket, credentials)
     await store.start()
     try:
@@ -39,7 +39,7 @@ async def connected(bucket: BucketConfig, credentials: Credentials) -> AsyncIter
 
 
 async def emptied(store: S) -> S:
-    """Take everything out of a store."""
+    """Delete all blobs of `store` and return it."""
     limiter = anyio.CapacityLimiter(10)
 
     async def remove(key: str) -> None:
@@ -54,7 +54,7 @@ async def emptied(store: S) -> S:
 
 @pytest.fixture(scope="module")
 def moto() -> Iterator[BucketConfig]:
-    """Give a bucket of a simulated S3."""
+    """Yield the configuration of a bucket on a simulated S3."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -71,42 +71,42 @@ class TestOnSimulatedS3(StoreContract):
 
     @pytest.fixture(scope="class")
     async def client(self, moto: BucketConfig) -> AsyncIterator[S3Store]:
-        """Give a store."""
+        """Yield a started store."""
         async with connected(moto, ANYBODY) as store:
             yield store
 
     @pytest.fixture
     async def store(self, client: S3Store) -> S3Store:
-        """Give an empty store."""
+        """Return an empty store."""
         return await emptied(client)
 
 
 class TestOnSeaweed(StoreContract):
-    """The contract, on SeaweedFS, which knows folders."""
+    """The contract, on SeaweedFS, which has folders."""
 
     @staticmethod
     def move_into_place(key: str) -> list[bytes]:
-        """Give the segments: SeaweedFS lists folder by folder."""
+        """Return the segments of `key`, because SeaweedFS lists folder by folder."""
         return [segment.encode() for segment in key.split("/")]
 
     async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
-        """It is one there: the deviation is known, and this tells when it ends."""
+        """SeaweedFS treats a backslash as a slash; this test will fail when that is fixed."""
         await put(store, "a\\b", b"bytes", file)
         assert await keys(store) == ["a/b"]
 
     async def test_a_folder_that_a_deleted_blob_left_is_no_blob(self, store: Store, file: Path) -> None:
-        """SeaweedFS says it is, when a first write asks."""
+        """SeaweedFS returns 412 for a first write to the name of such a folder."""
         await put(store, "folder/b/c", b"bytes", file)
         await store.delete("folder/b/c")
         assert await store.put_new("folder/b", file, ATTRIBUTES) is not None
 
     @pytest.fixture(scope="class")
     async def client(self, weed: Seaweed) -> AsyncIterator[S3Store]:
-        """Give a store."""
+        """Yield a started store."""
         async with connected(weed.bucket(), ADMIN) as store:
             yield store
 
     @pytest.fixture
     async def store(self, client: S3Store) -> S3Store:
-        """Give an empty store."""
+        """Return an empty store."""
         return await emptied(client)
