@@ -35,7 +35,7 @@ def create_app(components: Components, settings: Settings) -> ASGIApp:
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
     if settings.cors_origins not in {"", ANY_ORIGIN}:
-        fixed_headers.append((b"vary", b"origin"))  # also without an Origin: a cache may keep it
+        fixed_headers.append((b"vary", b"origin"))  # also without an Origin header, as caches may keep the response
     if settings.delivery == STREAM:
         return middleware(routes(components, settings), fixed_headers=fixed_headers)
     known = shortcut(components.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers; `/readyz`: it can do its work."""
+"""`/healthz`: whether the process responds; `/readyz`: whether it can do its work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from proxy.observability.readiness import Readiness
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = "5"
-"""As every other answer says that means that store or queue may be back soon."""
+"""The same value as in other responses after which the store or the queue may recover soon."""
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What a platform is told: "ok", or what is missing, a sentence each."""
+    """The health of the service: "ok", or what is missing, one message each."""
 
     status: str
     missing: list[str]

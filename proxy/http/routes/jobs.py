@@ -1,4 +1,4 @@
-"""`/v1/jobs`: orders come in signed, what became of them can be asked for."""
+"""`/v1/jobs`: creates jobs from signed requests, and returns, lists and replays them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024
 
 LISTED, MAX_LISTED = 50, 100
-"""How many jobs a page has unless asked, and at most."""
+"""How many jobs a page has: by default, and at most."""
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """Some jobs, newest first; the address of the next page if there is one.
+    """A page of jobs, newest first, and the address of the next page, if any.
 
-    `complete` is false where so many jobs are kept that only some of them were looked at.
+    `complete` is False if the queue keeps so many jobs that only some of them were read.
     """
 
     jobs: tuple[Job, ...]
@@ -54,7 +54,7 @@ FIELDS: Mapping[str, object] = {
     "force": bool,
     "callback_url": Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)],
 }
-"""The fields of `JobRequest` that may be posted, with what they must be."""
+"""The fields of `JobRequest` that clients may post, with their types."""
 
 REQUIRED = "key"
 
@@ -115,18 +115,18 @@ def jobs_options() -> Response[None]:
 async def _body(request: Request[None, None, State]) -> bytes:
     try:
         return await request.body()
-    except InternalServerException as gone:  # Litestar's word for a client that went; it is no failure of ours
+    except InternalServerException as gone:  # Litestar's error for a disconnected client; not our failure
         raise ClientException("The body ended before its time.") from gone
 
 
 def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
-    """Tell orders that are the same from those that are not; no value of one header is ever one of the other.
+    """Return what identifies repeated requests, or None; values of different headers never collide.
 
-    A header that nobody signed says nothing where orders are signed: whoever saw one could make others of it.
+    Unsigned headers are ignored where requests are signed: an observer of a request could repeat it under another key.
     """
     for name in (ID_HEADER,) if is_signed else (IDEMPOTENCY_HEADER, ID_HEADER):
         if value := headers.get(name):
-            return f"{name}\n{value}"  # a header's value has no line break
+            return f"{name}\n{value}"  # header values have no line break
     return None
 
 
@@ -144,7 +144,7 @@ def _parse(body: bytes) -> JobRequest:
 
 
 def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
-    """Name every fault of what was posted; msgspec itself stops at the first."""
+    """Yield every fault of a posted job; msgspec itself stops at the first."""
     unknown = (name for name in posted if name not in FIELDS)
     yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
     for name, kind in FIELDS.items():
