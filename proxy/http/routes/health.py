@@ -25,13 +25,16 @@ class Health(msgspec.Struct, frozen=True):
 
 @route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
 def healthz() -> Health:
-    """Tell that the process answers."""
+    """Report that the process responds."""
     return Health(status="ok", missing=[])
 
 
 @route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
-    """Tell whether store, queue, scratch folder and a render process work; 503 while starting or draining."""
+    """Report whether the store, the queue, the scratch folder and rendering work.
+
+    The status is 503 if one of them does not, and while the service starts or stops.
+    """
     missing = await readiness.check()
     return Response(
         Health(status="unready" if missing else "ok", missing=missing),

@@ -61,7 +61,10 @@ REQUIRED = "key"
 
 @post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
 async def post_job(request: Request[None, None, State], api: NamedDependency[JobApi]) -> Response[Job]:
-    """Order the derivatives of an original; the job is on disk before the answer leaves."""
+    """Create a job that generates the derivatives of an original.
+
+    The job is on disk before the response is sent.
+    """
     body = await _body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
@@ -72,14 +75,20 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
 async def replay_job(
     request: Request[None, None, State], job_id: FromPath[str], api: NamedDependency[JobApi]
 ) -> Response[Job]:
-    """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
+    """Run a job again that has ended, with the sizes and options it was posted with.
+
+    A job that has not ended is left alone. The request has no body: sign its method and address instead.
+    """
     api.verifier.verify(address(request.scope), request.headers)
     return _accepted(await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
 async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Response[Job]:
-    """Tell what is known of a job; whoever knows its id may ask."""
+    """Return a job.
+
+    The request needs no signature: the id of a job is enough.
+    """
     return _uncached(await api.jobs.get(job_id))
 
 
@@ -91,7 +100,10 @@ async def list_jobs(
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
     cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
 ) -> Response[JobList]:
-    """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
+    """List jobs, newest first, for operators.
+
+    The request has no body: sign its method and address instead.
+    """
     api.verifier.verify(address(request.scope), request.headers)
     page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
@@ -108,7 +120,10 @@ async def list_jobs(
 
 @route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
 def jobs_options() -> Response[None]:
-    """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
+    """Return the methods of `/v1/jobs`.
+
+    Litestar's own response lists only those of the first route registered for a path, so this must be that route.
+    """
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
