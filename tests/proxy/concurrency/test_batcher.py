@@ -1,4 +1,4 @@
-"""One call for everything that is asked at the same time."""
+"""Batching of concurrent requests into one call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Answering:
-    """Doubles numbers, but for 13; remembers the batches; waits for `go` with the first."""
+    """Doubled numbers, and an error for 13; it records the batches, and waits for `go` before the first answer."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
