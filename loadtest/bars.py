@@ -1,4 +1,4 @@
-"""Bars: the limits that a scenario must keep to, each with the source of its number."""
+"""Bars: the limits that a scenario must not exceed, each with the source of its number."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The result of a run for one bar."""
+    """A bar, and the value measured for it."""
 
     bar: Bar
     measured: float

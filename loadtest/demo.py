@@ -1,4 +1,4 @@
-"""Takes one photograph through the main job, on a service of its own: `make demo [PHOTO=path]`."""
+"""Takes one photograph through a job and a page view, on a service of its own: `make demo [PHOTO=path]`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def main(photo: Path | None, *, store: str) -> None:
 
 
 def show_main_job(service: Service, photo: Path | None = None) -> None:
-    """Take a photograph, or a painted one, through a running service, and print the results."""
+    """Store a photograph, or a painted one, in a running service, generate its sizes, and print the results."""
     photo = photo or _painted(service.folder)
     key = store_original(service, photo)
     _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])

@@ -26,12 +26,13 @@ class Fence:
     group: Group | None
     limit_bytes: int
     held: list[int] = field(default_factory=list)
-    """The memory of all processes together, without what they share, at each measurement."""
+    """The memory of all processes together at each measurement: the group's anonymous memory, or else the sum of their
+    PSS."""
     oom_kills: int = 0
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """The words that, put before a command, run it within the limit."""
+        """The prefix that runs a command within the limit."""
         return self.group.entry if self.group else ()
 
     @property
@@ -40,7 +41,7 @@ class Fence:
         return max(self.held, default=0)
 
     def parts(self, count: int) -> list[int]:
-        """Return the peak of each of `count` equal parts of the time, which shows whether memory grows."""
+        """Return the peaks of `count` equal spans of time, which show whether memory grows."""
         ends = [len(self.held) * number // count for number in range(count + 1)]
         return [max(self.held[begin:end], default=0) for begin, end in pairwise(ends)]
 
@@ -78,7 +79,7 @@ class Fence:
 
 @contextlib.contextmanager
 def fenced(limit_bytes: int) -> Iterator[Fence]:
-    """Yield a memory limit, with either version of cgroups; where this process may make none, only measure."""
+    """Yield a memory limit, with either version of cgroups; where this process may create none, it only measures."""
     with contextlib.ExitStack() as stack:
         try:
             group = stack.enter_context(memory_group(limit_bytes))
@@ -97,6 +98,6 @@ def _resident(pid: int) -> int:
 
 
 def _shared_out(rollup: Path) -> int:
-    """Return the memory of a process, with its share of what it has in common with others (PSS)."""
+    """Return the memory of a process, including its fraction of memory that several processes map (PSS)."""
     pss = next(line for line in rollup.read_text(encoding="utf-8").splitlines() if line.startswith("Pss:"))
     return int(pss.split()[1]) * 1024

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CGROUPS = Path("/sys/fs/cgroup")
 MOVE_THERE = 'echo $$ > "$0" && exec "$@"'
-"""The shell command that moves itself into the group before it runs a program, so that all its memory counts."""
+"""A shell command that joins the group before it runs a program, so that all memory of the program counts."""
 
 
 class CannotMakeGroups(Exception):
@@ -30,7 +30,7 @@ class Group:
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """The words that, put before a command, run it in the group."""
+        """The prefix that runs a command in the group."""
         return ("/bin/sh", "-c", MOVE_THERE, str(self.folder / "cgroup.procs"))
 
     def limit(self, most_bytes: int) -> None:
@@ -83,7 +83,7 @@ def _made() -> Group:
 
 
 def _parents() -> Iterator[tuple[Path, bool]]:
-    """Yield this process's own groups and their parents, nearest first, each with whether it is of version 2."""
+    """Yield the groups of this process and their parents, nearest first, each with whether it is of version 2."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)

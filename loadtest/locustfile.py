@@ -33,7 +33,7 @@ LEAVING = itertools.count(1)
 
 
 class NotDone(Exception):
-    """A job ended in an error."""
+    """A job that ended in an error."""
 
 
 class Job(msgspec.Struct):

@@ -50,7 +50,7 @@ class Service:
     """The server of its bucket; None if its store is a folder."""
     command: Literal["serve", "worker"] = "serve"
     entry: tuple[str, ...] = ()
-    """Words before its command, such as those that move it into a control group."""
+    """A prefix of its command, such as one that moves the process into a control group."""
     program: tuple[str, ...] = (sys.executable, "-m", "proxy")
     """The program that takes the command: this checkout, or the entry point of an image."""
     port: int = field(default_factory=free_port)

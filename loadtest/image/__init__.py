@@ -1,1 +1,1 @@
-"""Tests of the built image: its size, its start time, and the main job in it."""
+"""Tests of the built image: its size, its start time, its memory, and the demo in it."""

@@ -1,7 +1,7 @@
-"""Runs the main job in a built image: `python -m loadtest.image build/image`.
+"""Measures a built image and runs the demo in it: `python -m loadtest.image build/image`.
 
 Prints the size of the image, its start time and its memory. Exits with 1 if its size or memory exceeds the limits, if
-it contains packages that NOTICE does not name, or if the job fails.
+it contains packages that NOTICE does not name, or if the demo fails.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ AS_IT_SHOULD = {"user": "10001", "process": "1", "root": "ro"}
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--cold-starts", default=5, show_default=True, help="How often it is started on an empty folder.")
 def main(folder: Path, *, cold_starts: int) -> None:
-    """Measure the image in FOLDER, an OCI layout, and run the main job in it."""
+    """Measure the image in FOLDER, an OCI layout, and run the demo in it."""
     os.umask(0)  # the image's user writes derivatives beside originals that this process puts there
     image = layout.read(folder)
     print(f"compressed: {image.compressed / MEGABYTE:.1f} MB (at most {MOST_COMPRESSED / MEGABYTE:.0f})")

@@ -31,7 +31,7 @@ class Unpacked:
     root: Path
 
     def service(self, folder: Path, *, entry: Sequence[str] = (), **settings: str) -> Contained:
-        """Return a service of this image whose data are in `folder`; `entry` is put before its command."""
+        """Return a service of this image whose data are in `folder`; `entry` is a prefix of its command."""
         mounted_at = self.image.config.working_dir
         user, group = (int(number) for number in self.image.config.user.split(":"))
         os.chown(folder, user, group)
@@ -69,7 +69,7 @@ class Contained(Service):
         return self.folder / STORE.removeprefix("file://")
 
     def main_pid(self) -> int:
-        """Return the id of its main process, as seen from outside."""
+        """Return the id of its main process outside of its PID namespace."""
         (pid,) = self.children()
         return pid
 
@@ -101,7 +101,7 @@ class Contained(Service):
         return sum(_proportional_bytes(pid) for pid in self.processes())
 
     def stands(self) -> dict[str, str]:
-        """Return the main process's user and its id inside, and how its root file system is mounted."""
+        """Return the user of its main process, its id inside the image, and how its root file system is mounted."""
         pid = self.main_pid()
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]

@@ -30,7 +30,7 @@ ANY_ORIGIN = "*"
 
 
 def create_app(components: Components, settings: Settings) -> ASGIApp:
-    """Return the whole ASGI application; it may serve requests only within `running`."""
+    """Return the complete ASGI application, to be served inside `lifecycle.running`."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))

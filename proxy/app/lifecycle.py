@@ -42,7 +42,8 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         await components.render_pool.start()
         metrics.workers.set(settings.workers)
         observe_memory()
-        # Before any work is taken: a port that is in use ends the start, which would first have to finish that work.
+        # Before the workers start: if the port is in use, startup fails, and jobs already taken would have to finish
+        # first.
         if settings.metrics_port:
             stack.enter_context(serving_metrics(host=settings.host, port=settings.metrics_port))
         if components.callback_delivery is not None:

@@ -56,7 +56,7 @@ FAILURE_ENTRIES, FAILURE_SECONDS = 2_500, 3600.0
 when full, and some 0.4 MB of messages."""
 
 PAGE_VIEW_RENDERS = 2
-"""Parallel renders if WORKERS is 0, when only page views render: as many as by the default of WORKERS."""
+"""How many renders run at once with WORKERS=0, when only page views render: the default of WORKERS."""
 
 PAGE_VIEW_CONNECTIONS = 20
 """Connections to the store beyond those for uploads: for page views that look a derivative up."""
@@ -90,10 +90,10 @@ class Components:
     readiness: Readiness
     scratch: ScratchSpace
     draining: asyncio.Event
-    """Set when the service must accept no more work."""
+    """Set when the service stops accepting work."""
 
     def drain(self) -> None:
-        """Accept no more work, and report the service as not ready."""
+        """Stop accepting work, and report the service as not ready."""
         self.readiness.is_open = False
         self.draining.set()
 
@@ -210,7 +210,7 @@ def _below(prefix: str, settings: Settings) -> Shadow:
 
 
 def live_layout(settings: Settings) -> Layout:
-    """Return the layout of the keys that browsers read, whether or not derivatives are written to them now."""
+    """Return the layout of the live keys, which browsers read even while derivatives are written to a shadow."""
     names = tuple(size.name for size in settings.sizes)
     if settings.key_layout == "site":
         return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)

@@ -55,7 +55,7 @@ class Ticket:
         return self.max_wait_seconds is None
 
     def raise_priority(self, priority: Priority) -> None:
-        """Raise the priority to `priority` unless it is that high already, also for waiting reservations."""
+        """Raise the priority to at least `priority`, also in the queue in which the ticket waits."""
         if priority < self.priority:
             self.priority = priority
             if self.on_priority_change:
@@ -130,7 +130,7 @@ class Admission:
 
     @contextmanager
     def admit(self, ticket: Ticket) -> Iterator[None]:
-        """Hold an admission for the length of the block.
+        """Admit the caller for the length of the block.
 
         Callers without a maximum wait, such as jobs that are safe in their queue, are always admitted.
 
@@ -226,7 +226,7 @@ class Admission:
         while self._waiting and self._fits((first := self._next_up()).bytes):
             self._waiting.remove(first)
             self._granted.append(first)
-            if first.held_seconds:  # a resize is no new grant, but it uses up the bypasses of its priority
+            if first.held_seconds:  # a resize is no new grant, but it resets the bypass count of its priority
                 self._bypassed.pop(first.ticket.priority, None)
             else:
                 first.bypassed = self._bypassed.get(first.ticket.priority, 0)

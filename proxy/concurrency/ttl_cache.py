@@ -65,8 +65,7 @@ class TtlCache(Generic[T]):
 
     def mark_stale(self, key: str) -> None:
         """Mark the entry of `key` stale; `get_stale` still returns it for `stale_seconds`."""
-        # Popped first: without `stale_seconds` the new entry has already expired, and must not leave the old one in
-        # place.
+        # Popped first: without `stale_seconds` the new entry expires at once, and the old one must not stay.
         if entry := self._entries.pop(key, None):
             self._entries[key] = entry[0], self._clock(), entry[2]
 
@@ -76,5 +75,5 @@ class TtlCache(Generic[T]):
 
 
 def _max_admitted(key: str) -> int:
-    """Return how many entries of usual length this key counts for."""
+    """Return the weight of an entry in the bound: 1 for a key of usual length, more for longer ones."""
     return -(-(OWN_BYTES + len(key.encode())) // ENTRY_BYTES)

@@ -17,10 +17,9 @@ TOLERATED_FAILURES: Final[Mapping[type[Exception], int]] = {
     Refused: 0,
     TooManyBytes: 0,
     DeadlineExceeded: 2,  # the machine may have been busy
-    ProcessDied: 1,  # the first may be an accident, the second is the original's doing
+    ProcessDied: 1,  # once may be an accident, twice is caused by the original
 }
-"""How many failures of each kind are tolerated with the same bytes, before page views are refused without a new
-attempt."""
+"""How many failures of each kind the same bytes may cause before page views are refused without another attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +69,13 @@ class DerivativeCache:
         return fault
 
     def mark_stale(self, original: str, *derivatives: str) -> None:
-        """Evict an original's failure and absence, and mark these derivatives stale, so that page views check them."""
+        """Evict the cached failure or absence of an original, and mark these derivatives stale."""
         self.evict(original)
         for key in derivatives:
             self.known.mark_stale(key)
 
     def evict(self, original: str, *derivatives: str) -> None:
-        """Evict an original's failure and absence, and these derivatives."""
+        """Evict the cached failure or absence of an original, and these derivatives."""
         self.absent.evict(original)
         self.failures.evict(original)
         for key in derivatives:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationTask:
-    """What to generate from one original, and on which ticket."""
+    """An original, the derivatives wanted of it, and the ticket and timings of the request."""
 
     original: Blob
     wanted: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The limits, scratch space and timeouts within which derivatives are generated."""
+"""The policy for generating derivatives: limits, scratch space and timeouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationPolicy:
-    """The rules that `DerivativeService` follows."""
+    """The limits, scratch space and timeouts of a `DerivativeService`."""
 
     max_bytes: int
     limits: Limits

@@ -47,7 +47,9 @@ class BlobReader:
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Yield a blob and its chunks, or those of a part of it; what is unread when the block ends is not fetched.
+        """Yield a blob, and the chunks of its bytes or of a part of them.
+
+        What is unread when the block ends is not fetched.
 
         Raises:
             NotFound, Changed, StoreError: see `Store.open`.

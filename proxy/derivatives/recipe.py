@@ -99,7 +99,7 @@ class Recipe:
 
 
 def derivative_of(size: str, blob: Blob) -> Derivative:
-    """Return the derivative that a blob holds; width and height are 0 if its metadata lacks them or is not ours."""
+    """Return the derivative in a blob; width and height are 0 if its metadata lacks valid ones."""
     metadata = blob.attributes.metadata
     return Derivative(
         size=size,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from proxy.errors import ImagesError
 
 Remake = Literal["missing", "stale", "all"]
-"""Which of the wanted derivatives to generate: those that do not exist; also those that are stale; every one."""
+"""Which wanted derivatives to generate: those that do not exist; those and the stale ones; or all."""
 
 Source = Literal["cache", "store", "render"]
 
@@ -31,7 +31,7 @@ class GenerationResult:
 
     @property
     def is_final(self) -> bool:
-        """Whether another attempt with the same bytes would change nothing: all were generated, or it was refused."""
+        """Whether another attempt with the same bytes would change nothing: they were rendered, or refused."""
         return self.was_generated and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
 

@@ -98,7 +98,7 @@ class DerivativeService:
         return cast("Location", lookup.location)
 
     async def locate_anew(self, original: str, size: str, timings: Timings | None = None) -> Location:
-        """Locate a size that was not found where the cache located it; raises as `locate` does."""
+        """Locate a size again whose cached location proved wrong; raises what `locate` raises."""
         if size != ORIGINAL:
             self._cache.known.evict(self.recipe.key(original, size))
         return await self.locate(original, size, timings)

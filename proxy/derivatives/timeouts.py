@@ -1,4 +1,4 @@
-"""The timeouts of page views on the store and in queues; jobs wait until the store gives up."""
+"""The timeouts of page views, for the store and in queues; jobs have no timeouts here."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class RenderPool:
         self._idle.append(await self._process())
 
     def admit(self, ticket: Ticket) -> AbstractContextManager[None]:
-        """Hold an admission for the length of the block; see `Admission.admit`."""
+        """Admit the caller for the length of the block; see `Admission.admit`."""
         return self._admission.admit(ticket)
 
     async def check(self) -> None:
@@ -128,7 +128,7 @@ class RenderPool:
             await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
 
     async def close(self) -> None:
-        """Kill every process, also those at work: no caller awaits their results any more."""
+        """Kill every process, including those at work: no caller waits for them any more."""
         self._is_closed = True
         for process in (*self._idle, *self._at_work):
             await process.kill()
@@ -203,7 +203,7 @@ class RenderPool:
         return _expected(answer, kind)
 
     async def _free_memory(self) -> None:
-        """Kill idle processes while a render needs their memory, but keep one for the next request."""
+        """Kill idle processes while a render needs their memory, but keep one for the current request."""
         while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._admission.budget_bytes:
             await self._idle.pop(0).kill()
 

@@ -1,4 +1,4 @@
-"""A render process: requests over pipes, killed on a timeout, without any credentials."""
+"""A render process: it gets requests over pipes, is killed on a timeout, and has no credentials."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
 async def replay_job(
     request: Request[None, None, State], job_id: FromPath[str], api: NamedDependency[JobApi]
 ) -> Response[Job]:
-    """Run a job again that has ended, with the sizes and options it was posted with.
+    """Run an ended job again, with the sizes and options it was posted with.
 
     A job that has not ended is left alone. The request has no body: sign its method and address instead.
     """

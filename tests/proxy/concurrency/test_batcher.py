@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Answering:
-    """Doubled numbers, and an error for 13; it records the batches, and waits for `go` before the first answer."""
+    """A fake for `answer`: it doubles numbers, fails for 13, records its batches, and waits for `go`."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

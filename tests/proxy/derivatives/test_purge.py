@@ -105,7 +105,7 @@ async def test_a_look_that_a_purge_overtakes_is_not_remembered(
 
 
 class SlowLook:
-    """A delay of the store's response until `go` is set."""
+    """A hook that delays the store's response until `go` is set."""
 
     def __init__(self) -> None:
         self.begun, self.go = asyncio.Event(), asyncio.Event()

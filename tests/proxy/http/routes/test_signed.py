@@ -1,4 +1,4 @@
-"""Posting, listing, replaying and purging require a current signature with a known secret."""
+"""Posting, listing, replaying and purging require a recent signature with a known secret."""
 
 from __future__ import annotations
 
