@@ -1,1 +1,1 @@
-"""A stranger with a stopwatch: talks HTTP to the service, imports nothing of it."""
+"""Load tests of the service from outside: they use its HTTP interface and import none of its code."""

@@ -1,9 +1,9 @@
-"""Load on a service in 256 MB, with its bucket on a SeaweedFS beside it; or on any service.
+"""Runs load tests: on a service in 256 MB, with its bucket on a SeaweedFS outside of that, or on any other service.
 
     python -m loadtest [webhook_burst] [page_views] [cold_views] [mixed] [--megapixels 24] [--jobs 1000]
     WEBHOOK_SECRET=whsec_... python -m loadtest --url https://... [--store s3://...]
 
-Ends with 1 if a bar is missed, and leaves locust's report of each scenario in a folder.
+Exits with 1 if a bar is missed, and writes locust's report of each scenario to a folder.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ROOT = Path(__file__).parents[1]
 MACHINE_BYTES = 256 << 20
 NUMBER = click.IntRange(0)
 STOP_SECONDS = 60.0
-"""After its time locust still writes its report."""
+"""How long locust may take after its run time to write its report."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for; 0 jobs or views stand for as many as are usual."""
+    """The options of the command; 0 jobs or views stand for the default number."""
 
     scenarios: tuple[str, ...]
     url: str
@@ -46,7 +46,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """The service under load, where it reads its originals, and the bound around it where it is our own."""
+    """The service under load, the store of its originals and, for a service of our own, its memory limit."""
 
     target: originals.Target
     store: Store | None
@@ -76,7 +76,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     "--out", default=Path("var/loadtest"), show_default=True, type=click.Path(path_type=Path), help="Reports."
 )
 def main(**told: object) -> None:
-    """Run scenarios, all four unless some are named; without --store, a service's own originals are ordered anew."""
+    """Run the named scenarios, or all four.
+
+    With --url but without --store, jobs are posted for originals that the service already has.
+    """
     asked = msgspec.convert(told, Asked)
     names = asked.scenarios or tuple(PEOPLE)
     with ExitStack() as stack:
@@ -89,7 +92,7 @@ def main(**told: object) -> None:
 
 
 def _own(stack: ExitStack, folder: Path) -> Load:
-    """Start a service in its bound, and its store outside of it."""
+    """Start a service within a memory limit, and its store outside of it."""
     (folder / "weed").mkdir()
     weed = stack.enter_context(seaweed.running(folder / "weed"))
     fence = stack.enter_context(fenced(MACHINE_BYTES))
@@ -115,7 +118,7 @@ def _elsewhere(asked: Asked) -> Load:
 
 
 def _keys(stack: ExitStack, folder: Path, load: Load, asked: Asked) -> list[str]:
-    """Have originals there, as many as are needed; what is put elsewhere is taken away in the end."""
+    """Return the keys of as many originals as needed; delete those uploaded to another service at the end."""
     count = needs(asked.scenarios or tuple(PEOPLE)).together
     if load.store is None:
         return originals.found(load.target, count=count)
@@ -133,7 +136,7 @@ def _plan(name: str, keys: Originals, sizes: tuple[str, ...], asked: Asked) -> p
 
 
 def _met(one: plan.Plan, load: Load, asked: Asked) -> bool:
-    """Run a scenario in a process of its own; tell whether every bar is met."""
+    """Run a scenario in a process of its own, and return whether every bar is met."""
     report = asked.out.absolute() / f"{one.scenario}-{datetime.now(tz=UTC):%Y%m%dT%H%M%SZ}.html"
     print(f"\n{one.scenario}: {one.jobs} jobs, {one.views} page views; {asked.megapixels:g} MP", flush=True)
     with load.fence.watching(load.pid) if load.fence else nullcontext():

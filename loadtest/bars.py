@@ -1,4 +1,4 @@
-"""Bars: what a scenario must come to, each with where its number is from."""
+"""Bars: the limits that a scenario must not exceed, each with the source of its number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PURGE: Final = "DELETE /v1/derivatives/<key>"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """What came of one kind of request, or of jobs."""
+    """The results of one kind of request, or of jobs."""
 
     count: int
     failures: int
@@ -31,26 +31,26 @@ NOTHING: Final = Series(count=0, failures=0, p99_milliseconds=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What came of a run, by the names above, and how much of it there was to be."""
+    """The results of a run by the names above, with the numbers of jobs and views that were planned."""
 
     series: Mapping[str, Series]
     jobs: int = 0
     views: int = 0
     kills: int = 0
-    """Processes that the kernel killed for want of memory."""
+    """How many processes the kernel killed for lack of memory."""
 
     def well(self, *names: str) -> int:
-        """Count what went well."""
+        """Return how many requests with these names succeeded."""
         return sum((one := self.series.get(name, NOTHING)).count - one.failures for name in names)
 
     def p99(self, name: str) -> float:
-        """Give the milliseconds within which 99 % were answered."""
+        """Return the 99th percentile of the response times, in milliseconds."""
         return self.series.get(name, NOTHING).p99_milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """Something that may be so much at most."""
+    """A measured value and its maximum."""
 
     says: str
     measure: Callable[[Results], float]
@@ -61,18 +61,18 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How a run stands to a bar."""
+    """A bar, and the value measured for it."""
 
     bar: Bar
     measured: float
 
     @property
     def is_missed(self) -> bool:
-        """Whether it is above the bar."""
+        """Whether the measured value exceeds the bar."""
         return self.measured > self.bar.most
 
     def told(self) -> str:
-        """Say it in a line."""
+        """Return the verdict as one line."""
         word = "MISSED" if self.is_missed else "met   "
         unit = self.bar.unit
         return f"{word} {self.bar.says}: {self.measured:g}{unit}, at most {self.bar.most:g}{unit} ({self.bar.source})"
@@ -135,11 +135,11 @@ OF_SCENARIO: Mapping[str, tuple[Bar, ...]] = {
 
 
 OF_MACHINE: tuple[Bar, ...] = (KILLS,)
-"""The bars of the machine that a service of one's own runs on."""
+"""The bars of the machine; they apply to a service of our own."""
 
 
 def all_met(bars: Iterable[Bar], results: Results) -> bool:
-    """Hold what came of a run beside its bars, print each, tell whether all are met."""
+    """Compare a run with its bars, print each verdict, and return whether all are met."""
     verdicts = [Verdict(bar=bar, measured=bar.measure(results)) for bar in bars]
     for verdict in verdicts:
         print(verdict.told(), flush=True)

@@ -1,4 +1,4 @@
-"""One photograph through the whole main job, on a service of its own: `make demo [PHOTO=path]`."""
+"""Takes one photograph through a job and a page view, on a service of its own: `make demo [PHOTO=path]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Derivative(msgspec.Struct):
-    """What a job tells of a derivative."""
+    """A derivative in the response for a job."""
 
     size: str
     key: str
@@ -36,7 +36,7 @@ class Derivative(msgspec.Struct):
 
 
 class Job(msgspec.Struct):
-    """What the service tells of a job."""
+    """The response for a job."""
 
     id: str
     status: str
@@ -52,7 +52,7 @@ JOB_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One derivative in the table, with how it came about and how long that took as seen from outside."""
+    """A row of the table: a derivative, how it was generated, and how long that took for the client."""
 
     size: str
     key: str
@@ -69,7 +69,7 @@ class Row:
 )
 @click.option("--store", type=click.Choice(["files", "s3"]), default="files", help="A folder, or a real SeaweedFS.")
 def main(photo: Path | None, *, store: str) -> None:
-    """Start a service, store a photograph, post a signed job, fetch one more size on demand, print what came of it."""
+    """Start a service, store a photograph, post a job, fetch one more size on demand, and print the results."""
     with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         service = stack.enter_context(running(folder) if store == "files" else _running_on_bucket(folder))
@@ -77,7 +77,7 @@ def main(photo: Path | None, *, store: str) -> None:
 
 
 def show_main_job(service: Service, photo: Path | None = None) -> None:
-    """Take a photograph, or a painted one, through a service that runs; print what came of it."""
+    """Store a photograph, or a painted one, in a running service, generate its sizes, and print the results."""
     photo = photo or _painted(service.folder)
     key = store_original(service, photo)
     _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])
@@ -106,17 +106,17 @@ def _show(title: str, rows: Sequence[Row]) -> None:
 
 
 def store_original(service: Service, photo: Path) -> str:
-    """Put the original where a site's upload would; give its key."""
+    """Put the original where a site's upload would, and return its key."""
     key = f"gall/58/58_{int(time.time() * 1000)}_original{photo.suffix}"
     service.put(key, photo)
     return key
 
 
 def eager(service: Service, key: str) -> list[Row]:
-    """Post a signed job for all sizes but one, wait for its end.
+    """Post a signed job for all sizes but one, wait until it has ended, and return a row per derivative.
 
     Raises:
-        click.ClickException: the job was not taken, ended in an error, or did not end in time.
+        click.ClickException: the job was refused, failed, or did not end in time.
     """
     body = order(key, *EAGER)
     started = time.perf_counter()
@@ -134,7 +134,7 @@ def eager(service: Service, key: str) -> list[Row]:
 
 
 def ended(service: Service, location: str) -> Job:
-    """Ask for a job until it has ended."""
+    """Poll a job until it has ended, and return it."""
     deadline = time.monotonic() + JOB_SECONDS
     while time.monotonic() < deadline:
         job = msgspec.json.decode(httpx.get(service.url + location).content, type=Job)
@@ -145,7 +145,7 @@ def ended(service: Service, location: str) -> Job:
 
 
 def lazy(service: Service, key: str) -> Row:
-    """Fetch a size that is not there yet, as a page would, and follow the redirect."""
+    """Fetch a size that does not exist yet, as a page would, following the redirect."""
     started = time.perf_counter()
     answer = httpx.get(f"{service.url}/img/{quote(key)}/{LAZY}", follow_redirects=True, timeout=60)
     milliseconds = (time.perf_counter() - started) * 1000

@@ -1,4 +1,4 @@
-"""A bound on the memory of a command with all its processes, and how much of it they took."""
+"""Limits the memory of a command with all its processes, and records how much they use."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ LOOK_EVERY_SECONDS = 0.05
 
 @dataclass
 class Fence:
-    """Where memory is bounded and read; without a `group` it is only read, process by process."""
+    """A memory limit and its measurements; without a `group`, memory is only measured, process by process."""
 
     group: Group | None
     limit_bytes: int
     held: list[int] = field(default_factory=list)
-    """What all processes together held in memory of their own, each time it was looked at."""
+    """The memory of all processes together at each measurement: the group's anonymous memory, or else the sum of their
+    PSS."""
     oom_kills: int = 0
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """Words to put before a command, so that it runs within the bound."""
+        """The prefix that runs a command within the limit."""
         return self.group.entry if self.group else ()
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was held at a time, as far as it was looked at."""
+        """The highest measurement."""
         return max(self.held, default=0)
 
     def parts(self, count: int) -> list[int]:
-        """Give the peak of each part of the time, that many of them: whether it grows."""
+        """Return the peaks of `count` equal spans of time, which show whether memory grows."""
         ends = [len(self.held) * number // count for number in range(count + 1)]
         return [max(self.held[begin:end], default=0) for begin, end in pairwise(ends)]
 
     def look(self, pid: int) -> None:
-        """Read how much is held now, by the process of that id and its children."""
+        """Measure the memory of the process `pid` and its children, and the kills by the kernel."""
         self.held.append(self.group.held_bytes() if self.group else _resident(pid))
         if self.group:
             self.oom_kills = self.group.kills()
 
     @contextlib.contextmanager
     def watching(self, pid: int) -> Iterator[None]:
-        """Look again and again as long as the block lasts."""
+        """Measure repeatedly for the length of the block."""
         over = threading.Event()
 
         def watch() -> None:
@@ -70,7 +71,7 @@ class Fence:
 
     @property
     def described(self) -> str:
-        """Say how memory was bounded."""
+        """A description of the limit, for the report."""
         if self.group is None:
             return "memory not bounded, as this machine lets nobody make a cgroup: the sum of all processes' PSS"
         return f"in a memory cgroup of {self.limit_bytes >> 20} MB"
@@ -78,7 +79,7 @@ class Fence:
 
 @contextlib.contextmanager
 def fenced(limit_bytes: int) -> Iterator[Fence]:
-    """Lend a bound, in whichever version of cgroups the machine has; only a reader where it lets us have none."""
+    """Yield a memory limit, with either version of cgroups; where this process may create none, it only measures."""
     with contextlib.ExitStack() as stack:
         try:
             group = stack.enter_context(memory_group(limit_bytes))
@@ -89,7 +90,7 @@ def fenced(limit_bytes: int) -> Iterator[Fence]:
 
 def _resident(pid: int) -> int:
     total = 0
-    with contextlib.suppress(OSError):  # it has just ended
+    with contextlib.suppress(OSError):  # the process has just ended
         total = _shared_out(Path(f"/proc/{pid}/smaps_rollup"))
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
             total += sum(_resident(int(child)) for child in task.read_text(encoding="ascii").split())
@@ -97,6 +98,6 @@ def _resident(pid: int) -> int:
 
 
 def _shared_out(rollup: Path) -> int:
-    """Read a process' memory, its part of what it shares with others."""
+    """Return the memory of a process, including its fraction of memory that several processes map (PSS)."""
     pss = next(line for line in rollup.read_text(encoding="utf-8").splitlines() if line.startswith("Pss:"))
     return int(pss.split()[1]) * 1024

@@ -1,4 +1,4 @@
-"""A memory control group of one's own, as small as a small machine."""
+"""A memory control group with the limit of a small machine."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 CGROUPS = Path("/sys/fs/cgroup")
 MOVE_THERE = 'echo $$ > "$0" && exec "$@"'
-"""What a shell is told, so that a program is in the group from its first byte of memory on."""
+"""A shell command that joins the group before it runs a program, so that all memory of the program counts."""
 
 
 class CannotMakeGroups(Exception):
-    """This process may not make memory control groups; `str()` says where it tried."""
+    """This process may not create memory control groups; the message says where it tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A memory control group, of the first or of the second version."""
+    """A memory control group, of version 1 or 2."""
 
     folder: Path
     is_v2: bool
 
     @property
     def entry(self) -> tuple[str, ...]:
-        """Words to put before a command, so that it runs in the group."""
+        """The prefix that runs a command in the group."""
         return ("/bin/sh", "-c", MOVE_THERE, str(self.folder / "cgroup.procs"))
 
     def limit(self, most_bytes: int) -> None:
-        """Have the kernel kill what goes beyond that many bytes, which no swap makes more of."""
+        """Limit the memory of the group, beyond which the kernel kills; on version 2, swap is disabled too."""
         if self.is_v2:
             _write(self.folder / "memory.max", str(most_bytes))
-            with contextlib.suppress(OSError):  # where there is no swap there is no such file
+            with contextlib.suppress(OSError):  # the file exists only where the machine has swap
                 _write(self.folder / "memory.swap.max", "0")
         else:
             _write(self.folder / "memory.limit_in_bytes", str(most_bytes))
 
     def kills(self) -> int:
-        """Count the processes that the kernel killed for want of memory."""
+        """Return how many processes the kernel killed for lack of memory."""
         return self._number("memory.events" if self.is_v2 else "memory.oom_control", "oom_kill")
 
     def held_bytes(self) -> int:
-        """Tell what its processes hold that cannot be dropped: their own memory, without files that are read."""
+        """Return the memory of its processes that cannot be reclaimed: their own, without cached files."""
         return self._number("memory.stat", "anon" if self.is_v2 else "total_rss")
 
     def _number(self, file: str, name: str) -> int:
@@ -57,10 +57,10 @@ class Group:
 
 @contextlib.contextmanager
 def memory_group(most_bytes: int) -> Iterator[Group]:
-    """Lend a group of at most that many bytes; what runs in it must be over when the block ends.
+    """Yield a group limited to `most_bytes`; all processes in it must have ended when the block ends.
 
     Raises:
-        CannotMakeGroups: they take a privilege that this process lacks, as on most machines for continuous integration.
+        CannotMakeGroups: this process lacks the privilege, as on most machines for continuous integration.
     """
     group = _made()
     try:
@@ -78,12 +78,12 @@ def _made() -> Group:
             folder.mkdir()
             if os.access(folder / bound, os.W_OK):
                 return Group(folder, is_v2)
-            folder.rmdir()  # the second version lends memory only where the group above has it to lend
+            folder.rmdir()  # version 2 has the memory controller only where the parent group delegates it
     raise CannotMakeGroups(f"no memory control group can be made below {CGROUPS}: it takes root, or a delegated group")
 
 
 def _parents() -> Iterator[tuple[Path, bool]]:
-    """Name this process' own groups and those above, nearest first."""
+    """Yield the groups of this process and their parents, nearest first, each with whether it is of version 2."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""The people of every scenario, for locust alone: its import turns a process to gevent, sleeps and threads too."""
+"""The users of every scenario. Only locust imports this module: locust switches the whole process to gevent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PLAN, SECRET = plan.told()
 LOOK_EVERY_SECONDS: Final = 0.5
-"""How often a sender asks for its job: 30 of them shall not be the load that is measured."""
+"""How often a sender polls its job: the polls of 30 senders must not become the measured load."""
 
 JOBS = iter(range(PLAN.jobs))
 VIEWS = iter(range(PLAN.views))
@@ -33,34 +33,34 @@ LEAVING = itertools.count(1)
 
 
 class NotDone(Exception):
-    """A job ended in an error."""
+    """A job that ended in an error."""
 
 
 class Job(msgspec.Struct):
-    """What is read of a job."""
+    """The fields of a job that are read here."""
 
     status: str
     error: dict[str, str] | None
 
 
 class Answer(Protocol):
-    """What locust gives for a request, as far as it is used; it has no types for most of that."""
+    """The response that locust returns, as far as it is used here; locust has no types for most of it."""
 
     status_code: int
     text: str | None
     headers: Mapping[str, str]
 
     def success(self) -> None:
-        """Count it as a success."""
+        """Count the response as a success."""
         ...
 
     def failure(self, exc: object) -> None:
-        """Count it as a failure."""
+        """Count the response as a failure."""
         ...
 
 
 class _Person(FastHttpUser):
-    """Somebody who checks certificates, and who leaves when there is nothing more to do."""
+    """A user that verifies certificates, and stops when the plan is done."""
 
     abstract = True
     insecure = False
@@ -71,13 +71,13 @@ class _Person(FastHttpUser):
         self.number = next(self.numbers)
 
     def leave(self) -> NoReturn:
-        """Stop; the last one ends the run."""
+        """Stop this user; the last user to stop ends the run."""
         if next(LEAVING) == sum(PLAN.people.values()) and self.environment.runner:
-            threading.Timer(LOOK_EVERY_SECONDS, self.environment.runner.quit).start()  # when this one has left, too
+            threading.Timer(LOOK_EVERY_SECONDS, self.environment.runner.quit).start()  # after this one has stopped
         raise StopUser
 
     def first_look(self, key: str) -> None:
-        """See a page nobody saw before: what was made of it is purged, and what it leads to must be there."""
+        """View a page for the first time: purge its derivatives, view it, and fetch what it redirects to."""
         address = f"/v1/derivatives/{quote(key)}"
         headers = signed(f"DELETE {address}".encode(), secret=SECRET)
         with self.client.delete(address, headers=headers, name=bars.PURGE, catch_response=True) as answer:
@@ -88,28 +88,28 @@ class _Person(FastHttpUser):
                 _take(answer, 200)
 
     def look(self, key: str, *, name: str) -> str:
-        """See a page; give where its picture is, "" when there is none or the answer had it."""
+        """View a page; return the address of its picture, or "" if the view failed or returned the picture itself."""
         address = f"/img/{quote(key)}/{next(SIZES)}"
         with self.client.get(address, name=name, allow_redirects=False, catch_response=True) as answer:
-            if not _take(answer, 200, 302) or answer.status_code == 200:  # noqa: PLR2004 - HTTP's own number
+            if not _take(answer, 200, 302) or answer.status_code == 200:  # noqa: PLR2004 - an HTTP status
                 return ""
             return urljoin(f"{self.host}{address}", str(answer.headers["location"]))
 
 
 class Sender(_Person):
-    """A site that orders jobs, the next one when the last has ended."""
+    """A site that posts one job after another, each when the last has ended."""
 
     abstract = "Sender" not in PLAN.people
     fixed_count = PLAN.people.get("Sender", 0)
     numbers = itertools.count()
 
     def on_start(self) -> None:
-        """Take its own originals: two live jobs of one original would be one job."""
+        """Pick the originals of this sender: two live jobs of one original would be one job."""
         self.keys = itertools.cycle(PLAN.ordered[self.number :: self.fixed_count])
 
     @task
     def send(self) -> None:
-        """Order a job and wait for its end, whatever is there already."""
+        """Post a job with `force` and wait until it has ended."""
         if next(JOBS, None) is None:
             self.leave()
         began = time.perf_counter()
@@ -145,7 +145,7 @@ class Sender(_Person):
 
 
 class Viewer(_Person):
-    """Somebody at pages: popular ones most of the time, now and then one that nobody saw before."""
+    """A visitor who mostly views popular pages, and now and then a page for the first time."""
 
     abstract = "Viewer" not in PLAN.people
     fixed_count = PLAN.people.get("Viewer", 0)
@@ -153,12 +153,15 @@ class Viewer(_Person):
     wait_time = poisson(PLAN.views_a_second / max(1, fixed_count))
 
     def on_start(self) -> None:
-        """Come at a time of its own. At a constant throughput locust counts from its own start: all come at once."""
+        """Start after a random wait.
+
+        With a constant throughput, locust would count from its own start, and all users would begin at once.
+        """
         time.sleep(self.wait_time())
 
     @task
     def view(self) -> None:
-        """See the next page."""
+        """View the next page."""
         if next(VIEWS, None) is None:
             self.leave()
         page = next(PAGES)
@@ -169,7 +172,7 @@ class Viewer(_Person):
 
 
 class FirstViewer(_Person):
-    """Somebody who sees page after page that nobody saw before."""
+    """A visitor who views only pages that were never viewed before."""
 
     abstract = "FirstViewer" not in PLAN.people
     fixed_count = PLAN.people.get("FirstViewer", 0)
@@ -177,14 +180,14 @@ class FirstViewer(_Person):
 
     @task
     def view(self) -> None:
-        """See the next page."""
+        """View the next page."""
         if next(VIEWS, None) is None:
             self.leave()
         self.first_look(PLAN.first[self.number])
 
 
 def judge(environment: Environment, **_: object) -> None:
-    """Hold what came of the run beside the bars; the process ends with 1 if one is missed."""
+    """Compare the results of the run with the bars; the process exits with 1 if one is missed."""
     series = {
         entry.name: bars.Series(
             count=entry.num_requests,
@@ -201,7 +204,7 @@ events.quitting.add_listener(judge)  # type: ignore[no-untyped-call] # locust ha
 
 
 def _take(answer: Answer, *statuses: int) -> bool:
-    """Count an answer as a success or a failure; tell which."""
+    """Count a response as a success or a failure, and return which."""
     if answer.status_code in statuses:
         answer.success()
         return True

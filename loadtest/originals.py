@@ -1,4 +1,4 @@
-"""Originals for a load test: painted and put where the service reads them, or those it knows already."""
+"""The originals of a load test: painted and uploaded, or those that the service already has."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ LOOK_EVERY_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The service under load; it knows the secret."""
+    """The service under load, and its secret."""
 
     url: str
     secret: str
 
     def purge(self, client: httpx.Client, key: str) -> None:
-        """Remove an original's derivatives."""
+        """Delete the derivatives of an original."""
         address = f"/v1/derivatives/{quote(key)}"
         client.delete(address, headers=signed(f"DELETE {address}".encode(), secret=self.secret)).raise_for_status()
 
     def client(self) -> httpx.Client:
-        """Give a client of it."""
+        """Return an HTTP client for the service."""
         return httpx.Client(base_url=self.url, timeout=60)
 
 
 def reach(target: Target) -> None:
-    """Return when a service answers there.
+    """Return if the service responds.
 
     Raises:
-        click.UsageError: none does.
+        click.UsageError: it does not.
     """
     try:
         with target.client() as client:
@@ -56,7 +56,7 @@ def reach(target: Target) -> None:
 
 
 def painted(folder: Path, megapixels: float) -> Path:
-    """Paint a noisy photograph of so many megapixels, as cameras have them: a baseline JPEG, three by two."""
+    """Paint a noisy photograph of so many megapixels, as cameras save them: a baseline JPEG, 3:2."""
     photo = folder / f"{megapixels:g}mp.jpg"
     width = round((megapixels * 1_500_000) ** 0.5)
     paint(photo, Photograph(width=width, height=round(width / 1.5), noise=8), Q=88)
@@ -64,13 +64,13 @@ def painted(folder: Path, megapixels: float) -> Path:
 
 
 def named(count: int) -> list[str]:
-    """Make up keys that nothing is under."""
+    """Return new keys, under which nothing exists."""
     now = int(time.time() * 1000)
     return [f"gall/loadtest-{now}/{number}_{now}_original.jpg" for number in range(count)]
 
 
 def take_away(target: Target, store: Store, keys: Iterable[str]) -> None:
-    """Remove originals and their derivatives, as far as the service still answers."""
+    """Delete originals and, as far as the service responds, their derivatives."""
     with target.client() as client:
         for key in keys:
             with contextlib.suppress(httpx.HTTPError):
@@ -88,10 +88,10 @@ class _Page(msgspec.Struct):
 
 
 def found(target: Target, *, count: int) -> list[str]:
-    """Give keys of originals that jobs were done for lately, as the service lists them; at most so many.
+    """Return at most `count` keys of originals whose jobs the service lists as done.
 
     Raises:
-        click.ClickException: the service does not tell.
+        click.ClickException: the service does not list its jobs.
     """
     keys: dict[str, None] = {}
     address: str | None = "/v1/jobs?status=done&limit=100"
@@ -116,10 +116,10 @@ class _Job(msgspec.Struct):
 
 
 def warmed(target: Target, keys: Sequence[str]) -> tuple[str, ...]:
-    """Have every derivative of these originals there, by a job for each; give the names of the sizes.
+    """Generate every derivative of these originals, with a job each, and return the names of the sizes.
 
     Raises:
-        click.ClickException: a job was not taken, or not done within `DONE_SECONDS`.
+        click.ClickException: a job was refused, failed, or was not done within `DONE_SECONDS`.
     """
     sizes: tuple[str, ...] = ()
     with target.client() as client:

@@ -38,12 +38,12 @@ _LAID_DOWN: dict[int, Callable[[pyvips.Image], pyvips.Image]] = {
     7: lambda upright: upright.rot270().fliphor(),
     8: lambda upright: upright.rot90(),
 }
-"""How a camera held that way stores the picture, by EXIF orientation."""
+"""The transformation from the upright picture to the stored one, by EXIF orientation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photograph:
-    """What to paint: `width` x `height` pixels as a person sees it, noise in levels (one sigma)."""
+    """What to paint: `width` x `height` pixels of the upright picture, noise as one sigma in levels."""
 
     width: int = 4000
     height: int = 3000
@@ -54,9 +54,9 @@ class Photograph:
 
 
 def paint(path: Path, photograph: Photograph | None = None, **options: float | str | bool) -> None:
-    """Write a photograph to `path`, in the format of its extension; `options` go to libvips' saver.
+    """Write a photograph to `path`, in the format of its extension; `options` are passed to libvips' saver.
 
-    The same photograph gives the same bytes each time.
+    Equal photographs have equal bytes.
     """
     asked = photograph or Photograph()
     _stored(asked).write_to_file(str(path), **options)
@@ -72,7 +72,7 @@ def _stored(photograph: Photograph) -> pyvips.Image:
 
 
 def pixels(photograph: Photograph) -> pyvips.Image:
-    """Give the upright picture: a quarter of each corner's colour, with noise on it."""
+    """Return the upright picture: a quarter in each corner's colour, with noise on top."""
     corners = pyvips.Image.new_from_memory(bytes(sum(CORNERS, ())), 2, 2, 3, "uchar")
     wide, high = -(-photograph.width // 2), -(-photograph.height // 2)
     picture = corners.zoom(wide, high).crop(0, 0, photograph.width, photograph.height)

@@ -1,4 +1,4 @@
-"""What one run of a scenario is to do: told to the process that does it as a file."""
+"""The plan of one run of a scenario, passed to locust's process as a file."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Final
 import msgspec
 
 VARIABLE: Final = "LOADTEST_PLAN"
-"""The environment variable that names the file."""
+"""The environment variable with the path of that file."""
 
 SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105 - the variable's name
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of whom, with which originals, how much of what; each of the kinds of originals has its own."""
+    """The users, originals and requests of a run; each kind of use has its own originals."""
 
     scenario: str
     people: dict[str, int]
-    """How many at once, by the name of their class."""
+    """How many users run at once, by the name of their class."""
     ordered: tuple[str, ...] = ()
-    """Originals that jobs are ordered for; each sender has its own."""
+    """Originals for which jobs are posted; each sender has its own."""
     known: tuple[str, ...] = ()
-    """Originals whose derivatives are there, the most popular first."""
+    """Originals whose derivatives exist, the most popular first."""
     first: tuple[str, ...] = ()
-    """Originals whose derivatives are purged before they are looked at; each viewer has one."""
+    """Originals whose derivatives are purged before each view; each viewer has one."""
     sizes: tuple[str, ...] = ()
     jobs: int = 0
     views: int = 0
@@ -39,5 +39,5 @@ def write(plan: Plan, path: Path) -> None:
 
 
 def told() -> tuple[Plan, str]:
-    """Read the plan that the environment names, and the secret that signs."""
+    """Return the plan at the path in the environment, and the secret that signs requests."""
     return msgspec.json.decode(Path(os.environ[VARIABLE]).read_bytes(), type=Plan), os.environ[SECRET_VARIABLE]

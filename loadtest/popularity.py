@@ -1,4 +1,4 @@
-"""Which pages people look at: few of them often, most seldom, one view in twenty of what nobody saw before."""
+"""The distribution of page views: few pages often, most seldom, and one view in twenty a first view."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROUND = 20
-"""Of so many views in a row exactly one is a first view: 95 % are of what is known."""
+"""Exactly one of this many consecutive views is a first view; the other 95 % are of existing derivatives."""
 
 
 def weights(pages: int) -> list[float]:
-    """Give each page's share of the views, the most popular first, as Zipf has it: the n-th has 1/n of the first's."""
+    """Return the fraction of views per page by Zipf's law, most popular first: the n-th has 1/n of the first's."""
     parts = [1 / rank for rank in range(1, pages + 1)]
     whole = sum(parts)
     return [part / whole for part in parts]
 
 
 def views(known: Sequence[str], *, seed: int) -> Iterator[str | None]:
-    """Name the page of each view without end, the first of `known` most often; None stands for a first view.
+    """Yield the page of each view, endlessly, and the first of `known` most often; None stands for a first view.
 
-    The same seed gives the same views.
+    Equal seeds yield equal views.
     """
-    random = Random(seed)  # noqa: S311 - chance, no secret
+    random = Random(seed)  # noqa: S311 - no secret
     shares = [*itertools.accumulate(weights(len(known)))]
     while True:
         first = random.randrange(ROUND)

@@ -1,4 +1,4 @@
-"""A receiver of callbacks: it verifies each and writes down those that are genuine."""
+"""A receiver of callbacks that verifies their signatures and records them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_BODY_BYTES = 1 << 20
 
 
 class Event(msgspec.Struct, frozen=True):
-    """What a callback says: `data` is the job as `GET /v1/jobs/<id>` gives it."""
+    """The body of a callback; `data` is the job as `GET /v1/jobs/<id>` returns it."""
 
     type: str
     timestamp: str
@@ -30,7 +30,7 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One attempt to deliver, of which the signature is good; `status` is what it was answered."""
+    """A delivery attempt with a valid signature; `status` is the response that it got."""
 
     id: str
     event: Event
@@ -39,46 +39,46 @@ class Received:
 
 
 class Receiver(ThreadingHTTPServer):
-    """Listens on a free loopback port and answers each POST with the next of `statuses`, then with 204."""
+    """A server on a free loopback port that answers each POST with the next of `statuses`, then with 204."""
 
     daemon_threads = True
 
     def __init__(self, *, secret: str = SECRET, statuses: Sequence[int] = ()) -> None:
         super().__init__(("127.0.0.1", 0), _Post)
         self.received: list[Received] = []
-        """Every attempt so far whose signature was good, in the order they came."""
+        """Every attempt so far with a valid signature, in order of arrival."""
         self.forged = 0
-        """How many were not signed with the secret; they are answered 401."""
+        """How many attempts were not signed with the secret; their response is 401."""
         self._webhook = Webhook(secret)
         self._statuses = list(statuses)
         self._news = threading.Condition()
 
     @property
     def url(self) -> str:
-        """Where callbacks are taken."""
+        """The address for callbacks."""
         return f"{self.listed}/callbacks"
 
     @property
     def listed(self) -> str:
-        """How CALLBACK_HOSTS names this receiver."""
+        """This receiver's entry in CALLBACK_HOSTS."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def taken(self) -> list[Received]:
-        """Give the callbacks that were answered with success; one may be there more than once."""
+        """Return the callbacks that were answered with success; the same one may occur more than once."""
         with self._news:
             return [one for one in self.received if HTTPStatus.OK <= one.status < HTTPStatus.MULTIPLE_CHOICES]
 
     def jobs(self) -> set[str]:
-        """Give the ids of the jobs whose end was told here."""
+        """Return the ids of the jobs whose callbacks were received."""
         return {one.event.data["id"] for one in self.taken()}
 
     def wait_for(self, jobs: set[str], *, seconds: float) -> bool:
-        """Wait until the end of all these jobs was told; False when it was not in time."""
+        """Wait until the callbacks of all these jobs were received; return False on a timeout."""
         with self._news:
             return self._news.wait_for(lambda: jobs <= self.jobs(), timeout=seconds)
 
     def take(self, body: bytes, headers: dict[str, str]) -> int:
-        """Write an attempt down; give the status to answer."""
+        """Record an attempt, and return the status of the response."""
         with self._news:
             try:
                 self._webhook.verify(body, headers, json_parse=False)
@@ -96,7 +96,7 @@ class _Post(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        """Take a callback; one whose sender died before all of it was sent is no attempt, and gets no answer."""
+        """Receive a callback; an incomplete one, whose sender died, is neither recorded nor answered."""
         length = min(int(self.headers.get("content-length", MAX_BODY_BYTES)), MAX_BODY_BYTES)
         body = self.rfile.read(length)
         if len(body) < length:
@@ -108,12 +108,12 @@ class _Post(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
 def receiving(*, secret: str = SECRET, statuses: Sequence[int] = ()) -> Iterator[Receiver]:
-    """Lend a receiver that listens as long as the block lasts."""
+    """Yield a receiver that listens for the length of the block."""
     with Receiver(secret=secret, statuses=statuses) as receiver:
         listening = threading.Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05})
         listening.start()

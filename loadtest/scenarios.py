@@ -1,4 +1,4 @@
-"""The scenarios: who comes, and which originals each kind of them needs."""
+"""The scenarios: the users of each, and the originals that they need."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 SENDERS = 30
-"""Jobs at once, of the service's specification."""
+"""Concurrent jobs, from the service's specification."""
 
 VIEWERS = 50
 FIRST_VIEWERS = 8
-"""Fewer than WAITING: nobody is to be told to come back."""
+"""Fewer than WAITING, so that no view is refused as busy."""
 
 POPULAR = 40
-"""How many originals the views of what is known are shared out among."""
+"""How many originals the views of existing derivatives are spread over."""
 
 JOBS, VIEWS, FIRST_VIEWS = 30, 3000, 100
 
@@ -31,12 +31,12 @@ PEOPLE: Mapping[str, Mapping[str, int]] = {
     "cold_views": {"FirstViewer": FIRST_VIEWERS},
     "mixed": {"Sender": SENDERS, "Viewer": VIEWERS},
 }
-"""How many of whom are there at once, by the name of the scenario."""
+"""How many users of each class run at once, by the name of the scenario."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Originals:
-    """Keys by what they are for; none is for two things, as these would disturb each other."""
+    """Keys by their use; no key has two uses, because these would disturb each other."""
 
     ordered: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Originals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """How many originals of each use."""
+    """How many originals each use needs."""
 
     ordered: int
     known: int
@@ -53,14 +53,14 @@ class Needs:
 
     @property
     def together(self) -> int:
-        """How many in all."""
+        """How many originals are needed in all."""
         return self.ordered + self.known + self.first
 
     def shared_out(self, keys: Sequence[str]) -> Originals:
-        """Give each use its part of the keys there are, all that it needs where they suffice.
+        """Return the keys split between the uses, in proportion if they are too few.
 
         Raises:
-            click.ClickException: there is not one for each.
+            click.ClickException: a use would get no key.
         """
         ends = [0]
         for need in (self.ordered, self.known, self.first):
@@ -72,7 +72,7 @@ class Needs:
 
 
 def needs(scenarios: Sequence[str]) -> Needs:
-    """Tell how many originals these scenarios need, one after the other."""
+    """Return how many originals these scenarios need, run one after another."""
     most = {who: max(PEOPLE[name].get(who, 0) for name in scenarios) for who in ("Sender", "Viewer", "FirstViewer")}
     return Needs(
         ordered=2 * most["Sender"],
@@ -82,9 +82,9 @@ def needs(scenarios: Sequence[str]) -> Needs:
 
 
 def planned(scenario: str, originals: Originals, *, jobs: int, views: int) -> Plan:
-    """Give the plan of a scenario; where there are few originals, fewer people come.
+    """Return the plan of a scenario; with too few originals it has fewer users.
 
-    0 jobs or views stand for as many as are usual.
+    0 jobs or views stand for the default number.
     """
     people = PEOPLE[scenario]
     room = {"Sender": len(originals.ordered), "Viewer": len(originals.first), "FirstViewer": len(originals.first)}

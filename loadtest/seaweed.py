@@ -1,4 +1,4 @@
-"""A real SeaweedFS on loopback, to try the service on."""
+"""Runs a real SeaweedFS on loopback, as the service's bucket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 START_SECONDS = 60
 STOP_SECONDS = 3
 LISTENERS = ("master", "filer", "volume", "s3", "admin")
-"""Its parts that have a port, one after the other."""
+"""Its components that have a port, in order of their ports."""
 
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC this far above each HTTP port, so both must be free."""
@@ -37,7 +37,7 @@ GRPC_OFFSET = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Who somebody is to the server; made up, they guard nothing."""
+    """The credentials of a client of the server; they are made up and protect nothing."""
 
     access_key_id: str
     secret_access_key: str
@@ -45,11 +45,11 @@ class Keys:
 
 ADMIN = Keys("admin-key", "admin-secret")
 WRITER = Keys("writer-key", "writer-secret")
-"""May put into the bucket, and nothing else."""
+"""May put objects into the buckets, and do nothing else."""
 
 BUCKET = "images"
 PUBLIC_BUCKET = "public-images"
-"""Anybody may read it, nobody may list it."""
+"""Readable without credentials, but not listable."""
 
 _IDENTITIES = {
     "identities": [
@@ -61,7 +61,7 @@ _IDENTITIES = {
         {
             "name": "writer",
             "credentials": [{"accessKey": WRITER.access_key_id, "secretKey": WRITER.secret_access_key}],
-            "actions": [],  # not even to write, which would let it delete: see `_let_writer_put`
+            "actions": [],  # not even to write, which would permit deletion: see `_let_writer_put`
         },
         {"name": "anonymous", "actions": [f"Read:{PUBLIC_BUCKET}"]},
     ]
@@ -75,16 +75,16 @@ class Seaweed:
     port: int
 
     def beside(self, name: str) -> str:
-        """Give the host and port of another of its `LISTENERS`."""
+        """Return the host and port of another of its `LISTENERS`."""
         return f"127.0.0.1:{self.port + LISTENERS.index(name) - LISTENERS.index('s3')}"
 
     @property
     def url(self) -> str:
-        """Give the address of the S3 endpoint."""
+        """The address of the S3 endpoint."""
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, keys: Keys = ADMIN) -> BaseClient:
-        """Give a client that is not the service's, to put originals and to look."""
+        """Return an S3 client independent of the service, to upload originals and inspect buckets."""
         return get_session().create_client(
             "s3",
             endpoint_url=self.url,
@@ -100,13 +100,13 @@ class Seaweed:
 
 
 def program() -> str | None:
-    """Find SeaweedFS beside the interpreter or on PATH."""
+    """Return the path of SeaweedFS, beside the interpreter or on PATH, or None."""
     return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Seaweed]:
-    """Run SeaweedFS with its data in `folder`; only loopback, nothing sent out."""
+    """Run SeaweedFS with its data in `folder`, on loopback only and without telemetry."""
     (folder / "s3.json").write_bytes(msgspec.json.encode(_IDENTITIES))
     (folder / "data").mkdir()
     ports = _free_ports()
@@ -145,8 +145,8 @@ def _environment(folder: Path) -> dict[str, str]:
 
 def _free_ports() -> dict[str, int]:
     while True:
-        # Below 32,768 even with the offset: no client's connection gets a port there by chance.
-        first = random.randrange(20_000, 22_700)  # noqa: S311 - a place to try, no secret
+        # Below 32,768 even with the offset, so that no client's connection uses such a port by chance.
+        first = random.randrange(20_000, 22_700)  # noqa: S311 - a port to try, no secret
         ports = {name: first + place for place, name in enumerate(LISTENERS)}
         with suppress(OSError), ExitStack() as held:
             for port in (*ports.values(), *(port + GRPC_OFFSET for port in ports.values())):

@@ -1,4 +1,4 @@
-"""A service of one's own: started on free loopback ports, on an empty folder, stopped at the end."""
+"""Runs a service in a process of its own: on free loopback ports, on an empty folder, stopped at the end."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 SECRET = "whsec_" + "Z2FsbGZvcm1lcnMgaW1hZ2VzIHRlc3Qga2V5"
-"""Signs what is posted to a service that lives for a demonstration or a test; it guards nothing."""
+"""The secret of services that run for a demonstration or a test; it protects nothing."""
 
 
 def free_port() -> int:
-    """Give a loopback port that nobody listens on now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -42,24 +42,24 @@ def free_port() -> int:
 
 @dataclass
 class Service:
-    """One `gf-images serve`, or `worker`, on a folder; it may be killed and started again, the folder stays."""
+    """A `gf-images serve` or `worker` process on a folder, which stays when the process is killed or restarted."""
 
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
     weed: Seaweed | None = None
-    """The server of its bucket; without one its store is a folder."""
+    """The server of its bucket; None if its store is a folder."""
     command: Literal["serve", "worker"] = "serve"
     entry: tuple[str, ...] = ()
-    """Words before its command, such as those that move it into a control group."""
+    """A prefix of its command, such as one that moves the process into a control group."""
     program: tuple[str, ...] = (sys.executable, "-m", "proxy")
-    """What takes the command: this checkout, or what an image starts."""
+    """The program that takes the command: this checkout, or the entry point of an image."""
     port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address at which it listens."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
@@ -69,12 +69,12 @@ class Service:
 
     @property
     def scratch(self) -> Path:
-        """The machine's folder for temporary files, as the service sees it."""
+        """Its folder for temporary files."""
         return self.folder / "scratch"
 
     @property
     def log(self) -> Path:
-        """Everything it logged, over all its starts."""
+        """The log of all its starts."""
         return self.folder / "log.jsonl"
 
     def put(self, key: str, photo: Path) -> None:
@@ -87,7 +87,7 @@ class Service:
         shutil.copyfile(photo, path)
 
     def start(self) -> None:
-        """Start it; returns at once."""
+        """Start the process, without waiting until it is ready."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -95,7 +95,7 @@ class Service:
             )
 
     def environment(self) -> dict[str, str]:
-        """Give all the variables that it is started with; for malloc what the image says, as it is what is shipped."""
+        """Return the environment of the process; its settings for malloc are those of the shipped image."""
         return {
             "MALLOC_ARENA_MAX": "1",
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
@@ -109,10 +109,10 @@ class Service:
         }
 
     def wait_until_ready(self) -> None:
-        """Return when `/readyz` says so; a worker, which has none, when it tells its metrics.
+        """Return when `/readyz` succeeds or, for a worker, which has none, when it serves metrics.
 
         Raises:
-            RuntimeError: it ended, or took too long; with the end of its log.
+            RuntimeError: it ended or took too long; the message has the end of its log.
         """
         says = f"{self.url}/readyz" if self.command == "serve" else f"http://127.0.0.1:{self.metrics_port}/metrics"
         deadline = time.monotonic() + START_SECONDS
@@ -127,30 +127,30 @@ class Service:
         raise RuntimeError(f"the service did not get ready; its log ends with:\n{self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """End its main process, and leave its render processes to find out."""
+        """Kill the main process, but not its render processes."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def cut_power(self) -> None:
-        """End all its processes at once."""
+        """Kill all its processes at once."""
         children = self.children()
         self.kill()
         _kill(children)
 
     def kill_children(self) -> None:
-        """End its render processes, whatever they do."""
+        """Kill its render processes."""
         _kill(self.children())
 
     def children(self) -> set[int]:
-        """Give the ids of its render processes."""
+        """Return the ids of its render processes."""
         if self.process is None:
             return set()
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
 
     def stop(self) -> int:
-        """Ask it to stop, as a platform does; give its exit status."""
+        """Send SIGTERM, as a platform does, and return the exit status."""
         if self.process is None:
             return 0
         self.process.terminate()
@@ -164,7 +164,7 @@ def _kill(pids: set[int]) -> None:
 
 
 def on_bucket(weed: Seaweed, keys: Keys, *, bucket: str = PUBLIC_BUCKET, **more: str) -> dict[str, str]:
-    """Give the settings of a service whose store is a bucket of that server."""
+    """Return the settings of a service whose store is a bucket of that server."""
     return {
         "STORE": f"s3://{bucket}",
         "S3_ENDPOINT_URL": weed.url,
@@ -180,14 +180,14 @@ def on_bucket(weed: Seaweed, keys: Keys, *, bucket: str = PUBLIC_BUCKET, **more:
 
 @contextlib.contextmanager
 def running(folder: Path, *, weed: Seaweed | None = None, **settings: str) -> Iterator[Service]:
-    """Lend a service that is ready; stop it when the block ends, however it ends."""
+    """Yield a service that is ready; it is stopped when the block ends, whatever happens."""
     with started(Service(folder=folder, settings=settings, weed=weed)) as service:
         yield service
 
 
 @contextlib.contextmanager
 def started(service: Service) -> Iterator[Service]:
-    """Have a service ready within the block; it is stopped when that ends, however it ends."""
+    """Start a service and yield it when it is ready; it is stopped when the block ends, whatever happens."""
     service.start()
     try:
         service.wait_until_ready()
@@ -197,7 +197,7 @@ def started(service: Service) -> Iterator[Service]:
 
 
 def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) -> dict[str, str]:
-    """Give the headers that sign a body as the Standard Webhooks scheme says."""
+    """Return the headers that sign a body by the Standard Webhooks scheme."""
     message_id = message_id or f"msg_{uuid4().hex}"
     now = datetime.now(tz=UTC)
     return {
@@ -209,9 +209,9 @@ def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) 
 
 
 def order(key: str, *sizes: str, callback_url: str = "", force: bool = False) -> bytes:
-    """Give the body of a job for some sizes of an original, or for all; its end is told at `callback_url`.
+    """Return the body of a job for some sizes of an original, or for all.
 
-    With `force` it makes also what is fresh.
+    `callback_url` is called when the job has ended. With `force`, fresh derivatives are generated again.
     """
     told = {"callback_url": callback_url} if callback_url else {}
     asked = {"sizes": sizes} if sizes else {}

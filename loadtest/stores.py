@@ -1,4 +1,4 @@
-"""Where the service reads originals, and a load test puts them: a folder or a bucket."""
+"""The stores to which a load test uploads originals: a folder or a bucket."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Store(Protocol):
-    """Where the service reads originals."""
+    """A store from which the service reads originals."""
 
     def put(self, key: str, photo: Path) -> None:
-        """Put a file there."""
+        """Store a file under `key`."""
         ...
 
     def delete(self, key: str) -> None:
-        """Take it away."""
+        """Delete the file under `key`."""
         ...
 
 
@@ -36,13 +36,13 @@ class Folder:
     root: Path
 
     def put(self, key: str, photo: Path) -> None:
-        """Copy a file there."""
+        """Copy a file to `key`."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(photo, path)
 
     def delete(self, key: str) -> None:
-        """Remove the file, and the folders that it leaves empty."""
+        """Delete the file, and its folder if it is empty."""
         path = self.root / key
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket of a server that speaks S3."""
+    """A bucket of a server with an S3 interface."""
 
     client: BaseClient
     name: str
@@ -67,10 +67,10 @@ class Bucket:
 
 
 def opened(address: str) -> Store:
-    """Give the store at an address as the service's setting STORE has it; a bucket's settings are botocore's own.
+    """Return the store at an address in the format of STORE; botocore's own settings apply to a bucket.
 
     Raises:
-        click.UsageError: it is neither a folder nor a bucket.
+        click.UsageError: the address is neither a folder nor a bucket.
     """
     parts = urlsplit(address)
     if parts.scheme == "file" and parts.path:

@@ -1,4 +1,4 @@
-"""Page views at a steady rate, each with how long it took."""
+"""Page views at a constant rate, with the duration of each."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ MOST_HEADER_BYTES = 1 << 16
 
 @dataclass(slots=True)
 class Views:
-    """What came of page views: how often which status, how many seconds each took."""
+    """The results of page views: the number of each status, and the seconds that each view took."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
 
     def percentile(self, part: float) -> float:
-        """Give the seconds within which that part of them, 0 to 1, was answered."""
+        """Return the duration below which a fraction of the views stays; `part` is between 0 and 1."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 @asynccontextmanager
 async def viewing(port: int, paths: Sequence[str], *, a_second: float) -> AsyncIterator[Views]:
-    """Look at pages on a loopback port, by turns, as long as the block lasts; then wait for the last answers.
+    """View pages on a loopback port in turn, for the length of the block; then wait for the last responses.
 
-    A view begins when its time has come, however long others take, and its seconds count from then.
+    Each view starts on time, however long others take, and its duration counts from then.
     """
     views = Views()
     crowd = asyncio.create_task(_come(_Viewer(port, views), paths, a_second=a_second))
@@ -45,7 +45,7 @@ async def viewing(port: int, paths: Sequence[str], *, a_second: float) -> AsyncI
 
 
 class _Viewer:
-    """Somebody who keeps connections and asks on them."""
+    """A client that reuses its connections."""
 
     def __init__(self, port: int, views: Views) -> None:
         self._port = port
@@ -71,7 +71,7 @@ class _Viewer:
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         while self._free:
             reader, writer = self._free.pop()
-            if not reader.at_eof():  # servers close what was idle for long
+            if not reader.at_eof():  # servers close idle connections
                 return reader, writer
             writer.close()
         return await asyncio.open_connection("127.0.0.1", self._port, limit=MOST_HEADER_BYTES)
@@ -92,7 +92,7 @@ async def _come(viewer: _Viewer, paths: Sequence[str], *, a_second: float) -> No
 
 
 def _length(head: bytes) -> int:
-    """Read how many bytes of a body follow."""
+    """Return the length of the body that follows."""
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
             return int(line.partition(b":")[2])

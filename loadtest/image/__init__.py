@@ -1,1 +1,1 @@
-"""The built image: how large it is, how fast it starts, whether it does its job where nothing else is."""
+"""Tests of the built image: its size, its start time, its memory, and the demo in it."""

@@ -1,7 +1,7 @@
-"""Runs the main job in a built image: `python -m loadtest.image build/image`.
+"""Measures a built image and runs the demo in it: `python -m loadtest.image build/image`.
 
-Prints how large the image is, how fast it starts, what it holds; ends with 1 if it is larger or holds more than it may,
-if it has what NOTICE does not name, or fails.
+Prints the size of the image, its start time and its memory. Exits with 1 if its size or memory exceeds the limits, if
+it contains packages that NOTICE does not name, or if the demo fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MEGABYTE = 1e6
 MOST_COMPRESSED, MOST_UNCOMPRESSED = 40 * MEGABYTE, 90 * MEGABYTE
 MOST_IDLE = 110 * MEGABYTE
 COLD_START_SECONDS = 1.5
-"""Told beside what was measured; a busy machine proves nothing about it."""
+"""Printed beside the measured time, not enforced: on a busy machine the time proves nothing."""
 
 AS_IT_SHOULD = {"user": "10001", "process": "1", "root": "ro"}
 
@@ -41,8 +41,8 @@ AS_IT_SHOULD = {"user": "10001", "process": "1", "root": "ro"}
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--cold-starts", default=5, show_default=True, help="How often it is started on an empty folder.")
 def main(folder: Path, *, cold_starts: int) -> None:
-    """Measure the image in a folder, an OCI layout, and run the main job in it."""
-    os.umask(0)  # the image's user writes derivatives beside the originals that are put there
+    """Measure the image in FOLDER, an OCI layout, and run the demo in it."""
+    os.umask(0)  # the image's user writes derivatives beside originals that this process puts there
     image = layout.read(folder)
     print(f"compressed: {image.compressed / MEGABYTE:.1f} MB (at most {MOST_COMPRESSED / MEGABYTE:.0f})")
     print(f"uncompressed: {image.uncompressed / MEGABYTE:.1f} MB (at most {MOST_UNCOMPRESSED / MEGABYTE:.0f})")
@@ -58,7 +58,7 @@ def main(folder: Path, *, cold_starts: int) -> None:
 
 @contextmanager
 def _running(files: Unpacked) -> Iterator[Contained]:
-    """Lend a service on an empty folder, which ends as process 1 has to: at once, and well."""
+    """Yield a service on an empty folder; exit if it does not stop with status 0, as process 1 must."""
     with tempfile.TemporaryDirectory(prefix="gf-images-image-") as name:
         service = files.service(Path(name), HOST="127.0.0.1")
         with started(service):
@@ -87,7 +87,7 @@ def _run_main_job(files: Unpacked) -> None:
 
 
 def _check_health(files: Unpacked, service: Contained) -> None:
-    """Run the image's own health check beside the service, as an engine does."""
+    """Run the image's own health check beside the service, as a container engine does."""
     other = files.service(service.folder, HOST="127.0.0.1", PORT=str(service.port))
     if status := other.run("python", "-m", "proxy.healthcheck"):
         sys.exit(f"its health check ends with {status} while it works")

@@ -1,4 +1,4 @@
-"""A service in its image: unpacked, entered as a container is, asked over HTTP."""
+"""A service in its unpacked image, entered as a container is."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 ENTER = Path(__file__).with_name("enter")
 STORE = "file://var/store"
-"""The service's own default: below the folder that the image works in."""
+"""The service's default store, below the working directory of the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """An image's files, laid down in a folder."""
+    """An image whose files were unpacked into a folder."""
 
     image: Image
     root: Path
 
     def service(self, folder: Path, *, entry: Sequence[str] = (), **settings: str) -> Contained:
-        """Give a service of it whose data are in `folder`; `entry` goes before its command."""
+        """Return a service of this image whose data are in `folder`; `entry` is a prefix of its command."""
         mounted_at = self.image.config.working_dir
         user, group = (int(number) for number in self.image.config.user.split(":"))
         os.chown(folder, user, group)
@@ -44,7 +44,7 @@ class Unpacked:
 
 
 def unnamed(root: Path) -> list[str]:
-    """Name the packages of the system that an unpacked image has files of, and its own NOTICE does not name."""
+    """Return the system packages that an unpacked image contains, but that its own NOTICE does not name."""
     lines = (root / "app/NOTICE").read_text(encoding="utf-8").splitlines()
     named = {word for line in lines if line.startswith(" " * 4) for word in line.split()[:1]}
     return sorted({folder.name for folder in (root / "usr/share/doc").iterdir()} - named)
@@ -52,7 +52,7 @@ def unnamed(root: Path) -> list[str]:
 
 @contextmanager
 def unpacked(image: Image) -> Iterator[Unpacked]:
-    """Lend an image's files as long as the block lasts."""
+    """Yield an image unpacked into a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="gf-images-root-") as name:
         root = Path(name, "root")
         root.mkdir()
@@ -61,20 +61,20 @@ def unpacked(image: Image) -> Iterator[Unpacked]:
 
 
 class Contained(Service):
-    """A service that is process 1 of its own small world."""
+    """A service that runs as process 1 of its own namespaces."""
 
     @property
     def store(self) -> Path:
-        """The folder of its file store, as it is seen from outside."""
+        """The folder of its file store, as a path outside of the image."""
         return self.folder / STORE.removeprefix("file://")
 
     def main_pid(self) -> int:
-        """Give the id that its main process has outside."""
+        """Return the id of its main process outside of its PID namespace."""
         (pid,) = self.children()
         return pid
 
     def processes(self) -> set[int]:
-        """Give the ids of its main process, and of all that it has started."""
+        """Return the ids of its main process and all its descendants."""
         found = set()
         waiting = self.children()
         while waiting:
@@ -85,11 +85,11 @@ class Contained(Service):
         return found
 
     def run(self, *command: str) -> int:
-        """Run another command than the service where it would run, with its variables; give its exit status."""
+        """Run another command in the service's place, with its environment, and return the exit status."""
         return subprocess.run([*self.entry, *command], env=self.environment(), check=False, timeout=60).returncode
 
     def stop(self) -> int:
-        """Ask it to stop, as an engine asks process 1; give its exit status."""
+        """Send SIGTERM to its process 1, as a container engine does, and return the exit status."""
         if self.process is None:
             return 0
         if self.process.poll() is None:
@@ -97,11 +97,11 @@ class Contained(Service):
         return self.process.wait(timeout=STOP_SECONDS)
 
     def resident_bytes(self) -> int:
-        """Tell how much memory its processes hold together; what several share is counted once."""
+        """Return the memory of all its processes; shared memory counts once."""
         return sum(_proportional_bytes(pid) for pid in self.processes())
 
     def stands(self) -> dict[str, str]:
-        """Tell who its main process is: its user, its id within, and how its root file system is mounted."""
+        """Return the user of its main process, its id inside the image, and how its root file system is mounted."""
         pid = self.main_pid()
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         mounts = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""An image as a registry would send it: an OCI layout in a folder."""
+"""Reads an image from a folder with an OCI layout, as a registry would send it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INDEX = "index"
-"""Of the media types of what lists images, one a platform."""
+"""Part of the media types of documents that list one image per platform."""
 
 
 class _Blob(msgspec.Struct, rename="camel"):
@@ -34,7 +34,7 @@ class _Manifest(msgspec.Struct):
 
 
 class Config(msgspec.Struct, rename="pascal", frozen=True):
-    """How the image says that it wants to be run."""
+    """The image's configuration for running it."""
 
     user: str = ""
     working_dir: str = "/"
@@ -44,7 +44,7 @@ class Config(msgspec.Struct, rename="pascal", frozen=True):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Its variables by their names."""
+        """The environment variables by name."""
         return dict(word.split("=", 1) for word in self.env)
 
 
@@ -54,7 +54,7 @@ class _Image(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """An image: its layers in files, its bytes as pulled and as they lie unpacked."""
+    """An image: the files of its layers, and its size in bytes, compressed and unpacked."""
 
     config: Config
     layers: Sequence[Path]
@@ -62,14 +62,14 @@ class Image:
     uncompressed: int
 
     def unpack(self, root: Path) -> None:
-        """Lay its files down, with their owners and modes: it takes root."""
+        """Unpack the files into `root` with their owners and modes, which requires root."""
         for layer in self.layers:
             words = "--extract", "--numeric-owner", "--directory", root, "--file", layer
-            subprocess.run(["tar", *words], check=True)  # noqa: S607 - whichever tar there is
+            subprocess.run(["tar", *words], check=True)  # noqa: S607 - whichever tar is installed
 
 
 def read(folder: Path) -> Image:
-    """Read what a layout has first, for one platform."""
+    """Read the first image of a layout, for its first platform."""
     blob = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index).manifests[0]
     if INDEX in blob.media_type:
         blob = msgspec.json.decode(_file(folder, blob).read_bytes(), type=_Index).manifests[0]
@@ -88,7 +88,7 @@ def _file(folder: Path, blob: _Blob) -> Path:
 
 
 def _compressed(layer: Path) -> int:
-    """Measure a layer as it would be sent; docker saves it as a plain archive, which it compresses when it pushes."""
+    """Return the compressed size of a layer; docker saves plain archives, and compresses them when it pushes."""
     if tarfile.is_tarfile(layer) and layer.read_bytes()[:2] == b"\x1f\x8b":
         return layer.stat().st_size
     return len(gzip.compress(layer.read_bytes(), compresslevel=6))

@@ -1,1 +1,1 @@
-"""The application: every component constructed, started and stopped in order."""
+"""The application: builds, starts and stops every component in order."""

@@ -1,4 +1,4 @@
-"""Everything that answers requests, as one ASGI application."""
+"""The ASGI application that answers all requests."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ANY_ORIGIN = "*"
 
 
 def create_app(components: Components, settings: Settings) -> ASGIApp:
-    """Give everything that answers requests as one ASGI application; `running` must hold around it."""
+    """Return the complete ASGI application, to be served inside `lifecycle.running`."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
     if settings.cors_origins not in {"", ANY_ORIGIN}:
-        fixed_headers.append((b"vary", b"origin"))  # also on what is not asked with an origin: a cache may keep it
+        fixed_headers.append((b"vary", b"origin"))  # also without an Origin header, as caches may keep the response
     if settings.delivery == STREAM:
         return middleware(routes(components, settings), fixed_headers=fixed_headers)
     known = shortcut(components.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
@@ -43,7 +43,7 @@ def create_app(components: Components, settings: Settings) -> ASGIApp:
 
 
 def routes(components: Components, settings: Settings) -> Litestar:
-    """Give every route, with the parts that it calls."""
+    """Return the Litestar application with every route."""
     is_streaming = settings.delivery == STREAM
     images = (
         streaming_route(components.derivatives, components.reader, cache_control=settings.cache_control)
@@ -51,7 +51,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
         else redirecting_route(components.derivatives, _redirects(settings))
     )
     mounts = [images, purge_route(components.derivatives, verifier=components.verifier)]
-    has_files = is_streaming or settings.store.startswith("file://")  # else a bucket is read where it is public
+    has_files = is_streaming or settings.store.startswith("file://")  # otherwise browsers read the bucket directly
     if has_files:
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
     app = Litestar(

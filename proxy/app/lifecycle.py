@@ -1,4 +1,4 @@
-"""The components of the service, started and stopped in order."""
+"""Starts and stops the components of the service in order."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def running(components: Components, settings: Settings) -> AsyncIterator[None]:
-    """Start the parts from the bottom up; stop them from the top down, when the block ends.
+    """Run the components for the length of the block: start each after those it needs, and stop them in reverse.
 
     Raises:
-        ImagesError: a part cannot start; its sentence says what to do.
+        ImagesError: a component cannot start; the message tells the operator what to do.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(components.scratch.opened())
@@ -42,7 +42,8 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         await components.render_pool.start()
         metrics.workers.set(settings.workers)
         observe_memory()
-        # Before any work is taken: whose port is taken ends, and would first finish what it has.
+        # Before the workers start: if the port is in use, startup fails, and jobs already taken would have to finish
+        # first.
         if settings.metrics_port:
             stack.enter_context(serving_metrics(host=settings.host, port=settings.metrics_port))
         if components.callback_delivery is not None:

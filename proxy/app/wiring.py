@@ -1,4 +1,4 @@
-"""Every part of the service, made and joined; nothing is opened or started here."""
+"""Builds and connects every component; nothing is opened or started here."""
 
 from __future__ import annotations
 
@@ -45,26 +45,26 @@ MEBIBYTE = 1 << 20
 DAY_SECONDS = 86_400
 
 KNOWN_ENTRIES, KNOWN_SECONDS, KNOWN_STALE_SECONDS = 10_000, 60.0, DAY_SECONDS
-"""Derivatives remembered to be there, looked for again after a minute, and believed to be there for a day more while
-the store is in trouble: 4 MB when full."""
+"""Existing derivatives: cached for a minute, then looked up again. While the store fails, they count as existing for a
+day more. The cache takes 4 MB when full."""
 
 ABSENT_ENTRIES, ABSENT_SECONDS = 2_500, 30.0
-"""Originals remembered not to be there, as long as callers are told to keep that answer: 1 MB when full."""
+"""Missing originals: cached for as long as clients may cache the response. The cache takes 1 MB when full."""
 
 FAILURE_ENTRIES, FAILURE_SECONDS = 2_500, 3600.0
-"""Originals remembered to be refused; as long as their bytes stay the same nothing else can come of them. 1 MB when
-full, and some 0.4 MB of sentences."""
+"""Originals that were refused or failed: a result holds for as long as the bytes stay the same. The cache takes 1 MB
+when full, and some 0.4 MB of messages."""
 
 PAGE_VIEW_RENDERS = 2
-"""Renders at once where no jobs are worked, which leaves them to page views: the default of WORKERS."""
+"""How many renders run at once with WORKERS=0, when only page views render: the default of WORKERS."""
 
 PAGE_VIEW_CONNECTIONS = 20
-"""Connections to the store besides those on which derivatives are put: page views that look for one."""
+"""Connections to the store beyond those for uploads: for page views that look a derivative up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackDelivery:
-    """Where callbacks wait, and what carries them."""
+    """The queue, the client and the worker that deliver callbacks."""
 
     queue: JobQueue
     webhook_client: WebhookClient
@@ -73,7 +73,7 @@ class CallbackDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """What lives as long as the service, joined and not yet started."""
+    """The components that live as long as the service, connected but not started."""
 
     store: Store
     queue: JobQueue
@@ -82,24 +82,24 @@ class Components:
     derivatives: DerivativeService
     jobs: JobService
     worker: JobWorker | None
-    """None where jobs are worked on other machines."""
+    """None if jobs run on other machines."""
     callback_delivery: CallbackDelivery | None
-    """None where callbacks may go nowhere."""
+    """None if no callbacks are allowed."""
     reader: BlobReader
     verifier: Verifier
     readiness: Readiness
     scratch: ScratchSpace
     draining: asyncio.Event
-    """Set when the service should take nothing more on."""
+    """Set when the service stops accepting work."""
 
     def drain(self) -> None:
-        """Take nothing more on."""
+        """Stop accepting work, and report the service as not ready."""
         self.readiness.is_open = False
         self.draining.set()
 
 
 def build(settings: Settings) -> Components:
-    """Make every part; nothing is opened or started yet."""
+    """Build every component; nothing is opened or started yet."""
     store = InstrumentedStore(open_store(_store_config(settings)))
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(
@@ -180,7 +180,7 @@ def _worker(queue: JobQueue, derivatives: DerivativeService, jobs: JobService, s
 def _callback_delivery(
     queue: JobQueue, allow_list: AllowList, jobs: JobService, settings: Settings
 ) -> CallbackDelivery:
-    # Imported only here, because httpx costs memory that a service without callbacks saves.
+    # Imported only here: httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
     webhook_client = WebhookClient(allow_list, Signer(split(settings.webhook_secrets)))
@@ -210,7 +210,7 @@ def _below(prefix: str, settings: Settings) -> Shadow:
 
 
 def live_layout(settings: Settings) -> Layout:
-    """Give the names that browsers read, whether or not they are written to now."""
+    """Return the layout of the live keys, which browsers read even while derivatives are written to a shadow."""
     names = tuple(size.name for size in settings.sizes)
     if settings.key_layout == "site":
         return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)
@@ -219,7 +219,7 @@ def live_layout(settings: Settings) -> Layout:
 
 
 def store_name(settings: Settings) -> str:
-    """Tell one store from another: what a bucket is called means something at its endpoint only."""
+    """Return a name that identifies the store: the name of a bucket is unique only at its endpoint."""
     return f"{settings.store} at {settings.s3_endpoint_url}" if settings.s3_endpoint_url else settings.store
 
 
@@ -236,8 +236,11 @@ def _store_config(settings: Settings) -> StoreConfig:
 
 
 def connections(settings: Settings) -> int:
-    """Count what may be in flight at once: jobs and page views that put every size, page views that look for one."""
-    writers = settings.workers + settings.workers + settings.waiting  # those of jobs, those of the line's places
+    """Return how many connections to the store may be in use at once.
+
+    Jobs and page views that render upload all sizes at once; others look a derivative up, or read a blob for a client.
+    """
+    writers = settings.workers + settings.workers + settings.waiting  # one per job, one per admitted page view
     return writers * len(settings.sizes) + PAGE_VIEW_CONNECTIONS + _readers(settings)
 
 
@@ -246,7 +249,7 @@ def _readers(settings: Settings) -> int:
 
 
 def _stream_bytes(settings: Settings) -> int:
-    """Tell what clients take who are sent bytes, where that is what page views get."""
+    """Return the memory of responses that are streamed to clients; 0 if page views are redirected."""
     return _readers(settings) * READER_BYTES
 
 

@@ -1,1 +1,1 @@
-"""Admission, locks, batching, back-off: small parts that know nothing of each other."""
+"""Admission control, locks, batching, caching and back-off, independent of derivatives and HTTP."""

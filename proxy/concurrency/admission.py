@@ -1,4 +1,4 @@
-"""The right to use what is scarce: a slot and bytes of one budget, for those first who are waited for most."""
+"""Admission control: slots and bytes of one budget, reserved in order of priority."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 MAX_BYPASSES = 8
-"""How often more urgent ones go before those who wait; then the first of these goes.
+"""How many reservations of higher priority may be granted before the first of a lower one is next.
 
-So a crowd of page views leaves jobs a ninth of the renders: little enough that the crowd does not notice, and with four
-renders a second still a job every two.
+This leaves jobs a ninth of the renders while page views queue. Page views barely notice, and at four renders a second a
+job still starts about every two seconds.
 """
 
 RETRY_AFTER_SECONDS = 2
-"""The least that a caller is told to stay away; a place comes free with every render, which takes about a second."""
+"""The shortest `Retry-After`: every finished render frees a slot, and a render takes about a second."""
 
 _WEIGHT = 0.2
-"""How much the last share counts in what is usual: about the last ten make it up."""
+"""The weight of the latest reservation in the moving averages: the last ten or so dominate."""
 
 
 class Priority(IntEnum):
-    """Who goes first: somebody looks at an empty frame; somebody waits for a job; nobody waits for the rest."""
+    """The priority of a reservation; the lowest value is granted first.
+
+    A visitor sees an empty frame during a page view, a client waits for a job, and no client waits for a batch.
+    """
 
     PAGE = 0
     JOB = 1
@@ -38,21 +41,21 @@ class Priority(IntEnum):
 
 
 class Ticket:
-    """One flight's standing in every line that it stands in: how urgent it is, which may rise, and how patient."""
+    """The priority and the maximum wait of one request, in every queue in which it waits."""
 
     def __init__(self, priority: Priority, *, max_wait_seconds: float | None = None) -> None:
         self.priority = priority
         self.max_wait_seconds = max_wait_seconds
-        """The longest that it stands in any one line; None for as long as it takes."""
+        """The longest wait in any one queue; None waits without a limit."""
         self.on_priority_change: Callable[[], None] | None = None
 
     @property
     def is_unbounded(self) -> bool:
-        """Whether it waits for as long as it takes: it is safe in a queue."""
+        """Whether the request may wait without a limit, as a job that is safe in its queue does."""
         return self.max_wait_seconds is None
 
     def raise_priority(self, priority: Priority) -> None:
-        """Be at least that urgent from now on, also where it stands in line."""
+        """Raise the priority to at least `priority`, also in the queue in which the ticket waits."""
         if priority < self.priority:
             self.priority = priority
             if self.on_priority_change:
@@ -61,25 +64,29 @@ class Ticket:
 
 @dataclass(eq=False, slots=True)
 class Reservation:
-    """A slot and `bytes` of the budget, held or still waited for."""
+    """A slot and `bytes` of the budget, granted or still waiting."""
 
     ticket: Ticket
     number: int
-    """Its place among those who are as urgent: first come, first served."""
+    """Arrival order; reservations of equal priority are granted first come, first served."""
     bytes: int
     deadline: float | None
     began: float = 0.0
-    """Since when it is held, with this size."""
+    """When it was last granted, in seconds of the event loop's clock."""
     held_seconds: float = 0.0
-    """How long it was held before that, with other sizes."""
+    """How long it was held before, with other sizes."""
     bypassed: int = 0
-    """How often more urgent ones had gone before its class when it came in."""
+    """The bypass count of its priority when it was granted; `resize` restores it."""
     is_granted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True)
 class _RecentUse:
-    """What shares were like of late; before the first, what a photograph's is like."""
+    """Moving averages over recent reservations.
+
+    They start at half a second, as a photograph takes, and at one byte, so that only the slots limit the first
+    estimate.
+    """
 
     seconds: float = 0.5
     bytes: float = 1.0
@@ -90,14 +97,14 @@ class _RecentUse:
 
 
 class Admission:
-    """Lends shares of `slots` and of `budget_bytes`, and lets `waiting` more callers be underway to one.
+    """An admission controller over `slots` and `budget_bytes`, with at most `waiting` callers beyond the slots.
 
-    The most urgent goes first, of those the first who came; nobody goes past the first in line, however little it
-    takes, so one that needs much gets it. After `MAX_BYPASSES` others that came by urgency alone, the first of a less
-    urgent class is the first in line.
+    The highest priority is granted first, and within a priority the earliest arrival. No reservation overtakes the next
+    one in the queue, even if it would fit: large reservations do not starve. After `MAX_BYPASSES` grants of higher
+    priority, the first waiting reservation of a lower priority is next.
 
-    A caller takes a place first, which costs it nothing if there is none; what it has to fetch, it fetches then, so
-    that slow stores hold no slots and no more is fetched than can be worked on.
+    Callers call `admit` first, which fails at once when the queue is full, and fetch their data only then. So a slow
+    store holds no slots, and no more is fetched than can be worked on.
     """
 
     def __init__(self, *, slots: float = math.inf, budget_bytes: int, waiting: float = 0) -> None:
@@ -113,22 +120,22 @@ class Admission:
 
     @property
     def admitted(self) -> int:
-        """How many callers have a place, at work or underway."""
+        """How many callers are admitted, whether they hold a slot or not."""
         return len(self._admitted)
 
     @property
     def reserved_bytes(self) -> int:
-        """How much of the budget is held."""
+        """How much of the budget is reserved."""
         return sum(reservation.bytes for reservation in self._granted)
 
     @contextmanager
     def admit(self, ticket: Ticket) -> Iterator[None]:
-        """Hold a place for the length of the block.
+        """Admit the caller for the length of the block.
 
-        A patient caller (a job that is safe in its queue) always gets one.
+        Callers without a maximum wait, such as jobs that are safe in their queue, are always admitted.
 
         Raises:
-            Busy: all places are taken, or the wait would be longer than the caller stays.
+            Busy: the queue is full, or the estimated wait exceeds the caller's maximum.
         """
         if not ticket.is_unbounded:
             self._refuse_hopeless(ticket)
@@ -140,10 +147,12 @@ class Admission:
 
     @asynccontextmanager
     async def reserve(self, ticket: Ticket, size: int) -> AsyncIterator[Reservation]:
-        """Hold a slot and `size` bytes of the budget, which it must not exceed, for the length of the block.
+        """Hold a slot and `size` bytes of the budget for the length of the block.
+
+        `size` must not exceed the budget: such a reservation would never be granted, and would block the queue.
 
         Raises:
-            Busy: its turn did not come in time.
+            Busy: the reservation was not granted within the ticket's maximum wait.
         """
         deadline = None if ticket.max_wait_seconds is None else _now() + ticket.max_wait_seconds
         reservation = Reservation(ticket, next(self._numbers), size, deadline)
@@ -152,22 +161,23 @@ class Admission:
             yield reservation
         finally:
             self._release(reservation)
-            if reservation.held_seconds:  # one visit, however often its size was changed
+            if reservation.held_seconds:  # recorded once per reservation, however often it was resized
                 self._recent_use.record(seconds=reservation.held_seconds, size=reservation.bytes)
             self._grant()
 
     def would_admit(self, size: int) -> bool:
-        """Tell whether one that comes now, however urgent, would hold a slot and `size` bytes at once."""
+        """Return whether a new reservation of `size` bytes would be granted at once, at any priority."""
         return not self._waiting and self._fits(size)
 
     async def resize(self, reservation: Reservation, size: int) -> None:
-        """Hold `size` bytes instead: at once if nobody is before it in the line, else after those.
+        """Change a reservation to `size` bytes, waiting if they are not free.
 
-        What it held it gives back first, so that two who wait for more never wait for each other; but not its class's
-        turn, if that is how it came in.
+        They are granted at once if they are free and no other reservation is before it in the queue. The slot and the
+        bytes it holds are released first, so that two reservations that grow never wait for each other. It keeps its
+        arrival order, and the bypass count with which it was granted.
 
         Raises:
-            Busy: its turn did not come in time.
+            Busy: the new size was not granted in time.
         """
         self._release(reservation)
         reservation.bytes = size
@@ -176,7 +186,7 @@ class Admission:
         await self._wait_for_grant(reservation)
 
     def estimated_wait_seconds(self, ticket: Ticket) -> float:
-        """Guess how long one that comes now will stand in line: as long as those ahead of it were held of late."""
+        """Estimate the wait of a new reservation from recent hold times and the reservations ahead of it."""
         ahead = sum(other.priority <= ticket.priority for other in self._admitted)
         ahead += sum(reservation.ticket.priority > ticket.priority for reservation in self._granted)
         at_once = min(self._slots, max(1, self.budget_bytes // max(1.0, self._recent_use.bytes)))
@@ -212,11 +222,11 @@ class Admission:
             reservation.held_seconds += _now() - reservation.began
 
     def _grant(self) -> None:
-        """Let in from the head of the line whoever fits."""
+        """Grant reservations from the head of the queue for as long as the next one fits."""
         while self._waiting and self._fits((first := self._next_up()).bytes):
             self._waiting.remove(first)
             self._granted.append(first)
-            if first.held_seconds:  # one that takes more is not another one, but it is its class's turn that it takes
+            if first.held_seconds:  # a resize is no new grant, but it resets the bypass count of its priority
                 self._bypassed.pop(first.ticket.priority, None)
             else:
                 first.bypassed = self._bypassed.get(first.ticket.priority, 0)
@@ -236,7 +246,7 @@ class Admission:
         return min(passed_over, key=_by_arrival) if passed_over else min(self._waiting, key=_by_priority)
 
     def _count_bypasses(self, served: Priority) -> None:
-        """Count, for every class that waits, how many more urgent ones were served since one of its own was."""
+        """Count, for every priority that waits, the grants of higher priority since its own last grant."""
         waiting = {reservation.ticket.priority for reservation in self._waiting} - {served}
         self._bypassed = {one: self._bypassed.get(one, 0) + (one > served) for one in waiting}
 

@@ -1,4 +1,4 @@
-"""Waits between attempts: doubling, bounded, jittered so that callers that failed together do not retry together."""
+"""Waits between retries: exponential, capped, and jittered so that simultaneous failures do not retry together."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 JITTER: Final = 0.2
-"""Share by which a wait is made shorter or longer."""
+"""The fraction by which a wait is shortened or lengthened at random."""
 
 _MAX_DOUBLINGS: Final = 30
-"""Keeps the power finite; every longest wait is reached long before."""
+"""Keeps the power finite; every `longest_seconds` is reached long before."""
 
 
 def jittered(seconds: float) -> float:
     """Return a random wait within `JITTER` of `seconds`."""
-    return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, guards nothing
+    return seconds * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - spreads load, needs no secure randomness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Backoff:
     longest_seconds: float
 
     def wait_seconds(self, attempt: int) -> float:
-        """Return the jittered wait after the failed attempt of that number, counted from 1."""
+        """Return the jittered wait after a failed attempt; attempts count from 1."""
         doubled = self.first_seconds * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS)
         return jittered(min(doubled, self.longest_seconds))
 

@@ -1,4 +1,4 @@
-"""One call for everything that is asked at the same time, where asking together costs little more than asking once."""
+"""Batching of concurrent requests into one call, for calls whose cost hardly grows with the number of requests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ A = TypeVar("A")
 
 
 class Batcher(Generic[Q, A]):
-    """Calls `answer` for one batch at a time; what is asked meanwhile makes up the next.
+    """A batcher that calls `answer` with one batch at a time; requests that arrive meanwhile form the next batch.
 
-    `answer` gives an answer for each question, in their order; an exception among them is raised to its asker, one
-    that it raises itself to all of them. A batch has `most` questions at most.
+    `answer` returns one result per request, in order. An exception among the results is raised to that caller only; an
+    exception raised by `answer` itself is raised to every caller of the batch. A batch has at most `most` requests.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Batcher(Generic[Q, A]):
         self._answering: asyncio.Task[None] | None = None
 
     async def ask(self, question: Q) -> A:
-        """Await the answer to a question; an asker that is cancelled takes nothing back that was asked."""
+        """Return the result for `question`; cancelling the caller does not withdraw the request."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._asked.append((question, future))
         if self._answering is None or self._answering.done():
@@ -41,14 +41,14 @@ class Batcher(Generic[Q, A]):
             del self._asked[: len(batch)]
             try:
                 answers = await self._answer([question for question, _ in batch])
-            except Exception as fault:  # noqa: BLE001 - whatever it is belongs to those who asked
+            except Exception as fault:  # noqa: BLE001 - every exception is passed on to the callers
                 answers = [fault] * len(batch)
             for (_, future), answer in zip(batch, answers, strict=True):
                 _settle(future, answer)
 
 
 def _settle(future: asyncio.Future[A], answer: A | Exception) -> None:
-    if future.done():  # its asker was cancelled
+    if future.done():  # its caller was cancelled
         return
     if isinstance(answer, Exception):
         future.set_exception(answer)

@@ -1,4 +1,4 @@
-"""One flight of an original at a time, all of them as urgent as the most urgent of those who wait for it."""
+"""Locks by key; a new caller raises the priority of the tickets ahead of it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 class KeyedLock:
-    """What the flights of one original share as long as there are any."""
+    """A lock on one original, with the tickets that hold it or wait for it."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._turns: WeakSet[Ticket] = WeakSet()
 
     def raise_priority(self, priority: Priority) -> None:
-        """Have every flight that is in it, or waits for it, be at least that urgent."""
+        """Raise the priority of every registered ticket to at least `priority`."""
         for ticket in self._turns:
             ticket.raise_priority(priority)
 
     def register(self, ticket: Ticket) -> None:
-        """Count somebody among those who can be hurried, for as long as there is such a one."""
+        """Register a ticket with `raise_priority`; only a weak reference is kept."""
         self._turns.add(ticket)
 
     @asynccontextmanager
     async def hold(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Be the only one in it for the length of the block, after those who came before.
+        """Hold the lock for the length of the block; callers get it in the order in which they came.
 
         Raises:
-            Busy: they were not done in time.
+            Busy: the lock was not released within the ticket's maximum wait.
         """
         try:
             async with asyncio.timeout(ticket.max_wait_seconds):
@@ -54,11 +54,11 @@ class KeyedLock:
 
 
 class KeyedLocks:
-    """The berth of each original that anything is done with; others cost nothing."""
+    """The locks of all originals in use; an unused lock is garbage-collected."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, KeyedLock] = WeakValueDictionary()
 
     def for_key(self, original: str) -> KeyedLock:
-        """Give the berth of an original; it is the same one for as long as somebody keeps it."""
+        """Return the lock of an original, the same one for as long as any caller references it."""
         return self._locks.setdefault(original, KeyedLock())

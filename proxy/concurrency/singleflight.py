@@ -1,4 +1,4 @@
-"""One shared call for everybody who asks for the same thing at the same time."""
+"""Single flight: concurrent calls with the same key share one call and its result."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Runs one call per key at a time; whoever asks meanwhile waits for that call's outcome."""
+    """One running call per key, whose result is returned to every caller that arrives meanwhile."""
 
     def __init__(self) -> None:
         self._flights: dict[Hashable, asyncio.Task[T]] = {}
 
     def __len__(self) -> int:
-        """Count the flights in the air."""
+        """Count the calls that are running."""
         return len(self._flights)
 
     async def run(self, key: Hashable, call: Callable[[], Coroutine[object, object, T]]) -> T:
-        """Await the flight of `key`, started with `call` if there is none.
+        """Return the result of the running call for `key`; start `call` if none is running.
 
-        A caller that is cancelled leaves the flight in the air for the others; a flight that nobody waits for
-        any more finishes all the same.
+        Cancelling a caller does not cancel the call: it goes on for the other callers, and finishes even without any.
         """
         task = self._flights.get(key)
         if task is None:
@@ -35,7 +34,7 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End every flight in the air, and wait until it has ended."""
+        """Cancel every running call, and wait until all have ended."""
         flights = [*self._flights.values()]
         for task in flights:
             task.cancel()
@@ -44,4 +43,4 @@ class SingleFlight(Generic[T]):
     def _land(self, key: Hashable, task: asyncio.Task[T]) -> None:
         del self._flights[key]
         if not task.cancelled():
-            task.exception()  # retrieved, so that asyncio does not warn where every caller has gone away
+            task.exception()  # retrieved, so that asyncio does not warn when every caller was cancelled

@@ -1,4 +1,4 @@
-"""Where the time of a page view or of a job goes."""
+"""How long a page view or a job spends in the store, in queues and in renders."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds spent; counted along the way, so that they can be told of a failure too."""
+    """Durations in seconds, added up as they occur, so that a failed request reports them too."""
 
     store_seconds: float = 0.0
-    """Waiting for the store's answers, and moving bytes."""
+    """Waiting for the store's responses and moving bytes."""
     wait_seconds: float = 0.0
-    """In line: for others who make derivatives of the same original, for room, for a share of slots and memory."""
+    """Queueing: for the lock on the original, for scratch space, for a slot and memory."""
     render_seconds: float = 0.0
-    """Reading the original's header, then rendering."""
+    """Reading the original's header, and rendering."""
 
     @contextmanager
     def measure_store(self) -> Iterator[None]:
-        """Count the time of the block as the store's."""
+        """Add the duration of the block to `store_seconds`."""
         started = time.perf_counter()
         try:
             yield
@@ -33,7 +33,7 @@ class Timings:
 
     @contextmanager
     def measure_wait(self) -> Iterator[None]:
-        """Count the time of the block as waited."""
+        """Add the duration of the block to `wait_seconds`."""
         started = time.perf_counter()
         try:
             yield
@@ -42,7 +42,7 @@ class Timings:
 
     @contextmanager
     def measure_render(self) -> Iterator[None]:
-        """Count the time of the block as rendered."""
+        """Add the duration of the block to `render_seconds`."""
         started = time.perf_counter()
         try:
             yield
@@ -50,7 +50,7 @@ class Timings:
             self.render_seconds += time.perf_counter() - started
 
     def add(self, other: Timings) -> None:
-        """Count what was spent elsewhere as well."""
+        """Add the durations of `other`."""
         self.store_seconds += other.store_seconds
         self.wait_seconds += other.wait_seconds
         self.render_seconds += other.render_seconds

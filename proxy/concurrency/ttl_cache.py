@@ -1,4 +1,4 @@
-"""What was learned a moment ago: where derivatives are, which originals cannot be rendered."""
+"""A TTL cache bounded by memory, for existing derivatives, missing originals and failures."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ENTRY_BYTES = 400
-"""What an entry takes whose key is as short as most are: 380 bytes of a derivative, measured over 25,000."""
+"""The memory of an entry whose key has a usual length: 380 bytes for a derivative, measured over 25,000 entries."""
 
 OWN_BYTES = 300
-"""What it takes of that beside its key: the cache's own places for it, and its value."""
+"""The part of `ENTRY_BYTES` that does not depend on the key: the cache's bookkeeping, and the value."""
 
 
 class TtlCache(Generic[T]):
-    """A bounded memory; each entry is fresh for about `seconds` after it was put in, give or take the jitter.
+    """A bounded TTL cache with stale reads.
 
-    For `stale_seconds` more it is kept for those who cannot find out anew, then forgotten. It holds `entries` of usual
-    length, or fewer where keys are longer: what it takes stays below `entries` times `ENTRY_BYTES`.
+    An entry is fresh for `seconds`, jittered. For `stale_seconds` more it can be read with `get_stale`, for use while
+    the source cannot be reached; then it is evicted. The cache holds `entries` entries of usual length, and fewer where
+    keys are longer: its memory stays below `entries` times `ENTRY_BYTES`.
     """
 
     def __init__(
@@ -42,37 +43,37 @@ class TtlCache(Generic[T]):
         )
 
     def __len__(self) -> int:
-        """Count the entries that are not forgotten yet."""
+        """Count the entries that have not been evicted, fresh or stale."""
         return len(self._entries)
 
     def get(self, key: str) -> T | None:
-        """Give what is remembered of `key`; None when nothing is, or nothing fresh."""
+        """Return the fresh value of `key`, or None."""
         try:
-            entry = self._entries[key]  # not `get`, which looks twice: page views are as fast as this is
+            entry = self._entries[key]  # not `get`, which looks up twice: this bounds how fast page views are
         except KeyError:
             return None
         return entry[0] if self._clock() < entry[1] else None
 
     def get_stale(self, key: str) -> T | None:
-        """Give what is remembered of `key`, however long ago it was true; None when nothing is."""
+        """Return the value of `key`, fresh or stale, or None."""
         entry = self._entries.get(key)
         return entry[0] if entry else None
 
     def put(self, key: str, value: T) -> None:
-        """Remember `value` for `key`, in place of what was remembered before."""
+        """Store `value` under `key`, replacing any earlier value."""
         self._entries[key] = value, self._clock() + jittered(self._seconds), _max_admitted(key)
 
     def mark_stale(self, key: str) -> None:
-        """Have `key` be found out anew; those who cannot still get what is remembered, for `stale_seconds`."""
-        # Taken out first: what would be forgotten at once is not put in another's place.
+        """Mark the entry of `key` stale; `get_stale` still returns it for `stale_seconds`."""
+        # Popped first: without `stale_seconds` the new entry expires at once, and the old one must not stay.
         if entry := self._entries.pop(key, None):
             self._entries[key] = entry[0], self._clock(), entry[2]
 
     def evict(self, key: str) -> None:
-        """Forget `key`; nothing remembered is no error."""
+        """Evict `key`, if present."""
         self._entries.pop(key, None)
 
 
 def _max_admitted(key: str) -> int:
-    """Tell of how many usual entries this one takes the place."""
+    """Return the weight of an entry in the bound: 1 for a key of usual length, more for longer ones."""
     return -(-(OWN_BYTES + len(key.encode())) // ENTRY_BYTES)

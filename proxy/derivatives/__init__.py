@@ -1,1 +1,1 @@
-"""Where a derivative is, and how it is made if it is missing."""
+"""Locating and generating derivatives."""

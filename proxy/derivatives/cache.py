@@ -1,4 +1,4 @@
-"""What page views need not find out again."""
+"""The cache that page views read before they query the store."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TOLERATED_FAILURES: Final[Mapping[type[Exception], int]] = {
     Refused: 0,
     TooManyBytes: 0,
     DeadlineExceeded: 2,  # the machine may have been busy
-    ProcessDied: 1,  # by chance once, by its original twice
+    ProcessDied: 1,  # once may be an accident, twice is caused by the original
 }
-"""How often something may go wrong with the same bytes of an original before it is not tried any more."""
+"""How many failures of each kind the same bytes may cause before page views are refused without another attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedFailure:
-    """What is wrong with an original, of which bytes that was found, and how often."""
+    """A failure of an original, the ETag of the bytes that caused it, and how often it occurred."""
 
     kind: type[Refused | ImagesError]
     detail: str
@@ -33,32 +33,33 @@ class CachedFailure:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it went wrong often enough to be not tried any more."""
+        """Whether it occurred often enough that page views do not try again."""
         return self.times > _tolerated(self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivativeCache:
-    """What page views need not find out again: derivatives that are there, originals that are not or cannot be."""
+    """Caches of existing derivatives, missing originals and originals that failed."""
 
     known: TtlCache[bool]
     absent: TtlCache[str]
     failures: TtlCache[CachedFailure]
 
     def settled_failure(self, original: str) -> CachedFailure | None:
-        """Tell what is wrong with an original for good, as long as its bytes stay the same."""
+        """Return the failure that rules out another attempt while the bytes stay the same, or None."""
         failure = self.failures.get(original)
         return failure if failure and failure.is_settled else None
 
     def record_failure(self, original: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
-        """Remember a fault that follows from an original's bytes; give it as it should be told.
+        """Cache a failure caused by an original's bytes, and return the error to report.
 
-        A render process that dies under the same bytes once more is no accident any more.
+        Other errors are returned as they are. A render process that dies a second time under the same bytes is reported
+        as `DiedAgain`.
         """
         if not any(isinstance(fault, kind) for kind in TOLERATED_FAILURES):
             return fault
         before = self.failures.get(original)
-        # What was found to be of a kind of its own (DiedAgain) is told as it is at first (ProcessDied).
+        # A repeated death is cached as DiedAgain but occurs as ProcessDied, hence the check for a subclass.
         is_again = before is not None and before.etag == etag and issubclass(before.kind, type(fault))
         times = before.times + 1 if before and is_again else 1
         if isinstance(fault, ProcessDied) and times > _tolerated(ProcessDied):
@@ -68,13 +69,13 @@ class DerivativeCache:
         return fault
 
     def mark_stale(self, original: str, *derivatives: str) -> None:
-        """Forget what was wrong with an original; have these derivatives looked for again, as far as anybody can."""
+        """Evict the cached failure or absence of an original, and mark these derivatives stale."""
         self.evict(original)
         for key in derivatives:
             self.known.mark_stale(key)
 
     def evict(self, original: str, *derivatives: str) -> None:
-        """Forget what was wrong with an original, so that it is tried again, and that these derivatives are there."""
+        """Evict the cached failure or absence of an original, and these derivatives."""
         self.absent.evict(original)
         self.failures.evict(original)
         for key in derivatives:

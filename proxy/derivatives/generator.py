@@ -1,4 +1,4 @@
-"""Making derivatives of one original: its bytes fetched, rendered, and what came of them put into the store."""
+"""Generates derivatives of one original: fetches it, renders it and uploads the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationTask:
-    """What is to be made of one original, for whom."""
+    """An original, the derivatives wanted of it, and the ticket and timings of the request."""
 
     original: Blob
     wanted: tuple[str, ...]
@@ -41,7 +41,7 @@ class GenerationTask:
 
 
 class Generator:
-    """Makes derivatives, whoever asked for them; who may ask when is for `DerivativeService` to say."""
+    """A generator of derivatives; `DerivativeService` decides which requests run when."""
 
     def __init__(
         self,
@@ -59,10 +59,12 @@ class Generator:
         self._policy = policy
 
     async def make(self, task: GenerationTask) -> GenerationResult:
-        """Make what is due of the sizes that are wanted; what goes wrong is told with what was made all the same.
+        """Generate the wanted derivatives that are due.
+
+        A failure is returned in the result, beside the derivatives that exist all the same.
 
         Raises:
-            StoreError: nobody can tell what is there already.
+            StoreError: the store cannot be read, so it is unknown which derivatives are due.
         """
         there = {} if task.remake == "all" else await self._usable(task)
         due = tuple(name for name in task.wanted if name not in there)
@@ -85,7 +87,7 @@ class Generator:
         )
 
     async def _usable(self, task: GenerationTask) -> dict[str, Derivative]:
-        """Look which of the wanted derivatives are there and need not be made."""
+        """Return the wanted derivatives that exist and need not be generated, by size."""
         keys = [self._recipe.key(task.original.key, name) for name in task.wanted]
         lookup, libvips = self._policy.timeouts.lookup, self._render_pool.libvips
         with task.timings.measure_store():
@@ -103,7 +105,7 @@ class Generator:
         }
 
     def _cache_failure(self, original: Blob, fault: Refused | ImagesError) -> Refused | ImagesError:
-        """Remember what no other try will change as long as the original's bytes stay; give it as it is told."""
+        """Cache a failure that would recur with the same bytes, count refusals, and return the error to report."""
         fault = self._cache.record_failure(original.key, fault, etag=original.etag)
         if isinstance(fault, Refused | TooManyBytes):
             metrics.refused_total.labels(fault.code).inc()
@@ -112,11 +114,11 @@ class Generator:
     async def _generate(
         self, task: GenerationTask, due: tuple[str, ...]
     ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
-        """Make the sizes that are due; give them, and what kept some of them from the store.
+        """Generate the due sizes; return them, and the error that kept others out of the store.
 
         Raises:
-            Busy: the line is full, or too long; a patient caller stands in it all the same.
-            Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: why nothing was made.
+            Busy: the queue is full, or too long for a caller with a maximum wait.
+            Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: nothing was generated.
         """
         size = min(task.original.bytes, self._policy.max_bytes)
         async with AsyncExitStack() as stack:
@@ -148,7 +150,7 @@ class Generator:
             )
             for one in rendering.derived.derivatives
         ]
-        # Every put is over before the folder goes: the first fault is told only then.
+        # All uploads finish before the folder is removed; the first failure is returned only then.
         with task.timings.measure_store():
             kept = await asyncio.gather(*puts, return_exceptions=True)
         return tuple(one for one in kept if isinstance(one, Derivative)), next(faults(kept), None)
@@ -158,7 +160,7 @@ class Generator:
         attributes = self._recipe.attributes(rendered, original=original)
         put = self._store.put_new if only_new else self._store.put
         blob = await put(key, Path(rendered.path), attributes)
-        if blob is None:  # another machine was first, with the same bytes
+        if blob is None:  # another machine wrote it first, with the same bytes
             metrics.writes_lost_total.inc()
             blob = await self._store.head(key)
         else:
@@ -169,7 +171,7 @@ class Generator:
 
 
 def faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:
-    """Give what is wrong in our own words; raise what is a fault of ours."""
+    """Yield every `ImagesError` among the outcomes; raise any other exception."""
     for outcome in outcomes:
         if isinstance(outcome, ImagesError):
             yield outcome

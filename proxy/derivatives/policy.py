@@ -1,4 +1,4 @@
-"""How much is taken on of an original, and where it is worked on."""
+"""The policy for generating derivatives: limits, scratch space and timeouts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationPolicy:
-    """What `DerivativeService` goes by."""
+    """The limits, scratch space and timeouts of a `DerivativeService`."""
 
     max_bytes: int
     limits: Limits
     scratch: ScratchSpace
     conditional_writes: bool = False
-    """What a page view found missing is written only where nothing is yet."""
+    """Whether derivatives that were missing are written only if nothing is under their keys yet."""
     timeouts: PageTimeouts = field(default_factory=PageTimeouts)

@@ -1,4 +1,4 @@
-"""Which keys of a store are, or were once, derivatives of an original."""
+"""Finds the keys of an original's derivatives, including those of earlier configurations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple[str, ...]:
-    """Give the keys of an original's derivatives at every size, there or not, and at sizes that were once configured.
+    """Return the keys of all derivatives of an original, including sizes that are no longer configured.
 
-    So too what is there of it elsewhere: in a shadow that was, or kept by a promotion. Those that only look like
-    derivatives, beside an original of the site, count if their metadata says that they are. Where the credentials may
-    not list, only today's sizes are known.
+    Keys of today's sizes are returned whether or not they exist. `recipe.other_layouts` are searched too: a former
+    shadow, and what a promotion kept. Keys that only match the naming pattern, as a site's own files beside an original
+    may, count if their metadata has a render profile; what a promotion kept counts without one. Where the credentials
+    may not list, only today's sizes are returned.
     """
     keys = [recipe.key(original, size) for size in recipe.names]
     with suppress(StoreRefused):
@@ -36,9 +37,9 @@ async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple
 async def _find_elsewhere(store: Store, layout: Shadow, original: str) -> list[str]:
     try:
         layout.check_original(original)
-    except BadKey:  # it lies there itself, or its derivatives' keys would be too long there
+    except BadKey:  # the original itself lies there, or derivatives' keys would be too long there
         return []
-    # A promotion keeps what another backend made too, which has no metadata of ours.
+    # A promotion also keeps derivatives from another backend, which lack our metadata.
     found = _keys_that_match if layout.prefix == REPLACED else _keys_we_made
     try:
         return [key async for key in found(store, layout, original) if key != layout.prefix + original]

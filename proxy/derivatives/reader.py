@@ -1,4 +1,4 @@
-"""Blobs read for clients: so many at a time, so that slow ones hold neither the memory nor the store's connections."""
+"""Reads blobs for clients, at most `READERS` at once, so that slow clients use up neither memory nor connections."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from proxy.stores.ranges import ByteRange
 
 READERS: Final = 32
-"""At once. Each holds a connection of the store's."""
+"""How many blobs are read at once; each read holds a connection to the store."""
 
 READER_BYTES: Final = 1 << 20
-"""What one takes in chunks and buffers when its client is slow: 32 took 30 MiB."""
+"""The memory of one read, in chunks and buffers, when its client is slow: 32 took 30 MiB."""
 
 RETRY_AFTER_SECONDS: Final = 5
 
 
 class BlobReader:
-    """Reads from a store in the haste of page views; no render waits for it, and it waits for none."""
+    """A reader with the timeouts of page views; reads and renders never wait for each other."""
 
     def __init__(self, store: Store, *, readers: int = READERS, timeouts: PageTimeouts | None = None) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class BlobReader:
         self._timeouts = timeouts or PageTimeouts()
 
     async def look(self, key: str) -> Blob:
-        """Tell what is under `key`.
+        """Return the blob under `key`.
 
         Raises:
             NotFound, StoreError: see `Store.head`.
@@ -47,11 +47,13 @@ class BlobReader:
     async def open(
         self, key: str, byte_range: ByteRange | None = None
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Read a blob, or a part of it; what was not read by the end of the block is not read.
+        """Yield a blob, and the chunks of its bytes or of a part of them.
+
+        What is unread when the block ends is not fetched.
 
         Raises:
             NotFound, Changed, StoreError: see `Store.open`.
-            Busy: as many as may are being read, and none of them ended in time.
+            Busy: the maximum number of reads is running, and none ended within `PageTimeouts.lookup_seconds`.
         """
         async with self._slot(), AsyncExitStack() as stack:
             yield await self._timeouts.lookup(stack.enter_async_context(self._store.open(key, byte_range)))

@@ -1,4 +1,4 @@
-"""What derivatives an original has: their sizes, their keys, what is kept with them."""
+"""The derivatives of an original: their sizes, keys, freshness and attributes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
-"""Names of the metadata kept on every derivative."""
+"""The names of the metadata stored with every derivative."""
 
 _PIXELS: Final = re.compile(r"[0-9]{1,9}")
 
 Staleness = Literal["replaced original", "stale profile"]
-"""Made of other bytes than the original's; by another recipe, library or rendering than today's."""
+"""Why a derivative is stale: it was rendered from other bytes, or by another recipe, libvips or rendering version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivative:
-    """One derivative as it lies in the store; lengths in pixels and bytes."""
+    """A derivative in the store; lengths in pixels and bytes."""
 
     size: str
     key: str
@@ -42,13 +42,13 @@ class Derivative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Every size that exists, and the names that derivatives get."""
+    """The configured sizes, and the layout of their derivatives' keys."""
 
     sizes: tuple[Size, ...]
     layout: Layout
     cache_control: str
     other_layouts: tuple[Shadow, ...] = ()
-    """Where derivatives may lie that nobody reads or writes now: only a purge looks there."""
+    """Layouts from which no derivatives are served, but under which some may exist; only a purge searches them."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,36 +56,36 @@ class Recipe:
         return tuple(size.name for size in self.sizes)
 
     def size(self, name: str) -> Size:
-        """Give the size of that name."""
+        """Return the size of that name."""
         return self.sizes[self.names.index(name)]
 
     def check(self, original: str, sizes: Sequence[str]) -> None:
-        """Raise `BadKey` or `UnknownSize` unless `original` may have derivatives of these sizes."""
+        """Raise `BadKey` or `UnknownSize` unless `original` can have derivatives of these sizes."""
         self.layout.check_original(original)
         if unknown := [size for size in sizes if size not in self.names]:
             raise UnknownSize(f"There is no size {', '.join(map(repr, unknown))}; there are {', '.join(self.names)}.")
 
     def key(self, original: str, size: str) -> str:
-        """Name the derivative of an original at a size."""
+        """Return the key of an original's derivative at a size."""
         return self.layout.derivative(original, size)
 
     def is_fresh(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> bool:
-        """Tell whether a derivative was made of today's bytes by today's recipe and library."""
+        """Return whether a derivative was rendered from the current bytes by the current recipe and libvips."""
         return self.staleness(derivative, original=original, size=size, libvips=libvips) is None
 
     def staleness(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> Staleness | None:
-        """Tell why a derivative is not fresh; None when it is."""
+        """Return why a derivative is stale, or None if it is fresh."""
         metadata = derivative.attributes.metadata
         if metadata.get(ETAG) != original.etag:
             return "replaced original"
         return None if metadata.get(PROFILE) == self.profile(size, libvips=libvips) else "stale profile"
 
     def profile(self, size: str, *, libvips: str) -> str:
-        """Give the render profile that derivatives of a size have today."""
+        """Return the render profile that a fresh derivative of this size has."""
         return render_profile(self.size(size), among=self.sizes, libvips=libvips)
 
     def attributes(self, rendered: Rendered, *, original: Blob) -> Attributes:
-        """What is kept with a derivative besides its bytes."""
+        """Return the attributes to store with a derivative."""
         return Attributes(
             content_type=rendered.content_type,
             cache_control=self.cache_control,
@@ -99,7 +99,7 @@ class Recipe:
 
 
 def derivative_of(size: str, blob: Blob) -> Derivative:
-    """Read a derivative off its blob; width and height are 0 where somebody else put it there and did not tell."""
+    """Return the derivative in a blob; width and height are 0 if its metadata lacks valid ones."""
     metadata = blob.attributes.metadata
     return Derivative(
         size=size,

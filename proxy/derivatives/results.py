@@ -1,4 +1,4 @@
-"""What came of looking for a derivative, or of making some."""
+"""The results of locating and generating derivatives."""
 
 from __future__ import annotations
 
@@ -14,31 +14,30 @@ if TYPE_CHECKING:
     from proxy.errors import ImagesError
 
 Remake = Literal["missing", "stale", "all"]
-"""Which of the wanted derivatives are made: those that are not there; also those made of other bytes or by another
-recipe than today's; every one."""
+"""Which wanted derivatives to generate: those that do not exist; those and the stale ones; or all."""
 
 Source = Literal["cache", "store", "render"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationResult:
-    """The derivatives that were wanted, and where the time went; where there is a `fault`, some of them are missing."""
+    """The wanted derivatives that exist now, and the timings; with a `fault`, some may be missing."""
 
     derivatives: tuple[Derivative, ...] = ()
     fault: Refused | ImagesError | None = None
     was_generated: bool = False
-    """Whether any of them had to be made; else all were there."""
+    """Whether any derivative was due; otherwise all existed already."""
     timings: Timings = field(default_factory=Timings)
 
     @property
     def is_final(self) -> bool:
-        """Tell whether something came of these bytes that no other try would change, be it that they are refused."""
+        """Whether another attempt with the same bytes would change nothing: they were rendered, or refused."""
         return self.was_generated and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """Where a derivative is, and how that was found out."""
+    """The key of a derivative or an original, and where it was found."""
 
     key: str
     source: Source
@@ -46,7 +45,7 @@ class Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookupResult:
-    """What came of looking for a derivative that many may be waiting for: where it is, or what is wrong with it."""
+    """The outcome of a lookup that several callers may share: a location, or a fault."""
 
     location: Location | None = None
     fault: Refused | ImagesError | None = None

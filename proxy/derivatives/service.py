@@ -1,4 +1,4 @@
-"""The one use-case: where is this derivative? Known, else in the store, else rendered with all that are missing."""
+"""Locates derivatives: in the cache, else in the store, else by rendering all that are missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestKey:
-    """What somebody wants made of an original; those who want the same share a flight."""
+    """What a caller wants generated from an original; equal requests share a single flight."""
 
     original: str
     sizes: tuple[str, ...]
@@ -42,7 +42,7 @@ class RequestKey:
 
 
 class DerivativeService:
-    """Finds derivatives and makes what is missing; page views, jobs and reprocessing all come through here."""
+    """The service that locates and generates derivatives, for page views, jobs and reprocessing."""
 
     def __init__(
         self,
@@ -64,30 +64,32 @@ class DerivativeService:
         self._locks = KeyedLocks()
 
     def is_known(self, key: str) -> bool:
-        """Tell whether a derivative was there a moment ago."""
+        """Return whether a derivative is cached as existing."""
         return bool(self._cache.known.get(key))
 
     def clear_failures(self, original: str) -> None:
-        """Forget what was wrong with an original; the next page view tries it again, and looks for its derivatives."""
-        with suppress(BadKey):  # a job of old may be for what is no original's key any more
+        """Evict the cached failure or absence of an original, so that the next page view tries it again.
+
+        The original's derivatives are marked stale: the next page view looks them up in the store.
+        """
+        with suppress(BadKey):  # under today's layout, an old job's key may not be an original's
             self._cache.mark_stale(original, *(self.recipe.key(original, size) for size in self.recipe.names))
 
     async def locate(self, original: str, size: str, timings: Timings | None = None) -> Location:
-        """Tell where a size of an original is; what is missing of it is made first, all sizes at once.
+        """Return where a size of an original is; if it does not exist, generate all missing sizes first.
 
-        Those who ask for the same one at the same time wait for one answer. Where the time goes is noted in `timings`,
-        whatever comes of it.
+        Concurrent calls for the same size share one lookup. Durations are added to `timings`, on failure too.
 
         Raises:
             BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
-            Refused: what is wrong with the original, see `pipeline.errors`.
+            Refused: the original cannot be rendered, see `pipeline.errors`.
         """
         if size == ORIGINAL:
             self.recipe.check(original, [])
             key = original
         elif self.is_known(key := self.recipe.key(original, size)):
             return Location(key=key, source="cache")
-        # Who asks after a purge has no part in what was seen before it.
+        # A call after a purge does not share a lookup that began before it.
         lookup = await self._lookups.run((self._purges, key), lambda: self._look_up_or_generate(key, original, size))
         if timings:
             timings.add(lookup.timings)
@@ -96,7 +98,7 @@ class DerivativeService:
         return cast("Location", lookup.location)
 
     async def locate_anew(self, original: str, size: str, timings: Timings | None = None) -> Location:
-        """Tell where a size of an original is that was not found where it was said to be; raises as `locate` does."""
+        """Locate a size again whose cached location proved wrong; raises what `locate` raises."""
         if size != ORIGINAL:
             self._cache.known.evict(self.recipe.key(original, size))
         return await self.locate(original, size, timings)
@@ -110,19 +112,22 @@ class DerivativeService:
         priority: Priority = Priority.JOB,
         clears_failures: bool = True,
     ) -> GenerationResult:
-        """Make the derivatives of an original, `sizes` of them or all; one flight per original at a time.
+        """Generate derivatives of an original: those of `sizes`, or all.
 
-        A page view waits for so long, every other caller for as long as it takes. Whoever waits for an original makes
-        its flights as urgent as itself. What goes wrong is told with what was made all the same. With `clears_failures`
-        a caller begins anew with an original, whatever was wrong with it before; a retry does not.
+        Equal concurrent calls share one run; other calls for the same original run one after another. Each call raises
+        the priority of those ahead of it to its own. Page views wait for `PageTimeouts.max_wait_seconds` per queue,
+        other callers without a limit.
+
+        A failure is returned in the result, beside the derivatives that exist all the same. `clears_failures` clears
+        the cached failures of the original first; a retry keeps them, so that repeated failures add up.
 
         Raises:
-            BadKey, UnknownSize: there can be no such derivatives.
+            BadKey, UnknownSize: the original cannot have such derivatives.
         """
         wanted = tuple(sizes) or self.recipe.names
         self.recipe.check(original, wanted)
         self._locks.for_key(original).raise_priority(priority)
-        # A page view joins page views only, whose waits are bounded as its own is.
+        # Page views share runs only with page views, whose waits are bounded like their own.
         is_page = priority is Priority.PAGE
         request = RequestKey(
             original=original,
@@ -134,9 +139,10 @@ class DerivativeService:
         return await self._flights.run(request, lambda: self._start(request, priority))
 
     async def purge(self, original: str) -> tuple[str, ...]:
-        """Remove every derivative of an original, which itself stays; give the keys under which nothing is any more.
+        """Delete all derivatives of an original but not the original; return the keys that are free now.
 
-        What is being made of it is finished first, so that nothing of that is left over.
+        A run that generates derivatives of this original finishes first, so that it leaves none behind. The keys
+        include those under which nothing existed.
 
         Raises:
             BadKey, StoreError: see `proxy.errors`.
@@ -144,7 +150,7 @@ class DerivativeService:
         self.recipe.check(original, [])
         async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
             keys = await find_derivatives(self._store, self.recipe, original)
-            # Each is tried, and over, before the next flight may begin.
+            # All deletions are attempted and have ended before the next run may begin.
             outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
             self._purges += 1
             self._cache.evict(original, *keys)
@@ -153,7 +159,7 @@ class DerivativeService:
         return keys
 
     async def close(self) -> None:
-        """End what is still underway; nobody waits for it any more, and what it needs is about to go."""
+        """Cancel all running lookups and generations; the components they use are closed next."""
         await self._lookups.close()
         await self._flights.close()
 
@@ -172,7 +178,7 @@ class DerivativeService:
         return LookupResult(location=location, timings=timings)
 
     async def _find(self, key: str, original: str, timings: Timings) -> Location | None:
-        """Tell where something is without making it, or what is known to be wrong with it; None if it is to be made."""
+        """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure."""
         purges = self._purges
         with timings.measure_store():
             if key == original:
@@ -182,12 +188,12 @@ class DerivativeService:
             if source is None:
                 await self._raise_known_failure(original)
                 return None
-        if purges == self._purges:  # else it may be gone by now
+        if purges == self._purges:  # otherwise it may have been purged since
             self._cache.known.put(key, value=True)
         return Location(key=key, source=source)
 
     async def _look_up(self, key: str) -> Source | None:
-        """Look for a derivative; a store that is in trouble leaves us with what was true when it was well."""
+        """Look a derivative up in the store; if the store fails, fall back on a stale cache entry."""
         try:
             is_there = await self._policy.timeouts.lookup(self._store.head(key))
         except StoreError:
@@ -200,7 +206,7 @@ class DerivativeService:
         return None
 
     async def _raise_known_failure(self, original: str) -> None:
-        """Raise what is remembered to be wrong with an original, if that is still so."""
+        """Raise the cached failure of an original, if it still applies."""
         if detail := self._cache.absent.get(original):
             raise NotFound(detail)
         failure = self._cache.settled_failure(original)
@@ -225,8 +231,8 @@ class DerivativeService:
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    # Flights that want different things of one original go one after another: the later finds what was
-                    # made.
+                    # Different requests for one original run one after another: the later finds what the earlier
+                    # generated.
                     with timings.measure_wait():
                         await stack.enter_async_context(lock.hold(ticket))
                     made, is_replaced = await self._generate(request, ticket, timings)
@@ -234,18 +240,19 @@ class DerivativeService:
                 return GenerationResult(fault=fault, timings=timings)
             if not is_replaced:
                 return made
-            # Whoever replaced it may have been told that this flight makes its derivatives.
+            # The request for the new bytes may have joined this run, so the run repeats for them.
             request = replace(request, remake="stale")
 
     async def _generate(self, request: RequestKey, ticket: Ticket, timings: Timings) -> tuple[GenerationResult, bool]:
-        """Make what is wished for, and tell whether the original was replaced meanwhile."""
+        """Generate what is requested, and return whether the original was replaced meanwhile."""
         try:
             with timings.measure_store():
                 blob = await self._head(request.original, unbounded=ticket.is_unbounded)
         except NotFound as absence:
             self._cache.absent.put(request.original, str(absence))
             raise
-        # A job may know more than page views do; but while the store fails, they need what they know.
+        # A job may bring news of the original, so what page views cached is evicted. This happens only after the store
+        # has answered: while it fails, page views need their cache.
         if request.clears_failures:
             self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
         made = await self._generator.make(
@@ -256,5 +263,5 @@ class DerivativeService:
         try:
             with timings.measure_store():
                 return made, (await self._head(request.original, unbounded=ticket.is_unbounded)).etag != blob.etag
-        except ImagesError as fault:  # removed, or nobody knows; what was made is there all the same
+        except ImagesError as fault:  # removed, or the store failed; what was generated exists all the same
             return replace(made, fault=made.fault or fault), False

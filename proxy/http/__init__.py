@@ -1,1 +1,1 @@
-"""HTTP in, HTTP out: translate, call one thing, translate back."""
+"""The HTTP interface: translates requests into calls of the service, and results into responses."""

@@ -1,6 +1,6 @@
-"""What the routes of jobs are given, as one dependency.
+"""The dependencies of the job routes, in one object.
 
-Litestar starts a task for each of several dependencies, at every request: a third of what a post of a job cost.
+For several dependencies Litestar starts one task each, on every request: that was a third of the cost of posting a job.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from proxy.webhooks.signature import Verifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobApi:
-    """The jobs, and who may order them."""
+    """The job service, and the verifier of signed requests."""
 
     jobs: JobService
     verifier: Verifier

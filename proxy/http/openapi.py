@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page to try it."""
+"""The OpenAPI document, and the page that displays it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXT = Schema(type=OpenAPIType.STRING)
 EXAMPLE = "gall/58/58_1_original.jpg"
 
 MAX_SIZES = 64
-"""The most sizes that an order names."""
+"""The maximum number of sizes in a posted job."""
 
 DESCRIPTION = """
 Renders the sizes of photographs: all of them when a signed job is posted, the missing ones when a page asks.
@@ -71,12 +71,12 @@ FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the stor
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Document that a route may answer with these statuses, each a problem."""
+    """Return the response specifications for these statuses, each with a problem as its body."""
     return {status: ResponseSpec(Problem, generate_examples=False, media_type=PROBLEM) for status in statuses}
 
 
 def openapi() -> OpenAPIConfig:
-    """Give the document's frame; `/schema` shows it as a page, `/schema/openapi.json` as it is."""
+    """Return the configuration of the document: `/schema` serves the page, `/schema/openapi.json` the document."""
     return OpenAPIConfig(
         title="Gallformers images",
         version=version("gallformers-images"),
@@ -88,7 +88,7 @@ def openapi() -> OpenAPIConfig:
 
 
 def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_streaming: bool) -> None:
-    """Write in what Litestar cannot read off the code: mounted routes, and the body that is verified before parsed."""
+    """Add what Litestar cannot derive: mounted routes, and the body that is verified before it is parsed."""
     paths = document.paths if document.paths is not None else {}
     paths["/img/{key}/{size}"] = _image_path(sizes, is_streaming=is_streaming)
     paths["/v1/derivatives/{key}"] = _purge_path()
@@ -140,7 +140,7 @@ def _image_path(sizes: Sequence[str], *, is_streaming: bool) -> PathItem:
 
 
 def _sent() -> dict[str, OpenAPIResponse | Reference]:
-    """Document bytes that are sent, all or some."""
+    """Return the successful responses of a route that sends bytes: whole, in part, or not modified."""
     content = {"image/*": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))}
     return {
         "200": OpenAPIResponse(description="its bytes", content=content),

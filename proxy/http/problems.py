@@ -1,4 +1,4 @@
-"""Every error's status, in one table; every answer to an error in one shape (RFC 9457)."""
+"""The HTTP status of every error, and the response to it (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NO_STORE = "no-store"
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """How an error is answered: its status, how long the answer may be kept, when to come back."""
+    """The response to an error: its status and title, its caching, and when to retry."""
 
     status: int
     title: str
@@ -90,7 +90,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
     StoreError: ProblemRow(502, "Store failed", retry_after_seconds=5),
     ImagesError: ProblemRow(500, "Failed"),
 }
-"""The first row whose error it is, counts: a leaf stands above its parent."""
+"""The first row that matches an error applies, so subclasses stand before their parents."""
 
 
 CLEARER_DETAILS = {
@@ -98,11 +98,11 @@ CLEARER_DETAILS = {
     405: "This address takes no such method; /schema describes every route.",
     413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
 }
-"""What to do about what Litestar refuses with no more than its title."""
+"""Details for errors that Litestar describes by their title only."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The body of every answer that is an error (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
     type: str
     title: str
@@ -113,7 +113,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
-    """Translate an error; one that nobody foresaw is logged whole and answered without a word of it."""
+    """Return the response to an error; unforeseen errors are logged with their trace, and not revealed."""
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
@@ -141,7 +141,7 @@ def _answer(error: Exception) -> Response[bytes]:
 
 
 def _framework_error(error: HTTPException) -> Response[bytes]:
-    """Answer what Litestar refused before a route saw it: no such path, no such method, a body that is not as said."""
+    """Return the response to a request that Litestar refused: unknown path, wrong method or invalid body."""
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)

@@ -1,1 +1,1 @@
-"""Render processes and the memory they share."""
+"""Render processes, and the memory that they share."""

@@ -1,4 +1,4 @@
-"""What the machine has for renders: memory, and room for files in progress."""
+"""The memory and the disk space that renders may use on this machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SERVICE_BYTES = 116_000_000
-"""What the service needs beside its renders: with a bucket and callbacks its resident memory came to 109 MB while 50
-photographs of the corpus were rendered by jobs, with a folder as its store to 74 MB; all that page views need not find
-out again comes to 8 MB when it is full, some of which those had filled."""
+"""The memory that the service needs beside its renders. While jobs rendered 50 photographs of the corpus, its resident
+memory came to 109 MB with a bucket and callbacks, and to 74 MB with a folder as the store. The caches of page views
+take 8 MB when full, part of which those photographs had filled."""
 
 LEAST_BUDGET_BYTES = 64_000_000
-"""Less than this renders no photograph at all: a machine so small has to do with what it has."""
+"""The smallest budget: with less, no photograph can be rendered. Machines with less memory get it all the same."""
 
 _MEBIBYTE = 1 << 20
 
 
 def render_budget(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/")) -> int:
-    """Give the bytes that all renders together may use: as many mebibytes as were set, or, for 0, what is left here.
+    """Return how many bytes all renders together may use: `megabytes` MiB, or for 0 what this machine has left.
 
-    That is the memory of the machine, or of the control group that this process is in, less what the service needs and
-    `beside_bytes`. What was set is taken as it is, and warned of when there is not so much.
+    That is the memory of the machine or of this process's control groups, whichever is least, minus `SERVICE_BYTES` and
+    `beside_bytes`. A value that was set is used as it is, with a warning if it exceeds that.
     """
     left = min(_limits(root)) - SERVICE_BYTES - beside_bytes
     if not megabytes:
@@ -49,18 +49,19 @@ def _too_much(megabytes: int, left: int) -> str:
 
 
 def scratch_budget(place: Path, *, least_bytes: int) -> int:
-    """Give the bytes that originals in progress may take at `place`, which need not be there yet: half of what is free.
+    """Return how many bytes originals in progress may use at `place`: half of what is free, at least `least_bytes`.
 
-    The other half is for their derivatives, which come to less, and for others who use that disk.
+    `place` need not exist yet. The other half is for their derivatives, which are smaller, and for other users of the
+    disk.
     """
     there = next(folder for folder in (place, *place.parents) if folder.exists())
     return max(least_bytes, shutil.disk_usage(there).free // 2)
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Give every bound on the memory of this process, in bytes: the machine's, its control groups'."""
+    """Yield every memory limit of this process in bytes: the machine's, and those of its control groups."""
     yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for group in cgroups_of_process(root):
         for name in ("memory.max", "memory.high") if group.is_unified else ("memory.limit_in_bytes",):
-            if (limit := read_text(group.folder / name).strip()).isdecimal():  # not "max"
+            if (limit := read_text(group.folder / name).strip()).isdecimal():  # "max" means no limit
                 yield int(limit)

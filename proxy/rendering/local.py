@@ -1,4 +1,4 @@
-"""Local files through the same render processes as the service, without a store."""
+"""Renders local files without a store, in the same render processes as the service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalResult:
-    """What came of one file: derivatives, by path, or the sentence that says why there are none."""
+    """The result for one file: the derivatives with their paths, or the reason why it has none."""
 
     file: Path
     derivatives: tuple[Rendered, ...] = ()
@@ -36,7 +36,7 @@ class LocalResult:
 
 @asynccontextmanager
 async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[RenderPool]:
-    """Lend a pool of one render process."""
+    """Yield a pool of one render process."""
     render_pool = RenderPool(admission=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
     try:
         yield render_pool
@@ -47,7 +47,7 @@ async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> Asyn
 async def render_file(
     render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
 ) -> LocalResult:
-    """Render every size of one file into `out`, named `<file's stem>_<size>.<extension>`; both absolute."""
+    """Render every size of a file into the folder `out`, as `<stem>_<size>.<extension>`; both paths are absolute."""
     path = AsyncPath(file)
     if not await path.is_file():
         return LocalResult(
@@ -78,7 +78,7 @@ async def _render_file(
 
 
 def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | None:
-    """Say which file's derivatives would be written over another's, or over a file that is to be read."""
+    """Return a message if a derivative of one file would overwrite that of another or an input file, else None."""
     stems: dict[str, Path] = {}
     for file in files:
         if other := stems.get(file.stem):

@@ -1,4 +1,4 @@
-"""The pool of render processes: pixels happen in them, within a share of slots and memory, and a deadline."""
+"""The pool of render processes: every render has a slot, a memory reservation and a deadline."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound="Answer")
 
 PROBE_BYTES = 44_000_000
-"""What a process holds at most when it reads headers: 43 MB after the 369 hostile files of the corpus, 30 MB after the
-70 photographs. So much has to be free before anything is known of an original."""
+"""The peak memory of a process that reads headers: 43 MB after the 369 hostile files of the corpus, 30 MB after the 70
+photographs. This much must be free before anything is known of an original."""
 
 PROBE_SECONDS = 10.0
-"""How long reading a header may take: 11 ms in the median of the photographs, 1.2 s for the worst of the hostile files,
-on a busy machine."""
+"""The timeout for reading a header. On a busy machine it took 11 ms for the median photograph, and 1.2 s for the worst
+hostile file."""
 
 IDLE_BYTES = 20_000_000
-"""What an idle process keeps for itself: 19 MB after the 70 photographs. The 24 MB of libraries beside that it shares
-with those at work, of whose renders each is counted with them."""
+"""The memory of an idle process alone: 19 MB after the 70 photographs. It shares another 24 MB of libraries with the
+processes at work, and every render's prediction includes these."""
 
 RECENT_SECONDS = 5.0
-"""How long a render that went well shows that all is well."""
+"""For how long a successful render proves that rendering works."""
 
 TINY_PICTURE = bytes.fromhex(
     "89504e470d0a1a0a0000000d494844520000000200000002080000000057dd52f80000000e4944415478da6370686038f01f0005c5028045"
     "fe74bd0000000049454e44ae426082"
 )
-"""A grey PNG of 2 x 2 pixels, for trying a process."""
+"""A grey PNG of 2 x 2 pixels, for testing a process."""
 
 _MEGA = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderResult:
-    """What came of a question, after how long in line and how long at work."""
+    """The derivatives of one request, and the seconds it waited and rendered."""
 
     derived: Derived
     wait_seconds: float
@@ -63,12 +63,12 @@ class RenderResult:
 
 
 def temporary_folder() -> Path:
-    """Name the machine's folder for temporary files."""
+    """Return the machine's folder for temporary files."""
     return Path(gettempdir())
 
 
 class RenderPool:
-    """Render processes that are kept and reused, never more at work than the limiter lets in."""
+    """A pool of reusable render processes; `admission` limits how many work at once."""
 
     def __init__(
         self, *, admission: Admission, deadline_seconds: float, work_folder: Callable[[], Path] = temporary_folder
@@ -84,7 +84,7 @@ class RenderPool:
 
     @property
     def libvips(self) -> str:
-        """The version of libvips that renders, as the last process that started said it; empty before `start`."""
+        """The libvips version reported by the process that started last; empty before `start`."""
         return self._libvips
 
     @property
@@ -94,27 +94,28 @@ class RenderPool:
 
     @property
     def reserved_bytes(self) -> int:
-        """How much of the budget is spoken for: by renders, and by processes that wait for one."""
+        """How much of the budget is reserved, by renders and by idle processes."""
         return self._admission.reserved_bytes + len(self._idle) * IDLE_BYTES
 
     async def start(self) -> None:
-        """Start one process, so that the first caller does not wait for it and a broken installation shows at once."""
+        """Start one process, so that a broken installation fails now and the first request does not wait."""
         metrics.render_budget_bytes.set(self._admission.budget_bytes)
         metrics.render_reserved_bytes.set_function(lambda: self.reserved_bytes)
         self._idle.append(await self._process())
 
     def admit(self, ticket: Ticket) -> AbstractContextManager[None]:
-        """Hold a place on the way to a share; see `Admission.place`."""
+        """Admit the caller for the length of the block; see `Admission.admit`."""
         return self._admission.admit(ticket)
 
     async def check(self) -> None:
-        """Return when a render went well a moment ago, or a tiny one does now; raise what is wrong otherwise.
+        """Return if a render succeeded recently, or if a tiny picture renders now.
 
-        It waits for nobody's share. Where others hold them all it returns at once: they are at work. Only if none has
-        ended well for so long that each must have met its deadline, renders hang.
+        It does not wait for a reservation. While other renders hold all slots or memory it returns at once, because
+        they are working. Only if none has succeeded for twice the deadline do they count as hanging.
 
         Raises:
-            DeadlineExceeded: renders hang.
+            DeadlineExceeded: all renders hang, or the tiny picture timed out.
+            ProcessDied, Refused: the tiny picture failed to render.
         """
         silent_seconds = time.monotonic() - self._last_answer
         if silent_seconds < RECENT_SECONDS:
@@ -127,23 +128,23 @@ class RenderPool:
             await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
 
     async def close(self) -> None:
-        """End every process, also those at work: nobody is there any more who could take their answers."""
+        """Kill every process, including those at work: no caller waits for them any more."""
         self._is_closed = True
         for process in (*self._idle, *self._at_work):
             await process.kill()
         self._idle.clear()
 
     async def render(self, question: Render, ticket: Ticket, timings: Timings | None = None) -> RenderResult:
-        """Ask a process for derivatives, once there is a share of slots and memory.
+        """Render an original in a process, after reserving a slot and memory.
 
-        Where the time goes is counted in `timings`, whatever comes of it. A caller that is cancelled takes its process
-        with it: what a process does cannot be taken back otherwise.
+        Durations are added to `timings`, on failure too. Cancelling the caller kills the process, because a running
+        render cannot be stopped otherwise.
 
         Raises:
-            Busy: its turn did not come in time.
-            Refused: what is wrong with the original, from `pipeline.errors`.
-            DeadlineExceeded: it took too long; the process was killed.
-            ProcessDied: the process died under it.
+            Busy: no slot or memory was granted in time.
+            Refused: the original cannot be rendered, see `pipeline.errors`.
+            DeadlineExceeded: the render timed out; its process was killed.
+            ProcessDied: the process died during the render.
         """
         own = Timings()
         try:
@@ -168,7 +169,7 @@ class RenderPool:
             return derived
 
     async def _probe(self, question: Render) -> ImageInfo:
-        """Read a header in a process too: nothing of an original is read in this one."""
+        """Read the header in a render process: this process never reads an original."""
         probe = Probe(path=question.path, sizes=question.sizes, limits=question.limits)
         return (await self._request(probe, Probed, seconds=PROBE_SECONDS)).info
 
@@ -193,7 +194,7 @@ class RenderPool:
         except ProcessDied:
             await self._discard(process, cause="died")
             raise
-        except BaseException:  # cancelled, or an answer that makes no sense: what it does now cannot be known
+        except BaseException:  # cancelled, or an unreadable response: the state of the process is unknown
             await self._discard(process, cause="cancelled")
             raise
         finally:
@@ -202,7 +203,7 @@ class RenderPool:
         return _expected(answer, kind)
 
     async def _free_memory(self) -> None:
-        """Close idle processes where a render is going to need their memory; one of them is to be asked now."""
+        """Kill idle processes while a render needs their memory, but keep one for the current request."""
         while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._admission.budget_bytes:
             await self._idle.pop(0).kill()
 
@@ -218,7 +219,7 @@ class RenderPool:
         process = await RenderProcess.start(
             work_folder=self._work_folder(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
         )
-        if self._is_closed:  # meanwhile, so that nobody would end it
+        if self._is_closed:  # during the start: no other code would kill it
             await process.kill()
             raise ProcessDied("The service stops, so nothing is rendered any more.")
         self._libvips = process.libvips
@@ -230,7 +231,7 @@ class RenderPool:
 
 
 def _expected(answer: Answer, kind: type[T]) -> T:
-    """Give an answer of the kind that the question asks for; raise what is wrong with the original."""
+    """Return a response of the expected kind; raise a refusal as its error."""
     if isinstance(answer, Refusal):
         raise BY_CODE.get(answer.code, Refused)(answer.detail)
     if not isinstance(answer, kind):

@@ -1,4 +1,4 @@
-"""One process that renders: asked over pipes, killed when it takes too long, with nothing worth stealing in it."""
+"""A render process: it gets requests over pipes, is killed on a timeout, and has no credentials."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ from proxy.errors import ProcessDied
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 20.0
-"""How long a process may take from its start to its first word; it takes about 0.3 s on an idle machine."""
+"""The timeout from the start of a process until it is ready; on an idle machine it takes about 0.3 s."""
 
 LINE_BYTES = 1 << 20
-"""The longest answer that is read; a real one is below 4 KiB."""
+"""The longest response that is read; real ones are below 4 KiB."""
 
 SEEN = {**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""All that a render process sees of the environment: what it needs for its memory, no credential.
+"""The whole environment of a render process: settings for its memory, no credentials.
 
-OpenBLAS, which those that compare load with numpy, would reserve memory for each processor of a large machine.
+OpenBLAS, which comparing processes load with numpy, would otherwise reserve memory for each processor of a large
+machine.
 """
 
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
 class RenderProcess:
-    """One `python -m pipeline.process.render_worker`, or another of its kind: a question in, an answer out."""
+    """A process that runs `pipeline.process.render_worker`, or another module with the same protocol."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._asked_in = Context()
-        """What the lines of the log say of the last question: whose it was; nothing before the first."""
+        """The log context of the last request, used for what the process writes to stderr; empty before the first."""
         self._stderr = asyncio.create_task(self._log_stderr(), context=Context())
         self.libvips = ""
 
@@ -48,10 +49,12 @@ class RenderProcess:
     async def start(
         cls, *, work_folder: Path, cpu_seconds: int, module: str = "pipeline.process.render_worker"
     ) -> RenderProcess:
-        """Start a process that works in a folder and may use so much for a question; wait for its first word.
+        """Start a process and wait until it is ready.
+
+        Its temporary files lie in `work_folder`, and each request may use `cpu_seconds` of CPU time.
 
         Raises:
-            ProcessDied: it ended, or said nothing in time.
+            ProcessDied: the process ended, or was not ready in time.
         """
         process = cls(
             await asyncio.create_subprocess_exec(
@@ -65,7 +68,7 @@ class RenderProcess:
                 env={**SEEN, "TMPDIR": str(work_folder)},
                 cwd=Path(pipeline.__file__).parents[1],
                 limit=LINE_BYTES,
-                start_new_session=True,  # a Ctrl-C at the terminal is for the service, which lets renders finish
+                start_new_session=True,  # Ctrl-C in a terminal must reach only the service, which lets renders finish
             )
         )
         lower_priority(process._process.pid)
@@ -75,7 +78,7 @@ class RenderProcess:
         except TimeoutError:
             await process.kill()
             raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
-        except BaseException:  # cancelled: nobody would know of it any more
+        except BaseException:  # cancelled: no other code would kill the process
             await process.kill()
             raise
         if isinstance(ready, Ready):
@@ -84,22 +87,23 @@ class RenderProcess:
 
     @property
     def is_alive(self) -> bool:
-        """False once the process has ended: the kernel knows before asyncio does."""
+        """Whether the process is running, according to the kernel, which detects an exit before asyncio does."""
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-        except ChildProcessError:  # asyncio has taken its exit status already
+        except ChildProcessError:  # asyncio has already collected its exit status
             return False
 
     async def ask(self, question: Question | Compare) -> Answer:
-        """Send a question and wait for its answer.
+        """Send a request and return the response.
 
         Raises:
-            ProcessDied: the process ended before it answered, or answered what makes no sense.
+            ProcessDied: the process ended before it responded, or its response is invalid.
         """
         if self._process.stdin is None:
             raise ProcessDied("The render process has no stdin.")
         self._asked_in = copy_context()
-        # It died: reading the answer tells. uvloop raises RuntimeError on a pipe that it has closed.
+        # If the process has died, reading the response reports it. uvloop raises RuntimeError for a pipe that it has
+        # closed.
         with contextlib.suppress(ConnectionError, RuntimeError):
             self._process.stdin.write(msgspec.json.encode(question) + b"\n")
             await self._process.stdin.drain()
@@ -118,7 +122,7 @@ class RenderProcess:
             raise ProcessDied(f"The render process gave an answer that makes no sense ({fault}).") from fault
 
     async def kill(self) -> None:
-        """End the process now, whatever it does."""
+        """Kill the process at once, and wait until it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
@@ -133,17 +137,17 @@ class RenderProcess:
 
 
 FIRST_TO_GO = 1000
-"""The kernel's highest score: where memory runs out all the same it ends a render process, not the service."""
+"""The kernel's highest OOM score: if memory runs out all the same, a render process is killed, not the service."""
 
 NICER = 10
-"""How much nicer: where both want one processor, the nicer gets about a tenth of it."""
+"""The increase in nice value: of two processes that compete for one processor, the nicer gets about a tenth of it."""
 
 
 def lower_priority(pid: int) -> None:
-    """Have the other process take what processors this one and its like do not need, and give memory back first."""
-    with suppress(OSError):  # it has ended already
+    """Lower the CPU priority of a process below this one's, and let the kernel kill it first when memory runs out."""
+    with suppress(OSError):  # the process has already ended
         os.setpriority(os.PRIO_PROCESS, pid, os.nice(0) + NICER)
-        # Kernels may share out between sessions before that (man 7 sched, "The autogroup feature"); not all do.
+        # Kernels may divide CPU time between sessions first (man 7 sched, "The autogroup feature"); not all do.
         Path(f"/proc/{pid}/autogroup").write_text(str(NICER), encoding="ascii")
     with suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(FIRST_TO_GO), encoding="ascii")

@@ -1,4 +1,4 @@
-"""Parts of the service as tests need them: real render processes, a store in memory, painted photographs."""
+"""Components for tests: real render processes, a store in memory, painted photographs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SIZES = (Size(name="small", width=60), Size(name="large", width=240), Size(name="xlarge", width=4000))
 
 BUDGET_BYTES = 1 << 30
-"""Far more than what is rendered here takes."""
+"""Far more than any render in these tests needs."""
 
 ORIGINAL = "gall/58/58_1_original.jpg"
 
@@ -46,15 +46,15 @@ class CountingStore(MemoryStore):
         super().__init__()
         self.calls = calls
         self.replace_after_fetch: Path | None = None
-        """Put in the place of the next original that is fetched, right after."""
+        """A file that replaces the next original immediately after it is fetched."""
         self.refused: str | None = None
-        """A key whose bytes may neither be read, nor be written, nor be deleted."""
+        """A key whose fetch, put and delete are refused."""
         self.fault: Exception | None = None
         """Raised instead of fetching an original."""
         self.fetched = asyncio.Event()
-        """Set once an original was fetched."""
+        """Set when an original has been fetched."""
         self.after_head: Callable[[], Awaitable[None]] | None = None
-        """Awaited before it is told what is under a key."""
+        """Awaited before `head` returns."""
 
     async def head(self, key: str) -> Blob | None:
         self.calls["head"] += 1
@@ -95,7 +95,7 @@ class CountingStore(MemoryStore):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """Everything that makes derivatives, joined as the service joins it, on a store in memory."""
+    """The components that generate derivatives, connected as in the service, on a store in memory."""
 
     store: CountingStore
     render_pool: RenderPool
@@ -104,11 +104,11 @@ class Workshop:
 
     @property
     def calls(self) -> Counter[str]:
-        """How often the store was asked for what."""
+        """How often each method of the store was called."""
         return self.store.calls
 
     async def upload(self, key: str = ORIGINAL, path: Path | None = None) -> Blob:
-        """Put an original into the store, as a site's upload would; not counted."""
+        """Put an original into the store without counting the call, as a site's upload would."""
         blob = await self.store.put(key, path or self.photo, Attributes(content_type="image/jpeg"))
         self.calls.clear()
         return blob
@@ -116,7 +116,7 @@ class Workshop:
 
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photograph of 480 x 360 pixels, held upright by its EXIF orientation, with GPS."""
+    """Return the path of a photograph of 480 x 360 pixels, upright only by its EXIF orientation, with GPS."""
     path = tmp_path_factory.mktemp("photo") / "photo.jpg"
     paint(path, Photograph(width=480, height=360, orientation=6, gps=True))
     return path
@@ -155,7 +155,7 @@ def open_workshop(
     sizes: tuple[Size, ...] = SIZES,
     store: CountingStore | None = None,
 ) -> Workshop:
-    """Join the parts around a pool of render processes, on a store of their own or on somebody else's."""
+    """Connect the components around a render pool, on a new store or on `store`."""
     store = store or CountingStore(Counter())
     layout = SiteLayout(sizes=tuple(size.name for size in sizes))
     derivatives = DerivativeService(

@@ -1,1 +1,1 @@
-"""What HTTP itself asks for: conditional requests, ranges, streaming, middleware."""
+"""The parts of HTTP that routes share: conditional requests, ranges, streaming, middleware."""

@@ -1,4 +1,4 @@
-"""What a client is due that asks for a blob on conditions, or for a part of it (RFC 9110, sections 13 and 14)."""
+"""Evaluates conditional requests and range requests for blobs (RFC 9110, sections 13 and 14)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANY: Final = "*"
 
 _ETAG: Final = re.compile(r'(?:W/)?"[^"]*"')
 _RANGE: Final = re.compile(r"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
-"""One part. Several at a time are answered with the whole, as RFC 9110 permits (section 14.2)."""
+"""A single range. Several ranges are answered with the whole blob, as RFC 9110 permits (section 14.2)."""
 
 _NAMES: Final = {
     b"if-match": "if_match",
@@ -34,7 +34,7 @@ _NAMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """The headers of a request that decide what of a blob is sent; None where they are not there."""
+    """The request headers that decide which bytes of a blob are sent; None if a header is absent."""
 
     method: str
     if_match: str | None = None
@@ -46,14 +46,14 @@ class Conditions:
 
     @property
     def need_blob(self) -> bool:
-        """Whether it takes a look at the blob to know what of it is sent."""
+        """Whether the blob must be looked up first to decide what is sent."""
         return self != Conditions(method="GET")
 
     def check(self, blob: Blob) -> None:
-        """Return when the blob is as the client wants it to be (section 13.2.2, steps 1 and 2).
+        """Return if the blob meets the preconditions (section 13.2.2, steps 1 and 2).
 
         Raises:
-            NotAsBefore: it is not.
+            NotAsBefore: the blob does not meet them.
         """
         if self.if_match is not None:
             is_well = self.if_match.strip() == ANY or _tag(blob) in _ETAG.findall(self.if_match)
@@ -64,7 +64,7 @@ class Conditions:
             raise NotAsBefore("It is no longer as it was when it was asked for.")
 
     def has(self, blob: Blob) -> bool:
-        """Tell whether the client has these bytes already (steps 3 and 4)."""
+        """Return whether the client has these bytes already (steps 3 and 4)."""
         if self.if_none_match is not None:
             tags = [tag.removeprefix("W/") for tag in _ETAG.findall(self.if_none_match)]
             return self.if_none_match.strip() == ANY or _tag(blob) in tags
@@ -72,10 +72,10 @@ class Conditions:
         return since is not None and _modified(blob) <= since
 
     def byte_range(self, blob: Blob) -> ByteRange | None:
-        """Give the part that is wanted (step 5); None for the whole.
+        """Return the requested range (step 5), or None for the whole blob.
 
         Raises:
-            OutOfRange: the blob has no such part.
+            OutOfRange: the blob has no such range.
         """
         asked = _RANGE.fullmatch(self.range or "")
         if self.method != "GET" or asked is None or not self._is_of(blob):
@@ -89,19 +89,19 @@ class Conditions:
         end = min(int(last) + 1, blob.bytes) if first and last else blob.bytes
         if start < end:
             return ByteRange(first=start, end=end, etag=blob.etag)
-        if not first and int(last):  # the last bytes of nothing at all
+        if not first and int(last):  # the last bytes of an empty blob: that is the whole blob
             return None
         raise OutOfRange(f"It has {blob.bytes} bytes; that part is beyond them.", whole=blob.bytes)
 
     def _is_of(self, blob: Blob) -> bool:
-        """Tell whether the part is wanted of this blob; if not, the whole is (section 13.1.5)."""
+        """Return whether `If-Range` matches this blob; if not, the whole blob is sent (section 13.1.5)."""
         if self.if_range is None:
             return True
         return self.if_range.strip() in (_tag(blob), last_modified(blob))
 
 
 def conditions(scope: HTTPScope) -> Conditions:
-    """Read the conditions off a request; a header that comes several times is one list."""
+    """Read the conditions of a request; a repeated header counts as one list."""
     told: dict[str, str] = {}
     for name, value in scope["headers"]:
         if field := _NAMES.get(name):
@@ -111,7 +111,7 @@ def conditions(scope: HTTPScope) -> Conditions:
 
 
 def last_modified(blob: Blob) -> str:
-    """Give the date of a blob as HTTP writes it."""
+    """Return the modification date of a blob in HTTP's format."""
     return format_datetime(blob.modified.astimezone(UTC), usegmt=True)
 
 
@@ -124,9 +124,9 @@ def _modified(blob: Blob) -> int:
 
 
 def _seconds(date: str | None) -> int | None:
-    """Read a date; None where there is none, or none that can be read, as such a header is ignored."""
+    """Return a date in seconds since the epoch; None if it is absent or invalid, because the header is ignored then."""
     try:
         told = parsedate_to_datetime(date or "")
-    except (ValueError, TypeError, IndexError, OverflowError):  # the library promises none but the first
+    except (ValueError, TypeError, IndexError, OverflowError):  # the library documents only the first
         return None
     return int(told.replace(tzinfo=told.tzinfo or UTC).timestamp())

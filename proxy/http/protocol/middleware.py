@@ -1,4 +1,4 @@
-"""What every request gets: an id, the headers of every answer, a line in the log, its place in the series."""
+"""The middleware of every request: request id, common headers, log line and metrics."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ REQUEST_ID = b"x-request-id"
 REDIRECT = HTTPStatus.FOUND
 
 SHOWN_BYTES = 4096
-"""How much of a path is logged: more than any key has, percent-encoded."""
+"""The maximum length of a logged path: longer than any key, percent-encoded."""
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
-"""Ids of callers are taken over if they cannot forge a log line or swell it."""
+"""Request ids of clients that are accepted: they can neither forge a log line nor bloat it."""
 
 QUIET_ROUTES = frozenset({"/healthz", "/readyz"})
-"""Routes whose good answers are not logged: a platform asks them every few seconds."""
+"""Routes whose successful responses are not logged, because platforms poll them every few seconds."""
 
 
 Shortcut = Callable[["HTTPScope"], "list[tuple[bytes, bytes]] | None"]
-"""Gives the headers of the redirect that a request is due, where nothing but memory is needed to know it."""
+"""Returns the headers of the redirect for a request, if the cache alone decides it; else None."""
 
 
 def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortcut: Shortcut | None = None) -> ASGIApp:
-    """Wrap the whole application; `fixed_headers` go out with every answer.
+    """Wrap the application; `fixed_headers` are added to every response.
 
-    What the `shortcut` knows is answered before all else: it is asked for ten thousand times a second.
+    `shortcut` is called before anything else: it serves ten thousand requests a second.
     """
 
     async def observed(scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +88,7 @@ def _request_id(scope: Scope) -> bytes:
 
 
 def _record(scope: Scope, *, status: int, seconds: float) -> None:
-    route = str(scope.get("path_template") or "unknown")  # the pattern, never the path: a label must have an end
+    route = str(scope.get("path_template") or "unknown")  # the pattern, never the path: labels must be bounded
     _count(route, status, seconds)
     if route in QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST:
         return
@@ -96,7 +96,7 @@ def _record(scope: Scope, *, status: int, seconds: float) -> None:
 
 
 def _record_redirect(scope: Scope, *, seconds: float) -> None:
-    """Count one that came of the shortcut; a line for each would cost several times what the answer does."""
+    """Count a redirect by the shortcut; a log line for each would cost several times as much as the response."""
     route = scope["path_template"]
     _count(route, REDIRECT, seconds)
     if _logger.isEnabledFor(logging.DEBUG):
@@ -111,14 +111,14 @@ def _count(route: str, status: int, seconds: float) -> None:
 
 @lru_cache(maxsize=256)
 def _series(route: str, status: int) -> tuple[Counter, Histogram]:
-    """Look the series up once: the library takes longer for that than for counting."""
+    """Return the metrics of a route and status; cached, because the library's lookup takes longer than counting."""
     return metrics.http_requests_total.labels(route, status), metrics.http_request_seconds.labels(route)
 
 
 def _log(scope: Scope, *, route: str, status: int, seconds: float) -> None:
     (log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info)(
         "request",
-        method=scope["method"],  # type: ignore[typeddict-item] # only http scopes come here
+        method=scope["method"],  # type: ignore[typeddict-item] # only http scopes get here
         path=scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1"),  # a query may hold a token
         route=route,
         status=status,

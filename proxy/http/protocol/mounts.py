@@ -1,4 +1,4 @@
-"""What every mounted route has in common."""
+"""Helpers for mounted routes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ READING = ("GET", "HEAD")
 
 
 def path_below(mount: str, scope: Scope, *, template: str, methods: Sequence[str] = READING) -> bytes:
-    """Give the raw path below a mount, still percent-encoded; `template` names the route in the series.
+    """Return the raw path below a mount, still percent-encoded; `template` is the route's label in metrics.
 
     Raises:
-        MethodNotAllowedException: somebody wants to do something else than the `methods`.
-        NotFoundException: the path merely begins like the mount's.
+        MethodNotAllowedException: the method is not one of `methods`.
+        NotFoundException: the path is not below the mount, it only begins with the same characters.
     """
-    scope["path_template"] = mount + template  # a mount has none of its own
+    scope["path_template"] = mount + template  # a mount has no template of its own
     if scope["method"] not in methods:  # type: ignore[typeddict-item] # a mount of http requests
         raise MethodNotAllowedException(headers={"Allow": ", ".join(methods)})
     before, found, below = scope["raw_path"].partition(b"?")[0].partition(mount.encode() + b"/")
@@ -31,9 +31,9 @@ def path_below(mount: str, scope: Scope, *, template: str, methods: Sequence[str
 
 
 def address(scope: HTTPScope) -> bytes:
-    """Give what a request without a body signs in place of one, such as `GET /v1/jobs?status=error`.
+    """Return what a request without a body signs instead, such as `GET /v1/jobs?status=error`.
 
-    A signature over nothing would be good for every such request: who saw one that lists could delete with it.
+    A signature over an empty body would be valid for every such request: one observed on a list would permit a purge.
     """
     path, _, _ = scope["raw_path"].partition(b"?")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""

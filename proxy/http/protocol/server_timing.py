@@ -1,4 +1,4 @@
-"""Where the time of a page view went, told by the header `Server-Timing`."""
+"""The `Server-Timing` header: how long a page view took in the store, in queues and in renders."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from litestar.types import Scope
 
 _SPENT: Final = "gf_images_spent"
-"""Where it stands in an ASGI scope, so that whoever answers an error finds it."""
+"""The key in the ASGI scope under which the error handler finds the timings."""
 
 
 def start_timing(scope: Scope) -> Timings:
-    """Begin to count the time of a page view."""
+    """Start the timings of a request, and keep them in its scope."""
     timings = Timings()
     cast("MutableMapping[str, object]", scope)[_SPENT] = timings
     return timings
 
 
 def timings_of(scope: Scope) -> Timings | None:
-    """Give what was counted of a request; None where it is no page view."""
+    """Return the timings of a request, or None if it has none."""
     return cast("MutableMapping[str, Timings]", scope).get(_SPENT)
 
 
 def server_timing(timings: Timings) -> str:
-    """Give the header's value; durations in milliseconds."""
+    """Return the value of the header; durations in milliseconds."""
     durations = {"store": timings.store_seconds, "wait": timings.wait_seconds, "render": timings.render_seconds}
     return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in durations.items())

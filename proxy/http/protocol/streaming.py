@@ -1,4 +1,4 @@
-"""A blob's bytes, sent as they come from the store: whole, in part, or not at all where the client has them."""
+"""Streams a blob from the store to a client: whole, in part, or not at all if the client has it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 STALL_SECONDS: Final = 30.0
-"""How long a client may take for a chunk: then the store's connection goes to somebody else."""
+"""How long a client may take per chunk; then its connection to the store is released."""
 
 NO_SCRIPTS: Final = b"default-src 'none'; sandbox"
-"""A file that somebody put there may be a page; it must not run with this service's name (Content-Security-Policy)."""
+"""A stored file may be an HTML page; it must not run under this service's origin (Content-Security-Policy)."""
 
 OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
 
@@ -39,7 +39,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Exchange:
-    """One request for bytes, and the way its answer goes."""
+    """A request for the bytes of a blob, and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._asked = conditions(cast("HTTPScope", scope))
@@ -49,9 +49,9 @@ class Exchange:
         self._send = send
 
     async def answer(self, reader: BlobReader, key: str, *, cache_control: str = "") -> None:
-        """Send what is under `key`, as the conditions of the request want it.
+        """Send the blob under `key` as the request's conditions require.
 
-        `cache_control` is for blobs that have none of their own.
+        `cache_control` applies to blobs that have none of their own.
 
         Raises:
             NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
@@ -59,7 +59,7 @@ class Exchange:
         told = _BlobResponse(cache_control, self._timings)
         try:
             await self._answer(reader, key, told)
-        except Changed:  # between the look at it and the reading
+        except Changed:  # replaced between the lookup and the read
             await self._answer(reader, key, told)
 
     async def _answer(self, reader: BlobReader, key: str, told: _BlobResponse) -> None:
@@ -87,7 +87,10 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_all(self, chunks: AsyncIterator[bytes], key: str) -> None:
-        """Send until all is sent or the client has gone; one that gets less than was announced sees it break off."""
+        """Send all chunks, or stop when the client disconnects or stalls.
+
+        If the store fails, the response ends before its announced length, which the client detects.
+        """
         async with create_task_group() as tasks:
             tasks.start_soon(self._wait_for_disconnect, tasks.cancel_scope)
             try:
@@ -95,7 +98,7 @@ class Exchange:
                     await self._send_chunk(chunk, more_body=True)
                 await self._send_chunk(b"", more_body=False)
             except StoreError as error:
-                log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no riddle
+                log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no trace
             except TimeoutError:
                 log.warning("stream_stalled", key=key, seconds=self._stall_seconds)
             tasks.cancel_scope.cancel()
@@ -112,7 +115,7 @@ class Exchange:
 
 
 class _BlobResponse:
-    """What a client is told of a blob."""
+    """The headers of a response about a blob."""
 
     def __init__(self, cache_control: str, timings: Timings) -> None:
         self._cache_control = cache_control

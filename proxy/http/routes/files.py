@@ -1,4 +1,4 @@
-"""`GET /files/<key>`: what lies in the store, for sites without a bucket that everybody can read."""
+"""`GET /files/<key>`: the blobs of the store, for sites without a public bucket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH = "/files"
 
 
 def files_route(reader: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
-    """Give the route under `/files`: originals and derivatives, whatever else lies in the store stays there."""
+    """Return the route under `/files`, which serves only originals and derivatives."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def file(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers; `/readyz`: it can do its work."""
+"""`/healthz`: whether the process responds; `/readyz`: whether it can do its work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from proxy.observability.readiness import Readiness
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_SECONDS = "5"
-"""As every other answer says that means that store or queue may be back soon."""
+"""The same value as in other responses after which the store or the queue may recover soon."""
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What a platform is told: "ok", or what is missing, a sentence each."""
+    """The health of the service: "ok", or what is missing, one message each."""
 
     status: str
     missing: list[str]
@@ -25,13 +25,16 @@ class Health(msgspec.Struct, frozen=True):
 
 @route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
 def healthz() -> Health:
-    """Tell that the process answers."""
+    """Report that the process responds."""
     return Health(status="ok", missing=[])
 
 
 @route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
-    """Tell whether store, queue, scratch folder and a render process work; 503 while starting or draining."""
+    """Report whether the store, the queue, the scratch folder and rendering work.
+
+    The status is 503 if one of them does not, and while the service starts or stops.
+    """
     missing = await readiness.check()
     return Response(
         Health(status="unready" if missing else "ok", missing=missing),

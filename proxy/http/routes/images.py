@@ -1,4 +1,4 @@
-"""`GET /img/<key>/<size>`: a redirect to the derivative, or its bytes; made first if it is not there yet."""
+"""`GET /img/<key>/<size>`: a redirect to the derivative, or its bytes; a missing one is generated first."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATH = "/img"
 TEMPLATE = "/{key}/{size}"
 
 SHORT_PATHS: Final = 2048
-"""Paths whose meaning is remembered, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 2 MB when full."""
+"""How many parsed paths are cached, each of at most `SHORT_PATH_BYTES`: about 1 KB each, so 2 MB when full."""
 SHORT_PATH_BYTES: Final = 256
 
 _AT_ONCE: Final = server_timing(Timings()).encode()
@@ -41,13 +41,13 @@ _BEGIN: Final = PATH.encode() + b"/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirects:
-    """Where derivatives are read, and how long browsers may keep the way there."""
+    """The base URL at which browsers read derivatives, and how long they may cache a redirect."""
 
     public_base_url: str
     max_age_seconds: int
 
     def to(self, key: str, server_timing: bytes) -> Headers:
-        """Give the headers of a redirect to what is under `key`."""
+        """Return the headers of a redirect to the blob under `key`."""
         return [
             (b"location", url(self.public_base_url, key).encode()),
             (b"cache-control", f"public, max-age={self.max_age_seconds}".encode()),
@@ -57,9 +57,9 @@ class Redirects:
 
 
 def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> ASGIRouteHandler:
-    """Give the route under `/img` that redirects.
+    """Return the route under `/img` that redirects.
 
-    It is mounted, not a plain handler: a key may hold slashes and escapes that only the raw path still tells.
+    It is mounted, because keys may contain slashes and escapes that only the raw path preserves.
     """
 
     @asgi(PATH, is_mount=True, copy_scope=False)
@@ -76,7 +76,7 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
 
 
 def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
-    """Give the route under `/img` that sends the bytes; `cache_control` is for blobs without one of their own."""
+    """Return the route under `/img` that sends the bytes; `cache_control` applies to blobs without one of their own."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +87,7 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
         location = await derivatives.locate(original, size, timings)
         try:
             await exchange.answer(reader, location.key, cache_control=cache_control)
-        except NotFound:  # it was known, and is deleted
+        except NotFound:  # cached as existing, but deleted since
             location = await derivatives.locate_anew(original, size, timings)
             with _confirmed():
                 await exchange.answer(reader, location.key, cache_control=cache_control)
@@ -106,9 +106,9 @@ def _confirmed() -> Iterator[None]:
 
 
 def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: bool) -> Shortcut:
-    """Give what answers page views of known derivatives at once: by the same redirect, without being routed first.
+    """Return a function that answers page views of cached derivatives before routing, with the same redirect.
 
-    What scripts of other origins ask goes the long way where there are rules for them.
+    With CORS enabled, requests that have an Origin header are routed as usual.
     """
 
     @lru_cache(SHORT_PATHS)
@@ -117,7 +117,7 @@ def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: 
             original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
             key = derivatives.recipe.key(original, size)
         except ImagesError:
-            return None  # the route says what is wrong with it
+            return None  # the route reports what is wrong with it
         return key, redirects.to(key, _AT_ONCE)
 
     def answer(scope: HTTPScope) -> Headers | None:

@@ -1,4 +1,4 @@
-"""`/v1/jobs`: orders come in signed, what became of them can be asked for."""
+"""`/v1/jobs`: creates jobs from signed requests, and returns, lists and replays them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ T = TypeVar("T")
 MAX_BODY_BYTES = 64 * 1024
 
 LISTED, MAX_LISTED = 50, 100
-"""How many jobs a page has unless asked, and at most."""
+"""How many jobs a page has: by default, and at most."""
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """Some jobs, newest first; the address of the next page if there is one.
+    """A page of jobs, newest first, and the address of the next page, if any.
 
-    `complete` is false where so many jobs are kept that only some of them were looked at.
+    `complete` is False if the queue keeps so many jobs that only some of them were read.
     """
 
     jobs: tuple[Job, ...]
@@ -54,14 +54,17 @@ FIELDS: Mapping[str, object] = {
     "force": bool,
     "callback_url": Annotated[str, msgspec.Meta(max_length=MAX_URL_CHARACTERS)],
 }
-"""The fields of `JobRequest` that may be posted, with what they must be."""
+"""The fields of `JobRequest` that clients may post, with their types."""
 
 REQUIRED = "key"
 
 
 @post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
 async def post_job(request: Request[None, None, State], api: NamedDependency[JobApi]) -> Response[Job]:
-    """Order the derivatives of an original; the job is on disk before the answer leaves."""
+    """Create a job that generates the derivatives of an original.
+
+    The job is on disk before the response is sent.
+    """
     body = await _body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
@@ -72,14 +75,20 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
 async def replay_job(
     request: Request[None, None, State], job_id: FromPath[str], api: NamedDependency[JobApi]
 ) -> Response[Job]:
-    """Run a job that has ended once more, as it was ordered; signed over its method and address, as it has no body."""
+    """Run an ended job again, with the sizes and options it was posted with.
+
+    A job that has not ended is left alone. The request has no body: sign its method and address instead.
+    """
     api.verifier.verify(address(request.scope), request.headers)
     return _accepted(await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
 async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Response[Job]:
-    """Tell what is known of a job; whoever knows its id may ask."""
+    """Return a job.
+
+    The request needs no signature: the id of a job is enough.
+    """
     return _uncached(await api.jobs.get(job_id))
 
 
@@ -91,7 +100,10 @@ async def list_jobs(
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
     cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
 ) -> Response[JobList]:
-    """List jobs, newest first, for operators; signed over its method and address, as it has no body."""
+    """List jobs, newest first, for operators.
+
+    The request has no body: sign its method and address instead.
+    """
     api.verifier.verify(address(request.scope), request.headers)
     page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
@@ -108,25 +120,28 @@ async def list_jobs(
 
 @route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
 def jobs_options() -> Response[None]:
-    """Tell what can be done here; Litestar's own answer knows only the first of a path's routes, so this must be it."""
+    """Return the methods of `/v1/jobs`.
+
+    Litestar's own response lists only those of the first route registered for a path, so this must be that route.
+    """
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
 async def _body(request: Request[None, None, State]) -> bytes:
     try:
         return await request.body()
-    except InternalServerException as gone:  # Litestar's word for a client that went; it is no failure of ours
+    except InternalServerException as gone:  # Litestar's error for a disconnected client; not our failure
         raise ClientException("The body ended before its time.") from gone
 
 
 def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
-    """Tell orders that are the same from those that are not; no value of one header is ever one of the other.
+    """Return what identifies repeated requests, or None; values of different headers never collide.
 
-    A header that nobody signed says nothing where orders are signed: whoever saw one could make others of it.
+    Unsigned headers are ignored where requests are signed: an observer of a request could repeat it under another key.
     """
     for name in (ID_HEADER,) if is_signed else (IDEMPOTENCY_HEADER, ID_HEADER):
         if value := headers.get(name):
-            return f"{name}\n{value}"  # a header's value has no line break
+            return f"{name}\n{value}"  # header values have no line break
     return None
 
 
@@ -144,7 +159,7 @@ def _parse(body: bytes) -> JobRequest:
 
 
 def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
-    """Name every fault of what was posted; msgspec itself stops at the first."""
+    """Yield every fault of a posted job; msgspec itself stops at the first."""
     unknown = (name for name in posted if name not in FIELDS)
     yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
     for name, kind in FIELDS.items():

@@ -1,4 +1,4 @@
-"""`DELETE /v1/derivatives/<key>`: removes every derivative of an original."""
+"""`DELETE /v1/derivatives/<key>`: deletes every derivative of an original."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """The original that stays, and the keys under which nothing is any more."""
+    """The key of the original, which stays, and the keys under which nothing exists any more."""
 
     key: str
     gone: tuple[str, ...]
 
 
 def purge_route(derivatives: DerivativeService, *, verifier: Verifier) -> ASGIRouteHandler:
-    """Give the route under `/v1/derivatives`; it is mounted for the sake of the keys, as `/img` is."""
+    """Return the route under `/v1/derivatives`; it is mounted because of the keys, as `/img` is."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def purge(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature

@@ -1,4 +1,4 @@
-"""Parts are made as the settings say."""
+"""Components are built as the settings require."""
 
 from __future__ import annotations
 

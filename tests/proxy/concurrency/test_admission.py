@@ -1,4 +1,4 @@
-"""The line in front of what is scarce, and its laws."""
+"""Admission control: limits, priorities, fairness and refusals."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ sizes = st.integers(1, BUDGET)
 
 
 async def settle() -> None:
-    """Let every task run as far as it can."""
+    """Run the event loop until no task can proceed."""
     for _ in range(30):
         await asyncio.sleep(0)
 
 
 @dataclass(eq=False)
 class Visit:
-    """Somebody who takes a share, changes it as told, and leaves when told; whoever gets in is noted in `came_in`."""
+    """A task that reserves, resizes and releases on command; every grant is appended to `came_in`."""
 
     admission: Admission
     came_in: list[Visit]
@@ -38,7 +38,7 @@ class Visit:
     priority: Priority = Priority.JOB
     held: int = 0
     said: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
-    """Sizes to go on with; 0 to leave."""
+    """The next size to reserve; 0 releases."""
     ticket: Ticket = field(init=False)
     task: asyncio.Task[None] = field(init=False)
 
@@ -67,7 +67,7 @@ class Visit:
 
 
 async def see_out(visits: list[Visit]) -> None:
-    """Have everybody leave, and see that nothing is missing after that."""
+    """Release every reservation, and assert that the whole budget is free afterwards."""
     admission = visits[0].admission
     for visit in visits:
         visit.said.put_nowait(0)
@@ -293,7 +293,7 @@ async def test_a_slot_that_comes_in_the_moment_of_giving_up_goes_to_the_next() -
     await settle()
     visits[0].said.put_nowait(0)
     await visits[0].task
-    visits[1].task.cancel()  # its turn has come, but it has not run since
+    visits[1].task.cancel()  # it has been granted the slot, but its task has not run since
     await settle()
     assert [visit.held for visit in visits] == [0, 0, 1]
     await see_out(visits)

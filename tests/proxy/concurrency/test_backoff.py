@@ -1,4 +1,4 @@
-"""Waits between attempts."""
+"""Exponential back-off."""
 
 from __future__ import annotations
 

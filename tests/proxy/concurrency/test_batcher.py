@@ -1,4 +1,4 @@
-"""One call for everything that is asked at the same time."""
+"""Batching of concurrent requests into one call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Answering:
-    """Doubles numbers, but for 13; remembers the batches; waits for `go` with the first."""
+    """A fake for `answer`: it doubles numbers, fails for 13, records its batches, and waits for `go`."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""One shared call for everybody who asks at the same time."""
+"""Single flight: one shared call for concurrent callers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Call:
-    """A call that counts how often it is made and ends when it is told to."""
+    """A call that counts its invocations and returns when `land` is set."""
 
     def __init__(self, *, fault: Exception | None = None) -> None:
         self.count = 0

@@ -1,4 +1,4 @@
-"""What was learned a moment ago."""
+"""The TTL cache: freshness, stale reads, bounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from proxy.concurrency.ttl_cache import ENTRY_BYTES, TtlCache
 
 
 class Clock:
-    """A clock that is set by hand, in seconds."""
+    """A clock in seconds that the test sets."""
 
     now = 0.0
 

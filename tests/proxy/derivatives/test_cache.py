@@ -1,4 +1,4 @@
-"""What page views need not find out again about an original that cannot be rendered."""
+"""The cached failures of originals that cannot be rendered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Purging removes every derivative of an original, and nothing else."""
+"""A purge deletes every derivative of an original, and nothing else."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def other_layouts(layout: Layout, *sizes: str) -> tuple[Shadow, ...]:
 
 
 async def found(layout: Layout, original: str, *, ours: list[str], others: list[str], file: Path) -> set[str]:
-    """Give what is taken for a derivative of an original that lies beside all that, but for today's sizes."""
+    """Return which of these keys count as derivatives of an original, without those of today's sizes."""
     store = MemoryStore()
     file.write_bytes(b"bytes")
     for key in (original, *others):
@@ -100,12 +100,12 @@ async def test_a_look_that_a_purge_overtakes_is_not_remembered(
     workshop.store.after_head = None
     await workshop.derivatives.purge(ORIGINAL)
     slow.go.set()
-    assert (await looking).source == "store"  # it was, when it was asked for
+    assert (await looking).source == "store"  # it existed when this lookup began
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
 
 
 class SlowLook:
-    """Holds an answer of the store up."""
+    """A hook that delays the store's response until `go` is set."""
 
     def __init__(self) -> None:
         self.begun, self.go = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""What a blob tells of the derivative that it is."""
+"""Reading a derivative's fields from its blob."""
 
 from __future__ import annotations
 

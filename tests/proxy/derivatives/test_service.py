@@ -1,4 +1,4 @@
-"""Known, else in the store, else rendered with all that are missing."""
+"""Locating derivatives in the cache, in the store or by rendering, and generating them."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ async def test_an_original_that_comes_late_is_there_for_page_views_once_its_job_
 ) -> None:
     assert isinstance((await workshop.derivatives.generate(ORIGINAL, ["small"])).fault, NotFound)
     await workshop.upload()
-    await workshop.derivatives.generate(ORIGINAL, ["small"], clears_failures=False)  # as a job that is tried again
+    await workshop.derivatives.generate(ORIGINAL, ["small"], clears_failures=False)  # as a retry of a job does
     assert (await workshop.derivatives.locate(ORIGINAL, "large")).source == "render"
 
 
@@ -262,13 +262,13 @@ async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
     one = open_workshop(render_pool, photo=photo, policy=replace(policy, conditional_writes=True))
     await one.upload()
     other = open_workshop(render_pool, photo=photo, policy=replace(policy, conditional_writes=True), store=one.store)
-    lost = metrics.writes_lost_total._value.get()  # noqa: SLF001 - the library gives no other way to read a counter
+    lost = metrics.writes_lost_total._value.get()  # noqa: SLF001 - the library offers no other way to read a counter
     location = await asyncio.gather(
         one.derivatives.locate(ORIGINAL, "small"), other.derivatives.locate(ORIGINAL, "large")
     )
     assert [each.key for each in location] == ["gall/58/58_1_small.jpg", "gall/58/58_1_large.jpg"]
     assert one.calls["put"] == 0
-    written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - likewise
+    written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - as above
     assert written == 3
 
 

@@ -1,4 +1,4 @@
-"""A page view waits for a troubled store for as long as was said; a job waits longer."""
+"""Page views time out on a store in trouble; jobs wait longer."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ BRIEF = PageTimeouts(lookup_seconds=0.5, transfer_seconds=0.5)
 
 
 class TroubledStore(CountingStore):
-    """A store in memory that hangs, or raises, once `calls_left` calls have been answered."""
+    """A store in memory that hangs or raises after `calls_left` calls."""
 
     def __init__(self) -> None:
         super().__init__(Counter())
         self.calls_left = 1_000_000
         self.trouble: StoreError | None = None
-        """Raised; without one, it hangs."""
+        """Raised after that; None makes the store hang."""
 
     async def _answer_or_not(self) -> None:
         self.calls_left -= 1
@@ -75,7 +75,7 @@ def workshop(render_pool: RenderPool, photo: Path, policy: GenerationPolicy, tro
 
 
 class Clock:
-    """A clock that is set by hand, in seconds."""
+    """A clock in seconds that the test sets."""
 
     now = 0.0
 
@@ -90,7 +90,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> Workshop:
-    """Give a workshop that knows derivatives by `clock`, for a minute, and for an hour where it cannot find out."""
+    """Return a workshop whose cache uses `clock`: derivatives are fresh for a minute, and stale for an hour more."""
     cache = DerivativeCache(
         known=TtlCache(entries=100, seconds=60, stale_seconds=3600, clock=clock),
         absent=TtlCache(entries=100, seconds=0),
@@ -109,7 +109,7 @@ def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> W
 async def test_a_page_view_of_a_missing_size_ends_in_time_wherever_the_store_begins_to_hang(
     workshop: Workshop, troubled: TroubledStore
 ) -> None:
-    # Looks at the derivative, the original, three derivatives; then a fetch, three puts.
+    # Lookups of the derivative, the original and three derivatives; then a fetch and three puts.
     for answered in range(9):
         original = f"gall/{answered}/{answered}_1_original.jpg"
         troubled.calls_left = 1_000_000
@@ -220,7 +220,7 @@ async def test_what_was_known_long_ago_is_looked_for_again(
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[int]:
-    """Listen as one who takes every request and answers none; gives the port."""
+    """Listen without ever answering a request; yield the port."""
 
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -1,4 +1,4 @@
-"""The whole service in this process, on the embedded defaults, asked over ASGI."""
+"""The whole service in the test's process, with the embedded defaults, called over ASGI."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ KEY = "gall/58/58_1_original.jpg"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A service that runs, and the folder of its store."""
+    """A running service and the folder of its store."""
 
     client: httpx.AsyncClient
     store: Path
 
     def upload(self, key: str = KEY, *, width: int = 480, height: int = 360) -> None:
-        """Drop an original into the store's folder."""
+        """Paint an original into the folder of the store."""
         path = self.store / key
         path.parent.mkdir(parents=True, exist_ok=True)
         paint(path, Photograph(width=width, height=height))
@@ -42,7 +42,7 @@ class Site:
 
 @asynccontextmanager
 async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
-    """Lend a service that runs on `folder` as long as the block lasts."""
+    """Yield a running service whose data are in `folder`."""
     told = replace(
         Settings(
             store=f"file://{folder}/store",
@@ -51,7 +51,7 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
             webhook_secrets=SECRET,
             sizes=read_sizes(Path(SIZES_FILE)),
         ),
-        **settings,  # type: ignore[arg-type] # the test says the right types
+        **settings,  # type: ignore[arg-type] # the test passes the right types
     )
     components = build(told)
     app = httpx.ASGITransport(create_app(components, told))  # type: ignore[arg-type] # the same protocol, other names

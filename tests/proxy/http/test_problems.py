@@ -1,4 +1,4 @@
-"""Every error's status, in one table."""
+"""The response to every error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table "what is wrong" of README: each row on the running service, with every header, however it delivers."""
+"""The README's table "what is wrong": every row on a running service, with all headers, for both values of DELIVERY."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
 PAGE = f"/img/{KEY}/small"
 FOUND = {200, 302}
 TICKS = 3
-"""Hundredths of a second that a render process has worked when it is at work for sure."""
+"""CPU time, in hundredths of a second, after which a render process is certainly at work."""
 
 
 def check(answer: httpx.Response, status: int, code: str, cache_control: str, *, retries: bool = False) -> None:
-    """Hold an answer against its row."""
+    """Assert that a response matches its row."""
     headers, problem = answer.headers, answer.json()
     assert (answer.status_code, problem["status"], problem["type"]) == (status, status, f"/problems/{code}"), problem
     assert headers["cache-control"] == cache_control
@@ -48,7 +48,7 @@ def check(answer: httpx.Response, status: int, code: str, cache_control: str, *,
 
 
 def still_gif(*, frames: int) -> bytes:
-    """Give a GIF of one pixel, over and over again: the least that a frame can be (GIF89a, section 20)."""
+    """Return a GIF that repeats one pixel: the smallest possible frame (GIF89a, section 20)."""
     frame = b"\x2c\0\0\0\0\x01\0\x01\0\0" + b"\x02\x02\x44\x01\0"
     return b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff" + frame * frames + b"\x3b"
 
@@ -117,7 +117,7 @@ async def test_an_original_that_needs_too_much_memory(tmp_path: Path, delivery: 
     async with serving(tmp_path, delivery=delivery, memory_budget_mb=50) as site:
         path = site.store / KEY
         path.parent.mkdir(parents=True)
-        paint(path, Photograph(width=6000, height=4000), interlace=True)  # 150 MB, where baseline takes 50
+        paint(path, Photograph(width=6000, height=4000), interlace=True)  # 150 MB, a baseline JPEG takes 50
         for _ in range(2):
             check(await site.client.get(PAGE), 422, "needs-too-much-memory", MINUTE)
 
@@ -141,7 +141,7 @@ async def test_a_line_that_is_full(tmp_path: Path, delivery: str) -> None:
         for answer in busy:
             check(answer, 503, "busy", NEVER, retries=True)
         refused = keys[answers.index(busy[0])]
-        assert (await site.client.get(f"/img/{refused}/small")).status_code in FOUND  # that was not remembered
+        assert (await site.client.get(f"/img/{refused}/small")).status_code in FOUND  # the refusal was not cached
 
 
 async def test_a_render_over_its_deadline_is_tried_three_times(tmp_path: Path, delivery: str) -> None:
@@ -159,7 +159,7 @@ async def test_a_render_over_its_deadline_is_tried_three_times(tmp_path: Path, d
 
 
 async def killed_at_work(site: Site) -> httpx.Response:
-    """Ask for a page, and end the render process once it works at it."""
+    """Request a page, and kill the render process once it works on it."""
     asking = asyncio.create_task(site.client.get(PAGE))
 
     async def at_work() -> int | None:
@@ -171,7 +171,7 @@ async def killed_at_work(site: Site) -> httpx.Response:
 
 
 def ticks(pid: int) -> int:
-    """Tell how long a process has worked, in hundredths of a second."""
+    """Return the CPU time of a process in hundredths of a second."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -182,7 +182,7 @@ def ticks(pid: int) -> int:
 async def test_a_render_process_that_dies_twice_under_the_same_bytes(tmp_path: Path, delivery: str) -> None:
     async with serving(tmp_path, delivery=delivery) as site:
         site.upload(width=6000, height=4500)
-        await site.client.get("/readyz")  # a process is there, and has worked
+        await site.client.get("/readyz")  # a process exists, and has worked
         check(await killed_at_work(site), 500, "process-died", NEVER)
         check(await killed_at_work(site), 422, "died-again", NEVER)
         before = {pid: ticks(pid) for pid in render_pids()}
@@ -199,7 +199,7 @@ async def test_a_store_that_refuses(tmp_path: Path, delivery: str) -> None:
         link.symlink_to("/etc/passwd")
         check(await site.client.get(PAGE), 502, "store-refused", NEVER, retries=True)
         link.unlink()
-        assert (await site.client.get(PAGE)).status_code in FOUND  # that was not remembered
+        assert (await site.client.get(PAGE)).status_code in FOUND  # the failure was not cached
 
 
 async def test_a_store_that_cannot_be_reached(tmp_path: Path, delivery: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the machine has for renders."""
+"""The memory and disk budgets of renders."""
 
 from __future__ import annotations
 

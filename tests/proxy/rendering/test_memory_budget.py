@@ -1,4 +1,4 @@
-"""Renders within a budget of memory, with real processes; and how long those wait that want the same original."""
+"""Real renders within a memory budget, and the waits of requests for the same original."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BRIEFLY = PageTimeouts(max_wait_seconds=0.05)
 
 
 class WatchedLimiter(Admission):
-    """A limiter that notes how much is held when somebody begins to render."""
+    """An admission controller that records the reserved bytes after each resize."""
 
     def __init__(self, *, slots: int, budget_bytes: int, waiting: int) -> None:
         super().__init__(slots=slots, budget_bytes=budget_bytes, waiting=waiting)
@@ -72,14 +72,14 @@ async def predicted(render_pool: RenderPool, photo: Path, folder: Path) -> int:
 
 
 async def settle() -> None:
-    """Let every task run as far as it can."""
+    """Run the event loop until no task can proceed."""
     for _ in range(50):
         await asyncio.sleep(0)
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A photograph that needs some 20 MB more than a small one, because its coefficients are all held at once."""
+    """Return a photograph that needs some 20 MB more than a small one, as all its coefficients are held at once."""
     path = tmp_path_factory.mktemp("large") / "large.jpg"
     paint(path, Photograph(width=3000, height=2000), interlace=True)
     return path
@@ -126,10 +126,10 @@ async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(
     before = render_pids()
     async with pool(needed_bytes + IDLE_BYTES, slots=3) as (render_pool, admission):
         async with AsyncExitStack() as stack:
-            for _ in range(2):  # so that two are at work at once, whatever the machine's load
+            for _ in range(2):  # so that two processes are needed at once, however busy the machine is
                 await stack.enter_async_context(admission.reserve(Ticket(Priority.JOB), 1))
             await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
-        render_pool._idle.extend([await render_pool._process(), await render_pool._process()])  # noqa: SLF001 - as two more at work leave
+        render_pool._idle.extend([await render_pool._process(), await render_pool._process()])  # noqa: SLF001 - as two renders leave them
         assert len(render_pids() - before) == 3
         await render_pool.render(question(large, tmp_path), Ticket(Priority.JOB))
         assert len(render_pids() - before) == 2
@@ -151,7 +151,7 @@ async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(ph
 
 
 class SlowStore(CountingStore):
-    """A store in memory whose fetches wait until they may go on."""
+    """A store in memory whose fetches wait for `go_on`."""
 
     def __init__(self) -> None:
         super().__init__(Counter())
@@ -165,7 +165,7 @@ class SlowStore(CountingStore):
 
 
 async def held_up(workshop: Workshop, store: SlowStore) -> asyncio.Task[GenerationResult]:
-    """Begin a job's flight that hangs in its fetch."""
+    """Start a job that hangs in its fetch, and return its task."""
     await workshop.upload()
     task = asyncio.create_task(workshop.derivatives.generate(ORIGINAL))
     await store.fetching.wait()

@@ -29,7 +29,7 @@ def question(photo: Path, folder: Path) -> Render:
 
 
 def render_pids() -> set[int]:
-    """Find the render processes that this process has started."""
+    """Return the ids of the render processes started by this process."""
     return {
         int(stat.parent.name)
         for stat in Path("/proc").glob("[0-9]*/stat")
@@ -53,7 +53,7 @@ def _is_worker(folder: Path) -> bool:
 
 @pytest.fixture
 async def hurried() -> AsyncIterator[RenderPool]:
-    """Render processes whose deadline is over before anything can be rendered."""
+    """Yield a pool whose deadline passes before anything can be rendered."""
     pool = RenderPool(admission=Admission(slots=1, budget_bytes=BUDGET_BYTES), deadline_seconds=0.0001)
     await pool.start()
     yield pool
@@ -95,7 +95,7 @@ async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
 ) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):  # asyncio may have taken its exit status already
+    with suppress(ChildProcessError):  # asyncio may have collected its exit status already
         await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     rendering = await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert len(rendering.derived.derivatives) == 3

@@ -1,4 +1,4 @@
-"""One render process: what it says, and what it says beside its answers."""
+"""A render process: invalid responses, and what it writes to stderr."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUESTION = Probe(path="/nowhere", sizes=())
 
 @asynccontextmanager
 async def standing_in(script: str) -> AsyncIterator[RenderProcess]:
-    """Lend a process that runs a shell script in a render process's place."""
+    """Yield a process that runs a shell script instead of the render worker."""
     pipe = asyncio.subprocess.PIPE
     process = RenderProcess(
         await asyncio.create_subprocess_exec("sh", "-c", script, stdin=pipe, stdout=pipe, stderr=pipe)

@@ -1,4 +1,4 @@
-"""What a client is due that asks on conditions, or for a part (RFC 9110, sections 13 and 14)."""
+"""Conditional requests and range requests (RFC 9110, sections 13 and 14)."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_only_a_get_asks_for_a_part() -> None:
 
 def test_a_header_that_comes_twice_is_one_list() -> None:
     headers = [(b"if-none-match", b'"x"'), (b"if-none-match", b'"abc"'), (b"accept", b"*/*")]
-    scope: HTTPScope = {"method": "GET", "headers": headers}  # type: ignore[typeddict-item] # all that is read of one
+    scope: HTTPScope = {"method": "GET", "headers": headers}  # type: ignore[typeddict-item] # no other keys are read
     assert conditions(scope).has(blob())
 
 

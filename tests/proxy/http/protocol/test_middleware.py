@@ -1,4 +1,4 @@
-"""What every request gets, and that no request can make the series grow."""
+"""Request ids, log lines and metrics of every request, and the bound on metrics' labels."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 KEYS, FIRST_KEYS = 10_000, 1_000
-"""The first ones fill the queue, and are answered in every way there is."""
+"""The first keys fill the queue and cause every kind of response."""
 
 
 def series() -> set[tuple[str, frozenset[tuple[str, str]]]]:
-    """Give every series there is, by its name and labels."""
+    """Return every time series of the registry, by name and labels."""
     return {
         (sample.name, frozenset(sample.labels.items())) for family in REGISTRY.collect() for sample in family.samples
     }
 
 
 def addresses(dice: random.Random) -> Iterator[tuple[str, str]]:
-    """Ask for everything that there is, by names that nobody asked for before."""
+    """Yield requests to every route, with keys that were never used before."""
     while True:
         alphabet = dice.choice(("abcdefghijklmnopqrstuvwxyz0123456789", "abc/%.-_0123"))
         name = f"{''.join(dice.choices(alphabet, k=dice.randint(1, 60)))}_original.jpg"

@@ -1,4 +1,4 @@
-"""A blob's bytes, sent as they come from the store."""
+"""Streaming a blob's bytes from the store."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DEADLINE_SECONDS = 10.0
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with serving(tmp_path, delivery="stream") as one:
         one.upload()
-        await one.client.head(f"/img/{KEY}/small")  # made, and known
+        await one.client.head(f"/img/{KEY}/small")  # generated, and cached as existing
         yield one
 
 
@@ -157,13 +157,13 @@ CHUNK = bytes(1000)
 
 @dataclass
 class TappedStore(MemoryStore):
-    """A store of endless blobs, which tells how far they were read and whether they still are."""
+    """A store of endless blobs that records how many chunks were read, and whether the blob is still open."""
 
     read: int = 0
     is_open: bool = False
     breaks_after: int | None = None
     changes: int = 0
-    """How often a part is of another blob."""
+    """How many ranged reads fail because the blob was replaced."""
 
     async def head(self, key: str) -> Blob:
         return Blob(key=key, bytes=10**9, etag="abc", modified=datetime.now(UTC), attributes=Attributes())
@@ -190,7 +190,7 @@ class TappedStore(MemoryStore):
 
 @dataclass
 class Client:
-    """A client that takes so many messages, then no more, until it goes away."""
+    """A client that receives `takes` messages, then stalls until it disconnects."""
 
     takes: int
     taken: list[Message] = field(default_factory=list)
@@ -209,7 +209,7 @@ class Client:
 
     def exchange(self, *headers: tuple[bytes, bytes], stall_seconds: float = DEADLINE_SECONDS) -> Exchange:
         scope = cast("Scope", {"type": "http", "method": "GET", "headers": [*headers]})
-        return Exchange(scope, self.receive, self.send, stall_seconds=stall_seconds)  # type: ignore[arg-type] # likewise
+        return Exchange(scope, self.receive, self.send, stall_seconds=stall_seconds)  # type: ignore[arg-type] # as above
 
 
 async def test_no_more_is_read_than_the_client_takes_and_nothing_once_it_is_gone() -> None:
@@ -217,7 +217,7 @@ async def test_no_more_is_read_than_the_client_takes_and_nothing_once_it_is_gone
     async with asyncio.timeout(DEADLINE_SECONDS):
         sending = asyncio.create_task(client.exchange().answer(BlobReader(store), "a"))
         await client.is_full.wait()
-        assert (store.read, store.is_open) == (5, True)  # one head and four chunks taken, one chunk in hand
+        assert (store.read, store.is_open) == (5, True)  # headers and four chunks received, one chunk pending
         client.is_gone.set()
         await sending
     assert (store.read, store.is_open) == (5, False)

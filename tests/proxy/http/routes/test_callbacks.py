@@ -1,4 +1,4 @@
-"""`callback_url` of `/v1/jobs`: the end of a job is told to a receiver."""
+"""`callback_url` of `/v1/jobs`: a receiver is called when the job has ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def post(site: Site, callback_url: str) -> httpx.Response:
 
 
 async def end_the_next_job(folder: Path) -> None:
-    """End a job in its queue, as a worker does that is killed right then: what follows the end is not seen to."""
+    """Complete the next job in the queue without its callback, like a worker that is killed right afterwards."""
     queue = open_queue(f"sqlite:////{folder}/queue.db", name="derivatives")
     await queue.connect()
     job = await queue.dequeue(timeout=5)
@@ -64,7 +64,7 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
 async def test_a_callback_outlives_a_restart_of_the_whole_service(tmp_path: Path) -> None:
     with receiving(secret=SECRET) as receiver:
         async with serving(tmp_path, callback_hosts="example.org") as site:
-            answer = await post(site, "https://example.org/")  # listed there, and never asked here
+            answer = await post(site, "https://example.org/")  # on this list, but never called in this test
             assert answer.status_code == 202
         async with serving(tmp_path, callback_hosts=receiver.listed) as site:
             site.upload()
@@ -82,7 +82,7 @@ async def test_an_end_is_told_although_its_worker_died_and_the_job_was_replayed(
             replay = await site.client.post(
                 f"{location}/replay", headers=sign(f"POST {location}/replay".encode(), secret=SECRET)
             )
-            assert replay.status_code == HTTPStatus.ACCEPTED  # the first end may have been told by now, or not yet
+            assert replay.status_code == HTTPStatus.ACCEPTED  # the first callback may or may not have been delivered
         async with serving(tmp_path, callback_hosts=receiver.listed):
             await told(receiver, times=2)
     assert len({one.id for one in receiver.received}) == 2

@@ -1,4 +1,4 @@
-"""What a platform asks: `/healthz`, `/readyz`; what a person asks: `/schema`."""
+"""The routes for platforms, `/healthz` and `/readyz`, and the page for people, `/schema`."""
 
 from __future__ import annotations
 

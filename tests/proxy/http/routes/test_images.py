@@ -1,4 +1,4 @@
-"""`GET /img/<key>/<size>`, and the files its redirects lead to."""
+"""`GET /img/<key>/<size>`, and the files that its redirects point to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/v1/jobs`."""
+"""`/v1/jobs`: posting, reading, listing and replaying jobs."""
 
 from __future__ import annotations
 
@@ -191,6 +191,6 @@ async def test_a_post_has_page_views_look_again_where_no_job_is_worked(tmp_path:
     async with serving(tmp_path, workers=0) as site:
         assert (await site.client.get(f"/img/{KEY}/small")).status_code == 404
         site.upload()
-        assert (await site.client.get(f"/img/{KEY}/small")).status_code == 404  # as it was told, for half a minute
+        assert (await site.client.get(f"/img/{KEY}/small")).status_code == 404  # the cached 404, for half a minute
         assert (await post(site, msgspec.json.encode({"key": KEY}))).status_code == 202
         assert (await site.client.get(f"/img/{KEY}/small")).status_code == 302

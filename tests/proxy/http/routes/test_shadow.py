@@ -1,4 +1,4 @@
-"""`SHADOW_PREFIX`: page views, jobs and purges touch no live derivative."""
+"""`SHADOW_PREFIX`: page views, jobs and purges leave live derivatives alone."""
 
 from __future__ import annotations
 

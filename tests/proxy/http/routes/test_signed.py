@@ -1,4 +1,4 @@
-"""Who may post, list, run again and purge: whoever signs with a known secret, now."""
+"""Posting, listing, replaying and purging require a recent signature with a known secret."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def post(site: Site, headers: dict[str, str], body: bytes = BODY) -> httpx
 
 
 def at(age: timedelta) -> dict[str, str]:
-    """Sign the body as it would have been signed so long ago."""
+    """Return headers that sign the body as of `age` ago."""
     then = datetime.now(tz=UTC) - age
     message_id = f"msg_{next(NUMBERS)}"
     return {
@@ -77,7 +77,7 @@ def without(header: str) -> dict[str, str]:
 async def test_a_stranger_is_kept_out_and_told_what_to_do_and_nothing_else(
     site: Site, signed: Callable[[], dict[str, str]], body: bytes
 ) -> None:
-    headers = signed()  # now: a signature of the time when tests were collected may be too old
+    headers = signed()  # signed now: a signature from the time of collection may be too old
     encoded = {name.encode(): value.encode() for name, value in headers.items()}
     answer = await site.client.post("/v1/jobs", content=body, headers=encoded)
     problem = answer.json()
@@ -129,7 +129,7 @@ async def test_a_message_that_was_seen_makes_no_other_job_under_a_header_that_no
     for number in range(3):
         answer = await post(site, seen | {"idempotency-key": f"key-{number}"})
         locations.add(answer.headers["location"])
-        await ended(site, answer.headers["location"])  # else it were the live job of its original
+        await ended(site, answer.headers["location"])  # otherwise it would be the live job of its original
     assert len(locations) == 1
 
 
