@@ -113,7 +113,7 @@ KEPT_AS: dict[Status, list[QueueStatus]] = {
 }
 """Job status -> the statuses that its job may have in the queue.
 
-The queue marks a job as complete whenever its worker has finished it, even with an error.
+In the queue, a job that its worker finished with an error is complete as well.
 """
 
 
@@ -124,7 +124,7 @@ def status_of(queued: QueuedJob) -> Status:
 
 
 def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_url: str) -> Job:
-    """Return a queued job as clients see it; it renders the sizes `wanted` of the original under `key`."""
+    """Return a queued job as clients see it; `wanted` are the sizes that it renders of the original `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
     return Job(

@@ -35,7 +35,7 @@ OUTDATED_SECONDS = 3 * REFRESH_SECONDS
 """The age at which the index is outdated, so that the next post refreshes it."""
 
 MAX_REFRESH_SHARE = 0.05
-"""The maximum fraction of the time spent on refreshes, however many jobs are live."""
+"""The maximum fraction of the time used for refreshes, however many jobs are live."""
 
 MOST_READ = 10_000
 """The maximum number of live jobs read; far above any sensible QUEUE_SIZE."""

@@ -44,7 +44,7 @@ MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
 ATTEMPTS = 50
-"""The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten machines that die during it."""
+"""The maximum number of attempts of a job: all that `worker.RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
 DAY_SECONDS = 86_400
@@ -71,7 +71,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Submission:
-    """A submitted request and the id for its job; `is_named` means that a job with that id may exist already."""
+    """A submitted request and the id for its job; `is_named` is true if a job with that id may exist already."""
 
     request: JobRequest
     job_id: str
@@ -211,7 +211,7 @@ class JobService:
         return read_job(queued, key=request.key, wanted=wanted, public_base_url=self._public_base_url)
 
     async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
-        """Return the job of each request: an existing one, else a new one while the queue has room.
+        """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.
 
         Requests that arrive together are decided together, at the cost of one read of the queue and one commit.
         """
@@ -269,7 +269,7 @@ class JobService:
 
 
 def _submission(request: JobRequest, idempotency_key: str | None) -> _Submission:
-    """Return the request with a job id, which is derived from the idempotency key, or else unguessable."""
+    """Return the request with a job id, derived from the idempotency key if present, else random and unguessable."""
     job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
     return _Submission(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 

@@ -1,4 +1,4 @@
-"""The base class of all queues: SAQ's `Queue`, and what our workers need in addition."""
+"""The base class of all queues, which extends SAQ's `Queue` with what our workers need."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 HEARTBEAT_SECONDS = 20
-"""After this long without a heartbeat a job is taken over by another worker. A job may set its own limit."""
+"""How long a job may run without a heartbeat before another worker takes it over; a job may set its own limit."""
 
 
 WRITE_SECONDS = 1.0
@@ -34,7 +34,7 @@ CONCURRENCY = "concurrency"
 """The key in a worker report's metadata that holds how many jobs the worker runs concurrently."""
 
 CHECKER, CHECKER_SECONDS = "readiness", 60
-"""The worker id of the test write, and its TTL."""
+"""The worker id of the test write, and its TTL in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class QueueSnapshot:
 
     keys: AbstractSet[str]
     new: Mapping[str, Mapping[str, object]]
-    """Job key -> the kwargs that the job was enqueued with, for live jobs that the caller did not know."""
+    """Job key -> enqueued kwargs, for live jobs that the caller did not list as known."""
     waiting: int
     oldest: float | None
     """When the oldest waiting job was enqueued (epoch seconds); None if no job waits."""
@@ -68,7 +68,7 @@ class JobQueue(Queue):
         """
 
     async def check(self) -> None:
-        """Return normally if the queue can be written to; a read is no proof, as it succeeds on a full disk.
+        """Raise unless the queue can be written to; a read is not enough, because it succeeds on a full disk.
 
         Raises:
             QueueUnavailable: the queue cannot be read or written.
@@ -87,7 +87,7 @@ class JobQueue(Queue):
         return incomplete - active
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
-        """Return the live jobs, with the kwargs of those that are not in `known`.
+        """Return a snapshot of the live jobs, with kwargs only for jobs that are not in `known`.
 
         `limit` bounds the number of jobs. SAQ's queue on PostgreSQL ignores it and returns all.
         """
@@ -107,7 +107,7 @@ class JobQueue(Queue):
 
 
 def is_same_run(stored: Job, job: Job) -> bool:
-    """Return whether the stored job is still in the run that the worker's copy `job` belongs to."""
+    """Return whether a stored job is still in the same run, by worker and attempt, as the worker's copy `job`."""
     return stored.status in (Status.ACTIVE, Status.ABORTING) and (stored.worker_id, stored.attempts) == (
         job.worker_id,
         job.attempts,

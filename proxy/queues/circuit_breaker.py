@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 OPEN_SECONDS = 1.0
-"""How long calls fail immediately, without contacting the server, after it did not answer.
+"""How long the breaker stays open after the server did not answer; calls then fail without contacting it.
 
 Posts are processed one after another. Otherwise each of them would wait for the server's full timeout.
 """

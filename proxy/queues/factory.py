@@ -1,4 +1,4 @@
-"""The factory of queues: SQLite, Redis or PostgreSQL, according to the URL."""
+"""The queue factory: opens an SQLite, Redis or PostgreSQL queue, depending on the URL."""
 
 from __future__ import annotations
 

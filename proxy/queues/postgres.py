@@ -50,7 +50,7 @@ def _is_denied(error: Exception) -> bool:
 
 
 class PostgresQueue(ServerQueue, SaqPostgresQueue):
-    """Jobs in the PostgreSQL database at `url`. Keys are unique in the whole database, not only in a queue."""
+    """A queue in the PostgreSQL database at `url`; job keys are unique in the database, not only in the queue."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         self._breaker = CircuitBreaker(

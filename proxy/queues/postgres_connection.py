@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.queues.circuit_breaker import CircuitBreaker
 
 ANSWER_SECONDS = 4.0
-"""The timeout of a statement. The readiness check times out after 5 s."""
+"""The timeout of a statement; shorter than the 5 s of the readiness check."""
 
 LINK_SECONDS = 2.0
 """The timeout for a connection from the pool, and then for the check that it still works."""
@@ -46,7 +46,7 @@ class Connection(AsyncConnection):
     patience_seconds = ANSWER_SECONDS
 
     async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - psycopg's signature
-        """Return the server's result, waiting `timeout` seconds, or `patience_seconds` if that is None.
+        """Return the server's result; time out after `timeout` seconds, or after `patience_seconds` if it is None.
 
         Raises:
             OperationalError: the server did not answer in time.

@@ -61,7 +61,7 @@ return 1
 
 
 class RedisQueue(ServerQueue, SaqRedisQueue):
-    """Jobs in the Redis at `url`, which may set connection options: `?socket_timeout=...`."""
+    """A queue in the Redis at `url`, which may set connection options: `?socket_timeout=...`."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         SaqRedisQueue.__init__(self, _Client(url), name=name)
@@ -109,8 +109,8 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def _unreachable(self) -> list[Stored]:
         found: list[tuple[bytes, bytes]] = await self._held_script(keys=[self._active, self._incomplete])
         active = {job_id: stored for job_id, body in found if (stored := self._read(body))}
-        # A worker takes a job in one step and marks it active in the next. If it dies in between, the job keeps the
-        # status "queued". Such a job counts as abandoned when two sweeps in a row find it unchanged.
+        # A worker dequeues a job in one step and sets it to active in the next. If it dies in between, the job keeps
+        # the status "queued". Such a job counts as abandoned when two sweeps in a row find it unchanged.
         unbegun = {job_id: stored.body for job_id, stored in active.items() if stored.job.status == Status.QUEUED}
         before, self._unbegun = self._unbegun, unbegun
         return [

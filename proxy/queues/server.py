@@ -1,6 +1,6 @@
 """The base class of queues on servers: an atomic takeover of jobs whose worker went silent.
 
-SAQ's own sweep first marks a job for its worker to abort, and waits for that, one job after the other. It may abort a
+SAQ's own sweep first requests that a job's worker abort it, and waits for that, one job after the other. It may abort a
 job that another worker is just starting. On PostgreSQL it depends on a lock that a lost machine may hold for hours.
 Here one step compares each job with what was read and writes it back, so any machine may sweep at any time.
 """

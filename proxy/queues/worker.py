@@ -30,10 +30,10 @@ DEQUEUE_SECONDS = 0.5
 """How long a worker waits for a job before it checks whether it should stop."""
 
 HEARTBEAT_INTERVAL_SECONDS = 5.0
-"""How often a worker sends a heartbeat for each of its jobs; it counts as dead once more than three are missing."""
+"""How often a worker sends a heartbeat for each of its jobs; three may be lost before the worker counts as dead."""
 
 SWEEP_SECONDS = 5.0
-"""How often a worker sweeps for jobs whose worker went silent. With `HEARTBEAT_SECONDS`: taken over within 25 s."""
+"""How often a worker sweeps for jobs of silent workers; with `HEARTBEAT_SECONDS`, they are taken over within 25 s."""
 
 POLL_SECONDS = 1.0
 """How often a worker polls for scheduled jobs that are due, and for jobs of its own that are to be aborted."""
@@ -80,7 +80,7 @@ class QueueWorker(saq.Worker[Context]):
         """Handle the end of a job, however it ended; the default does nothing."""
 
     async def stop(self) -> None:
-        """Stop taking jobs, give running ones the grace period to finish, and return the rest to the queue."""
+        """Stop taking jobs, wait for running ones until the grace period ends, and requeue the rest."""
         # SAQ's own grace period also waits for its upkeep timers, which sleep for up to a minute.
         self.event.set()
         if working := [task for task in self.tasks if task.get_name() == "process"]:

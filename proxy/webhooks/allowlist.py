@@ -78,7 +78,7 @@ class AllowList:
         return target
 
     def is_permitted(self, address: str) -> bool:
-        """Return whether an address may be connected to, because it is public or listed."""
+        """Return whether an address may be connected to: it has to be public, or listed."""
         ip = _unmapped(ip_address(address.partition("%")[0]))
         return _is_public(ip) or any(ip in network for network in self.networks)
 

@@ -33,7 +33,7 @@ CONNECT_SECONDS: Final = 3.0
 """The timeout to connect to one address of a name, after which the next address is tried."""
 
 RESOLVING_THREADS: Final = 8
-"""The number of threads that resolve names, which exceeds the number of concurrent deliveries to one receiver.
+"""The number of threads that resolve names; greater than the number of concurrent callbacks to one receiver.
 
 A hung name server blocks a thread for longer than the timeout of a delivery. Files are read by other threads, which it
 therefore cannot block.

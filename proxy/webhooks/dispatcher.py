@@ -1,4 +1,4 @@
-"""The dispatcher: a worker that watches jobs, delivers their callbacks, and retries failed deliveries."""
+"""The dispatcher: a worker that watches jobs, delivers their callbacks, and retries those that fail."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT: Final = 8
-"""The maximum number of concurrent deliveries. They do not use the slots of jobs, so a slow receiver delays no job."""
+"""The maximum number of concurrent callbacks. They do not use the slots of jobs, so a slow receiver delays no job."""
 
 MAX_PER_RECEIVER: Final = MAX_CONCURRENT // 2
-"""The maximum number of concurrent deliveries to one receiver, so that a slow one does not delay the others."""
+"""The maximum number of concurrent callbacks to one receiver, so that a slow one does not delay the others."""
 
 BUSY_RECEIVER: Final = Backoff(first_seconds=1.0, longest_seconds=60.0)
-"""The back-off of a callback whose receiver already has the maximum number of concurrent deliveries.
+"""The back-off of a callback whose receiver already has the maximum number of concurrent callbacks.
 
 At the longest wait, 1,000 callbacks that wait for one receiver are dequeued 17 times a second in total.
 """
@@ -84,7 +84,7 @@ class Dispatcher(QueueWorker):
         """Deliver a callback, or reschedule it.
 
         Raises:
-            RetryLater: the delivery failed, or its receiver has too many deliveries at the moment.
+            RetryLater: the delivery failed, or its receiver has too many concurrent callbacks.
         """
         callback, job = msgspec.convert(owed, Callback), context["job"]
         return await self._deliver(job, callback)

@@ -32,7 +32,7 @@ WATCH, DELIVER = "watch", "deliver"
 """The names of the dispatcher's functions in the queue: for watch tasks and for callbacks."""
 
 WATCH_SECONDS = 60.0
-"""How long after its submission, and how often from then on, a job is checked by its watch task.
+"""The delay before a watch task first checks its job, and the interval between later checks.
 
 Half of it would halve the delay of a callback whose worker is killed at the wrong moment, and double the cost of
 waiting jobs.
@@ -45,7 +45,7 @@ AGAIN_SECONDS = 5.0
 """The retry delay of a callback whose process died, or that failed with an unexpected error."""
 
 MAX_ATTEMPTS = 1_000_000
-"""The number of attempts that the queue allows. Each process that dies costs one; receivers' failures are separate."""
+"""The queue's limit of attempts, including those lost to dead processes; receivers' failures have their own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

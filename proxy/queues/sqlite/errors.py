@@ -27,7 +27,7 @@ _SENTENCES = {
 
 
 def translate(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
-    """Return a `QueueUnavailable` for an error of the file at `path`; its message names the operator's remedy."""
+    """Return a `QueueUnavailable` for an error of the file at `path`; its message contains the remedy."""
     sentence = _SENTENCES.get(_code(error), "The queue {path} does not work: {error}.")
     return QueueUnavailable(sentence.format(path=path, error=getattr(error, "strerror", error)))
 

@@ -39,7 +39,7 @@ RECHECK_SECONDS = 60.0
 
 
 class SqliteQueue(SqliteReads):
-    """Jobs in the SQLite file at `path`.
+    """A queue in the SQLite file at `path`.
 
     Next to it are SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a lock file for each process.
     """
@@ -98,7 +98,7 @@ class SqliteQueue(SqliteReads):
         return await self._database.write(self._transitions.touch(job))
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's signature
-        """Abort a waiting job, or mark a running one for its worker to abort; ignore an ended job."""
+        """Abort a waiting job, or request that the worker of a running job abort it; ignore an ended job."""
         stored = await self._database.write(self._transitions.abort(job, error))
         if stored is not None:
             job.replace(stored)
@@ -169,7 +169,7 @@ class SqliteQueue(SqliteReads):
             self._tally(released)
 
     def _tally(self, job: Job) -> None:
-        """Count a job that was retried or aborted here; SAQ's own `finish` and `retry` count theirs themselves."""
+        """Count and log a job that was retried or aborted without SAQ's `retry` or `finish`, which do so as well."""
         if job.status == Status.ABORTED:
             self.aborted += 1
         elif job.status == Status.QUEUED:

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID = 0x47464A51
-"""The id ("GFJQ") that marks a file as ours, so that the database of another program is never written to."""
+"""The id ("GFJQ") that identifies a file as ours, so that the database of another program is never written to."""
 
 SCHEMA_VERSION = 1
-"""Increment it for changes that older versions of this service cannot work with; they can work with a new index."""
+"""Increment it for a change that older versions of this service cannot work with; a new index is not such a change."""
 
 LIVE = "status IN ('new', 'queued', 'active', 'aborting')"
 ENDED = "status IN ('complete', 'failed', 'aborted')"

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 class JobRow:
     """A row of the table `jobs`: the fields are its columns, in their order. Times are epoch seconds, except `life`.
 
-    `scheduled`: the job does not start before this time; 0 means at once, whatever the clock.
+    `scheduled`: the job does not start before this time; 0 is at once, whatever the clock.
     `due`: the position in the queue; the same as `scheduled` where that is not 0.
-    `expires`: when an ended job may be deleted; None means never.
+    `expires`: when an ended job may be deleted; None is never.
     `owner`: the process that runs the job.
     `body`: the job as SAQ serialises it; the column `status` overrides its status.
     """
@@ -77,7 +77,7 @@ def restore(connection: sqlite3.Connection, row: JobRow) -> None:
 
 
 def update(connection: sqlite3.Connection, row: JobRow, *, status: str | None) -> None:
-    """Update a job's body, and its status if given; never make a job active again that is being aborted.
+    """Update a job's body, and its status unless that is None; never reactivate a job that is being aborted.
 
     For such a job, an update without a status, or with the status "active", has no effect at all.
     """
@@ -227,7 +227,7 @@ def oldest_waiting(connection: sqlite3.Connection, queue: str) -> float | None:
 
 
 def keep_report(connection: sqlite3.Connection, report: WorkerReport) -> None:
-    """Store a worker's report in place of its previous one."""
+    """Store a worker's report, replacing its previous one."""
     connection.execute(
         "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?)",
         (report.queue, report.worker_id, report.body, report.expires),

@@ -99,7 +99,7 @@ class Transitions:
         return lambda connection: statements.restore(connection, row)
 
     def abort(self, job: Job, error: str) -> Step[Job | None]:
-        """Return a step that aborts a waiting job, or marks a running one for its worker to abort.
+        """Return a step that aborts a waiting job, or requests that the worker of a running job abort it.
 
         The step returns the changed job; None if the job has ended or does not exist.
         """
@@ -141,7 +141,7 @@ class Transitions:
         return [self._retry_or_end(connection, self.read(row)) for row in active if row.owner in dead]
 
     def read(self, row: statements.JobRow, status: Status | None = None) -> Job:
-        """Return the job of a row, with the row's status unless another is given."""
+        """Return the job of a row, with `status` if it is not None, else with the row's status."""
         job = self.queue.deserialize(row.body, status or row.status)
         if job is None:
             raise ValueError(f"The row of job {row.key!r} is empty.")

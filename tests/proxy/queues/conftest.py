@@ -28,7 +28,7 @@ pytest.register_assert_rewrite("tests.proxy.queues.asking")
     ],
 )
 def make_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], JobQueue]:
-    """Return a factory of queues over the same jobs, for each backend in turn; a module may override it."""
+    """Return a factory of queues over the same jobs, for each backend; a module may override it."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'queue.db'}"
     else:
