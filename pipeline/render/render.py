@@ -181,9 +181,7 @@ def _save(image: pyvips.Image, path: Path, original: Original, target: Target, w
         vips.with_exif(image, exif),
         writable.saver,
         path,
-        keep=vips.keep_flags(
-            exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_embeddable(image)
-        ),
+        keep=vips.keep_flags(exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_embeddable(image)),
         **writable.options(target.size, image.width),
     )
     if exif:

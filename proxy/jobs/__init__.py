@@ -1,1 +1,1 @@
-"""Jobs: taken in, kept in a queue, worked on, shown."""
+"""Jobs: submission, execution by workers, and status."""

@@ -1,4 +1,4 @@
-"""The callback that is due when a job has ended."""
+"""The callback that reports the end of a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.webhooks.outbox import Callback
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a callback, in the shape that the Standard Webhooks scheme recommends."""
+    """The body of a callback, in the format that the Standard Webhooks scheme recommends."""
 
     type: str
     timestamp: datetime | None
@@ -21,7 +21,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
 def callback_for(job: Job, callback_url: str, *, created_at: datetime) -> Callback:
     """Return the callback about a job that has ended.
 
-    Its id names the job and the time it was created: a job that is run again has another callback.
+    Its id combines the job's id and creation time, so a job that is run again gets another callback.
     """
     body = msgspec.json.encode(JobEvent(type=f"job.{job.status}", timestamp=job.finished_at, data=job))
     run = round(created_at.timestamp() * 1000)

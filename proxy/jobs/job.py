@@ -1,4 +1,4 @@
-"""A job: how far it is, what came of each size, what is wrong."""
+"""A job as clients see it: its status, the outcome of each size, and its error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 ABANDONED = "abandoned"
-"""The code of a job that no worker brought to an end: it ran into its timeout, or stumbled, time and again."""
+"""The error code of a job that no worker completed: it timed out or crashed at every attempt, or was aborted."""
 
 Status = Literal["queued", "processing", "done", "error"]
 SizeStatus = Literal["waiting", "done", "error"]
@@ -28,7 +28,7 @@ SizeStatus = Literal["waiting", "done", "error"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:
-    """What is wrong: a stable code and a sentence that says what to do."""
+    """An error: a stable code, and a message with the remedy."""
 
     code: str
     detail: str
@@ -36,7 +36,7 @@ class JobError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledRetry:
-    """Why a job was put off, and when it will be tried again."""
+    """Why the last attempt of a job failed, and when the next one starts."""
 
     until: datetime
     code: str
@@ -45,14 +45,14 @@ class ScheduledRetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeOutcome:
-    """What came of one size of a job."""
+    """The status of one size of a job."""
 
     size: str
     status: SizeStatus
 
 
 class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative of a job, with the address at which browsers read it; lengths in pixels and bytes."""
+    """A derivative of a job with its public URL; lengths are in pixels and bytes."""
 
     size: str
     key: str
@@ -64,9 +64,9 @@ class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as callers see it, the one form in answers and callbacks. Times are None until they have come.
+    """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
-    `error` says why a job has ended badly; `put_off`, on one that waits to be tried again, what went wrong so far.
+    `error` is why a job failed. `put_off` is set while a job waits for a retry, and holds the last failure.
     """
 
     id: str
@@ -84,9 +84,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a worker leaves in the queue after an attempt: derivatives, what is wrong, when it tries again if it does.
+    """The result of an attempt, which the worker stores in the queue.
 
-    `put_off_until` is in seconds since the epoch; without it the attempt was the last.
+    `put_off_until` is the time of the next attempt, in seconds since the epoch; None after the last one.
     """
 
     derivatives: tuple[Derivative, ...] = ()
@@ -99,7 +99,7 @@ _STATUSES: dict[QueueStatus, Status] = {
     QueueStatus.NEW: "queued",
     QueueStatus.QUEUED: "queued",
     QueueStatus.ACTIVE: "processing",
-    QueueStatus.ABORTING: "processing",  # stuck: its worker is asked to let go of it, then it is tried again
+    QueueStatus.ABORTING: "processing",  # stuck: its worker has to abort it, then it is retried
     QueueStatus.COMPLETE: "done",
     QueueStatus.FAILED: "error",
     QueueStatus.ABORTED: "error",
@@ -111,17 +111,20 @@ KEPT_AS: dict[Status, list[QueueStatus]] = {
     "done": [QueueStatus.COMPLETE],
     "error": [QueueStatus.COMPLETE, QueueStatus.FAILED, QueueStatus.ABORTED],
 }
-"""What the queue may call a job of each status: it calls complete whatever its worker was through with."""
+"""Job status -> the statuses that its job may have in the queue.
+
+In the queue, a job that its worker finished with an error is complete as well.
+"""
 
 
 def status_of(queued: QueuedJob) -> Status:
-    """Tell how far a job of the queue is."""
+    """Return the status of a queued job as clients see it."""
     ended_badly = queued.status == QueueStatus.COMPLETE and (queued.result or {}).get("error")
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
 def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_url: str) -> Job:
-    """Return what is known of a job of the queue, which is to make the sizes `wanted` of the original under `key`."""
+    """Return a queued job as clients see it; `wanted` are the sizes that it renders of the original `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
     return Job(
@@ -153,7 +156,7 @@ def _derivative(made: Derivative, public_base_url: str) -> JobDerivative:
 
 
 def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tuple[SizeOutcome, ...]:
-    if status == "done":  # the recipe may have got more sizes since
+    if status == "done":  # the recipe may have gained sizes since
         return tuple(SizeOutcome(size=size, status="done") for size in made)
     unmade: SizeStatus = "error" if status == "error" else "waiting"
     return tuple(SizeOutcome(size=size, status="done" if size in made else unmade) for size in wanted)

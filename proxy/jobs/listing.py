@@ -1,4 +1,7 @@
-"""Pages of the jobs in a queue, newest first, read as every queue of SAQ can: by walking them."""
+"""Pages of the jobs in a queue, newest first.
+
+Each page is found by iterating over all jobs, because every SAQ queue supports that.
+"""
 
 from __future__ import annotations
 
@@ -22,26 +25,32 @@ if TYPE_CHECKING:
     from proxy.jobs.job import Status
 
 MOST_WALKED = 100_000
-"""How many jobs are looked at for a page: a week of a job every 6 s. It takes 2 s on SQLite, 3 to 5 on PostgreSQL, 4 to
-11 on Redis, which has to be asked for the records of every status."""
+"""The maximum number of jobs read for a page: a week of one job every 6 s.
+
+Reading them takes 2 s on SQLite, 3 to 5 s on PostgreSQL, and 4 to 11 s on Redis, where records of every status have to
+be fetched.
+"""
 
 _CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
-"""When a job was enqueued, in milliseconds since the epoch, and its id."""
+"""The time at which a job was enqueued, in milliseconds since the epoch, and its id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListJobs:
-    """Which jobs are asked for: those of a status, or all; no more than `limit`, after those of an earlier page."""
+    """A request for a page of up to `limit` jobs, of one status or of all, starting after the previous page."""
 
     status: Status | None = None
     limit: int
     cursor: str | None = None
-    """What the earlier page gave as its `cursor`."""
+    """The `cursor` of the previous page; None for the first page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePage:
-    """Some jobs, newest first; a cursor when there are more; whether there were too many in the queue to see all."""
+    """A page of jobs, newest first.
+
+    `cursor` is None on the last page. `is_complete` is False if the queue holds too many jobs to read them all.
+    """
 
     jobs: Sequence[QueuedJob]
     cursor: str | None
@@ -49,7 +58,7 @@ class QueuePage:
 
 
 class JobListing:
-    """Lists the jobs of a queue; those who ask at the same time take turns, so that one walk costs the most."""
+    """A listing of the jobs in a queue. It serves one request at a time, which bounds the load on the queue."""
 
     def __init__(self, queue: Queue, *, most_walked: int = MOST_WALKED) -> None:
         self._queue = queue
@@ -57,10 +66,10 @@ class JobListing:
         self._turn = asyncio.Lock()
 
     async def page(self, asked: ListJobs) -> QueuePage:
-        """Give a page; no more than that is ever held.
+        """Return a page of jobs, holding no more than one page in memory.
 
         Raises:
-            BadCursor: the cursor is none that a page gave.
+            BadCursor: the cursor is not that of an earlier page.
         """
         before = None if asked.cursor is None else _position(asked.cursor)
         async with self._turn:
@@ -74,7 +83,7 @@ class JobListing:
         self, asked: ListJobs, before: tuple[int, str] | None
     ) -> tuple[list[tuple[int, str, QueuedJob]], bool]:
         newest: dict[str, tuple[int, str, QueuedJob]] = {}
-        places: list[tuple[int, str]] = []  # a heap: the oldest first
+        places: list[tuple[int, str]] = []  # a min-heap: the oldest first
         walked = 0
         async for job in self._queue.iter_jobs(KEPT_AS[asked.status] if asked.status else list(QueueStatus)):
             walked += 1
@@ -82,11 +91,11 @@ class JobListing:
                 return [*newest.values()], False
             place = (job.queued, job.key)
             is_other = asked.status and status_of(job) != asked.status
-            if is_other or (before and place >= before) or job.key in newest:  # a walk may meet a job twice
+            if is_other or (before and place >= before) or job.key in newest:  # an iteration may yield a job twice
                 continue
             newest[job.key] = (*place, job)
             heapq.heappush(places, place)
-            if len(places) > asked.limit + 1:  # one more than asked for tells whether there is another page
+            if len(places) > asked.limit + 1:  # one extra job shows whether another page exists
                 del newest[heapq.heappop(places)[1]]
         return [*newest.values()], True
 

@@ -1,9 +1,9 @@
-"""What is known of the jobs that wait or run: which originals have one, how long the oldest waits, how fast they end.
+"""An in-memory index of the live jobs (waiting or running) by original, with queue age and throughput.
 
-Reading all live jobs at each post would cost more than everything else together once hundreds wait. So those that are
-new are read once a second; in between each post asks only for those jobs that may be its own. What this process itself
-enqueues is known at once, so only a job that another process enqueued for the same original within that second is not
-seen: then there are two jobs, of which the later finds everything made.
+Reading all live jobs for each post would cost more than everything else combined once hundreds wait. So new jobs are
+read once a second. In between, each post reads only the jobs that may match it. Jobs that this process enqueues are
+added at once. Only a job that another process enqueued for the same original within that second is missed. The original
+then has two jobs, and the later one finds every derivative rendered.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
 
 REFRESH_SECONDS = 1.0
-"""How old what is known of other processes' jobs may be."""
+"""The minimum interval between refreshes, which add the jobs of other processes."""
 
 OUTDATED_SECONDS = 3 * REFRESH_SECONDS
-"""How old it may be before those who decide look themselves."""
+"""The age at which the index is outdated, so that the next post refreshes it."""
 
 MAX_REFRESH_SHARE = 0.05
-"""Share of the time that goes into reading the live jobs at most, however many there are."""
+"""The maximum fraction of the time used for refreshes, however many jobs are live."""
 
 MOST_READ = 10_000
-"""How many live jobs are read; far above any sensible QUEUE_SIZE."""
+"""The maximum number of live jobs read; far above any sensible QUEUE_SIZE."""
 
 
 class QueueStatus(NamedTuple):
-    """How many jobs wait, for how many seconds the oldest has, how many jobs all workers work at once."""
+    """The number of waiting jobs, the age of the oldest in seconds, and the total concurrency of all workers."""
 
     jobs: int
     oldest_seconds: float
@@ -50,16 +50,16 @@ class QueueStatus(NamedTuple):
 
 
 class LiveIndex:
-    """Knows the live jobs of a queue."""
+    """An index of the live jobs of a queue."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self._requests: dict[str, dict[str, JobRequest]] = {}
-        """The orders that may be live, by their original and their job's id."""
+        """Original -> job id -> request, for jobs that may be live."""
         self._originals: dict[str, str] = {}
-        """The original of each of them, by its job's id."""
+        """Job id -> original, for the same jobs."""
         self._added: set[str] = set()
-        """The ids of those added since the last look began: they may have come into the queue since."""
+        """Job ids added since the last refresh began; its snapshot may not contain them yet."""
         self._refreshing = asyncio.Lock()
         self._refreshed_at = -math.inf
         self._refresh_after = -math.inf
@@ -68,30 +68,30 @@ class LiveIndex:
         self._retry_after = RetryAfter()
 
     async def status(self) -> QueueStatus:
-        """Look, and tell how long the line is."""
+        """Refresh the index, and return the status of the queue."""
         await self.refresh()
         waiting = await self.waiting()
         return QueueStatus(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
 
     async def waiting(self) -> int:
-        """Count the jobs that wait, those that were put off too."""
+        """Return the number of waiting jobs, including those scheduled for a later retry."""
         return await self._queue.count_waiting()
 
     def oldest_seconds(self) -> float:
-        """Tell how long the oldest of the waiting jobs had waited at the last look, and since."""
+        """Return the age in seconds of the job that was the oldest at the last refresh; 0 if none waited."""
         return time.time() - self._oldest if self._oldest else 0.0
 
     def retry_after_seconds(self, waiting: int) -> int:
-        """Guess when there will be room again."""
+        """Return an estimate of the seconds until the queue has room again."""
         return self._retry_after.seconds(waiting)
 
     @property
     def is_outdated(self) -> bool:
-        """Tell whether nobody has looked for a while: those who decide cannot leave it to those who watch."""
+        """Return whether posts have to refresh the index themselves, because the monitor has not done so in time."""
         return time.monotonic() - self._refreshed_at > OUTDATED_SECONDS and time.monotonic() > self._refresh_after
 
     async def refresh(self) -> None:
-        """Read which jobs are live, unless that was done a moment ago."""
+        """Read which jobs are live, unless the last refresh is recent enough."""
         async with self._refreshing:
             began = time.monotonic()
             if began < self._refresh_after:
@@ -100,7 +100,7 @@ class LiveIndex:
             snapshot = await self._queue.snapshot(self._originals.keys(), limit=MOST_READ)
             for job_id, request in snapshot.new.items():
                 self._note(job_id, msgspec.convert(request, JobRequest))
-            if len(snapshot.keys) < MOST_READ:  # else who is missing may only stand too far behind
+            if len(snapshot.keys) < MOST_READ:  # else a missing job may merely be beyond the limit
                 for job_id in self._originals.keys() - snapshot.keys - earlier - self._added:
                     self._forget(job_id)
             self._oldest = snapshot.oldest
@@ -112,7 +112,7 @@ class LiveIndex:
             )
 
     async def find(self, ids: Iterable[str], *, originals: Iterable[str]) -> dict[str, QueuedJob]:
-        """Give the jobs of these ids that are there, and those that may be live for these originals."""
+        """Return the stored jobs with these ids, and those that may be live for these originals, by job id."""
         wanted = list({*ids, *(job_id for original in originals for job_id in self._requests.get(original, ()))})
         found = await self._queue.jobs(wanted) if wanted else []
         there = {queued.key: queued for queued in found if queued}
@@ -122,12 +122,12 @@ class LiveIndex:
         return there
 
     def covering(self, request: JobRequest) -> list[str]:
-        """Give the ids of live jobs that make all that is ordered; `find` tells first which are live still."""
+        """Return the ids of live jobs that cover the request; call `find` first to drop jobs that have ended."""
         requests = self._requests.get(request.key, {}).items()
         return [job_id for job_id, live in requests if live.covers(request)]
 
     def add(self, job_id: str, request: JobRequest) -> None:
-        """Take note of a job that is live from now on."""
+        """Add a job that is live from now on."""
         self._added.add(job_id)
         self._note(job_id, request)
 
@@ -143,7 +143,7 @@ class LiveIndex:
 
 
 def is_live(queued: QueuedJob | None) -> bool:
-    """Tell whether a job waits or runs."""
+    """Return whether a job exists and is waiting or running."""
     return queued is not None and queued.status not in TERMINAL_STATUSES
 
 

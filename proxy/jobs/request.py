@@ -1,4 +1,4 @@
-"""What is asked for when a job is posted."""
+"""The request that creates a job."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
-    """Derivatives of one original: `sizes` of them, or all; with `force` also those that are fresh.
+    """A request for derivatives of one original: the sizes in `sizes`, or all of them if that is empty.
 
-    The one form of a job on its way in: over HTTP (without `batch`) and in the queue. `callback_url` is called when the
-    job has ended; empty calls nobody. A `batch` job is one of many that nobody waits for.
+    It has the same form over HTTP (without `batch`) and in the queue. With `force`, fresh derivatives are rendered
+    again as well. `callback_url` is called when the job has ended; if empty, no callback is sent. A `batch` job is one
+    of many that no client waits for.
     """
 
     key: str
@@ -20,7 +21,7 @@ class JobRequest:
     batch: bool = False
 
     def covers(self, other: JobRequest) -> bool:
-        """Return whether this request, once done, leaves nothing of the other one to do."""
+        """Return whether completing this request completes the other one too."""
         return (
             self.key == other.key
             and (not self.sizes or (bool(other.sizes) and set(other.sizes) <= set(self.sizes)))

@@ -1,4 +1,4 @@
-"""What a job is: "make every derivative of this original", safe in a queue until it ends."""
+"""The job service: submits, lists and replays jobs, each of which renders the derivatives of one original."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FUNCTION = "make_derivatives"
-"""The name under which the queue knows what a worker does."""
+"""The name of the worker's function in the queue."""
 
 TIMEOUT_SECONDS = 900
-"""The longest one attempt may take: in line for a slot, downloading, rendering, uploading."""
+"""The timeout of one attempt: waiting for a slot, download, render and upload."""
 
 MOST_REPLAYS = 100
-"""How many of the messages that ran a job again are remembered with it; each is good for ten minutes at most."""
+"""The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
 ATTEMPTS = 50
-"""How often a job is begun at most: all that `work.RETRY_POLICIES` allows, and ten machines that die under it."""
+"""The maximum number of attempts of a job: all that `worker.RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
 DAY_SECONDS = 86_400
 
 _ID = re.compile(r"[0-9a-f]{32}")
-"""What a job's id looks like; a queue need not take anything else, and PostgreSQL fails at a NUL."""
+"""The format of a job id. No other string is passed to the queue; PostgreSQL, for one, fails on a NUL character."""
 
 
 def _ignore(_original: str) -> None:
@@ -59,7 +59,10 @@ def _ignore(_original: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPage:
-    """Some jobs, newest first; the cursor of the next page if there is one; whether all jobs could be looked at."""
+    """A page of jobs, newest first.
+
+    `cursor` is None on the last page. `is_complete` is False if the queue holds too many jobs to read them all.
+    """
 
     jobs: tuple[Job, ...]
     cursor: str | None
@@ -68,7 +71,7 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Submission:
-    """An order that came in, the id that its job would have, whether a job of that id may be there already."""
+    """A submitted request and the id for its job; `is_named` is true if a job with that id may exist already."""
 
     request: JobRequest
     job_id: str
@@ -78,10 +81,11 @@ class _Submission:
 
 
 class JobService:
-    """Takes orders into the queue and tells what became of them.
+    """A service that submits jobs to a queue and returns their status.
 
-    Where other machines share the queue, orders are decided one by one: a batch of each would go past its bound.
-    `clear_failures` is called with the original of each job that is taken, so that page views try it anew.
+    If other machines share the queue, requests are decided one by one: with batches on several machines, the queue
+    would exceed `queue_size`. `clear_failures` is called with the original of each accepted job, so that page views
+    retry it.
     """
 
     def __init__(
@@ -108,14 +112,14 @@ class JobService:
         self._deciding = asyncio.Lock()
 
     async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
-        """Take an order; when this returns, the job is on disk.
+        """Submit a request and return its job; when this returns, the queue has stored the job.
 
-        The same idempotency key gives the same job for as long as that is kept; an original whose job is live gives
-        that job, unless the order wants more than the job will make.
+        The same idempotency key returns the same job for as long as that is stored. If a live job covers the request,
+        that job is returned; see `JobRequest.covers`.
 
         Raises:
-            BadKey, BadOrder, BadCallback: the order is nonsense.
-            Busy: as many jobs wait as may.
+            BadKey, BadOrder, BadCallback: the request is invalid.
+            Busy: the queue is full.
         """
         try:
             self._recipe.check(request.key, request.sizes)
@@ -123,37 +127,37 @@ class JobService:
             raise BadOrder(str(fault)) from fault
         self._outbox.check(request.callback_url)
         job = self._describe(await self._posts.ask(_submission(request, idempotency_key)))
-        self._clear_failures(job.key)  # here and now; whichever process works the job does so too
+        self._clear_failures(job.key)  # in this process; the process that runs the job does the same
         return job
 
     async def get(self, job_id: str) -> Job:
-        """Tell what is known of a job.
+        """Return the job with that id.
 
         Raises:
-            UnknownJob: there is none of that id, or it ended too long ago.
+            UnknownJob: no job has that id, or it ended too long ago.
         """
         return self._describe(await self._queued_job(job_id))
 
     async def page(self, asked: ListJobs) -> JobPage:
-        """List jobs, newest first.
+        """Return a page of jobs, newest first.
 
         Raises:
-            BadCursor: the cursor is none that a page gave.
+            BadCursor: the cursor is not that of an earlier page.
         """
         page = await self._listing.page(asked)
         jobs = tuple(self._describe(queued) for queued in page.jobs)
         return JobPage(jobs=jobs, cursor=page.cursor, is_complete=page.is_complete)
 
     async def replay(self, job_id: str, *, message_id: str | None = None) -> Job:
-        """Run a job that has ended once more, as it was ordered; one that is live is left alone.
+        """Run an ended job again with its original request; return a live job unchanged.
 
-        So is one that the message of that id has already run again.
+        A job that the message `message_id` has already run again is also returned unchanged.
 
         Raises:
-            UnknownJob: there is none of that id, or it ended too long ago.
-            Busy: as many jobs wait as may.
+            UnknownJob: no job has that id, or it ended too long ago.
+            Busy: the queue is full.
         """
-        await self.complete(job_id)  # its worker may have died before it did, and what is run again forgets its end
+        await self.complete(job_id)  # its worker may have died before this, and a replay discards the result
         job = await self._replay(job_id, message_id)
         self._clear_failures(job.key)
         return job
@@ -162,7 +166,7 @@ class JobService:
         """Return whether a job has ended; if it has, its callback is in the outbox when this returns."""
         try:
             queued = await self._queued_job(job_id)
-        except UnknownJob:  # its order never entered the queue, or it ended longer ago than jobs are kept
+        except UnknownJob:  # it was never enqueued, or it ended longer ago than jobs are stored
             return True
         job, callback_url = self._describe(queued), _request_of(queued).callback_url
         if job.finished_at is None or job.created_at is None:
@@ -191,7 +195,7 @@ class JobService:
             return self._describe(await self._enqueue(again))
 
     async def waiting(self) -> QueueStatus:
-        """Tell how many jobs wait, for how long, for how many workers."""
+        """Return how many jobs wait, how long the oldest has waited, and the total concurrency of the workers."""
         return await self._live.status()
 
     async def _queued_job(self, job_id: str) -> QueuedJob:
@@ -207,9 +211,9 @@ class JobService:
         return read_job(queued, key=request.key, wanted=wanted, public_base_url=self._public_base_url)
 
     async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
-        """Give the job of each order: one that is there, else a new one while there is room.
+        """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.
 
-        Orders that come together are decided together, for one look at the queue and one commit.
+        Requests that arrive together are decided together, at the cost of one read of the queue and one commit.
         """
         async with self._deciding:
             if self._live.is_outdated:
@@ -232,7 +236,7 @@ class JobService:
     ) -> str | Busy:
         known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.request))
         for job_id in known:
-            if job_id in there or job_id in new:  # not one that somebody else enqueued since `there` was read
+            if job_id in there or job_id in new:  # not one that became known only after `there` was read
                 return job_id
         if waiting + len(new) >= self._queue_size:
             return self._busy(waiting + len(new))
@@ -259,13 +263,13 @@ class JobService:
             ttl=self._keep_seconds,
             meta={"request_id": posted.request_id} | ({"replays": posted.replays} if posted.replays else {}),
         )
-        queued = queued or await self._queued_job(posted.job_id)  # there is one of that id
+        queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued
 
 
 def _submission(request: JobRequest, idempotency_key: str | None) -> _Submission:
-    """Give an order's job an id that cannot be guessed, or that follows from the idempotency key."""
+    """Return the request with a job id, derived from the idempotency key if present, else random and unguessable."""
     job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
     return _Submission(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 
@@ -280,5 +284,5 @@ def _request_of(queued: QueuedJob) -> JobRequest:
 
 def _fault_or_job(made: QueuedJob | BaseException) -> QueuedJob | Exception:
     if isinstance(made, BaseException) and not isinstance(made, Exception):
-        raise made  # a cancellation is nobody's answer
+        raise made  # a cancellation is not the result of a request
     return made

@@ -1,4 +1,4 @@
-"""What a worker does with a job: makes the derivatives, or says why not, or tries again later."""
+"""The job worker: renders derivatives, reports failures, and retries transient ones later."""
 
 from __future__ import annotations
 
@@ -43,23 +43,26 @@ log = structlog.get_logger(__name__)
 
 
 RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
-    NotFound: RetryPolicy(
-        attempts=13, first_seconds=5, longest_seconds=5
-    ),  # a minute: the webhook can overtake the upload
-    StoreUnavailable: RetryPolicy(
-        attempts=12, first_seconds=2, longest_seconds=300
-    ),  # about half an hour: a provider's bad moment
-    NoRoom: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),  # others may clear up, or be done, as soon
-    DiedAgain: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),  # before the other, of which it is one
-    ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),  # twice is no accident
-    DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),  # the machine may have been busy
-    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),  # who knows
+    # A minute: the webhook may arrive before the upload has finished.
+    NotFound: RetryPolicy(attempts=13, first_seconds=5, longest_seconds=5),
+    # About half an hour: an outage at the provider.
+    StoreUnavailable: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
+    # As long as that: other processes may finish and free space.
+    NoRoom: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
+    # Listed before `ProcessDied`, its base class: the first match counts.
+    DiedAgain: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),
+    # A second time is no coincidence.
+    ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),
+    # The machine may have been busy.
+    DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+    # The cause is unknown.
+    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
 }
-"""What may pass is tried again; everything else that can be wrong (`Refused`, a bad key) stays as it is."""
+"""Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""
 
 
 class JobWorker(QueueWorker):
-    """Works the queue of jobs until it is stopped."""
+    """A worker that renders the jobs of a queue until it is stopped."""
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class JobWorker(QueueWorker):
         self._complete_job = complete_job
 
     async def make_derivatives(self, context: Context, **request: object) -> object:
-        """Make what a job asks for; its outcome is kept in the queue as long as the job is."""
+        """Render the derivatives of a job, and return the outcome, which the queue stores with the job."""
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
@@ -112,25 +115,29 @@ class JobWorker(QueueWorker):
             )
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
-        """Give what every line of the log about a job says of it."""
+        """Return the fields that every log line about a job contains."""
         key, request_id = (job.kwargs or {}).get("key"), job.meta.get("request_id", "")
         return {**super().log_context(job), "key": key, "request_id": request_id}
 
     async def on_end(self, job: saq.Job) -> None:
-        """Count a job that has ended, and see to what follows."""
+        """Count an ended job, and enqueue its callback if it has one."""
         ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
         metrics.jobs_total.labels("done" if ended_well else "error").inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
-        if job.status != saq.Status.COMPLETE:  # it was not this worker's work that ended it
+        if job.status != saq.Status.COMPLETE:  # the queue ended it, not `make_derivatives`
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
             await self._complete_job(job.key)
 
 
 def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
-    """Tell how a job ended badly, or put it off; the record then says why, and until when."""
+    """Return the outcome of a failed job, or reschedule it, with the reason and the time stored in its result.
+
+    Raises:
+        RetryLater: the job was rescheduled.
+    """
     retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
-    tries = job.meta.setdefault("tries", {})  # not `attempts`: a machine that dies costs one of those too
+    tries = job.meta.setdefault("tries", {})  # not `attempts`, which also counts machines that died
     tries[fault.code] = tries.get(fault.code, 0) + 1
     if retry_policy and tries[fault.code] < retry_policy.attempts:
         job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False

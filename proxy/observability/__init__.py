@@ -1,1 +1,1 @@
-"""Logs, readiness and metrics."""
+"""Logs, readiness checks and metrics."""

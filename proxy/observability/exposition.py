@@ -1,4 +1,4 @@
-"""Ports that are held as long as they are needed."""
+"""The HTTP server that exposes the metrics to Prometheus."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SCRAPE_SECONDS = 10.0
-"""How long somebody who asks for the series may take to say so, which is as long as Prometheus waits for them."""
+"""The timeout for a client to send its request; the same as the scrape timeout of Prometheus."""
 
 
 @contextmanager
 def serving_metrics(*, host: str, port: int) -> Iterator[None]:
-    """Answer Prometheus on a port of its own, in a thread of its own.
+    """Serve the metrics for the duration of the block, on a separate port and in a separate thread.
 
     Raises:
-        CannotStart: something else has the port.
+        CannotStart: the port cannot be opened, because another process uses it for example.
     """
     try:
         server = _Exposition(host, port)
@@ -47,7 +47,7 @@ def serving_metrics(*, host: str, port: int) -> Iterator[None]:
 
 
 class _Exposition(ThreadingHTTPServer):
-    """The client library's own answers, from a server that tells in one line of the log what it could not tell."""
+    """A server for the request handler of `prometheus_client`; a failed response is logged as one event."""
 
     daemon_threads = True
 

@@ -1,4 +1,4 @@
-"""One JSON line an event, on standard error; the libraries' own lines in the same shape."""
+"""Logging to standard error: one JSON line per event, in the same format for our events and the libraries'."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
-"""Loggers whose every call is a line; requests are logged by us, with what the caller needs to know."""
+"""Loggers of libraries that log every call. Our own code logs requests, with what their callers need to know."""
 
 
 _TRACES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-"""Without the values of variables: one may be a secret."""
+"""Formats tracebacks without the values of variables, which may be secrets."""
 
 
 def configure_logs(*, level: str, form: str) -> None:
-    """Send every event of this process through structlog; `form` is "json" or "console"."""
+    """Route every log event of this process through structlog; `form` is "json" or "console"."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -43,7 +43,7 @@ def configure_logs(*, level: str, form: str) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,  # a module's logger would keep the settings of its first line
+        cache_logger_on_first_use=False,  # a cached logger would keep the settings of its first event
     )
     handler = _StandardError()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*_last_steps(form)]))
@@ -54,7 +54,7 @@ def configure_logs(*, level: str, form: str) -> None:
     root.setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # each of its tries; who waited for one tells of it
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it logs every attempt; the caller logs the failure
     logging.getLogger("saq").setLevel(max(logging.WARNING, root.level))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_crash
@@ -62,7 +62,7 @@ def configure_logs(*, level: str, form: str) -> None:
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """What is standard error when a line is told: while a progress bar is drawn, that takes its place."""
+    """A handler that looks up `sys.stderr` for each event, because a progress bar replaces it while it is drawn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
@@ -72,7 +72,7 @@ class _StandardError(logging.StreamHandler[TextIO]):
 def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        plain = structlog.dev.plain_traceback  # the other one shows the values of variables
+        plain = structlog.dev.plain_traceback  # the default shows the values of variables
         return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
 
@@ -83,17 +83,17 @@ def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Ev
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what the queue's library reports of a job that is put off: `job_put_off` has said it."""
+    """Return False for SAQ's record about a rescheduled job, which the event `job_put_off` covers already."""
     return not (record.exc_info and record.exc_info[0] is RetryLater)
 
 
 def _name_jobs(record: logging.LogRecord) -> bool:
-    """Name the queue's jobs by their ids: the library shows a job whole, and a `callback_url` may hold a secret."""
+    """Replace jobs in SAQ's records by their keys: a job's text includes `callback_url`, which may hold a secret."""
     if isinstance(record.args, tuple):
         record.args = tuple(one.key if isinstance(one, saq.Job) else one for one in record.args)
     return True
 
 
 def _log_crash(kind: type[BaseException], crash: BaseException | None, trace: TracebackType | None) -> None:
-    """Tell what nobody caught, as one event like any other."""
+    """Log an uncaught exception as an event like any other."""
     structlog.get_logger(__name__).critical("crashed", exc_info=(kind, crash, trace))

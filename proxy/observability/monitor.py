@@ -1,4 +1,4 @@
-"""What no request and no job shows, looked at again and again for the series."""
+"""Background tasks for the metrics that neither requests nor jobs update."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ QUEUE_SECONDS = 1.0
 """How often the length of the queue is read."""
 
 READY_SECONDS = 15.0
-"""How often every part is tried: as often as a platform asks, and as Prometheus does."""
+"""How often readiness is checked: as often as platforms and Prometheus poll."""
 
 
 def observe_memory() -> None:
-    """Have the series of memory read off the kernel whenever somebody asks for them."""
+    """Register the memory metrics, which are read from the kernel at every scrape."""
     metrics.resident_bytes.labels("web").set_function(cgroups.own_bytes)
     metrics.resident_bytes.labels("render").set_function(cgroups.render_bytes)
     metrics.memory_used_bytes.set_function(lambda: cgroups.memory_usage().used)
@@ -34,10 +34,10 @@ def observe_memory() -> None:
 
 
 async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS) -> None:
-    """Read the length of the queue until cancelled; what cannot be read is told once."""
+    """Update the queue metrics until cancelled; repeated failures to read the queue are logged once."""
     is_told = False
     while True:
-        depth, oldest_seconds = math.nan, math.nan  # rather than what was true before
+        depth, oldest_seconds = math.nan, math.nan  # instead of outdated values
         try:
             depth, oldest_seconds, _ = await jobs.waiting()
             is_told = False
@@ -53,7 +53,7 @@ async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS)
 
 
 async def watch_readiness(readiness: Readiness, *, every_seconds: float = READY_SECONDS) -> None:
-    """Try every part until cancelled, also where nobody asks `/readyz`, such as beside a worker."""
+    """Check readiness until cancelled, for processes in which no client requests `/readyz`, such as workers."""
     while True:
         try:
             await readiness.check()

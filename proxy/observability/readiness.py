@@ -1,4 +1,4 @@
-"""Whether the service can do its work: store, queue, scratch folder and render process, each tried for real."""
+"""Readiness checks that actually use the store, the queue, the scratch folder and a render process."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ log = structlog.get_logger(__name__)
 Probe = Callable[[], Awaitable[object]]
 
 CHECK_SECONDS = 5.0
-"""How long everything together may take; a platform's own patience is rarely longer."""
+"""The timeout of all probes, which run concurrently. The health checks of platforms rarely wait for longer."""
 
 
 class Readiness:
-    """Knows whether work can be taken on; requests that ask at the same time share one answer."""
+    """The readiness of the service to accept work; concurrent requests share one check."""
 
     def __init__(self, probes: Mapping[str, Probe]) -> None:
         self._probes = probes
         self._flights: SingleFlight[list[str]] = SingleFlight()
         self.is_open = False
-        """True between the end of starting and the begin of draining."""
+        """True from the end of the startup until draining begins."""
 
     async def check(self) -> list[str]:
-        """Tell what is missing, a sentence each; nothing when all is well."""
+        """Return one message for each component that fails; an empty list means that the service is ready."""
         if not self.is_open:
             return ["the service is starting or stopping"]
         return await self._flights.run("check", self._check)
@@ -52,7 +52,7 @@ async def _try(name: str, probe: Probe) -> str | None:
     except (ImagesError, Refused) as fault:
         log.warning("not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.code}"
-    except OSError as fault:  # no room for what is tried
+    except OSError as fault:  # a full disk, for example
         log.warning("not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.strerror}"
     except Exception:

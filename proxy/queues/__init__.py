@@ -1,1 +1,1 @@
-"""Where jobs wait: the embedded queue, and the way to SAQ's own."""
+"""Job queues: the embedded SQLite queue, and SAQ's queues on Redis and PostgreSQL."""

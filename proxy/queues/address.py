@@ -1,4 +1,4 @@
-"""The address of a queue: what is wrong with it, told before anything is opened."""
+"""Validation of queue URLs, before any connection is opened."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 SCHEMES = ("sqlite:///", "redis://", "rediss://", "postgresql://", "postgres://")
-"""How the URL of a queue begins."""
+"""The accepted prefixes of a queue URL."""
 
 _DATABASE = re.compile(r"/?[0-9]*")
 
 _NEEDS = {"redis": ("redis", ("redis",)), "postgres": ("postgres", ("psycopg", "psycopg_pool"))}
-"""By the start of a scheme: the extra of this distribution, and what it installs."""
+"""Prefix of a scheme -> the extra of this distribution, and the packages that the extra installs."""
 
 
 def missing_extra(url: str) -> str | None:
-    """Tell how to install what the queue at `url` needs; None when it is there."""
+    """Return a message on how to install the extra that `url` needs; None if it is installed."""
     for start, (extra, packages) in _NEEDS.items():
         if url.startswith(start) and not all(find_spec(package) for package in packages):
             scheme = url.partition("://")[0]
@@ -25,30 +25,36 @@ def missing_extra(url: str) -> str | None:
 
 
 def address_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a queue, without quoting it: it may hold a password."""
+    """Return what is wrong with a queue URL; None if it is valid.
+
+    The message never quotes the URL, which may hold a password.
+    """
     if not url.startswith(SCHEMES) or url in SCHEMES:
         return f"must begin with {', '.join(SCHEMES)} and go on"
     return None if url.startswith("sqlite") else missing_extra(url) or server_fault(url)
 
 
 def server_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a server, as its client reads it, without quoting it."""
-    # Clients are imported only where they are needed: they cost memory that the embedded queue saves, and may be
-    # missing.
+    """Return what is wrong with a server's URL according to its client library; None if it is valid.
+
+    The message never quotes the URL, which may hold a password.
+    """
+    # Client libraries are imported only where they are needed. They cost memory, which the embedded queue saves, and
+    # they may not be installed.
     return _redis_fault(url) if url.startswith("redis") else _postgres_fault(url)
 
 
 def _redis_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a Redis, without quoting it."""
+    """Return what is wrong with a Redis URL, without quoting it; None if it is valid."""
     from redis.asyncio.connection import parse_url  # noqa: PLC0415 - see `server_fault`
 
     try:
         parts = urlsplit(url)
-        parse_url(url)  # its options
+        parse_url(url)  # validates the options
         is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number or too large, an option of another type
+    except ValueError:  # a port that is not a number or too large, or an option of the wrong type
         is_whole = False
-    # The client takes a database that is no number for database 0.
+    # The client silently uses database 0 if the database is not a number.
     if is_whole and _DATABASE.fullmatch(parts.path) and not parts.fragment:
         return None
     return (
@@ -58,7 +64,10 @@ def _redis_fault(url: str) -> str | None:
 
 
 def _postgres_fault(url: str) -> str | None:
-    """Tell what is wrong with the address of a PostgreSQL, without quoting it as libpq does."""
+    """Return what is wrong with a PostgreSQL URL; None if it is valid.
+
+    The message never quotes the URL, unlike libpq's own message.
+    """
     from psycopg import ProgrammingError  # noqa: PLC0415 - see `server_fault`
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - see `server_fault`
 
@@ -66,7 +75,7 @@ def _postgres_fault(url: str) -> str | None:
         ports = str(conninfo_to_dict(url).get("port", ""))
     except ProgrammingError:
         ports = "none"
-    # libpq finds out about a port only when it connects; there may be several, as there may be several hosts.
+    # libpq validates ports only when it connects. A URL with several hosts may have several ports.
     if all(not port or (port.isdecimal() and 0 < int(port) < 1 << 16) for port in ports.split(",")):
         return None
     return (

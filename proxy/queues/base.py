@@ -1,4 +1,4 @@
-"""What our worker asks of a queue beyond what SAQ's own asks."""
+"""The base class of all queues, which extends SAQ's `Queue` with what our workers need."""
 
 from __future__ import annotations
 
@@ -21,74 +21,75 @@ if TYPE_CHECKING:
 
 
 HEARTBEAT_SECONDS = 20
-"""A job whose worker was silent for so long is another's, unless the job itself says how long."""
+"""How long a job may run without a heartbeat before another worker takes it over; a job may set its own limit."""
 
 
 WRITE_SECONDS = 1.0
-"""How often looking whether a queue can be written writes to it, at most."""
+"""The minimum interval between test writes by `JobQueue.check`."""
 
 TRIED_BYTES = 4096
-"""How much is written: about as much as a job."""
+"""The size of a test write: about the size of a job."""
 
 CONCURRENCY = "concurrency"
-"""Where a worker's report says how many jobs it works at once."""
+"""The key in a worker report's metadata that holds how many jobs the worker runs concurrently."""
 
 CHECKER, CHECKER_SECONDS = "readiness", 60
-"""The name under which it is written, and how long it is kept."""
+"""The worker id of the test write, and its TTL in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
-    """The jobs of a queue that wait or run, and what its workers say of themselves."""
+    """The live jobs of a queue (waiting or running), and the reports of its workers."""
 
     keys: AbstractSet[str]
     new: Mapping[str, Mapping[str, object]]
-    """What those of them that whoever asked did not know were enqueued with, by their keys."""
+    """Job key -> enqueued kwargs, for live jobs that the caller did not list as known."""
     waiting: int
     oldest: float | None
-    """When the one that waits for longest was enqueued (epoch seconds)."""
+    """When the oldest waiting job was enqueued (epoch seconds); None if no job waits."""
     workers: Mapping[str, WorkerInfo]
 
 
 class JobQueue(Queue):
-    """A queue of SAQ whose workers can show that they live, and have to."""
+    """A SAQ queue whose workers have to send heartbeats for their jobs."""
 
     is_shared = True
-    """Whether other machines may put jobs in, and take them."""
+    """Whether other machines may enqueue and take jobs."""
 
     _wrote = -math.inf
-    """When it was last shown that the queue can be written."""
+    """When a test write last succeeded (monotonic seconds)."""
 
     @abstractmethod
     async def touch(self, job: Job) -> bool:
-        """Show that the worker of `job` lives; False when the job is not its any more, but ended or another's.
+        """Send a heartbeat for `job`; return False if the job ended or now belongs to another worker.
 
-        SAQ's `Job.update` shows it too, but writes the job as its worker last saw it over what became of it since.
+        SAQ's `Job.update` also counts as a heartbeat. But it overwrites the stored job, and any change since, with the
+        worker's own copy.
         """
 
     async def check(self) -> None:
-        """Return when the queue would take a job; to read it says nothing of a disk that is full.
+        """Raise unless the queue can be written to; a read is not enough, because it succeeds on a full disk.
 
         Raises:
-            QueueUnavailable: it would not.
+            QueueUnavailable: the queue cannot be read or written.
         """
         await self.count("queued")
         if time.monotonic() - self._wrote < WRITE_SECONDS:
             return
-        # SAQ keeps workers' reports on every queue, and forgets them; one that did nothing counts nowhere.
+        # Every SAQ queue stores workers' reports, with a TTL. A report without stats does not count as a worker.
         nobody: WorkerInfo = {"stats": None, "queue_key": self.name, "metadata": {"tries": " " * TRIED_BYTES}}
         await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
         self._wrote = time.monotonic()
 
     async def count_waiting(self) -> int:
-        """Count the jobs that wait, those that were put off too."""
+        """Return the number of waiting jobs, including those scheduled for a later retry."""
         incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
         return incomplete - active
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
-        """Look at the jobs that wait or run, of which whoever asks knows some.
+        """Return a snapshot of the live jobs, with kwargs only for jobs that are not in `known`.
 
-        `limit`: of so many at most; SAQ's queue on PostgreSQL tells all.
+        `limit` bounds the number of jobs. SAQ's queue on PostgreSQL ignores it and returns all.
         """
         told = await self.info(jobs=True, limit=limit)
         waiting = [job["queued"] for job in told["jobs"] if job.get("status") == Status.QUEUED]
@@ -106,7 +107,7 @@ class JobQueue(Queue):
 
 
 def is_same_run(stored: Job, job: Job) -> bool:
-    """Tell whether a queue's job is still in that very run of it that a worker holds."""
+    """Return whether a stored job is still in the same run, by worker and attempt, as the worker's copy `job`."""
     return stored.status in (Status.ACTIVE, Status.ABORTING) and (stored.worker_id, stored.attempts) == (
         job.worker_id,
         job.attempts,

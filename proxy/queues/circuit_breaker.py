@@ -1,4 +1,4 @@
-"""The one door to a server that keeps jobs: what goes wrong behind it becomes ours."""
+"""A circuit breaker for queue servers, and a guard that logs each outage once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 OPEN_SECONDS = 1.0
-"""How long nobody tries a server that has just not answered.
+"""How long the breaker stays open after the server did not answer; calls then fail without contacting it.
 
-Posts are taken one after another, so each would wait for as long as the server may take.
+Posts are processed one after another. Otherwise each of them would wait for the server's full timeout.
 """
 
 
 class CircuitBreaker:
-    """Turns `errors` of the client of `server` into ours; those that are `unreachable` mean that it cannot be reached.
+    """A circuit breaker around calls to `server`; errors of its client become `QueueUnavailable`.
 
-    Unless they are `denied`: then the address is the operator's to mend.
+    `errors` is the base class of the client's errors. The `unreachable` ones open the breaker. If `denied` returns true
+    for such an error, the server rejected the login, and the operator has to correct the URL. Errors in
+    `passed_through` are raised as they are.
 
-    The client's own sentences are told: they name addresses and users, never passwords.
+    Messages include the client's own text, which names addresses and users, never passwords.
     """
 
     def __init__(
@@ -49,10 +51,11 @@ class CircuitBreaker:
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Go through within the block.
+        """Guard the calls to the server within the block.
 
         Raises:
-            QueueUnavailable: the server did not do what was asked, or did not answer a moment ago.
+            QueueUnavailable: the server did not answer, rejected the call, or did not answer within the last
+                `OPEN_SECONDS`.
         """
         if time.monotonic() < self._open_until:
             raise QueueUnavailable(self._why)
@@ -73,14 +76,17 @@ class CircuitBreaker:
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""How long a worker rests when its queue fails it, before it asks again."""
+"""How long a worker pauses after a queue error before it polls again."""
 
 RECOVERY_SECONDS = 10.0
-"""A queue is back when nothing has failed for so long: some of SAQ's ways to ask end well without asking anybody."""
+"""How long a queue has to work without an error to count as recovered.
+
+A single success is not enough: some of SAQ's calls succeed without contacting the server.
+"""
 
 
 class OutageGuard:
-    """Tells once when a queue is lost, once when it is back, however many workers ask meanwhile."""
+    """A guard that logs a queue's outage once and its recovery once, however many workers poll meanwhile."""
 
     def __init__(self) -> None:
         self._first: float | None = None
@@ -88,7 +94,7 @@ class OutageGuard:
 
     @asynccontextmanager
     async def pausing(self) -> AsyncIterator[None]:
-        """Let an error of the queue out of the block after a rest only."""
+        """Re-raise the block's `QueueUnavailable` after `PAUSE_SECONDS`; log outage and recovery."""
         try:
             yield
         except QueueUnavailable as trouble:

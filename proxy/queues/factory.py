@@ -1,4 +1,4 @@
-"""The queue that a URL names."""
+"""The queue factory: opens an SQLite, Redis or PostgreSQL queue, depending on the URL."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def open_queue(url: str, *, name: str) -> JobQueue:
-    """Make the queue at `url`, not connected yet.
+    """Return the queue at `url`, not connected yet.
 
-    `sqlite:///var/queue.db` is a path relative to the working directory, `sqlite:////var/queue.db` (four slashes) an
-    absolute one, as SQLAlchemy reads them; nothing in it is percent-decoded. `redis://`, `rediss://`, `postgresql://`
-    and `postgres://` take the options that their clients read from the URL.
+    `sqlite:///var/queue.db` is a path relative to the working directory. `sqlite:////var/queue.db` (four slashes) is an
+    absolute path, as in SQLAlchemy. Paths are not percent-decoded. With `redis://`, `rediss://`, `postgresql://` and
+    `postgres://`, the client library reads its options from the URL.
 
     Raises:
-        QueueUnavailable: the URL names no queue, or the packages for it are missing. The sentence never quotes the
-            URL, which may hold a password.
+        QueueUnavailable: the URL is not that of a queue, or its packages are not installed. The message never quotes
+            the URL, which may hold a password.
     """
     if not url.startswith(SCHEMES):
         raise QueueUnavailable(

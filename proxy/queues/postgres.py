@@ -1,4 +1,4 @@
-"""SAQ's queue on PostgreSQL, as several machines can rely on it."""
+"""SAQ's queue on PostgreSQL, hardened for use by several machines."""
 
 from __future__ import annotations
 
@@ -28,23 +28,29 @@ _LINK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-"""How soon libpq finds out that the server is gone (seconds; the last in milliseconds); its own answer is hours."""
+"""Connection options with which libpq detects a lost server within seconds; by default it takes hours.
+
+All values are in seconds, except `tcp_user_timeout`, which is in milliseconds.
+"""
 
 _STARTING = 0x67666A71
-"""The advisory lock that is held while tables are made: SAQ does not wait for another that makes them."""
+"""The advisory lock held while the tables are created. SAQ's own lock does not wait for another machine's creation."""
 
 STARTING_SECONDS = 30.0
-"""How long another machine may take to make them."""
+"""How long to wait for another machine to create the tables."""
 
 
 def _is_denied(error: Exception) -> bool:
-    """Tell a wrong password, user or database from a server that is away: libpq gives no code while it connects."""
+    """Return whether the password, user or database was rejected, as opposed to the server being down.
+
+    The message has to be searched: libpq provides no error code while it connects.
+    """
     said = str(error)
     return "FATAL:" in said and "connection failed:" in said and "the database system is" not in said
 
 
 class PostgresQueue(ServerQueue, SaqPostgresQueue):
-    """Jobs in the PostgreSQL database at `url`; their keys are one set for the whole database."""
+    """A queue in the PostgreSQL database at `url`; job keys are unique in the database, not only in the queue."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         self._breaker = CircuitBreaker(
@@ -53,7 +59,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         self._link = make_conninfo(url, **_LINK)
         pool = cast(
             "AsyncConnectionPool", ConnectionPool(self._link, self._breaker)
-        )  # SAQ's type says that it lends nothing more
+        )  # SAQ's annotation allows only a pool of plain connections
         SaqPostgresQueue.__init__(
             self, pool=pool, name=name, min_size=1, max_size=CONNECTIONS, manage_pool_lifecycle=True
         )
@@ -64,10 +70,10 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         return f"PostgresQueue<name={self.name!r}>"
 
     async def connect(self) -> None:
-        """Connect, and make the tables where they are missing.
+        """Connect, and create the tables if they are missing.
 
         Raises:
-            QueueUnavailable: the server does not answer, or not to this user; the sentence is the server's.
+            QueueUnavailable: the server does not answer or rejects the login; the message quotes the server's.
         """
         with self._breaker.guarded():
             async with await Connection.connect(self._link, autocommit=True) as starting:
@@ -76,21 +82,21 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
                 await super().connect()
 
     async def disconnect(self) -> None:
-        """Give back what was taken and not begun, close every connection."""
+        """Requeue jobs that were fetched but not started, then close every connection."""
         with suppress(QueueUnavailable):
             while not self._job_queue.empty():
                 await self.retry(self._job_queue.get_nowait(), None)
         await super().disconnect()
 
-    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
-        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's signature
+        """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
 
     async def _enqueue(self, job: Job) -> Job | None:
         queued = await super()._enqueue(job)
         if queued is None and (ended := await self.job(job.key)) and ended.status in TERMINAL_STATUSES:
-            # SAQ takes an ended key again only when it is scheduled for later, in whole seconds, than it was.
+            # SAQ reuses the key of an ended job only if the new `scheduled` (whole seconds) is later than the old one.
             job.scheduled = max(job.scheduled, ended.scheduled + 1)
             queued = await super()._enqueue(job)
         return queued
@@ -127,4 +133,4 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         return done.rowcount == 1
 
     async def _put_back(self, stored: Stored, job: Job) -> bool:
-        return await self._swap(stored, job)  # the line is in the order of `scheduled`, which is long past
+        return await self._swap(stored, job)  # first in the queue: that is ordered by `scheduled`, which is long past

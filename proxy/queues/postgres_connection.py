@@ -1,4 +1,4 @@
-"""Connections to a PostgreSQL that may hang: whoever asks it something has its answer, or our error, in time."""
+"""PostgreSQL connections with timeouts: a call to a hung server fails within seconds."""
 
 from __future__ import annotations
 
@@ -22,31 +22,35 @@ if TYPE_CHECKING:
     from proxy.queues.circuit_breaker import CircuitBreaker
 
 ANSWER_SECONDS = 4.0
-"""How long the server may take for a statement; a look at the queue's readiness waits for 5 s."""
+"""The timeout of a statement; shorter than the 5 s of the readiness check."""
 
 LINK_SECONDS = 2.0
-"""How long one waits for a connection, and then for the server's word that it is there."""
+"""The timeout for a connection from the pool, and then for the check that it still works."""
 
 LISTEN_SECONDS = 5.0
-"""How often one who listens asks whether there is anybody who could speak."""
+"""How often a listener checks that the server still answers."""
 
 CONNECTIONS = 10
-"""The most that one process has: PostgreSQL takes 100 by default, of all processes together."""
+"""The maximum number of connections per process. PostgreSQL allows 100 by default, for all processes together."""
 
 T = TypeVar("T")
 
 
 class Connection(AsyncConnection):
-    """A connection that is given up when a statement is not answered in time, or when nobody waits for it any more.
+    """A connection that is closed when a statement times out or its caller is cancelled.
 
-    The kernel of a server that hangs goes on to acknowledge what it is sent, so TCP never finds out. Psycopg would wait
-    for ever, and for 10 s more where its caller is cancelled, because it asks the server to stop the statement first.
+    The kernel of a hung server still acknowledges packets, so TCP never detects the hang. Psycopg would wait forever.
+    After a cancellation it would wait for 10 s more, because it first requests that the server cancel the statement.
     """
 
     patience_seconds = ANSWER_SECONDS
 
-    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - theirs
-        """Await the server's part of a statement."""
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:  # noqa: ASYNC109 - psycopg's signature
+        """Return the server's result; time out after `timeout` seconds, or after `patience_seconds` if it is None.
+
+        Raises:
+            OperationalError: the server did not answer in time.
+        """
         seconds = self.patience_seconds if timeout is None else timeout
         try:
             return await waiting.wait_async(gen, self.pgconn.socket, interval=interval, timeout=seconds)
@@ -60,7 +64,7 @@ class Connection(AsyncConnection):
 
 
 class ConnectionPool(AsyncConnectionPool[Connection]):
-    """Connections whose errors are ours, made anew as soon as somebody needs one."""
+    """A pool that reconnects on demand, and whose errors are `QueueUnavailable`."""
 
     def __init__(self, address: str, breaker: CircuitBreaker) -> None:
         super().__init__(
@@ -71,26 +75,29 @@ class ConnectionPool(AsyncConnectionPool[Connection]):
             open=False,
             check=_check,
             timeout=LINK_SECONDS,
-            reconnect_timeout=1.0,  # the pool's own tries come ever more seldom, and nobody else may try meanwhile
+            reconnect_timeout=1.0,  # else the pool retries at growing intervals, and callers cannot retry meanwhile
         )
         self._breaker = breaker
 
     @asynccontextmanager
-    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - theirs
-        """Lend a connection within the block."""
+    async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - psycopg's signature
+        """Yield a connection from the pool."""
         with self._breaker.guarded():
             async with super().connection(timeout) as link:
                 yield link
 
 
 class Listener(ListenMultiplexer):
-    """Waits for the server's word; when that is lost, whoever listens asks for jobs and finds out."""
+    """A listener for the server's notifications.
+
+    When its connection is lost it ends, and its caller polls for jobs instead, which raises the error.
+    """
 
     async def _start(self) -> None:
         with suppress(QueueUnavailable):
             async with self.pool.connection() as link:
                 await link.execute(SQL("LISTEN {}").format(Identifier(self.key)))
-                self.publish(ENQUEUE, ENQUEUE)  # what came after the look before and until now was told to nobody
+                self.publish(ENQUEUE, ENQUEUE)  # jobs enqueued between the last poll and LISTEN caused no notification
                 while True:
                     async for notice in link.notifies(timeout=LISTEN_SECONDS):
                         self.publish(notice.payload, notice.payload)

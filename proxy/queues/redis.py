@@ -1,4 +1,4 @@
-"""SAQ's queue on Redis, as several machines can rely on it."""
+"""SAQ's queue on Redis, hardened for use by several machines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ANSWER_SECONDS = 2.0
-"""How long Redis may take to connect or to answer, twice over; a look at the queue's readiness waits for 5 s."""
+"""The timeout to connect and for each response, each with one retry. The readiness check times out after 5 s."""
 
 _UNKNOWN_AUTHORITY = (
     "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
@@ -43,7 +43,7 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
 end
 return held
 """
-"""The jobs that workers have; one whose record is gone was past its time, or deleted by hand."""
+"""Returns the jobs that workers hold, and removes entries whose record has expired or was deleted by hand."""
 
 _SWAP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -61,7 +61,7 @@ return 1
 
 
 class RedisQueue(ServerQueue, SaqRedisQueue):
-    """Jobs in the Redis at `url`, which may say more of the connection: `?socket_timeout=...`."""
+    """A queue in the Redis at `url`, which may set connection options: `?socket_timeout=...`."""
 
     def __init__(self, url: str, *, name: str = "default") -> None:
         SaqRedisQueue.__init__(self, _Client(url), name=name)
@@ -72,13 +72,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._put_back_script = self.redis.register_script(_PUT_BACK)
 
     def __repr__(self) -> str:
-        return f"RedisQueue<name={self.name!r}>"  # SAQ's would tell the password
+        return f"RedisQueue<name={self.name!r}>"  # SAQ's own shows the password
 
     async def connect(self) -> None:
-        """Try the server; tell if it may lose jobs.
+        """Connect, and log a warning if the server's configuration may lose jobs.
 
         Raises:
-            QueueUnavailable: it does not answer, or not to this user.
+            QueueUnavailable: the server does not answer or rejects the login.
         """
         try:
             facts = await self.redis.info()
@@ -93,13 +93,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         await super().connect()
 
     async def disconnect(self) -> None:
-        """Close every connection, also those to a server that is gone."""
+        """Close every connection, even if the server is down."""
         with suppress(exceptions.RedisError):
             await super().disconnect()
         await self.redis.connection_pool.disconnect()
 
-    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's
-        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's signature
+        """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
 
@@ -109,7 +109,8 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def _unreachable(self) -> list[Stored]:
         found: list[tuple[bytes, bytes]] = await self._held_script(keys=[self._active, self._incomplete])
         active = {job_id: stored for job_id, body in found if (stored := self._read(body))}
-        # A worker takes a job in one step and writes so in the next; one that died in between says nothing of it.
+        # A worker dequeues a job in one step and sets it to active in the next. If it dies in between, the job keeps
+        # the status "queued". Such a job counts as abandoned when two sweeps in a row find it unchanged.
         unbegun = {job_id: stored.body for job_id, stored in active.items() if stored.job.status == Status.QUEUED}
         before, self._unbegun = self._unbegun, unbegun
         return [
@@ -129,7 +130,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
 
 class _Client(Redis):
-    """A client whose errors are ours, and which tries a connection that turns out to be dead once more."""
+    """A Redis client that retries once on a dead connection, and whose errors are `QueueUnavailable`."""
 
     def __init__(self, url: str) -> None:
         pool = ConnectionPool.from_url(
@@ -145,24 +146,24 @@ class _Client(Redis):
             errors=exceptions.RedisError,
             unreachable=(exceptions.ConnectionError, exceptions.TimeoutError),
             denied=lambda error: isinstance(error, exceptions.AuthenticationError),
-            passed_through=(exceptions.NoScriptError,),  # which the scripts wait for, to load themselves
+            passed_through=(exceptions.NoScriptError,),  # redis-py's scripts catch it to load themselves
         )
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         with self._breaker.guarded():
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # theirs has no types
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call] # redis-py's is untyped
 
-    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - theirs
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - redis-py's signature
         return _Transaction(self.connection_pool, self.response_callbacks, transaction, shard_hint, self._breaker)
 
 
 class _Transaction(Pipeline):
-    """Several commands at once through the same door."""
+    """A pipeline of commands, guarded by the client's circuit breaker."""
 
     def __init__(self, *given: Any) -> None:
         *theirs, self._breaker = given
         super().__init__(*theirs)
 
-    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - theirs
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - redis-py's signature
         with self._breaker.guarded():
             return await super().execute(raise_on_error)

@@ -1,8 +1,8 @@
-"""What the queues on servers share: jobs whose worker went silent are taken from it, whole or not at all.
+"""The base class of queues on servers: an atomic takeover of jobs whose worker went silent.
 
-SAQ's own sweep asks the worker first, waits for its word one job after the other, may end a job that another worker is
-just beginning, and on PostgreSQL hangs on a lock that a lost machine may keep for hours. Here each job is compared with
-what was read and written back in one step, so that any machine may sweep at any time.
+SAQ's own sweep first requests that a job's worker abort it, and waits for that, one job after the other. It may abort a
+job that another worker is just starting. On PostgreSQL it depends on a lock that a lost machine may hold for hours.
+Here one step compares each job with what was read and writes it back, so any machine may sweep at any time.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A job as it lies on the server: read, and byte for byte."""
+    """A job on the server: decoded, and as the exact bytes stored."""
 
     job: Job
     body: bytes
 
 
 class ServerQueue(JobQueue):
-    """A queue on a server that other machines use too."""
+    """A queue on a server that other machines use as well."""
 
     async def touch(self, job: Job) -> bool:
-        """Show that the worker of `job` lives; see `JobQueue`."""
-        # What cannot be written over was written to meanwhile, perhaps by that very worker: only a look tells.
+        """Send a heartbeat for `job`; see `JobQueue.touch`."""
+        # If the swap fails, the job was written meanwhile, perhaps by this worker itself: read it again to find out.
         while (stored := await self._stored(job.key)) and is_same_run(stored.job, job):
             touched = self.copy(stored.job)
             job.touched = touched.touched = now()
@@ -44,8 +44,11 @@ class ServerQueue(JobQueue):
                 return True
         return False
 
-    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
-        """Forget what is past its time; end or put back the jobs whose worker is silent or over its time."""
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's signature
+        """Delete expired records, requeue or abort stuck jobs, and return the ids of those.
+
+        A job is stuck if its last heartbeat is too old, or if it runs for longer than its timeout.
+        """
         return [stored.job.id for stored in await self._unreachable() if await self._release(stored)]
 
     async def _release(self, stored: Stored) -> bool:
@@ -68,16 +71,16 @@ class ServerQueue(JobQueue):
 
     @abstractmethod
     async def _stored(self, key: str) -> Stored | None:
-        """Read a job."""
+        """Return the job under `key`; None if it does not exist."""
 
     @abstractmethod
     async def _unreachable(self) -> Iterable[Stored]:
-        """Find the jobs whose worker is silent for longer than their heartbeat, or over their time."""
+        """Return the stuck jobs, and delete expired records; see `sweep`."""
 
     @abstractmethod
     async def _swap(self, stored: Stored, job: Job) -> bool:
-        """Write `job` over what was read; False when that is not there any more."""
+        """Overwrite the stored job with `job`; return False if it has changed since it was read."""
 
     @abstractmethod
     async def _put_back(self, stored: Stored, job: Job) -> bool:
-        """Do as `_swap`, and put the job at the head of the line, in one step."""
+        """Do the same as `_swap` and put the job first in the queue, in one step."""

@@ -1,4 +1,4 @@
-"""What takes work from a queue, some at a time, until it is stopped."""
+"""The base class of workers, which run a queue's jobs until they are stopped."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DEQUEUE_SECONDS = 0.5
-"""How long a worker waits for a job before it looks whether it should stop."""
+"""How long a worker waits for a job before it checks whether it should stop."""
 
 HEARTBEAT_INTERVAL_SECONDS = 5.0
-"""How often a worker shows that it lives, on each of its jobs: three beats may be missing before it counts as dead."""
+"""How often a worker sends a heartbeat for each of its jobs; three may be lost before the worker counts as dead."""
 
 SWEEP_SECONDS = 5.0
-"""How often a worker looks for jobs whose worker went silent. With the heartbeat: taken over within 25 s."""
+"""How often a worker sweeps for jobs of silent workers; with `HEARTBEAT_SECONDS`, they are taken over within 25 s."""
 
 POLL_SECONDS = 1.0
-"""How often a worker looks for jobs that have come due, and for those of its own that are to be aborted."""
+"""How often a worker polls for scheduled jobs that are due, and for jobs of its own that are to be aborted."""
 
 REPORT_SECONDS = 10.0
-"""How often a worker says what it has done."""
+"""How often a worker writes its report to the queue."""
 
 
 class RetryLater(Exception):
-    """Tells the queue to run the job again; never seen outside of the worker."""
+    """Raised by a job's function to run the job again later; it never leaves the worker."""
 
 
 class QueueWorker(saq.Worker[Context]):
-    """Takes jobs from a queue, `concurrency` at a time, until it is stopped; its host listens for signals."""
+    """A worker that runs `concurrency` jobs at a time until it is stopped; its host process handles signals."""
 
     SIGNALS = []  # noqa: RUF012 - the base class's own name and type
 
@@ -73,15 +73,15 @@ class QueueWorker(saq.Worker[Context]):
         self._grace_seconds = grace_seconds
 
     def log_context(self, job: Job) -> dict[str, object]:
-        """Give what every line of the log about a job says of it."""
+        """Return the fields that every log line about a job contains."""
         return {"job_id": job.key, "attempt": job.attempts}
 
     async def on_end(self, job: Job) -> None:
-        """See to what follows the end of a job, whatever brought it about."""
+        """Handle the end of a job, however it ended; the default does nothing."""
 
     async def stop(self) -> None:
-        """Take no more jobs, let those that run finish within the grace, give the rest back to the queue."""
-        # saq's own grace period waits for its upkeep timers too, which sleep for up to a minute.
+        """Stop taking jobs, wait for running ones until the grace period ends, and requeue the rest."""
+        # SAQ's own grace period also waits for its upkeep timers, which sleep for up to a minute.
         self.event.set()
         if working := [task for task in self.tasks if task.get_name() == "process"]:
             await asyncio.wait(working, timeout=self._grace_seconds)
@@ -90,7 +90,7 @@ class QueueWorker(saq.Worker[Context]):
         await super().stop()
 
     async def upkeep(self) -> list[asyncio.Task[None]]:
-        """Begin what a worker does besides jobs; it goes on until `stop` has seen the last of them."""
+        """Start the periodic tasks of the worker; they run until `stop` has waited for the last job."""
         upkeep_tasks: tuple[tuple[Callable[[], Awaitable[object]], float], ...] = (
             (self.send_heartbeats, HEARTBEAT_INTERVAL_SECONDS),
             (self.sweep, SWEEP_SECONDS),
@@ -101,30 +101,30 @@ class QueueWorker(saq.Worker[Context]):
         return [asyncio.create_task(_repeat(upkeep_task, seconds)) for upkeep_task, seconds in upkeep_tasks]
 
     async def send_heartbeats(self) -> None:
-        """Show on each job that its worker lives; let go of those that are not its any more."""
+        """Send a heartbeat for each running job, and cancel those that no longer belong to this worker."""
         for job, running in list(self.job_task_contexts.items()):
             if not await self.queue.touch(job) and not running["task"].done():
                 log.warning("job_lost", **self.log_context(job))
                 running["task"].cancel()
 
     async def sweep(self) -> None:
-        """Take jobs from workers that went silent; after an outage of the queue, let all of them beat first."""
+        """Take over jobs of silent workers; after a queue outage, first wait for every worker's heartbeat."""
         try:
             taken_over = await self.queue.sweep()
         except QueueUnavailable:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             raise
         metrics.jobs_taken_over_total.inc(len(taken_over))
-        prefix = self.queue.job_id("")  # SAQ says it of some queues' jobs
+        prefix = self.queue.job_id("")  # some of SAQ's queues return ids with a prefix
         for job in await self.queue.jobs([one.removeprefix(prefix) for one in taken_over]) if taken_over else ():
             if job is not None:
                 with structlog.contextvars.bound_contextvars(**self.log_context(job)):
                     log.warning("job_taken_over", status=job.status.value)
-                    if job.status == saq.Status.ABORTED:  # by the sweep; else it is, or was, at work again
+                    if job.status == saq.Status.ABORTED:  # by the sweep; any other job was queued again
                         await self.on_end(job)
 
     async def process(self) -> bool:
-        """Take a job and work it; one that the queue would hear nothing more of is taken over in a while."""
+        """Take and run one job; if the queue fails meanwhile, the job is taken over later."""
         try:
             return await super().process()
         except QueueUnavailable as trouble:
@@ -132,7 +132,7 @@ class QueueWorker(saq.Worker[Context]):
             return False
 
     async def _begin(self, context: Context) -> None:
-        # Everything that this task logs from now on, the queue's library too, is about that job; it is the task's last.
+        # A task runs only one job: all that it logs from now on, SAQ's lines included, is about that job.
         structlog.contextvars.bind_contextvars(**self.log_context(context["job"]))
 
     async def _end(self, context: Context) -> None:
@@ -142,9 +142,9 @@ class QueueWorker(saq.Worker[Context]):
 
 @asynccontextmanager
 async def running_worker(worker: QueueWorker) -> AsyncIterator[None]:
-    """Have a worker work as long as the block lasts; what it does then is finished when this returns."""
+    """Run a worker for the duration of the block, then stop it and wait until it has stopped."""
     working = asyncio.create_task(worker.start())
-    await asyncio.sleep(0)  # saq's start() makes `event` anew: set before that, it would never be heard of
+    await asyncio.sleep(0)  # SAQ's start() creates a new `event`: one that was set before has no effect
     try:
         yield
     finally:
@@ -157,7 +157,7 @@ async def _repeat(upkeep_task: Callable[[], Awaitable[object]], seconds: float) 
         try:
             await upkeep_task()
         except QueueUnavailable:
-            pass  # whoever asks for jobs tells of it, once
+            pass  # `dequeue` logs the outage, once
         except Exception:
             log.exception("upkeep_failed")
         await asyncio.sleep(seconds)

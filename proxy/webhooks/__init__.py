@@ -1,1 +1,1 @@
-"""Signed webhooks: verified when they come in, delivered when a job ends."""
+"""Signed webhooks: verification of incoming ones, and delivery of callbacks when jobs end."""

@@ -1,4 +1,4 @@
-"""Where callbacks may go: hosts by their names, private addresses by their numbers."""
+"""The allow-list for callbacks: host names, addresses and networks."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 _HIGHEST_PORT: Final = 65_535
 
-# Narrower than any URL parser, so that no two can read it differently: no user, no fragment, no backslash, only ASCII.
+# Stricter than any URL parser, so that no two parsers can disagree: no user, fragment or backslash, and only ASCII.
 _URL: Final = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-f:.]+\]|(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<path>[/?][!\"$-\[\]-~]*)?",
-    re.IGNORECASE | re.ASCII,  # else the Kelvin sign would be a k
+    re.IGNORECASE | re.ASCII,  # else the Kelvin sign would match k
 )
 
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""All of IPv6 that is routed on the internet (RFC 4291, 2.4)."""
+"""All IPv6 addresses that are routed on the internet (RFC 4291, 2.4)."""
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-"""IPv4 addresses as networks of IPv6 alone know them, in the last 32 bits (RFC 6052)."""
+"""IPv4 addresses as represented in IPv6-only networks, in the last 32 bits (RFC 6052)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackTarget:
-    """A URL, taken apart once and for all; `host` is a name in lower case, or an address without brackets."""
+    """The parsed URL of a receiver; `host` is a name in lower case, or an address without brackets."""
 
     scheme: str
     host: str
@@ -45,27 +45,27 @@ class CallbackTarget:
 
     @property
     def authority(self) -> str:
-        """The host, with the port where it is not the scheme's own."""
+        """The host, with the port if it is not the scheme's default."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        """Say which door it is, without the path, which may hold a secret."""
+        """Return only scheme, host and port: the path may hold a secret."""
         return f"{self.scheme}://{self.authority}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowList:
-    """The hosts that may be called, and the addresses that may be called although they are not public."""
+    """The hosts that may receive callbacks, and the private networks that may be connected to."""
 
     hosts: tuple[CallbackTarget, ...] = ()
     networks: tuple[Network, ...] = ()
 
     def target(self, url: str) -> CallbackTarget:
-        """Take the URL of a receiver apart.
+        """Return the parsed URL of a receiver.
 
         Raises:
-            BadCallback: it is no URL for callbacks, or its host is not listed.
+            BadCallback: the URL is not valid for callbacks, or its host is not listed.
         """
         target = _split_url(url) if len(url) <= MAX_URL_CHARACTERS else None
         if target is None or target.host.startswith("*"):
@@ -78,20 +78,21 @@ class AllowList:
         return target
 
     def is_permitted(self, address: str) -> bool:
-        """Tell whether a connection may be made to an address: a public one, or one that is listed."""
+        """Return whether an address may be connected to: it has to be public, or listed."""
         ip = _unmapped(ip_address(address.partition("%")[0]))
         return _is_public(ip) or any(ip in network for network in self.networks)
 
 
 def parse_allow_list(entries: Iterable[str]) -> AllowList:
-    """Read a list of hosts, addresses and networks.
+    """Return the allow-list of these hosts, addresses and networks.
 
-    `example.org` and `*.example.org` may be called by https on port 443, `example.org:8443` on that port,
-    `http://example.org` by plain http. An address, `127.0.0.1:9000` or `[::1]`, is a host, and may be connected to
-    although it is private; a network, `10.0.0.0/8`, is no host, but its addresses may be connected to.
+    `example.org` and `*.example.org` allow https on port 443, `example.org:8443` allows https on that port, and
+    `http://example.org` allows plain http. An address such as `127.0.0.1:9000` or `[::1]` is a host, and may be
+    connected to although it is private. A network such as `10.0.0.0/8` is not a host, but its addresses may be
+    connected to.
 
     Raises:
-        ValueError: an entry is none of these; the sentence names it.
+        ValueError: an entry is none of these; the message names it.
     """
     hosts: list[CallbackTarget] = []
     networks: list[Network] = []

@@ -1,4 +1,4 @@
-"""How a callback reaches its receiver: one signed POST to an address that may be called."""
+"""The webhook client: sends a callback as one signed POST, to permitted addresses only."""
 
 from __future__ import annotations
 
@@ -27,30 +27,33 @@ if TYPE_CHECKING:
     Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 
 DEADLINE_SECONDS: Final = 10.0
-"""The longest one delivery may take: the name resolved, connected, sent, answered."""
+"""The timeout of a delivery: name resolution, connection, request and response."""
 
 CONNECT_SECONDS: Final = 3.0
-"""The longest that connecting to one of a name's addresses may take before the next is tried."""
+"""The timeout to connect to one address of a name, after which the next address is tried."""
 
 RESOLVING_THREADS: Final = 8
-"""Names resolved at once, more than callbacks go to one receiver: a name server that hangs holds them for longer than a
-delivery may take. Threads of their own, for it must not hold those that read files either."""
+"""The number of threads that resolve names; greater than the number of concurrent callbacks to one receiver.
+
+A hung name server blocks a thread for longer than the timeout of a delivery. Files are read by other threads, which it
+therefore cannot block.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookResponse:
-    """What a receiver said; `retry_after_seconds` is None where it did not say when to come back."""
+    """A receiver's response; `retry_after_seconds` is None without a usable `Retry-After`."""
 
     status: int
     retry_after_seconds: float | None = None
 
 
 class WebhookClient:
-    """Carries callbacks, each on a connection of its own.
+    """A client that sends callbacks, each on a connection of its own.
 
-    A name is resolved once, all of its addresses are checked, and the connection goes to one of these: a name server
-    that changes its mind meanwhile changes nothing. Redirects are not followed, proxies of the environment not used.
-    The status is the whole answer; a body is not read, so it may be of any size.
+    A name is resolved once, all of its addresses are checked, and the connection is opened to one of them. A name
+    server that changes its answer in the meantime has no effect. Redirects are not followed, and proxies of the
+    environment are not used. Only the status of the response counts. Its body is not read, so it may be of any size.
     """
 
     def __init__(
@@ -69,14 +72,12 @@ class WebhookClient:
         self._deadline_seconds = deadline_seconds
 
     async def start(self) -> None:
-        """Make the client and its threads."""
+        """Create the HTTP client and the threads that resolve names."""
         self._threads = ThreadPoolExecutor(RESOLVING_THREADS, thread_name_prefix="resolve")
         self._client = httpx.AsyncClient(
-            verify=self._tls or httpx.create_ssl_context(),  # which heeds SSL_CERT_FILE
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # the deadline is over all of it
-            limits=httpx.Limits(
-                max_keepalive_connections=0
-            ),  # a connection is trusted for the one name it was made for
+            verify=self._tls or httpx.create_ssl_context(),  # respects SSL_CERT_FILE
+            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # `post` enforces the deadline
+            limits=httpx.Limits(max_keepalive_connections=0),  # a connection is trusted for one name only
             trust_env=False,
             headers={
                 "User-Agent": f"gallformers-images/{version('gallformers-images')}",
@@ -85,16 +86,16 @@ class WebhookClient:
         )
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the HTTP client, and shut down the threads."""
         await self._client.aclose()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def post(self, *, url: str, message_id: str, body: str) -> WebhookResponse:
-        """Post a JSON body, signed now.
+        """Post a JSON body, signed with the current time, and return the response.
 
         Raises:
             BadCallback: the host is not listed (any longer).
-            CallbackFailed: there was no answer, or no address that may be called.
+            CallbackFailed: the receiver did not answer, has no address, or has one that is not permitted.
         """
         target = self._allow_list.target(url)
         headers = {
@@ -160,5 +161,5 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return float(told)
     try:
         return (parsedate_to_datetime(told) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # no date; one without its zone; one beyond all zones
+    except (ValueError, TypeError, OverflowError):  # not a date, no time zone, or one out of range
         return None

@@ -1,4 +1,4 @@
-"""What a worker does with callbacks: delivers them, waits for jobs that are not over, tries later what failed."""
+"""The dispatcher: a worker that watches jobs, delivers their callbacks, and retries those that fail."""
 
 from __future__ import annotations
 
@@ -29,28 +29,30 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MAX_CONCURRENT: Final = 8
-"""Callbacks on their way at the same time. Slots of their own: a slow receiver never keeps a job from being worked."""
+"""The maximum number of concurrent callbacks. They do not use the slots of jobs, so a slow receiver delays no job."""
 
 MAX_PER_RECEIVER: Final = MAX_CONCURRENT // 2
-"""Of these to the same receiver: a slow one never keeps another from being told."""
+"""The maximum number of concurrent callbacks to one receiver, so that a slow one does not delay the others."""
 
 BUSY_RECEIVER: Final = Backoff(first_seconds=1.0, longest_seconds=60.0)
-"""How long a callback waits when as many as may are on their way to its receiver. With the longest wait, 1,000 that
-wait for one receiver are looked at 17 times a second."""
+"""The back-off of a callback whose receiver already has the maximum number of concurrent callbacks.
+
+At the longest wait, 1,000 callbacks that wait for one receiver are dequeued 17 times a second in total.
+"""
 
 WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
-"""After each failed attempt, how long until the next: eleven attempts in about a day."""
+"""The wait after each failed attempt: eleven attempts in about a day."""
 
 LONGEST_WAIT_SECONDS: Final = 28_800.0
-"""However late a receiver asks to be called again (`Retry-After`)."""
+"""The maximum wait that a receiver may request with `Retry-After`."""
 
 Outcome = Literal["delivered", "put_off", "gone", "given_up", "refused"]
 
 
 class Dispatcher(QueueWorker):
-    """Works the queue of callbacks until it is stopped.
+    """A worker that processes the queue of callbacks until it is stopped.
 
-    `complete_job` tells whether a job has ended; if it has, its callback is in the queue when that returns.
+    `complete_job` returns whether a job has ended; if it has, its callback is in the queue by then.
     """
 
     def __init__(
@@ -70,17 +72,25 @@ class Dispatcher(QueueWorker):
         self._bulkhead = Bulkhead(at_once=MAX_PER_RECEIVER)
 
     async def watch(self, _context: Context, *, job_id: str) -> None:
-        """Keep the promise of a callback: owe it when the job has ended, look again later when it has not."""
+        """Enqueue the callback of a job that has ended; check again later if it has not.
+
+        Raises:
+            RetryLater: the job has not ended.
+        """
         if not await self._complete_job(job_id):
             raise RetryLater(f"job {job_id} has not ended")
 
     async def deliver(self, context: Context, **owed: object) -> Outcome:
-        """Deliver a callback, or put it off."""
+        """Deliver a callback, or reschedule it.
+
+        Raises:
+            RetryLater: the delivery failed, or its receiver has too many concurrent callbacks.
+        """
         callback, job = msgspec.convert(owed, Callback), context["job"]
         return await self._deliver(job, callback)
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
-        """Give what every line of the log about a callback says of it, and of the job whose end it tells."""
+        """Return the fields that every log line about a callback contains, its job's id and key included."""
         told = job.kwargs or {}
         if job.function == WATCH:
             return {"job_id": told.get("job_id")}
@@ -103,7 +113,7 @@ class Dispatcher(QueueWorker):
         return self._put_off(job, f"The receiver answered {answer.status}.", answer.retry_after_seconds)
 
     async def _post(self, job: saq.Job, callback: Callback) -> WebhookResponse:
-        if job.retry_delay != AGAIN_SECONDS:  # that wait is over; should this process die, it need not be waited again
+        if job.retry_delay != AGAIN_SECONDS:  # the last wait is over; it must not be repeated if this process dies
             await job.update(retry_delay=AGAIN_SECONDS)
         return await self._webhook_client.post(url=callback.url, message_id=callback.id, body=callback.body)
 
@@ -120,14 +130,14 @@ class Dispatcher(QueueWorker):
 
 
 class _Subject(msgspec.Struct):
-    """Which job a callback tells of, and of which original that was."""
+    """The id of the job that a callback reports, and the key of its original."""
 
     id: str
     key: str
 
 
 class _Announcement(msgspec.Struct):
-    """What is read again of a callback's body."""
+    """The part of a callback's body that is parsed for the log."""
 
     data: _Subject
 
@@ -141,7 +151,7 @@ def _subject(body: str) -> dict[str, object]:
 
 
 def _put_back(job: saq.Job) -> RetryLater:
-    """Have a callback wait for its turn, which is no attempt and fails nobody."""
+    """Reschedule a callback whose receiver is busy, and return the error to raise; this is not a failed attempt."""
     turns = int(job.meta.get("turns", 0))
     job.meta["turns"] = turns + 1
     job.retry_delay = BUSY_RECEIVER.wait_seconds(turns + 1)
@@ -149,7 +159,7 @@ def _put_back(job: saq.Job) -> RetryLater:
 
 
 def _failures(job: saq.Job) -> int:
-    """Count the attempts that a receiver failed; those that our own process did not survive are none."""
+    """Return how many attempts failed at the receiver; attempts during which our own process died do not count."""
     return int(job.meta.get("failures", 0))
 
 
@@ -160,11 +170,14 @@ def _ended(outcome: Outcome, detail: str) -> Outcome:
 
 
 SILENT_ENTRIES: Final = 1000
-"""Receivers remembered to be silent; one that is forgotten is only called by some more at once, until it is silent."""
+"""How many silent receivers are remembered.
+
+An evicted receiver merely gets more concurrent calls again, until the next one fails.
+"""
 
 
 class Bulkhead:
-    """Keeps those who are slow, or silent, from taking all the slots that callbacks have."""
+    """A limit on concurrent calls per receiver, so that slow or silent ones cannot occupy all delivery slots."""
 
     def __init__(self, *, at_once: int) -> None:
         self._at_once = at_once
@@ -173,7 +186,10 @@ class Bulkhead:
 
     @contextmanager
     def called(self, name: str) -> Iterator[bool]:
-        """Call a receiver within the block; yields False when it must not be called now."""
+        """Yield whether a receiver may be called now; if true, the block counts as a call.
+
+        A receiver is silent if the block raises `CallbackFailed`. It then gets one call at a time until one succeeds.
+        """
         if self._called[name] >= (1 if name in self._silent else self._at_once):
             yield False
             return

@@ -1,10 +1,10 @@
-"""Callbacks that are owed, safe in a queue until they are delivered.
+"""The outbox: a queue that stores callbacks until they are delivered, at least once.
 
-Why at least once. Before a job that has a `callback_url` enters its queue, a *promise* to watch it is in this one. The
-worker that ends the job puts the *callback* here at once; when it cannot (it was killed, the job was abandoned by a
-sweep, ran into its timeout, was aborted), the promise is still here, looks at the job every minute, and does it as soon
-as the job has ended, however that came about. Both put the same callback under the same key, which the queue takes
-once. A callback stays in the queue while it is tried; one whose process dies meanwhile is tried again.
+Why at least once: before a job with a `callback_url` enters its queue, a *watch task* for it enters this one. The
+worker that ends the job enqueues the *callback* here at once. It may fail to do so, because it was killed, or because
+the job timed out or was aborted, by a sweep for example. The watch task is then still here. It checks the job every
+minute, and enqueues the callback once the job has ended, however it ended. Both use the same key, which the queue
+accepts once. A callback stays in the queue during an attempt; if the process dies meanwhile, it is retried.
 """
 
 from __future__ import annotations
@@ -29,25 +29,28 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WATCH, DELIVER = "watch", "deliver"
-"""The names under which the queue knows what a worker does with a promise and with a callback."""
+"""The names of the dispatcher's functions in the queue: for watch tasks and for callbacks."""
 
 WATCH_SECONDS = 60.0
-"""How long after its order, and how often from then on, a job is looked at: twice as fast would halve what a kill at
-the wrong moment delays a callback, and double what waiting jobs cost."""
+"""The delay before a watch task first checks its job, and the interval between later checks.
+
+Half of it would halve the delay of a callback whose worker is killed at the wrong moment, and double the cost of
+waiting jobs.
+"""
 
 TIMEOUT_SECONDS = 60
-"""The longest one attempt may take, several times the deadline of a delivery; then it is another worker's."""
+"""The timeout of one attempt, several times the timeout of a delivery; after it, another worker retries."""
 
 AGAIN_SECONDS = 5.0
-"""How soon a callback is tried again whose process died, or stumbled over what nobody foresaw."""
+"""The retry delay of a callback whose process died, or that failed with an unexpected error."""
 
 MAX_ATTEMPTS = 1_000_000
-"""Attempts that the queue allows. Processes that die spend one each; those that receivers fail are counted apart."""
+"""The queue's limit of attempts, including those lost to dead processes; receivers' failures have their own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callback:
-    """What is posted where: `id` is the same for every attempt, `body` is JSON."""
+    """A callback: its `body` (JSON) is posted to `url`, with the same `id` at every attempt."""
 
     id: str
     url: str
@@ -55,12 +58,12 @@ class Callback:
 
     @property
     def receiver(self) -> str:
-        """Name who is called: its host, with its port."""
+        """Return the receiver's host, with its port."""
         return urlsplit(self.url).netloc.lower()
 
 
 class Outbox:
-    """Keeps promises and callbacks until a worker of the queue has dealt with them."""
+    """A queue of watch tasks and callbacks, which a `Dispatcher` processes."""
 
     def __init__(
         self, *, queue: Queue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
@@ -71,21 +74,21 @@ class Outbox:
         self._watch_seconds = watch_seconds
 
     def check(self, url: str) -> None:
-        """Return when callbacks may go to `url`, or when it is empty.
+        """Raise unless callbacks to `url` are permitted; an empty URL is accepted.
 
         Raises:
-            BadCallback: they may not.
+            BadCallback: callbacks to `url` are not permitted.
         """
         if url:
             self._allow_list.target(url)
 
     async def watch_job(self, job_id: str, url: str) -> None:
-        """Have a job watched, so that its callback is owed as soon as it has ended; without a URL there is none."""
+        """Enqueue a watch task, so that the job's callback is sent once it has ended; do nothing without a URL."""
         if not url or not self._is_listed(url):
             return
         await self._queue.enqueue(
             WATCH,
-            key=f"watch:{job_id}:{uuid.uuid4().hex}",  # never one that is just about to end
+            key=f"watch:{job_id}:{uuid.uuid4().hex}",  # unique, as an earlier task for this job may be about to end
             kwargs={"job_id": job_id},
             scheduled=int(time.time() + self._watch_seconds),
             timeout=TIMEOUT_SECONDS,
@@ -95,7 +98,7 @@ class Outbox:
         )
 
     async def enqueue_callback(self, callback: Callback) -> None:
-        """Take a callback into the queue; one that was taken before is not taken twice."""
+        """Enqueue a callback, unless the queue already contains it."""
         key = f"callback:{callback.id}"
         if not self._is_listed(callback.url) or await self._queue.job(key) is not None:
             return
@@ -110,7 +113,7 @@ class Outbox:
         )
 
     def _is_listed(self, url: str) -> bool:
-        """Tell whether a URL that was listed when its job was ordered still is."""
+        """Return whether a URL that was permitted when its job was submitted still is; count and log it if not."""
         try:
             self.check(url)
         except BadCallback as fault:

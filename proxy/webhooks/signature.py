@@ -1,4 +1,4 @@
-"""Who posted this: signatures of the Standard Webhooks scheme (standardwebhooks.com), HMAC-SHA256."""
+"""Webhook signatures of the Standard Webhooks scheme (standardwebhooks.com), HMAC-SHA256."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ID_HEADER = "webhook-id"
 
 
 class Verifier:
-    """Checks signed bodies against any of several secrets, so that one can be rotated in before the old one goes.
+    """A verifier of signed bodies; it accepts several secrets, so that a new one works before the old one is removed.
 
-    Secrets are `whsec_` followed by base64. The scheme tolerates clocks 5 minutes apart.
+    Secrets are `whsec_` followed by base64. The scheme tolerates clocks that differ by 5 minutes.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -26,11 +26,11 @@ class Verifier:
 
     @property
     def is_open(self) -> bool:
-        """True when there is no secret, so that anybody may post."""
+        """True if no secret is configured, so that every client may post."""
         return not self._webhooks
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Return when `body` is signed by one of the secrets, or when there are none.
+        """Raise unless `body` is signed with one of the secrets; if none is configured, accept everything.
 
         Raises:
             BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
@@ -46,13 +46,13 @@ class Verifier:
 
 
 class Signer:
-    """Signs bodies with every secret, so that a receiver may know any one of them while they are changed."""
+    """A signer that uses every secret, so that receivers may verify with any of them during a rotation."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
 
     def headers(self, body: str, *, message_id: str, at: datetime) -> dict[str, str]:
-        """Give the headers that sign `body` as sent `at` that time, which has to be in UTC."""
+        """Return the headers that sign `body` as sent at the time `at`, which has to be in UTC."""
         return {
             ID_HEADER: message_id,
             "webhook-timestamp": str(int(at.timestamp())),
@@ -65,6 +65,6 @@ def _fault(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> str | N
         webhook.verify(body, dict(headers), json_parse=False)
     except WebhookVerificationError as fault:
         return str(fault)
-    except ValueError:  # a signature that is not base64, a body that is not UTF-8: the library lets these through
+    except ValueError:  # a signature that is not base64, or a body that is not UTF-8: the library does not catch these
         return "The signature headers or the body are malformed"
     return None

@@ -1,1 +1,1 @@
-"""The embedded queue, in one SQLite file."""
+"""The embedded queue: one SQLite file."""

@@ -1,11 +1,12 @@
-"""One SQLite file whose transactions run in a thread of their own, those that wait together sharing one commit.
+"""An SQLite file with its own thread for transactions; steps that wait at the same time share one commit.
 
-Why not aiosqlite: there each statement is a trip to the thread, and the statements of two coroutines mix within one
-transaction. Here a transaction's step is one function that runs whole. While one commit waits for the disk the next
-steps gather, so thirty enqueues at once cost one or two fsyncs and not thirty, and an idle queue adds no delay.
+Why not aiosqlite: there each statement is a round trip to the thread, and statements of two coroutines mix within one
+transaction. Here a step of a transaction is one function, which runs as a whole. While one commit waits for the disk,
+the next steps collect. Thirty concurrent enqueues therefore cost one or two fsyncs instead of thirty. An idle queue
+adds no delay.
 
-Why writers also take turns at a lock of their own: until 3.51.3 SQLite may damage a file when one process commits
-while another copies the log into it (sqlite.org/wal.html, "The WAL-Reset Bug"), and it copies outside its own lock.
+Why writers also hold a lock file: before version 3.51.3, SQLite may corrupt a file if one process commits while another
+runs a checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"). SQLite's own lock does not cover the checkpoint.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUSY_SECONDS = 10.0
-"""How long a transaction waits for another process's; theirs take milliseconds."""
+"""How long a transaction waits for those of other processes, which take milliseconds."""
 
 WATCH_SECONDS = 0.25
-"""How often the file is asked whether another process changed it (one read of shared memory)."""
+"""How often the file is polled for changes by other processes (one read of shared memory)."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -38,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class _Step(Generic[T_co]):
-    """One caller's part of a transaction, and how it came out."""
+    """One caller's part of a transaction, with the future of its result."""
 
     def __init__(self, work: Callable[[sqlite3.Connection], T_co], *, writes: bool) -> None:
         self.writes = writes
@@ -58,10 +59,10 @@ class _Step(Generic[T_co]):
 
 
 class Database:
-    """An open SQLite file; `open` makes one.
+    """An open SQLite file; use `Database.open` to create one.
 
-    A step is a function of the connection. It may be run twice (alone, after a neighbour in its transaction failed),
-    so all that it does must be in what it writes and returns.
+    A step is a function of the connection. It may run a second time, on its own, if another step in its transaction
+    failed. Its only effects must therefore be its writes and its return value.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
@@ -77,10 +78,10 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> Database:
-        """Open the file, made with its folder where missing; `prepare` runs in the first transaction.
+        """Open the file, creating it and its folder if missing; `prepare` runs in the first transaction.
 
         Raises:
-            QueueUnavailable: it cannot be opened, is no database, or is one that `prepare` refuses.
+            QueueUnavailable: the file cannot be opened, is not a database, or is rejected by `prepare`.
         """
         thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="queue")
         try:
@@ -97,25 +98,28 @@ class Database:
         return database
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run a step that only reads; it sees every write that was asked for before it."""
+        """Run a read-only step; it sees every write submitted before it."""
         return self._submit(_Step(work, writes=False))
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run a step that may write; when the future is done, what it wrote is on the disk.
+        """Run a step that may write; once the future is done, its writes are on disk.
 
         Raises:
-            QueueUnavailable: the file cannot be written; nothing of this step was.
+            QueueUnavailable: the file cannot be written; nothing of this step was written.
         """
         return self._submit(_Step(work, writes=True))
 
     def next_change(self) -> asyncio.Event:
-        """Give the event of the next change of any row, by this process at once, by another within `WATCH_SECONDS`."""
+        """Return the event that is set at the next change of any row.
+
+        Changes by this process set it at once, changes by other processes within `WATCH_SECONDS`.
+        """
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
         return self._change
 
     async def close(self) -> None:
-        """Finish what was asked for, then let go of the file."""
+        """Finish all submitted steps, then close the file."""
         if self._watching is not None:
             self._watching.cancel()
         while self._committing is not None and not self._committing.done():
@@ -139,11 +143,11 @@ class Database:
         self._committing = None
 
     async def _settle(self, batch: list[_Step[object]]) -> None:
-        """Run the steps in one transaction; when that fails for one of them, each in its own."""
+        """Run the steps in one transaction; if one of them fails, run each in a transaction of its own."""
         try:
             changed = await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, batch)
-        except Exception as error:  # noqa: BLE001 - whatever a step raises belongs to the caller who asked for it
-            if len(batch) > 1 and not is_busy(error):  # to wait once for all of them is enough
+        except Exception as error:  # noqa: BLE001 - any error of a step is raised to the caller that submitted it
+            if len(batch) > 1 and not is_busy(error):  # a locked file is waited for once, not once per step
                 for step in batch:
                     await self._settle([step])
             else:
@@ -156,7 +160,7 @@ class Database:
                 self._announce()
 
     def _transact(self, batch: list[_Step[object]]) -> bool:
-        """Tell whether any row was changed."""
+        """Run the steps in one transaction, and return whether any row changed."""
         before = self._connection.total_changes
         if any(step.writes for step in batch):
             with _write_lock(self._path):
@@ -167,7 +171,7 @@ class Database:
         return self._connection.total_changes != before
 
     def _check_file(self) -> None:
-        """Accept nothing into a file that nobody will find again; SQLite itself does not notice."""
+        """Raise if the file was deleted or replaced: writes to it would be lost, and SQLite does not notice."""
         if _file(self._path) != self._file:
             raise QueueUnavailable(
                 f"The queue {self._path} was deleted or moved away while it was open: put it back, or restart the "
@@ -181,12 +185,12 @@ class Database:
                 step.run(self._connection)
             self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # a full disk may have rolled it back already
+            if self._connection.in_transaction:  # SQLite may have rolled back already, on a full disk for example
                 self._connection.execute("ROLLBACK")
             raise
 
     def _disconnect(self) -> None:
-        with exclusive(_lock(self._path), seconds=BUSY_SECONDS):  # the last one copies the log into the file
+        with exclusive(_lock(self._path), seconds=BUSY_SECONDS):  # the last connection to close runs a checkpoint
             self._connection.close()
 
     def _announce(self) -> None:
@@ -213,7 +217,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")  # every commit reaches the disk, not only every checkpoint
+            connection.execute("PRAGMA synchronous = FULL")  # fsync at every commit, not only at every checkpoint
         except sqlite3.Error:
             connection.close()
             raise
@@ -229,7 +233,7 @@ def _write_lock(path: Path) -> Iterator[None]:
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """Tell which file has that name now."""
+    """Return the device and inode numbers of the file at `path`; None if it does not exist."""
     try:
         status = path.stat()
     except FileNotFoundError:

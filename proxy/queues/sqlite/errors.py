@@ -1,4 +1,4 @@
-"""What the errors of SQLite mean to the person who runs the service."""
+"""Messages for SQLite errors, with the remedy for the operator."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _SENTENCES = {
 
 
 def translate(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
-    """Turn what went wrong with the file at `path` into our error, with what a person can do about it."""
+    """Return a `QueueUnavailable` for an error of the file at `path`; its message contains the remedy."""
     sentence = _SENTENCES.get(_code(error), "The queue {path} does not work: {error}.")
     return QueueUnavailable(sentence.format(path=path, error=getattr(error, "strerror", error)))
 
 
 def is_busy(error: Exception) -> bool:
-    """Tell whether the file was locked by others for longer than one waits."""
+    """Return whether the error means that others kept the file locked until the timeout."""
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
@@ -41,4 +41,4 @@ def _code(error: Exception) -> int:
     if isinstance(error, OSError):
         return sqlite3.SQLITE_BUSY if isinstance(error, TimeoutError) else sqlite3.SQLITE_CANTOPEN
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF  # the upper bits only refine the lower
+    return code & 0xFF  # the primary result code; the upper bits only refine it

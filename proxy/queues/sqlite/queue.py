@@ -1,11 +1,11 @@
 """SAQ's queue on one SQLite file, for the processes of one machine.
 
-What SAQ's Redis and Postgres queues agree on holds here too. Beyond that:
+It behaves like SAQ's Redis and PostgreSQL queues wherever those two agree. In addition:
 
-- When `enqueue` returns, the job is on the disk (WAL, `synchronous=FULL`).
-- The jobs of a process that died go back into the line at the next `connect` or `sweep` of any other, at once.
-- The line is in the order of `scheduled`, else of enqueueing; `priority` and `group_key` mean nothing, as with Redis.
-- Jobs are JSON. The file must be on a local disk: neither WAL nor flock can be trusted over a network.
+- When `enqueue` returns, the job is on disk (WAL, `synchronous=FULL`).
+- The next `connect` or `sweep` of any process takes over the jobs of a dead process, before their heartbeat times out.
+- Jobs are ordered by `scheduled`, else by enqueue time. `priority` and `group_key` have no effect, as with Redis.
+- Jobs are JSON. The file must be on a local disk: neither WAL nor flock is reliable over a network.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from saq.types import WorkerInfo
 
 RECHECK_SECONDS = 60.0
-"""How soon a scheduled job is looked at again, should the clock be set."""
+"""The longest wait before scheduled jobs are checked again, in case the system clock is changed."""
 
 
 class SqliteQueue(SqliteReads):
-    """Jobs in the SQLite file at `path`.
+    """A queue in the SQLite file at `path`.
 
-    Beside it lie SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a file for each process.
+    Next to it are SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a lock file for each process.
     """
 
     def __init__(self, path: Path, *, name: str = "default") -> None:
@@ -54,10 +54,10 @@ class SqliteQueue(SqliteReads):
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
 
     async def connect(self) -> None:
-        """Open the file and put the jobs of dead processes back into the line.
+        """Open the file, and take over the jobs of dead processes.
 
         Raises:
-            QueueUnavailable: the file or its folder cannot be used; the sentence says what to do.
+            QueueUnavailable: the file or its folder cannot be used; the message contains the remedy.
         """
         if self._opened is not None:
             return
@@ -72,15 +72,15 @@ class SqliteQueue(SqliteReads):
         await self._take_over()
 
     async def disconnect(self) -> None:
-        """Close the file; jobs that are still active here go back into the line at the next sweep of another."""
+        """Close the file; the next sweep of another process takes over jobs that are still active here."""
         if self._opened is None or self._owner is None:
             return
         (database, _), self._opened = self._opened, None
         await database.close()
         self._owner.release()
 
-    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's
-        """Take the job whose turn it is, waiting up to `timeout` seconds for one (0: for ever)."""
+    async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's signature
+        """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         deadline = time.monotonic() + timeout if timeout > 0 else math.inf
         async with self._outage_guard.pausing():
             while True:
@@ -94,20 +94,20 @@ class SqliteQueue(SqliteReads):
                         await change.wait()
 
     async def touch(self, job: Job) -> bool:
-        """Show that the worker of `job` lives; see `JobQueue`."""
+        """Send a heartbeat for `job`; see `JobQueue.touch`."""
         return await self._database.write(self._transitions.touch(job))
 
-    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's
-        """End a job that waits; ask the worker to end one that runs; leave one alone that has ended."""
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's signature
+        """Abort a waiting job, or request that the worker of a running job abort it; ignore an ended job."""
         stored = await self._database.write(self._transitions.abort(job, error))
         if stored is not None:
             job.replace(stored)
             self._tally(job)
 
-    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's
-        """Forget what is past its time, put back the jobs of dead processes, end or put back those that are stuck.
+    async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's signature
+        """Delete expired records, requeue or abort stuck jobs and those of dead processes, and return their keys.
 
-        `abort`: how many seconds the worker of a stuck job has to let go of it.
+        `abort` is how long to wait for the worker of a stuck job to abort it, in seconds.
         """
         await self._database.write(lambda connection: statements.prune(connection, time.time()))
         swept = await self._take_over()
@@ -120,20 +120,20 @@ class SqliteQueue(SqliteReads):
         return swept + [job.key for job in stuck]
 
     async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
-        """Keep a worker's report for `ttl` seconds."""
+        """Store a worker's report for `ttl` seconds."""
         report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
     async def _enqueue(self, job: Job) -> Job | None:
         return job if await self._database.write(self._transitions.enqueue(job)) else None
 
-    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's signature
         await self._database.write(self._transitions.update(job, status))
 
-    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's; the job has it already
+    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
         await self._database.write(self._transitions.retry(job))
 
-    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's; the job has them already
+    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
         await self._database.write(self._transitions.finish(job))
 
     async def _take(self) -> Dequeued:
@@ -141,7 +141,7 @@ class SqliteQueue(SqliteReads):
         try:
             return await asyncio.shield(taking)
         except asyncio.CancelledError:
-            taking.add_done_callback(self._put_back)  # its commit cannot be stopped half way, so undo it
+            taking.add_done_callback(self._put_back)  # a commit cannot be interrupted, only undone afterwards
             raise
 
     def _put_back(self, taking: asyncio.Future[Dequeued]) -> None:
@@ -169,7 +169,7 @@ class SqliteQueue(SqliteReads):
             self._tally(released)
 
     def _tally(self, job: Job) -> None:
-        """Count what was done to a job here and not by SAQ's own `finish` and `retry`, which count for themselves."""
+        """Count and log a job that was retried or aborted without SAQ's `retry` or `finish`, which do so as well."""
         if job.status == Status.ABORTED:
             self.aborted += 1
         elif job.status == Status.QUEUED:

@@ -1,4 +1,4 @@
-"""What can be asked of a queue on SQLite."""
+"""The read operations of a queue on SQLite."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from proxy.queues.sqlite.transitions import Transitions
 
 PAGE = 100
-"""How many jobs are read in one go: about 4 ms."""
+"""How many jobs one read returns, which takes about 4 ms."""
 
 
 class SqliteReads(JobQueue):
-    """A queue in the SQLite file at `path`, as far as it is read."""
+    """The read operations of a queue in the SQLite file at `path`."""
 
     is_shared = False
 
@@ -39,8 +39,8 @@ class SqliteReads(JobQueue):
         self._path = path.resolve()
         self._opened: tuple[Database, Transitions] | None = None
 
-    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's
-        """Tell SAQ's figures, and a page of the jobs that run or wait if asked."""
+    async def info(self, jobs: bool = False, offset: int = 0, limit: int = 10) -> QueueInfo:  # noqa: FBT001, FBT002 - SAQ's signature
+        """Return SAQ's statistics of the queue, and a page of its live jobs if `jobs` is true."""
         at = time.time()
 
         def read(connection: sqlite3.Connection) -> tuple[dict[str, int], dict[str, str], list[statements.JobRow]]:
@@ -51,7 +51,7 @@ class SqliteReads(JobQueue):
         told = []
         for number, row in enumerate(page, start=1):
             told.append(self._transitions.read(row).to_dict())
-            if number % PAGE == 0:  # thousands of jobs would hold up everything else in this process
+            if number % PAGE == 0:  # decoding thousands of jobs would block the event loop
                 await asyncio.sleep(0)
         return {
             "workers": {worker_id: json.loads(report) for worker_id, report in reports.items()},
@@ -63,18 +63,18 @@ class SqliteReads(JobQueue):
         }
 
     async def count(self, kind: CountKind) -> int:
-        """Count the jobs that may be taken now ("queued"), that run ("active"), or that have not ended."""
+        """Return the number of jobs that are due ("queued"), running ("active"), or not ended ("incomplete")."""
         counted = await self._database.read(lambda connection: statements.count(connection, self.name, time.time()))
         if kind not in counted:
             raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
         return counted[kind]
 
     async def count_waiting(self) -> int:
-        """Count the jobs that wait, those that were put off too."""
+        """Return the number of waiting jobs, including those scheduled for a later retry."""
         return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
-        """Look at the jobs that wait or run; of those that are known only the keys are read."""
+        """Return the live jobs; of those in `known`, only the keys are read."""
         keys, waiting, oldest, reports = await self._database.read(
             lambda connection: (
                 statements.live_keys(connection, self.name, limit),
@@ -85,18 +85,18 @@ class SqliteReads(JobQueue):
         )
         unknown = [key for key in keys if key not in known]
         new: dict[str, dict[str, object]] = {}
-        for first in range(0, len(unknown), PAGE):  # all at once would hold up everything else in this process
+        for first in range(0, len(unknown), PAGE):  # decoding all at once would block the event loop
             jobs = await self.jobs(unknown[first : first + PAGE])
             new.update((job.key, job.kwargs or {}) for job in jobs if job)
         workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
         return QueueSnapshot(keys=set(keys), new=new, waiting=waiting, oldest=oldest, workers=workers)
 
     async def job(self, job_key: str) -> Job | None:
-        """Read one job; None when there is none, or it is past its `ttl`."""
+        """Return the job under `job_key`; None if no such job is stored."""
         return (await self.jobs([job_key]))[0]
 
     async def jobs(self, job_keys: Iterable[str]) -> list[Job | None]:
-        """Read jobs in the order of their keys, None for each that is not there."""
+        """Return the jobs in the order of `job_keys`, with None for each that does not exist."""
         keys = list(job_keys)
         found = await self._database.read(
             lambda connection: [statements.find(connection, self.name, key) for key in keys]
@@ -104,7 +104,7 @@ class SqliteReads(JobQueue):
         return [None if row is None else self._transitions.read(row) for row in found]
 
     async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = PAGE) -> AsyncIterator[Job]:
-        """Walk the jobs of these statuses in the order of their enqueueing, `batch_size` to a read."""
+        """Yield the jobs with these statuses in the order they were enqueued, `batch_size` per read."""
         wanted = [status.value for status in statuses]
         sequence = 0
 

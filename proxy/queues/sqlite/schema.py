@@ -1,4 +1,4 @@
-"""The tables of a queue in SQLite."""
+"""The database schema of a queue on SQLite."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID = 0x47464A51
-"""Marks a file as ours ("GFJQ"), so that no other program's database is ever written into."""
+"""The id ("GFJQ") that identifies a file as ours, so that the database of another program is never written to."""
 
 SCHEMA_VERSION = 1
-"""Raised by what an older version of this service could not work with; it can with another index."""
+"""Increment it for a change that older versions of this service cannot work with; a new index is not such a change."""
 
 LIVE = "status IN ('new', 'queued', 'active', 'aborting')"
 ENDED = "status IN ('complete', 'failed', 'aborted')"
-"""SQLite uses an index of some rows only where a statement picks them in the same words."""
+"""SQLite uses a partial index only if a statement repeats the index's condition literally."""
 
 _SCHEMA = (
     """
@@ -36,7 +36,7 @@ _SCHEMA = (
     )
     """,
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, status, scheduled, due, sequence)",
-    "DROP INDEX IF EXISTS jobs_in_line",  # of files made before that
+    "DROP INDEX IF EXISTS jobs_in_line",  # created by earlier versions
     f"CREATE INDEX IF NOT EXISTS jobs_live ON jobs (queue, status, life, key) WHERE {LIVE}",
     f"CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (expires) WHERE {ENDED}",
     """
@@ -54,10 +54,10 @@ _SCHEMA = (
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty file; accept those that are there, with the indexes that they may lack.
+    """Create the tables in an empty file; in an existing queue, create missing indexes.
 
     Raises:
-        QueueUnavailable: the file is another program's, or of a newer version of this one.
+        QueueUnavailable: the file belongs to another program, or to a newer version of this service.
     """
     application, version, tables = (
         connection.execute(question).fetchone()[0]

@@ -1,7 +1,7 @@
-"""The jobs of a queue as rows of SQLite: one function a statement.
+"""The SQL statements of the queue, one function each.
 
-`job.queued` (milliseconds) is kept as `life`: it tells one life of a key from the next, so that what a late worker
-still has to say about a job that ended cannot touch the job that was enqueued under the same key since.
+The column `life` holds `job.queued` (milliseconds). It distinguishes jobs that use the same key one after another. A
+late worker's update of an ended job therefore cannot change the job that was enqueued under its key since.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One job; the fields are the columns, in their order. Times are epoch seconds.
+    """A row of the table `jobs`: the fields are its columns, in their order. Times are epoch seconds, except `life`.
 
-    `scheduled`: not before then; 0 is at once, whatever the clock says.
-    `due`: its place in the line, the same as `scheduled` where that is not 0.
-    `expires`: when an ended job may be forgotten; None is never.
-    `owner`: the process that has it. `body`: the job as SAQ writes it, but for its status.
+    `scheduled`: the job does not start before this time; 0 is at once, whatever the clock.
+    `due`: the position in the queue; the same as `scheduled` where that is not 0.
+    `expires`: when an ended job may be deleted; None is never.
+    `owner`: the process that runs the job.
+    `body`: the job as SAQ serialises it; the column `status` overrides its status.
     """
 
     sequence: int | None
@@ -42,7 +43,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says of itself, good until `expires` (epoch seconds)."""
+    """A worker's report, valid until `expires` (epoch seconds)."""
 
     queue: str
     worker_id: str
@@ -51,9 +52,9 @@ class WorkerReport:
 
 
 def insert(connection: sqlite3.Connection, row: JobRow) -> bool:
-    """Add a job, in place of an ended one of its key; False when one of its key is live."""
+    """Insert a job, replacing an ended one with the same key; return False if a live job has that key."""
     connection.execute(
-        f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - the words are ours
+        f"DELETE FROM jobs WHERE queue = ? AND key = ? AND {ENDED}",  # noqa: S608 - built from constants
         (row.queue, row.key),
     )
     added = connection.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
@@ -61,7 +62,7 @@ def insert(connection: sqlite3.Connection, row: JobRow) -> bool:
 
 
 def replace(connection: sqlite3.Connection, row: JobRow) -> None:
-    """Write a job over its own row; nothing happens when that is gone."""
+    """Update the row of a job; do nothing if it no longer exists."""
     connection.execute(
         "UPDATE jobs SET status = ?, scheduled = ?, due = ?, expires = ?, owner = ?, body = ?"
         " WHERE queue = ? AND key = ? AND life = ?",
@@ -70,13 +71,16 @@ def replace(connection: sqlite3.Connection, row: JobRow) -> None:
 
 
 def restore(connection: sqlite3.Connection, row: JobRow) -> None:
-    """Write a job over its own row, or back where it was forgotten meanwhile."""
+    """Update the row of a job, or insert it again if it was deleted meanwhile."""
     connection.execute("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(row))
     replace(connection, row)
 
 
 def update(connection: sqlite3.Connection, row: JobRow, *, status: str | None) -> None:
-    """Write a job's body, and its status if given; a job that is being aborted is not made active again by that."""
+    """Update a job's body, and its status unless that is None; never reactivate a job that is being aborted.
+
+    For such a job, an update without a status, or with the status "active", has no effect at all.
+    """
     connection.execute(
         "UPDATE jobs SET status = coalesce(?, status), body = ? WHERE queue = ? AND key = ? AND life = ?"
         " AND NOT (status = 'aborting' AND coalesce(?, 'active') = 'active')",
@@ -85,14 +89,14 @@ def update(connection: sqlite3.Connection, row: JobRow, *, status: str | None) -
 
 
 def take(connection: sqlite3.Connection, row: JobRow, *, owner: str, body: str | bytes) -> None:
-    """Make a queued job active, `owner`'s; its place in line is kept for `put_back`."""
+    """Mark a queued job as active in the process `owner`; its position in the queue is kept for `put_back`."""
     connection.execute(
         "UPDATE jobs SET status = 'active', owner = ?, body = ? WHERE sequence = ?", (owner, body, row.sequence)
     )
 
 
 def put_back(connection: sqlite3.Connection, row: JobRow) -> None:
-    """Undo `take` of the row that was read before it."""
+    """Undo `take`; `row` is the row as it was before."""
     connection.execute(
         "UPDATE jobs SET status = 'queued', owner = NULL, body = ?"
         " WHERE sequence = ? AND life = ? AND status = 'active'",
@@ -101,27 +105,27 @@ def put_back(connection: sqlite3.Connection, row: JobRow) -> None:
 
 
 def delete(connection: sqlite3.Connection, row: JobRow) -> None:
-    """Forget a job."""
+    """Delete a job."""
     connection.execute("DELETE FROM jobs WHERE queue = ? AND key = ? AND life = ?", (row.queue, row.key, row.life))
 
 
 def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Forget the ended jobs, and the workers' reports, whose time is over."""
+    """Delete expired jobs and expired workers' reports."""
     connection.execute(
-        f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - the words are ours
+        f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - built from constants
         (now,),
     )
     connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
 
 
 def find(connection: sqlite3.Connection, queue: str, key: str) -> JobRow | None:
-    """Read one job; None when there is none of that key."""
+    """Return the job under `key`; None if it does not exist."""
     return _one(connection.execute("SELECT * FROM jobs WHERE queue = ? AND key = ?", (queue, key)))
 
 
 def next_due(connection: sqlite3.Connection, queue: str, now: float) -> JobRow | None:
-    """Read the queued job whose turn it is; None when none may be taken yet."""
-    # Asked as one, those that are scheduled for later would be looked through: thousands, where callbacks are owed.
+    """Return the next job that is due; None if no queued job is due yet."""
+    # A single query would scan the jobs scheduled for later, of which a queue of callbacks may have thousands.
     firsts = (
         _one(
             connection.execute(
@@ -142,7 +146,7 @@ def next_due(connection: sqlite3.Connection, queue: str, now: float) -> JobRow |
 
 
 def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
-    """Tell when the first of the queued jobs may be taken; infinity when none waits."""
+    """Return the earliest time at which a queued job may start (epoch seconds); infinity if none is queued."""
     found: float | None = connection.execute(
         "SELECT min(scheduled) FROM jobs WHERE queue = ? AND status = 'queued'", (queue,)
     ).fetchone()[0]
@@ -150,13 +154,13 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
 
 
 def active(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
-    """Read the jobs that a worker has."""
+    """Return the jobs that workers hold."""
     found = connection.execute("SELECT * FROM jobs WHERE queue = ? AND status IN ('active', 'aborting')", (queue,))
     return [JobRow(*record) for record in found]
 
 
 def live(connection: sqlite3.Connection, queue: str, *, offset: int, limit: int) -> list[JobRow]:
-    """Read a page of the jobs that run or wait: those that run first, then the line."""
+    """Return a page of the live jobs: running ones first, then waiting ones in the order of the queue."""
     found = connection.execute(
         "SELECT * FROM jobs WHERE queue = ? AND status IN ('new', 'queued', 'active')"
         " ORDER BY status, due, sequence LIMIT ? OFFSET ?",
@@ -168,9 +172,9 @@ def live(connection: sqlite3.Connection, queue: str, *, offset: int, limit: int)
 def after(
     connection: sqlite3.Connection, queue: str, sequence: int, *, statuses: Iterable[str], limit: int
 ) -> list[JobRow]:
-    """Read up to `limit` jobs of these statuses that were enqueued after the one numbered `sequence`."""
+    """Return up to `limit` jobs with these statuses that were enqueued after the one numbered `sequence`."""
     found = connection.execute(
-        # The plus signs keep SQLite from its index of statuses, for which it would sort the whole table at each page.
+        # The plus signs keep SQLite from using the index on status, with which it would sort the whole table per page.
         "SELECT * FROM jobs WHERE +queue = ? AND sequence > ? AND +status IN (SELECT value FROM json_each(?))"
         " ORDER BY sequence LIMIT ?",
         (queue, sequence, json.dumps(list(statuses)), limit),
@@ -179,7 +183,7 @@ def after(
 
 
 def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, int]:
-    """Count the jobs by SAQ's kinds: "queued" (may be taken now), "active", "incomplete" (both, and the scheduled)."""
+    """Return the number of jobs by SAQ's kinds: "queued" (due), "active", "incomplete" (both, plus scheduled ones)."""
     later: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'queued' AND scheduled > ?", (queue, now)
     ).fetchone()[0]
@@ -191,7 +195,10 @@ def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, i
 
 
 def count_waiting(connection: sqlite3.Connection, queue: str) -> int:
-    """Count the jobs that wait, the scheduled too, in the index alone: 40 microseconds for a thousand."""
+    """Return the number of waiting jobs, scheduled ones included.
+
+    The count reads only the index, which takes 40 microseconds for a thousand jobs.
+    """
     found: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status IN ('new', 'queued')", (queue,)
     ).fetchone()[0]
@@ -199,10 +206,10 @@ def count_waiting(connection: sqlite3.Connection, queue: str) -> int:
 
 
 def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[str]:
-    """Read the keys of the jobs that wait or run, those that run and then the oldest if there are more than `limit`."""
-    # One row, made while other threads run; to fetch thousands would stop for theirs at each.
+    """Return the keys of up to `limit` live jobs: running ones first, then the oldest of the waiting ones."""
+    # SQLite builds this one row without holding the GIL. Fetching thousands of rows would contend for it at each row.
     found: str = connection.execute(
-        "SELECT json_group_array(key)"  # noqa: S608 - the words are ours
+        "SELECT json_group_array(key)"  # noqa: S608 - built from constants
         f" FROM (SELECT key FROM jobs WHERE queue = ? AND {LIVE} ORDER BY status, life LIMIT ?)",
         (queue, limit),
     ).fetchone()[0]
@@ -211,16 +218,16 @@ def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[st
 
 
 def oldest_waiting(connection: sqlite3.Connection, queue: str) -> float | None:
-    """Tell when the job that waits for longest was enqueued; None when none waits."""
+    """Return when the oldest queued job was enqueued (epoch seconds); None if none is queued."""
     found: int | None = connection.execute(
-        f"SELECT min(life) FROM jobs WHERE queue = ? AND status = 'queued' AND {LIVE}",  # noqa: S608 - the words are ours
+        f"SELECT min(life) FROM jobs WHERE queue = ? AND status = 'queued' AND {LIVE}",  # noqa: S608 - built from constants
         (queue,),
     ).fetchone()[0]
     return None if found is None else found / 1000
 
 
 def keep_report(connection: sqlite3.Connection, report: WorkerReport) -> None:
-    """Keep what a worker says of itself, in place of what it said before."""
+    """Store a worker's report, replacing its previous one."""
     connection.execute(
         "INSERT OR REPLACE INTO workers VALUES (?, ?, ?, ?)",
         (report.queue, report.worker_id, report.body, report.expires),
@@ -228,7 +235,7 @@ def keep_report(connection: sqlite3.Connection, report: WorkerReport) -> None:
 
 
 def reports(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, str]:
-    """Read what the workers said of themselves, by their ids."""
+    """Return the workers' reports that have not expired, by worker id."""
     found = connection.execute("SELECT worker_id, body FROM workers WHERE queue = ? AND expires > ?", (queue, now))
     return dict(found.fetchall())
 

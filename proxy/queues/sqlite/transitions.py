@@ -1,7 +1,7 @@
-"""What may happen to a job, each as one step of a transaction.
+"""The state transitions of a job, each as one step of a transaction.
 
-A method is called in the event loop, where it writes the job down; the step that it returns runs in the database's
-thread, and touches no job but those that it read itself.
+Most methods run in the event loop, where they serialise the job, and return a step that runs in the database's thread.
+`take` and `take_over` are such steps themselves. A step changes only jobs that it has read itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Dequeued:
-    """What a look at the line gave: a job and its row as it was, or when to look again (epoch seconds)."""
+    """The result of a dequeue: a job and its row before, or when the next job is due (epoch seconds)."""
 
     job: Job | None = None
     row: statements.JobRow | None = None
@@ -40,40 +40,40 @@ class Dequeued:
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """The steps of `queue` in the hands of the process called `owner`, one of those in the folder `others`."""
+    """The transitions of jobs in `queue` by the process `owner`; `others` is the folder of the process lock files."""
 
     queue: Queue
     owner: str
     others: Path
 
     def enqueue(self, job: Job) -> Step[bool]:
-        """Add a job to the line; False when one of its key is live."""
+        """Return a step that enqueues a job; the step returns False if a live job has the same key."""
         row = self._row(job, scheduled=job.scheduled, due=job.scheduled or time.time())
         return lambda connection: statements.insert(connection, row)
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
-        """Take the job whose turn it is."""
+        """Take the next job that is due."""
         row = statements.next_due(connection, self.queue.name, time.time())
         if row is None:
             return Dequeued(next_scheduled=statements.next_scheduled(connection, self.queue.name))
         job = self.read(row, Status.ACTIVE)
         job.started = job.touched = now()
-        job.attempts += 1  # on the disk before the worker counts it: a death in between was an attempt too
+        job.attempts += 1  # stored before the worker counts it, so that a crash in between counts as an attempt
         statements.take(connection, row, owner=self.owner, body=self.queue.serialize(job))
         job.attempts -= 1
         return Dequeued(job, row)
 
     def put_back(self, row: statements.JobRow) -> Step[None]:
-        """Undo `take`."""
+        """Return a step that undoes `take`."""
         return lambda connection: statements.put_back(connection, row)
 
     def update(self, job: Job, status: Status | None) -> Step[None]:
-        """Write down what a worker says of its job."""
+        """Return a step that stores the worker's copy of its job."""
         row = self._row(job)
         return lambda connection: statements.update(connection, row, status=None if status is None else status.value)
 
     def touch(self, job: Job) -> Step[bool]:
-        """Show that the worker of a job lives; False when the job is not its any more."""
+        """Return a step that stores a heartbeat; the step returns False if the job ended or changed workers."""
         claim, touched = self.queue.copy(job), now()
         job.touched = touched
 
@@ -89,17 +89,20 @@ class Transitions:
         return step
 
     def finish(self, job: Job) -> Step[None]:
-        """Write down how a job ended, for as long as its `ttl` says."""
+        """Return a step that stores how a job ended, for the duration of its `ttl`."""
         row = self._row(job)
         return lambda connection: _end(connection, row, ttl=job.ttl)
 
     def retry(self, job: Job) -> Step[None]:
-        """Put a job back into the line, at its end, after its delay."""
+        """Return a step that requeues a job at the end of the queue, after its delay."""
         row = self._retry_row(job)
         return lambda connection: statements.restore(connection, row)
 
     def abort(self, job: Job, error: str) -> Step[Job | None]:
-        """End a job that waits, mark one that runs; gives the job as it then is, None when there was nothing to end."""
+        """Return a step that aborts a waiting job, or requests that the worker of a running job abort it.
+
+        The step returns the changed job; None if the job has ended or does not exist.
+        """
 
         def step(connection: sqlite3.Connection) -> Job | None:
             row = self._find(connection, job)
@@ -115,8 +118,11 @@ class Transitions:
         return step
 
     def release_stuck(self, job: Job) -> Step[Job | None]:
-        """Retry or end a stuck job, after its worker was asked to let go of it; None when it went on by itself."""
-        forgotten = self._row(job) if job.ttl < 0 else None  # its worker let go, and that was the last of it
+        """Return a step that retries or aborts a stuck job, once its worker had time to abort it.
+
+        The step returns the changed job; None if the worker ended or retried the job in the meantime.
+        """
+        forgotten = self._row(job) if job.ttl < 0 else None  # without a TTL, the worker's abort deleted the row
 
         def step(connection: sqlite3.Connection) -> Job | None:
             row = self._find(connection, job) or forgotten
@@ -127,7 +133,7 @@ class Transitions:
         return step
 
     def take_over(self, connection: sqlite3.Connection) -> list[Job]:
-        """Retry or end every job whose process is dead."""
+        """Retry or abort every job whose process is dead."""
         active = statements.active(connection, self.queue.name)
         dead = {
             owner for owner in {row.owner for row in active} if owner and not lockfiles.is_alive(self.others, owner)
@@ -135,7 +141,7 @@ class Transitions:
         return [self._retry_or_end(connection, self.read(row)) for row in active if row.owner in dead]
 
     def read(self, row: statements.JobRow, status: Status | None = None) -> Job:
-        """Make the job of a row again, with its own status or another."""
+        """Return the job of a row, with `status` if it is not None, else with the row's status."""
         job = self.queue.deserialize(row.body, status or row.status)
         if job is None:
             raise ValueError(f"The row of job {row.key!r} is empty.")
@@ -143,7 +149,7 @@ class Transitions:
 
     def _retry_or_end(self, connection: sqlite3.Connection, job: Job) -> Job:
         swept = self.queue.swept_error_message
-        if job.status != Status.ACTIVE and job.error != swept:  # somebody else wanted it to end
+        if job.status != Status.ACTIVE and job.error != swept:  # an abort that no sweep requested
             return self._aborted(connection, job, job.error)
         if not job.retryable:
             return self._aborted(connection, job, swept)
@@ -166,7 +172,7 @@ class Transitions:
         delay = job.next_retry_delay()
         due = time.time() + delay
         if delay:
-            job.scheduled = int(due)  # what a reader is told; the line keeps the fraction
+            job.scheduled = int(due)  # shown to readers; the row keeps the fraction
         return self._row(job, scheduled=due if delay else 0.0, due=due)
 
     def _row(

@@ -1,4 +1,4 @@
-"""Orders come into the queue, and what became of them can be asked for."""
+"""The job service: submission, status and replay of jobs."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: JobQueue, tm
         while (taken := await queue.dequeue(timeout=0.01)) is not None:
             await taken.finish(Status.COMPLETE, result={})
         with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as connection:
-            statements.prune(connection, time.time() + 601)  # as the sweep does every minute, a week later
+            statements.prune(connection, time.time() + 601)  # as a sweep does, after the jobs have expired
         sizes.append(sum(path.stat().st_size for path in tmp_path.glob("queue.db*") if path.is_file()))
         assert [job async for job in queue.iter_jobs()] == []
     assert sizes[-1] <= 1.2 * sizes[1]

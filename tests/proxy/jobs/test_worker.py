@@ -1,4 +1,4 @@
-"""What a worker does with a job."""
+"""The job worker."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OPERATING = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(enco
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A queue, the jobs in it, and what a worker of it needs."""
+    """A queue with its job service, and what its workers need."""
 
     queue: JobQueue
     jobs: JobService
@@ -48,7 +48,7 @@ class Site:
 
     @asynccontextmanager
     async def worked(self, *, grace_seconds: float = 30) -> AsyncIterator[JobWorker]:
-        """Have a worker work the queue as long as the block lasts."""
+        """Yield a worker that runs for the duration of the block."""
         worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
@@ -60,7 +60,7 @@ class Site:
             yield worker
 
     async def ended(self, job: Job) -> Job:
-        """Wait until a job has ended."""
+        """Wait until a job has ended, and return it."""
 
         async def refresh() -> Job | None:
             now = await self.jobs.get(job.id)
@@ -69,7 +69,7 @@ class Site:
         return await until(refresh)
 
     async def begun(self, worker: JobWorker) -> None:
-        """Wait until a worker is at work."""
+        """Wait until a worker runs a job."""
 
         async def refresh() -> bool:
             await asyncio.sleep(0)
@@ -163,7 +163,7 @@ async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     job = await site.jobs.submit(ORDER)
     begun = await site.queue.dequeue(timeout=5)
     assert begun is not None
-    begun.attempts, begun.retry_delay, begun.retry_backoff = 10, 0.0, False  # ten machines died under it
+    begun.attempts, begun.retry_delay, begun.retry_backoff = 10, 0.0, False  # as if ten machines had died during it
     await begun.retry("swept")
     async with site.worked():
         job = await site.ended(job)
@@ -294,7 +294,7 @@ def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> Non
 
 
 def waits(policy: RetryPolicy) -> str:
-    """Say what lies between tries, as an operator reads it."""
+    """Return the waits between attempts, worded as in the operator's manual."""
     if policy.attempts == 1:
         return "-"
     first, longest = f"{policy.first_seconds:g} s", f"{policy.longest_seconds:g} s"

@@ -1,4 +1,4 @@
-"""Where Prometheus asks."""
+"""The HTTP server for metrics."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_who_asks_and_goes_away_costs_a_line_of_the_log_and_no_trace(capfd
 
         async def is_told() -> bool:
             with socket.create_connection(("127.0.0.1", port)) as asking:
-                asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+                asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
                 asking.sendall(b"GET /metrics HTTP/1.0\r\n")
             return bool(lines)
 

@@ -1,4 +1,4 @@
-"""One event, one line, whatever is in it; whoever tells it, the same fields."""
+"""Logging: one line per event whatever it contains, and the same fields from every source."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Event = dict[str, object]
 
 
 def run(script: str, *, form: str = "json") -> str:
-    """Run a script that logs, and give all that it prints."""
+    """Run a script that logs, and return its standard error."""
     told = subprocess.run([sys.executable, "-c", BEGIN % form + script], capture_output=True, text=True, check=False)
     assert told.stdout == ""
     return told.stderr
 
 
 def events(script: str) -> list[Event]:
-    """Give the events of a script that logs; each has to be one line, with the same fields."""
+    """Return the events that a script logs; each has to be one line with the same fields."""
     told: list[Event] = [json.loads(line) for line in run(script).splitlines()]
     assert all(isinstance(one[name], str) for one in told for name in ("event", "level", "logger", "time"))
     return told

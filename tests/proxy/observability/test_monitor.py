@@ -1,4 +1,4 @@
-"""What is looked at for the series."""
+"""The background tasks that update metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests ask of a queue."""
+"""Helpers for tests of queues."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ DEADLINE_SECONDS = 15.0
 
 
 async def eventually(question: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until the answer is yes: for what comes with time alone, or tells nobody."""
+    """Poll `question` until it returns true: for changes over time, or without a notification."""
     with anyio.fail_after(DEADLINE_SECONDS):
-        while not await question():  # noqa: ASYNC110 - a server cannot tell us of these
+        while not await question():  # noqa: ASYNC110 - servers send no event for these changes
             await anyio.sleep(0.05)
 
 
 async def take(queue: Queue) -> Job:
-    """Take the next job as a worker does, for as long as it takes a scheduled one to come due."""
+    """Take and return the next job as a worker does, waiting until a scheduled one is due."""
     with anyio.fail_after(DEADLINE_SECONDS):
         while True:
             await queue.schedule()
@@ -43,5 +43,5 @@ async def stored(queue: Queue, key: str) -> Job:
 
 
 async def counts(queue: Queue) -> tuple[int, int, int]:
-    """Count what waits, what runs, and what has not ended."""
+    """Return the numbers of queued, active and incomplete jobs."""
     return await queue.count("queued"), await queue.count("active"), await queue.count("incomplete")

@@ -1,6 +1,6 @@
-"""Another process on the same queue: `python -m tests.proxy.queues.child hang|drain|enqueue URL`.
+"""A second process on the same queue: `python -m tests.proxy.queues.child hang|drain|enqueue URL`.
 
-It says each key on a line of its own: of a job once it is taken, or once its enqueueing has returned.
+It prints the key of each job on a line of its own, once it has taken the job or its enqueueing has returned.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def say(key: str) -> None:
 
 
 async def hang(queue: Queue) -> None:
-    """Take a job and never end it."""
+    """Take a job and never finish it."""
     job = await take(queue)
     say(job.key)
     await asyncio.Event().wait()
 
 
 async def drain(queue: Queue) -> None:
-    """End every job there is."""
+    """Take and finish every job in the queue."""
     while (job := await queue.dequeue(timeout=0.5)) is not None:
         await job.update(status=Status.ACTIVE)
         say(job.key)
@@ -40,7 +40,7 @@ async def drain(queue: Queue) -> None:
 
 
 async def enqueue(queue: Queue) -> None:
-    """Enqueue for ever, several at a time."""
+    """Enqueue jobs forever, five at a time."""
 
     async def one(key: str) -> None:
         await queue.enqueue("paint", key=key)

@@ -1,4 +1,4 @@
-"""The same queue on every backend."""
+"""Fixtures that open the same queue on every backend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytest.register_assert_rewrite("tests.proxy.queues.asking")
     ],
 )
 def make_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], JobQueue]:
-    """Make queues on the same jobs, on every backend in turn; a module may have its own."""
+    """Return a factory of queues over the same jobs, for each backend; a module may override it."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path / 'queue.db'}"
     else:
@@ -38,7 +38,7 @@ def make_queue(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], J
 
 @pytest.fixture
 async def another(make_queue: Callable[[], JobQueue]) -> AsyncIterator[Another]:
-    """Open one more queue on the same jobs, as another process would."""
+    """Yield a function that opens one more queue over the same jobs, as another process would."""
     async with AsyncExitStack() as opened:
 
         async def open_one() -> JobQueue:

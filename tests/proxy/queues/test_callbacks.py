@@ -1,4 +1,4 @@
-"""Callbacks wait, are tried again and delivered on every queue."""
+"""Delivery and retries of callbacks on every queue."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}
 
 @pytest.fixture
 async def jobs_queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
-    """A queue of jobs, so that the queue under test has only callbacks in it."""
+    """Yield a separate queue for jobs, so that the queue under test holds only callbacks."""
     queue = open_queue(f"sqlite:////{tmp_path}/jobs.db", name="jobs")
     await queue.connect()
     yield queue
@@ -52,7 +52,7 @@ def open_jobs(jobs: JobQueue, outbox: Outbox) -> JobService:
 
 
 async def deliver(owed: JobQueue, jobs_queue: JobQueue, receiver: Receiver, *, times: int) -> None:
-    """Work the queue of callbacks until a receiver took that many, and nothing waits any more."""
+    """Run a dispatcher until the receiver has accepted `times` callbacks and the queue is empty."""
     allow_list = parse_allow_list([receiver.listed])
     outbox = Outbox(queue=owed, allow_list=allow_list, keep_seconds=600)
     webhook_client = WebhookClient(allow_list, Signer([SECRET]))

@@ -1,4 +1,4 @@
-"""The one door to a server."""
+"""The circuit breaker of queue servers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from proxy.queues.circuit_breaker import CircuitBreaker
 
 
 class Trouble(Exception):
-    """What a client raises."""
+    """The base class of the client's errors."""
 
 
 class Away(Trouble):
-    """Nobody answers."""
+    """The server does not answer."""
 
 
 class Again(Trouble):
-    """The client deals with it itself."""
+    """An error that the client handles itself."""
 
 
 def make_door() -> CircuitBreaker:

@@ -1,4 +1,4 @@
-"""What every queue promises, whatever keeps its jobs: ours, and SAQ's own on real servers."""
+"""The contract of every queue: the embedded one, and SAQ's on real servers."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ async def test_a_job_refreshes_until_it_ends(queue: Queue) -> None:
     job = await take(queue)
 
     async def is_seen() -> bool:
-        await job.finish(Status.COMPLETE)  # again and again: on Redis one who listens late hears nothing
+        await job.finish(Status.COMPLETE)  # repeatedly: on Redis a late subscriber misses earlier messages
         return asked.status == Status.COMPLETE
 
     async with anyio.create_task_group() as tasks:

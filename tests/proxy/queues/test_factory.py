@@ -1,4 +1,4 @@
-"""Queues by their URLs."""
+"""The factory of queues."""
 
 from __future__ import annotations
 

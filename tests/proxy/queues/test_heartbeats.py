@@ -1,4 +1,4 @@
-"""Jobs whose workers show that they live, and jobs whose workers went silent, on every queue."""
+"""Heartbeats, and the takeover of jobs from silent workers, on every queue."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def silence(job: Job) -> None:
-    """Make the last that was heard of a job's worker long ago."""
+    """Set the last heartbeat of a job's worker to long ago."""
     await job.update(status=Status.ACTIVE, touched=job.touched - LONG_AGO_MS)
 
 
@@ -75,7 +75,7 @@ async def test_a_job_that_was_taken_and_never_begun_goes_back_into_the_line(queu
     await queue.enqueue("paint", key="a", retries=2, timeout=0, heartbeat=1)
     assert await queue.dequeue(timeout=1) is not None
     sweeper = await another()
-    assert await sweeper.sweep(abort=0.2) == []  # it may just be about to begin
+    assert await sweeper.sweep(abort=0.2) == []  # its worker may be about to start it
 
     async def is_taken_over() -> bool:
         return bool(await sweeper.sweep(abort=0.2))

@@ -1,4 +1,4 @@
-"""Jobs on every kind of queue: what SAQ's own do differently must not be seen."""
+"""The job service on every queue: differences between SAQ's queues must not show."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def jobs(queue: JobQueue) -> JobService:
 
 
 async def listed(jobs: JobService, *, status: JobStatus | None = None, limit: int = 3) -> list[list[str]]:
-    """Give the ids on every page."""
+    """Return the job ids on each page."""
     pages: list[list[str]] = []
     cursor = None
     while True:
@@ -65,7 +65,7 @@ async def test_jobs_are_listed_page_by_page_newest_first(jobs: JobService) -> No
     posted = []
     for number in range(8):
         posted.append((await jobs.submit(order(number))).id)
-        await asyncio.sleep(0.002)  # SAQ tells times in milliseconds
+        await asyncio.sleep(0.002)  # SAQ's timestamps are in milliseconds
     newest = posted[::-1]
     assert await listed(jobs) == [newest[:3], newest[3:6], newest[6:]]
     assert await listed(jobs, limit=8) == [newest]
@@ -148,7 +148,7 @@ async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
     monkeypatch.setattr(live_index, "REFRESH_SECONDS", 0)
     monkeypatch.setattr(live_index, "MAX_REFRESH_SHARE", 1e9)
     posted = [(await jobs.submit(order(number))).id for number in range(6)]
-    for _ in range(3):  # what is new is kept for a look anyhow
+    for _ in range(3):  # new jobs survive one refresh in any case
         await jobs.waiting()
     assert [(await jobs.submit(order(number))).id for number in range(6)] == posted
 

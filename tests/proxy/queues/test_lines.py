@@ -1,4 +1,4 @@
-"""The line of any queue: who stands in it, of whom one did not know."""
+"""Snapshots of every queue, and the index of live jobs built from them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def test_a_job_that_has_ended_is_forgotten(queue: JobQueue) -> None:
 async def test_a_job_on_its_way_into_the_queue_is_not_forgotten(queue: JobQueue) -> None:
     live = LiveIndex(queue)
     live.add("a", ORDER)
-    await live.refresh()  # which cannot find it yet
+    await live.refresh()  # the job is not in the queue yet
     await put(queue, "a")
     assert live.covering(ORDER) == ["a"]
     assert list(await live.find([], originals=[ORDER.key])) == ["a"]

@@ -1,4 +1,4 @@
-"""Our worker and its heartbeat, on every queue."""
+"""The job worker and its heartbeats, on every queue."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 HEARTBEAT_SECONDS = 1
-"""Whole seconds are all that SAQ knows."""
+"""SAQ supports whole seconds only."""
 
 
 class SlowStore(CountingStore):
-    """A store that gives originals only when it is let."""
+    """A store whose fetches wait until the test allows them."""
 
     def __init__(self) -> None:
         super().__init__(Counter())
@@ -116,12 +116,12 @@ async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
 async def test_a_worker_lets_go_of_a_job_that_was_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "HEARTBEAT_INTERVAL_SECONDS", 3600)  # as if its machine slept
+    monkeypatch.setattr(worker, "HEARTBEAT_INTERVAL_SECONDS", 3600)  # as if its machine were suspended
     queue, sweeper = await another(), await another()
     await order(queue)
     async with working(queue, slow_workshop) as sleeper:
         await store.asked.wait()
-        sleeper.event.set()  # it takes nothing more, but this is its own
+        sleeper.event.set()  # it takes no more jobs, but still runs this one
 
         async def is_taken_over() -> bool:
             return bool(await sweeper.sweep(abort=0.1))

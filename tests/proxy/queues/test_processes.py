@@ -1,4 +1,4 @@
-"""The embedded queue among processes that die."""
+"""The embedded queue when processes are killed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def another_process(play: str, url: str) -> AsyncIterator[Process]:
 
 
 async def said(process: Process) -> str:
-    """Hear the next key; "" when the process ended, even if in the middle of a word."""
+    """Return the next key that the process prints; "" if it has ended, even in the middle of a line."""
     assert process.stdout is not None
     snapshot = await asyncio.wait_for(process.stdout.readline(), DEADLINE_SECONDS)
     return snapshot.decode().removesuffix("\n") if snapshot.endswith(b"\n") else ""

@@ -1,4 +1,4 @@
-"""What the queues on servers promise beyond the contract."""
+"""The guarantees of the queues on servers, beyond the common contract."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.servers import PostgresServer, RedisServer
 
 HANG_SECONDS = 5
-"""As long as `/readyz` waits for the queue."""
+"""The timeout of the queue's check in `/readyz`."""
 
 pytestmark = [
     pytest.mark.anyio,
@@ -41,7 +41,7 @@ async def test_redis_leaves_a_job_alone_that_is_just_being_begun(redis_server: R
     await queue.enqueue("paint", key="a", retries=2)
     assert await queue.dequeue(timeout=1) is not None
     assert await sweeper.sweep() == []
-    assert len(await sweeper.sweep()) == 1  # it lies there as it did, so whoever took it died before it said so
+    assert len(await sweeper.sweep()) == 1  # unchanged since the first sweep: its worker died before starting it
     assert (await take(queue)).key == "a"
     for one in (queue, sweeper):
         await one.disconnect()
@@ -82,7 +82,7 @@ async def test_a_lost_server_is_our_error_everywhere_and_is_used_again_when_it_i
             queue.sweep,
         ):
             if ask == queue.schedule and kind == "postgres":
-                continue  # asks the server only while somebody waits for a job
+                continue  # contacts the server only while a worker waits for a job
             with pytest.raises(QueueUnavailable, match="does not answer"):
                 await ask()
         server.start()
@@ -153,14 +153,14 @@ async def test_a_queue_can_be_left_while_its_server_hangs(kind: str) -> None:
         with hanging(server):
             async with asyncio.timeout(15):
                 listening.cancel()
-                # It may have begun to ask for another connection, which is not to be had any more.
+                # It may have started to open another connection, which can no longer succeed.
                 await asyncio.gather(listening, return_exceptions=True)
                 await queue.disconnect()
 
 
 @contextmanager
 def hanging(server: RedisServer | PostgresServer) -> Iterator[None]:
-    """Have a server do nothing within the block, while its kernel goes on to take what it is sent."""
+    """Suspend a server for the duration of the block; its kernel still accepts packets."""
     server.signal(signal.SIGSTOP)
     try:
         yield

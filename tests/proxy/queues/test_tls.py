@@ -1,4 +1,4 @@
-"""A queue on a Redis that is spoken to by TLS alone."""
+"""A queue on a Redis that accepts only TLS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for the loopback address, signed by nobody but itself, with its key beside it."""
+    """Return the path of a self-signed certificate for the loopback address; its key is next to it."""
     path = tmp_path_factory.mktemp("tls") / "redis.crt"
     made = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
     named = ("-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1")

@@ -1,4 +1,4 @@
-"""What SAQ's own worker does with every queue."""
+"""SAQ's own worker on every queue."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 DELAY_SECONDS = 1.5
-"""How long a job that failed is to wait; without that it is run again within milliseconds."""
+"""The retry delay of a failed job; without it, the job runs again within milliseconds."""
 
 
 @asynccontextmanager
 async def working(queue: Queue, *functions: tuple[str, Function[Context]]) -> AsyncIterator[None]:
-    """Let a worker of SAQ take jobs within the block."""
+    """Run one of SAQ's workers for the duration of the block."""
     worker = Worker(queue, functions, concurrency=2, dequeue_timeout=0.5)
     worker.SIGNALS = []
-    await queue.sweep()  # as the worker's own first one: SAQ's on Redis aborts a job that is just then being dequeued
+    await (
+        queue.sweep()
+    )  # instead of the worker's first one: on Redis, SAQ's sweep aborts a job that is just being dequeued
     running = asyncio.create_task(worker.start())
     try:
         yield
@@ -85,7 +87,7 @@ async def test_a_failing_job_that_is_to_wait_is_run_as_often_only_later(queue: Q
         await queue.enqueue("fail", key="a", retries=3, retry_delay=DELAY_SECONDS)
         await until_ended(queue, "a")
     assert (len(runs), (await stored(queue, "a")).status) == (3, Status.FAILED)
-    # A slow machine makes the gaps longer, nothing makes them shorter: but SAQ's own queues drop a second's fraction.
+    # A slow machine only lengthens the gaps. SAQ's own queues shorten them by up to 1 s: they drop the fraction.
     assert all(later - sooner >= DELAY_SECONDS - 1 for sooner, later in pairwise(runs))
 
 

@@ -1,4 +1,4 @@
-"""Where callbacks may go."""
+"""The allow-list for callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many callbacks may be on their way to one receiver."""
+"""The limit on concurrent calls per receiver."""
 
 from __future__ import annotations
 

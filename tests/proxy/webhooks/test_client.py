@@ -1,4 +1,4 @@
-"""How a callback reaches its receiver, on real connections over loopback."""
+"""The webhook client, on real connections over loopback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAME = "hooks.example.org"
 
 
 def at(*addresses: str) -> Resolve:
-    """Be a name server that knows one answer."""
+    """Return a resolver that resolves every name to these addresses."""
 
     async def resolve(_host: str, _port: int) -> Sequence[str]:
         return addresses
@@ -121,7 +121,7 @@ async def test_a_receiver_that_is_nowhere_fails_with_a_sentence(addresses: list[
 async def test_a_name_that_does_not_resolve_fails_with_a_sentence() -> None:
     async with webhook_client("*.invalid") as one:
         with pytest.raises(CallbackFailed, match="does not resolve"):
-            await post(one, "https://" + "a" * 64 + ".invalid/")  # no label may have 64 letters: nobody is asked
+            await post(one, "https://" + "a" * 64 + ".invalid/")  # labels have at most 63 letters: no query is sent
 
 
 async def test_a_host_that_is_not_listed_is_not_called() -> None:
@@ -227,7 +227,7 @@ async def test_when_to_come_back_may_be_a_date() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for `NAME`, and its key, in one file."""
+    """Return the path of a file with a certificate for `NAME` and its key."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     made = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     subject = (

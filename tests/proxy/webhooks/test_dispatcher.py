@@ -1,4 +1,4 @@
-"""What a worker does with callbacks: on a real queue, with real receivers on loopback."""
+"""The dispatcher on a real queue, with real receivers on loopback."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 OWED_TO_THE_DEAD = 100
-"""Two minutes' worth, four at a time and five seconds each: others would have to wait as long."""
+"""Callbacks for a dead receiver: two minutes' worth, at four at a time and five seconds each.
+
+Without the limit per receiver, other receivers would have to wait that long.
+"""
 
 TOLD_SECONDS = 5.0
 
@@ -50,7 +53,7 @@ BODY = '{"type":"job.done","timestamp":"2026-11-23T00:00:00Z","data":{"id":"1"}}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
-    """The two queues of a service, open, with what works them; another house on the same folder is the next start."""
+    """The open queues of a service, and what its workers need; another one on the same folder is a restart."""
 
     workshop: Workshop
     queue: JobQueue
@@ -62,7 +65,7 @@ class House:
 
     @asynccontextmanager
     async def delivering(self) -> AsyncIterator[Dispatcher]:
-        """Have callbacks delivered as long as the block lasts."""
+        """Yield a dispatcher that runs for the duration of the block."""
         one = Dispatcher(
             queue=self.owed,
             webhook_client=self.webhook_client,
@@ -75,7 +78,7 @@ class House:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Have jobs worked as long as the block lasts."""
+        """Run a job worker for the duration of the block."""
         worker = JobWorker(
             queue=self.queue,
             derivatives=self.workshop.derivatives,
@@ -87,11 +90,11 @@ class House:
             yield
 
     async def order(self, receiver: Receiver, key: str = ORIGINAL) -> Job:
-        """Order a job whose end is told to a receiver."""
+        """Submit a job whose callback is sent to `receiver`."""
         return await self.jobs.submit(JobRequest(key=key, callback_url=receiver.url))
 
     async def settled(self, key: str) -> saq.Job:
-        """Wait until a callback needs no more attempts."""
+        """Wait until a callback needs no more attempts, and return its queued job."""
 
         async def look() -> saq.Job | None:
             job = await self.owed.job(key)
@@ -100,7 +103,7 @@ class House:
         return await until(look)
 
     async def waiting(self) -> list[str]:
-        """Name the functions of what waits in the queue of callbacks."""
+        """Return the function names of the live jobs in the queue of callbacks."""
         return [job["function"] for job in (await self.owed.info(jobs=True, limit=1000))["jobs"]]
 
 
@@ -113,7 +116,7 @@ async def open_house(
     watch_seconds: float = 0.05,
     deadline_seconds: float = 0.5,
 ) -> AsyncIterator[House]:
-    """Start a service on a folder, without its HTTP."""
+    """Yield a service on a folder, without its HTTP server."""
     allow_list: AllowList = parse_allow_list(entries)
     url = f"sqlite:////{folder}/queue.db"
     queue, owed = open_queue(url, name="derivatives"), open_queue(url, name="callbacks")
@@ -162,7 +165,7 @@ def counted(outcome: str) -> float:
 
 
 async def told(receiver: Receiver, times: int = 1) -> None:
-    """Wait until a receiver has taken that many callbacks."""
+    """Wait until a receiver has accepted that many callbacks."""
     await until(lambda: has_taken(receiver, times))
 
 
@@ -247,7 +250,7 @@ async def test_a_receiver_that_was_down_gets_it_from_the_next_start_of_the_servi
 
 
 async def test_while_a_callback_is_tried_the_last_wait_is_forgotten(tmp_path: Path, workshop: Workshop) -> None:
-    """So that a process that dies meanwhile does not put it off for hours again."""
+    """Otherwise a process that dies meanwhile would delay the callback by hours again."""
     asked = asyncio.Event()
 
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -305,7 +308,7 @@ async def test_a_slow_receiver_keeps_nobody_from_working(tmp_path: Path, worksho
 
 @asynccontextmanager
 async def silent() -> AsyncIterator[str]:
-    """Listen as one who takes everything and says nothing."""
+    """Yield the URL of a server that accepts every request and never responds."""
 
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -318,12 +321,12 @@ async def silent() -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def deaf() -> AsyncIterator[str]:
-    """Listen as one whose line is full: who connects hears nothing, not even a refusal."""
+    """Yield the URL of a server whose backlog is full, so that connection attempts time out without a refusal."""
     with ExitStack() as sockets:
         server = sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(3):
             caller = sockets.enter_context(socket.socket())
-            caller.setblocking(False)  # noqa: FBT003 - its only form
+            caller.setblocking(False)  # noqa: FBT003 - it accepts no keyword
             with suppress(BlockingIOError):
                 caller.connect(server.getsockname())
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -337,7 +340,7 @@ async def test_a_dead_receiver_that_is_owed_much_keeps_nobody_else_from_being_to
     dead: Callable[[], AbstractAsyncContextManager[str]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("CRITICAL", logger="saq")  # pytest would write each trace out, for longer than the rest takes
+    caplog.set_level("CRITICAL", logger="saq")  # else pytest takes longer to print the tracebacks than for the rest
     async with (
         dead() as url,
         open_house(tmp_path, workshop, url, receiver.listed, waits_seconds=(100,), deadline_seconds=5) as house,
@@ -370,7 +373,7 @@ async def has_taken(receiver: Receiver, times: int) -> bool:
 async def test_the_end_of_a_job_is_told_at_once_with_its_whole_record(tmp_path: Path, workshop: Workshop) -> None:
     await workshop.upload()
     with receiving() as receiver:
-        # No promise is looked at within a day: the worker that ended the job told it.
+        # No watch task runs within a day, so only the worker that ended the job can have enqueued the callback.
         async with open_house(tmp_path, workshop, receiver.listed, watch_seconds=86_400) as house:
             async with house.working(), house.delivering():
                 job = await house.order(receiver)
@@ -399,7 +402,7 @@ async def test_a_job_that_fails_is_told_too(house: House, receiver: Receiver, tm
 async def test_a_job_whose_worker_could_not_tell_its_end_is_told_by_the_promise(
     house: House, receiver: Receiver
 ) -> None:
-    """As after a kill between the end of the job and the callback that is owed for it."""
+    """The worker was killed after the end of the job and before it enqueued the callback."""
     job = await house.order(receiver)
     queued = await house.queue.job(job.id)
     assert queued is not None

@@ -1,4 +1,4 @@
-"""Who posted this."""
+"""Webhook signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One SQLite file under many steps at once."""
+"""Concurrent steps on one SQLite file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ def names(connection: sqlite3.Connection) -> list[str]:
 
 
 def commits(path: Path) -> int:
-    """Count the commits in a write-ahead log: the frames whose second word is not 0 (SQLite's file format, 4.2)."""
+    """Return the number of commits in a write-ahead log.
+
+    A commit is a frame whose second word is not 0 (SQLite's file format, 4.2).
+    """
     log = path.with_name(f"{path.name}-wal").read_bytes()
     (page,) = struct.unpack_from(">8xI", log)
     return sum(1 for at in range(32, len(log), 24 + page) if struct.unpack_from(">4xI", log, at) != (0,))
@@ -119,7 +122,7 @@ async def test_a_lock_that_another_program_keeps_is_named_and_waited_for_once(
 async def test_a_change_by_another_connection_is_noticed(database: Database, tmp_path: Path) -> None:
     other = await Database.open(tmp_path / "a.db", make_table)
     seen = database.next_change()
-    await asyncio.wait_for(seen.wait(), 5)  # the first look always counts as one
+    await asyncio.wait_for(seen.wait(), 5)  # the first poll always counts as a change
     change = database.next_change()
     await other.write(partial(add, "red"))
     await asyncio.wait_for(change.wait(), 5)

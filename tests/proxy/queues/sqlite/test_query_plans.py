@@ -1,4 +1,4 @@
-"""What it costs to walk the jobs of an SQLite queue."""
+"""The cost of reading all jobs of an SQLite queue page by page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUSES = ["queued", "complete"]
 
 
 def steps_of_a_page(jobs: int) -> int:
-    """Count how often SQLite does something, in fives, for one page of so many jobs."""
+    """Return the cost of one page out of `jobs` jobs, in units of five instructions of SQLite's virtual machine."""
     transitions = count()
     with closing(sqlite3.connect(":memory:")) as connection:
         schema.prepare(connection)

@@ -1,4 +1,4 @@
-"""What the embedded queue promises beyond the contract."""
+"""The guarantees of the embedded queue, beyond the common contract."""
 
 from __future__ import annotations
 

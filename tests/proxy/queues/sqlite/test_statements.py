@@ -1,4 +1,4 @@
-"""What the statements of the queue in SQLite cost, counted in the steps of its machine."""
+"""The cost of the SQLite queue's statements, in instructions of SQLite's virtual machine."""
 
 from __future__ import annotations
 
