@@ -38,7 +38,7 @@ demo: $(if $(filter s3,$(STORE)),dev,install) ## one photo through the whole mai
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
 test: dev ## every test that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= --junit-xml=build/tests.xml
 
 check: format lint types layers test ## everything that must be green before a change lands
 	$(BIN)/python -m coverage report --fail-under=90
@@ -84,6 +84,9 @@ types: dev
 
 layers: dev
 	$(BIN)/lint-imports
+
+house: dev ## what the source tree measures: folders, names, lengths, unused code; fails where a rule is broken
+	$(BIN)/python -m tests.house --check $(OPTIONS)
 
 lock: dev ## resolve the dependencies anew and write the lock files
 	$(UV) --upgrade $(EXTRAS) -o requirements.txt

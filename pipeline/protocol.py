@@ -49,7 +49,6 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     frames: int
     orientation: int
     has_alpha: bool
-    has_profile: bool
     is_progressive: bool
     render_bytes: int
 

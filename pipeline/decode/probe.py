@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode.memory_model import render_bytes
 from pipeline.decode.original import open_original
 from pipeline.errors import TooManyFrames, TooManyPixels
-from pipeline.image import colour, metadata, vips
+from pipeline.image import metadata, vips
 from pipeline.protocol import ImageInfo
 from pipeline.size import Size
 
@@ -49,7 +49,6 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
         frames=original.frames,
         orientation=metadata.orientation(header),
         has_alpha=bool(header.hasalpha()),
-        has_profile=colour.profile(header) is not None,
         is_progressive=bool(vips.number(header, "interlaced", default=0)),
         render_bytes=render_bytes(original, sizes or _USUAL, animation_pixels=limits.animation_pixels),
     )

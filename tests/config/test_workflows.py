@@ -1,4 +1,4 @@
-"""GitHub's workflows and dependabot.yml: each fits its schema, each action is pinned to a commit."""
+"""GitHub's workflows, issue forms and dependabot.yml fit their schemas; each action is pinned to a commit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FORMS = ROOT / ".github" / "ISSUE_TEMPLATE"
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"[\w./-]+@[0-9a-f]{40} # v?\d[\w.]*")
 
@@ -27,6 +28,17 @@ def test_a_workflow_fits_its_schema(path: Path) -> None:
 
 def test_dependabot_fits_its_schema() -> None:
     ended = check(ROOT / ".github" / "dependabot.yml", "vendor.dependabot")
+    assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize("name", ["bug_report.yml", "feature_request.yml"])
+def test_an_issue_form_fits_its_schema(name: str) -> None:
+    ended = check(FORMS / name, "vendor.github-issue-forms")
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_the_list_of_issue_forms_fits_its_schema() -> None:
+    ended = check(FORMS / "config.yml", "vendor.github-issue-config")
     assert ended.returncode == 0, ended.stdout
 
 

@@ -1,0 +1,182 @@
+"""Queues, stores, checkpoints and reports of an older version are read by this one; `old_data/make.py` made them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+
+from loadtest.receiver import receiving
+from loadtest.service import Service, signed, started
+from tests.old_data.copies import copy
+from tests.old_data.make import RECEIVER, original, put
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Lend a service on the old queue and store that works no jobs; tests only ask it."""
+    folder = copy("service", tmp_path_factory.mktemp("old") / "service")
+    settings = {"SIZES_FILE": str(folder / "sizes.toml"), "WORKERS": "0", "CALLBACK_HOSTS": RECEIVER}
+    with started(Service(folder=folder, settings=settings)) as one:
+        yield one
+
+
+def list_jobs(service: Service) -> dict[str, Json]:
+    """Return the jobs by the keys of their originals."""
+    page = httpx.get(f"{service.url}/v1/jobs", headers=signed(b"GET /v1/jobs")).raise_for_status().json()
+    return {job["key"]: job for job in page["jobs"]}
+
+
+def run(folder: Path, *words: str, code: int = 0, **settings: str) -> list[Json]:
+    """Run a command in a copied folder, which has to end with `code`; return its events."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "STORE": "file://store",
+        "SIZES_FILE": "sizes.toml",
+        **settings,
+    }
+    command = [sys.executable, "-m", "proxy", *words, "--json"]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
+    assert ended.returncode == code, ended.stderr.decode()
+    return [msgspec.json.decode(line) for line in ended.stdout.splitlines()]
+
+
+def named(events: list[Json], name: str) -> list[Json]:
+    return [event for event in events if event["event"] == name]
+
+
+def results(events: list[Json]) -> dict[str, str]:
+    """Return what came of each original."""
+    return {event["key"]: event["result"] for event in named(events, "original")}
+
+
+# The queue
+
+
+def test_jobs_of_an_old_queue_are_listed_with_their_statuses(service: Service) -> None:
+    jobs = list_jobs(service)
+    statuses = {key: job["status"] for key, job in jobs.items()}
+    taken = statuses.pop(original(4))
+    assert statuses == {original(1): "done", original(2): "error", original(3): "queued", original(5): "queued"}
+    assert taken in ("processing", "queued"), "its process is dead, so it is queued again at some time"
+
+
+def test_a_done_job_of_an_old_queue_has_its_derivatives_and_timings(service: Service) -> None:
+    done = list_jobs(service)[original(1)]
+    assert [(one["size"], one["width"], one["height"]) for one in done["derivatives"]] == [
+        ("small", 60, 40),
+        ("large", 240, 160),
+    ]
+    assert done["timings"]["render_seconds"] > 0
+    assert (done["attempts"], done["error"], done["put_off"]) == (1, None, None)
+
+
+def test_a_failed_job_and_one_that_is_put_off_say_why(service: Service) -> None:
+    jobs = list_jobs(service)
+    assert jobs[original(2)]["error"]["code"] == "not-an-image"
+    assert jobs[original(3)]["error"] is None
+    assert jobs[original(3)]["put_off"]["code"] == "not-found"
+    assert jobs[original(3)]["put_off"]["until"]
+
+
+@pytest.mark.anyio
+async def test_jobs_of_an_old_queue_are_done_and_the_callbacks_that_are_owed_delivered(tmp_path: Path) -> None:
+    folder = copy("service", tmp_path / "service")
+    put(folder, 3)
+    with receiving() as receiver:
+        with closing(sqlite3.connect(folder / "queue.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE jobs SET body = replace(body, ?, ?)", (RECEIVER, receiver.listed))
+        settings = {"SIZES_FILE": str(folder / "sizes.toml"), "WORKERS": "1", "CALLBACK_HOSTS": receiver.listed}
+        with started(Service(folder=folder, settings=settings)) as service:
+
+            async def all_ended() -> dict[str, Json] | None:
+                jobs = list_jobs(service)
+                return jobs if {job["status"] for job in jobs.values()} == {"done", "error"} else None
+
+            jobs = await until(all_ended)
+            statuses = {key: job["status"] for key, job in jobs.items()}
+            assert statuses == {original(number): "error" if number == 2 else "done" for number in range(1, 6)}
+            called = {jobs[original(number)]["id"] for number in (1, 2, 5)}
+            assert receiver.wait_for(called, seconds=30)
+        assert receiver.jobs() == called
+        assert receiver.forged == 0
+
+
+# The store
+
+
+def test_derivatives_of_an_old_store_are_served_with_what_is_known_of_them(service: Service) -> None:
+    page_view = httpx.get(f"{service.url}/img/{original(1)}/small")
+    assert (page_view.status_code, page_view.headers["location"]) == (302, "/files/gall/1/1_small.jpg")
+    file = httpx.head(f"{service.url}/files/gall/1/1_small.jpg")
+    assert (file.headers["content-type"], file.headers["cache-control"]) == ("image/jpeg", "public, max-age=86400")
+
+
+def test_derivatives_of_an_old_store_are_fresh(tmp_path: Path) -> None:
+    folder = copy("compare", tmp_path / "compare")
+    assert results(run(folder, "reprocess", "--dry-run", SHADOW_PREFIX="shadow/")) == {
+        original(number): "fresh" for number in range(1, 7)
+    }
+
+
+# The runs
+
+
+def test_an_old_run_goes_on_behind_what_was_over(tmp_path: Path) -> None:
+    folder = copy("reprocess", tmp_path / "reprocess")
+    (failures,) = folder.glob("state/failures-*.jsonl")
+    events = run(folder, "reprocess", "--state", "state", "--max-failures", "100%")
+    (began,), (ended,) = named(events, "began"), named(events, "ended")
+    assert (began["goes_on"], began["after"]) == (True, original(2))
+    assert results(events) == {original(number): "made" for number in (3, 5, 6)}
+    assert (ended["made"], ended["failed"], ended["faults"]) == (5, 1, {"not-an-image": 1})
+    assert ended["failures"] == f"state/{failures.name}"
+
+
+def test_an_old_file_of_failures_names_what_is_tried_again(tmp_path: Path) -> None:
+    folder = copy("reprocess", tmp_path / "reprocess")
+    (failures,) = folder.glob("state/failures-*.jsonl")
+    assert results(run(folder, "reprocess", "--retry-failed", str(failures), "--dry-run")) == {original(2): "due"}
+
+
+def test_an_old_comparison_goes_on_behind_what_was_over(tmp_path: Path) -> None:
+    folder = copy("compare", tmp_path / "compare")
+    sides = "compare", "--old", "prefix:", "--new", "prefix:shadow/", "--processes", "1"
+    events = run(folder, *sides, "--report", "unfinished", code=1)
+    (began,), (ended,) = named(events, "began"), named(events, "ended")
+    assert began["seen_to"] == 1
+    assert {event["key"] for event in named(events, "differs")} == {original(number) for number in range(2, 7)}
+    assert (ended["originals"], ended["alike"], ended["different"]) == (6, 5, 7)
+    old, new = (
+        msgspec.json.decode((folder / name / "report.json").read_bytes()) for name in ("finished", "unfinished")
+    )
+    assert new["originals"] == old["originals"]
+    assert new["causes"] == old["causes"]
+
+
+def test_what_passed_an_old_comparison_is_promoted(tmp_path: Path) -> None:
+    folder = copy("compare", tmp_path / "compare")
+    before = {path: path.read_bytes() for path in folder.glob("store/gall/*/*_small.jpg")}
+    events = run(folder, "promote", "--report", "finished", "--allow", "old-missing", SHADOW_PREFIX="shadow/")
+    (ended,) = named(events, "ended")
+    assert (ended["is_finished"], ended["failed"]) == (True, 0)
+    promoted = folder / "store/gall/2/2_large.jpg"
+    assert promoted.read_bytes() == (folder / "store/shadow/gall/2/2_large.jpg").read_bytes()
+    assert {path: path.read_bytes() for path in before} == before, "all of these are other pictures"
