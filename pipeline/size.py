@@ -28,7 +28,7 @@ STEP_WIDTH = 700
 LARGE_WIDTH = 1000
 """Pixels. A derivative wider than this is shrunk in 8 bits, because 16 bits take too long.
 
-See `pipeline.image.transfer`.
+See `pipeline.image.transfer_curve`.
 """
 
 _Box = tuple[str, int, int]

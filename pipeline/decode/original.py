@@ -11,7 +11,7 @@ from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import gif, jpeg, tiff
 from pipeline.formats.registry import recognise
 from pipeline.image import colour, metadata, vips
-from pipeline.image.transfer import TOP
+from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pipeline.image import vips
-from pipeline.image.transfer import TOP
+from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
     import pyvips

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode.original import first_frame
 from pipeline.image import colour, tuning
-from pipeline.image.transfer import TOP, TransferCurve, convert
+from pipeline.image.transfer_curve import TOP, TransferCurve, convert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -61,7 +61,7 @@ class TtlCache(Generic[T]):
 
     def put(self, key: str, value: T) -> None:
         """Store `value` under `key`, replacing any earlier value."""
-        self._entries[key] = value, self._clock() + jittered(self._seconds), _max_admitted(key)
+        self._entries[key] = value, self._clock() + jittered(self._seconds), _entry_weight(key)
 
     def mark_stale(self, key: str) -> None:
         """Mark the entry of `key` stale; `get_stale` still returns it for `stale_seconds`."""
@@ -74,6 +74,6 @@ class TtlCache(Generic[T]):
         self._entries.pop(key, None)
 
 
-def _max_admitted(key: str) -> int:
+def _entry_weight(key: str) -> int:
     """Return the weight of an entry in the bound: 1 for a key of usual length, more for longer ones."""
     return -(-(OWN_BYTES + len(key.encode())) // ENTRY_BYTES)

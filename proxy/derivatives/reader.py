@@ -29,7 +29,7 @@ class BlobReader:
 
     def __init__(self, store: Store, *, readers: int = READERS, timeouts: PageTimeouts | None = None) -> None:
         self._store = store
-        self._max_admitted = asyncio.Semaphore(readers)
+        self._read_slots = asyncio.Semaphore(readers)
         self._timeouts = timeouts or PageTimeouts()
 
     async def look(self, key: str) -> Blob:
@@ -62,7 +62,7 @@ class BlobReader:
     async def _slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeouts.lookup_seconds):
-                await self._max_admitted.acquire()
+                await self._read_slots.acquire()
         except TimeoutError:
             raise Busy(
                 "As many files as may are being sent; try again in a moment.", retry_after_seconds=RETRY_AFTER_SECONDS
@@ -70,4 +70,4 @@ class BlobReader:
         try:
             yield
         finally:
-            self._max_admitted.release()
+            self._read_slots.release()

@@ -69,7 +69,7 @@ class Database:
         self._path = path
         self._connection = connection
         self._thread = thread
-        self._transitions: list[_Step[object]] = []
+        self._pending: list[_Step[object]] = []
         self._committing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
@@ -131,14 +131,14 @@ class Database:
     def _submit(self, step: _Step[T]) -> asyncio.Future[T]:
         if self._closed:
             raise QueueUnavailable(f"The queue {self._path} is closed.")
-        self._transitions.append(step)
+        self._pending.append(step)
         if self._committing is None or self._committing.done():
             self._committing = asyncio.create_task(self._commit())
         return step.future
 
     async def _commit(self) -> None:
-        while self._transitions:
-            batch, self._transitions = self._transitions, []
+        while self._pending:
+            batch, self._pending = self._pending, []
             await self._settle(batch)
         self._committing = None
 

@@ -13,7 +13,7 @@ import pyvips
 from PIL import ImageChops, ImageCms, ImageStat
 
 from loadtest.paint import CORNERS, Photograph, paint, pixels
-from pipeline.image.transfer import to_linear
+from pipeline.image.transfer_curve import to_linear
 from pipeline.size import Size
 from tests.pipeline.render.test_render import assert_painted, colour_at
 from tests.pipeline.rendering import CORPUS, needs_corpus, render_into, seen

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadtest.paint import Photograph, paint, pixels
 from pipeline.decode.original import open_original
-from pipeline.image.transfer import to_linear
+from pipeline.image.transfer_curve import to_linear
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.size import LARGE_WIDTH, STEP_WIDTH
 

@@ -53,15 +53,15 @@ class Visit:
     async def _visit(self) -> None:
         try:
             async with self.admission.reserve(self.ticket, self.size) as reservation:
-                self._count_bypasses(self.size)
+                self._record_grant(self.size)
                 while size := await self.said.get():
                     self.held = 0
                     await self.admission.resize(reservation, size)
-                    self._count_bypasses(size)
+                    self._record_grant(size)
         finally:
             self.held = 0
 
-    def _count_bypasses(self, size: int) -> None:
+    def _record_grant(self, size: int) -> None:
         self.held = size
         self.came_in.append(self)
 

@@ -37,7 +37,7 @@ class KeysContract:
     """The tests of keys that every store passes."""
 
     @staticmethod
-    def move_into_place(key: str) -> list[bytes]:
+    def sort_key(key: str) -> list[bytes]:
         """Return the sort key by which the store orders `key` in a listing."""
         return [key.encode()]
 
@@ -69,7 +69,7 @@ class KeysContract:
 
     async def test_keys_are_listed_by_prefix_in_the_order_of_their_bytes(self, store: Store, file: Path) -> None:
         names = ["B", "a b", "a!/x", "a-b", "a.b", "a/b/c", "a0/x", "ab", "b", "z", "é", "\uffee", "🐛"]
-        names.sort(key=self.move_into_place)
+        names.sort(key=self.sort_key)
         for name in names:
             await put(store, name, b"bytes", file)
         assert await keys(store) == names
@@ -107,6 +107,6 @@ class KeysContract:
         async with anyio.create_task_group() as writers:
             for name in names:
                 writers.start_soon(write, name)
-        listed = sorted(names, key=self.move_into_place)
+        listed = sorted(names, key=self.sort_key)
         assert await keys(store) == listed
         assert await keys(store, after=listed[20]) == listed[21:]

@@ -14,7 +14,7 @@ STATUSES = ["queued", "complete"]
 
 def steps_of_a_page(jobs: int) -> int:
     """Return the cost of one page out of `jobs` jobs, in units of five instructions of SQLite's virtual machine."""
-    transitions = count()
+    steps = count()
     with closing(sqlite3.connect(":memory:")) as connection:
         schema.prepare(connection)
         for number in range(jobs):
@@ -22,9 +22,9 @@ def steps_of_a_page(jobs: int) -> int:
                 "INSERT INTO jobs (queue, key, life, status, scheduled, due, body) VALUES ('a', ?, 1, ?, 0, 0, '')",
                 (str(number), STATUSES[number % 2]),
             )
-        connection.set_progress_handler(lambda: next(transitions) < 0, 5)
+        connection.set_progress_handler(lambda: next(steps) < 0, 5)
         assert len(statements.after(connection, "a", jobs // 2, statuses=STATUSES, limit=PAGE)) == PAGE
-    return next(transitions)
+    return next(steps)
 
 
 def test_a_page_costs_what_a_page_costs_however_many_jobs_are_kept() -> None:

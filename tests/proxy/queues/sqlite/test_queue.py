@@ -59,12 +59,12 @@ async def test_a_fraction_of_a_second_is_waited_for(queue: Queue) -> None:
     assert time.monotonic() - began >= 0.3
 
 
-@pytest.mark.parametrize("transitions", range(8))
-async def test_a_cancelled_dequeue_loses_no_job_and_no_attempt(queue: Queue, transitions: int) -> None:
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancelled_dequeue_loses_no_job_and_no_attempt(queue: Queue, steps: int) -> None:
     await queue.enqueue("paint", key="a")
     await queue.enqueue("paint", key="b")
     taking = asyncio.create_task(queue.dequeue())
-    for _ in range(transitions):
+    for _ in range(steps):
         await asyncio.sleep(0)
     taking.cancel()
     [outcome] = await asyncio.gather(taking, return_exceptions=True)

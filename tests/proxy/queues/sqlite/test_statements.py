@@ -28,7 +28,7 @@ def row(number: int, status: str) -> statements.JobRow:
     )
 
 
-def transitions(connection: sqlite3.Connection, statement: Callable[[sqlite3.Connection], object]) -> int:
+def steps(connection: sqlite3.Connection, statement: Callable[[sqlite3.Connection], object]) -> int:
     taken = 0
 
     def count() -> None:
@@ -71,7 +71,7 @@ def test_what_is_asked_often_costs_the_same_however_many_jobs_there_are(
         for first, last in ((1, 20), (20, 3000)):
             for number in range(first, last):
                 statements.insert(connection, row(number, status))
-            cost.append(transitions(connection, statement))
+            cost.append(steps(connection, statement))
     assert cost[1] <= cost[0] + 20
 
 
@@ -81,4 +81,4 @@ def test_counting_those_that_wait_reads_none_of_them() -> None:
         for number in range(1, 1000):
             statements.insert(connection, row(number, "queued"))
         assert statements.count_waiting(connection, "images") == 999
-        assert transitions(connection, partial(statements.count_waiting, queue="images")) < 5 * 999
+        assert steps(connection, partial(statements.count_waiting, queue="images")) < 5 * 999

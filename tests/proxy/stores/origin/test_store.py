@@ -60,7 +60,7 @@ class TestOnSeaweed(StoreContract):
     """The contract: writing and listing with credentials agrees with reading anonymously."""
 
     @staticmethod
-    def move_into_place(key: str) -> list[bytes]:
+    def sort_key(key: str) -> list[bytes]:
         """Return the segments of `key`, because SeaweedFS lists folder by folder."""
         return [segment.encode() for segment in key.split("/")]
 

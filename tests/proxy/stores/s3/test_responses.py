@@ -106,16 +106,16 @@ async def test_a_redirect_to_itself_costs_one_request(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "most"), [(500, MAX_ERROR_BYTES), (403, MAX_ERROR_BYTES), (200, MAX_ANSWER_BYTES)])
 async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int, most: int) -> None:
-    content_range = 0
+    sent_bytes = 0
 
     async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal content_range
+        nonlocal sent_bytes
         with suppress(ConnectionError):
             writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: 2000000000\r\n\r\n" % status)
             while True:
                 writer.write(bytes(CHUNK_BYTES))
                 await writer.drain()
-                content_range += CHUNK_BYTES
+                sent_bytes += CHUNK_BYTES
         writer.transport.abort()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
@@ -127,4 +127,4 @@ async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int,
         with pytest.raises(StoreUnavailable, match="broke off"):
             await anext(aiter(store.list()))
         await store.close()
-    assert most - UNDERWAY_BYTES < content_range < most + UNDERWAY_BYTES
+    assert most - UNDERWAY_BYTES < sent_bytes < most + UNDERWAY_BYTES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import pyvips
 
-from pipeline.image.transfer import TransferCurve, convert, to_linear
+from pipeline.image.transfer_curve import TransferCurve, convert, to_linear
 
 
 def levels(*, is_deep: bool = False) -> pyvips.Image:
