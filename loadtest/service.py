@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
+from loadtest.ports import free_port
 from loadtest.seaweed import PUBLIC_BUCKET
 
 if TYPE_CHECKING:
@@ -31,13 +31,6 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 SECRET = "whsec_" + "Z2FsbGZvcm1lcnMgaW1hZ2VzIHRlc3Qga2V5"
 """Signs what is posted to a service that lives for a demonstration or a test; it guards nothing."""
-
-
-def free_port() -> int:
-    """Give a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
