@@ -143,11 +143,19 @@ class Service:
         return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
 
     def stop(self) -> int:
-        """Ask it to stop, as a platform does; give its exit status."""
+        """Ask it to stop, as a platform does; give its exit status.
+
+        Raises:
+            TimeoutExpired: it did not in time, and was killed.
+        """
         if self.process is None:
             return 0
         self.process.terminate()
-        return self.process.wait(timeout=STOP_SECONDS)
+        try:
+            return self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.cut_power()
+            raise
 
 
 def _kill(pids: set[int]) -> None:
@@ -176,6 +184,16 @@ def running(folder: Path, *, weed: Seaweed | None = None, **settings: str) -> It
     """Lend a service that is ready; stop it when the block ends, however it ends."""
     with started(Service(folder=folder, settings=settings, weed=weed)) as service:
         yield service
+
+
+@contextlib.contextmanager
+def starting(service: Service) -> Iterator[Service]:
+    """Start a service, and do not wait for it; what runs of it when the block ends is killed."""
+    service.start()
+    try:
+        yield service
+    finally:
+        service.cut_power()
 
 
 @contextlib.contextmanager

@@ -114,8 +114,8 @@ def running_redis(*, certificate: Path | None = None) -> Iterator[RedisServer]:
     """Run a Redis of one's own."""
     with _folder() as folder:
         server = RedisServer(folder, certificate=certificate)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.kill()

@@ -74,7 +74,11 @@ class RenderProcess:
             stderr=self.errors,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT, **environment},
         )
-        self.ready = msgspec.json.decode(self.line(), type=Ready)
+        try:
+            self.ready = msgspec.json.decode(self.line(), type=Ready)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
