@@ -6,11 +6,13 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from proxy.settings.settings import list_settings
 from tests import servers
 from tests.children import Census, children
+from tests.schedule import ByModule, expected_seconds, is_slow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -24,6 +26,32 @@ def pytest_configure() -> None:
     for setting in list_settings():
         for name in (setting.name, f"{setting.name}_FILE"):
             os.environ.pop(name, None)
+
+
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
+"""How long an example takes, the other programs of the machine decide."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, and put what takes longest first, so that no worker is left with it in the end."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker("slow")
+    items.sort(key=expected_seconds, reverse=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run more tests at once than there are cores: many of them wait for other processes."""
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", 2 * len(os.sched_getaffinity(0))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
+    """Keep the tests of a module together, for the sake of what they share."""
+    return ByModule(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
