@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -20,6 +18,8 @@ from urllib.request import urlopen
 
 import msgspec
 from botocore.session import get_session
+
+from loadtest.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,14 +144,9 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _free_ports() -> dict[str, int]:
-    while True:
-        # Below 32,768 even with the offset, so that no client's connection uses such a port by chance.
-        first = random.randrange(20_000, 22_700)  # noqa: S311 - a port to try, no secret
-        ports = {name: first + place for place, name in enumerate(LISTENERS)}
-        with suppress(OSError), ExitStack() as held:
-            for port in (*ports.values(), *(port + GRPC_OFFSET for port in ports.values())):
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
-            return ports
+    places = range(len(LISTENERS))
+    ports = free_ports((*places, *(place + GRPC_OFFSET for place in places)))
+    return dict(zip(LISTENERS, ports[: len(LISTENERS)], strict=True))
 
 
 def _wait_until_ready(weed: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
+from loadtest.ports import free_port
 from loadtest.seaweed import PUBLIC_BUCKET
 
 if TYPE_CHECKING:
@@ -31,13 +31,6 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 SECRET = "whsec_" + "Z2FsbGZvcm1lcnMgaW1hZ2VzIHRlc3Qga2V5"
 """The secret of services that run for a demonstration or a test; it protects nothing."""
-
-
-def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -150,11 +143,19 @@ class Service:
         return {int(pid) for task in tasks for pid in task.read_text(encoding="ascii").split()}
 
     def stop(self) -> int:
-        """Send SIGTERM, as a platform does, and return the exit status."""
+        """Ask it to stop, as a platform does; give its exit status.
+
+        Raises:
+            TimeoutExpired: it did not in time, and was killed.
+        """
         if self.process is None:
             return 0
         self.process.terminate()
-        return self.process.wait(timeout=STOP_SECONDS)
+        try:
+            return self.process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.cut_power()
+            raise
 
 
 def _kill(pids: set[int]) -> None:
@@ -183,6 +184,16 @@ def running(folder: Path, *, weed: Seaweed | None = None, **settings: str) -> It
     """Yield a service that is ready; it is stopped when the block ends, whatever happens."""
     with started(Service(folder=folder, settings=settings, weed=weed)) as service:
         yield service
+
+
+@contextlib.contextmanager
+def starting(service: Service) -> Iterator[Service]:
+    """Start a service, and do not wait for it; what runs of it when the block ends is killed."""
+    service.start()
+    try:
+        yield service
+    finally:
+        service.cut_power()
 
 
 @contextlib.contextmanager

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from proxy.settings.settings import list_settings
 from tests import servers
+from tests.children import Census, children
+from tests.schedule import ByModule, expected_seconds, is_slow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+
+census = Census()
 
 
 def pytest_configure() -> None:
@@ -19,6 +26,59 @@ def pytest_configure() -> None:
     for setting in list_settings():
         for name in (setting.name, f"{setting.name}_FILE"):
             os.environ.pop(name, None)
+
+
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
+"""How long an example takes, the other programs of the machine decide."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, and put what takes longest first, so that no worker is left with it in the end."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker("slow")
+    items.sort(key=expected_seconds, reverse=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run more tests at once than there are cores: many of them wait for other processes."""
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", 2 * len(os.sched_getaffinity(0))))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
+    """Keep the tests of a module together, for the sake of what they share."""
+    return ByModule(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+    """Note the processes that a fixture starts for more than one test."""
+    before = {*children()} if fixturedef.scope != "function" else set()
+    made = yield
+    if fixturedef.scope != "function":
+        census.shared |= {*children()} - before
+    return made
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """Know the processes that were there before a test."""
+    census.known = {*children()}
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """Fail a test that leaves a process behind, once its fixtures are torn down."""
+    yield
+    if left := census.left():
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        pytest.fail(f"It left processes behind: {[*left.values()]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

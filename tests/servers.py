@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.service import free_port
+from loadtest.ports import free_port
 
 if TYPE_CHECKING:
     import signal
@@ -114,8 +114,8 @@ def running_redis(*, certificate: Path | None = None) -> Iterator[RedisServer]:
     """Run a Redis of one's own."""
     with _folder() as folder:
         server = RedisServer(folder, certificate=certificate)
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from loadtest import demo, seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, order, running, signed
+from loadtest.service import Service, on_bucket, order, running, signed, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,13 +64,12 @@ def test_the_whole_main_job_with_a_credential_that_can_only_put(
 def test_without_its_bucket_known_keys_redirect_and_unknown_ones_are_told_to_come_back(
     tmp_path: Path, photo: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with seaweed.running(tmp_path_factory.mktemp("mortal")) as weed:
-        service = Service(folder=tmp_path, settings=on_bucket(weed, seaweed.ADMIN), weed=weed)
-        service.start()
-        service.wait_until_ready()
-        key = demo.store_original(service, photo)
-        demo.lazy(service, key)
-    try:
+    with ExitStack() as stack:
+        with seaweed.running(tmp_path_factory.mktemp("mortal")) as weed:
+            service = Service(folder=tmp_path, settings=on_bucket(weed, seaweed.ADMIN), weed=weed)
+            stack.enter_context(started(service))
+            key = demo.store_original(service, photo)
+            demo.lazy(service, key)
         known = httpx.get(f"{service.url}/img/{key}/small")
         assert known.status_code == httpx.codes.FOUND
         unknown = httpx.get(f"{service.url}/img/gall/1/1_1_original.jpg/small", timeout=5)
@@ -78,5 +78,3 @@ def test_without_its_bucket_known_keys_redirect_and_unknown_ones_are_told_to_com
         assert httpx.get(f"{service.url}/readyz", timeout=10).status_code == httpx.codes.SERVICE_UNAVAILABLE
         body = order(key)
         assert httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body)).is_success
-    finally:
-        service.stop()

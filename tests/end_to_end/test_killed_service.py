@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.service import Service
+from loadtest.service import Service, starting
 from tests.end_to_end.senders import (
     Senders,
     check_callbacks,
@@ -44,19 +44,20 @@ def test_every_accepted_job_is_done_however_often_the_service_is_killed(
     service = Service(folder=tmp_path, settings=settings)
     senders = Senders(service, paint_originals(tmp_path), receiver)
     render_pool: set[int] = set()
-    service.start()
-    with senders.posting():
-        for number in range(KILLS):
-            if number % 4:
-                senders.wait_for_more()
-            time.sleep(moments.uniform(0, WORKING_SECONDS if number % 4 else STARTING_SECONDS))  # the experiment itself
-            render_pool |= service.children()
-            (service.kill if number % 2 else service.cut_power)()
-            service.start()
-    service.wait_until_ready()
-    jobs = jobs_done(senders)
-    check_callbacks(receiver, jobs)
-    assert service.stop() == 0
+    with starting(service):
+        with senders.posting():
+            for number in range(KILLS):
+                if number % 4:
+                    senders.wait_for_more()
+                pause = moments.uniform(0, WORKING_SECONDS if number % 4 else STARTING_SECONDS)
+                time.sleep(pause)  # the experiment itself
+                render_pool |= service.children()
+                (service.kill if number % 2 else service.cut_power)()
+                service.start()
+        service.wait_until_ready()
+        jobs = jobs_done(senders)
+        check_callbacks(receiver, jobs)
+        assert service.stop() == 0
     derivatives = check_store(service.store, list(senders.accepted))
     assert leftovers(service) == []
     with sqlite3.connect(tmp_path / "queue.db") as queue:

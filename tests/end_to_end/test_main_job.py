@@ -12,7 +12,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, running, signed
+from loadtest.service import Service, order, running, signed, starting
 from tests.pipeline.rendering import photographs
 
 if TYPE_CHECKING:
@@ -147,9 +147,9 @@ def test_a_service_that_cannot_start_says_why_in_a_sentence(
     tmp_path: Path, settings: dict[str, str], description: str
 ) -> None:
     service = Service(folder=tmp_path, settings=settings)
-    service.start()
-    assert service.process is not None
-    assert service.process.wait(timeout=30) in {1, 2}
+    with starting(service):
+        assert service.process is not None
+        assert service.process.wait(timeout=30) in {1, 2}
     last = service.log.read_text().splitlines()[-1]
     assert last.startswith(description)
     assert "Traceback" not in service.log.read_text()
@@ -158,8 +158,8 @@ def test_a_service_that_cannot_start_says_why_in_a_sentence(
 def test_ports_that_are_taken_are_named(service: Service, tmp_path: Path) -> None:
     for name, taken in (("METRICS_PORT", service.metrics_port), ("PORT", service.port)):
         other = Service(folder=tmp_path, settings={name: str(taken)})
-        other.start()
-        assert other.process is not None
-        assert other.process.wait(timeout=30) == 1
+        with starting(other):
+            assert other.process is not None
+            assert other.process.wait(timeout=30) == 1
         assert str(taken) in other.log.read_text().splitlines()[-1]
         other.log.unlink()

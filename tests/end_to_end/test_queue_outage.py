@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest.service import Service, order, signed, started
+from loadtest.service import Service, order, signed, started, starting
 from tests import servers
 from tests.end_to_end.senders import Senders, check_store, counts, jobs_done, paint_originals, write_sizes
 from tests.waiting import until
@@ -143,9 +143,9 @@ def events(service: Service) -> list[object]:
 def test_a_service_whose_queue_does_not_answer_says_so_and_goes(tmp_path: Path) -> None:
     for url in ("redis://:hunter2@127.0.0.1:1", "postgresql://user:hunter2@127.0.0.1:1/queue"):
         service = Service(folder=tmp_path, settings={"QUEUE": url})
-        service.start()
-        assert service.process is not None
-        assert service.process.wait(timeout=30) == 1
+        with starting(service):
+            assert service.process is not None
+            assert service.process.wait(timeout=30) == 1
         log = service.log.read_text()
         assert "does not answer" in log.splitlines()[-1]
         assert "Traceback" not in log

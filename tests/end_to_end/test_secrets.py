@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadtest.ports import free_port
 from loadtest.receiver import receiving
-from loadtest.service import SECRET, Service, free_port, order, signed, started
+from loadtest.service import SECRET, Service, order, signed, started, starting
 from tests import servers
 from tests.end_to_end.logged import enqueue_nonsense, lines, post
 from tests.end_to_end.reprocesses import reprocessing
@@ -114,9 +115,9 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize("settings", BAD_SETTINGS, ids=lambda one: next(reversed(one)))
 def test_no_secret_is_told_by_a_service_that_cannot_start(tmp_path: Path, settings: dict[str, str]) -> None:
     service = Service(folder=tmp_path, settings={"LOG_LEVEL": "DEBUG", **settings})
-    service.start()
-    assert service.process is not None
-    assert service.process.wait(timeout=60) in {1, 2}
+    with starting(service):
+        assert service.process is not None
+        assert service.process.wait(timeout=60) in {1, 2}
     told = service.log.read_text()
     assert "Traceback" not in told
     assert next(reversed(settings)) in told or "does not answer" in told
@@ -136,12 +137,10 @@ def test_no_secret_is_told_when_the_store_fails(tmp_path: Path) -> None:
     }
     for more in ({}, {"ORIGINALS_BASE_URL": f"http://user:{HIDDEN}@127.0.0.1:{free_port()}"}):
         service = Service(folder=tmp_path, settings={**settings, **more})
-        service.start()
-        try:
+        with starting(service):
             asyncio.run(until(partial(answers, service)))
             post(service, "gall/1_original.jpg")
             assert httpx.get(f"{service.url}/img/gall/1_original.jpg/small", timeout=30).status_code == 502
-        finally:
             service.stop()
     told = service.log.read_text()
     assert "store-unavailable" in told

@@ -11,7 +11,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import START_SECONDS, Service, order, signed, started
+from loadtest.service import START_SECONDS, Service, order, signed, started, starting
 from tests.end_to_end.senders import metric
 from tests.waiting import until
 
@@ -75,9 +75,9 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_has(front: Service, wor
 def test_a_worker_whose_port_for_metrics_is_taken_takes_no_job(front: Service, worker: Service) -> None:
     location = post(front)
     worker.metrics_port = front.metrics_port
-    worker.start()
-    assert worker.process is not None
-    assert worker.process.wait(timeout=START_SECONDS) == 1
+    with starting(worker):
+        assert worker.process is not None
+        assert worker.process.wait(timeout=START_SECONDS) == 1
     assert f"METRICS_PORT: nothing can listen on 127.0.0.1:{front.metrics_port}" in worker.log.read_text()
     job = httpx.get(front.url + location).json()
     assert (job["status"], job["attempts"]) == ("queued", 0)

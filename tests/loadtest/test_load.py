@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from loadtest.ports import free_port
 from loadtest.scenarios import PEOPLE
-from loadtest.service import SECRET, free_port, running
+from loadtest.service import SECRET, running
 
 if TYPE_CHECKING:
     from pathlib import Path

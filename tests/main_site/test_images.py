@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, free_port, running
+from loadtest.ports import free_port
+from loadtest.service import SECRET, running
 from tests.main_site import node
 
 if TYPE_CHECKING:

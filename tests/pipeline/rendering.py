@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 import PIL.Image
@@ -17,6 +17,11 @@ import pytest
 from pipeline.protocol import ENVIRONMENT, Answer, Compare, Derived, Question, Ready, Render
 from pipeline.render.render import render
 from pipeline.size import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., object]")
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
 """Photographs and hostile files that are too large for the repository."""
@@ -29,7 +34,12 @@ SITE = (
 )
 """The sizes of the live site."""
 
-needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS}: set IMAGE_CORPUS")
+
+def needs_corpus(test: F) -> F:
+    """Mark a test that walks the corpus: it is slow, and skipped where there is none."""
+    lacks = pytest.mark.skipif(not CORPUS.exists(), reason=f"no corpus at {CORPUS}: set IMAGE_CORPUS")
+    marked: F = pytest.mark.slow(lacks(test))
+    return marked
 
 
 UNREADABLE = {"pillow_heif__200MP.heic": "too-many-pixels", "images__tv-test-pattern-146649.svg": "unsupported-format"}
@@ -74,7 +84,11 @@ class RenderProcess:
             stderr=self.errors,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT, **environment},
         )
-        self.ready = msgspec.json.decode(self.line(), type=Ready)
+        try:
+            self.ready = msgspec.json.decode(self.line(), type=Ready)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self

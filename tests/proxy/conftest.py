@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,10 @@ class Workshop:
         return blob
 
 
+opened: list[Workshop] = []
+"""Those of the test that runs."""
+
+
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the path of a photograph of 480 x 360 pixels, upright only by its EXIF orientation, with GPS."""
@@ -122,12 +127,30 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-async def render_pool() -> AsyncIterator[RenderPool]:
+@asynccontextmanager
+async def rendering() -> AsyncIterator[RenderPool]:
+    """Lend a pool of real render processes."""
     pool = RenderPool(admission=Admission(slots=2, budget_bytes=BUDGET_BYTES, waiting=100), deadline_seconds=30)
     await pool.start()
-    yield pool
-    await pool.close()
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture(scope="module")
+async def shared_render_pool() -> AsyncIterator[RenderPool]:
+    """A pool that the tests of a module share: none of them ends its processes."""
+    async with rendering() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def render_pool(shared_render_pool: RenderPool) -> AsyncIterator[RenderPool]:
+    """A pool that is at rest: what the test before left at work, in a loop that goes on, is ended."""
+    yield shared_render_pool
+    while opened:
+        await opened.pop().derivatives.close()
 
 
 @pytest.fixture
@@ -169,4 +192,5 @@ def open_workshop(
         ),
         policy=policy,
     )
-    return Workshop(store=store, render_pool=render_pool, derivatives=derivatives, photo=photo)
+    opened.append(Workshop(store=store, render_pool=render_pool, derivatives=derivatives, photo=photo))
+    return opened[-1]

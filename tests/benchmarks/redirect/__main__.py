@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 import httpx
 
-from loadtest.service import Service, free_port, started
+from loadtest.ports import free_port
+from loadtest.service import Service, started
 from tests.benchmarks.redirect import wrk
 
 if TYPE_CHECKING:

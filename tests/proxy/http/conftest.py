@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 
 KEY = "gall/58/58_1_original.jpg"
+
+NUMBERS = itertools.count(1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,22 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
         yield Site(client=client, store=folder / "store")
 
 
+@pytest.fixture(scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """A service that the tests of a module share: each changes nothing, or uses a key of its own."""
+    async with serving(tmp_path_factory.mktemp("site")) as one:
+        yield one
+
+
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A service for a test that changes what others would see."""
     async with serving(tmp_path) as one:
         yield one
+
+
+@pytest.fixture
+def key() -> str:
+    """The key of an original that no other test uses."""
+    number = next(NUMBERS)
+    return f"gall/{number}/{number}_1_original.jpg"

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import structlog
 
-from loadtest.service import free_port
+from loadtest.ports import free_port
 from proxy.errors import CannotStart
 from proxy.observability.exposition import serving_metrics
 from tests.waiting import until

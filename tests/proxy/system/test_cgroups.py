@@ -84,6 +84,8 @@ def test_here_it_is_plausible() -> None:
 def test_processes_that_this_one_started_are_its_render_processes() -> None:
     before = cgroups.render_bytes()
     with subprocess.Popen(["sleep", "60"]) as child:
-        assert cgroups.render_bytes() - before == pytest.approx(resident_bytes(child.pid), rel=0.5)
-        child.kill()
+        try:
+            assert cgroups.render_bytes() - before == pytest.approx(resident_bytes(child.pid), rel=0.5)
+        finally:
+            child.kill()
     assert cgroups.render_bytes() == before

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 from tests.proxy.bulk.compare.planted import PLANTS, SIZES, key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.proxy.bulk.compare.conftest import Compare
@@ -60,11 +62,29 @@ class Command:
         self.hear()
         return self.wait()
 
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.wait()
+
     def wait(self) -> int:
         """Wait for its end, when all that it told was heard; give the exit code."""
         assert self.process.stdout
         self.process.stdout.close()
         return self.process.wait()
+
+
+@pytest.fixture
+def command(planted: Path, tmp_path: Path) -> Iterator[Callable[[], Command]]:
+    """Give what starts a comparison of the planted sides; none outlives the test."""
+    with ExitStack() as running:
+
+        def start() -> Command:
+            one = Command(planted, tmp_path)
+            running.callback(one.kill)
+            return one
+
+        yield start
 
 
 def document(folder: Path) -> dict[str, list[dict[str, object]]]:
@@ -73,11 +93,11 @@ def document(folder: Path) -> dict[str, list[dict[str, object]]]:
     return read
 
 
-def test_a_comparison_that_was_killed_goes_on_where_it_was(planted: Path, tmp_path: Path) -> None:
-    killed = Command(planted, tmp_path)
+def test_a_comparison_that_was_killed_goes_on_where_it_was(command: Callable[[], Command], tmp_path: Path) -> None:
+    killed = command()
     killed.hear(4)
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
-    again = Command(planted, tmp_path)
+    again = command()
     told = again.hear()
     assert again.wait() == 1
     assert again.seen_to >= 4
@@ -88,8 +108,10 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(planted: Path, tmp_pa
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "pictures", "report.json"]
 
 
-def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later(planted: Path, tmp_path: Path) -> None:
-    stopped = Command(planted, tmp_path)
+def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later(
+    command: Callable[[], Command], tmp_path: Path
+) -> None:
+    stopped = command()
     stopped.hear(2)
     assert stopped.end(signal.SIGTERM) == 1
     first = len(stopped.differs)
@@ -97,17 +119,19 @@ def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later
     if first < len(PLANTS):  # it may have been over by then
         assert "Not finished" in page
         assert len(document(tmp_path)["findings"]) == first
-    again = Command(planted, tmp_path)
+    again = command()
     assert len(again.hear()) in (len(PLANTS) - first, len(PLANTS))
     assert again.wait() == 1
     assert len(document(tmp_path)["findings"]) == len(PLANTS)
 
 
-def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(planted: Path, tmp_path: Path) -> None:
-    deaf = Command(planted, tmp_path)
+def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(
+    command: Callable[[], Command], tmp_path: Path
+) -> None:
+    deaf = command()
     deaf.hear(2)
     assert deaf.wait() == 1
-    again = Command(planted, tmp_path)
+    again = command()
     again.hear()
     assert again.wait() == 1
     assert len(document(tmp_path)["findings"]) == len(PLANTS)

@@ -57,13 +57,14 @@ async def ask(site: Site, *, times: int, seed: int) -> None:
             await site.client.request(method, address)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_ten_thousand_random_keys_make_no_new_series(site: Site) -> None:
-    site.upload()
-    assert (await site.client.get(f"/img/{KEY}/small")).status_code == 302
-    await ask(site, times=FIRST_KEYS, seed=1)
+async def test_ten_thousand_random_keys_make_no_new_series(own_site: Site) -> None:
+    own_site.upload()
+    assert (await own_site.client.get(f"/img/{KEY}/small")).status_code == 302
+    await ask(own_site, times=FIRST_KEYS, seed=1)
     before = series()
-    await ask(site, times=KEYS, seed=2)
+    await ask(own_site, times=KEYS, seed=2)
     assert series() == before
 
 
@@ -85,10 +86,10 @@ async def test_a_request_without_an_id_gets_one(site: Site) -> None:
     assert first != second
 
 
-async def test_what_fails_here_is_logged_as_a_warning(site: Site) -> None:
-    (site.store / "gall").symlink_to("gall")
+async def test_what_fails_here_is_logged_as_a_warning(own_site: Site) -> None:
+    (own_site.store / "gall").symlink_to("gall")
     with structlog.testing.capture_logs() as lines:
-        answer = await site.client.get(f"/img/{KEY}/small")
+        answer = await own_site.client.get(f"/img/{KEY}/small")
     (line,) = [line for line in lines if line["event"] == "request"]
     assert (answer.status_code, line["status"], line["log_level"]) == (502, 502, "warning")
 

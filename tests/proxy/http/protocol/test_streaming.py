@@ -36,11 +36,24 @@ SMALL = "gall/58/58_1_small.jpg"
 DEADLINE_SECONDS = 10.0
 
 
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with serving(tmp_path, delivery="stream") as one:
+@asynccontextmanager
+async def streaming(folder: Path) -> AsyncIterator[Site]:
+    """Lend a service that streams, and has and knows a derivative."""
+    async with serving(folder, delivery="stream") as one:
         one.upload()
-        await one.client.head(f"/img/{KEY}/small")  # generated, and cached as existing
+        await one.client.head(f"/img/{KEY}/small")
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    async with streaming(tmp_path_factory.mktemp("site")) as one:
+        yield one
+
+
+@pytest.fixture
+async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with streaming(tmp_path) as one:
         yield one
 
 
@@ -121,27 +134,27 @@ async def test_a_head_of_what_is_missing_makes_it_once_for_the_get(tmp_path: Pat
     assert renders() - before == 1
 
 
-async def test_what_is_known_and_was_deleted_meanwhile_is_made_again(site: Site) -> None:
-    before = (await site.client.get(f"/img/{KEY}/small")).content
+async def test_what_is_known_and_was_deleted_meanwhile_is_made_again(own_site: Site) -> None:
+    before = (await own_site.client.get(f"/img/{KEY}/small")).content
     for method in ("GET", "HEAD"):
-        (site.store / SMALL).unlink()
-        answer = await site.client.request(method, f"/img/{KEY}/small")
+        (own_site.store / SMALL).unlink()
+        answer = await own_site.client.request(method, f"/img/{KEY}/small")
         assert answer.status_code == 200
-    assert (await site.client.get(f"/img/{KEY}/small")).content == before
+    assert (await own_site.client.get(f"/img/{KEY}/small")).content == before
 
 
-async def test_what_was_deleted_with_its_original_is_not_there(site: Site) -> None:
+async def test_what_was_deleted_with_its_original_is_not_there(own_site: Site) -> None:
     for name in (SMALL, KEY):
-        (site.store / name).unlink()
-    answer = await site.client.get(f"/img/{KEY}/small")
+        (own_site.store / name).unlink()
+    answer = await own_site.client.get(f"/img/{KEY}/small")
     assert (answer.status_code, answer.headers["cache-control"]) == (404, "public, max-age=30")
 
 
-async def test_the_original_itself_is_sent_as_it_is(site: Site) -> None:
-    answer = await site.client.get(f"/img/{KEY}/original")
-    assert (answer.status_code, answer.content) == (200, (site.store / KEY).read_bytes())
-    (site.store / KEY).unlink()
-    assert (await site.client.get(f"/img/{KEY}/original")).status_code == 404
+async def test_the_original_itself_is_sent_as_it_is(own_site: Site) -> None:
+    answer = await own_site.client.get(f"/img/{KEY}/original")
+    assert (answer.status_code, answer.content) == (200, (own_site.store / KEY).read_bytes())
+    (own_site.store / KEY).unlink()
+    assert (await own_site.client.get(f"/img/{KEY}/original")).status_code == 404
 
 
 async def test_scripts_of_allowed_origins_may_read_and_caches_keep_them_apart(tmp_path: Path) -> None:

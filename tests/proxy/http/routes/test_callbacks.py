@@ -17,6 +17,7 @@ from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     import httpx
@@ -88,29 +89,30 @@ async def test_an_end_is_told_although_its_worker_died_and_the_job_was_replayed(
     assert len({one.id for one in receiver.received}) == 2
 
 
+@pytest.fixture(scope="module", params=["", "hooks.example.org"])
+async def choosy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """A service that calls nobody, or somebody else."""
+    async with serving(tmp_path_factory.mktemp("choosy"), callback_hosts=request.param) as one:
+        yield one
+
+
 @pytest.mark.parametrize(
     "url", ["https://example.org/", "http://127.0.0.1:1/", "http://169.254.169.254/latest/meta-data", "ftp://a", "a"]
 )
-@pytest.mark.parametrize("hosts", ["", "hooks.example.org"])
-async def test_a_callback_url_that_is_not_listed_is_refused_with_the_settings_name(
-    tmp_path: Path, url: str, hosts: str
-) -> None:
-    async with serving(tmp_path, callback_hosts=hosts) as site:
-        answer = await post(site, url)
-        assert (answer.status_code, answer.json()["type"]) == (422, "/problems/bad-callback")
-        assert "CALLBACK_HOSTS" in answer.json()["detail"] or "://" not in url or url.startswith("ftp")
-        assert (await site.client.get("/healthz")).is_success
+async def test_a_callback_url_that_is_not_listed_is_refused_with_the_settings_name(choosy: Site, url: str) -> None:
+    answer = await post(choosy, url)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/bad-callback")
+    assert "CALLBACK_HOSTS" in answer.json()["detail"] or "://" not in url or url.startswith("ftp")
+    assert (await choosy.client.get("/healthz")).is_success
 
 
 @pytest.mark.parametrize("url", [None, 1, ["https://example.org/"], "https://example.org/" + "a" * 2048])
-async def test_a_callback_url_of_another_kind_is_a_fault_of_the_order(tmp_path: Path, url: object) -> None:
-    async with serving(tmp_path) as site:
-        body = msgspec.json.encode({"key": KEY, "callback_url": url})
-        answer = await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET))
+async def test_a_callback_url_of_another_kind_is_a_fault_of_the_order(site: Site, url: object) -> None:
+    body = msgspec.json.encode({"key": KEY, "callback_url": url})
+    answer = await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=SECRET))
     assert answer.status_code == 400
     assert [fault.partition(":")[0] for fault in answer.json()["errors"]] == ["callback_url"]
 
 
-async def test_an_order_without_a_callback_needs_no_list(tmp_path: Path) -> None:
-    async with serving(tmp_path) as site:
-        assert (await post(site, "")).status_code == 202
+async def test_an_order_without_a_callback_needs_no_list(site: Site) -> None:
+    assert (await post(site, "")).status_code == 202

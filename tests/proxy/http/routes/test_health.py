@@ -22,20 +22,20 @@ async def test_it_is_alive_and_ready(site: Site) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok", "missing": []})
 
 
-async def test_without_its_store_it_is_alive_but_not_ready(site: Site) -> None:
-    shutil.rmtree(site.store)
-    assert (await site.client.get("/healthz")).status_code == 200
-    answer = await site.client.get("/readyz")
+async def test_without_its_store_it_is_alive_but_not_ready(own_site: Site) -> None:
+    shutil.rmtree(own_site.store)
+    assert (await own_site.client.get("/healthz")).status_code == 200
+    answer = await own_site.client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["store: store-unavailable"])
     assert int(answer.headers["retry-after"]) > 0
 
 
-async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(site: Site) -> None:
+async def test_a_disk_that_is_full_is_not_ready_wherever_it_is(own_site: Site) -> None:
     with no_file_above(1024):
-        answer = await site.client.get("/readyz")
+        answer = await own_site.client.get("/readyz")
     assert answer.status_code == 503
     assert {fault.partition(":")[0] for fault in answer.json()["missing"]} >= {"store", "queue", "scratch"}
-    assert (await site.client.get("/readyz")).status_code == 200
+    assert (await own_site.client.get("/readyz")).status_code == 200
 
 
 async def test_the_runbook_says_what_to_do_about_each_part_that_may_not_work(site: Site) -> None:
@@ -45,12 +45,14 @@ async def test_the_runbook_says_what_to_do_about_each_part_that_may_not_work(sit
     assert [part for part in sorted(components) if f"{part}:" not in rule.annotations["runbook"]] == []
 
 
-async def test_a_queue_whose_file_is_gone_is_not_ready_and_takes_no_posts(site: Site) -> None:
-    (site.store.parent / "queue.db").unlink()
-    answer = await site.client.get("/readyz")
+async def test_a_queue_whose_file_is_gone_is_not_ready_and_takes_no_posts(own_site: Site) -> None:
+    (own_site.store.parent / "queue.db").unlink()
+    answer = await own_site.client.get("/readyz")
     assert (answer.status_code, answer.json()["missing"]) == (503, ["queue: queue-unavailable"])
     body = msgspec.json.encode({"key": KEY})
-    assert (await site.client.post("/v1/jobs", content=body, headers=signed(body, secret=SECRET))).status_code == 503
+    assert (
+        await own_site.client.post("/v1/jobs", content=body, headers=signed(body, secret=SECRET))
+    ).status_code == 503
 
 
 async def test_the_document_describes_every_way_in(site: Site) -> None:
