@@ -1,5 +1,5 @@
-# Two stages: the first installs from the lock file and picks out what runs, the second holds nothing else: no shell, no
-# package manager, no tests.  docker build --build-arg HEIC=1 . for the pictures of phones: 13 MB more.
+# Two stages. The first installs from the lock file and selects the files that are needed at run time. The second has
+# only those: no shell, no package manager, no tests. `docker build --build-arg HEIC=1 .` adds HEIC, 13 MB more.
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
@@ -19,8 +19,8 @@ COPY --from=build /image /
 COPY --from=build --chown=10001:10001 /own /
 COPY LICENSE NOTICE /app/
 COPY config/sizes.toml config/sizes-square.toml /app/config/
-# Everything it writes is in the one folder, the work in progress too: the rest of the file system may be read-only. STORE
-# is left to its default below it, so that S3_BUCKET alone names a bucket.
+# All files are written below one folder, the scratch folder included, so the rest of the file system may be read-only.
+# STORE is not set, so its default is below that folder, and S3_BUCKET alone can name a bucket.
 ENV PATH=/opt/venv/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=1 \
     SIZES_FILE=/app/config/sizes.toml HOST=0.0.0.0 QUEUE=sqlite:////data/queue.db TMPDIR=/data
 USER 10001:10001

@@ -1,45 +1,45 @@
 /**
- * The site's half of the image service: orders derivatives when an original was uploaded, falls back to the old way of
- * making them when that fails, and builds the addresses of pictures. It needs nothing but what Node 20, an edge runtime
- * or a browser has (fetch, Web Crypto); keep what orders jobs on the server, where the secret is.
+ * The site's client of the image service. It posts a job when an original was uploaded, falls back to the old code if
+ * that fails, and builds the URLs of pictures. It needs only what Node 20, an edge runtime or a browser provides:
+ * fetch and Web Crypto. Post jobs on the server only, because that requires the secret.
  *
- * Signatures are those of Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over id, time and body.
+ * Signatures follow Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over id, time and body.
  */
 
-/** Widths of the sizes in pixels; the service's config/sizes.toml says the same. */
+/** Widths of the sizes in pixels, equal to config/sizes.toml of the service. */
 export const WIDTHS = { small: 300, medium: 800, large: 1200, xlarge: 2000 } as const;
 export type Size = keyof typeof WIDTHS;
 
 /**
- * How far the cut-over is: the old way alone; the old way, and the service beside it, which writes into its shadow; a
- * share of the originals in percent by the service; all of them.
+ * The stage of the cut-over. "off" runs the old code only. "shadow" also posts a job, which the service renders into
+ * its shadow. A number is the percentage of originals that the service renders. "on" is all of them.
  */
 export type Rollout = "off" | "shadow" | number | "on";
 
 export interface Settings {
-  /** Where the service answers, without a slash at the end. */
+  /** Base URL of the service, without a trailing slash. */
   serviceUrl: string;
-  /** Where the store is read in public, for addresses of the old way. */
+  /** Public base URL of the store, for URLs of the old code. */
   publicUrl: string;
-  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; only where jobs are ordered or callbacks are taken. */
+  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs or to receive callbacks. */
   secret?: string;
   rollout: Rollout;
-  /** Makes all sizes of an original as it was done before; is what everything falls back to. */
+  /** Renders all sizes of an original with the old code; the fallback for every failure. */
   oldWay: (key: string) => Promise<void>;
-  /** The longest that the service may take, from order to end, before the old way is gone; 10 s unless said. */
+  /** Time limit for the service, from the post to the end of the job, before the fallback runs; default 10 s. */
   deadlineMs?: number;
   /**
-   * Where the service tells the end of each job (its host is in the service's CALLBACK_HOSTS). An upload then waits only
-   * until its job is safe in the queue, and the route there gives what it reads to `settle`.
+   * URL that the service calls when a job has ended; its CALLBACK_HOSTS must list the host. An upload then waits only
+   * until its job is in the queue. The route at that URL passes the job to `settle`.
    */
   callbackUrl?: string;
-  /** Told of what happened; the sentence of a fault, never a secret. */
+  /** Called with the result of each post; it contains the message of an error, never a secret. */
   tell?: (event: Event) => void;
-  /** For tests, and for frameworks that bring their own. */
+  /** For tests, and for frameworks that provide their own. */
   fetch?: typeof fetch;
 }
 
-/** What came of an order: who made the sizes of which original, how long that took, why not the service. */
+/** The result of a post: which side rendered the sizes of which original, the duration, and why not the service. */
 export interface Event {
   key: string;
   by: "service" | "old way" | "shadow";
@@ -47,7 +47,7 @@ export interface Event {
   fault?: string;
 }
 
-/** A job as the service tells it. */
+/** A job as the service returns it. */
 export interface Job {
   id: string;
   key: string;
@@ -56,7 +56,7 @@ export interface Job {
   error: { code: string; detail: string } | null;
 }
 
-/** Neither the service nor the old way made the sizes; the original is where it was uploaded, to be tried again. */
+/** Both the service and the old code failed. The original is still in the store, so the call can be retried. */
 export class NotMade extends Error {
   constructor(readonly key: string, readonly service: unknown, readonly old: unknown) {
     super(`no sizes of ${key}: ${sentence(service)}; and the old way: ${sentence(old)}`);
@@ -64,7 +64,7 @@ export class NotMade extends Error {
   }
 }
 
-/** A callback that the service did not send, or that is too old to be taken. */
+/** A callback that the service did not sign, or that is too old to be accepted. */
 export class Forged extends Error {}
 
 const DEADLINE_MS = 10_000;
@@ -73,10 +73,11 @@ const RETRY_AFTER_MS = 1_000;
 const TOLERANCE_SECONDS = 300;
 
 /**
- * Makes all sizes of an original that was uploaded; in the place of the site's own createOtherSizes.
+ * Renders all sizes of an uploaded original; replaces the site's own createOtherSizes.
  *
- * Whatever goes wrong with the service, within its deadline, the old way is gone instead. In the shadow, and below the
- * share, the old way is gone as before, and nobody waits for the service. Throws only if the old way does.
+ * If the service fails, or exceeds its deadline, the old code runs instead. In the rollout "shadow", and for originals
+ * outside of the percentage, the old code runs as before without waiting for the service. Throws only if the old code
+ * throws.
  */
 export async function createOtherSizes(key: string, settings: Settings): Promise<void> {
   if (settings.rollout === "shadow") {
@@ -102,7 +103,7 @@ export async function createOtherSizes(key: string, settings: Settings): Promise
   tell(settings, { key, by: "old way", ms: Date.now() - began, fault: sentence(fault) });
 }
 
-/** Sees to the end of a job that a callback told: one that failed falls back to the old way, or in the shadow is told. */
+/** Handles the end of a job that a callback reported: a failed job runs the old code, or in the shadow is reported. */
 export async function settle(job: Job, settings: Settings): Promise<void> {
   if (job.status !== "error") {
     return;
@@ -110,7 +111,7 @@ export async function settle(job: Job, settings: Settings): Promise<void> {
   const began = Date.now();
   const fault = job.error?.detail ?? `job ${job.id} failed`;
   if (settings.rollout === "shadow") {
-    return tell(settings, { key: job.key, by: "shadow", ms: 0, fault }); // the old way was gone with the upload
+    return tell(settings, { key: job.key, by: "shadow", ms: 0, fault }); // the old code ran with the upload
   }
   try {
     await settings.oldWay(job.key);
@@ -120,7 +121,7 @@ export async function settle(job: Job, settings: Settings): Promise<void> {
   tell(settings, { key: job.key, by: "old way", ms: Date.now() - began, fault });
 }
 
-/** Reads a rollout from an environment variable: off (or nothing), shadow, on, or a share in percent. */
+/** Parses a rollout from an environment variable: off (or empty), shadow, on, or a percentage. */
 export function rolloutOf(word: string | undefined): Rollout {
   const told = word?.trim() || "off";
   if (told === "off" || told === "shadow" || told === "on") {
@@ -133,7 +134,7 @@ export function rolloutOf(word: string | undefined): Rollout {
   return share;
 }
 
-/** Tells whether an original is the service's: the same for the same key always, and for every larger share. */
+/** Returns whether the service renders an original. If it does for a percentage, it does for every larger one. */
 export function isByService(key: string, rollout: Rollout): boolean {
   if (typeof rollout === "number") {
     return bucket(key) < rollout;
@@ -142,10 +143,10 @@ export function isByService(key: string, rollout: Rollout): boolean {
 }
 
 /**
- * Orders all sizes of an original and waits until they are there.
+ * Posts a job for all sizes of an original and waits until it has ended.
  *
- * A service that has no room says when to come back, and is asked again as long as there is time. Throws when it cannot
- * be reached, refuses, fails, or does not come to an end within the deadline.
+ * A 503 is retried after its `Retry-After`, until the deadline. Throws if the service is unreachable, refuses, fails,
+ * or exceeds the deadline.
  */
 export async function order(key: string, settings: Settings): Promise<Job> {
   const until = Date.now() + (settings.deadlineMs ?? DEADLINE_MS);
@@ -160,7 +161,7 @@ export async function order(key: string, settings: Settings): Promise<Job> {
   return job;
 }
 
-/** The address of a size of an original, or of the original itself; made by the service when it is first looked at. */
+/** Returns the URL of a size of an original, or of the original itself; the service renders it on the first view. */
 export function imageUrl(key: string, size: Size | "original", settings: Settings): string {
   if (isByService(key, settings.rollout)) {
     return `${settings.serviceUrl}/img/${path(key)}/${size}`;
@@ -168,15 +169,16 @@ export function imageUrl(key: string, size: Size | "original", settings: Setting
   return `${settings.publicUrl}/${path(key.replace(/_original(?=\.[^.]*$)/, `_${size}`))}`;
 }
 
-/** The `srcset` of an original: every size with its width. */
+/** Returns the `srcset` of an original: every size with its width. */
 export function srcset(key: string, settings: Settings): string {
   const sizes = Object.entries(WIDTHS) as [Size, number][];
   return sizes.map(([size, width]) => `${imageUrl(key, size, settings)} ${width}w`).join(", ");
 }
 
 /**
- * Reads a callback of the service: the job that has ended. `body` is the request's, to the byte; a `webhook-id` that was
- * taken before is the same news again. Throws Forged if no secret of ours signed it, or more than five minutes ago.
+ * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. A `webhook-id`
+ * that was received before is a repeated delivery. Throws Forged if the secret did not sign it, or if it is older than
+ * five minutes.
  */
 export async function readCallback(body: string, headers: Headers, secret: string): Promise<Job> {
   const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => headers.get(name));
@@ -205,7 +207,7 @@ async function shadow(key: string, settings: Settings): Promise<void> {
 
 async function post(key: string, settings: Settings, until: number): Promise<Job> {
   const body = JSON.stringify(settings.callbackUrl ? { key, callback_url: settings.callbackUrl } : { key });
-  const id = `msg_${crypto.randomUUID()}`; // of the order, not of the try: asked twice it is one job
+  const id = `msg_${crypto.randomUUID()}`; // one id for all attempts, so that a retry returns the same job
   for (;;) {
     const headers = { "content-type": "application/json", ...(await signature(id, body, settings)) };
     const answer = await ask("/v1/jobs", { method: "POST", body, headers }, settings, until);
@@ -270,7 +272,7 @@ function path(key: string): string {
   return key.split("/").map(encodeURIComponent).join("/");
 }
 
-/** A number from 0 to 99.99 that follows from the key alone: FNV-1a (32 bits), spread by the finisher of MurmurHash3. */
+/** Returns a number from 0 to 99.99, derived from the key: FNV-1a (32 bits), mixed by the finalizer of MurmurHash3. */
 function bucket(key: string): number {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(key)) {
@@ -292,7 +294,7 @@ function tell(settings: Settings, event: Event): void {
   try {
     settings.tell?.(event);
   } catch {
-    // whoever listens must not be what fails
+    // a failing listener must not fail the upload
   }
 }
 
