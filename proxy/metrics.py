@@ -60,6 +60,10 @@ store_seconds = Histogram("store_seconds", "Calls of the store", ["operation"], 
 store_errors_total = Counter("store_errors_total", "Calls of the store that failed", ["operation", "kind"])
 refused_total = Counter("refused_total", "Originals and requests refused, by reason", ["reason"])
 http_requests_total = Counter("http_requests_total", "Requests answered", ["route", "status"])
+http_connections = Gauge("http_connections", "Open HTTP connections")
+http_connections_closed_total = Counter(
+    "http_connections_closed_total", "HTTP connections closed or refused by the server, by reason", ["reason"]
+)
 http_request_seconds = Histogram("http_request_seconds", "Requests, by route", ["route"], buckets=REQUEST_BUCKETS)
 ready = Gauge("ready", "Whether a part of the service works when tried: 1 or 0", ["part"])
 resident_bytes = Gauge(
@@ -78,6 +82,22 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),
     refused_total: ((*_REASONS, TooManyBytes.code, Busy.code),),
+    http_connections_closed_total: (
+        (
+            "idle",
+            "head-timeout",
+            "body-timeout",
+            "too-many-connections",
+            "too-many-bytes",
+            "head-too-large",
+            "address-too-long",
+            "bad-address",
+            "unknown-method",
+            "malformed-request",
+            "several-hosts",
+            "transfer-encoding",
+        ),
+    ),
 }
 """The label values of counters that rarely increase.
 

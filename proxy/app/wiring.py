@@ -15,6 +15,7 @@ from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
+from proxy.http.protocol.connection import Connections, default_connections
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout
@@ -86,6 +87,7 @@ class Components:
     callback_delivery: CallbackDelivery | None
     """None if no callbacks are allowed."""
     reader: BlobReader
+    connections: Connections
     verifier: Verifier
     readiness: Readiness
     scratch: ScratchSpace
@@ -138,6 +140,9 @@ def build(settings: Settings) -> Components:
         if settings.callback_hosts
         else None,
         reader=BlobReader(store),
+        connections=Connections(
+            most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
+        ),
         verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
             {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check}

@@ -96,6 +96,7 @@ async def _serve(components: Components, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
             create_app(components, settings),
+            http=components.connections.protocol,  # type: ignore[arg-type] # called as the class would be
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -127,6 +127,14 @@ class Settings:
     cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
     timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
     job_keep_days: float = _setting(7.0, "how long ended jobs are kept", validators.between(0.001, 365))
+    max_connections: int = _setting(
+        0, "HTTP connections at once; 0: 1,024, or the open-file limit less 64", validators.between(0, 1_000_000)
+    )
+    keep_alive_seconds: float = _setting(
+        75.0,
+        "how long an idle HTTP connection is kept; longer than your load balancer keeps it",
+        validators.between(1, 3600),
+    )
     grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", validators.between(0, 3600))
     log_level: str = _setting(
         "INFO", "least level that is logged", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
-from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
 from litestar.enums import ScopeType
 
 from proxy import metrics
+from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
-
-_THIS_PROCESS = secrets.token_hex(10).encode()
-_numbers = count(1)
 
 REQUEST_ID = b"x-request-id"
 REDIRECT = HTTPStatus.FOUND
@@ -84,7 +80,7 @@ def _request_id(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == REQUEST_ID and _SANE_ID.fullmatch(value):
             return value
-    return b"%s%012x" % (_THIS_PROCESS, next(_numbers))
+    return new_request_id()
 
 
 def _record(scope: Scope, *, status: int, seconds: float) -> None:

@@ -1,0 +1,461 @@
+"""Bounded HTTP/1.1 connections: what one client may send, how slowly, and how many clients at once.
+
+uvicorn reads requests with httptools, which bounds neither the bytes nor the number of header lines, and never closes a
+connection whose request does not come to its end. `BoundedProtocol` is uvicorn's protocol with these bounds; it costs
+about 2 microseconds a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+import msgspec
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from proxy import metrics
+from proxy.http.protocol.request_id import new_request_id
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+log = structlog.get_logger(__name__)
+
+KIBIBYTE: Final = 1024
+
+MAX_HEAD_BYTES: Final = 32 * KIBIBYTE
+"""Of all header lines together, trailers included."""
+
+MAX_ADDRESS_BYTES: Final = 8 * KIBIBYTE
+"""Of the request target. A key has at most 1,024 bytes, 3,072 when every byte is percent-encoded."""
+
+HEAD_SECONDS: Final = 10.0
+"""How long a client may take to send a request's head, from the connection or from the end of the last response."""
+
+BODY_SECONDS: Final = 30.0
+"""How long a client may send nothing in the middle of a body."""
+
+LINGER_SECONDS: Final = 5.0
+"""How long the rest of a body is read and dropped after its response: closing at once would reset the connection and
+lose the response."""
+
+LINGER_BYTES: Final = 1 << 20
+"""How much is dropped so after a rejection."""
+
+MAX_HELD_BYTES: Final = 8 << 20
+"""Of the unfinished heads and bodies of all connections together."""
+
+RESERVED_DESCRIPTORS: Final = 64
+"""File descriptors left for the store, the queue, render processes and originals in work."""
+
+MAX_CONNECTIONS: Final = 1024
+"""Connections by default, where the descriptors suffice."""
+
+SWEEP_SECONDS: Final = 0.5
+"""How often connections past their deadline are looked for."""
+
+HEAD_END: Final = b"\r\n\r\n"
+
+
+def default_connections() -> int:
+    """Return how many connections may be open: `MAX_CONNECTIONS`, or what the descriptor limit leaves."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - RESERVED_DESCRIPTORS))
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """How a request is answered without the application; `reason` is its label in the series."""
+
+    status: HTTPStatus
+    reason: str
+    title: str
+    detail: str
+
+
+class _Rejected(Exception):
+    """Raised through the parser."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.detail)
+        self.rejection = rejection
+
+
+HEAD_TOO_LARGE: Final = Rejection(
+    status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    reason="head-too-large",
+    title="Request head too large",
+    detail=f"The header lines have more than {MAX_HEAD_BYTES // KIBIBYTE} KiB together; send fewer or shorter ones.",
+)
+ADDRESS_TOO_LONG: Final = Rejection(
+    status=HTTPStatus.REQUEST_URI_TOO_LONG,
+    reason="address-too-long",
+    title="Address too long",
+    detail=f"The request target has more than {MAX_ADDRESS_BYTES // KIBIBYTE} KiB; no key is that long.",
+)
+BAD_ADDRESS: Final = Rejection(
+    status=HTTPStatus.BAD_REQUEST,
+    reason="bad-address",
+    title="Malformed address",
+    detail="The request target holds bytes that a URL may not hold; percent-encode them (é is %C3%A9).",
+)
+BAD_METHOD: Final = Rejection(
+    status=HTTPStatus.NOT_IMPLEMENTED,
+    reason="unknown-method",
+    title="Unknown method",
+    detail="The request method is not one of HTTP's; use GET, HEAD, POST or DELETE.",
+)
+BAD_REQUEST: Final = Rejection(
+    status=HTTPStatus.BAD_REQUEST,
+    reason="malformed-request",
+    title="Malformed request",
+    detail="The request is not valid HTTP/1.1 (RFC 9112); check its header lines, Content-Length and line endings.",
+)
+SEVERAL_HOSTS: Final = Rejection(
+    status=HTTPStatus.BAD_REQUEST,
+    reason="several-hosts",
+    title="More than one Host",
+    detail="The request has more than one Host line; send exactly one.",
+)
+BAD_TRANSFER_ENCODING: Final = Rejection(
+    status=HTTPStatus.BAD_REQUEST,
+    reason="transfer-encoding",
+    title="Unknown transfer encoding",
+    detail="Transfer-Encoding must be exactly `chunked`; send the body so, or with a Content-Length.",
+)
+
+
+class Connections:
+    """The open connections of one server, and what all of them together may hold."""
+
+    def __init__(self, *, most: int, idle_seconds: float) -> None:
+        self.most = most
+        self.idle_seconds = idle_seconds
+        self.open: dict[BoundedProtocol, None] = {}
+        """In the order in which they came."""
+        self._held_bytes = 0
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Return the number of open connections."""
+        return len(self.open)
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> BoundedProtocol:
+        """Return the protocol of a new connection; uvicorn's `http` option calls this."""
+        return BoundedProtocol(self, config, server_state, app_state, _loop)
+
+    def add(self, connection: BoundedProtocol) -> None:
+        """Admit a connection; close the one that has been silent longest if there are too many."""
+        self.open[connection] = None
+        metrics.http_connections.set(len(self.open))
+        if len(self.open) > self.most:
+            others = (other for other in self.open if other is not connection)
+            min(others, key=_eviction_order).abort("too-many-connections")
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+
+    def remove(self, connection: BoundedProtocol) -> None:
+        """Forget a connection that is closed."""
+        self.open.pop(connection, None)
+        self.hold(connection, 0)
+        metrics.http_connections.set(len(self.open))
+
+    def hold(self, connection: BoundedProtocol, size: int) -> None:
+        """Record that a connection holds `size` bytes of an unfinished request; close the largest past the bound."""
+        self._held_bytes += size - connection.held_bytes
+        connection.held_bytes = size
+        while self._held_bytes > MAX_HELD_BYTES:
+            max(self.open, key=lambda other: other.held_bytes).abort("too-many-bytes")
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        if not self.open:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [one for one in self.open if one.deadline < now]:
+            connection.expire()
+        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _eviction_order(connection: BoundedProtocol) -> tuple[bool, float]:
+    """Sort connections that wait for their client before those that a response is due to, the most silent first."""
+    return connection.is_answering, connection.last_seen
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol, bounded in bytes and time; `Connections.protocol` makes one."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._registry = connections
+        self.held_bytes = 0
+        self.last_seen = 0.0
+        self.deadline = float("inf")
+        """When the client must have sent more (the loop's clock)."""
+        self._has_cycle = False
+        self._in_head = True
+        self._in_body = False
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._hosts = 0
+        self._transfer_encodings: list[bytes] = []
+        self._is_rejected = False
+        self._dropped_bytes = 0
+        self._unread = b""
+        """What came behind a request that is not answered yet; parsed after that."""
+        self._unframed_bytes = 0
+        """Bytes of a body's framing (chunk extensions, trailers) since the last chunk."""
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response is due to the client."""
+        return self._has_cycle and not self.cycle.response_complete and not self._in_body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        """Admit the connection and await its first head."""
+        super().connection_made(transport)
+        self._await_client(HEAD_SECONDS)
+        self._registry.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release what the connection held."""
+        self._registry.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, one request at a time."""
+        if self._is_rejected:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > LINGER_BYTES:
+                self.transport.abort()
+        elif self._unread:
+            self._keep_unread(data)
+        elif not self.transport.is_closing():
+            self._parse(data)
+
+    def on_response_complete(self) -> None:
+        """Start the next request of the connection, or await it; as uvicorn's own, without its timer."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._in_body:
+            self._await_client(LINGER_SECONDS)
+        elif self._unread:
+            rest, self._unread = self._unread, b""
+            self._parse(rest)
+        else:
+            self._await_client(self._registry.idle_seconds)
+
+    def expire(self) -> None:
+        """Close a connection whose client did not send in time."""
+        if self._in_body and self.flow.read_paused:  # it is the application that does not read
+            self._await_client(BODY_SECONDS)
+            return
+        is_idle = self._in_head and not self._head_bytes and self._has_cycle
+        self.abort("idle" if is_idle else "head-timeout" if self._in_head else "body-timeout")
+
+    def abort(self, reason: str) -> None:
+        """Close the connection now."""
+        metrics.http_connections_closed_total.labels(reason).inc()
+        self._registry.remove(self)
+        if self.transport.get_write_buffer_size():  # `close` would wait for a client that does not read
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _parse(self, data: bytes) -> None:
+        """Feed the parser up to the end of a head at a time, so that it never runs ahead of the responses."""
+        start = 0
+        while start < len(data):
+            found = data.find(HEAD_END, start)
+            end = found + len(HEAD_END) if found >= 0 else len(data)
+            if not self._feed(data if start == 0 and end == len(data) else data[start:end]):
+                return
+            start = end
+            if start < len(data) and self.is_answering:
+                self._keep_unread(data[start:])
+                return
+        self._note_progress()
+
+    def _feed(self, data: bytes) -> bool:
+        """Parse some bytes; return False where the connection is refused."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        elif self._in_body:
+            self._unframed_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
+        except httptools.HttpParserError as error:
+            self._reject(_rejection_for(error))
+            return False
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
+            self._reject(HEAD_TOO_LARGE if self.url else ADDRESS_TOO_LONG)
+            return False
+        if self._in_body and self._unframed_bytes > MAX_HEAD_BYTES:
+            self._reject(HEAD_TOO_LARGE)
+            return False
+        return True
+
+    def _note_progress(self) -> None:
+        """Set the next deadline, and record what an unfinished request holds."""
+        held = 0
+        if self._in_body:
+            self._await_client(LINGER_SECONDS if self.cycle.response_complete else BODY_SECONDS)
+            held = 0 if self.cycle.response_complete else self._body_bytes + self._unframed_bytes
+        elif self.is_answering:
+            self.deadline = float("inf")
+        elif self._head_bytes:  # its deadline stays: a head that comes byte by byte has no more time
+            held = self._head_bytes
+            if not self.held_bytes:
+                self._await_client(HEAD_SECONDS)
+            self.last_seen = self.loop.time()
+        else:
+            self._await_client(self._registry.idle_seconds)
+        if held != self.held_bytes:
+            self._registry.hold(self, held)
+
+    def _await_client(self, seconds: float) -> None:
+        self.last_seen = self.loop.time()
+        self.deadline = self.last_seen + seconds
+
+    def _keep_unread(self, data: bytes) -> None:
+        self._unread += data
+        self.flow.pause_reading()
+
+    def _reject(self, rejection: Rejection) -> None:
+        """Answer without the application, and close: what follows on the connection cannot be told apart."""
+        request_id = new_request_id()
+        metrics.http_connections_closed_total.labels(rejection.reason).inc()
+        metrics.http_requests_total.labels("unknown", int(rejection.status)).inc()
+        log.info(
+            "request_refused",
+            status=int(rejection.status),
+            code=rejection.reason,
+            request_id=request_id.decode(),
+            client=self.client[0] if self.client else "",
+        )
+        if self._has_cycle and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.close()  # in the middle of a response nothing else can be said
+            return
+        self.transport.write(_problem(rejection, request_id))
+        self.transport.write_eof()
+        self._is_rejected = True  # to close while the client sends would reset the connection, and lose the answer
+        self._registry.hold(self, 0)
+        self._await_client(LINGER_SECONDS)
+
+    # Callbacks of the parser. What they raise ends the parsing as an HttpParserCallbackError.
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._hosts = 0
+        self._transfer_encodings.clear()
+
+    def on_url(self, url: bytes) -> None:
+        """Bound the request target."""
+        super().on_url(url)
+        if len(self.url) > MAX_ADDRESS_BYTES:
+            raise _Rejected(ADDRESS_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Check the lines that decide where a message ends and for whom it is; bound trailers."""
+        super().on_header(name, value)
+        size = len(name)
+        if size == 4 and name.lower() == b"host":  # noqa: PLR2004 - cheaper than to lower every name
+            self._hosts += 1
+        elif size == 17 and name.lower() == b"transfer-encoding":  # noqa: PLR2004 - the same
+            self._transfer_encodings.append(value.strip().lower())
+        if self._in_body:
+            self._head_bytes += size + len(value) + 4
+            self._unframed_bytes = 0
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise _Rejected(HEAD_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Start the request, if its head is sound."""
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _Rejected(HEAD_TOO_LARGE)
+        if self._hosts > 1:
+            raise _Rejected(SEVERAL_HOSTS)
+        if self._transfer_encodings and self._transfer_encodings != [b"chunked"]:
+            raise _Rejected(BAD_TRANSFER_ENCODING)
+        self._has_cycle, self._in_head, self._in_body = True, False, True
+        self._body_bytes = self._unframed_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count what came of a body."""
+        self._body_bytes += len(body)
+        self._unframed_bytes = 0
+        super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        """Note that a chunk begins: its framing so far is spent."""
+        self._unframed_bytes = 0
+
+    def on_message_complete(self) -> None:
+        """End the request; the next head may begin."""
+        self._in_head, self._in_body = True, False
+        self._head_bytes = 0
+        super().on_message_complete()
+
+
+def _rejection_for(error: httptools.HttpParserError) -> Rejection:
+    if isinstance(error.__context__, _Rejected):
+        return error.__context__.rejection
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return BAD_METHOD
+    if isinstance(error, httptools.HttpParserInvalidURLError):
+        return BAD_ADDRESS
+    if "Transfer-Encoding" in str(error):
+        return BAD_TRANSFER_ENCODING
+    return BAD_REQUEST
+
+
+def _problem(rejection: Rejection, request_id: bytes) -> bytes:
+    body = msgspec.json.encode(
+        {
+            "type": f"/problems/{rejection.reason}",
+            "title": rejection.title,
+            "status": int(rejection.status),
+            "detail": rejection.detail,
+            "request_id": request_id.decode(),
+        }
+    )
+    head = (
+        f"HTTP/1.1 {int(rejection.status)} {rejection.status.phrase}\r\n"
+        "content-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\n"
+        "cache-control: no-store\r\n"
+        "x-content-type-options: nosniff\r\n"
+        f"x-request-id: {request_id.decode()}\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,338 @@
+"""What one client may send, how slowly, and how many clients at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import pytest
+import uvicorn
+
+from proxy import metrics
+from proxy.cli.serve import Server
+from proxy.http.protocol import connection
+from proxy.http.protocol.connection import MAX_ADDRESS_BYTES, MAX_HEAD_BYTES, Connections
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from litestar.types import Receive, Scope, Send
+
+pytestmark = pytest.mark.anyio
+
+GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def holds(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+
+    async def check() -> bool:
+        return condition()
+
+    await until(check)
+
+
+@dataclass
+class App:
+    """An application that answers with the body's length, and counts."""
+
+    paths: list[str] = field(default_factory=list)
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    reads_body: bool = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.paths.append(scope["path"])
+        size, more = 0, self.reads_body
+        while more:
+            message = cast("dict[str, object]", await receive())
+            if message["type"] == "http.disconnect":
+                return
+            size += len(cast("bytes", message["body"]))
+            more = bool(message["more_body"])
+        await self.may_answer.wait()
+        body = b"%d" % size
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@dataclass
+class Running:
+    """A server with the bounds under test."""
+
+    app: App
+    port: int
+    connections: Connections
+    clients: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.clients.append(writer)
+        return reader, writer
+
+    async def close(self) -> None:
+        for writer in self.clients:
+            writer.transport.abort()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def exchange(self, data: bytes) -> bytes:
+        """Send bytes, then read until the server closes."""
+        reader, writer = await self.connect()
+        writer.write(data)
+        async with asyncio.timeout(20):
+            return await reader.read()
+
+
+@asynccontextmanager
+async def serving(*, most: int = 100, idle_seconds: float = 60.0, answers: bool = True) -> AsyncIterator[Running]:
+    app, connections = App(), Connections(most=most, idle_seconds=idle_seconds)
+    if answers:
+        app.may_answer.set()
+    config = uvicorn.Config(
+        app,
+        http=connections.protocol,  # type: ignore[arg-type] # called as the class would be
+        lifespan="off",
+        log_config=None,
+        ws="none",
+        server_header=False,
+        date_header=False,
+    )
+    server = Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving_task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await holds(lambda: server.started)
+            running = Running(app, listener.getsockname()[1], connections)
+            try:
+                yield running
+            finally:
+                await running.close()
+        finally:
+            app.may_answer.set()
+            server.should_exit = server.force_exit = True
+            await serving_task
+
+
+def closed(reason: str) -> float:
+    return float(metrics.http_connections_closed_total.labels(reason)._value.get())  # noqa: SLF001 - the library tells it nowhere else
+
+
+def problem(answer: bytes) -> tuple[int, dict[str, object], bytes]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), msgspec.json.decode(body), head.lower()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status", "reason"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n", 431, "head-too-large"),
+        (b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * (MAX_HEAD_BYTES // 8 + 1), 431, "head-too-large"),
+        (b"GET /" + b"a" * MAX_ADDRESS_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "address-too-long"),
+        (b"GET /" + b"a" * (1 << 20), 414, "address-too-long"),
+        ("GET /é HTTP/1.1\r\nHost: x\r\n\r\n".encode(), 400, "bad-address"),
+        (b"FOO / HTTP/1.1\r\nHost: x\r\n\r\n", 501, "unknown-method"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400, "several-hosts"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n", 400, "malformed-request"),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "transfer-encoding",
+        ),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 400, "transfer-encoding"),
+        (b"hello\n\n", 501, "unknown-method"),
+    ],
+)
+async def test_what_is_refused_is_a_problem_with_an_id_and_a_series(
+    request_head: bytes, status: int, reason: str
+) -> None:
+    before = closed(reason)
+    async with serving() as running:
+        answered, body, head = problem(await running.exchange(request_head))
+    assert (answered, body["status"], body["type"]) == (status, status, f"/problems/{reason}")
+    assert b"application/problem+json" in head
+    assert b"x-content-type-options: nosniff" in head
+    assert f"x-request-id: {body['request_id']}".encode() in head
+    assert body["detail"]
+    assert closed(reason) == before + 1
+    assert running.app.paths == []
+
+
+async def test_a_head_just_within_the_bound_is_served() -> None:
+    line = b"X-A: " + b"a" * (MAX_HEAD_BYTES - 100) + b"\r\n"
+    async with serving() as running:
+        answer = await running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + line + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X-A: " + b"a" * 65_536, b"X-A: b\r\n" * 4096, b"a" * 65_536],
+    ids=["one endless value", "endless lines", "endless bytes"],
+)
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+    ],
+    ids=["head", "chunk extension", "trailers"],
+)
+async def test_endless_framing_is_cut_off_and_holds_little(start: bytes, piece: bytes) -> None:
+    async with serving() as running:
+        _, writer = await running.connect()
+        writer.write(start)
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 64 << 20:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+                assert sum(one.held_bytes for one in running.connections.open) <= MAX_HEAD_BYTES
+        assert sent < 64 << 20
+        await holds(lambda: len(running.connections) == 0)
+
+
+async def test_pipelined_requests_are_answered_in_order_and_read_no_further_than_that() -> None:
+    async with serving(answers=False) as running:
+        reader, writer = await running.connect()
+        writer.write(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(200)))
+        await holds(lambda: bool(running.app.paths))
+        assert len(running.app.paths) == 1
+        running.app.may_answer.set()
+        answers = await reader.readexactly(200 * len(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n0"))
+        assert answers.count(b"HTTP/1.1 200") == 200
+        assert running.app.paths == [f"/{number}" for number in range(200)]
+
+
+async def test_a_body_and_the_next_request_in_one_packet_are_both_served() -> None:
+    post = b"POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab\r\nc"
+    chunked = b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\r\n\r\n\r\n0\r\n\r\n"
+    last = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    async with serving() as running:
+        answers = await running.exchange(post + chunked + post + last)
+    assert running.app.paths == ["/p", "/c", "/p", "/last"]
+    assert [answer[-1:] for answer in answers.split(b"HTTP/1.1 200 OK")[1:]] == [b"5", b"4", b"5", b"0"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+async def test_a_request_that_comes_in_pieces_is_served(size: int) -> None:
+    request = (
+        b"POST /p HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
+    async with serving() as running:
+        reader, writer = await running.connect()
+        for start in range(0, len(request), size):
+            writer.write(request[start : start + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert (await reader.read()).endswith(b"\r\n\r\n3")
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"", "head-timeout"),
+        (b"GET / HT", "head-timeout"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\na", "body-timeout"),
+    ],
+)
+async def test_a_client_that_stops_sending_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes, reason: str) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    before = closed(reason)
+    async with serving() as running:
+        assert await running.exchange(sent) == b""
+    assert closed(reason) == before + 1
+
+
+async def test_a_head_that_comes_byte_by_byte_has_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    async with serving() as running:
+        _, writer = await running.connect()
+
+        async def is_closed_now() -> bool:
+            writer.write(b"G" if len(running.connections) else b"")
+            return len(running.connections) == 0
+
+        writer.write(b"GET /")
+        await holds(lambda: len(running.connections) == 1)
+        await until(is_closed_now)
+
+
+async def test_a_kept_connection_is_closed_once_it_was_idle_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    before = closed("idle")
+    async with serving(idle_seconds=0.2) as running:
+        assert (await running.exchange(GET)).startswith(b"HTTP/1.1 200")
+    assert closed("idle") == before + 1
+
+
+async def test_a_slow_application_is_no_idle_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.02)
+    async with serving(idle_seconds=0.1, answers=False) as running:
+        reader, writer = await running.connect()
+        writer.write(GET)
+        await holds(lambda: bool(running.app.paths))
+        other_reader, _ = await running.connect()
+        await other_reader.read()  # closed for its silence, so the first had the same time
+        running.app.may_answer.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_past_the_most_the_connection_that_was_silent_longest_goes_and_new_ones_are_served() -> None:
+    async with serving(most=5) as running:
+        silent = [await running.connect() for _ in range(5)]
+        await holds(lambda: len(running.connections) == 5)
+        silent[0][1].write(b"GET /slow HTTP/1.1\r\nHost: x\r\n")  # it is heard of last, so another goes
+        await holds(lambda: any(one.held_bytes for one in running.connections.open))
+        reader, writer = await running.connect()
+        writer.write(GET)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert await silent[1][0].read() == b""
+        silent[0][1].write(b"\r\n")
+        assert (await silent[0][0].readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_response_that_is_due_is_not_cut_off_for_a_silent_client() -> None:
+    async with serving(most=2, answers=False) as running:
+        reader, writer = await running.connect()
+        writer.write(GET)
+        await holds(lambda: bool(running.app.paths))
+        for _ in range(3):
+            await running.connect()
+        await holds(lambda: len(running.connections) == 2)
+        running.app.may_answer.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_unfinished_bodies_of_all_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "MAX_HELD_BYTES", 100_000)
+    half = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 30_000
+    async with serving() as running:
+        clients = [await running.connect() for _ in range(10)]
+        for _, writer in clients:
+            writer.write(half)
+        await holds(lambda: len(running.connections) == 3)
+        assert sum(one.held_bytes for one in running.connections.open) <= 100_000
+
+
+async def test_the_rest_of_a_body_that_nobody_reads_is_dropped_and_the_response_arrives() -> None:
+    async with serving() as running:
+        running.app.reads_body = False
+        reader, writer = await running.connect()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n" + b"a" * 500_000)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer.write(b"a" * 500_000 + GET)
+        await reader.readuntil(b"\r\n\r\n0")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        assert running.app.paths == ["/", "/a"]
