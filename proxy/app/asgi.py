@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
+from proxy.app.wiring import public_base_url
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import openapi, write_in
 from proxy.http.problems import answer_error
@@ -50,14 +51,14 @@ def routes(components: Components, settings: Settings) -> Litestar:
         if is_streaming
         else redirecting_route(components.derivatives, _redirects(settings))
     )
-    mounts = [images, purge_route(components.derivatives, verifier=components.verifier)]
+    mounts = [images, purge_route(components.derivatives, verifier=components.verifier, base_path=settings.base_path)]
     has_files = is_streaming or settings.store.startswith("file://")  # otherwise browsers read the bucket directly
     if has_files:
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
     app = Litestar(
         route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
         dependencies={
-            "api": _provide(JobApi(jobs=components.jobs, verifier=components.verifier)),
+            "api": _provide(JobApi(jobs=components.jobs, verifier=components.verifier, base_path=settings.base_path)),
             "readiness": _provide(components.readiness),
         },
         exception_handlers={Exception: answer_error},
@@ -70,7 +71,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
 
 
 def _redirects(settings: Settings) -> Redirects:
-    return Redirects(public_base_url=settings.public_base_url, max_age_seconds=settings.redirect_max_age)
+    return Redirects(public_base_url=public_base_url(settings), max_age_seconds=settings.redirect_max_age)
 
 
 def _provide(value: object) -> Provide:

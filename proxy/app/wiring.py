@@ -123,7 +123,7 @@ def build(settings: Settings) -> Components:
         queue=queue,
         outbox=outbox,
         recipe=recipe,
-        public_base_url=settings.public_base_url,
+        public_base_url=public_base_url(settings),
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
@@ -221,6 +221,12 @@ def live_layout(settings: Settings) -> Layout:
         return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)
     formats = {size.name: size.format for size in settings.sizes if size.format}
     return PrefixLayout(sizes=names, formats=formats, originals_prefix=settings.originals_prefix)
+
+
+def public_base_url(settings: Settings) -> str:
+    """Return the base URL at which browsers read the store; a path of this service is below `BASE_PATH`."""
+    is_path = settings.public_base_url.startswith("/")
+    return settings.base_path + settings.public_base_url if is_path else settings.public_base_url
 
 
 def store_name(settings: Settings) -> str:

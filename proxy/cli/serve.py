@@ -7,7 +7,6 @@ import contextlib
 import gc
 import signal
 import sys
-from socket import AF_INET, AF_INET6, create_server
 from typing import TYPE_CHECKING
 
 import click
@@ -21,6 +20,7 @@ from proxy.app.wiring import build
 from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
 from proxy.errors import CannotStart, ImagesError
 from proxy.observability.logging import configure_logs
+from proxy.system.sockets import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -101,6 +101,7 @@ async def _serve(components: Components, settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,  # the middleware sets it
             ws="none",  # there are no WebSockets here, and a library for them, where there is one, logs whole addresses
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
@@ -135,7 +136,7 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
         CannotStart: something else has it.
     """
     try:
-        held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
+        held = listen(host, port)
     except OSError as fault:
         raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
     with held:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from proxy.derivatives.read_slots import ReadSlots
 from proxy.derivatives.timeouts import PageTimeouts
-from proxy.errors import Busy, NotFound
+from proxy.errors import NotFound
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator
 
+    from proxy.derivatives.read_slots import ReadSlot
     from proxy.stores.base import Blob, Store
     from proxy.stores.ranges import ByteRange
 
@@ -21,16 +23,14 @@ READERS: Final = 32
 READER_BYTES: Final = 1 << 20
 """The memory of one read, in chunks and buffers, when its client is slow: 32 took 30 MiB."""
 
-RETRY_AFTER_SECONDS: Final = 5
-
 
 class BlobReader:
     """A reader with the timeouts of page views; reads and renders never wait for each other."""
 
     def __init__(self, store: Store, *, readers: int = READERS, timeouts: PageTimeouts | None = None) -> None:
         self._store = store
-        self._read_slots = asyncio.Semaphore(readers)
         self._timeouts = timeouts or PageTimeouts()
+        self._slots = ReadSlots(readers, wait_seconds=self._timeouts.lookup_seconds)
 
     async def look(self, key: str) -> Blob:
         """Return the blob under `key`.
@@ -45,29 +45,23 @@ class BlobReader:
 
     @asynccontextmanager
     async def open(
-        self, key: str, byte_range: ByteRange | None = None
-    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        """Yield a blob, and the chunks of its bytes or of a part of them.
+        self, key: str, byte_range: ByteRange | None = None, *, client: str = ""
+    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes], asyncio.Event]]:
+        """Yield a blob, the chunks of its bytes or of a part of them, and an event that demands the end of the read.
 
-        What is unread when the block ends is not fetched.
+        What is unread when the block ends is not fetched. `client` is the address of whoever gets the bytes: each next
+        chunk counts as taken when the one after it is read.
 
         Raises:
             NotFound, Changed, StoreError: see `Store.open`.
             Busy: the maximum number of reads is running, and none ended within `PageTimeouts.lookup_seconds`.
         """
-        async with self._slot(), AsyncExitStack() as stack:
-            yield await self._timeouts.lookup(stack.enter_async_context(self._store.open(key, byte_range)))
+        async with self._slots.hold(client) as slot, AsyncExitStack() as stack:
+            opened = stack.enter_async_context(self._store.open(key, byte_range))
+            blob, chunks = await self._timeouts.lookup(opened)
+            yield blob, self._counted(chunks, slot), slot.evicted
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeouts.lookup_seconds):
-                await self._read_slots.acquire()
-        except TimeoutError:
-            raise Busy(
-                "As many files as may are being sent; try again in a moment.", retry_after_seconds=RETRY_AFTER_SECONDS
-            ) from None
-        try:
-            yield
-        finally:
-            self._read_slots.release()
+    async def _counted(self, chunks: AsyncIterator[bytes], slot: ReadSlot) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+            slot.take(len(chunk), self._slots.now())

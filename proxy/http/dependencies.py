@@ -17,3 +17,5 @@ class JobApi:
 
     jobs: JobService
     verifier: Verifier
+    base_path: str = ""
+    """The part of every path that a proxy before this service strips."""

@@ -52,6 +52,10 @@ PROBLEM = "application/problem+json"
 
 NO_STORE = "no-store"
 
+CHALLENGE = 'StandardWebhooks realm="jobs"'
+"""What a client must do to be let in (RFC 9110, section 11.6.1). The scheme is not registered: its headers are those
+of standardwebhooks.com."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
@@ -119,6 +123,8 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
         answer.headers["Cache-Control"] = NO_STORE
     if (timings := timings_of(request.scope)) is not None:
         answer.headers["Server-Timing"] = server_timing(timings)
+    if isinstance(error, BadSignature):
+        answer.headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, OutOfRange):
         answer.headers["Content-Range"] = f"bytes */{error.whole}"
     return answer

@@ -5,19 +5,23 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import MetricsHandler
 
 from proxy.errors import CannotStart
+from proxy.system.sockets import listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from socket import socket
 
 log = structlog.get_logger(__name__)
+
+MAX_SCRAPES = 16
+"""Connections at once: Prometheus and health checks need one or two, and each takes a thread."""
 
 SCRAPE_SECONDS = 10.0
 """The timeout for a client to send its request; the same as the scrape timeout of Prometheus."""
@@ -47,15 +51,32 @@ def serving_metrics(*, host: str, port: int) -> Iterator[None]:
 
 
 class _Exposition(ThreadingHTTPServer):
-    """A server for the request handler of `prometheus_client`; a failed response is logged as one event."""
+    """The metrics server of the client library, with few connections at once, and one log line per failed scrape."""
 
     daemon_threads = True
 
     def __init__(self, host: str, port: int) -> None:
-        self.address_family = AF_INET6 if ":" in host else AF_INET
-        super().__init__((host, port), _Scrape)
+        super().__init__((host, port), _Scrape, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listen(host, port)
+        self._free = BoundedSemaphore(MAX_SCRAPES)
+
+    def process_request(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
+        """Serve a connection in a thread of its own; close it where too many are served already."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: object) -> None:
+        """Serve one connection, and make room for the next."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, _request: object, _client_address: object) -> None:
+        """Log why a scrape failed; a trace only if it is not the client that closed the connection."""
         is_gone = isinstance(sys.exception(), ConnectionError)
         log.warning("metrics_not_told", detail=repr(sys.exception()), exc_info=not is_gone)
 

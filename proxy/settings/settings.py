@@ -54,6 +54,9 @@ class Settings:
     public_base_url: str = _setting(
         "/files", "where browsers read the store; redirects go to `<it>/<key>`", public_fault
     )
+    base_path: str = _setting(
+        "", "path that a proxy before this service strips, such as `/images`", validators.base_path
+    )
     originals_base_url: str = _setting(
         "", "read the bucket there, over HTTP, with credentials that can only write", web_fault
     )

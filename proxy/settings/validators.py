@@ -106,6 +106,8 @@ def split(value: str) -> list[str]:
 # What botocore accepts as the name of a bucket or the ARN of an access point.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}|arn:[A-Za-z0-9:/_-]+")
 
+_BASE_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
 _PASSWORDS: Final = re.compile(r"(://[^:/?#@]*:).*(?=@)|(password=)[^&]*")
 """Passwords between user and host, whatever characters they contain, and passwords among the options."""
 
@@ -134,6 +136,13 @@ def public_fault(value: str) -> str | None:
     if value.startswith("/") and not value.startswith("//"):
         return None
     return web_fault(value) if value else "must be set"
+
+
+def base_path(value: str) -> str | None:
+    """Return what is wrong with a path prefix; None if it is empty or sound."""
+    if not value or _BASE_PATH.fullmatch(value):
+        return None
+    return "must be empty, or begin with / and not end with it: letters, digits, '-', '.', '_', '~' and '/' only"
 
 
 def endpoint_fault(value: str) -> str | None:

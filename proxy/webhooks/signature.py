@@ -35,13 +35,25 @@ class Verifier:
         Raises:
             BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
         """
+        self._verify_any([body], headers, what="the body, byte for byte")
+
+    def verify_address(self, addresses: Sequence[bytes], headers: Mapping[str, str]) -> None:
+        """Raise unless one of the spellings of a request's method and address is signed; see `verify`.
+
+        Raises:
+            BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
+        """
+        shown = addresses[0].decode(errors="replace")
+        self._verify_any(addresses, headers, what=f"{shown!r}, its method and address, as it has no body")
+
+    def _verify_any(self, contents: Sequence[bytes], headers: Mapping[str, str], *, what: str) -> None:
         if self.is_open:
             return
-        reasons = [reason for webhook in self._webhooks if (reason := _fault(webhook, body, headers))]
-        if len(reasons) == len(self._webhooks):
+        reasons = [_fault(webhook, content, headers) for content in contents for webhook in self._webhooks]
+        if all(reasons):
             raise BadSignature(
-                f"{reasons[0]}; sign the body, or where there is none the request by its method and address, such as "
-                "'GET /v1/jobs', as standardwebhooks.com says, with a secret known here."
+                f"{reasons[0]}; this request must sign {what}, as standardwebhooks.com describes, with a secret that "
+                "this service knows."
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
@@ -111,8 +111,11 @@ def conditions(scope: HTTPScope) -> Conditions:
 
 
 def last_modified(blob: Blob) -> str:
-    """Return the modification date of a blob in HTTP's format."""
-    return format_datetime(blob.modified.astimezone(UTC), usegmt=True)
+    """Return the modification date of a blob in HTTP's format.
+
+    It is never later than the response's `Date` (RFC 9110, section 8.8.2.1): the clock of the store may be ahead.
+    """
+    return format_datetime(min(blob.modified.astimezone(UTC), datetime.now(UTC)), usegmt=True)
 
 
 def _tag(blob: Blob) -> str:

@@ -19,6 +19,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy import metrics
+from proxy.http.protocol.date import date
 from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
@@ -189,6 +190,9 @@ class Connections:
         now = loop.time()
         for connection in [one for one in self.open if one.deadline < now]:
             connection.expire()
+        # A connection that is to close waits for a client that does not read the rest.
+        for connection in [one for one in self.open if one.transport.is_closing()]:
+            connection.deadline = min(connection.deadline, now + LINGER_SECONDS)
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
 
 
@@ -272,7 +276,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_client(self._registry.idle_seconds)
 
     def expire(self) -> None:
-        """Close a connection whose client did not send in time."""
+        """Close a connection whose client did not send, or did not read the end of a response, in time."""
+        if self.transport.is_closing():
+            self.transport.abort()
+            return
         if self._in_body and self.flow.read_paused:  # it is the application that does not read
             self._await_client(BODY_SECONDS)
             return
@@ -451,6 +458,7 @@ def _problem(rejection: Rejection, request_id: bytes) -> bytes:
     )
     head = (
         f"HTTP/1.1 {int(rejection.status)} {rejection.status.phrase}\r\n"
+        f"date: {date().decode()}\r\n"
         "content-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\n"
         "cache-control: no-store\r\n"

@@ -14,6 +14,7 @@ import structlog
 from litestar.enums import ScopeType
 
 from proxy import metrics
+from proxy.http.protocol.date import date
 from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 _logger = logging.getLogger(__name__)
 
 REQUEST_ID = b"x-request-id"
+DATE = b"date"
 REDIRECT = HTTPStatus.FOUND
 
 SHOWN_BYTES = 4096
@@ -31,6 +33,9 @@ SHOWN_BYTES = 4096
 
 _SANE_ID = re.compile(rb"[\w.:-]{1,64}")
 """Request ids of clients that are accepted: they can neither forge a log line nor bloat it."""
+
+GET_ONLY = "/schema"
+"""Routes of Litestar's own, which it does not serve to HEAD requests."""
 
 QUIET_ROUTES = frozenset({"/healthz", "/readyz"})
 """Routes whose successful responses are not logged, because platforms poll them every few seconds."""
@@ -52,8 +57,10 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortc
             return
         started = time.perf_counter()
         request_id = _request_id(scope)
+        if scope["method"] == "HEAD" and scope["path"].startswith(GET_ONLY):
+            scope = {**scope, "method": "GET"}  # the server drops the body
         if shortcut and (redirect := shortcut(scope)):
-            own = [*redirect, (REQUEST_ID, request_id), *fixed_headers]
+            own = [*redirect, (DATE, date()), (REQUEST_ID, request_id), *fixed_headers]
             await send({"type": "http.response.start", "status": REDIRECT, "headers": own})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             _record_redirect(scope, seconds=time.perf_counter() - started)
@@ -64,7 +71,7 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortc
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (REQUEST_ID, request_id), *fixed_headers]
+                message["headers"] = [*message["headers"], (DATE, date()), (REQUEST_ID, request_id), *fixed_headers]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):

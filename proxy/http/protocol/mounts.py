@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from litestar.types import HTTPScope, Scope
+
+_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
+_UNRESERVED: Final = re.compile(rb"[A-Za-z0-9._~-]")
 
 READING = ("GET", "HEAD")
 
@@ -30,11 +34,31 @@ def path_below(mount: str, scope: Scope, *, template: str, methods: Sequence[str
     return below
 
 
-def address(scope: HTTPScope) -> bytes:
-    """Return what a request without a body signs instead, such as `GET /v1/jobs?status=error`.
+def signed_addresses(scope: HTTPScope, base_path: str = "") -> list[bytes]:
+    """Return what a request without a body may have signed in place of one, such as `GET /v1/jobs?status=error`.
 
-    A signature over an empty body would be valid for every such request: one observed on a list would permit a purge.
+    A signature over nothing would be valid for every such request: who saw one that lists could delete with it. The
+    first is the address as it came, below `base_path`. The others are the same address in the spellings that proxies
+    and URL libraries change into each other on the way: percent escapes in upper or lower case, and unreserved
+    characters escaped or not (RFC 3986, section 6.2.2).
     """
     path, _, _ = scope["raw_path"].partition(b"?")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    return scope["method"].encode() + b" " + path + query
+    begin = scope["method"].encode() + b" " + base_path.encode()
+    plain = _ESCAPE.sub(_unescaped, path)
+    spellings = [path, plain, plain.replace(b"~", b"%7E")]
+    cased = [_ESCAPE.sub(change, one) for one in spellings for change in (_upper, _lower)]
+    return list(dict.fromkeys(begin + one + query for one in (path, *cased)))
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    character = bytes.fromhex(found[0][1:].decode())
+    return character if _UNRESERVED.fullmatch(character) else found[0]
+
+
+def _upper(found: re.Match[bytes]) -> bytes:
+    return found[0].upper()
+
+
+def _lower(found: re.Match[bytes]) -> bytes:
+    return found[0].lower()

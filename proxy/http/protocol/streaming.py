@@ -44,6 +44,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._asked = conditions(cast("HTTPScope", scope))
         self._timings = timings_of(scope) or start_timing(scope)
+        self._client = (scope.get("client") or ("", 0))[0]
         self._stall_seconds = stall_seconds
         self._receive = receive
         self._send = send
@@ -77,22 +78,24 @@ class Exchange:
             byte_range = self._asked.byte_range(blob)
         async with AsyncExitStack() as stack:
             with self._timings.measure_store():
-                blob, chunks = await stack.enter_async_context(reader.open(key, byte_range))
+                opened = reader.open(key, byte_range, client=self._client)
+                blob, chunks, evicted = await stack.enter_async_context(opened)
             await self._send_head(PARTIAL_CONTENT if byte_range else OK, told.of(blob, byte_range), more_body=True)
-            await self._send_all(chunks, key)
+            await self._send_all(chunks, key, evicted)
 
     async def _send_head(self, status: int, headers: Headers, *, more_body: bool) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         if not more_body:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_all(self, chunks: AsyncIterator[bytes], key: str) -> None:
-        """Send all chunks, or stop when the client disconnects or stalls.
+    async def _send_all(self, chunks: AsyncIterator[bytes], key: str, evicted: asyncio.Event) -> None:
+        """Send all chunks, or stop when the client disconnects, stalls, or is so slow that others need its slot.
 
         If the store fails, the response ends before its announced length, which the client detects.
         """
         async with create_task_group() as tasks:
             tasks.start_soon(self._wait_for_disconnect, tasks.cancel_scope)
+            tasks.start_soon(self._wait_for_eviction, evicted, tasks.cancel_scope, key)
             try:
                 async for chunk in chunks:
                     await self._send_chunk(chunk, more_body=True)
@@ -106,6 +109,11 @@ class Exchange:
     async def _send_chunk(self, chunk: bytes, *, more_body: bool) -> None:
         async with asyncio.timeout(self._stall_seconds):
             await self._send({"type": "http.response.body", "body": chunk, "more_body": more_body})
+
+    async def _wait_for_eviction(self, evicted: asyncio.Event, sending: CancelScope, key: str) -> None:
+        await evicted.wait()
+        log.warning("stream_evicted", key=key, client=self._client)
+        sending.cancel()
 
     async def _wait_for_disconnect(self, sending: CancelScope) -> None:
         with suppress(OSError):

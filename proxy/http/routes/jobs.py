@@ -17,7 +17,7 @@ from litestar.params import FromPath, QueryParameter
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import MAX_SIZES, problems
-from proxy.http.protocol.mounts import address
+from proxy.http.protocol.mounts import signed_addresses
 from proxy.jobs.job import Job, Status
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
@@ -68,7 +68,7 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
     body = await _body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
-    return _accepted(await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
+    return _accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
 
 
 @post("/v1/jobs/{job_id:str}/replay", status_code=202, responses=problems(401, 404, 503))
@@ -79,8 +79,8 @@ async def replay_job(
 
     A job that has not ended is left alone. The request has no body: sign its method and address instead.
     """
-    api.verifier.verify(address(request.scope), request.headers)
-    return _accepted(await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
+    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
+    return _accepted(api, await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
 @route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
@@ -104,13 +104,13 @@ async def list_jobs(
 
     The request has no body: sign its method and address instead.
     """
-    api.verifier.verify(address(request.scope), request.headers)
+    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
     page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
     more = {"status": status, "limit": limit, "cursor": page.cursor}
     return _uncached(
         JobList(
             jobs=page.jobs,
-            next=f"/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
+            next=f"{api.base_path}/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
             if page.cursor
             else None,
             complete=page.is_complete,
@@ -173,8 +173,8 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             yield f"{name}: {fault}"
 
 
-def _accepted(job: Job) -> Response[Job]:
-    headers = {"Location": f"/v1/jobs/{job.id}", "Cache-Control": "no-store"}
+def _accepted(api: JobApi, job: Job) -> Response[Job]:
+    headers = {"Location": f"{api.base_path}/v1/jobs/{job.id}", "Cache-Control": "no-store"}
     return Response(job, status_code=202, headers=headers)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from litestar import asgi
 from litestar.datastructures import Headers
 
-from proxy.http.protocol.mounts import address, path_below
+from proxy.http.protocol.mounts import path_below, signed_addresses
 from proxy.keys.syntax import decode_path
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ class Purged(msgspec.Struct, frozen=True, kw_only=True):
     gone: tuple[str, ...]
 
 
-def purge_route(derivatives: DerivativeService, *, verifier: Verifier) -> ASGIRouteHandler:
+def purge_route(derivatives: DerivativeService, *, verifier: Verifier, base_path: str = "") -> ASGIRouteHandler:
     """Return the route under `/v1/derivatives`; it is mounted because of the keys, as `/img` is."""
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def purge(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
         raw_key = path_below(PATH, scope, template="/{key}", methods=("DELETE",))
-        verifier.verify(address(cast("HTTPScope", scope)), Headers.from_scope(scope))
+        addresses = signed_addresses(cast("HTTPScope", scope), base_path)
+        verifier.verify_address(addresses, Headers.from_scope(scope))
         key = decode_path(raw_key)
         body = msgspec.json.encode(Purged(key=key, gone=await derivatives.purge(key)))
         headers = [*HEADERS, (b"content-length", str(len(body)).encode())]

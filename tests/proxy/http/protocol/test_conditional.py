@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,6 +145,11 @@ def test_only_a_plain_get_needs_no_look() -> None:
 
 def test_the_date_of_a_blob_has_whole_seconds() -> None:
     assert last_modified(blob()) == MODIFIED
+
+
+def test_last_modified_is_never_in_the_future() -> None:
+    ahead = replace(blob(), modified=datetime.now(UTC) + timedelta(hours=1))
+    assert parsedate_to_datetime(last_modified(ahead)) <= datetime.now(UTC)
 
 
 @given(

@@ -209,3 +209,23 @@ async def test_without_a_secret_on_loopback_nobody_need_sign(tmp_path: Path) -> 
         assert (await post(site, {})).status_code == 202
         assert (await site.client.get("/v1/jobs")).status_code == 200
         assert (await site.client.delete(f"/v1/derivatives/{KEY}")).status_code == 200
+
+
+async def test_an_unsigned_request_learns_how_to_sign_and_what_was_verified(site: Site) -> None:
+    answer = await site.client.delete("/v1/derivatives/g/1_original.jpg")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("StandardWebhooks ")
+    assert "DELETE /v1/derivatives/g/1_original.jpg" in answer.json()["detail"]
+
+
+async def test_below_a_stripped_prefix_addresses_are_those_that_callers_see(tmp_path: Path) -> None:
+    async with serving(tmp_path, base_path="/images") as site:
+        answer = await post(site, sign(BODY, secret=SECRET))
+        location = answer.headers["location"]
+        assert location.startswith("/images/v1/jobs/")
+        address = f"/v1/derivatives/{KEY}"
+        headers = sign(f"DELETE /images{address}".encode(), secret=SECRET)
+        assert (await site.client.delete(address, headers=headers)).status_code == 200
+        site.upload()
+        page_view = await site.client.get(f"/img/{KEY}/small")
+        assert page_view.headers["location"].startswith("/images/files/")

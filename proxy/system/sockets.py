@@ -1,0 +1,21 @@
+"""Listening sockets, on one family of addresses or on both."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, create_server, has_dualstack_ipv6, socket
+from typing import Final
+
+EVERY_ADDRESS: Final = "::"
+"""The host that stands for all addresses: IPv6, and IPv4 too where the kernel can serve both on one socket."""
+
+
+def listen(host: str, port: int) -> socket:
+    """Return a socket that listens on a port of a host; `::` serves both families.
+
+    Raises:
+        OSError: the port is taken, or the host is not one of this machine's.
+    """
+    if ":" not in host:
+        return create_server((host, port), family=AF_INET)
+    both = host == EVERY_ADDRESS and has_dualstack_ipv6()
+    return create_server((host, port), family=AF_INET6, dualstack_ipv6=both)
