@@ -10,7 +10,7 @@ from pipeline.decode import heic
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import gif, jpeg, tiff
 from pipeline.formats.registry import recognise
-from pipeline.image import colour, metadata, vips
+from pipeline.image import colour, orientation, vips
 from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Original:
 
     def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
         """Convert dimensions from upright to stored or back, by swapping them if the orientation does."""
-        return sides[::-1] if metadata.swaps_sides(metadata.orientation(self.header)) else sides
+        return sides[::-1] if orientation.swaps_sides(orientation.read(self.header)) else sides
 
     def shrink(self, sides: tuple[int, int]) -> int:
         """Return the factor by which the decoder itself can shrink the image and still leave enough for `sides`.

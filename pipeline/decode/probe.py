@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode.memory_model import render_bytes
 from pipeline.decode.original import open_original
 from pipeline.errors import TooManyFrames, TooManyPixels
-from pipeline.image import metadata, vips
+from pipeline.image import orientation, vips
 from pipeline.protocol import ImageInfo
 from pipeline.size import Size
 
@@ -47,7 +47,7 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
         bands=header.bands,
         bits=vips.number(header, "bits-per-sample", default=_BITS[header.format]),
         frames=original.frames,
-        orientation=metadata.orientation(header),
+        orientation=orientation.read(header),
         has_alpha=bool(header.hasalpha()),
         is_progressive=bool(vips.number(header, "interlaced", default=0)),
         render_bytes=render_bytes(original, sizes or _USUAL, animation_pixels=limits.animation_pixels),

@@ -18,7 +18,7 @@ from proxy.cli.console import REFUSED, ParsedOption
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
-    from proxy.bulk.compare.events import ComparisonEnded
+    from proxy.bulk.compare.comparison_events import ComparisonEnded
 
 EXTRA = ("jinja2", "ssimulacra2")
 """Packages of the extra that the service itself does not need."""

@@ -18,7 +18,7 @@ from pipeline.protocol import Limits
 from proxy.cli.console import REFUSED, exit_on_faults, read_settings_or_exit
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local
-from proxy.rendering.budget import render_budget
+from proxy.rendering.memory_budget import render_budget
 from proxy.settings.sizes import read_sizes
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
 from proxy.jobs.completion import callback_for
 from proxy.jobs.job import read_job
 from proxy.jobs.listing import JobListing
-from proxy.jobs.live_index import LiveIndex, is_live
+from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.recipe import Recipe
     from proxy.jobs.job import Job
     from proxy.jobs.listing import ListJobs
-    from proxy.jobs.live_index import QueueStatus
+    from proxy.jobs.live_jobs import QueueStatus
     from proxy.queues.base import JobQueue
     from proxy.webhooks.outbox import Outbox
 
@@ -44,7 +44,7 @@ MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
 ATTEMPTS = 50
-"""The maximum number of attempts of a job: all that `worker.RETRY_POLICIES` allows, plus ten for machines that die."""
+"""The maximum number of attempts of a job: all that `retry_policies.RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
 DAY_SECONDS = 86_400

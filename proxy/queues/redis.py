@@ -16,7 +16,7 @@ from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
-from proxy.queues.server import ServerQueue, Stored
+from proxy.queues.server_queue import ServerQueue, Stored
 
 if TYPE_CHECKING:
     from saq.job import Job

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from contextlib import AsyncExitStack
@@ -186,16 +185,15 @@ class RenderPool:
         process = await self._idle_or_new_process()
         self._at_work.add(process)
         try:
-            async with asyncio.timeout(seconds):
-                answer = await process.ask(question)
+            answer = await process.ask(question, deadline_seconds=seconds)
         except TimeoutError:
-            await self._discard(process, cause="deadline")
+            _count_death("deadline")
             raise DeadlineExceeded(f"Rendering took longer than {seconds:g} s; a smaller original may do.") from None
         except ProcessDied:
-            await self._discard(process, cause="died")
+            _count_death("died")
             raise
-        except BaseException:  # cancelled, or an unreadable response: the state of the process is unknown
-            await self._discard(process, cause="cancelled")
+        except BaseException:  # cancelled
+            _count_death("cancelled")
             raise
         finally:
             self._at_work.discard(process)
@@ -212,7 +210,8 @@ class RenderPool:
             process = self._idle.pop()
             if process.is_alive:
                 return process
-            await self._discard(process, cause="idle")
+            _count_death("idle")
+            await process.kill()
         return await self._process()
 
     async def _process(self) -> RenderProcess:
@@ -225,9 +224,9 @@ class RenderPool:
         self._libvips = process.libvips
         return process
 
-    async def _discard(self, process: RenderProcess, *, cause: str) -> None:
-        metrics.render_process_deaths_total.labels(cause).inc()
-        await process.kill()
+
+def _count_death(cause: str) -> None:
+    metrics.render_process_deaths_total.labels(cause).inc()
 
 
 def _expected(answer: Answer, kind: type[T]) -> T:

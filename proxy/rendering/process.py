@@ -93,12 +93,21 @@ class RenderProcess:
         except ChildProcessError:  # asyncio has already collected its exit status
             return False
 
-    async def ask(self, question: Question | Compare) -> Answer:
-        """Send a request and return the response.
+    async def ask(self, question: Question | Compare, *, deadline_seconds: float) -> Answer:
+        """Send a request and return the response; without one, kill the process, as its state is unknown.
 
         Raises:
+            TimeoutError: there was no response within `deadline_seconds`.
             ProcessDied: the process ended before it responded, or its response is invalid.
         """
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._exchange(question)
+        except BaseException:  # also if the caller is cancelled
+            await self.kill()
+            raise
+
+    async def _exchange(self, question: Question | Compare) -> Answer:
         if self._process.stdin is None:
             raise ProcessDied("The render process has no stdin.")
         self._asked_in = copy_context()

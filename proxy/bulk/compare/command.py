@@ -16,11 +16,11 @@ from anyio.to_thread import run_sync
 from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
+from proxy.bulk.compare.compare_pool import ComparePool
 from proxy.bulk.compare.comparer import Comparer
-from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted, describe_comparison
+from proxy.bulk.compare.comparison_events import ComparisonEnded, ComparisonStarted, describe_comparison
 from proxy.bulk.compare.findings import STORE
 from proxy.bulk.compare.findings_database import FindingsDatabase
-from proxy.bulk.compare.pool import ComparePool
 from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.bulk.compare.sides import Side, open_side
 from proxy.bulk.events import Stopping

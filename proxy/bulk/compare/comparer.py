@@ -20,7 +20,7 @@ from proxy.errors import BadKey, RenderFailed, StoreRefused, TooManyBytes
 
 if TYPE_CHECKING:
     from proxy.bulk.compare.causes import Tolerance
-    from proxy.bulk.compare.pool import ComparePool
+    from proxy.bulk.compare.compare_pool import ComparePool
     from proxy.bulk.compare.sides import Side
     from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.bulk.compare.events import Differs
+from proxy.bulk.compare.comparison_events import Differs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

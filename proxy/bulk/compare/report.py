@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from proxy.bulk.compare.events import ComparisonEnded
+    from proxy.bulk.compare.comparison_events import ComparisonEnded
     from proxy.bulk.compare.findings import ComparedKeys, Copy, Finding
     from proxy.bulk.compare.findings_database import FindingsDatabase
 

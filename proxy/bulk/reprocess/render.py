@@ -13,7 +13,7 @@ from proxy.bulk.outages import AWAY
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed
-from proxy.jobs.worker import RETRY_POLICIES
+from proxy.jobs.retry_policies import RETRY_POLICIES
 
 if TYPE_CHECKING:
     from proxy.bulk.stop import Stop

@@ -12,7 +12,7 @@ from litestar import asgi
 from proxy import metrics
 from proxy.concurrency.timings import Timings
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
-from proxy.http.protocol.mounts import READING, path_below
+from proxy.http.protocol.raw_paths import READING, path_below
 from proxy.http.protocol.server_timing import server_timing, start_timing
 from proxy.http.protocol.streaming import Exchange
 from proxy.keys.syntax import decode_path, url

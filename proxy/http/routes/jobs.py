@@ -17,7 +17,7 @@ from litestar.params import FromPath, QueryParameter
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import MAX_SIZES, problems
-from proxy.http.protocol.mounts import address
+from proxy.http.protocol.raw_paths import address
 from proxy.jobs.job import Job, Status
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.bulk.compare import report
-from proxy.bulk.compare.events import ComparisonEnded
+from proxy.bulk.compare.comparison_events import ComparisonEnded
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
 from proxy.bulk.compare.findings_database import PICTURED, FindingsDatabase, OtherComparison
 from proxy.errors import CannotStart

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.bulk.compare.events import Differs
+from proxy.bulk.compare.comparison_events import Differs
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
 from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.progress import ComparisonProgress

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from proxy.derivatives.reader import BlobReader
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import Busy, StoreUnavailable
 from proxy.http.protocol.streaming import Exchange
 from proxy.stores.base import Attributes, Blob

@@ -15,7 +15,7 @@ from pipeline.errors import NotAnImage
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.derivatives.service import DerivativeService
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, public_message
 from proxy.keys.syntax import url
 from proxy.stores.factory import StoreConfig, open_store

@@ -49,13 +49,12 @@ class ComparePool:
         async with self._slots:
             process = self._idle.pop() if self._idle else await self._start_process()
             try:
-                async with asyncio.timeout(self._deadline_seconds):
-                    answer = await process.ask(question)
+                answer = await process.ask(question, deadline_seconds=self._deadline_seconds)
             except TimeoutError:
-                await self._kill(process)
+                self._all.discard(process)
                 raise DeadlineExceeded(f"Comparing took longer than {self._deadline_seconds:g} s.") from None
-            except BaseException:  # it died, or the caller was cancelled: its state is unknown
-                await self._kill(process)
+            except BaseException:  # it died, or the caller was cancelled
+                self._all.discard(process)
                 raise
             self._idle.append(process)
         if not isinstance(answer, Compared):
@@ -64,15 +63,11 @@ class ComparePool:
 
     async def close(self) -> None:
         """Kill all of them."""
-        for process in tuple(self._all):
-            await self._kill(process)
+        while self._all:
+            await self._all.pop().kill()
 
     async def _start_process(self) -> RenderProcess:
         cpu_seconds = 2 * math.ceil(self._deadline_seconds)
         process = await RenderProcess.start(work_folder=self._work_folder, cpu_seconds=cpu_seconds, module=MODULE)
         self._all.add(process)
         return process
-
-    async def _kill(self, process: RenderProcess) -> None:
-        self._all.discard(process)
-        await process.kill()
