@@ -44,7 +44,7 @@ MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
 ATTEMPTS = 50
-"""The maximum number of attempts of a job: all that `retry_policies.RETRY_POLICIES` allows, plus ten for machines that die."""
+"""The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
 DAY_SECONDS = 86_400
