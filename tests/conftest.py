@@ -12,10 +12,11 @@ import pytest
 from proxy.settings.settings import list_settings
 from tests import servers
 from tests.children import Census, children
-from tests.schedule import ByModule, expected_seconds, is_slow
+from tests.schedule import ByModule, all_slow, expected_seconds, is_slow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
 
 
 census = Census()
@@ -42,10 +43,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=expected_seconds, reverse=True)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out, do not even look into what is slow as a whole: importing it takes seconds."""
+    return True if _is_quick(config) and all_slow(collection_path) else None
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Run more tests at once than there are cores: many of them wait for other processes."""
-    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", 2 * len(os.sched_getaffinity(0))))
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run more tests at once than there are cores: many wait for other processes, the slow ones most of all."""
+    cores = len(os.sched_getaffinity(0))
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", cores + 1 if _is_quick(config) else 2 * cores))
+
+
+def _is_quick(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "not slow")
 
 
 @pytest.hookimpl(optionalhook=True)

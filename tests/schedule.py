@@ -21,9 +21,16 @@ SLOW = (
     "tests/config/test_workflows.py",
     "tests/pipeline/compare/",
     "tests/pipeline/decode/test_memory_model.py",
+    "tests/pipeline/process/test_compare_worker.py",
+    "tests/proxy/bulk/compare/test_planted.py",
+    "tests/proxy/bulk/compare/test_sides.py",
     "tests/proxy/cli/test_promote.py",
+    "tests/proxy/http/routes/test_shadow.py",
     "tests/proxy/queues/test_processes.py",
+    "tests/proxy/rendering/test_memory_budget.py",
+    "tests/proxy/stores/s3/",
     "tests/test_ci.py",
+    "tests/test_image.py",
     "tests/test_licences.py",
 )
 """Folders and modules that start services, or compute for seconds."""
@@ -38,6 +45,11 @@ MODULE_SECONDS = {
 
 SPLIT: frozenset[str] = frozenset()
 """Modules that are so long that their tests are shared out one by one."""
+
+
+def all_slow(path: Path) -> bool:
+    """Return whether all tests of a folder or module are slow."""
+    return path.is_relative_to(ROOT) and f"{path.relative_to(ROOT)}{'/' * path.is_dir()}".startswith(SLOW)
 
 
 def is_slow(item: pytest.Item) -> bool:
