@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -11,19 +10,17 @@ import pytest
 
 from proxy.settings.settings import list_settings
 from tests import servers
-from tests.children import Census, children
+from tests.children import Watch
 from tests.schedule import ByModule, all_slow, expected_seconds, is_slow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-census = Census()
-
-
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Forget what a service of this machine is set to: tests set what they need."""
+    config.pluginmanager.register(Watch())
     for setting in list_settings():
         for name in (setting.name, f"{setting.name}_FILE"):
             os.environ.pop(name, None)
@@ -63,33 +60,6 @@ def _is_quick(config: pytest.Config) -> bool:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
     """Keep the tests of a module together, for the sake of what they share."""
     return ByModule(config, log)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
-    """Note the processes that a fixture starts for more than one test."""
-    before = {*children()} if fixturedef.scope != "function" else set()
-    made = yield
-    if fixturedef.scope != "function":
-        census.shared |= {*children()} - before
-    return made
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Know the processes that were there before a test."""
-    census.known = {*children()}
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Generator[None, None, None]:
-    """Fail a test that leaves a process behind, once its fixtures are torn down."""
-    yield
-    if left := census.left():
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        pytest.fail(f"It left processes behind: {[*left.values()]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
