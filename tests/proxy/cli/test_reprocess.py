@@ -69,6 +69,7 @@ def test_everything_is_made_what_fails_is_named_and_the_budget_decides_how_it_en
     assert not Path("var/reprocess/checkpoint.json").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_renders_nothing_and_those_that_failed_can_be_tried_again(store: Path) -> None:
     run()
     result = run("--max-failures", "1")
@@ -103,6 +104,7 @@ def test_a_limit_ends_a_run_and_the_next_goes_on_to_others(store: Path) -> None:
     assert made(store) == [f"gall/{one}/{one}_{size}.jpg" for one in "12" for size in ("large", "small")]
 
 
+@pytest.mark.slow
 def test_a_limit_takes_all_by_turns_and_then_begins_anew(store: Path) -> None:
     told = [run("--all", "--limit", "1", "--prefix", "gall/", "--max-failures", "1", "--json") for _ in range(5)]
     keys = [[event["key"] for event in events(result, "original")] for result in told]
@@ -147,6 +149,7 @@ def test_only_what_changed_since_is_seen_to(store: Path) -> None:
     assert made(store) == []
 
 
+@pytest.mark.slow
 def test_all_makes_again_what_is_fresh(store: Path) -> None:
     run("--prefix", "gall/1/")
     assert "1 fresh" in run("--prefix", "gall/1/", "--missing").stdout

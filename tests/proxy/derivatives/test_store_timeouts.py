@@ -106,6 +106,7 @@ def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> W
     return replace(workshop, derivatives=derivatives)
 
 
+@pytest.mark.slow
 async def test_a_page_view_of_a_missing_size_ends_in_time_wherever_the_store_begins_to_hang(
     workshop: Workshop, troubled: TroubledStore
 ) -> None:

@@ -115,6 +115,7 @@ async def test_a_cause_that_is_nobodys_worst_shows_its_findings_too(tmp_path: Pa
     assert (tmp_path / report.PICTURES / "mild.webp").exists()
 
 
+@pytest.mark.slow
 async def test_ten_times_the_findings_take_no_more_memory_to_report(tmp_path: Path) -> None:
     assert await reporting_peak(tmp_path, 3000) < 1.5 * await reporting_peak(tmp_path, 300)
 

@@ -130,6 +130,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_writer_killed_at_any_moment_leaves_the_old_blob_or_the_new_one(
     store: Store, root: Path, file: Path
 ) -> None:
