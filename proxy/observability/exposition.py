@@ -56,8 +56,8 @@ class _Exposition(ThreadingHTTPServer):
         super().__init__((host, port), _Scrape)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
-        is_gone = isinstance(sys.exception(), ConnectionError)
-        log.warning("metrics_not_told", detail=repr(sys.exception()), exc_info=not is_gone)
+        is_disconnect = isinstance(sys.exception(), ConnectionError)
+        log.warning("metrics_scrape_failed", detail=repr(sys.exception()), exc_info=not is_disconnect)
 
 
 class _Scrape(MetricsHandler):

@@ -102,9 +102,9 @@ class OutageGuard:
             if self._first is None:
                 self._first = self._last
                 metrics.queue_outages_total.inc()
-                log.warning("queue_lost", detail=str(trouble))
+                log.warning("queue_unavailable", detail=str(trouble))
             await asyncio.sleep(PAUSE_SECONDS)
             raise
         if self._first is not None and time.monotonic() - self._last > RECOVERY_SECONDS:
-            log.info("queue_back", seconds=round(self._last - self._first, 1))
+            log.info("queue_available", outage_seconds=round(self._last - self._first, 1))
             self._first = None

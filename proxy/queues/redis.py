@@ -87,9 +87,15 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
                 raise
             raise QueueUnavailable(f"{fault} {_UNKNOWN_AUTHORITY}") from fault
         if not facts.get("aof_enabled"):
-            log.warning("redis_may_forget", detail="Jobs do not survive a crash of Redis: set appendonly yes there.")
+            log.warning(
+                "redis_may_lose_jobs",
+                detail="Redis loses jobs when it crashes: set appendonly to yes in its configuration.",
+            )
         if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":
-            log.warning("redis_may_forget", detail="Redis may evict jobs: set maxmemory-policy noeviction there.")
+            log.warning(
+                "redis_may_lose_jobs",
+                detail="Redis may evict jobs: set maxmemory-policy to noeviction in its configuration.",
+            )
         await super().connect()
 
     async def disconnect(self) -> None:

@@ -48,5 +48,5 @@ async def test_who_asks_and_goes_away_costs_a_line_of_the_log_and_no_trace(capfd
             return bool(lines)
 
         await until(is_told)
-    assert {(line["event"], line["exc_info"]) for line in lines} == {("metrics_not_told", False)}
+    assert {(line["event"], line["exc_info"]) for line in lines} == {("metrics_scrape_failed", False)}
     assert capfd.readouterr() == ("", "")
