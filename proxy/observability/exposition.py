@@ -34,7 +34,7 @@ def serving_metrics(*, host: str, port: int) -> Iterator[None]:
         server = _Exposition(host, port)
     except OSError as fault:
         raise CannotStart(
-            f"METRICS_PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another port, or 0 for none."
+            f"METRICS_PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port, or 0 to disable it."
         ) from fault
     with server:
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)

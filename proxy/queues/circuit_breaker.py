@@ -66,11 +66,11 @@ class CircuitBreaker:
         except self._errors as error:
             said = " ".join(str(error).split())
             if isinstance(error, self._unreachable):
-                state = "lets nobody in like that" if self._denied(error) else "does not answer"
+                state = "rejected the credentials" if self._denied(error) else "is not responding"
                 self._why = f"{self._server} {state}: {said}"
                 self._open_until = time.monotonic() + OPEN_SECONDS
                 raise QueueUnavailable(self._why) from error
-            raise QueueUnavailable(f"{self._server} will not do it: {said}") from error
+            raise QueueUnavailable(f"{self._server} rejected the call: {said}") from error
 
 
 log = structlog.get_logger(__name__)

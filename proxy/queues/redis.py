@@ -27,7 +27,7 @@ ANSWER_SECONDS = 2.0
 """The timeout to connect and for each response, each with one retry. The readiness check times out after 5 s."""
 
 _UNKNOWN_AUTHORITY = (
-    "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
+    "If its certificate is signed by an authority of your own, add that to QUEUE: rediss://…?ssl_ca_certs=<file>."
 )
 
 _ACTIVE = """

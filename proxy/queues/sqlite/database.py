@@ -175,8 +175,8 @@ class Database:
         """Raise if the file was deleted or replaced: writes to it would be lost, and SQLite does not notice."""
         if _file(self._path) != self._file:
             raise QueueUnavailable(
-                f"The queue {self._path} was deleted or moved away while it was open: put it back, or restart the "
-                "service, which begins a new one."
+                f"The queue {self._path} was deleted or moved while it was open: restore it, or restart the "
+                "service, which creates a new one."
             )
 
     def _execute(self, begin: str, batch: list[_Step[object]]) -> None:
