@@ -128,15 +128,15 @@ class Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def listening(*, host: str, port: int) -> Iterator[socket]:
-    """Hold the port; before anything is started, so that a service that runs twice says so at once.
+    """Yield the open port; before anything is started, so that a second service fails immediately.
 
     Raises:
-        CannotStart: something else has it.
+        CannotStart: the port cannot be opened, because another process uses it for example.
     """
     try:
         held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
     except OSError as fault:
-        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
+        raise CannotStart(f"PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port.") from fault
     with held:
         log.info("listening", host=host, port=port)
         yield held

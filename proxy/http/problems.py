@@ -113,7 +113,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
-    """Return the response to an error; unforeseen errors are logged with their trace, and not revealed."""
+    """Return the response to an error; unexpected errors are logged with their traceback, which is not revealed."""
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
@@ -129,14 +129,14 @@ def _answer(error: Exception) -> Response[bytes]:
         return _framework_error(error)
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
     if row is None or not isinstance(error, ImagesError | Refused):
-        log.error("unforeseen_error", exc_info=error)
+        log.error("unexpected_error", exc_info=error)
         detail = "Something broke here; report it with the request id, under which the log has the cause."
         return _response(ProblemRow(500, "Failed"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
     if public_message(error) != str(error):
-        log.error(error.code, detail=str(error))
+        log.error("request_failed", code=error.code, detail=str(error))
     return _response(row, code=error.code, detail=public_message(error))
 
 

@@ -84,9 +84,9 @@ class JobWorker(QueueWorker):
         except (Refused, ImagesError) as fault:
             return GenerationResult(fault=fault)
         except Exception as error:
-            log.exception("unforeseen_error")
+            log.exception("unexpected_error")
             return GenerationResult(
-                fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
+                fault=Unforeseen(f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback.")
             )
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
@@ -117,7 +117,9 @@ def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | Images
     if retry_policy and tries[fault.code] < retry_policy.attempts:
         job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
-        log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
+        log.warning(
+            "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
+        )
         raise RetryLater(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
     return _outcome(made)

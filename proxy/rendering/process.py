@@ -141,8 +141,8 @@ class RenderProcess:
         if self._process.stderr is None:
             return
         async for line in self._process.stderr:
-            said = line.decode(errors="replace").rstrip()
-            self._asked_in.run(log.warning, "render_process_said", line=said, pid=self._process.pid)
+            text = line.decode(errors="replace").rstrip()
+            self._asked_in.run(log.warning, "render_process_stderr", line=text, pid=self._process.pid)
 
 
 FIRST_TO_GO = 1000

@@ -20,7 +20,7 @@ class ChecksumMismatch(StoreUnavailable):
     """The received bytes have the announced length but a different MD5, which is `md5`."""
 
     def __init__(self, md5: str) -> None:
-        super().__init__("The store sent other bytes than its ETag (an MD5) tells.")
+        super().__init__("The store sent bytes that do not match its ETag (an MD5).")
         self.md5 = md5
 
 

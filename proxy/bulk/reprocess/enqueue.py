@@ -84,4 +84,4 @@ class EnqueueStep:
         """Warn once that there are no workers: without it a run whose workers are down seems to hang."""
         if not self._has_warned:
             self._has_warned = True
-            log.warning("nobody_works", detail="No worker of QUEUE has shown itself; jobs wait until one does.")
+            log.warning("no_workers", detail="No worker reports to QUEUE; jobs wait until one does.")

@@ -98,7 +98,7 @@ class Exchange:
                     await self._send_chunk(chunk, more_body=True)
                 await self._send_chunk(b"", more_body=False)
             except StoreError as error:
-                log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no trace
+                log.error("stream_failed", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no trace
             except TimeoutError:
                 log.warning("stream_stalled", key=key, seconds=self._stall_seconds)
             tasks.cancel_scope.cancel()

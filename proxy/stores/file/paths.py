@@ -32,7 +32,9 @@ def locate(root: Path, key: str) -> Path:
     check_length(key)
     path = root.joinpath(*segments)
     if os.path.realpath(path) != str(path):
-        raise StoreRefused("The file store cannot use this key: a symbolic link is on its way, which may lead outside.")
+        raise StoreRefused(
+            "The file store cannot use this key: its path contains a symbolic link, which may lead outside the folder."
+        )
     return path
 
 

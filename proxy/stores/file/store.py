@@ -145,7 +145,7 @@ class FileStore:
         Without this check, the empty mount point of a missing disk would look like an empty store.
         """
         if not (self._temporary if self._is_started else self._root).is_dir():
-            raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")
+            raise StoreUnavailable("The file store's folder is missing or was replaced: check STORE and its disk.")
 
     def _head(self, key: str) -> Blob | None:
         try:

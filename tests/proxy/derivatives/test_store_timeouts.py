@@ -254,5 +254,5 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
             await PageTimeouts(lookup_seconds=0.5).lookup(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
-    assert str(raised.value) == f"The {who} gave no answer in time."
+    assert str(raised.value) == f"The {who} did not respond in time."
     assert public_message(raised.value) == StoreUnavailable.public_message

@@ -78,7 +78,7 @@ async def test_readiness_goes_on_being_tried_after_what_nobody_foresaw() -> None
         async with going_on(gauges.watch_readiness(readiness, every_seconds=0)), asyncio.timeout(10):
             for _ in range(3):
                 await tries.acquire()
-    assert {(line["event"], line["part"]) for line in lines} == {("not_ready", "store")}
+    assert {(line["event"], line["part"]) for line in lines} == {("component_not_ready", "store")}
     assert all(line["exc_info"] for line in lines), "the trace of a fault of ours is not told"
 
 
@@ -124,4 +124,4 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
                 await queue.connect()
             await until(is_read)
     await queue.disconnect()
-    assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_not_read"] * 2
+    assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_status_failed"] * 2

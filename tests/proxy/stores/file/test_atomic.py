@@ -166,7 +166,7 @@ async def test_a_file_written_to_while_it_is_read_is_not_taken_for_whole(
 
 
 async def test_a_root_that_is_gone_fails_the_check(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="not there"):
+    with pytest.raises(StoreUnavailable, match="is missing or was replaced"):
         await FileStore(tmp_path / "gone").check()
 
 
