@@ -17,16 +17,15 @@ from proxy.errors import (
     BadCallback,
     BadCursor,
     BadKey,
-    BadOrder,
     BadSignature,
     Busy,
     DeadlineExceeded,
     DiedAgain,
     ImagesError,
     NoRoom,
-    NotAsBefore,
     NotFound,
     OutOfRange,
+    PreconditionFailed,
     QueueUnavailable,
     RenderFailed,
     StoreError,
@@ -34,6 +33,7 @@ from proxy.errors import (
     TooManyBytes,
     UnfitKey,
     UnknownJob,
+    UnknownJobSize,
     UnknownSize,
     public_message,
 )
@@ -71,7 +71,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
     UnfitKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
     BadCursor: ProblemRow(400, "Not a page"),
     BadSignature: ProblemRow(401, "Not signed by a known secret"),
-    BadOrder: ProblemRow(422, "Unknown size"),
+    UnknownJobSize: ProblemRow(422, "Unknown size"),
     BadCallback: ProblemRow(422, "Callbacks may not go there"),
     UnknownSize: ProblemRow(404, "Unknown size", FOR_A_MINUTE),
     UnknownJob: ProblemRow(404, "Unknown job"),
@@ -79,7 +79,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
     TooManyBytes: ProblemRow(413, "Original too large", FOR_A_MINUTE),
     Refused: ProblemRow(422, "Original cannot be rendered", FOR_A_MINUTE),
     OutOfRange: ProblemRow(416, "Not that long"),
-    NotAsBefore: ProblemRow(412, "Not as it was"),
+    PreconditionFailed: ProblemRow(412, "Not as it was"),
     Busy: ProblemRow(503, "Busy"),
     DeadlineExceeded: ProblemRow(504, "Rendering took too long"),
     DiedAgain: ProblemRow(422, "Original cannot be rendered"),
@@ -93,7 +93,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
 """The first row that matches an error applies, so subclasses stand before their parents."""
 
 
-CLEARER_DETAILS = {
+DETAILS_BY_STATUS = {
     404: "There is nothing at this address; /schema describes every route.",
     405: "This address takes no such method; /schema describes every route.",
     413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
@@ -113,14 +113,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
-    """Return the response to an error; unforeseen errors are logged with their trace, and not revealed."""
+    """Return the response to an error; unexpected errors are logged with their trace, and not revealed."""
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
     if (timings := timings_of(request.scope)) is not None:
         answer.headers["Server-Timing"] = server_timing(timings)
     if isinstance(error, OutOfRange):
-        answer.headers["Content-Range"] = f"bytes */{error.whole}"
+        answer.headers["Content-Range"] = f"bytes */{error.total}"
     return answer
 
 
@@ -145,7 +145,7 @@ def _framework_error(error: HTTPException) -> Response[bytes]:
     code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
-    detail = CLEARER_DETAILS.get(error.status_code, error.detail)
+    detail = DETAILS_BY_STATUS.get(error.status_code, error.detail)
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from proxy.concurrency.batcher import Batcher
-from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
+from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for
 from proxy.jobs.job import read_job
 from proxy.jobs.listing import JobListing
@@ -118,13 +118,13 @@ class JobService:
         that job is returned; see `JobRequest.covers`.
 
         Raises:
-            BadKey, BadOrder, BadCallback: the request is invalid.
+            BadKey, UnknownJobSize, BadCallback: the request is invalid.
             Busy: the queue is full.
         """
         try:
             self._recipe.check(request.key, request.sizes)
         except UnknownSize as fault:
-            raise BadOrder(str(fault)) from fault
+            raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
         job = self._describe(await self._posts.ask(_submission(request, idempotency_key)))
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same

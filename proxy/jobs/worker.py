@@ -22,7 +22,7 @@ from proxy.errors import (
     NotFound,
     ProcessDied,
     StoreUnavailable,
-    Unforeseen,
+    UnexpectedError,
     public_message,
 )
 from proxy.jobs.job import ABANDONED, JobError, JobOutcome
@@ -56,7 +56,7 @@ RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
     # The machine may have been busy.
     DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
     # The cause is unknown.
-    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+    UnexpectedError: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
 }
 """Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""
 
@@ -111,7 +111,7 @@ class JobWorker(QueueWorker):
         except Exception as error:
             log.exception("unforeseen_error")
             return GenerationResult(
-                fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
+                fault=UnexpectedError(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
             )
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
