@@ -202,7 +202,7 @@ class JobService:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
             days = self._keep_seconds / DAY_SECONDS
-            raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {days:.3g} days ago.")
+            raise UnknownJob(f"No job has the id {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
 
     def _describe(self, queued: QueuedJob) -> Job:
@@ -245,10 +245,8 @@ class JobService:
         return posted.job_id
 
     def _busy(self, waiting: int) -> Busy:
-        return Busy(
-            f"{waiting} jobs wait already, which is as many as may; post again when Retry-After says.",
-            retry_after_seconds=self._live.retry_after_seconds(waiting),
-        )
+        seconds = self._live.retry_after_seconds(waiting)
+        return Busy(f"The queue is full, with {waiting} jobs; try again in {seconds} s.", retry_after_seconds=seconds)
 
     async def _enqueue(self, posted: _Submission) -> QueuedJob:
         await self._outbox.watch_job(posted.job_id, posted.request.callback_url)

@@ -110,9 +110,7 @@ class JobWorker(QueueWorker):
             return GenerationResult(fault=fault)
         except Exception as error:
             log.exception("unforeseen_error")
-            return GenerationResult(
-                fault=UnexpectedError(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
-            )
+            return GenerationResult(fault=UnexpectedError(f"Unexpected {type(error).__name__}; see the service's log."))
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
         """Return the fields that every log line about a job contains."""

@@ -188,14 +188,14 @@ async def test_a_name_server_that_hangs_meets_the_deadline() -> None:
         return []
 
     async with webhook_client(NAME, resolve=hang, deadline_seconds=0.2) as one:
-        with pytest.raises(CallbackFailed, match="no answer within"):
+        with pytest.raises(CallbackFailed, match="did not respond within"):
             await post(one, f"https://{NAME}/")
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000])
 async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
     async with Scripted(said + b"\r\n\r\n" if said else said) as server, webhook_client(server.url) as one:
-        with pytest.raises(CallbackFailed, match="broke off"):
+        with pytest.raises(CallbackFailed, match="closed the connection"):
             await post(one, server.url)
 
 
