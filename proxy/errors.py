@@ -141,21 +141,21 @@ class QueueUnavailable(ImagesError):
     """The queue cannot be opened, read or written; the jobs that it accepted before are still in it."""
 
     code = "queue-unavailable"
-    public_message = "The queue cannot be used now; try again in a moment."
+    public_message = "The job queue is unavailable; try again later."
 
 
 class NoRoom(ImagesError):
     """Nothing more can be written to the scratch folder: its disk is full or fails."""
 
     code = "no-room"
-    public_message = "This service has no room to work in now; try again in a moment."
+    public_message = "The service cannot store temporary files; try again later."
 
 
 class UnexpectedError(ImagesError):
     """An unexpected error; the log has its traceback."""
 
     code = "internal"
-    public_message = "Something broke here; the operator of this service finds the cause in its log."
+    public_message = "An unexpected error occurred; the operator finds the cause in the service's log."
 
 
 class GaveUp(ImagesError):
@@ -180,19 +180,21 @@ class ProcessDied(RenderFailed):
     """The render process died while rendering the original."""
 
     code = "process-died"
+    public_message = "Rendering failed unexpectedly; try again. If it fails again, replace the original."
 
 
 class DiedAgain(ProcessDied):
     """The render process died with the same bytes as before; the original is not retried."""
 
     code = "died-again"
+    public_message = ""
 
 
 class StoreError(ImagesError):
     """A call of the store failed."""
 
     code = "store-error"
-    public_message = "The store cannot be used now; try again in a moment."
+    public_message = "The image store is unavailable; try again later."
 
 
 class StoreUnavailable(StoreError):
@@ -205,7 +207,7 @@ class StoreRefused(StoreError):
     """A retry would fail again: wrong credentials, a policy, or a key that the store cannot hold."""
 
     code = "store-refused"
-    public_message = "The store refuses what this service asks of it; its operator has to mend that."
+    public_message = "The image store rejects this operation; the operator has to fix the cause."
 
 
 class UnfitKey(StoreRefused):

@@ -67,36 +67,36 @@ FOR_A_MINUTE = "public, max-age=60"
 FOR_HALF_A_MINUTE = "public, max-age=30"
 
 ROWS: Mapping[type[Exception], ProblemRow] = {
-    BadKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
-    UnfitKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
-    BadCursor: ProblemRow(400, "Not a page"),
-    BadSignature: ProblemRow(401, "Not signed by a known secret"),
+    BadKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
+    UnfitKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
+    BadCursor: ProblemRow(400, "Invalid cursor"),
+    BadSignature: ProblemRow(401, "Missing or invalid signature"),
     UnknownJobSize: ProblemRow(422, "Unknown size"),
-    BadCallback: ProblemRow(422, "Callbacks may not go there"),
+    BadCallback: ProblemRow(422, "Callback URL not allowed"),
     UnknownSize: ProblemRow(404, "Unknown size", FOR_A_MINUTE),
     UnknownJob: ProblemRow(404, "Unknown job"),
-    NotFound: ProblemRow(404, "Not there", FOR_HALF_A_MINUTE),
+    NotFound: ProblemRow(404, "Not found", FOR_HALF_A_MINUTE),
     TooManyBytes: ProblemRow(413, "Original too large", FOR_A_MINUTE),
     Refused: ProblemRow(422, "Original cannot be rendered", FOR_A_MINUTE),
-    OutOfRange: ProblemRow(416, "Not that long"),
-    PreconditionFailed: ProblemRow(412, "Not as it was"),
-    Busy: ProblemRow(503, "Busy"),
-    DeadlineExceeded: ProblemRow(504, "Rendering took too long"),
+    OutOfRange: ProblemRow(416, "Range not satisfiable"),
+    PreconditionFailed: ProblemRow(412, "Precondition failed"),
+    Busy: ProblemRow(503, "Service busy"),
+    DeadlineExceeded: ProblemRow(504, "Rendering timed out"),
     DiedAgain: ProblemRow(422, "Original cannot be rendered"),
     RenderFailed: ProblemRow(500, "Rendering failed"),
-    QueueUnavailable: ProblemRow(503, "Queue failed", retry_after_seconds=5),
-    NoRoom: ProblemRow(503, "No room to work in", retry_after_seconds=60),
-    StoreRefused: ProblemRow(502, "Store refused", retry_after_seconds=60),
-    StoreError: ProblemRow(502, "Store failed", retry_after_seconds=5),
-    ImagesError: ProblemRow(500, "Failed"),
+    QueueUnavailable: ProblemRow(503, "Job queue unavailable", retry_after_seconds=5),
+    NoRoom: ProblemRow(503, "Temporary storage unavailable", retry_after_seconds=60),
+    StoreRefused: ProblemRow(502, "Image store rejected the operation", retry_after_seconds=60),
+    StoreError: ProblemRow(502, "Image store unavailable", retry_after_seconds=5),
+    ImagesError: ProblemRow(500, "Internal error"),
 }
 """The first row that matches an error applies, so subclasses stand before their parents."""
 
 
 DETAILS_BY_STATUS = {
-    404: "There is nothing at this address; /schema describes every route.",
-    405: "This address takes no such method; /schema describes every route.",
-    413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
+    404: "This path does not exist; /schema lists every route.",
+    405: "This path does not support the method; /schema lists the methods of every route.",
+    413: "The request body is too large; a job may have up to 64 KiB.",
 }
 """Details for errors that Litestar describes by their title only."""
 
@@ -130,8 +130,8 @@ def _answer(error: Exception) -> Response[bytes]:
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
     if row is None or not isinstance(error, ImagesError | Refused):
         log.error("unforeseen_error", exc_info=error)
-        detail = "Something broke here; report it with the request id, under which the log has the cause."
-        return _response(ProblemRow(500, "Failed"), code="internal", detail=detail)
+        detail = "An unexpected error occurred; report it to the operator with the request_id of this response."
+        return _response(ProblemRow(500, "Internal error"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
@@ -142,10 +142,11 @@ def _answer(error: Exception) -> Response[bytes]:
 
 def _framework_error(error: HTTPException) -> Response[bytes]:
     """Return the response to a request that Litestar refused: unknown path, wrong method or invalid body."""
-    code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
+    title = HTTPStatus(error.status_code).phrase.capitalize()
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
-    row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
+    row = ProblemRow(400 if faults else error.status_code, title)
     detail = DETAILS_BY_STATUS.get(error.status_code, error.detail)
+    code = "-".join(title.lower().split())
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 

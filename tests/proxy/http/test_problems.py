@@ -65,8 +65,12 @@ def test_the_answer_to_a_post_is_never_kept() -> None:
     assert answer.headers["Cache-Control"] == NEVER
 
 
-def test_a_trouble_of_the_store_is_logged_for_the_operator_and_kept_from_the_caller() -> None:
-    for error in (errors.StoreUnavailable("at http://10.0.0.1"), errors.StoreRefused("Check AWS_SECRET_ACCESS_KEY.")):
+def test_internals_are_logged_for_the_operator_and_hidden_from_the_caller() -> None:
+    for error in (
+        errors.StoreUnavailable("at http://10.0.0.1"),
+        errors.StoreRefused("Check AWS_SECRET_ACCESS_KEY."),
+        errors.ProcessDied("The render process ended with status -9 before it responded."),
+    ):
         with structlog.testing.capture_logs() as logs:
             answer = answer_error(RequestFactory().get("/"), error)
         problem = msgspec.json.decode(answer.content, type=Problem)
