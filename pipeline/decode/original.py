@@ -112,8 +112,8 @@ def open_original(path: Path) -> Original:
     header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
-            f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
-            "export it as a picture of 8 or 16 bits."
+            f"{readable.title} files with samples of type {header.format} are not supported; "
+            "export the image with 8 or 16 bits per sample."
         )
     return Original(path=path, readable=readable, header=header, bands=bands)
 
@@ -158,7 +158,7 @@ def _jpeg(
     also removes stray bytes after the image, if the first one warns about them.
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
-        raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
+        raise Corrupt("The file is damaged: some of its image data is missing; upload an intact copy.")
     try:
         return vips.evaluate(through(_open_pixels(original, sides)))
     except Corrupt as warning:
@@ -174,7 +174,7 @@ def _jpeg(
 
 def _refuse_truncated_animation(original: Original) -> None:
     if original.readable.name == "gif" and original.frames > 1 and not gif.is_complete(original.path):
-        raise Corrupt("This animation is cut short; upload it again.")
+        raise Corrupt("The animation is truncated; upload an intact copy.")
 
 
 def _trailing_bytes(warning: Corrupt) -> int:

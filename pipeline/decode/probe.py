@@ -57,10 +57,13 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
 def _refuse_over(limits: Limits, *, pixels: int, frames: int) -> None:
     if pixels > limits.pixels:
         raise TooManyPixels(
-            f"This picture has {_megapixels(pixels)} megapixels, {_megapixels(limits.pixels)} may be; shrink it first."
+            f"The image has {_megapixels(pixels)} megapixels, but the limit is {_megapixels(limits.pixels)}; "
+            "upload a smaller one."
         )
     if frames > limits.frames:
-        raise TooManyFrames(f"This file holds {frames} frames or pages, {limits.frames} may be; upload one of them.")
+        raise TooManyFrames(
+            f"The file has {frames} frames or pages, but the limit is {limits.frames}; upload one with fewer."
+        )
 
 
 def _megapixels(pixels: int) -> str:

@@ -70,7 +70,7 @@ def replace_exif(path: Path, block: bytes) -> None:
     found = re.search(re.escape(_FIRST) + rb"..\x12\x01\x03\x00", content, re.DOTALL)
     length = _length(content[found.start() :]) if found else 0
     if not found or length < len(block):
-        raise RuntimeError("libvips writes EXIF otherwise than it did.")
+        raise RuntimeError("libvips no longer writes EXIF in the expected form.")
     start, padded = found.start(), block.ljust(length, b"\0")
     with path.open("r+b") as file:
         file.seek(start)

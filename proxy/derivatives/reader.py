@@ -40,7 +40,7 @@ class BlobReader:
         """
         blob = await self._timeouts.lookup(self._store.head(key))
         if blob is None:
-            raise NotFound(f"There is nothing under {key!r}.")
+            raise NotFound(f"No file exists under the key {key!r}.")
         return blob
 
     @asynccontextmanager
@@ -65,7 +65,8 @@ class BlobReader:
                 await self._read_slots.acquire()
         except TimeoutError:
             raise Busy(
-                "As many files as may are being sent; try again in a moment.", retry_after_seconds=RETRY_AFTER_SECONDS
+                f"Too many downloads are in progress; try again in {RETRY_AFTER_SECONDS} s.",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from None
         try:
             yield

@@ -13,7 +13,7 @@ from proxy.errors import (
     NotFound,
     ProcessDied,
     StoreUnavailable,
-    Unforeseen,
+    UnexpectedError,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +33,6 @@ RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
     # The machine may have been busy.
     DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
     # The cause is unknown.
-    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+    UnexpectedError: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
 }
 """Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""

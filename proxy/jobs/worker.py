@@ -15,7 +15,7 @@ from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
     ImagesError,
-    Unforeseen,
+    UnexpectedError,
     public_message,
 )
 from proxy.jobs.job import ABANDONED, JobError, JobOutcome
@@ -86,7 +86,9 @@ class JobWorker(QueueWorker):
         except Exception as error:
             log.exception("unexpected_error")
             return GenerationResult(
-                fault=Unforeseen(f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback.")
+                fault=UnexpectedError(
+                    f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback."
+                )
             )
 
     def log_context(self, job: saq.Job) -> dict[str, object]:

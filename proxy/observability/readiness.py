@@ -10,7 +10,7 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.singleflight import SingleFlight
-from proxy.errors import ImagesError, Unforeseen
+from proxy.errors import ImagesError, UnexpectedError
 
 log = structlog.get_logger(__name__)
 
@@ -57,5 +57,5 @@ async def _try(name: str, probe: Probe) -> str | None:
         return f"{name}: {fault.strerror}"
     except Exception:
         log.exception("component_not_ready", part=name, detail="The check raised an unexpected error.")
-        return f"{name}: {Unforeseen.code}"
+        return f"{name}: {UnexpectedError.code}"
     return None

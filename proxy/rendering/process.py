@@ -77,7 +77,9 @@ class RenderProcess:
                 ready = await process._answer()
         except TimeoutError:
             await process.kill()
-            raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
+            raise ProcessDied(
+                f"The render process did not start within {START_SECONDS:g} s; the machine may be overloaded."
+            ) from None
         except BaseException:  # cancelled: no other code would kill the process
             await process.kill()
             raise
@@ -124,11 +126,11 @@ class RenderProcess:
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             status = await self._process.wait()
-            raise ProcessDied(f"The render process ended with status {status} before it answered.")
+            raise ProcessDied(f"The render process ended with status {status} before it responded.")
         try:
             return _answers.decode(line)
         except msgspec.DecodeError as fault:
-            raise ProcessDied(f"The render process gave an answer that makes no sense ({fault}).") from fault
+            raise ProcessDied(f"The render process returned an invalid response ({fault}).") from fault
 
     async def kill(self) -> None:
         """Kill the process at once, and wait until it has ended."""

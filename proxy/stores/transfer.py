@@ -67,4 +67,4 @@ def check_bytes(blob: Blob, max_bytes: int) -> None:
         TooManyBytes: the blob is larger.
     """
     if blob.bytes > max_bytes:
-        raise TooManyBytes(f"This file has {blob.bytes:,} bytes, {max_bytes:,} may be; upload a smaller one.")
+        raise TooManyBytes(f"The file has {blob.bytes:,} bytes, but the limit is {max_bytes:,}; upload a smaller one.")

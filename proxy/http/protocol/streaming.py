@@ -54,7 +54,7 @@ class Exchange:
         `cache_control` applies to blobs that have none of their own.
 
         Raises:
-            NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
+            NotFound, StoreError, Busy, OutOfRange, PreconditionFailed: nothing was sent.
         """
         told = _BlobResponse(cache_control, self._timings)
         try:

@@ -178,7 +178,7 @@ class FileStore:
                     file.close()
                     continue  # the file and its sidecar were replaced before the sidecar was read
                 return file, _blob(key, identity, attributes or _guess(file))
-        raise NotFound(f"Nothing is under the key {key!a}.")
+        raise NotFound(f"No file exists under the key {key!a}.")
 
     def _put(self, key: str, path: Path, attributes: Attributes, *, only_new: bool = False) -> Blob:
         with path.open("rb") as source:

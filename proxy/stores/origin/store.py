@@ -176,7 +176,7 @@ class OriginStore:
     ) -> AsyncIterator[tuple[Blob, httpx.Response]]:
         async with self._answer("GET", key, headers) as answer:
             if answer.status_code in _MISSING:
-                raise NotFound("Nothing that the public may read is under that key.")
+                raise NotFound("No public file exists under this key.")
             if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise Changed("The blob was replaced by a shorter one while it was read; retry the request.")
             yield blob_of(key, answer), answer

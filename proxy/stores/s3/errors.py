@@ -117,7 +117,7 @@ def _translated(error: ClientError, bucket: str) -> ImagesError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Not by the code alone: a proxy in front of the bucket may return an HTML page without one.
     if code == "NoSuchKey" or (status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket"):
-        return NotFound("Nothing is under that key.")
+        return NotFound("No file exists under this key.")
     said = f"{code or 'no error code'} ({status})"
     if code in _PASSING_CODES or status in PASSING_STATUSES:
         return StoreUnavailable(f"The {bucket} is temporarily unavailable: {said}.")

@@ -87,7 +87,7 @@ def test_render_says_of_each_name_what_is_wrong_and_renders_the_others(tmp_path:
     for words in ((), ("--json",)):
         result = run("render", *names, strange, "--out", str(tmp_path / "out"), *words)
         assert result.exit_code == 1
-        assert result.output.count("no plain file") == 2
+        assert result.output.count("not a regular file") == 2
         assert "UTF-8" in result.output
         assert "[red]photo_small.png" in result.output
 
@@ -111,7 +111,7 @@ def test_render_without_a_place_to_work_says_so(tmp_path: Path) -> None:
         check=False,
     )
     assert found.returncode == 1, found.stderr
-    assert "nowhere to work" in found.stderr
+    assert "cannot be written" in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -129,7 +129,9 @@ async def test_an_original_with_too_many_bytes(tmp_path: Path, delivery: str) ->
         put(site, b"\xff\xd8\xff" + bytes(1 << 20))
         answer = await site.client.get(PAGE)
         check(answer, 413, "too-many-bytes", MINUTE)
-        assert answer.json()["detail"] == "This file has 1,048,579 bytes, 1,048,576 may be; upload a smaller one."
+        assert (
+            answer.json()["detail"] == "The file has 1,048,579 bytes, but the limit is 1,048,576; upload a smaller one."
+        )
 
 
 async def test_a_line_that_is_full(tmp_path: Path, delivery: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.concurrency.backoff import RetryPolicy
-from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
+from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, UnexpectedError
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import ATTEMPTS, JobService
@@ -206,7 +206,7 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
         (OSError(errno.EDQUOT, "Disk quota exceeded"), NoRoom),
         (OSError(errno.EROFS, "Read-only file system"), NoRoom),
         (OSError(errno.EIO, "Input/output error"), NoRoom),
-        (ValueError("/a/path"), Unforeseen),
+        (ValueError("/a/path"), UnexpectedError),
     ],
 )
 async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(

@@ -87,7 +87,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(large: Path, tmp_path: Path) -> None:
     async with pool(PROBE_BYTES + 1) as (render_pool, admission):
-        with pytest.raises(NeedsTooMuchMemory, match=r"takes \d\d MB of memory, and there are 44 MB"):
+        with pytest.raises(NeedsTooMuchMemory, match=r"needs \d\d MB of memory, but the limit is 44 MB"):
             await render_pool.render(question(large, tmp_path), Ticket(Priority.PAGE))
         assert admission.reserved_bytes == 0
 
@@ -178,7 +178,7 @@ async def test_a_page_view_behind_a_job_that_is_held_up_is_told_to_come_back_and
     store = SlowStore()
     workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=BRIEFLY), store=store)
     job = await held_up(workshop, store)
-    with pytest.raises(Busy, match="being made"):
+    with pytest.raises(Busy, match="still being generated"):
         await workshop.derivatives.locate(ORIGINAL, "small")
     store.go_on.set()
     await job

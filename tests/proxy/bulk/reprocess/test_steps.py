@@ -99,7 +99,7 @@ async def test_an_original_that_cannot_be_rendered_says_why(workshop: Workshop, 
     await workshop.upload(path=tmp_path / "text")
     made = await maker(workshop).run(ORIGINAL)
     assert (made.result, made.code) == ("failed", "not-an-image")
-    assert "not a picture" in made.detail
+    assert "not an image" in made.detail
 
 
 async def test_a_store_that_is_away_is_no_word_on_the_original(workshop: Workshop) -> None:

@@ -134,7 +134,7 @@ async def test_what_is_ours_alone_is_no_key(store: Store, root: Path, file: Path
 async def test_a_key_that_no_file_can_stand_for_is_refused(store: Store, file: Path, key: str) -> None:
     file.write_bytes(b"bytes")
     for refused in (store.head(key), store.fetch(key, file, max_bytes=9), store.put(key, file, ATTRIBUTES)):
-        with pytest.raises(StoreRefused, match="file store cannot hold this key"):
+        with pytest.raises(StoreRefused, match="key cannot be stored"):
             await refused
     with pytest.raises(StoreRefused):
         await store.delete(key)
