@@ -1,4 +1,4 @@
-"""What a run reports: one value per event, one JSON line each for machines, and its text for people."""
+"""Events of a run: one struct per event, written as a JSON line or as text for the terminal."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from proxy.errors import ImagesError
 
 Result = Literal["made", "fresh", "due", "failed"]
-"""The outcome of an original: derivatives made; nothing to do; something to do, in a dry run; an error."""
+"""The result of an original: derivatives were written; all were fresh; some are due but were not written; it failed."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=str.lower, tag_field="event"):
-    """Something that happened."""
+    """An event of a run."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A run starts, or resumes behind the key `after`; `sizes` are those that it works on."""
+    """A run starts, or resumes after the key `after`; `sizes` are the sizes that it processes."""
 
     run: str
     prefix: str
@@ -34,13 +34,13 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
 
 
 class Counted(Event, frozen=True, kw_only=True):
-    """The whole listing was counted, while the run was at work."""
+    """The whole listing was counted, in parallel with the run."""
 
     originals: int
 
 
 class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
-    """One original is done; `why` gives the reason for each size that is due, `detail` says what is wrong."""
+    """One original is done; `why` maps each due size to its reason, `detail` is the error message."""
 
     key: str
     result: Result
@@ -56,7 +56,7 @@ class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
-    """The store, the queue or the disk is unavailable; the same is tried again in a while."""
+    """The store, the queue or the disk is unavailable; the call is retried later."""
 
     code: str
     detail: str
@@ -64,7 +64,7 @@ class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun; those underway are finished, here or by the workers of the queue."""
+    """No more originals are started; those in progress are finished, here or by the workers of the queue."""
 
     detail: str
     underway: int
@@ -72,14 +72,14 @@ class Stopping(Event, frozen=True, kw_only=True):
 
 
 class Ended(Event, frozen=True, kw_only=True):
-    """The run is over; `is_finished` says whether everything was done."""
+    """The run has ended; `is_finished` is whether all originals are done."""
 
     is_finished: bool
     is_within_budget: bool
 
 
 class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
-    """What came of a run; `faults` counts failures by their code."""
+    """The outcome of a run; `faults` counts failures by error code."""
 
     made: int
     fresh: int
@@ -88,9 +88,9 @@ class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
     faults: dict[str, int]
     seconds: float
     did: str = "made"
-    """What was done to those that are counted as made."""
+    """The verb for the originals that are counted in `made`."""
     failures: str = ""
-    """The file that names them, where there are any."""
+    """Path of the file that lists the failed originals; empty if none failed."""
 
     @property
     def originals(self) -> int:
@@ -99,14 +99,14 @@ class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 
 
 class Line(NamedTuple):
-    """A line for people; an answer is what the command was run for."""
+    """A line of text; an answer is a result of the command, every other line is progress."""
 
     text: str
     is_answer: bool = False
 
 
 def describe(event: Event) -> Iterator[Line]:
-    """Return the lines that a person wants to read of an event."""
+    """Return the lines of text for an event; none for events that only machines need."""
     match event:
         case RunStarted(goes_on=True):
             yield Line(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
@@ -117,7 +117,7 @@ def describe(event: Event) -> Iterator[Line]:
         case RetryScheduled():
             yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
         case Stopping():
-            # Few of those underway were queued: the others wait for room in the queue, and are the next run's.
+            # Few of the originals in progress were queued; the others wait for room in the queue, until the next run.
             rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
             yield Line(f"stopping, {rest}: {event.detail}")
         case RunEnded():
@@ -127,7 +127,7 @@ def describe(event: Event) -> Iterator[Line]:
 
 
 def summary(ended: RunEnded) -> Iterator[str]:
-    """Return the outcome of a run, in lines."""
+    """Return the lines that summarise the outcome of a run."""
     counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
     listed = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""

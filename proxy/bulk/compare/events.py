@@ -1,4 +1,4 @@
-"""What a comparison reports, and its text for people."""
+"""Events of a comparison, and their text for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A comparison starts, or resumes after so many originals."""
+    """A comparison starts; it resumes if `resumed_after` originals were compared before."""
 
     old: str
     new: str
@@ -24,7 +24,7 @@ class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
 
 
 class Differs(Event, frozen=True, kw_only=True):
-    """A derivative is not the same on both sides; `why` gives a sentence for each cause."""
+    """A derivative differs between the sides; `why` maps the code of each cause to its detail."""
 
     key: str
     size: str
@@ -32,9 +32,9 @@ class Differs(Event, frozen=True, kw_only=True):
 
 
 class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
-    """What came of a comparison; `causes` counts derivatives by cause.
+    """The outcome of a comparison; `causes` counts derivatives by cause.
 
-    Of those that are `different`, `excused` have only causes that are allowed.
+    `excused` counts the different derivatives whose causes are all allowed.
     """
 
     originals: int
@@ -48,12 +48,12 @@ class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there was nothing to compare, which says nothing about either side."""
+        """Return whether nothing was compared, so that the outcome proves nothing about either side."""
         return not self.alike + self.different
 
 
 def describe_comparison(event: Event) -> Iterator[Line]:
-    """Return the lines that a person wants to read of an event; differences are left to the report."""
+    """Return the lines of text for an event; none for a difference, which is in the report."""
     match event:
         case ComparisonStarted() if event.resumed_after:
             yield Line(f"going on after {event.resumed_after:,} originals; --restart would begin anew")

@@ -1,4 +1,4 @@
-"""Promotion, assembled from the components of the service."""
+"""`gf-images promote`: promotion, built from the components of the service."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 UNDERWAY = 8
-"""Originals underway at once, each with all its sizes: a copy within a store takes 10 ms, most of it waiting."""
+"""Concurrent originals, each with all its sizes: a copy within a store takes 10 ms, mostly waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteOptions:
-    """The options of the command; None is no prefix."""
+    """Command options; a `prefix` of None stands for ORIGINALS_PREFIX."""
 
     prefix: str | None
     sizes: tuple[str, ...]
@@ -40,17 +40,17 @@ class PromoteOptions:
     dry_run: bool
     as_json: bool
     report: Path | None = None
-    """Of a comparison; None promotes all."""
+    """Folder of the report of a comparison; with None, all derivatives are promoted."""
     allow: tuple[str, ...] = ()
-    """Causes of differences that do not keep a derivative back."""
+    """Causes of differences with which a derivative is promoted nevertheless."""
 
 
 async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -> RunEnded:
-    """Promote every original that the options select, or undo it.
+    """Promote every original that the options select, or undo its promotion.
 
     Raises:
-        ImagesError: the run cannot start, or not go on.
-        OtherSides: the report is about something else.
+        ImagesError: the run cannot start or continue.
+        OtherSides: the report is of other sides or of another store.
     """
     components = build(settings)
     progress = RunProgress(new_checkpoint(_run_options(options, settings, components)), NoState())
@@ -114,7 +114,7 @@ def _prefix(options: PromoteOptions, settings: Settings) -> str:
 
 
 def _run_options(options: PromoteOptions, settings: Settings, components: Components) -> RunOptions:
-    """Return the options of the run, none of which is stored: the store shows what has been copied."""
+    """Return the options of the run; they are not stored, because the store shows what has been copied."""
     return RunOptions(
         store=settings.store,
         prefix=_prefix(options, settings),
@@ -136,7 +136,7 @@ def _run_ended(progress: RunProgress, *, is_finished: bool, is_undo: bool) -> Ru
     tally = progress.tally
     return RunEnded(
         is_finished=is_finished,
-        is_within_budget=True,  # there is none
+        is_within_budget=True,  # promote has no budget
         did="undone" if is_undo else "promoted",
         made=tally.made,
         fresh=tally.fresh,

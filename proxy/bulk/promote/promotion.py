@@ -1,4 +1,4 @@
-"""The steps that copy derivatives from the shadow to the live names, keep what was there, and undo it."""
+"""The steps that copy derivatives from the shadow to the live names, keep the old ones, and undo that."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotedKeys:
-    """The three keys of one derivative: in the shadow, live, and where its predecessor is kept."""
+    """The three keys of one derivative: in the shadow, live, and of its kept predecessor."""
 
     shadow: str
     live: str
@@ -32,14 +32,14 @@ class PromotedKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionLayouts:
-    """The same names in three places."""
+    """The layouts of the shadow, of the live names and of the replaced derivatives."""
 
     shadow: Layout
     live: Layout
     replaced: Layout
 
     def names(self, original: str, size: str) -> PromotedKeys:
-        """Return the keys of an original at a size."""
+        """Return the three keys of an original at a size."""
         return PromotedKeys(
             shadow=self.shadow.derivative(original, size),
             live=self.live.derivative(original, size),
@@ -49,22 +49,22 @@ class PromotionLayouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Copies derivatives to the live names, original by original.
+    """The promotion of derivatives to the live names, one original at a time.
 
-    The derivatives themselves show what has been copied, so a run that was killed is simply run again. Each live name
-    changes from the old derivative to the new one in one step, after the old one is safe below `REPLACED`.
+    The derivatives themselves show what has been copied, so a killed run is simply run again. Each live name changes
+    atomically from the old derivative to the new one, after the old one was copied below `REPLACED`.
     """
 
     store: Store
     layouts: PromotionLayouts
     sizes: tuple[str, ...]
     objection: Callable[[str, str, Blob], str]
-    """Why a size of an original may not go live as it lies in the shadow; empty where it may."""
+    """Returns why the derivative of an original at a size must not be promoted; empty if it may be."""
     is_dry: bool = False
-    """Only return what would be done."""
+    """Whether to return only what would be done."""
 
     async def promote(self, original: str) -> OriginalDone:
-        """Copy the sizes that have passed.
+        """Copy the sizes that may be promoted to their live names; return the outcome.
 
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
@@ -72,9 +72,10 @@ class Promotion:
         return await self._run_sizes(original, lambda size: self._promote(original, size))
 
     async def undo(self, original: str) -> OriginalDone:
-        """Put back what was live before, or delete where nothing was; only where the derivative of the shadow is live.
+        """Restore the old derivatives wherever those of the shadow are live; return the outcome.
 
-        A derivative that was made since stays, and so does what is kept of before.
+        A live derivative without a predecessor is deleted. A live derivative that was rendered since the promotion
+        stays, and so does its kept predecessor.
 
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
@@ -128,7 +129,7 @@ class Promotion:
 
 
 def are_alike(one: Blob, other: Blob | None) -> bool:
-    """Return whether two derivatives have the same bytes: made of the same original by the same recipe."""
+    """Return whether two derivatives are the same: rendered from the same original with the same render profile."""
     return other is not None and _made_from(one) == _made_from(other)
 
 

@@ -1,4 +1,4 @@
-"""Reprocessing, assembled from the components of the service."""
+"""`gf-images reprocess`: reprocessing, built from the components of the service."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
 UNDERWAY = 4
-"""Originals underway for each that is rendered: the others are inspected, fetched or written back."""
+"""Concurrent originals per render: while one is rendered, the others are inspected, fetched or written back."""
 
 INSPECTED = 16
-"""Originals underway in a dry run."""
+"""Concurrent originals in a dry run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReprocessOptions:
-    """The options of the command; `each_seconds` is the least time between two starts, None is no prefix."""
+    """Command options; `each_seconds` is the shortest time between two starts, no `prefix` means ORIGINALS_PREFIX."""
 
     prefix: str | None
     remake: Remake
@@ -65,8 +65,8 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
     """Reprocess every original that the options select.
 
     Raises:
-        ImagesError: the run cannot start, or not go on.
-        OtherRun: there is an unfinished run with other options.
+        ImagesError: the run cannot start or continue.
+        OtherRun: the unfinished run in the folder has other options.
     """
     components = build(settings)
     state = NoState() if options.dry_run else StateDir(options.state)
@@ -107,7 +107,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
 
 @asynccontextmanager
 async def _started(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
-    """Start the components that a run needs, for the length of the block."""
+    """Yield with the components that a run needs started."""
     async with AsyncExitStack() as stack:
         stack.enter_context(components.scratch.opened())
         await components.store.start()
