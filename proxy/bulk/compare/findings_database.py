@@ -153,7 +153,7 @@ class FindingsDatabase:
                 )
         unpictured = self._limit_pictured({cause.code for one in outcome.findings for cause in one.causes})
         run("COMMIT")
-        for body in unpictured:  # after the commit: after a kill, an unused picture is harmless
+        for body in unpictured:  # after the commit: a picture left by a kill is harmless
             for name in _decoder.decode(body).pair.pictures.values():
                 (self._pictures / name).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A run is reported in lines, in JSON, by a bar on a terminal."""
+"""Reports of a run: plain lines, JSON lines, a bar on a terminal."""
 
 from __future__ import annotations
 

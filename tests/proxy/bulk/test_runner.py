@@ -1,4 +1,4 @@
-"""A run sees to every original, some at a time, until all are over or something ends it."""
+"""A run processes every original, some concurrently, until all are done or something ends the run."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_mor
 
 
 class Endless(Names):
-    """A listing that hangs behind its first name."""
+    """A listing that hangs after its first key."""
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         if not after:
@@ -227,7 +227,7 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
         if key == NAMES[3]:
             await until(has_made_the_first)
             raise ZeroDivisionError
-        if key > NAMES[3]:  # underway at that moment, and it takes a while
+        if key > NAMES[3]:  # in progress at that moment, and finished later
             await rig.stop.wait()
             await anyio.lowlevel.checkpoint()
         return await make(key)
@@ -241,7 +241,7 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
 
 
 class Deaf(Heard):
-    """Takes so many events, then no more."""
+    """A reporter that raises `fault` after `events` events."""
 
     def __init__(self, events: int, fault: Exception) -> None:
         super().__init__()

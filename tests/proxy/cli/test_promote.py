@@ -21,7 +21,7 @@ OLD = b"what the old backend made"
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of a store with two originals, of which one has an old derivative."""
+    """Return the folder of a store with two originals, one of which has an old derivative."""
     (tmp_path / "sizes.toml").write_text(SIZES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STORE", f"file://{tmp_path}/store")

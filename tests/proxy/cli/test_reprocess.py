@@ -21,7 +21,7 @@ BAD = "gall/2/bad_original.jpg"
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of a store with four originals, of which one is no picture."""
+    """Return the folder of a store with four originals, one of which is not an image."""
     (tmp_path / "sizes.toml").write_text(SIZES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STORE", f"file://{tmp_path}/store")

@@ -1,4 +1,4 @@
-"""Each planted difference is found and named, and nothing else is."""
+"""Each planted difference is found with its cause, and nothing else is."""
 
 from __future__ import annotations
 

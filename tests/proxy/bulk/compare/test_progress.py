@@ -1,4 +1,4 @@
-"""How far a comparison is, as the runner asks for it."""
+"""The progress of a comparison, as the runner uses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotion: from the shadow to the live names, and back."""
+"""Promotion from the shadow to the live names, and its undo."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ LIVE = SiteLayout(sizes=SIZES)
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """A simulated kill of the process."""
 
 
 class Falling(MemoryStore):
-    """A store that sees its process killed after so many copies."""
+    """A store whose process is killed after `copies` copies."""
 
     def __init__(self, copies: int) -> None:
         super().__init__()
         self.left = copies
 
-    async def copy(self, source: str, target: str) -> object:  # type: ignore[override] # never read here
+    async def copy(self, source: str, target: str) -> object:  # type: ignore[override] # the result is unused
         if not self.left:
             raise Killed
         self.left -= 1
@@ -46,7 +46,7 @@ class Falling(MemoryStore):
 
 
 class Keeping(MemoryStore):
-    """A store that sees its process killed after so many deletions."""
+    """A store whose process is killed after `deletions` deletions."""
 
     def __init__(self, deletions: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def fill(store: MemoryStore, path: Path, *, old: bytes = b"old small") -> dict[str, bytes]:
-    """Put two new derivatives into the shadow, and an old one, of the small size only, under its live name."""
+    """Put two new derivatives into the shadow, and an old one, only of the small size, under its live name."""
     for size in SIZES:
         made = Attributes(content_type="image/jpeg", metadata={PROFILE: "new", ETAG: "etag"})
         await put(store, f"shadow/gall/1_{size}.jpg", f"new {size}".encode(), path, made)

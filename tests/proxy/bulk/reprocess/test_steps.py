@@ -1,4 +1,4 @@
-"""What is done with one original: looked at, made here, ordered from a queue's workers."""
+"""The steps for one original: inspecting it, rendering it here, queueing a job for it."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def orderer(workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake 
 
 
 class WatchedJobs(JobService):
-    """Jobs that note how many wait after each post."""
+    """A job service that records how many jobs wait after each submission."""
 
     waited: ClassVar[list[int]] = []
 
@@ -206,7 +206,7 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
         async with running_worker(worker(workshop, queue, jobs)):
             made = await asyncio.gather(*ordering)
     assert _results(made) == {"made": 8, "failed": 1}
-    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
+    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # 1 for the job posted above, if it still waits
     assert made[4].code == "not-an-image"
     assert (await one.run(keys[0])).result == "fresh"
 
