@@ -57,9 +57,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTally(msgspec.Struct, kw_only=True):
-    """The number of originals by result; `faults` counts failures by error code."""
+    """The number of originals by result; `faults` counts failures by error code.
 
-    made: int = 0
+    `changed` counts the originals of which the run has rendered, promoted or undone derivatives.
+    """
+
+    changed: int = msgspec.field(default=0, name="made")
     fresh: int = 0
     due: int = 0
     failed: int = 0
@@ -73,7 +76,7 @@ class RunTally(msgspec.Struct, kw_only=True):
     @property
     def needed(self) -> int:
         """Return how many originals were not fresh."""
-        return self.made + self.due + self.failed
+        return self.changed + self.due + self.failed
 
     @property
     def problems(self) -> str:
@@ -82,7 +85,15 @@ class RunTally(msgspec.Struct, kw_only=True):
 
     def add(self, original: OriginalDone) -> None:
         """Count one more original."""
-        setattr(self, original.result, getattr(self, original.result) + 1)
+        match original.result:
+            case "fresh":
+                self.fresh += 1
+            case "due":
+                self.due += 1
+            case "failed":
+                self.failed += 1
+            case "rendered" | "promoted" | "undone":
+                self.changed += 1
         if original.code:
             self.faults[original.code] = self.faults.get(original.code, 0) + 1
 

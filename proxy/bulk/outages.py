@@ -82,5 +82,5 @@ class OutageRetry:
         if away_seconds >= self._policy.away_seconds:
             raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {outage}") from outage
         seconds = self._policy.wait_seconds(tries)
-        self._emit(RetryScheduled(code=outage.code, detail=str(outage), again_in_seconds=round(seconds, 1)))
+        self._emit(RetryScheduled(code=outage.code, detail=str(outage), retry_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

@@ -112,7 +112,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         progress = ComparisonProgress(database)
         reporter.emit(
             ComparisonStarted(
-                old=options.old, new=options.new, sizes=head.sizes, resumed_after=progress.tally.originals
+                old=options.old, new=options.new, sizes=head.sizes, already_compared=progress.tally.originals
             )
         )
         outage_retry = OutageRetry(check=sources.check, stop=stop, emit=reporter.emit)
@@ -128,7 +128,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         originals = await outage_retry.call(lambda: _originals(options, sources.listing, layout))
         is_finished = await runner.run(originals, comparer.compare) and not stop.is_requested
         if stop.is_requested:
-            reporter.emit(Stopping(detail=stop.reason, underway=0))
+            reporter.emit(Stopping(detail=stop.reason, in_progress=0))
         ended = _comparison_ended(database, options, is_finished=is_finished, seconds=time.monotonic() - started)
         await run_sync(lambda: report.write(options.report, database, head=head, ended=ended))
         reporter.emit(ended)

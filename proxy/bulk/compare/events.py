@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.events import Ended, Event, Line, RetryScheduled, Stopping
 from proxy.concurrency.throughput import format_duration
@@ -14,21 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A comparison starts; it resumes if `resumed_after` originals were compared before."""
+class ComparisonStarted(Event, frozen=True, kw_only=True, tag="started"):
+    """A comparison starts, or resumes with `already_compared` originals."""
 
     old: str
     new: str
     sizes: tuple[str, ...]
-    resumed_after: int = msgspec.field(default=0, name="seen_to")
+    already_compared: int = 0
 
 
 class Differs(Event, frozen=True, kw_only=True):
-    """A derivative differs between the sides; `why` maps the code of each cause to its detail."""
+    """A derivative differs between the sides; `causes` maps the code of each cause to its detail."""
 
     key: str
     size: str
-    why: dict[str, str]
+    causes: dict[str, str]
 
 
 class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
@@ -55,10 +53,10 @@ class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 def describe_comparison(event: Event) -> Iterator[Line]:
     """Return the lines of text for an event; none for a difference, which is in the report."""
     match event:
-        case ComparisonStarted() if event.resumed_after:
-            yield Line(f"going on after {event.resumed_after:,} originals; --restart would begin anew")
+        case ComparisonStarted() if event.already_compared:
+            yield Line(f"going on after {event.already_compared:,} originals; --restart would begin anew")
         case RetryScheduled():
-            yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
+            yield Line(f"trouble, trying again in {event.retry_in_seconds:g} s: {event.detail}")
         case Stopping():
             yield Line(f"stopped: {event.detail}")
         case ComparisonEnded():

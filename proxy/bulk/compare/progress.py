@@ -49,7 +49,7 @@ class ComparisonProgress:
         self._underway.discard(outcome.key)
         self.tally.add(outcome)
         return [
-            Differs(key=finding.key, size=finding.size, why={cause.code: cause.detail for cause in finding.causes})
+            Differs(key=finding.key, size=finding.size, causes={cause.code: cause.detail for cause in finding.causes})
             for finding in outcome.findings
         ]
 

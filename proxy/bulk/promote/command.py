@@ -12,7 +12,7 @@ from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.originals import ListedOriginals
 from proxy.bulk.outages import OutageRetry
-from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
+from proxy.bulk.promote.promotion import NOT_PASSED, RENDERED_SINCE, Promotion, PromotionLayouts
 from proxy.bulk.reporters import reporting
 from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
@@ -65,7 +65,7 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
                 outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
                 stop=stop,
                 reporter=reporter,
-                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, underway=underway)),
+                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, in_progress=underway)),
             )
             is_finished = await runner.run(
                 ListedOriginals(
@@ -104,7 +104,7 @@ def _objection(options: PromoteOptions, settings: Settings) -> Callable[[str, st
     def objection(original: str, size: str, new: Blob) -> str:
         if not verdicts.has_passed(original, size):
             return NOT_PASSED
-        return "" if verdicts.is_of(original, size, new) else MADE_ANEW
+        return "" if verdicts.is_of(original, size, new) else RENDERED_SINCE
 
     return objection
 
@@ -129,7 +129,7 @@ def _run_options(options: PromoteOptions, settings: Settings, components: Compon
 
 def _run_started(options: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
     action = "undo" if options.undo else "promote"
-    return RunStarted(run=action, prefix=_prefix(options, settings), remake=action, sizes=promotion.sizes)
+    return RunStarted(run=action, prefix=_prefix(options, settings), mode=action, sizes=promotion.sizes)
 
 
 def _run_ended(progress: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:
@@ -137,8 +137,8 @@ def _run_ended(progress: RunProgress, *, is_finished: bool, is_undo: bool) -> Ru
     return RunEnded(
         is_finished=is_finished,
         is_within_budget=True,  # promote has no budget
-        did="undone" if is_undo else "promoted",
-        made=tally.made,
+        promoted=None if is_undo else tally.changed,
+        undone=tally.changed if is_undo else None,
         fresh=tally.fresh,
         due=tally.due,
         failed=tally.failed,

@@ -13,12 +13,16 @@ from proxy.keys.shadow import REPLACED
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from proxy.bulk.events import Change
     from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob, Store
 
-COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"
-MADE_ANEW: Final = "made anew since the comparison"
-MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}"
+WOULD_COPY: Final = "would be copied"
+WOULD_UNDO: Final = "would be undone"
+NOT_IN_SHADOW: Final = "not in the shadow"
+NOT_PASSED: Final = "did not pass the comparison"
+RENDERED_SINCE: Final = "rendered since the comparison"
+CHANGED_SINCE: Final = f"changed since the promotion (the old one stays below {REPLACED})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,8 @@ class Promotion:
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._run_sizes(original, lambda size: self._promote(original, size))
+        outcomes = await self._run_sizes(lambda size: self._promote(original, size))
+        return self._done(original, outcomes, change="promoted", pending=WOULD_COPY)
 
     async def undo(self, original: str) -> OriginalDone:
         """Restore the old derivatives wherever those of the shadow are live; return the outcome.
@@ -80,20 +85,23 @@ class Promotion:
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._run_sizes(original, lambda size: self._undo(original, size))
+        outcomes = await self._run_sizes(lambda size: self._undo(original, size))
+        return self._done(original, outcomes, change="undone", pending=WOULD_UNDO)
 
-    async def _run_sizes(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> OriginalDone:
-        outcomes = dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
-        left = {size: why for size, why in outcomes.items() if why and (why != COPIED or self.is_dry)}
+    async def _run_sizes(self, step: Callable[[str], Coroutine[object, object, str]]) -> dict[str, str]:
+        return dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
+
+    def _done(self, original: str, outcomes: dict[str, str], *, change: Change, pending: str) -> OriginalDone:
+        left = {size: reason for size, reason in outcomes.items() if reason and (reason != pending or self.is_dry)}
         if left:
-            return OriginalDone(key=original, result="due", why=left)
-        return OriginalDone(key=original, result="made" if COPIED in outcomes.values() else "fresh")
+            return OriginalDone(key=original, result="due", reasons=left)
+        return OriginalDone(key=original, result=change if pending in outcomes.values() else "fresh")
 
     async def _promote(self, original: str, size: str) -> str:
         names = self.layouts.names(original, size)
         new, old = await self._look(names)
         if new is None:
-            return NOT_MADE
+            return NOT_IN_SHADOW
         if are_alike(new, old):
             return ""
         if why_not := self.objection(original, size, new):
@@ -102,7 +110,7 @@ class Promotion:
             if old and await self.store.head(names.replaced) is None:
                 await self.store.copy(names.live, names.replaced)
             await self.store.copy(names.shadow, names.live)
-        return COPIED
+        return WOULD_COPY
 
     async def _undo(self, original: str, size: str) -> str:
         names = self.layouts.names(original, size)
@@ -110,10 +118,10 @@ class Promotion:
         before = await self.store.head(names.replaced)
         is_promoted = new is not None and are_alike(new, now)
         if before and not is_promoted and not are_alike(before, now):
-            return MADE_SINCE
+            return CHANGED_SINCE
         if not self.is_dry:
             await self._put_back(names, before, is_promoted=is_promoted)
-        return COPIED if is_promoted else ""
+        return WOULD_UNDO if is_promoted else ""
 
     async def _put_back(self, names: PromotedKeys, before: Blob | None, *, is_promoted: bool) -> None:
         if is_promoted and before:

@@ -87,7 +87,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
             reporter=reporter,
             limit=options.limit,
             on_stop=lambda underway: reporter.emit(
-                Stopping(detail=stop.reason, underway=underway, ends_elsewhere=options.through_queue)
+                Stopping(detail=stop.reason, in_progress=underway, left_to_workers=options.through_queue)
             ),
         )
         is_finished = await runner.run(
@@ -142,10 +142,10 @@ def _run_started(checkpoint: Checkpoint) -> RunStarted:
     return RunStarted(
         run=checkpoint.run,
         prefix=checkpoint.options.prefix,
-        remake=checkpoint.options.remake,
+        mode=checkpoint.options.remake,
         sizes=checkpoint.options.sizes,
         after=checkpoint.after,
-        goes_on=checkpoint.has_started,
+        resumed=checkpoint.has_started,
     )
 
 
@@ -204,7 +204,7 @@ def _run_ended(progress: RunProgress, budget: Budget, *, is_finished: bool, fail
     return RunEnded(
         is_finished=is_finished,
         is_within_budget=budget.holds(failed=tally.failed, originals=tally.originals),
-        made=tally.made,
+        rendered=tally.changed,
         fresh=tally.fresh,
         due=tally.due,
         failed=tally.failed,

@@ -67,7 +67,7 @@ class EnqueueStep:
             job = await self._jobs.get(job.id)
         if job.error:
             return OriginalDone(key=key, result="failed", code=job.error.code, detail=job.error.detail)
-        return OriginalDone(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
+        return OriginalDone(key=key, result="rendered", seconds=round(time.perf_counter() - started, 3))
 
     async def _submit(self, request: JobRequest) -> Job:
         async with self._submitting:

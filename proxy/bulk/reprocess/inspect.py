@@ -34,8 +34,8 @@ class Inspector:
         Raises:
             ImagesError: the original cannot be inspected.
         """
-        why = await self._reasons(key)
-        return OriginalDone(key=key, result="due" if why else "fresh", why=why)
+        reasons = await self._reasons(key)
+        return OriginalDone(key=key, result="due" if reasons else "fresh", reasons=reasons)
 
     async def _reasons(self, key: str) -> dict[str, str]:
         self.recipe.check(key, self.sizes)

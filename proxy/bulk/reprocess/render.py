@@ -42,7 +42,7 @@ class RenderStep:
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
             return OriginalDone.from_error(key, made.fault)
-        return OriginalDone(key=key, result="made" if made.was_generated else "fresh", seconds=seconds)
+        return OriginalDone(key=key, result="rendered" if made.was_generated else "fresh", seconds=seconds)
 
     async def _generate(self, key: str) -> GenerationResult:
         for tries in itertools.count(1):

@@ -36,7 +36,7 @@ QUICK = OutagePolicy(attempts=2, first_seconds=0.001, longest_seconds=0.001, awa
 ENDED = RunEnded(
     is_finished=True,
     is_within_budget=False,
-    made=1,
+    rendered=1,
     fresh=2000,
     due=0,
     failed=3,
@@ -117,7 +117,7 @@ class Rig:
             stop=self.stop,
             reporter=reporter,
             limit=limit,
-            on_stop=lambda underway: reporter.emit(Stopping(detail=self.stop.reason, underway=underway)),
+            on_stop=lambda underway: reporter.emit(Stopping(detail=self.stop.reason, in_progress=underway)),
         )
         return await self.runner.run(originals, step)
 

@@ -90,7 +90,7 @@ def test_a_checkpoint_of_an_earlier_version_is_read_and_written_the_same() -> No
         failures="failures-20261128T120000Z-0123456789ab.jsonl",
         after="gall/1_original.jpg",
         done=("gall/3_original.jpg",),
-        tally=RunTally(made=2, fresh=1, failed=1, faults={"corrupt": 1}),
+        tally=RunTally(changed=2, fresh=1, failed=1, faults={"corrupt": 1}),
         seconds=12.5,
     )
     assert msgspec.json.encode(checkpoint) == STORED

@@ -51,10 +51,10 @@ class Command:
         return [event for event in self.told if event["event"] == "differs"]
 
     @property
-    def seen_to(self) -> int:
+    def already_compared(self) -> int:
         """Return how many originals were already compared at the start."""
-        (began,) = [event for event in self.told if event["event"] == "began"]
-        return cast("int", began.get("seen_to", 0))
+        (started,) = [event for event in self.told if event["event"] == "started"]
+        return cast("int", started.get("already_compared", 0))
 
     def end(self, signum: int) -> int:
         """Send a signal, read the rest of the output, return the exit code."""
@@ -100,8 +100,8 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(command: Callable[[],
     again = command()
     told = again.hear()
     assert again.wait() == 1
-    assert again.seen_to >= 4
-    assert again.seen_to + len(told) == len(PLANTS)
+    assert again.already_compared >= 4
+    assert again.already_compared + len(told) == len(PLANTS)
     assert not {event["key"] for event in told} & {event["key"] for event in killed.differs}
     keys = [finding["key"] for finding in document(tmp_path)["findings"]]
     assert (len(keys), len(set(keys))) == (len(PLANTS), len(PLANTS))

@@ -103,7 +103,7 @@ def test_a_side_behind_an_address_is_compared_with_what_clients_are_told(
 def causes(comparison: Comparison) -> dict[tuple[object, object], list[str]]:
     """Return the causes of the differences, by key and size."""
     told = comparison.events("differs")
-    return {(event["key"], event["size"]): [*cast("dict[str, str]", event["why"])] for event in told}
+    return {(event["key"], event["size"]): [*cast("dict[str, str]", event["causes"])] for event in told}
 
 
 class Quiet(SimpleHTTPRequestHandler):
