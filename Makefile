@@ -9,6 +9,9 @@ UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate
 # The extras of the image, 5 MB of wheels. HEIC would add 13 MB.
 EXTRAS := --extra redis --extra postgres
 
+# Compiling every test anew would take longer than running the quick ones.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 
 help: ## list the targets
@@ -37,11 +40,19 @@ run: install ## start the service on port 8080 with the defaults
 demo: $(if $(filter s3,$(STORE)),dev,install) ## render one photo by job and by page view; PHOTO=path for your own, STORE=s3 for a real SeaweedFS
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
-test: dev ## run every test that this machine can run
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= --junit-xml=build/tests.xml
+test: dev ## run every test that this machine can run; in CI with coverage
+	$(BIN)/python -m pytest -n auto --junit-xml=build/tests.xml $(if $(CI),--cov --cov-report=)
+
+# Slow tests alone use the plugins that are left out here.
+quick-test: dev
+	$(BIN)/python -m pytest -q -n auto -m "not slow" -p no:schemathesis -p no:locust -p no:faker
+
+quick: ## run format, lint, types, layers and the tests that are not slow, in parallel; under a minute
+	@$(MAKE) --no-print-directory dev
+	@$(MAKE) --no-print-directory --jobs --output-sync=target format lint types layers quick-test CI=true
 
 check: format lint types layers test ## run everything that must pass before a merge
-	$(BIN)/python -m coverage report --fail-under=90
+	$(if $(CI),$(BIN)/python -m coverage report --fail-under=90)
 
 bench-pipeline: dev ## compare the pipeline with sharp, Pillow and Jimp, into docs/benchmarks.md; a quarter of an hour
 	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)

@@ -4,7 +4,7 @@
     ├── CannotStart              a part of the service cannot start
     ├── BadKey                   a key is invalid in every store, or cannot be the key of an original
     ├── UnknownSize              the sizes file has no size with this name
-    │   └── BadOrder             a job was requested for an unknown size
+    │   └── UnknownJobSize       a job was requested for an unknown size
     ├── NotFound                 no blob exists under this key
     │   └── UnknownJob           no job has this id, or its retention has expired
     ├── BadCursor                a page of jobs was requested with an invalid cursor
@@ -13,11 +13,11 @@
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
     ├── TooManyBytes             the original's file is larger than the limit
     ├── OutOfRange               the requested range is outside the blob
-    ├── NotAsBefore              a conditional request failed, because the blob has changed
+    ├── PreconditionFailed       the blob does not meet a condition of the request
     ├── Busy                     the service is at capacity; retry after `retry_after_seconds`
     ├── QueueUnavailable         the queue cannot be opened, read or written
     ├── NoRoom                   nothing more can be written to the scratch folder
-    ├── Unforeseen               an unexpected error
+    ├── UnexpectedError          an unexpected error
     ├── GaveUp                   a bulk run cannot continue; the rest can be done later
     ├── RenderFailed             rendering failed, although the original appears valid
     │   ├── DeadlineExceeded     rendering took longer than its deadline
@@ -65,7 +65,7 @@ class UnknownSize(ImagesError):
     code = "unknown-size"
 
 
-class BadOrder(UnknownSize):
+class UnknownJobSize(UnknownSize):
     """A job was requested for a size that does not exist."""
 
 
@@ -112,17 +112,17 @@ class TooManyBytes(ImagesError):
 
 
 class OutOfRange(ImagesError):
-    """The requested range is outside the blob, which has `whole` bytes."""
+    """The requested range is outside the blob, which has `total` bytes."""
 
     code = "out-of-range"
 
-    def __init__(self, detail: str, *, whole: int) -> None:
+    def __init__(self, detail: str, *, total: int) -> None:
         super().__init__(detail)
-        self.whole = whole
+        self.total = total
 
 
-class NotAsBefore(ImagesError):
-    """The precondition of a request failed, because the blob has changed."""
+class PreconditionFailed(ImagesError):
+    """A blob does not meet the `If-Match` or `If-Unmodified-Since` header of a request."""
 
     code = "not-as-before"
 
@@ -141,21 +141,21 @@ class QueueUnavailable(ImagesError):
     """The queue cannot be opened, read or written; the jobs that it accepted before are still in it."""
 
     code = "queue-unavailable"
-    public_message = "The queue cannot be used now; try again in a moment."
+    public_message = "The job queue is unavailable; try again later."
 
 
 class NoRoom(ImagesError):
     """Nothing more can be written to the scratch folder: its disk is full or fails."""
 
     code = "no-room"
-    public_message = "This service has no room to work in now; try again in a moment."
+    public_message = "The service cannot store temporary files; try again later."
 
 
-class Unforeseen(ImagesError):
+class UnexpectedError(ImagesError):
     """An unexpected error; the log has its traceback."""
 
     code = "internal"
-    public_message = "Something broke here; the operator of this service finds the cause in its log."
+    public_message = "An unexpected error occurred; the operator finds the cause in the service's log."
 
 
 class GaveUp(ImagesError):
@@ -180,19 +180,21 @@ class ProcessDied(RenderFailed):
     """The render process died while rendering the original."""
 
     code = "process-died"
+    public_message = "Rendering failed unexpectedly; try again. If it fails again, replace the original."
 
 
 class DiedAgain(ProcessDied):
     """The render process died with the same bytes as before; the original is not retried."""
 
     code = "died-again"
+    public_message = ""
 
 
 class StoreError(ImagesError):
     """A call of the store failed."""
 
     code = "store-error"
-    public_message = "The store cannot be used now; try again in a moment."
+    public_message = "The image store is unavailable; try again later."
 
 
 class StoreUnavailable(StoreError):
@@ -205,7 +207,7 @@ class StoreRefused(StoreError):
     """A retry would fail again: wrong credentials, a policy, or a key that the store cannot hold."""
 
     code = "store-refused"
-    public_message = "The store refuses what this service asks of it; its operator has to mend that."
+    public_message = "The image store rejects this operation; the operator has to fix the cause."
 
 
 class UnfitKey(StoreRefused):

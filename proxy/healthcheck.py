@@ -41,11 +41,11 @@ def fault(environment: Mapping[str, str]) -> str | None:
     except ConnectionRefusedError:
         pass
     except (OSError, HTTPException) as error:
-        return f"nothing of use comes from {host}:{port}: {error!r}"
+        return f"no valid response from {host}:{port}: {error!r}"
     try:
         return _answer(host, int(metrics_port), "/metrics")
     except (OSError, HTTPException) as error:
-        return f"neither a service answers at {host}:{port}, nor a worker at METRICS_PORT={metrics_port}: {error!r}"
+        return f"no service responds on {host}:{port}, and no worker on METRICS_PORT={metrics_port}: {error!r}"
 
 
 def _answer(host: str, port: int, path: str) -> str | None:
@@ -56,7 +56,7 @@ def _answer(host: str, port: int, path: str) -> str | None:
         said = answer.read(MOST_BYTES).decode(errors="replace")
     finally:
         connection.close()
-    return None if answer.status == HTTPStatus.OK else f"{path} answers {answer.status}: {said}"
+    return None if answer.status == HTTPStatus.OK else f"{path} responded with {answer.status}: {said}"
 
 
 if __name__ == "__main__":

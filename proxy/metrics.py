@@ -40,37 +40,51 @@ A folder responds in 0.2 ms and writes in 10 ms. A bucket responds in 10 to 50 m
 """
 
 jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
-queue_depth = Gauge("queue_depth", "Jobs that wait; not a number while the queue cannot be read")
-queue_oldest_seconds = Gauge("queue_oldest_seconds", "How long the oldest waiting job has waited")
-queue_outages_total = Counter("queue_outages_total", "Times that workers lost their queue")
-workers = Gauge("workers", "Jobs that this process works at once")
-jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken from workers that went silent")
-job_duration_seconds = Histogram("job_duration_seconds", "From a job's order to its end", buckets=JOB_BUCKETS)
-callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by what came of them", ["outcome"])
+queue_depth = Gauge("queue_depth", "Waiting jobs; NaN while the queue cannot be read")
+queue_oldest_seconds = Gauge("queue_oldest_seconds", "Age of the oldest waiting job")
+queue_outages_total = Counter("queue_outages_total", "Queue outages that workers detected")
+workers = Gauge("workers", "Maximum number of jobs that this process runs concurrently")
+jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken over from workers that sent no heartbeat")
+job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a job to its end", buckets=JOB_BUCKETS)
+callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
-writes_lost_total = Counter("writes_lost_total", "Conditional writes that another machine had made first")
-derivatives_total = Counter("derivatives_total", "Derivatives located for page views, by where they were", ["source"])
+writes_lost_total = Counter(
+    "writes_lost_total", "Conditional writes that were skipped, because another machine wrote first"
+)
+derivatives_total = Counter(
+    "derivatives_total", "Derivatives of page views, by source: the cache, the store or a render", ["source"]
+)
 render_seconds = Histogram(
-    "render_seconds", "One original rendered, all sizes, by its format", ["format"], buckets=RENDER_BUCKETS
+    "render_seconds", "Time to render one original in all sizes, by its format", ["format"], buckets=RENDER_BUCKETS
 )
 render_budget_bytes = Gauge("render_budget_bytes", "Memory that all renders together may use")
-render_reserved_bytes = Gauge("render_reserved_bytes", "What of it renders and idle render processes have now")
-render_process_deaths_total = Counter("render_process_deaths_total", "Render processes that ended early", ["cause"])
-store_seconds = Histogram("store_seconds", "Calls of the store", ["operation"], buckets=STORE_BUCKETS)
-store_errors_total = Counter("store_errors_total", "Calls of the store that failed", ["operation", "kind"])
+render_reserved_bytes = Gauge(
+    "render_reserved_bytes", "Part of this memory that renders and idle render processes have reserved"
+)
+render_process_deaths_total = Counter(
+    "render_process_deaths_total", "Render processes that died or were killed, by cause", ["cause"]
+)
+store_seconds = Histogram(
+    "store_seconds", "Duration of store calls, by operation", ["operation"], buckets=STORE_BUCKETS
+)
+store_errors_total = Counter(
+    "store_errors_total", "Failed store calls, by operation and kind of error", ["operation", "kind"]
+)
 refused_total = Counter("refused_total", "Originals and requests refused, by reason", ["reason"])
-http_requests_total = Counter("http_requests_total", "Requests answered", ["route", "status"])
+http_requests_total = Counter("http_requests_total", "HTTP requests, by route and status", ["route", "status"])
 http_connections = Gauge("http_connections", "Open HTTP connections")
 http_connections_closed_total = Counter(
-    "http_connections_closed_total", "HTTP connections closed or refused by the server, by reason", ["reason"]
+    "http_connections_closed_total", "HTTP connections that the server closed or refused, by reason", ["reason"]
 )
-http_request_seconds = Histogram("http_request_seconds", "Requests, by route", ["route"], buckets=REQUEST_BUCKETS)
-ready = Gauge("ready", "Whether a part of the service works when tried: 1 or 0", ["part"])
+http_request_seconds = Histogram(
+    "http_request_seconds", "Duration of HTTP requests, by route", ["route"], buckets=REQUEST_BUCKETS
+)
+ready = Gauge("ready", "Whether a component passed its last readiness check: 1 or 0", ["part"])
 resident_bytes = Gauge(
-    "resident_bytes", "Memory of this process (web) and of its render processes together (render)", ["kind"]
+    "resident_bytes", "Resident memory of this process (web) and of its render processes together (render)", ["kind"]
 )
-memory_used_bytes = Gauge("memory_used_bytes", "Memory in use, of all that may be used")
-memory_limit_bytes = Gauge("memory_limit_bytes", "Memory that may be used: the control group's, else the machine's")
+memory_used_bytes = Gauge("memory_used_bytes", "Memory in use, in the control group or on the machine")
+memory_limit_bytes = Gauge("memory_limit_bytes", "Memory limit of the control group, or the memory of the machine")
 
 _REASONS = tuple(error.code for error in BY_CODE.values() if not error.__subclasses__())
 _OPERATIONS = ("head", "fetch", "open", "put", "put_new", "copy", "delete", "check")

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 GRACE_SECONDS = 5.0
 """How long a process that was killed may take to go."""
@@ -61,3 +68,36 @@ class Census:
             for pid, command in there.items()
             if pid not in own and not (is_shared and RENDER_WORKER in command)
         }
+
+
+@dataclass(eq=False)
+class Watch:
+    """A plugin, as fixtures of the whole session are set up past the hooks of a folder's `conftest.py`."""
+
+    census: Census = field(default_factory=Census)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
+        """Note the processes that a fixture starts for more than one test."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before = {*children()}
+        try:
+            return (yield)
+        finally:
+            self.census.shared |= {*children()} - before
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        """Know the processes that were there before a test."""
+        self.census.known = {*children()}
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        """Fail a test that leaves a process behind, once its fixtures are torn down; end that process."""
+        yield
+        if left := self.census.left():
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"It left processes behind: {[*left.values()]}", pytrace=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -11,18 +10,17 @@ import pytest
 
 from proxy.settings.settings import list_settings
 from tests import servers
-from tests.children import Census, children
-from tests.schedule import ByModule, expected_seconds, is_slow
+from tests.children import Watch
+from tests.schedule import ByModule, all_slow, expected_seconds, is_slow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
-census = Census()
-
-
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Forget what a service of this machine is set to: tests set what they need."""
+    config.pluginmanager.register(Watch())
     for setting in list_settings():
         for name in (setting.name, f"{setting.name}_FILE"):
             os.environ.pop(name, None)
@@ -42,43 +40,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=expected_seconds, reverse=True)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where slow tests are left out, do not even look into what is slow as a whole: importing it takes seconds."""
+    return True if _is_quick(config) and all_slow(collection_path) else None
+
+
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Run more tests at once than there are cores: many of them wait for other processes."""
-    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", 2 * len(os.sched_getaffinity(0))))
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run more tests at once than there are cores: many wait for other processes, the slow ones most of all."""
+    cores = len(os.sched_getaffinity(0))
+    return int(os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS", cores + 1 if _is_quick(config) else 2 * cores))
+
+
+def _is_quick(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "not slow")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
     """Keep the tests of a module together, for the sake of what they share."""
     return ByModule(config, log)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> Generator[None, object, object]:
-    """Note the processes that a fixture starts for more than one test."""
-    before = {*children()} if fixturedef.scope != "function" else set()
-    made = yield
-    if fixturedef.scope != "function":
-        census.shared |= {*children()} - before
-    return made
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_protocol() -> Generator[None, object, object]:
-    """Know the processes that were there before a test."""
-    census.known = {*children()}
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Generator[None, None, None]:
-    """Fail a test that leaves a process behind, once its fixtures are torn down."""
-    yield
-    if left := census.left():
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        pytest.fail(f"It left processes behind: {[*left.values()]}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,16 @@ SLOW = (
     "tests/config/test_workflows.py",
     "tests/pipeline/compare/",
     "tests/pipeline/decode/test_memory_model.py",
+    "tests/pipeline/process/test_compare_worker.py",
+    "tests/proxy/bulk/compare/test_planted.py",
+    "tests/proxy/bulk/compare/test_sides.py",
     "tests/proxy/cli/test_promote.py",
+    "tests/proxy/http/routes/test_shadow.py",
     "tests/proxy/queues/test_processes.py",
+    "tests/proxy/rendering/test_memory_budget.py",
+    "tests/proxy/stores/s3/",
     "tests/test_ci.py",
+    "tests/test_image.py",
     "tests/test_licences.py",
 )
 """Folders and modules that start services, or compute for seconds."""
@@ -32,12 +39,39 @@ SLOW_FIXTURES = {"moto", "planted", "postgres_server", "redis_server", "weed"}
 """Servers that take seconds to start, and comparisons of whole folders."""
 
 MODULE_SECONDS = {
-    "tests/end_to_end/test_killed_service.py": 100,
+    "tests/end_to_end/test_bad_days.py": 250,
+    "tests/end_to_end/test_killed_machines.py": 170,
+    "tests/end_to_end/test_killed_service.py": 160,
+    "tests/end_to_end/test_queue_outage.py": 145,
+    "tests/end_to_end/test_small_machine.py": 135,
+    "tests/end_to_end/test_hostile.py": 125,
+    "tests/main_site/test_rehearsal.py": 110,
+    "tests/loadtest/test_load.py": 100,
+    "tests/proxy/stores/s3/test_faults.py": 95,
+    "tests/end_to_end/test_callbacks.py": 78,
+    "tests/end_to_end/test_main_job.py": 75,
+    "tests/end_to_end/test_reprocess.py": 75,
+    "tests/end_to_end/test_secrets.py": 60,
+    "tests/proxy/stores/s3/test_store.py": 60,
+    "tests/main_site/test_images.py": 55,
+    "tests/end_to_end/test_crowds.py": 54,
+    "tests/pipeline/render/test_photographs.py": 53,
+    "tests/proxy/bulk/compare/test_command.py": 50,
+    "tests/pipeline/decode/test_memory_model.py": 45,
+    "tests/end_to_end/test_bucket.py": 40,
+    "tests/end_to_end/test_document.py": 40,
+    "tests/end_to_end/test_prometheus.py": 40,
+    "tests/proxy/webhooks/test_dispatcher.py": 35,
+    "tests/proxy/jobs/test_worker.py": 30,
+    "tests/proxy/queues/test_server.py": 30,
+    "tests/proxy/queues/test_worker.py": 30,
 }
-"""How long the longest modules take, about."""
+"""How long the longest modules take, about, on two cores; a module that is not named is begun after them."""
 
-SPLIT: frozenset[str] = frozenset()
-"""Modules that are so long that their tests are shared out one by one."""
+
+def all_slow(path: Path) -> bool:
+    """Return whether all tests of a folder or module are slow."""
+    return path.is_relative_to(ROOT) and f"{path.relative_to(ROOT)}{'/' * path.is_dir()}".startswith(SLOW)
 
 
 def is_slow(item: pytest.Item) -> bool:
@@ -63,8 +97,7 @@ class ByModule(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no type
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        module = _module(nodeid)
-        return nodeid if module in SPLIT else module
+        return _module(nodeid)
 
 
 def _module(nodeid: str) -> str:

@@ -24,6 +24,21 @@ def test_a_test_skipped_for_want_of_a_program_fails_ci() -> None:
         assert re.search(pattern, f"SKIPPED [1] tests/{name}:22: {reason}"), reason
 
 
+def test_coverage_is_measured_and_has_its_threshold_in_ci_alone() -> None:
+    assert "export CI=true" in (ROOT / ".ci" / "run").read_text()
+    commands = {ci: commands_of("check", CI=ci) for ci in ("true", "")}
+    assert "-m pytest -n auto --cov --cov-report=\n" in commands["true"]
+    assert "-m coverage report --fail-under=90\n" in commands["true"]
+    assert "-m pytest -n auto \n" in commands[""]
+    assert "coverage" not in commands[""]
+
+
+def commands_of(target: str, **variables: str) -> str:
+    """Give what a target runs."""
+    words = [f"{name}={value}" for name, value in variables.items()]
+    return subprocess.check_output(["make", "--dry-run", target, *words], cwd=ROOT, text=True)
+
+
 def test_every_image_that_ci_runs_is_pinned_to_its_bytes() -> None:
     workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     assert "minio" in workflow

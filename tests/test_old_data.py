@@ -143,10 +143,10 @@ def test_an_old_run_goes_on_behind_what_was_over(tmp_path: Path) -> None:
     folder = copy("reprocess", tmp_path / "reprocess")
     (failures,) = folder.glob("state/failures-*.jsonl")
     events = run(folder, "reprocess", "--state", "state", "--max-failures", "100%")
-    (began,), (ended,) = named(events, "began"), named(events, "ended")
-    assert (began["goes_on"], began["after"]) == (True, original(2))
-    assert results(events) == {original(number): "made" for number in (3, 5, 6)}
-    assert (ended["made"], ended["failed"], ended["faults"]) == (5, 1, {"not-an-image": 1})
+    (start,), (ended,) = named(events, "started"), named(events, "ended")
+    assert (start["resumed"], start["after"]) == (True, original(2))
+    assert results(events) == {original(number): "rendered" for number in (3, 5, 6)}
+    assert (ended["rendered"], ended["failed"], ended["faults"]) == (5, 1, {"not-an-image": 1})
     assert ended["failures"] == f"state/{failures.name}"
 
 
@@ -160,8 +160,8 @@ def test_an_old_comparison_goes_on_behind_what_was_over(tmp_path: Path) -> None:
     folder = copy("compare", tmp_path / "compare")
     sides = "compare", "--old", "prefix:", "--new", "prefix:shadow/", "--processes", "1"
     events = run(folder, *sides, "--report", "unfinished", code=1)
-    (began,), (ended,) = named(events, "began"), named(events, "ended")
-    assert began["seen_to"] == 1
+    (start,), (ended,) = named(events, "started"), named(events, "ended")
+    assert start["already_compared"] == 1
     assert {event["key"] for event in named(events, "differs")} == {original(number) for number in range(2, 7)}
     assert (ended["originals"], ended["alike"], ended["different"]) == (6, 5, 7)
     old, new = (

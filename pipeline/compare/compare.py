@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compare.leaks import leaks
+from pipeline.compare.metadata_leaks import leaks
 from pipeline.compare.similarity import ROTATIONS, Picture, decoded, match_dimensions, similarity
 from pipeline.decode.original import open_original
 from pipeline.decode.probe import describe

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ssimulacra2 import compute_ssimulacra2
 
 from pipeline.decode.original import first_frame
-from pipeline.image import colour, metadata, vips
+from pipeline.image import colour, orientation, vips
 from pipeline.protocol import Similarity
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def decoded(original: Original) -> Picture:
         UnsupportedFormat: the decoder is not installed.
     """
     sides = original.header.width, original.header.height
-    held = metadata.upright(first_frame(original, colour.to_rgb, sides=sides))
+    held = orientation.upright(first_frame(original, colour.to_rgb, sides=sides))
     shown = colour.to_8_bit(colour.to_srgb(held))
     # Otherwise every later libvips operation would try an invalid profile again.
     bare = colour.to_8_bit(colour.without_profile(held))

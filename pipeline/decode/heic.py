@@ -28,14 +28,14 @@ def load(path: Path, profile: bytes | None) -> pyvips.Image:
         pillow_heif = importlib.import_module("pillow_heif")
     except ImportError as missing:
         raise UnsupportedFormat(
-            "HEIC needs the heic extra, which this service was installed without; upload a JPEG instead."
+            "HEIC is not supported: the service was installed without the heic extra; upload a JPEG."
         ) from missing
     pillow_heif.options.DECODE_THREADS = 1
     try:
         decoded = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
         picture = vips.from_bytes(decoded.data, decoded.size, bands=_bands(decoded.mode), is_deep=_DEEP in decoded.mode)
     except (OSError, ValueError, RuntimeError, EOFError, SyntaxError) as error:
-        raise Corrupt("This HEIC file is damaged or cut short; upload it again from the phone.") from error
+        raise Corrupt("The HEIC file is damaged or truncated; upload an intact copy.") from error
     return vips.with_profile(picture, profile) if profile else picture
 
 

@@ -10,7 +10,7 @@ from pipeline.decode import heic
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import gif, jpeg, tiff
 from pipeline.formats.registry import recognise
-from pipeline.image import colour, metadata, vips
+from pipeline.image import colour, orientation, vips
 from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Original:
 
     def as_stored(self, sides: tuple[int, int]) -> tuple[int, int]:
         """Convert dimensions from upright to stored or back, by swapping them if the orientation does."""
-        return sides[::-1] if metadata.swaps_sides(metadata.orientation(self.header)) else sides
+        return sides[::-1] if orientation.swaps_sides(orientation.read(self.header)) else sides
 
     def shrink(self, sides: tuple[int, int]) -> int:
         """Return the factor by which the decoder itself can shrink the image and still leave enough for `sides`.
@@ -112,8 +112,8 @@ def open_original(path: Path) -> Original:
     header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
-            f"This {readable.title} holds numbers of type {header.format}, as measurements do; "
-            "export it as a picture of 8 or 16 bits."
+            f"{readable.title} files with samples of type {header.format} are not supported; "
+            "export the image with 8 or 16 bits per sample."
         )
     return Original(path=path, readable=readable, header=header, bands=bands)
 
@@ -158,7 +158,7 @@ def _jpeg(
     also removes stray bytes after the image, if the first one warns about them.
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
-        raise Corrupt("This file is cut short, though it was closed again; upload it again from the camera.")
+        raise Corrupt("The file is damaged: some of its image data is missing; upload an intact copy.")
     try:
         return vips.evaluate(through(_open_pixels(original, sides)))
     except Corrupt as warning:
@@ -174,7 +174,7 @@ def _jpeg(
 
 def _refuse_truncated_animation(original: Original) -> None:
     if original.readable.name == "gif" and original.frames > 1 and not gif.is_complete(original.path):
-        raise Corrupt("This animation is cut short; upload it again.")
+        raise Corrupt("The animation is truncated; upload an intact copy.")
 
 
 def _trailing_bytes(warning: Corrupt) -> int:

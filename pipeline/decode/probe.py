@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode.memory_model import render_bytes
 from pipeline.decode.original import open_original
 from pipeline.errors import TooManyFrames, TooManyPixels
-from pipeline.image import metadata, vips
+from pipeline.image import orientation, vips
 from pipeline.protocol import ImageInfo
 from pipeline.size import Size
 
@@ -47,7 +47,7 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
         bands=header.bands,
         bits=vips.number(header, "bits-per-sample", default=_BITS[header.format]),
         frames=original.frames,
-        orientation=metadata.orientation(header),
+        orientation=orientation.read(header),
         has_alpha=bool(header.hasalpha()),
         is_progressive=bool(vips.number(header, "interlaced", default=0)),
         render_bytes=render_bytes(original, sizes or _USUAL, animation_pixels=limits.animation_pixels),
@@ -57,10 +57,13 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
 def _refuse_over(limits: Limits, *, pixels: int, frames: int) -> None:
     if pixels > limits.pixels:
         raise TooManyPixels(
-            f"This picture has {_megapixels(pixels)} megapixels, {_megapixels(limits.pixels)} may be; shrink it first."
+            f"The image has {_megapixels(pixels)} megapixels, but the limit is {_megapixels(limits.pixels)}; "
+            "upload a smaller one."
         )
     if frames > limits.frames:
-        raise TooManyFrames(f"This file holds {frames} frames or pages, {limits.frames} may be; upload one of them.")
+        raise TooManyFrames(
+            f"The file has {frames} frames or pages, but the limit is {limits.frames}; upload one with fewer."
+        )
 
 
 def _megapixels(pixels: int) -> str:

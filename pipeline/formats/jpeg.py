@@ -77,7 +77,7 @@ def repair(path: Path, *, behind: int) -> Repaired:
                 return Repaired(path, bytes(head), rest, max(rest, _end(file) - behind))
             if len(head) > _HEAD_BYTES:
                 break
-    raise Corrupt("This file is damaged: its picture does not begin; upload it again from the camera.")
+    raise Corrupt("The file is damaged: no image data was found; upload an intact copy.")
 
 
 def is_complete(path: Path) -> bool:

@@ -143,6 +143,8 @@ READABLE = {
 }
 """All formats of originals, by name."""
 
+_TITLES = ", ".join(readable.title for readable in READABLE.values())
+
 WRITABLE = {
     writable.name: writable
     for writable in (
@@ -241,10 +243,9 @@ def recognise(path: Path) -> Readable:
     with path.open("rb") as file:
         name = _format_of(file.read(HEAD_BYTES))
     if name is None:
-        raise NotAnImage("This file is not a picture: it begins like no image format that is known.")
+        raise NotAnImage(f"The file is not an image in a known format; upload one of {_TITLES}.")
     if name not in READABLE:
-        offered = ", ".join(readable.title for readable in READABLE.values())
-        raise UnsupportedFormat(f"A file of type {name} cannot be read here; upload one of {offered}.")
+        raise UnsupportedFormat(f"Files of type {name} are not supported; upload one of {_TITLES}.")
     return READABLE[name]
 
 

@@ -105,14 +105,15 @@ class Directory:
         is_reduced = (self.first(_NEW_SUBFILE_TYPE) or 0) & _REDUCED
         if _DNG_VERSION in self.fields or photometric in _SENSORS or is_reduced:
             raise UnsupportedFormat(
-                "A camera's raw file, or a TIFF that begins with a thumbnail, cannot be read here; export it as a JPEG."
+                "Camera raw files, and TIFFs whose first image is a thumbnail, are not supported; "
+                "export the image as a JPEG."
             )
         if photometric in (_ICCLAB, _ITULAB) or (photometric == _CIELAB and self.first(_BITS) == _BYTE):
-            raise UnsupportedFormat("This TIFF has Lab colours in 8 bits, which cannot be read; export it as a JPEG.")
+            raise UnsupportedFormat("TIFFs with 8-bit Lab colours are not supported; export the image as a JPEG.")
         if photometric != _CIELAB and _MEASUREMENTS.intersection(kinds):
             raise UnsupportedFormat(
-                "This TIFF holds numbers with fractions (float), as measurements do; "
-                "export it as a picture of 8 or 16 bits."
+                "TIFFs with floating-point or complex samples are not supported; "
+                "export the image with 8 or 16 bits per sample."
             )
 
 

@@ -1,4 +1,4 @@
-"""The metadata of an original that is used: its orientation, and the names of its creator and copyright holder."""
+"""The names of an original's creator and copyright holder: the only metadata that a derivative may keep."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 
     import pyvips
 
-UPRIGHT = 1
-"""The EXIF orientation of an image that needs no rotation."""
-
-_FIRST_SWAPPED = 5
-"""EXIF orientations 5 to 8 swap rows and columns."""
-
 _OWNER = {tiff.ARTIST: 1, tiff.COPYRIGHT: 2}
 """The fields that name the creator and the copyright holders, and how many names each may hold.
 
@@ -35,22 +29,6 @@ _EXIF_IFD_POINTER = 0x8769
 """The EXIF tag that points to the last directory of the block that libvips writes."""
 
 _PNG_CHUNK = b"eXIf"
-
-
-def orientation(image: pyvips.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if the tag is missing or invalid."""
-    value = vips.number(image, "orientation", default=UPRIGHT)
-    return value if 1 <= value <= 8 else UPRIGHT  # noqa: PLR2004 - EXIF defines eight orientations
-
-
-def swaps_sides(orientation: int) -> bool:
-    """Return whether this orientation swaps the stored width and height."""
-    return orientation >= _FIRST_SWAPPED
-
-
-def upright(image: pyvips.Image) -> pyvips.Image:
-    """Rotate and mirror the image according to its EXIF orientation."""
-    return image.autorot()
 
 
 def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
@@ -92,7 +70,7 @@ def replace_exif(path: Path, block: bytes) -> None:
     found = re.search(re.escape(_FIRST) + rb"..\x12\x01\x03\x00", content, re.DOTALL)
     length = _length(content[found.start() :]) if found else 0
     if not found or length < len(block):
-        raise RuntimeError("libvips writes EXIF otherwise than it did.")
+        raise RuntimeError("libvips no longer writes EXIF in the expected form.")
     start, padded = found.start(), block.ljust(length, b"\0")
     with path.open("r+b") as file:
         file.seek(start)

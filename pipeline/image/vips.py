@@ -239,12 +239,12 @@ def _translate_errors() -> Iterator[None]:
         yield
     except pyvips.Error as error:
         if _HEIF_LIMIT in str(error.detail):
-            raise TooManyPixels("This picture is larger than its decoder takes on; shrink it first.") from error
+            raise TooManyPixels("The image is larger than its decoder supports; upload a smaller one.") from error
         if _UNSUPPORTED.search(str(error.detail)):
-            raise UnsupportedFormat(f"A rare kind of file ({_reason(error)}); export it as a JPEG.") from error
-        raise Corrupt(
-            f"This file is damaged or cut short ({_reason(error)}); upload it again from the camera."
-        ) from error
+            raise UnsupportedFormat(
+                f"The file uses a feature that is not supported ({_reason(error)}); export the image as a JPEG."
+            ) from error
+        raise Corrupt(f"The file is damaged or truncated ({_reason(error)}); upload an intact copy.") from error
 
 
 def _reason(error: pyvips.Error) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode.original import frames, open_original
 from pipeline.decode.probe import describe
 from pipeline.formats.registry import WRITABLE, output
-from pipeline.image import colour, metadata, vips
+from pipeline.image import colour, metadata, orientation, vips
 from pipeline.protocol import Derived, Rendered
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.size import Size, render_profile
@@ -68,7 +68,7 @@ def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
 
 def apply_orientation(image: pyvips.Image, _: Target) -> pyvips.Image:
     """Rotate the image upright; columns may become rows, so the image must be in memory already."""
-    return metadata.upright(image)
+    return orientation.upright(image)
 
 
 def convert_gamut(image: pyvips.Image, target: Target) -> pyvips.Image:

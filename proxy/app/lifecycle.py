@@ -11,7 +11,7 @@ import structlog
 
 from proxy import metrics
 from proxy.observability.exposition import serving_metrics
-from proxy.observability.monitor import observe_memory, watch_queue, watch_readiness
+from proxy.observability.gauges import observe_memory, watch_queue, watch_readiness
 from proxy.queues.worker import running_worker
 
 if TYPE_CHECKING:

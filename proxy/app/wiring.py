@@ -23,7 +23,7 @@ from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
-from proxy.rendering.budget import render_budget, scratch_budget
+from proxy.rendering.memory_budget import render_budget, scratch_budget
 from proxy.rendering.pool import RenderPool
 from proxy.settings.validators import split
 from proxy.stores.factory import StoreConfig, open_store

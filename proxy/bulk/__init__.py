@@ -1,1 +1,1 @@
-"""Runs over many originals."""
+"""Bulk commands: runs over many originals."""

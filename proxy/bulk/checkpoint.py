@@ -1,4 +1,4 @@
-"""How far a run is: its options, the originals that are done, their outcomes; on disk before they count."""
+"""The progress of a run: its options, the finished originals and their outcomes, on disk before they count."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
     from proxy.errors import ImagesError
 
 SAVE_SECONDS = 1.0
-"""Seconds between two saves while all originals are fresh: to inspect those again costs little."""
+"""Seconds between two saves while all originals are fresh: inspecting those again after a kill is cheap."""
 
 IN_A_ROW = 10
-"""Failures in a row, none of them the original's own fault, after which the run stops."""
+"""Consecutive failures not caused by the original itself, after which the run stops."""
 
 ITS_OWN_FAULT = frozenset({*BY_CODE, TooManyBytes.code, NotFound.code, BadKey.code})
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options that decide what a run does to an original: a run is resumed with the same ones only.
+    """The options that decide what a run does to an original; a run resumes only with the same options.
 
-    `profiles` are the render profiles of `sizes`: with other ones the first originals would keep outdated derivatives.
+    `profiles` are the render profiles of `sizes`: with other profiles, the originals that are done would keep outdated
+    derivatives.
     """
 
     store: str
@@ -56,9 +57,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTally(msgspec.Struct, kw_only=True):
-    """How many originals had which result; `faults` counts failures by code."""
+    """The number of originals by result; `faults` counts failures by error code.
 
-    made: int = 0
+    `changed` counts the originals of which the run has rendered, promoted or undone derivatives.
+    """
+
+    changed: int = msgspec.field(default=0, name="made")
     fresh: int = 0
     due: int = 0
     failed: int = 0
@@ -71,23 +75,31 @@ class RunTally(msgspec.Struct, kw_only=True):
 
     @property
     def needed(self) -> int:
-        """Return how many of them were not fresh."""
-        return self.made + self.due + self.failed
+        """Return how many originals were not fresh."""
+        return self.changed + self.due + self.failed
 
     @property
     def problems(self) -> str:
-        """Return the failures that a status line ends with."""
+        """Return the number of failures as text for a status line."""
         return f"{self.failed:,} failed"
 
     def add(self, original: OriginalDone) -> None:
         """Count one more original."""
-        setattr(self, original.result, getattr(self, original.result) + 1)
+        match original.result:
+            case "fresh":
+                self.fresh += 1
+            case "due":
+                self.due += 1
+            case "failed":
+                self.failed += 1
+            case "rendered" | "promoted" | "undone":
+                self.changed += 1
         if original.code:
             self.faults[original.code] = self.faults.get(original.code, 0) + 1
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run needs to resume: `after` and `done` as in `LowWaterMark`, `seconds` of work so far."""
+    """The state that a run resumes from: `after` and `done` as in `LowWaterMark`, `seconds` of work so far."""
 
     run: str
     options: RunOptions = msgspec.field(name="words")
@@ -99,12 +111,12 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_started(self) -> bool:
-        """Return whether this run, or one that it follows, has worked before."""
+        """Return whether this run has worked before, or continues an earlier run."""
         return self.seconds > 0 or bool(self.after)
 
 
 def new_checkpoint(options: RunOptions, *, after: str = "", done: tuple[str, ...] = ()) -> Checkpoint:
-    """Return the checkpoint of a new run, which continues after the originals of an earlier one."""
+    """Return the checkpoint of a new run; `after` and `done` are the originals that an earlier run has done."""
     now, run = datetime.now(UTC), uuid.uuid4().hex[:12]
     return Checkpoint(
         run=run, options=options, failures=f"failures-{now:%Y%m%dT%H%M%SZ}-{run}.jsonl", after=after, done=done
@@ -112,25 +124,25 @@ def new_checkpoint(options: RunOptions, *, after: str = "", done: tuple[str, ...
 
 
 class LowWaterMark:
-    """Tracks the key up to which every original is done, and those behind it that are done already."""
+    """The key up to which every original is done, and the later originals that are done already."""
 
     def __init__(self, after: str = "", done: Iterable[str] = ()) -> None:
         self.after = after
-        """All up to this key are done; empty at the beginning."""
+        """Every original up to this key is done; empty at the start."""
         self._done_before = set(done)
         self._is_done: dict[str, bool] = {}
 
     def __len__(self) -> int:
-        """Count the originals behind `after` that were begun, done or not."""
+        """Return how many originals that follow `after` were started, done or not."""
         return len(self._is_done)
 
     @property
     def done(self) -> tuple[str, ...]:
-        """Return those behind `after` that are done."""
+        """Return the keys that follow `after` and are done."""
         return (*self._done_before, *(key for key, is_done in self._is_done.items() if is_done))
 
     def begin(self, key: str) -> bool:
-        """Begin the next original of the listing; return False if it is done or underway."""
+        """Start the next original of the listing; return False if it is done or in progress."""
         if key in self._is_done:
             return False
         is_done = key in self._done_before
@@ -154,7 +166,7 @@ class LowWaterMark:
 
 
 class CheckpointStore(Protocol):
-    """Where checkpoints and failures are stored."""
+    """A store for checkpoints and failures."""
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Store the checkpoint durably."""
@@ -166,7 +178,7 @@ class CheckpointStore(Protocol):
 
 
 class RunProgress:
-    """Tracks the originals of a run, so that a run that was killed can resume from its checkpoint."""
+    """The progress of a run, stored in a checkpoint from which a killed run resumes."""
 
     def __init__(self, checkpoint: Checkpoint, state: CheckpointStore) -> None:
         self._checkpoint = checkpoint
@@ -177,7 +189,7 @@ class RunProgress:
         self._saved = self._started
         self._failed_in_a_row = 0
         self.stop_reason = ""
-        """Why the run must stop; empty while it may go on."""
+        """Why the run must stop; empty while it may continue."""
 
     @property
     def tally(self) -> RunTally:
@@ -191,25 +203,25 @@ class RunProgress:
 
     @property
     def done(self) -> tuple[str, ...]:
-        """Return the keys behind that which are done."""
+        """Return the keys that follow `after` and are done."""
         return self._low_water_mark.done
 
     @property
     def listed_before(self) -> int:
-        """Return how many originals of this run lie up to `after`; not what an earlier run with a limit has done."""
+        """Return how many originals this run has done up to `after`, without those of an earlier run with a limit."""
         return self.tally.originals - len(self.done)
 
     @property
     def seconds(self) -> float:
-        """Return how long the run has worked, over all its starts."""
+        """Return the seconds that the run has worked, over all its starts."""
         return self._checkpoint.seconds + time.monotonic() - self._started
 
     def __len__(self) -> int:
-        """Count the originals that were begun since the first that is not done."""
+        """Return how many originals were started, from the first one that is not done."""
         return len(self._low_water_mark)
 
     async def begin(self, key: str) -> bool:
-        """Begin the next original; return False if it is done or underway."""
+        """Start the next original; return False if it is done or in progress."""
         return self._low_water_mark.begin(key)
 
     def failure(self, key: str, error: ImagesError) -> OriginalDone:
@@ -231,7 +243,7 @@ class RunProgress:
     def _count_failures_in_a_row(self, original: OriginalDone) -> None:
         if original.result == "failed" and original.code not in ITS_OWN_FAULT:
             self._failed_in_a_row += 1
-        elif original.result != "fresh":  # which was inspected only
+        elif original.result != "fresh":  # a fresh one was only inspected
             self._failed_in_a_row = 0
         if self._failed_in_a_row >= IN_A_ROW:
             self.stop_reason = (
@@ -239,7 +251,7 @@ class RunProgress:
             )
 
     async def save(self) -> None:
-        """Store the checkpoint; calls during a save share the next one."""
+        """Store the checkpoint durably; calls during a save are batched into the next one."""
         await self._saves.ask(None)
 
     async def _save_once(self, calls: Sequence[None]) -> Sequence[None]:

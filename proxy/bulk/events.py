@@ -1,4 +1,4 @@
-"""What a run reports: one value per event, one JSON line each for machines, and its text for people."""
+"""Events of a run: one struct per event, written as a JSON line or as text for the terminal."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ if TYPE_CHECKING:
     from pipeline.errors import Refused
     from proxy.errors import ImagesError
 
-Result = Literal["made", "fresh", "due", "failed"]
-"""The outcome of an original: derivatives made; nothing to do; something to do, in a dry run; an error."""
+Change = Literal["rendered", "promoted", "undone"]
+"""What a command does to the derivatives of an original."""
+
+Result = Change | Literal["fresh", "due", "failed"]
+"""The result of an original: derivatives were changed; all were fresh; some are due but were not changed; it failed."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=str.lower, tag_field="event"):
-    """Something that happened."""
+    """An event of a run."""
 
 
-class RunStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A run starts, or resumes behind the key `after`; `sizes` are those that it works on."""
+class RunStarted(Event, frozen=True, kw_only=True, tag="started"):
+    """A run starts, or resumes after the key `after`; `sizes` are the sizes that it processes."""
 
     run: str
     prefix: str
-    remake: str
+    mode: str
     sizes: tuple[str, ...]
     after: str = ""
-    goes_on: bool = False
+    resumed: bool = False
 
 
 class Counted(Event, frozen=True, kw_only=True):
-    """The whole listing was counted, while the run was at work."""
+    """The whole listing was counted, in parallel with the run."""
 
     originals: int
 
 
 class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
-    """One original is done; `why` gives the reason for each size that is due, `detail` says what is wrong."""
+    """One original is done; `reasons` maps each due size to its reason, `detail` is the error message."""
 
     key: str
     result: Result
-    why: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     code: str = ""
     detail: str = ""
     seconds: float = 0.0
@@ -55,70 +58,76 @@ class OriginalDone(Event, frozen=True, kw_only=True, tag="original"):
         return cls(key=key, result="failed", code=error.code, detail=str(error))
 
 
-class RetryScheduled(Event, frozen=True, kw_only=True, tag="trouble"):
-    """The store, the queue or the disk is unavailable; the same is tried again in a while."""
+class RetryScheduled(Event, frozen=True, kw_only=True, tag="retry"):
+    """The store, the queue or the disk is unavailable; the call is retried later."""
 
     code: str
     detail: str
-    again_in_seconds: float
+    retry_in_seconds: float
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are begun; those underway are finished, here or by the workers of the queue."""
+    """No more originals are started; those in progress are finished, here or by the workers of the queue."""
 
     detail: str
-    underway: int
-    ends_elsewhere: bool = False
+    in_progress: int
+    left_to_workers: bool = False
 
 
 class Ended(Event, frozen=True, kw_only=True):
-    """The run is over; `is_finished` says whether everything was done."""
+    """The run has ended; `is_finished` is whether all originals are done."""
 
     is_finished: bool
     is_within_budget: bool
 
 
 class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
-    """What came of a run; `faults` counts failures by their code."""
+    """The outcome of a run; `faults` counts failures by error code.
 
-    made: int
+    Of `rendered`, `promoted` and `undone`, each command sets only the count of what it does.
+    """
+
+    rendered: int | None = None
+    promoted: int | None = None
+    undone: int | None = None
     fresh: int
     due: int
     failed: int
     faults: dict[str, int]
     seconds: float
-    did: str = "made"
-    """What was done to those that are counted as made."""
     failures: str = ""
-    """The file that names them, where there are any."""
+    """Path of the file that lists the failed originals; empty if none failed."""
 
     @property
     def originals(self) -> int:
         """Return how many originals are done."""
-        return self.made + self.fresh + self.due + self.failed
+        changed = (self.rendered or 0) + (self.promoted or 0) + (self.undone or 0)
+        return changed + self.fresh + self.due + self.failed
 
 
 class Line(NamedTuple):
-    """A line for people; an answer is what the command was run for."""
+    """A line of text; an answer is a result of the command, every other line is progress."""
 
     text: str
     is_answer: bool = False
 
 
 def describe(event: Event) -> Iterator[Line]:
-    """Return the lines that a person wants to read of an event."""
+    """Return the lines of text for an event; none for events that only machines need."""
     match event:
-        case RunStarted(goes_on=True):
+        case RunStarted(resumed=True):
             yield Line(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
         case OriginalDone(result="failed"):
             yield Line(f"failed {event.key}: {event.code}: {event.detail}")
         case OriginalDone(result="due"):
-            yield Line(f"{event.key}: {_reasons(event.why)}", is_answer=True)
+            yield Line(f"{event.key}: {_by_reason(event.reasons)}", is_answer=True)
         case RetryScheduled():
-            yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
+            yield Line(f"trouble, trying again in {event.retry_in_seconds:g} s: {event.detail}")
         case Stopping():
-            # Few of those underway were queued: the others wait for room in the queue, and are the next run's.
-            rest = "jobs left to the queue's workers" if event.ends_elsewhere else f"{event.underway} to be finished"
+            # Few of the originals in progress were queued; the others wait for room in the queue, until the next run.
+            rest = (
+                "jobs left to the queue's workers" if event.left_to_workers else f"{event.in_progress} to be finished"
+            )
             yield Line(f"stopping, {rest}: {event.detail}")
         case RunEnded():
             yield from (Line(line, is_answer=True) for line in summary(event))
@@ -127,8 +136,15 @@ def describe(event: Event) -> Iterator[Line]:
 
 
 def summary(ended: RunEnded) -> Iterator[str]:
-    """Return the outcome of a run, in lines."""
-    counts = {ended.did: ended.made, "due": ended.due, "fresh": ended.fresh, "failed": ended.failed}
+    """Return the lines that summarise the outcome of a run."""
+    counts = {
+        "rendered": ended.rendered,
+        "promoted": ended.promoted,
+        "undone": ended.undone,
+        "due": ended.due,
+        "fresh": ended.fresh,
+        "failed": ended.failed,
+    }
     listed = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
     yield f"{'finished' if ended.is_finished else 'not finished'}: {listed}; {format_duration(ended.seconds)}{rate}"
@@ -144,8 +160,8 @@ def summary(ended: RunEnded) -> Iterator[str]:
         yield "the same command goes on from here"
 
 
-def _reasons(why: dict[str, str]) -> str:
+def _by_reason(reasons: dict[str, str]) -> str:
     by_reason: dict[str, list[str]] = {}
-    for size, reason in why.items():
+    for size, reason in reasons.items():
         by_reason.setdefault(reason, []).append(size)
     return "; ".join(f"{reason}: {', '.join(sizes)}" for reason, sizes in by_reason.items())

@@ -1,4 +1,4 @@
-"""Values of command-line options, parsed."""
+"""Parsers for the values of command-line options."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ _UNIT_SECONDS = {None: 1, "s": 1, "min": 60, "h": 3600}
 
 
 class OtherOptions(Exception):
-    """What an earlier command has left does not fit the options; `str()` says what to do."""
+    """The state or report of an earlier command does not match the options; the message states what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How many may fail: a share of all, or a number."""
+    """The number of items that may fail: a fraction of all if `is_share`, otherwise a count."""
 
     most: Fraction
     is_share: bool
 
     def holds(self, *, failed: int, originals: int) -> bool:
-        """Return whether so many failures are within the budget."""
+        """Return whether `failed` is within the budget."""
         return failed <= (self.most * originals if self.is_share else self.most)
 
 
 def parse_budget(text: str) -> Budget:
-    """Parse "0.5%" or "20".
+    """Return the budget of a text such as "0.5%" or "20".
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text is neither a percentage nor a whole number.
     """
     match = _BUDGET.fullmatch(text.strip())
     if match is None or (not match["percent"] and "." in match["number"]):
         raise ValueError(f"{text!r} is neither a share of the originals, such as 0.5%, nor a number of them.")
-    number = Fraction(match["number"])  # 0.7 % of 1,000 are 7; in floating point they are a little less
+    number = Fraction(match["number"])  # exact: 0.7 % of 1,000 is 7, but slightly less in floating point
     return Budget(most=number / 100 if match["percent"] else number, is_share=bool(match["percent"]))
 
 
 def parse_rate(text: str) -> float:
-    """Parse "5/s", "100/min", "2000/h" or "5" (per second) as the seconds between two starts.
+    """Return the seconds between two starts at a rate of "5/s", "100/min", "2000/h" or "5" (per second).
 
     Raises:
-        ValueError: it is none of them, or zero.
+        ValueError: the text is not a rate, or the rate is zero.
     """
     match = _RATE.fullmatch(text.strip())
     if match is None or not float(match["number"]):
@@ -54,10 +54,10 @@ def parse_rate(text: str) -> float:
 
 
 def parse_date(text: str) -> datetime:
-    """Parse a date or a time of ISO 8601; UTC unless it names a zone.
+    """Return the time of an ISO 8601 date or time, in UTC unless it has a time zone.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a date or time.
     """
     try:
         parsed = datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
-"""The originals of a run, one after another, never all in memory: of a listing, a file, a sample."""
+"""Sources of originals for a run: a listing or a file, read one key at a time, or a sample of them in memory."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 LONGEST_LINE_BYTES = 1 << 16
-"""Of a file of failures: a key has 1,024 bytes at most, a sentence some hundreds."""
+"""Maximum bytes of a line in a file of failures: a key has up to 1,024 bytes, an error message a few hundred."""
 
 
 class Originals(Protocol):
     """Originals in a stable order."""
 
     def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Return the keys, those behind `after` if it names one."""
+        """Yield the keys; with `after`, only those that follow it."""
         ...
 
 
 class Listing(Protocol):
-    """Lists blobs: a store, or a side of a comparison."""
+    """Anything that lists blobs: a store, or a side of a comparison."""
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Blob]:
-        """Return the blobs whose keys begin with `prefix`, those behind `after`."""
+        """Yield the blobs whose keys begin with `prefix`; with `after`, only those that follow it."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedOriginals:
-    """The originals of a store whose keys begin with `prefix`, those that changed at `since` or later."""
+    """The originals of a store whose keys begin with `prefix` and that changed at `since` or later."""
 
     store: Listing
     layout: Layout
@@ -51,8 +51,8 @@ class ListedOriginals:
     since: datetime | None = None
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Return the keys in the store's order; see `Originals`."""
-        since = self.since and self.since.replace(microsecond=0)  # stores know whole seconds
+        """Yield the keys in the order of the store; see `Originals`."""
+        since = self.since and self.since.replace(microsecond=0)  # the resolution of stores is one second
         async for blob in self.store.list(self.prefix, after=after):
             if is_original(self.layout, blob.key) and (since is None or blob.modified >= since):
                 yield blob.key
@@ -60,14 +60,14 @@ class ListedOriginals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOriginals:
-    """The originals that a file names, a key on each line."""
+    """The originals that a file lists, one key per line."""
 
     path: Path
     layout: Layout
     prefix: str = ""
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Return the keys in the file's order, those behind `after` where it is one of them."""
+        """Yield the keys in the order of the file; with `after`, those that follow it, or none if it is not there."""
         is_behind = not after
         try:
             async with await open_file(self.path, encoding="utf-8") as file:
@@ -81,7 +81,7 @@ class FileOriginals:
 
 
 class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of a file of failures: the code of what is wrong, a sentence that says what to do."""
+    """A line of a file of failures: the key, the error code and the error message."""
 
     key: str
     code: str = ""
@@ -90,13 +90,13 @@ class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedOriginals:
-    """The originals that a file of failures names, those whose keys begin with `prefix`."""
+    """The originals that a file of failures lists and whose keys begin with `prefix`."""
 
     path: Path
     prefix: str = ""
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Return the keys in the file's order; all of them where none is `after`. See `Originals`."""
+        """Yield the keys in the order of the file; with `after`, those that follow it, or all if it is not there."""
         is_behind = not after or after not in {key async for key in failed_keys(self.path) if key == after}
         async for key in failed_keys(self.path):
             if is_behind and key.startswith(self.prefix):
@@ -105,7 +105,7 @@ class FailedOriginals:
 
 
 def append_failure(path: Path, failure: FailedOriginal) -> None:
-    """Append a failure durably; half a line, left by a crash, is cut off first."""
+    """Append a failure durably; an incomplete line left by a crash is removed first."""
     with path.open("a+b") as file:
         file.truncate(_whole_lines_bytes(path))
         file.write(msgspec.json.encode(failure) + b"\n")
@@ -121,10 +121,10 @@ def _whole_lines_bytes(path: Path) -> int:
 
 
 async def failed_keys(path: Path) -> AsyncIterator[str]:
-    """Return the keys of a file of failures, each once.
+    """Yield the keys of a file of failures, each once.
 
     Raises:
-        CannotStart: the file is missing, or one of its lines is no failure.
+        CannotStart: the file cannot be read, or a line is not a failure.
     """
     number, seen = 0, set[str]()
     try:
@@ -142,7 +142,7 @@ async def failed_keys(path: Path) -> AsyncIterator[str]:
 
 
 def _parse_failure(line: bytes) -> FailedOriginal | None:
-    """Parse a line; return None for half a line, whose original was not done when the machine crashed."""
+    """Return the failure of a line, or None for an incomplete last line left by a crash: its original is not done."""
     try:
         return msgspec.json.decode(line, type=FailedOriginal)
     except msgspec.DecodeError:
@@ -153,20 +153,20 @@ def _parse_failure(line: bytes) -> FailedOriginal | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledOriginals:
-    """A sample, all of it in memory."""
+    """A sample of originals, held in memory."""
 
     chosen: tuple[str, ...]
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
-        """Return the keys, those behind `after`."""
+        """Yield the keys in their order; with `after`, only those that follow it."""
         for key in self.chosen:
             if key > after:
                 yield key
 
 
 async def sample(originals: Originals, number: int, *, seed: int) -> SampledOriginals:
-    """Choose so many originals at random; the same seed chooses the same, whatever their order."""
-    least: list[tuple[int, str]] = []  # a heap of negative draws: its first is the largest that was kept
+    """Return a random sample of `number` originals; a seed always selects the same ones, whatever their order."""
+    least: list[tuple[int, str]] = []  # a heap of negated draws: its first entry is the largest one kept
     async for key in originals.walk():
         drawn = int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
         if len(least) < number:
@@ -177,7 +177,7 @@ async def sample(originals: Originals, number: int, *, seed: int) -> SampledOrig
 
 
 def is_original(layout: Layout, key: str) -> bool:
-    """Return whether a key may be that of an original."""
+    """Return whether an original may have this key."""
     try:
         layout.check_original(key)
     except BadKey:
@@ -186,7 +186,7 @@ def is_original(layout: Layout, key: str) -> bool:
 
 
 async def count(originals: Originals, *, after: str = "") -> int:
-    """Count the originals, those behind `after` if it names one, in a walk of its own."""
+    """Count the originals in a separate walk; with `after`, only those that follow it."""
     number = 0
     async for _ in originals.walk(after=after):
         number += 1
@@ -194,7 +194,7 @@ async def count(originals: Originals, *, after: str = "") -> int:
 
 
 class Walk:
-    """A walk that can be continued after an error: behind the last key that it returned."""
+    """A walk that can continue after an error, from the last key that it returned."""
 
     def __init__(self, originals: Originals, *, after: str = "") -> None:
         self._originals = originals
@@ -202,7 +202,7 @@ class Walk:
         self._keys: AsyncIterator[str] | None = None
 
     async def next(self) -> str | None:
-        """Return the next key, None at the end; raise what the walk raises, and continue at the next call."""
+        """Return the next key, or None at the end; after an error, the next call continues the walk."""
         self._keys = self._keys or self._originals.walk(after=self._last)
         try:
             key = await anext(self._keys, None)

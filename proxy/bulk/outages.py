@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 AWAY = (StoreUnavailable, QueueUnavailable, NoRoom)
-"""Transient errors that are no original's fault but the store's, the queue's or the disk's."""
+"""Transient errors of the store, the queue or the disk, not caused by the original."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutagePolicy(RetryPolicy):
     """How often and how long to retry; the wait doubles from `first_seconds` to `longest_seconds`.
 
-    After `attempts` the original is at fault if a check finds everything available; otherwise retries go on for
-    `away_seconds`. One attempt at a bucket takes up to a minute, because the store retries too.
+    After `attempts`, the call fails if a check finds everything available: the original is the cause. Otherwise retries
+    continue for `away_seconds`. One attempt at a bucket takes up to a minute, because the store retries too.
     """
 
     attempts: int = 4
@@ -38,7 +38,7 @@ class OutagePolicy(RetryPolicy):
 
 
 class OutageRetry:
-    """Retries calls that fail in an outage; `check` raises while there is one."""
+    """Retry logic for calls that fail in an outage; `check` raises during an outage."""
 
     def __init__(
         self,
@@ -57,9 +57,9 @@ class OutageRetry:
         """Return what `function` returns.
 
         Raises:
-            StoreUnavailable, QueueUnavailable, NoRoom: the call fails although there is no outage.
-            GaveUp: the outage lasts too long.
-            Stopped: the run ends before the call succeeds.
+            StoreUnavailable, QueueUnavailable, NoRoom: the call fails although everything is available.
+            GaveUp: the outage lasts longer than `away_seconds`.
+            Stopped: the run stops before the call succeeds.
         """
         began = time.monotonic()
         for tries in itertools.count(1):
@@ -82,5 +82,5 @@ class OutageRetry:
         if away_seconds >= self._policy.away_seconds:
             raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {outage}") from outage
         seconds = self._policy.wait_seconds(tries)
-        self._emit(RetryScheduled(code=outage.code, detail=str(outage), again_in_seconds=round(seconds, 1)))
+        self._emit(RetryScheduled(code=outage.code, detail=str(outage), retry_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

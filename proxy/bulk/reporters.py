@@ -1,4 +1,4 @@
-"""How a run is reported: JSON lines for machines, plain lines, a bar on a terminal."""
+"""Reporters of a run: JSON lines, plain lines, or a progress bar on a terminal."""
 
 from __future__ import annotations
 
@@ -26,77 +26,79 @@ if TYPE_CHECKING:
     Describe = Callable[[Event], Iterable[Line]]
 
 LINE_SECONDS = 10.0
-"""Seconds between two plain lines on how far a run is."""
+"""Seconds between two status lines in plain output."""
 
 WINDOW_SECONDS = 60.0
-"""How far back the rate looks: long enough to be calm, short enough that fresh originals, which cost little, soon do
-not promise anything for those that are due."""
+"""Window of the rate: long enough for a steady value, short enough that fresh originals soon leave it.
+
+Fresh originals are cheap: in the window they would predict too high a rate for those that are due.
+"""
 
 
 class Tally(Protocol):
-    """What a run has counted so far."""
+    """The counts of a run so far."""
 
     @property
     def originals(self) -> int:
-        """Return how many originals are over."""
+        """Return how many originals are done."""
         ...
 
     @property
     def needed(self) -> int:
-        """Return how many of them count towards a limit."""
+        """Return how many originals count towards a limit."""
         ...
 
     @property
     def problems(self) -> str:
-        """Return the count that a person watches, with its name."""
+        """Return the number of failures or differences as text for a status line."""
         ...
 
 
 class Reporter(Protocol):
-    """Where a run reports to."""
+    """An output for the events and the progress of a run."""
 
     def emit(self, event: Event) -> None:
-        """Report that something happened."""
+        """Report an event."""
         ...
 
     def update(self, tally: Tally, total: int | None) -> None:
-        """Report how far the run is, and of how many if that is known."""
+        """Report the progress; `total` is None until the originals are counted."""
         ...
 
 
 class JsonReporter:
-    """Writes each event as one JSON line to standard output."""
+    """A reporter that writes each event as a JSON line to standard output."""
 
     def emit(self, event: Event) -> None:
         """Write the event."""
         click.echo(msgspec.json.encode(event))
 
     def update(self, tally: Tally, total: int | None) -> None:
-        """Write nothing: readers of events can count."""
+        """Do nothing: consumers of the events can count."""
 
 
 class GuardedReporter:
-    """Passes reports on while somebody reads them, and stops the run when nobody does any more."""
+    """A wrapper that stops the run when the output of its reporter can no longer be written."""
 
     def __init__(self, reporter: Reporter, stop: Stop) -> None:
         self._reporter = reporter
         self._stop = stop
         self.fault = ""
-        """Why nothing is reported any more."""
+        """Why the output failed; empty while it works."""
 
     def emit(self, event: Event) -> None:
-        """Report that something happened."""
+        """Report an event, unless the output has failed."""
         self._try(lambda: self._reporter.emit(event))
 
     def update(self, tally: Tally, total: int | None) -> None:
-        """Report how far the run is."""
+        """Report the progress, unless the output has failed."""
         self._try(lambda: self._reporter.update(tally, total))
 
     def check(self) -> None:
-        """Return when everything was reported.
+        """Raise an error if the output has failed.
 
         Raises:
-            GaveUp: nobody reads the reports any more.
+            GaveUp: the output could not be written.
         """
         if self.fault:
             raise GaveUp(f"{self.fault} The same command goes on from here.")
@@ -112,14 +114,14 @@ class GuardedReporter:
 
 
 class StatusLine:
-    """Words how far a run is; with a `limit`, only originals that count towards it do."""
+    """The text of the progress; with a `limit`, only originals that count towards it are counted."""
 
     def __init__(self, *, limit: int | None) -> None:
         self._limit = limit
         self._throughput = Throughput[int](lambda before, now: now - before, window_seconds=WINDOW_SECONDS)
 
     def update(self, tally: Tally, total: int | None) -> tuple[int, str]:
-        """Return how many originals are done, and the line."""
+        """Record the progress; return how many originals are done, and the text."""
         done = tally.originals if self._limit is None else tally.needed
         self._throughput.record(done)
         share = f" of {total:,} ({100 * done / total:.1f} %)" if total else ""
@@ -129,7 +131,7 @@ class StatusLine:
 
 
 class LineReporter:
-    """Writes events, and now and then how far the run is, in plain lines."""
+    """A reporter that writes events, and the status every `every_seconds`, as plain lines."""
 
     def __init__(self, describe: Describe, *, limit: int | None, every_seconds: float = LINE_SECONDS) -> None:
         self._describe = describe
@@ -138,7 +140,7 @@ class LineReporter:
         self._next = time.monotonic() + every_seconds
 
     def emit(self, event: Event) -> None:
-        """Write the lines of the event: answers to standard output, the rest to standard error."""
+        """Write the lines of the event: answers to standard output, all others to standard error."""
         for line in self._describe(event):
             click.echo(line.text, err=not line.is_answer)
 
@@ -151,7 +153,7 @@ class LineReporter:
 
 
 class BarReporter:
-    """Draws how far the run is; events are written above the bar."""
+    """A reporter that draws a progress bar and writes events above it."""
 
     def __init__(self, describe: Describe, bar: Progress, *, limit: int | None) -> None:
         self._describe = describe
@@ -164,7 +166,7 @@ class BarReporter:
         if isinstance(event, Ended):
             self._bar.stop()
         for line in self._describe(event):
-            # Two writers to one terminal would write into each other's lines.
+            # Two writers to one terminal would garble each other's lines.
             if line.is_answer and not sys.stdout.isatty():
                 click.echo(line.text)
             else:
@@ -178,7 +180,7 @@ class BarReporter:
 
 @contextmanager
 def reporting(describe: Describe, *, as_json: bool, stop: Stop, limit: int | None = None) -> Iterator[GuardedReporter]:
-    """Open the reporter that fits: JSON if asked for, a bar on a terminal, else plain lines."""
+    """Yield a reporter: of JSON lines with `as_json`, a bar on a terminal, otherwise plain lines."""
     if as_json:
         yield GuardedReporter(JsonReporter(), stop)
     elif sys.stderr.isatty():
@@ -189,5 +191,5 @@ def reporting(describe: Describe, *, as_json: bool, stop: Stop, limit: int | Non
 
 
 def drawn_bar() -> Progress:
-    """Return a bar for the terminal of standard error, drawn while it is open."""
+    """Return a progress bar on standard error; it is drawn within its `with` block."""
     return Progress(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True))

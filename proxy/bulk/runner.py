@@ -1,4 +1,4 @@
-"""A step run over many originals: some at a time, in order, until all are done or something stops the run."""
+"""The loop of all bulk commands: it runs a step over originals concurrently until all are done or the run stops."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ if TYPE_CHECKING:
 Outcome = TypeVar("Outcome")
 
 LOOK_AHEAD = 256
-"""Originals that are begun while the oldest of them is not done: as many keys as a checkpoint may have to name."""
+"""Originals that may be started while the oldest of them is not done: the most keys that a checkpoint must list."""
 
 
 class Progress(Protocol[Outcome]):
-    """What a run has done, and what follows from it."""
+    """The progress of a run."""
 
     @property
     def tally(self) -> Tally:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         ...
 
     @property
     def after(self) -> str:
-        """Return the key behind which the listing starts."""
+        """Return the key after which the listing starts."""
         ...
 
     @property
     def listed_before(self) -> int:
-        """Return how many originals of this run the listing leaves out."""
+        """Return how many originals of this run precede the listing."""
         ...
 
     @property
     def stop_reason(self) -> str:
-        """Return why the run must stop; empty while it may go on."""
+        """Return why the run must stop; empty while it may continue."""
         ...
 
     def __len__(self) -> int:
-        """Count the originals that were begun since the first that is not done."""
+        """Return how many originals were started, from the first one that is not done."""
         ...
 
     async def begin(self, key: str) -> bool:
-        """Begin an original; return False if it is done or underway."""
+        """Start an original; return False if it is done or in progress."""
         ...
 
     def failure(self, key: str, error: ImagesError) -> Outcome:
@@ -66,14 +66,14 @@ class Progress(Protocol[Outcome]):
         ...
 
     async def save(self) -> None:
-        """Store durably what is not yet."""
+        """Store durably whatever is not stored yet."""
         ...
 
 
 class Runner(Generic[Outcome]):
-    """Runs a step over originals, `concurrency` at a time; with a `limit`, until so many were not fresh.
+    """A runner of a step over originals, `concurrency` at a time; with a `limit`, until that many were not fresh.
 
-    `on_stop` is called once if the run is stopped, with the number of originals that are underway then.
+    `on_stop` is called once if the run is stopped, with the number of originals in progress at that moment.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class Runner(Generic[Outcome]):
         self._total: int | None = None
         self._is_stop_announced = False
         self.has_reached_limit = False
-        """Whether it ended at the limit; there may be more originals."""
+        """Whether the run ended at the limit; more originals may follow."""
 
     async def run(self, originals: Originals, step: Callable[[str], Awaitable[Outcome]]) -> bool:
-        """Run the step over every original; once stopped, finish those underway and begin no more.
+        """Run the step over every original; once stopped, finish those in progress and start no more.
 
         Returns:
             Whether all originals are done.
 
         Raises:
-            ImagesError: the originals cannot be listed, or a step failed with what is no outcome.
+            ImagesError: the originals cannot be listed, or a step failed with an error that ends the run.
         """
         beginning = asyncio.create_task(self._begin_all(originals, step))
         others = asyncio.create_task(self._count(originals)), asyncio.create_task(self._cancel_on_stop(beginning))
@@ -125,7 +125,7 @@ class Runner(Generic[Outcome]):
         return has_begun_all and not len(self._progress)
 
     async def _begin_all(self, originals: Originals, step: Callable[[str], Awaitable[Outcome]]) -> bool:
-        """Begin one original after another; return whether there are no more to begin."""
+        """Start one original after another; return whether all were started."""
         walk = Walk(originals, after=self._progress.after)
         with suppress(Stopped):
             while (key := await self._outage_retry.call(walk.next)) is not None:
@@ -137,7 +137,7 @@ class Runner(Generic[Outcome]):
         return not self._stop.is_requested
 
     async def _wait_for_room(self) -> bool:
-        """Wait until one more original may begin; return False once the limit is reached."""
+        """Wait until one more original may start; return False once the limit is reached."""
         while True:
             self._changed.clear()
             needed, underway = self._progress.tally.needed, len(self._underway)
@@ -164,7 +164,7 @@ class Runner(Generic[Outcome]):
         try:
             events = await self._progress.record(await self._outcome(key, step))
         except Stopped:
-            return  # not done: the next run begins with it
+            return  # not done: the next run starts with it
         except GaveUp as fault:
             self._stop.request(str(fault))
             return

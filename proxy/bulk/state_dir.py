@@ -1,4 +1,4 @@
-"""The state of a run on disk, in a folder of its own: checkpoint, failures, lock file."""
+"""The state of a run in a folder: checkpoint, failures, lock file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class OtherRun(OtherOptions):
-    """There is an unfinished run with other options; `str()` says what to do."""
+    """The unfinished run has other options; the message states what to do."""
 
 
 class StateDir:
-    """Stores the state of a run, so that a run that was killed at any moment can resume."""
+    """The folder with the state of a run; a run killed at any moment resumes from it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,10 +38,10 @@ class StateDir:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder, which is created if missing, for the length of the block.
+        """Yield with the folder locked; it is created if missing.
 
         Raises:
-            CannotStart: another run is at work there, or nothing can be written.
+            CannotStart: another run uses the folder, or it is not writable.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -82,12 +82,12 @@ class StateDir:
             raise CannotStart(f"{self._path} is no checkpoint ({fault}): --restart begins anew.") from fault
 
     def failures_path(self, checkpoint: Checkpoint) -> Path:
-        """Return the file of a run's failures."""
+        """Return the path of the file of failures."""
         return self._folder / checkpoint.failures
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Store the checkpoint durably."""
-        body = msgspec.json.encode(checkpoint)  # here, where nothing changes meanwhile
+        body = msgspec.json.encode(checkpoint)  # not in the thread, where the tally could change meanwhile
         with _disk_errors(self._folder):
             await run_sync(self._save, body)
 
@@ -97,7 +97,7 @@ class StateDir:
             await run_sync(append_failure, self.failures_path(checkpoint), failure)
 
     def clear(self) -> None:
-        """Remove the checkpoint: the next run starts from the beginning."""
+        """Delete the checkpoint; the next run starts over."""
         self._path.unlink(missing_ok=True)
 
     def _save(self, body: bytes) -> None:
@@ -128,7 +128,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
 
 
 class NoState:
-    """Stores nothing: a run that changes nothing has nothing to resume."""
+    """State that is not stored, for runs without a checkpoint: dry runs and promotions."""
 
     def locked(self) -> AbstractContextManager[None]:
         """Lock nothing."""
@@ -139,11 +139,11 @@ class NoState:
         return new_checkpoint(options)
 
     def failures_path(self, checkpoint: Checkpoint) -> Path:
-        """Return the file that there would be."""
+        """Return the name that the file of failures would have."""
         return Path(checkpoint.failures)
 
     def clear(self) -> None:
-        """Remove nothing."""
+        """Delete nothing."""
 
     async def save(self, checkpoint: Checkpoint) -> None:
         """Store nothing."""

@@ -1,4 +1,4 @@
-"""The request to stop a run: what is underway is finished, nothing more is begun."""
+"""The request to stop a run: originals in progress are finished, no more are started."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import suppress
 
 
 class Stopped(Exception):
-    """Raised to those who wait for something when the run stops."""
+    """The run stops; raised in tasks that are waiting."""
 
 
 class Stop:
-    """A request that is made once and seen by all parts of a run."""
+    """A stop request, visible to all parts of a run."""
 
     def __init__(self) -> None:
         self._requested = asyncio.Event()
@@ -19,23 +19,23 @@ class Stop:
 
     @property
     def is_requested(self) -> bool:
-        """Return whether the run is to stop."""
+        """Return whether a stop was requested."""
         return self._requested.is_set()
 
     def request(self, reason: str) -> None:
-        """Stop the run; the first reason stays."""
+        """Request a stop; later requests do not replace the reason."""
         self.reason = self.reason or reason
         self._requested.set()
 
     async def wait(self) -> None:
-        """Wait until the run is to stop."""
+        """Wait until a stop is requested."""
         await self._requested.wait()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep so long.
+        """Sleep for `seconds`, or until a stop is requested.
 
         Raises:
-            Stopped: the run is to stop.
+            Stopped: a stop was requested.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -1,4 +1,4 @@
-"""What the bulk commands share: their options, settings, signals and exit codes."""
+"""Shared parts of the bulk commands: options, settings, signals and exit codes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 Command = TypeVar("Command", bound="Callable[..., object]")
 
 INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that was stopped by a second signal, as shells report it."""
+"""Exit code of a run that was aborted by a second signal, as shells report it."""
 
 sizes_option = click.option(
     "--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma."
@@ -34,7 +34,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON lin
 
 
 def prefix_option(*, default: str | None = None) -> Callable[[Command], Command]:
-    """Return the option --prefix; None stands for ORIGINALS_PREFIX."""
+    """Return the option --prefix; a `default` of None stands for ORIGINALS_PREFIX."""
     otherwise = "; ORIGINALS_PREFIX when left out" if default is None else ""
     return click.option("--prefix", default=default, help=f"Only originals whose keys begin so{otherwise}.")
 
@@ -45,7 +45,7 @@ def restart_option(what: str) -> Callable[[Command], Command]:
 
 
 def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
-    """Read the settings; end the command if there are faults, or no such sizes."""
+    """Return the settings; exit with 2 if they are invalid or a size does not exist."""
     settings = read_settings_or_exit(accepts_jobs=False)
     known = [size.name for size in settings.sizes]
     if unknown := [size for size in sizes if size not in known]:
@@ -54,9 +54,9 @@ def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
 
 
 def run_bulk(command: Callable[[Stop], Coroutine[object, object, T]], *, can_abort: bool = True) -> T:
-    """Run a command until it is done or stopped by a signal; end with the exit code of what keeps it from either.
+    """Run a command until it is done or a signal stops it; return its result, or exit with the code of its error.
 
-    With `can_abort` a second signal gives up what is underway.
+    With `can_abort`, a second signal aborts the originals in progress.
     """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -86,7 +86,7 @@ async def _run_until_signal(command: Callable[[Stop], Coroutine[object, object, 
 
 
 def _discard_output() -> None:
-    """Discard lines that nobody reads: else the interpreter writes them at its end, and exits with 120."""
+    """Discard output that cannot be written; otherwise the interpreter retries at exit and exits with 120."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -18,10 +18,10 @@ from proxy.cli.console import REFUSED, ParsedOption
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
-    from proxy.bulk.compare.events import ComparisonEnded
+    from proxy.bulk.compare.comparison_events import ComparisonEnded
 
 EXTRA = ("jinja2", "ssimulacra2")
-"""Packages of the extra that the service itself does not need."""
+"""Packages of the extra `compare`, which the service itself does not need."""
 
 
 @click.command()
@@ -64,7 +64,7 @@ def compare(**values: object) -> None:
         raise click.UsageError(
             f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
         )
-    # Imported only here: the service does without it, and perhaps without the extra.
+    # Imported only here: the service does not need it, and the extra may not be installed.
     from proxy.bulk.compare.command import CompareOptions, compare_all  # noqa: PLC0415 - see above
 
     values["processes"] = values["processes"] or os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Exit codes, faults of the settings, option types."""
+"""Exit codes, errors of the settings, option types."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REFUSED, USAGE_ERROR = 1, 2
-"""Exit codes: something was refused or failed; the options or the settings are wrong."""
+"""Exit codes: something was refused or failed; the options or the settings are invalid."""
 
 
 def read_settings_or_exit(*, accepts_jobs: bool = True) -> Settings:
-    """Read the settings; end the command if there are faults. See `read_settings`."""
+    """Return the settings; exit with 2 if they are invalid. See `read_settings`."""
     with exit_on_faults():
         return read_settings(accepts_jobs=accepts_jobs)
 
 
 @contextlib.contextmanager
 def exit_on_faults(where: str = "") -> Iterator[None]:
-    """Print faults of the settings, one a line, and end the command."""
+    """Print the errors of invalid settings in the block, one per line, and exit with 2."""
     try:
         yield
     except BadSettings as bad:
@@ -37,10 +37,10 @@ def exit_on_faults(where: str = "") -> Iterator[None]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Parse comma-separated names, each once.
+    """Return comma-separated names, each once.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the text is not empty and has no name.
     """
     parsed = tuple(dict.fromkeys(split(text)))
     if text and not parsed:
@@ -49,7 +49,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 class ParsedOption(click.ParamType[object]):
-    """A value that a function parses; its ValueError is the usage error."""
+    """An option type whose values a function parses; its ValueError becomes the usage error."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name = name

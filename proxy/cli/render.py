@@ -1,4 +1,4 @@
-"""`gf-images render`: local files through the same render processes as the service."""
+"""`gf-images render`: local files, rendered by the same code as in the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.protocol import Limits
 from proxy.cli.console import REFUSED, exit_on_faults, read_settings_or_exit
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local
-from proxy.rendering.budget import render_budget
+from proxy.rendering.memory_budget import render_budget
 from proxy.settings.sizes import read_sizes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
 WIDE = 500
-"""Columns of a table that no person looks at: nothing is cut off."""
+"""Width of the table if standard output is not a terminal: nothing is truncated."""
 
 
 @click.command()
@@ -89,5 +89,5 @@ def _show(outcomes: Sequence[local.LocalResult]) -> None:
 
 
 def _readable(path: object) -> str:
-    """Write a path as text, whatever bytes a file system lets its name have."""
+    """Return a path as text, whatever bytes its name has."""
     return os.fsencode(str(path)).decode(errors="replace")

@@ -1,4 +1,4 @@
-"""`gf-images serve` and `gf-images worker`: the service, run until it is asked to stop."""
+"""`gf-images serve` and `gf-images worker`: the service, run until a signal stops it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def worker() -> None:
 
 
 def _run(program: Callable[[Components, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
-    """Run a program until it is asked to stop; end the command with the sentence of what keeps it from starting."""
+    """Run a program until a signal stops it; print its error and exit with 1 if it cannot start."""
 
     async def run() -> None:
         components = build(settings)
@@ -102,56 +102,56 @@ async def _serve(components: Components, settings: Settings) -> None:
             access_log=False,
             server_header=False,
             date_header=False,  # the middleware sets it
-            ws="none",  # there are no WebSockets here, and a library for them, where there is one, logs whole addresses
+            ws="none",  # the service has no WebSockets, and an installed library for them would log whole URLs
             timeout_graceful_shutdown=round(settings.grace_seconds),
         )
     )
     with listening(host=settings.host, port=settings.port) as socket:
         async with running(components, settings), asyncio.TaskGroup() as tasks:
-            gc.freeze()  # all that was made so far stays: to look through it for garbage would hold everybody up 60 ms
+            gc.freeze()  # objects created so far are permanent; collecting them would block all requests for 60 ms
             leaving = tasks.create_task(server.leave_when(components.draining))
             await server.serve(sockets=[socket])
             leaving.cancel()
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to us: one ends everything at once, not HTTP first and the jobs after."""
+    """A server without signal handlers: a signal stops HTTP and jobs at once, not HTTP first."""
 
     async def leave_when(self, draining: asyncio.Event) -> None:
-        """Answer what is being asked, then end, once the event is set."""
+        """Wait for the event, then finish the open requests and exit."""
         await draining.wait()
         self.should_exit = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Install no signal handlers."""
         yield
 
 
 @contextlib.contextmanager
 def listening(*, host: str, port: int) -> Iterator[socket]:
-    """Hold the port; before anything is started, so that a service that runs twice says so at once.
+    """Yield the open port; before anything is started, so that a second service fails immediately.
 
     Raises:
-        CannotStart: something else has it.
+        CannotStart: the port cannot be opened, because another process uses it for example.
     """
     try:
         held = listen(host, port)
     except OSError as fault:
-        raise CannotStart(f"PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another.") from fault
+        raise CannotStart(f"PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port.") from fault
     with held:
         log.info("listening", host=host, port=port)
         yield held
 
 
 def what_to_try(settings: Settings) -> str:
-    """Give the commands that take a first original through the service, with its own address and store."""
+    """Return the commands that process a first original, with the address and store of this service."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return HINTS.format(address=f"http://{host}:{settings.port}", upload=_upload(settings))
 
 
 def _upload(settings: Settings) -> str:
-    """Give the commands that put an original into the store."""
+    """Return the commands that put an original into the store."""
     if settings.store.startswith("s3://"):
         endpoint = f" --endpoint-url {settings.s3_endpoint_url}" if settings.s3_endpoint_url else ""
         return f"  aws s3 cp photo.jpg {settings.store}/gall/1/1_1_original.jpg{endpoint}"

@@ -44,7 +44,7 @@ class KeyedLock:
                 await self._lock.acquire()
         except TimeoutError:
             raise Busy(
-                "Derivatives of this original are being made, which takes longer than usual; try again in a moment.",
+                f"Derivatives of this original are still being generated; try again in {RETRY_AFTER_SECONDS} s.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from None
         try:

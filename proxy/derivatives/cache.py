@@ -63,7 +63,7 @@ class DerivativeCache:
         is_again = before is not None and before.etag == etag and issubclass(before.kind, type(fault))
         times = before.times + 1 if before and is_again else 1
         if isinstance(fault, ProcessDied) and times > _tolerated(ProcessDied):
-            fault = DiedAgain("Rendering this original ends the render process; replace it, then ask again.")
+            fault = DiedAgain("Rendering this original crashed repeatedly; replace it, then try again.")
         failure = CachedFailure(kind=type(fault), detail=str(fault), etag=etag, times=times)
         self.failures.put(original, failure)
         return fault

@@ -166,7 +166,7 @@ class Generator:
         else:
             metrics.upload_bytes_total.inc(blob.bytes)
         if blob is None:
-            raise StoreUnavailable("A derivative was deleted in the moment it was written; ask again.")
+            raise StoreUnavailable("A derivative was deleted right after it was written; try again.")
         return derivative_of(rendered.size, blob)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 
 if TYPE_CHECKING:
     from pipeline.protocol import Limits

@@ -78,7 +78,7 @@ class ReadSlots:
                 slot = await self._acquire(client)
         except TimeoutError:
             raise Busy(
-                "The service is sending as many files as it can; retry in a moment.",
+                f"Too many downloads are in progress; try again in {RETRY_AFTER_SECONDS} s.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from None
         try:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from proxy.derivatives.read_slots import ReadSlots
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import NotFound
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class BlobReader:
         """
         blob = await self._timeouts.lookup(self._store.head(key))
         if blob is None:
-            raise NotFound(f"There is nothing under {key!r}.")
+            raise NotFound(f"No file exists under the key {key!r}.")
         return blob
 
     @asynccontextmanager

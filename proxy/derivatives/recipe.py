@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.size import render_profile
 from proxy.errors import UnknownSize
+from proxy.keys.syntax import shown
 from proxy.stores.base import Attributes
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Recipe:
         """Raise `BadKey` or `UnknownSize` unless `original` can have derivatives of these sizes."""
         self.layout.check_original(original)
         if unknown := [size for size in sizes if size not in self.names]:
-            raise UnknownSize(f"There is no size {', '.join(map(repr, unknown))}; there are {', '.join(self.names)}.")
+            raise UnknownSize(f"Unknown size {', '.join(map(shown, unknown))}; the sizes are {', '.join(self.names)}.")
 
     def key(self, original: str, size: str) -> str:
         """Return the key of an original's derivative at a size."""

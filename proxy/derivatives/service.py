@@ -216,7 +216,7 @@ class DerivativeService:
     async def _head(self, original: str, *, unbounded: bool) -> Blob:
         blob = await self._policy.timeouts.lookup(self._store.head(original), unbounded=unbounded)
         if blob is None:
-            raise NotFound(f"There is no original {original!r} in the store; upload it first.")
+            raise NotFound(f"The original {original!r} does not exist; upload it first.")
         self._cache.absent.evict(original)
         return blob
 

@@ -17,16 +17,15 @@ from proxy.errors import (
     BadCallback,
     BadCursor,
     BadKey,
-    BadOrder,
     BadSignature,
     Busy,
     DeadlineExceeded,
     DiedAgain,
     ImagesError,
     NoRoom,
-    NotAsBefore,
     NotFound,
     OutOfRange,
+    PreconditionFailed,
     QueueUnavailable,
     RenderFailed,
     StoreError,
@@ -34,6 +33,7 @@ from proxy.errors import (
     TooManyBytes,
     UnfitKey,
     UnknownJob,
+    UnknownJobSize,
     UnknownSize,
     public_message,
 )
@@ -71,36 +71,36 @@ FOR_A_MINUTE = "public, max-age=60"
 FOR_HALF_A_MINUTE = "public, max-age=30"
 
 ROWS: Mapping[type[Exception], ProblemRow] = {
-    BadKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
-    UnfitKey: ProblemRow(400, "Not a key", FOR_A_MINUTE),
-    BadCursor: ProblemRow(400, "Not a page"),
-    BadSignature: ProblemRow(401, "Not signed by a known secret"),
-    BadOrder: ProblemRow(422, "Unknown size"),
-    BadCallback: ProblemRow(422, "Callbacks may not go there"),
+    BadKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
+    UnfitKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
+    BadCursor: ProblemRow(400, "Invalid cursor"),
+    BadSignature: ProblemRow(401, "Missing or invalid signature"),
+    UnknownJobSize: ProblemRow(422, "Unknown size"),
+    BadCallback: ProblemRow(422, "Callback URL not allowed"),
     UnknownSize: ProblemRow(404, "Unknown size", FOR_A_MINUTE),
     UnknownJob: ProblemRow(404, "Unknown job"),
-    NotFound: ProblemRow(404, "Not there", FOR_HALF_A_MINUTE),
+    NotFound: ProblemRow(404, "Not found", FOR_HALF_A_MINUTE),
     TooManyBytes: ProblemRow(413, "Original too large", FOR_A_MINUTE),
     Refused: ProblemRow(422, "Original cannot be rendered", FOR_A_MINUTE),
-    OutOfRange: ProblemRow(416, "Not that long"),
-    NotAsBefore: ProblemRow(412, "Not as it was"),
-    Busy: ProblemRow(503, "Busy"),
-    DeadlineExceeded: ProblemRow(504, "Rendering took too long"),
+    OutOfRange: ProblemRow(416, "Range not satisfiable"),
+    PreconditionFailed: ProblemRow(412, "Precondition failed"),
+    Busy: ProblemRow(503, "Service busy"),
+    DeadlineExceeded: ProblemRow(504, "Rendering timed out"),
     DiedAgain: ProblemRow(422, "Original cannot be rendered"),
     RenderFailed: ProblemRow(500, "Rendering failed"),
-    QueueUnavailable: ProblemRow(503, "Queue failed", retry_after_seconds=5),
-    NoRoom: ProblemRow(503, "No room to work in", retry_after_seconds=60),
-    StoreRefused: ProblemRow(502, "Store refused", retry_after_seconds=60),
-    StoreError: ProblemRow(502, "Store failed", retry_after_seconds=5),
-    ImagesError: ProblemRow(500, "Failed"),
+    QueueUnavailable: ProblemRow(503, "Job queue unavailable", retry_after_seconds=5),
+    NoRoom: ProblemRow(503, "Temporary storage unavailable", retry_after_seconds=60),
+    StoreRefused: ProblemRow(502, "Image store rejected the operation", retry_after_seconds=60),
+    StoreError: ProblemRow(502, "Image store unavailable", retry_after_seconds=5),
+    ImagesError: ProblemRow(500, "Internal error"),
 }
 """The first row that matches an error applies, so subclasses stand before their parents."""
 
 
-CLEARER_DETAILS = {
-    404: "There is nothing at this address; /schema describes every route.",
-    405: "This address takes no such method; /schema describes every route.",
-    413: "The body is larger than this address takes: an order of a job has 64 KiB at most.",
+DETAILS_BY_STATUS = {
+    404: "This path does not exist; /schema lists every route.",
+    405: "This path does not support the method; /schema lists the methods of every route.",
+    413: "The request body is too large; a job may have up to 64 KiB.",
 }
 """Details for errors that Litestar describes by their title only."""
 
@@ -117,7 +117,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
-    """Return the response to an error; unforeseen errors are logged with their trace, and not revealed."""
+    """Return the response to an error; unexpected errors are logged with their trace, and not revealed."""
     answer = _answer(error)
     if request.method not in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = NO_STORE
@@ -126,7 +126,7 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
     if isinstance(error, BadSignature):
         answer.headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, OutOfRange):
-        answer.headers["Content-Range"] = f"bytes */{error.whole}"
+        answer.headers["Content-Range"] = f"bytes */{error.total}"
     return answer
 
 
@@ -135,23 +135,24 @@ def _answer(error: Exception) -> Response[bytes]:
         return _framework_error(error)
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
     if row is None or not isinstance(error, ImagesError | Refused):
-        log.error("unforeseen_error", exc_info=error)
-        detail = "Something broke here; report it with the request id, under which the log has the cause."
-        return _response(ProblemRow(500, "Failed"), code="internal", detail=detail)
+        log.error("unexpected_error", exc_info=error)
+        detail = "An unexpected error occurred; report it to the operator with the request_id of this response."
+        return _response(ProblemRow(500, "Internal error"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
     if public_message(error) != str(error):
-        log.error(error.code, detail=str(error))
+        log.error("request_failed", code=error.code, detail=str(error))
     return _response(row, code=error.code, detail=public_message(error))
 
 
 def _framework_error(error: HTTPException) -> Response[bytes]:
     """Return the response to a request that Litestar refused: unknown path, wrong method or invalid body."""
-    code = "-".join(HTTPStatus(error.status_code).phrase.lower().split())
+    title = HTTPStatus(error.status_code).phrase.capitalize()
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
-    row = ProblemRow(400 if faults else error.status_code, HTTPStatus(error.status_code).phrase)
-    detail = CLEARER_DETAILS.get(error.status_code, error.detail)
+    row = ProblemRow(400 if faults else error.status_code, title)
+    detail = DETAILS_BY_STATUS.get(error.status_code, error.detail)
+    code = "-".join(title.lower().split())
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 

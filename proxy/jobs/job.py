@@ -172,10 +172,11 @@ def _put_off(outcome: JobOutcome) -> ScheduledRetry | None:
 def _error(queued: QueuedJob, outcome: JobOutcome) -> JobError:
     if queued.status == QueueStatus.COMPLETE and outcome.error:
         return outcome.error
-    last = f"; the last fault was: {outcome.error.detail}" if outcome.error else ""
+    last = f" Last error: {outcome.error.detail}" if outcome.error else ""
     return JobError(
         code=ABANDONED,
-        detail=f"Given up after {queued.attempts} attempts{last}; the log has the cause under job_id {queued.key}.",
+        detail=f"The job was abandoned after {queued.attempts} attempts.{last} Replay it to try again; the service's "
+        f"log has the cause under job_id {queued.key}.",
     )
 
 

@@ -103,5 +103,5 @@ class JobListing:
 def _position(cursor: str) -> tuple[int, str]:
     match = _CURSOR.fullmatch(cursor)
     if match is None:
-        raise BadCursor("cursor: must be the one in the `next` of an earlier page, or left out.")
+        raise BadCursor("Invalid cursor; use the `next` URL of an earlier page, or omit the cursor.")
     return int(match["queued"]), match["key"]

@@ -13,11 +13,11 @@ import msgspec
 import structlog
 
 from proxy.concurrency.batcher import Batcher
-from proxy.errors import BadOrder, Busy, UnknownJob, UnknownSize
+from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for
 from proxy.jobs.job import read_job
 from proxy.jobs.listing import JobListing
-from proxy.jobs.live_index import LiveIndex, is_live
+from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.recipe import Recipe
     from proxy.jobs.job import Job
     from proxy.jobs.listing import ListJobs
-    from proxy.jobs.live_index import QueueStatus
+    from proxy.jobs.live_jobs import QueueStatus
     from proxy.queues.base import JobQueue
     from proxy.webhooks.outbox import Outbox
 
@@ -44,7 +44,7 @@ MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
 ATTEMPTS = 50
-"""The maximum number of attempts of a job: all that `worker.RETRY_POLICIES` allows, plus ten for machines that die."""
+"""The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
 DAY_SECONDS = 86_400
@@ -118,13 +118,13 @@ class JobService:
         that job is returned; see `JobRequest.covers`.
 
         Raises:
-            BadKey, BadOrder, BadCallback: the request is invalid.
+            BadKey, UnknownJobSize, BadCallback: the request is invalid.
             Busy: the queue is full.
         """
         try:
             self._recipe.check(request.key, request.sizes)
         except UnknownSize as fault:
-            raise BadOrder(str(fault)) from fault
+            raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
         job = self._describe(await self._posts.ask(_submission(request, idempotency_key)))
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same
@@ -202,7 +202,7 @@ class JobService:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
             days = self._keep_seconds / DAY_SECONDS
-            raise UnknownJob(f"There is no job {job_id!r}, or it ended more than {days:.3g} days ago.")
+            raise UnknownJob(f"No job has the id {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
 
     def _describe(self, queued: QueuedJob) -> Job:
@@ -245,10 +245,8 @@ class JobService:
         return posted.job_id
 
     def _busy(self, waiting: int) -> Busy:
-        return Busy(
-            f"{waiting} jobs wait already, which is as many as may; post again when Retry-After says.",
-            retry_after_seconds=self._live.retry_after_seconds(waiting),
-        )
+        seconds = self._live.retry_after_seconds(waiting)
+        return Busy(f"The queue is full, with {waiting} jobs; try again in {seconds} s.", retry_after_seconds=seconds)
 
     async def _enqueue(self, posted: _Submission) -> QueuedJob:
         await self._outbox.watch_job(posted.job_id, posted.request.callback_url)

@@ -12,26 +12,20 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.admission import Priority
-from proxy.concurrency.backoff import RetryPolicy
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
-    DeadlineExceeded,
-    DiedAgain,
     ImagesError,
-    NoRoom,
-    NotFound,
-    ProcessDied,
-    StoreUnavailable,
-    Unforeseen,
+    UnexpectedError,
     public_message,
 )
 from proxy.jobs.job import ABANDONED, JobError, JobOutcome
 from proxy.jobs.request import JobRequest
+from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
 from proxy.queues.worker import QueueWorker, RetryLater
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from saq.types import Context
 
@@ -40,25 +34,6 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
 
 log = structlog.get_logger(__name__)
-
-
-RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
-    # A minute: the webhook may arrive before the upload has finished.
-    NotFound: RetryPolicy(attempts=13, first_seconds=5, longest_seconds=5),
-    # About half an hour: an outage at the provider.
-    StoreUnavailable: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
-    # As long as that: other processes may finish and free space.
-    NoRoom: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
-    # Listed before `ProcessDied`, its base class: the first match counts.
-    DiedAgain: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),
-    # A second time is no coincidence.
-    ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),
-    # The machine may have been busy.
-    DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
-    # The cause is unknown.
-    Unforeseen: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
-}
-"""Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""
 
 
 class JobWorker(QueueWorker):
@@ -109,9 +84,11 @@ class JobWorker(QueueWorker):
         except (Refused, ImagesError) as fault:
             return GenerationResult(fault=fault)
         except Exception as error:
-            log.exception("unforeseen_error")
+            log.exception("unexpected_error")
             return GenerationResult(
-                fault=Unforeseen(f"Nobody has thought of {type(error).__name__}; unforeseen_error has it.")
+                fault=UnexpectedError(
+                    f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback."
+                )
             )
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
@@ -142,7 +119,9 @@ def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | Images
     if retry_policy and tries[fault.code] < retry_policy.attempts:
         job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
         job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
-        log.warning("job_put_off", code=fault.code, detail=str(fault), again_in_seconds=round(job.retry_delay, 1))
+        log.warning(
+            "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
+        )
         raise RetryLater(f"{fault.code}: {fault}") from None
     log.warning("job_failed", code=fault.code, detail=str(fault))
     return _outcome(made)

@@ -87,7 +87,8 @@ class SiteLayout:
         match = self._name.fullmatch(key)
         if match is None or match["name"] != ORIGINAL:
             raise BadKey(
-                f"The key {shown(key)} is no original's: its name must end in '_{ORIGINAL}', then an extension."
+                f"The key {shown(key)} is not that of an original: its name must end in '_{ORIGINAL}', with or without "
+                "an extension."
             )
         _check_lengths(_renamed(match, size) for size in self.sizes)
 
@@ -139,7 +140,9 @@ class PrefixLayout:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
         _check_inside(key, self.originals_prefix)
         if key.startswith(DERIVATIVES):
-            raise BadKey(f"The key {shown(key)} is no original's: derivatives lie in '{DERIVATIVES}'.")
+            raise BadKey(
+                f"The key {shown(key)} is not that of an original: '{DERIVATIVES}' is reserved for derivatives."
+            )
         _check_lengths(self._joined(key, size) for size in self.sizes)
 
     def derivative(self, original: str, size: str) -> str:
@@ -182,15 +185,15 @@ def _check_sizes(sizes: tuple[str, ...]) -> None:
 
 def _check_size(size: str, sizes: tuple[str, ...]) -> None:
     if size not in sizes:
-        raise UnknownSize(f"There is no size {shown(size)}; there are {', '.join(sizes)}.")
+        raise UnknownSize(f"Unknown size {shown(size)}; the sizes are {', '.join(sizes)}.")
 
 
 def _check_inside(key: str, prefix: str) -> None:
     check_key(key)
     if not key.startswith(prefix):
-        raise BadKey(f"The key {shown(key)} is no original's: originals' keys begin with '{prefix}'.")
+        raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with '{prefix}'.")
 
 
 def _check_lengths(derivatives: Iterable[str]) -> None:
     if any(len(key.encode()) > MAX_KEY_BYTES for key in derivatives):
-        raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
+        raise BadKey(f"The key is too long: the keys of its derivatives would exceed {MAX_KEY_BYTES} bytes.")

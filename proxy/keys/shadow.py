@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import BadKey
-from proxy.keys.syntax import MAX_KEY_BYTES
+from proxy.keys.syntax import MAX_KEY_BYTES, shown
 
 if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
@@ -28,10 +28,12 @@ class Shadow:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
         self.live.check_original(key)
         if key.startswith(self.prefix):
-            raise BadKey(f"The key {key[:80]!a} is no original's: derivatives lie in '{self.prefix}'.")
+            raise BadKey(
+                f"The key {shown(key)} is not that of an original: '{self.prefix}' is reserved for derivatives."
+            )
         room = MAX_KEY_BYTES - len(self.prefix.encode())
         if any(len(self.live.derivative(key, size).encode()) > room for size in self.sizes):
-            raise BadKey(f"The key is too long: its derivatives' keys would be longer than {MAX_KEY_BYTES} bytes.")
+            raise BadKey(f"The key is too long: the keys of its derivatives would exceed {MAX_KEY_BYTES} bytes.")
 
     def derivative(self, original: str, size: str) -> str:
         """Return the key of the derivative of `original` at `size`; see `Layout`."""

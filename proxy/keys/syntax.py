@@ -34,12 +34,15 @@ def decode_path(raw: bytes) -> str:
     """
     if malformed := _MALFORMED_ESCAPE.search(raw):
         raise BadKey(
-            f"The path has a '%' at byte {malformed.start()} that no two hexadecimal digits follow; send '%25'."
+            f"The '%' at byte {malformed.start()} of the path is not followed by two hexadecimal digits; "
+            "encode a literal '%' as '%25'."
         )
     try:
         return unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:
-        raise BadKey(f"The path is not UTF-8 once decoded (byte {error.start}).") from error
+        raise BadKey(
+            f"The decoded path is not valid UTF-8 at byte {error.start}; percent-encode the key as UTF-8."
+        ) from error
 
 
 def url(base: str, key: str) -> str:
@@ -56,19 +59,19 @@ def _fault(key: str) -> str | None:
     if not key:
         return "is empty"
     if _SURROGATE.search(key):
-        return "holds half of a surrogate pair, which is no UTF-8"
+        return "contains an unpaired surrogate, which UTF-8 cannot encode"
     if len(key.encode()) > MAX_KEY_BYTES:
         return f"is longer than {MAX_KEY_BYTES} bytes of UTF-8"
     if _CONTROL.search(key):
-        return "holds a control character"
+        return "contains a control character"
     if key.startswith("/") or key.endswith("/"):
-        return "begins or ends with '/'"
+        return "starts or ends with '/'"
     return _segment_fault(key.split("/"))
 
 
 def _segment_fault(segments: list[str]) -> str | None:
     if "" in segments:
-        return "holds '//', an empty segment"
+        return "contains '//', an empty segment"
     if "." in segments or ".." in segments:
-        return "holds a segment '.' or '..'"
+        return "contains a segment '.' or '..'"
     return None

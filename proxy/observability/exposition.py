@@ -38,7 +38,7 @@ def serving_metrics(*, host: str, port: int) -> Iterator[None]:
         server = _Exposition(host, port)
     except OSError as fault:
         raise CannotStart(
-            f"METRICS_PORT: nothing can listen on {host}:{port} ({fault.strerror}); set another port, or 0 for none."
+            f"METRICS_PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port, or 0 to disable it."
         ) from fault
     with server:
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
@@ -76,9 +76,8 @@ class _Exposition(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, _request: object, _client_address: object) -> None:
-        """Log why a scrape failed; a trace only if it is not the client that closed the connection."""
-        is_gone = isinstance(sys.exception(), ConnectionError)
-        log.warning("metrics_not_told", detail=repr(sys.exception()), exc_info=not is_gone)
+        is_disconnect = isinstance(sys.exception(), ConnectionError)
+        log.warning("metrics_scrape_failed", detail=repr(sys.exception()), exc_info=not is_disconnect)
 
 
 class _Scrape(MetricsHandler):

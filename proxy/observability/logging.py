@@ -83,7 +83,7 @@ def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> Ev
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return False for SAQ's record about a rescheduled job, which the event `job_put_off` covers already."""
+    """Return False for SAQ's record about a rescheduled job, which the event `job_retry_scheduled` covers already."""
     return not (record.exc_info and record.exc_info[0] is RetryLater)
 
 

@@ -10,7 +10,7 @@ import structlog
 from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.singleflight import SingleFlight
-from proxy.errors import ImagesError, Unforeseen
+from proxy.errors import ImagesError, UnexpectedError
 
 log = structlog.get_logger(__name__)
 
@@ -47,15 +47,15 @@ async def _try(name: str, probe: Probe) -> str | None:
         async with asyncio.timeout(CHECK_SECONDS):
             await probe()
     except TimeoutError:
-        log.warning("not_ready", part=name, detail=f"It did not answer within {CHECK_SECONDS:g} s.")
-        return f"{name}: did not answer within {CHECK_SECONDS:g} s"
+        log.warning("component_not_ready", part=name, detail=f"The check timed out after {CHECK_SECONDS:g} s.")
+        return f"{name}: timed out after {CHECK_SECONDS:g} s"
     except (ImagesError, Refused) as fault:
-        log.warning("not_ready", part=name, detail=str(fault))
+        log.warning("component_not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.code}"
     except OSError as fault:  # a full disk, for example
-        log.warning("not_ready", part=name, detail=str(fault))
+        log.warning("component_not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.strerror}"
     except Exception:
-        log.exception("not_ready", part=name, detail="Nobody has thought of this.")
-        return f"{name}: {Unforeseen.code}"
+        log.exception("component_not_ready", part=name, detail="The check raised an unexpected error.")
+        return f"{name}: {UnexpectedError.code}"
     return None

@@ -30,7 +30,7 @@ def address_fault(url: str) -> str | None:
     The message never quotes the URL, which may hold a password.
     """
     if not url.startswith(SCHEMES) or url in SCHEMES:
-        return f"must begin with {', '.join(SCHEMES)} and go on"
+        return f"must start with one of {', '.join(SCHEMES)}, followed by a file or a host"
     return None if url.startswith("sqlite") else missing_extra(url) or server_fault(url)
 
 
@@ -58,8 +58,8 @@ def _redis_fault(url: str) -> str | None:
     if is_whole and _DATABASE.fullmatch(parts.path) and not parts.fragment:
         return None
     return (
-        "must be an address such as redis://<user>:<password>@<host>:<port>/<number of the database>, "
-        "what is special in the password percent-encoded"
+        "must be a URL such as redis://<user>:<password>@<host>:<port>/<database number>, "
+        "with special characters of the password percent-encoded"
     )
 
 
@@ -79,6 +79,6 @@ def _postgres_fault(url: str) -> str | None:
     if all(not port or (port.isdecimal() and 0 < int(port) < 1 << 16) for port in ports.split(",")):
         return None
     return (
-        "must be an address such as postgresql://<user>:<password>@<host>:<port>/<database>, "
-        "what is special in the password percent-encoded (% is %25), with options that libpq knows"
+        "must be a URL such as postgresql://<user>:<password>@<host>:<port>/<database>, "
+        "with special characters of the password percent-encoded (% is %25), and with options that libpq supports"
     )

@@ -66,11 +66,11 @@ class CircuitBreaker:
         except self._errors as error:
             said = " ".join(str(error).split())
             if isinstance(error, self._unreachable):
-                state = "lets nobody in like that" if self._denied(error) else "does not answer"
+                state = "rejected the credentials" if self._denied(error) else "is not responding"
                 self._why = f"{self._server} {state}: {said}"
                 self._open_until = time.monotonic() + OPEN_SECONDS
                 raise QueueUnavailable(self._why) from error
-            raise QueueUnavailable(f"{self._server} will not do it: {said}") from error
+            raise QueueUnavailable(f"{self._server} rejected the call: {said}") from error
 
 
 log = structlog.get_logger(__name__)
@@ -102,9 +102,9 @@ class OutageGuard:
             if self._first is None:
                 self._first = self._last
                 metrics.queue_outages_total.inc()
-                log.warning("queue_lost", detail=str(trouble))
+                log.warning("queue_unavailable", detail=str(trouble))
             await asyncio.sleep(PAUSE_SECONDS)
             raise
         if self._first is not None and time.monotonic() - self._last > RECOVERY_SECONDS:
-            log.info("queue_back", seconds=round(self._last - self._first, 1))
+            log.info("queue_available", outage_seconds=round(self._last - self._first, 1))
             self._first = None

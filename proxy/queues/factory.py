@@ -26,7 +26,7 @@ def open_queue(url: str, *, name: str) -> JobQueue:
     """
     if not url.startswith(SCHEMES):
         raise QueueUnavailable(
-            "QUEUE begins with none of sqlite:/// (three slashes and a file), redis://, rediss:// or postgresql://."
+            "QUEUE must start with sqlite:/// (three slashes and a file), redis://, rediss:// or postgresql://."
         )
     if url.startswith("sqlite"):
         return SqliteQueue(_path(url), name=name)
@@ -41,7 +41,7 @@ def _path(url: str) -> Path:
     path = url.removeprefix("sqlite:///")
     if not path:
         raise QueueUnavailable(
-            "QUEUE names no file: write sqlite:///relative/queue.db (three slashes) or sqlite:////absolute/queue.db."
+            "QUEUE has no file: set it to sqlite:///relative/queue.db (three slashes) or sqlite:////absolute/queue.db."
         )
     return Path(path)
 

@@ -15,7 +15,7 @@ from saq.utils import now_seconds
 from proxy.errors import QueueUnavailable
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.postgres_connection import CONNECTIONS, Connection, ConnectionPool, Listener
-from proxy.queues.server import ServerQueue, Stored
+from proxy.queues.server_queue import ServerQueue, Stored
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool

@@ -60,7 +60,7 @@ class Connection(AsyncConnection):
             self.pgconn.finish()
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise OperationalError(f"no answer within {seconds:g} s") from error
+            raise OperationalError(f"no response within {seconds:g} s") from error
 
 
 class ConnectionPool(AsyncConnectionPool[Connection]):

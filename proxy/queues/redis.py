@@ -16,7 +16,7 @@ from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
-from proxy.queues.server import ServerQueue, Stored
+from proxy.queues.server_queue import ServerQueue, Stored
 
 if TYPE_CHECKING:
     from saq.job import Job
@@ -27,7 +27,7 @@ ANSWER_SECONDS = 2.0
 """The timeout to connect and for each response, each with one retry. The readiness check times out after 5 s."""
 
 _UNKNOWN_AUTHORITY = (
-    "If its certificate comes from an authority of your own, name that: QUEUE=rediss://…?ssl_ca_certs=<file>."
+    "If its certificate is signed by an authority of your own, add that to QUEUE: rediss://…?ssl_ca_certs=<file>."
 )
 
 _ACTIVE = """
@@ -87,9 +87,15 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
                 raise
             raise QueueUnavailable(f"{fault} {_UNKNOWN_AUTHORITY}") from fault
         if not facts.get("aof_enabled"):
-            log.warning("redis_may_forget", detail="Jobs do not survive a crash of Redis: set appendonly yes there.")
+            log.warning(
+                "redis_may_lose_jobs",
+                detail="Redis loses jobs when it crashes: set appendonly to yes in its configuration.",
+            )
         if facts.get("maxmemory") and facts.get("maxmemory_policy") != "noeviction":
-            log.warning("redis_may_forget", detail="Redis may evict jobs: set maxmemory-policy noeviction there.")
+            log.warning(
+                "redis_may_lose_jobs",
+                detail="Redis may evict jobs: set maxmemory-policy to noeviction in its configuration.",
+            )
         await super().connect()
 
     async def disconnect(self) -> None:

@@ -104,7 +104,7 @@ class QueueWorker(saq.Worker[Context]):
         """Send a heartbeat for each running job, and cancel those that no longer belong to this worker."""
         for job, running in list(self.job_task_contexts.items()):
             if not await self.queue.touch(job) and not running["task"].done():
-                log.warning("job_lost", **self.log_context(job))
+                log.warning("job_lease_lost", **self.log_context(job))
                 running["task"].cancel()
 
     async def sweep(self) -> None:
@@ -128,7 +128,7 @@ class QueueWorker(saq.Worker[Context]):
         try:
             return await super().process()
         except QueueUnavailable as trouble:
-            log.warning("job_left", detail=str(trouble))
+            log.warning("job_lease_abandoned", detail=str(trouble))
             return False
 
     async def _begin(self, context: Context) -> None:
@@ -159,5 +159,5 @@ async def _repeat(upkeep_task: Callable[[], Awaitable[object]], seconds: float) 
         except QueueUnavailable:
             pass  # `dequeue` logs the outage, once
         except Exception:
-            log.exception("upkeep_failed")
+            log.exception("periodic_task_failed")
         await asyncio.sleep(seconds)

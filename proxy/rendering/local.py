@@ -51,16 +51,16 @@ async def render_file(
     path = AsyncPath(file)
     if not await path.is_file():
         return LocalResult(
-            file=file, refusal="This is no plain file." if await path.exists() else "There is no such file."
+            file=file, refusal="This is not a regular file." if await path.exists() else "The file does not exist."
         )
     try:
         str(file).encode()
         return await _render_file(render_pool, file, out=out, sizes=sizes, limits=limits)
     except UnicodeEncodeError:
-        return LocalResult(file=file, refusal="The file's name, or its folder's, is not UTF-8: rename it.")
+        return LocalResult(file=file, refusal="The path of the file is not valid UTF-8; rename the file or its folder.")
     except OSError as fault:
         return LocalResult(
-            file=file, refusal=f"There is nowhere to work on it or to write to: {fault.strerror or fault}."
+            file=file, refusal=f"Temporary files or derivatives cannot be written: {fault.strerror or fault}."
         )
 
 
@@ -82,13 +82,13 @@ def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | N
     stems: dict[str, Path] = {}
     for file in files:
         if other := stems.get(file.stem):
-            return f"{file} and {other} have the same name, and so would their derivatives: use a folder for each."
+            return f"The derivatives of {other} and {file} would have the same names; use an output folder for each."
         stems[file.stem] = file
     for stem, file in stems.items():
         for size in sizes:
             other = stems.get(f"{stem}_{size.name}")
             if other and other.parent == out:
-                return f"{other} might be overwritten by a derivative of {file}: use another folder."
+                return f"{other} could be overwritten by a derivative of {file}; use another output folder."
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from contextlib import AsyncExitStack
@@ -122,7 +121,7 @@ class RenderPool:
             return
         if not self._admission.would_admit(PROBE_BYTES):
             if silent_seconds > 2 * self._deadline_seconds:
-                raise DeadlineExceeded(f"All renders hang: none has ended well for {silent_seconds:.0f} s.")
+                raise DeadlineExceeded(f"All renders hang: none has succeeded for {silent_seconds:.0f} s.")
             return
         with TemporaryDirectory(prefix="check-", dir=self._work_folder()) as folder:
             await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
@@ -177,8 +176,8 @@ class RenderPool:
         budget_bytes = self._admission.budget_bytes
         if needed_bytes > budget_bytes:
             raise NeedsTooMuchMemory(
-                f"Rendering this picture takes {needed_bytes / _MEGA:.0f} MB of memory, and there are "
-                f"{budget_bytes / _MEGA:.0f} MB for it; a smaller one may do, or the same as a baseline JPEG."
+                f"Rendering this image needs {needed_bytes / _MEGA:.0f} MB of memory, but the limit is "
+                f"{budget_bytes / _MEGA:.0f} MB; upload a smaller one, or the same one as a baseline JPEG."
             )
 
     async def _request(self, question: Question, kind: type[T], *, seconds: float) -> T:
@@ -186,16 +185,17 @@ class RenderPool:
         process = await self._idle_or_new_process()
         self._at_work.add(process)
         try:
-            async with asyncio.timeout(seconds):
-                answer = await process.ask(question)
+            answer = await process.ask(question, deadline_seconds=seconds)
         except TimeoutError:
-            await self._discard(process, cause="deadline")
-            raise DeadlineExceeded(f"Rendering took longer than {seconds:g} s; a smaller original may do.") from None
+            _count_death("deadline")
+            raise DeadlineExceeded(
+                f"Rendering took longer than {seconds:g} s; try again, or upload a smaller original."
+            ) from None
         except ProcessDied:
-            await self._discard(process, cause="died")
+            _count_death("died")
             raise
-        except BaseException:  # cancelled, or an unreadable response: the state of the process is unknown
-            await self._discard(process, cause="cancelled")
+        except BaseException:  # cancelled
+            _count_death("cancelled")
             raise
         finally:
             self._at_work.discard(process)
@@ -212,7 +212,8 @@ class RenderPool:
             process = self._idle.pop()
             if process.is_alive:
                 return process
-            await self._discard(process, cause="idle")
+            _count_death("idle")
+            await process.kill()
         return await self._process()
 
     async def _process(self) -> RenderProcess:
@@ -221,13 +222,13 @@ class RenderPool:
         )
         if self._is_closed:  # during the start: no other code would kill it
             await process.kill()
-            raise ProcessDied("The service stops, so nothing is rendered any more.")
+            raise ProcessDied("The service is shutting down and renders nothing more.")
         self._libvips = process.libvips
         return process
 
-    async def _discard(self, process: RenderProcess, *, cause: str) -> None:
-        metrics.render_process_deaths_total.labels(cause).inc()
-        await process.kill()
+
+def _count_death(cause: str) -> None:
+    metrics.render_process_deaths_total.labels(cause).inc()
 
 
 def _expected(answer: Answer, kind: type[T]) -> T:
@@ -235,7 +236,7 @@ def _expected(answer: Answer, kind: type[T]) -> T:
     if isinstance(answer, Refusal):
         raise BY_CODE.get(answer.code, Refused)(answer.detail)
     if not isinstance(answer, kind):
-        raise ProcessDied(f"The render process answered {type(answer).__name__}, not {kind.__name__}.")
+        raise ProcessDied(f"The render process returned {type(answer).__name__} instead of {kind.__name__}.")
     return answer
 
 

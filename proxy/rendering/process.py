@@ -77,7 +77,9 @@ class RenderProcess:
                 ready = await process._answer()
         except TimeoutError:
             await process.kill()
-            raise ProcessDied("The render process did not start in time; is the machine overloaded?") from None
+            raise ProcessDied(
+                f"The render process did not start within {START_SECONDS:g} s; the machine may be overloaded."
+            ) from None
         except BaseException:  # cancelled: no other code would kill the process
             await process.kill()
             raise
@@ -93,12 +95,21 @@ class RenderProcess:
         except ChildProcessError:  # asyncio has already collected its exit status
             return False
 
-    async def ask(self, question: Question | Compare) -> Answer:
-        """Send a request and return the response.
+    async def ask(self, question: Question | Compare, *, deadline_seconds: float) -> Answer:
+        """Send a request and return the response; without one, kill the process, as its state is unknown.
 
         Raises:
+            TimeoutError: there was no response within `deadline_seconds`.
             ProcessDied: the process ended before it responded, or its response is invalid.
         """
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._exchange(question)
+        except BaseException:  # also if the caller is cancelled
+            await self.kill()
+            raise
+
+    async def _exchange(self, question: Question | Compare) -> Answer:
         if self._process.stdin is None:
             raise ProcessDied("The render process has no stdin.")
         self._asked_in = copy_context()
@@ -115,11 +126,11 @@ class RenderProcess:
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             status = await self._process.wait()
-            raise ProcessDied(f"The render process ended with status {status} before it answered.")
+            raise ProcessDied(f"The render process ended with status {status} before it responded.")
         try:
             return _answers.decode(line)
         except msgspec.DecodeError as fault:
-            raise ProcessDied(f"The render process gave an answer that makes no sense ({fault}).") from fault
+            raise ProcessDied(f"The render process returned an invalid response ({fault}).") from fault
 
     async def kill(self) -> None:
         """Kill the process at once, and wait until it has ended."""
@@ -132,8 +143,8 @@ class RenderProcess:
         if self._process.stderr is None:
             return
         async for line in self._process.stderr:
-            said = line.decode(errors="replace").rstrip()
-            self._asked_in.run(log.warning, "render_process_said", line=said, pid=self._process.pid)
+            text = line.decode(errors="replace").rstrip()
+            self._asked_in.run(log.warning, "render_process_stderr", line=text, pid=self._process.pid)
 
 
 FIRST_TO_GO = 1000

@@ -30,7 +30,7 @@ ADDRESSING = ("auto", "path", "virtual")
 def _setting(
     default: T, description: str, check: Callable[[T], str | None] | None = None, *, secret: bool = False
 ) -> T:
-    metadata = {"says": description, "check": check, "secret": secret}
+    metadata = {"description": description, "check": check, "secret": secret}
     return field(default=default, metadata=metadata)
 
 
@@ -44,105 +44,123 @@ class Settings:
 
     host: str = _setting("127.0.0.1", "address to listen on")
     port: int = _setting(8080, "port to listen on", validators.between(1, 65535))
-    metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", validators.between(0, 65535))
+    metrics_port: int = _setting(9091, "port for Prometheus; 0 disables it", validators.between(0, 65535))
     store: str = _setting(
         "file://var/store",
-        "where originals and derivatives lie: `file://<folder>` or `s3://<bucket>`",
+        "where originals and derivatives are stored: `file://<folder>` or `s3://<bucket>`",
         store_fault,
     )
     s3_bucket: str = _setting("", "short for `STORE=s3://<bucket>`", bucket_fault)
     public_base_url: str = _setting(
-        "/files", "where browsers read the store; redirects go to `<it>/<key>`", public_fault
+        "/files",
+        "URL or path at which browsers read the store; redirects go to `<PUBLIC_BASE_URL>/<key>`",
+        public_fault,
     )
     base_path: str = _setting(
-        "", "path that a proxy before this service strips, such as `/images`", validators.base_path
+        "", "path prefix that a proxy in front of this service strips, such as `/images`", validators.base_path
     )
     originals_base_url: str = _setting(
-        "", "read the bucket there, over HTTP, with credentials that can only write", web_fault
+        "", "public URL from which the bucket is read, if the credentials can only write", web_fault
     )
-    s3_endpoint_url: str = _setting("", "the endpoint of a bucket that is not Amazon's", endpoint_fault)
+    s3_endpoint_url: str = _setting("", "endpoint of the bucket, if it is not Amazon's", endpoint_fault)
     s3_addressing: str = _setting(
-        "auto", "how a bucket is named: `path` or `virtual` host", validators.one_of(*ADDRESSING)
+        "auto",
+        "addressing style of the bucket: `path` or `virtual` host; `auto` lets the client library decide",
+        validators.one_of(*ADDRESSING),
     )
-    s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
+    s3_acl: str = _setting("public-read", "ACL of each derivative; empty for buckets without ACLs")
     conditional_writes: bool = _setting(
-        default=False, description="page views write only where nothing is yet: one visible write when machines race"
+        default=False,
+        description="page views write a derivative only if it does not exist: if machines race, one write is visible",
     )
-    aws_region: str = _setting("", "the bucket's region")
+    aws_region: str = _setting("", "region of the bucket")
     queue: str = _setting(
         "sqlite:///var/queue.db",
-        "where jobs wait: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
+        "where jobs are queued: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
         validators.queue,
     )
-    queue_size: int = _setting(64, "how many jobs may wait", validators.between(1, 100_000))
+    queue_size: int = _setting(64, "maximum number of waiting jobs", validators.between(1, 100_000))
     workers: int = _setting(
-        2, "how many jobs, and how many renders, run at once; 0: jobs run on other machines", validators.between(0, 64)
+        2,
+        "how many jobs, and how many renders, run concurrently; 0: jobs run on other machines",
+        validators.between(0, 64),
     )
-    waiting: int = _setting(32, "how many page views may stand in line for a render", validators.between(0, 10_000))
+    waiting: int = _setting(32, "maximum number of page views that wait for a render", validators.between(0, 10_000))
     webhook_secrets: str = _setting(
-        "", "secrets that sign jobs, `whsec_<base64>`, by comma", validators.secrets, secret=True
+        "",
+        "secrets that sign jobs and callbacks, `whsec_<base64>`, separated by commas",
+        validators.secrets,
+        secret=True,
     )
-    allow_unsigned: bool = _setting(default=False, description="take unsigned jobs although the address is public")
+    allow_unsigned: bool = _setting(default=False, description="accept unsigned jobs on a public address")
     callback_hosts: str = _setting(
-        "", "where callbacks may go, by comma; see [Callbacks](#callbacks)", validators.hosts
+        "", "hosts that may receive callbacks, separated by commas; see [Callbacks](#callbacks)", validators.hosts
     )
-    sizes_file: str = _setting(SIZES_FILE, "the named sizes")
+    sizes_file: str = _setting(SIZES_FILE, "file that defines the sizes")
     key_layout: str = _setting(
         "site",
-        "`site`: `…_original.jpg` to `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
+        "keys of derivatives; `site`: `…_original.jpg` becomes `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
         validators.one_of("site", "prefix"),
     )
-    originals_prefix: str = _setting("", "originals' keys begin with this")
+    originals_prefix: str = _setting("", "prefix of the keys of all originals")
     shadow_prefix: str = _setting(
         "",
-        "derivatives lie below this, such as `shadow/`, no live one is touched; see docs/cutover.md",
+        "prefix for derivatives, such as `shadow/`; live derivatives are not changed; see docs/cutover.md",
         validators.prefix,
     )
     former_shadow_prefix: str = _setting(
         "shadow/",
-        "where derivatives are left of a `SHADOW_PREFIX` that was: a purge removes them too",
+        "an earlier `SHADOW_PREFIX`: a purge also removes derivatives below it",
         validators.prefix,
     )
     memory_budget_mb: int = _setting(
         0,
-        "memory of all renders together, in MiB; 0: what the machine has beside the service",
+        "memory of all renders together, in MiB; 0: what the service leaves of the available memory",
         validators.zero_or(64, 10**7),
     )
     scratch_mb: int = _setting(
-        0, "room for originals being worked on, in MiB; 0: half of what is free in TMPDIR", validators.zero_or(1, 10**7)
+        0,
+        "disk space for originals in progress, in MiB; 0: half of the free space in TMPDIR",
+        validators.zero_or(1, 10**7),
     )
-    max_upload_mb: int = _setting(30, "largest original, in MiB", validators.between(1, 1024))
+    max_upload_mb: int = _setting(30, "maximum size of an original, in MiB", validators.between(1, 1024))
     max_pixels: int = _setting(
-        100_000_000, "most pixels of an original, of one frame if it moves", validators.between(1, 10**10)
+        100_000_000,
+        "maximum number of pixels of an original; of one frame, if it is animated",
+        validators.between(1, 10**10),
     )
-    render_timeout_seconds: float = _setting(
-        60.0, "longest that rendering one original may take", validators.between(1, 3600)
-    )
+    render_timeout_seconds: float = _setting(60.0, "timeout for rendering one original", validators.between(1, 3600))
     delivery: str = _setting(
         "redirect",
-        "what a page view gets: a `redirect` to where browsers read the store, or a `stream` of the bytes",
+        "response to a page view: a `redirect` to `PUBLIC_BASE_URL`, or a `stream` of the bytes",
         validators.one_of("redirect", "stream"),
     )
-    cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
-    redirect_max_age: int = _setting(
-        300, "seconds that browsers may keep a redirect", validators.between(0, 31_536_000)
+    cache_control: str = _setting(
+        "public, max-age=86400", "`Cache-Control` that is stored with each derivative and sent by the store"
     )
-    cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
-    timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
-    job_keep_days: float = _setting(7.0, "how long ended jobs are kept", validators.between(0.001, 365))
+    redirect_max_age: int = _setting(
+        300, "how long browsers may cache a redirect, in seconds", validators.between(0, 31_536_000)
+    )
+    cors_origins: str = _setting("", "origins whose scripts may call the service, separated by commas; `*` for any")
+    timing_allow_origin: str = _setting("", "origins that may read `Server-Timing`")
+    job_keep_days: float = _setting(7.0, "how many days ended jobs are kept", validators.between(0.001, 365))
     max_connections: int = _setting(
-        0, "HTTP connections at once; 0: 1,024, or the open-file limit less 64", validators.between(0, 1_000_000)
+        0,
+        "maximum number of HTTP connections; 0: 1,024, or the open-file limit less 64",
+        validators.between(0, 1_000_000),
     )
     keep_alive_seconds: float = _setting(
         75.0,
-        "how long an idle HTTP connection is kept; longer than your load balancer keeps it",
+        "how long an idle HTTP connection is kept; set more than the idle timeout of a load balancer",
         validators.between(1, 3600),
     )
-    grace_seconds: float = _setting(25.0, "how long running work may go on after SIGTERM", validators.between(0, 3600))
-    log_level: str = _setting(
-        "INFO", "least level that is logged", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
+    grace_seconds: float = _setting(
+        25.0, "how long running work may continue after SIGTERM", validators.between(0, 3600)
     )
-    log_format: str = _setting("json", "`json`, or `console` for people", validators.one_of("json", "console"))
+    log_level: str = _setting(
+        "INFO", "minimum level of logged events", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
+    )
+    log_format: str = _setting("json", "`json`, or `console` for terminals", validators.one_of("json", "console"))
     sizes: tuple[Size, ...] = ()
 
 
@@ -167,16 +185,16 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     """
     env = FileAwareEnv(eager=False, strip_whitespace=True)
     faults: list[str] = []
-    told = {setting.name: _read(env, setting, faults) for setting in fields(Settings) if setting.metadata}
+    values = {setting.name: _read(env, setting, faults) for setting in fields(Settings) if setting.metadata}
     faults += _faults(env)
     sizes: tuple[Size, ...] = ()
     try:
-        sizes = read_sizes(Path(str(told["sizes_file"]))) if told["sizes_file"] is not None else ()
+        sizes = read_sizes(Path(str(values["sizes_file"]))) if values["sizes_file"] is not None else ()
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
-    if (bucket := told["s3_bucket"]) and not {"STORE", "STORE_FILE"} & set(os.environ):
-        told["store"] = f"s3://{bucket}"
-    good = {name: value for name, value in told.items() if value is not None}
+    if (bucket := values["s3_bucket"]) and not {"STORE", "STORE_FILE"} & set(os.environ):
+        values["store"] = f"s3://{bucket}"
+    good = {name: value for name, value in values.items() if value is not None}
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
@@ -194,7 +212,7 @@ def list_settings() -> list[Setting]:
         Setting(
             name=setting.name.upper(),
             default=setting.default,
-            description=setting.metadata["says"],
+            description=setting.metadata["description"],
             is_secret=setting.metadata["secret"],
         )
         for setting in fields(Settings)
@@ -209,7 +227,7 @@ def _read(env: FileAwareEnv, setting: Field[object], faults: list[str]) -> objec
     try:
         return parsers[type(setting.default)](name, setting.default, validate=_validator(setting.metadata["check"]))
     except (OSError, ValueError):  # the library raises these at once, despite `eager=False`
-        faults.append(f"{name}_FILE: must name a file that can be read, of UTF-8 text")
+        faults.append(f"{name}_FILE: must name a readable file of UTF-8 text")
         return None
 
 
@@ -234,41 +252,47 @@ def _public_and_unsigned(settings: Settings) -> str | None:
     if split(settings.webhook_secrets) or settings.allow_unsigned or _is_loopback(settings.host):
         return None
     return (
-        f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address where anybody "
-        "could post jobs; ALLOW_UNSIGNED=true lets them."
+        f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address, where anyone "
+        "could post jobs; ALLOW_UNSIGNED=true permits that."
     )
 
 
 def _unsigned_callbacks(settings: Settings) -> str | None:
     if split(settings.callback_hosts) and not split(settings.webhook_secrets):
-        return "CALLBACK_HOSTS: goes with WEBHOOK_SECRETS only, which sign the callbacks"
+        return (
+            "CALLBACK_HOSTS: requires WEBHOOK_SECRETS, which sign the callbacks; set it, or leave CALLBACK_HOSTS empty"
+        )
     return None
 
 
 def _prefixes(settings: Settings) -> str | None:
     prefix = settings.originals_prefix
     if prefix.startswith("/"):
-        return "ORIGINALS_PREFIX: must not begin with /, as no key does"
+        return "ORIGINALS_PREFIX: must not start with /, because no key does"
     if settings.key_layout == "prefix" and prefix.startswith(DERIVATIVES):
-        return f"ORIGINALS_PREFIX: must not begin with {DERIVATIVES}, where derivatives lie"
+        return f"ORIGINALS_PREFIX: must not start with {DERIVATIVES}, where derivatives are stored"
     if settings.shadow_prefix and prefix.startswith(settings.shadow_prefix):
-        return f"SHADOW_PREFIX: originals lie there, as ORIGINALS_PREFIX={prefix} says"
+        return (
+            f"SHADOW_PREFIX: must not contain originals, but ORIGINALS_PREFIX={prefix} is below it; choose another one"
+        )
     return None
 
 
 def _bucket(settings: Settings) -> str | None:
     if settings.s3_bucket and settings.store != f"s3://{settings.s3_bucket}":
-        return f"S3_BUCKET: is short for STORE=s3://{settings.s3_bucket}, but STORE says {settings.store}; set one"
+        return f"S3_BUCKET: is short for STORE=s3://{settings.s3_bucket}, but STORE is {settings.store}; set only one"
     if settings.store.startswith("s3://") and settings.public_base_url == "/files" and settings.delivery != "stream":
-        return "PUBLIC_BASE_URL: must be set, to the address at which browsers read the bucket of STORE"
+        return "PUBLIC_BASE_URL: must be set to the URL at which browsers read the bucket of STORE"
     if settings.originals_base_url and not settings.store.startswith("s3://"):
-        return "ORIGINALS_BASE_URL: goes with STORE=s3://<bucket> only"
+        return "ORIGINALS_BASE_URL: requires STORE=s3://<bucket>; leave it empty for a file store"
     return None
 
 
 def _scratch(settings: Settings) -> str | None:
     if 0 < settings.scratch_mb < settings.max_upload_mb:
-        return f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={settings.max_upload_mb}, or the largest would find no room"
+        return (
+            f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={settings.max_upload_mb}, or the largest originals do not fit"
+        )
     return None
 
 

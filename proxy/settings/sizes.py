@@ -37,7 +37,7 @@ def read_sizes(path: Path) -> tuple[Size, ...]:
         raise BadSettings([f"{path}: {fault}"]) from fault
     tables = file.get("sizes")
     if not isinstance(tables, dict) or not tables or len(file) > 1:
-        raise BadSettings([f"{path}: must have [sizes.<name>] tables, and nothing else"])
+        raise BadSettings([f"{path}: must contain [sizes.<name>] tables, and nothing else"])
     outcomes = [_read_size(name, table) for name, table in tables.items()]
     if faults := [outcome for outcome in outcomes if isinstance(outcome, str)]:
         raise BadSettings(faults)
@@ -49,7 +49,7 @@ def _read_size(name: str, table: object) -> Size | str:
         return f"sizes.{name}: must be a table"
     faults = [fault for field, value in table.items() if (fault := _misread(field, value))]
     if "width" not in table:
-        faults.append("there is no width: say how many pixels wide the size is")
+        faults.append("width is missing; set it to the width in pixels")
     stand_ins = {field: 1 for field in ("width", "height") if field in table or field == "width"}
     sound = {field: value for field, value in table.items() if not _misread(field, value)}
     try:
@@ -66,7 +66,7 @@ def _misread(field: str, value: object) -> str | None:
     """
     kinds = {name: kind for name, kind in get_type_hints(Size).items() if name != "name"}
     if field not in kinds:
-        return f"there is no setting {field}; there are {', '.join(kinds)}"
+        return f"unknown setting {field}; the settings are {', '.join(kinds)}"
     kind = kinds[field]
     is_choice = any(get_origin(part) is Literal for part in (kind, *get_args(kind)))
     return _mistyped(field, value, str if is_choice else kind)

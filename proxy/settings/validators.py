@@ -49,18 +49,18 @@ def queue(value: str) -> str | None:
     The URL is not quoted, because it may contain a password.
     """
     if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
-        return "must have each % @ / ? # of its user and password percent-encoded: %25 %40 %2F %3F %23"
+        return "must have each % @ / ? # of its user name and password percent-encoded: %25 %40 %2F %3F %23"
     return address_fault(value)
 
 
 def secrets(value: str) -> str | None:
     """Return what is wrong with the first secret that violates the Standard Webhooks scheme, or None."""
-    told = split(value)
-    if value and not told:
-        return "must hold a secret, or be empty"
-    for number, secret in enumerate(told, start=1):
+    entries = split(value)
+    if value and not entries:
+        return "must contain a secret, or be empty"
+    for number, secret in enumerate(entries, start=1):
         if not secret.startswith("whsec_") or len(_key(secret.removeprefix("whsec_"))) < SECRET_BYTES:
-            return f"number {number} must be whsec_ and then at least {SECRET_BYTES} random bytes in base64"
+            return f"entry {number} must be whsec_ followed by at least {SECRET_BYTES} random bytes in base64"
     return None
 
 
@@ -77,11 +77,11 @@ def prefix(value: str) -> str | None:
     if not value:
         return None
     if value == REPLACED:
-        return f"must not be {REPLACED}, where a promotion keeps what it replaces"
+        return f"must not be {REPLACED}, where `promote` keeps the derivatives that it replaces; choose another one"
     try:
         check_key(value.removesuffix("/"))
     except BadKey as fault:
-        return f"cannot be what keys begin with: {fault}"
+        return f"must be a valid prefix of keys: {fault}"
     return None if value.endswith("/") else "must end with /"
 
 
@@ -94,7 +94,7 @@ def hosts(value: str) -> str | None:
         try:
             parse_allow_list([entry])
         except ValueError:
-            return f"number {number} is no host, address or network"
+            return f"entry {number} must be a host, an address or a network; see Callbacks in the README"
     return None
 
 
@@ -127,15 +127,15 @@ def web_fault(value: str) -> str | None:
     except ValueError:  # an unclosed bracket, or a port that is not a number
         is_whole = False
     if not is_whole or re.search(r"\s", value):
-        return "must begin with http:// or https:// and a host"
-    return "must end before any ? or #, because keys are put after it" if "?" in value or "#" in value else None
+        return "must start with http:// or https:// and a host"
+    return "must not contain ? or #, because keys are appended to it" if "?" in value or "#" in value else None
 
 
 def public_fault(value: str) -> str | None:
     """Return what is wrong with the base URL for browsers, or None; a path on this service is valid too."""
     if value.startswith("/") and not value.startswith("//"):
         return None
-    return web_fault(value) if value else "must be set"
+    return web_fault(value) if value else "must not be empty: set it to the URL at which browsers read the store"
 
 
 def base_path(value: str) -> str | None:
@@ -150,7 +150,7 @@ def endpoint_fault(value: str) -> str | None:
     if fault := web_fault(value):
         return fault
     if urlsplit(value).username is not None:
-        return "takes no user and password; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return "must not contain a user name and password; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
     return None
 
 
@@ -167,4 +167,4 @@ def store_fault(value: str) -> str | None:
         return bucket_fault(value.removeprefix("s3://"))
     if value.startswith("file://") and value != "file://":
         return None
-    return "must begin with file:// or s3:// and go on"
+    return "must be file://<folder> or s3://<bucket>"

@@ -56,7 +56,7 @@ def check_length(key: str) -> None:
         UnfitKey: `key` is longer than `MAX_KEY_BYTES` bytes of UTF-8.
     """
     if len(key.encode()) > MAX_KEY_BYTES:
-        raise UnfitKey(f"No store can hold this key: it has over {MAX_KEY_BYTES} bytes.")
+        raise UnfitKey(f"The key is longer than {MAX_KEY_BYTES} bytes; choose a shorter one.")
 
 
 class Store(Protocol):

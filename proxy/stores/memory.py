@@ -93,7 +93,7 @@ class MemoryStore:
 
     def _get(self, key: str) -> tuple[Blob, bytes]:
         if key not in self._kept:
-            raise NotFound(f"Nothing is under the key {key!a}.")
+            raise NotFound(f"No file exists under the key {key!a}.")
         return self._kept[key]
 
     def _keep(self, key: str, body: bytes, attributes: Attributes) -> Blob:

@@ -43,7 +43,7 @@ class ByteRange:
             Changed: `etag` is of another blob.
         """
         if etag != self.etag:
-            raise Changed("It was replaced in the moment it was read; ask again.")
+            raise Changed("The blob was replaced while it was read; retry the request.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def cut(
     if content_range is None:
         return _between(chunks, byte_range.first, byte_range.end)
     if (content_range.first, content_range.end) != (byte_range.first, byte_range.end):
-        raise StoreUnavailable("The store sends another part than it was asked for.")
+        raise StoreUnavailable("The store returned another range than the requested one.")
     return chunks
 
 

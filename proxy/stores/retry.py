@@ -78,7 +78,7 @@ async def with_retries(
             with fail_after(retry_policy.attempt_seconds) as attempt:
                 return await ask(Attempt(attempt, whole, latest=latest))
     except TimeoutError as error:
-        raise StoreUnavailable(f"The {whom} gave no answer in time.") from error
+        raise StoreUnavailable(f"The {whom} did not respond in time.") from error
     except CancelledError as error:  # the caller timed out, and does not know which store it was waiting for
-        error.add_note(f"The {whom} gave no answer in time.")
+        error.add_note(f"The {whom} did not respond in time.")
         raise

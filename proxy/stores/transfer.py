@@ -20,7 +20,7 @@ class ChecksumMismatch(StoreUnavailable):
     """The received bytes have the announced length but a different MD5, which is `md5`."""
 
     def __init__(self, md5: str) -> None:
-        super().__init__("The store sent other bytes than its ETag (an MD5) tells.")
+        super().__init__("The store sent bytes that do not match its ETag (an MD5).")
         self.md5 = md5
 
 
@@ -67,4 +67,4 @@ def check_bytes(blob: Blob, max_bytes: int) -> None:
         TooManyBytes: the blob is larger.
     """
     if blob.bytes > max_bytes:
-        raise TooManyBytes(f"This file has {blob.bytes:,} bytes, {max_bytes:,} may be; upload a smaller one.")
+        raise TooManyBytes(f"The file has {blob.bytes:,} bytes, but the limit is {max_bytes:,}; upload a smaller one.")

@@ -55,7 +55,7 @@ class ScratchSpace:
             self._folder.mkdir(parents=True)
         except OSError as fault:
             raise CannotStart(
-                f"Nothing can be written to {self._place} ({fault.strerror}); set TMPDIR to a folder where it can."
+                f"{self._place} is not writable ({fault.strerror}); set TMPDIR to a writable folder."
             ) from fault
         try:
             self._remove_what_the_dead_left()
@@ -106,7 +106,7 @@ class ScratchSpace:
             RuntimeError: the call is outside `opened`.
         """
         if self._folder is None:
-            raise RuntimeError("Folders are lent within `opened`.")
+            raise RuntimeError("Scratch folders exist only within `opened`.")
         return self._folder
 
     @contextmanager
@@ -118,8 +118,8 @@ class ScratchSpace:
             if kinds is not None and fault.errno not in kinds:
                 raise
             raise NoRoom(
-                f"Nothing more can be written to {self._place} ({fault.strerror}): free some space there, or set "
-                "TMPDIR to another folder and start again."
+                f"{self._place} cannot be written to ({fault.strerror}): free some space, or set TMPDIR to another "
+                "folder and restart the service."
             ) from fault
 
     def _remove_what_the_dead_left(self) -> None:

@@ -70,11 +70,13 @@ class AllowList:
         target = _split_url(url) if len(url) <= MAX_URL_CHARACTERS else None
         if target is None or target.host.startswith("*"):
             raise BadCallback(
-                f"callback_url must be https://<host>[:<port>]/<path>, in ASCII, without a user or a fragment, "
-                f"at most {MAX_URL_CHARACTERS} characters."
+                "callback_url must have the form https://<host>[:<port>]/<path>, in ASCII, without a user name or a "
+                f"fragment, with at most {MAX_URL_CHARACTERS} characters."
             )
         if not any(_matches(host, target) for host in self.hosts):
-            raise BadCallback(f"callback_url leads to {target}, which CALLBACK_HOSTS does not list.")
+            raise BadCallback(
+                f"Callbacks to {target} are not allowed; the operator can add this host to CALLBACK_HOSTS."
+            )
         return target
 
     def is_permitted(self, address: str) -> bool:

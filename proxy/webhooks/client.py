@@ -111,9 +111,11 @@ class WebhookClient:
     async def _addresses(self, target: CallbackTarget) -> Sequence[str]:
         addresses = await self._resolve(target.host, target.port)
         if not addresses:
-            raise CallbackFailed(f"{target} has no address.")
+            raise CallbackFailed(f"The name of {target} resolves to no address.")
         if private := [address for address in addresses if not self._allow_list.is_permitted(address)]:
-            raise CallbackFailed(f"{target} is at {private[0]}, a private address that CALLBACK_HOSTS does not list.")
+            raise CallbackFailed(
+                f"{target} resolves to {private[0]}, a private address that CALLBACK_HOSTS does not list."
+            )
         return addresses
 
     async def _post(
@@ -146,11 +148,11 @@ def _errors(target: CallbackTarget, deadline_seconds: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:
-        raise CallbackFailed(f"{target} gave no answer within {deadline_seconds:g} s.") from error
+        raise CallbackFailed(f"{target} did not respond within {deadline_seconds:g} s.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CallbackFailed(f"{target} cannot be reached, or broke off ({type(error).__name__}).") from error
+        raise CallbackFailed(f"{target} is unreachable, or the connection failed ({type(error).__name__}).") from error
     except (OSError, UnicodeError) as error:
-        raise CallbackFailed(f"The name of {target} does not resolve.") from error
+        raise CallbackFailed(f"The name of {target} cannot be resolved.") from error
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

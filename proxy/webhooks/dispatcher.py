@@ -46,7 +46,15 @@ WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_80
 LONGEST_WAIT_SECONDS: Final = 28_800.0
 """The maximum wait that a receiver may request with `Retry-After`."""
 
-Outcome = Literal["delivered", "put_off", "gone", "given_up", "refused"]
+Outcome = Literal["delivered", "gone", "given_up", "refused"]
+"""How a callback ended; the values of the label `outcome` of `callbacks_total`, which also counts retries."""
+
+FAILURE_EVENTS: Final[dict[Outcome, str]] = {
+    "gone": "callback_receiver_gone",
+    "given_up": "callback_abandoned",
+    "refused": "callback_refused",
+}
+"""Outcome of a callback that is not delivered -> the log event about it."""
 
 
 class Dispatcher(QueueWorker):
@@ -80,13 +88,13 @@ class Dispatcher(QueueWorker):
         if not await self._complete_job(job_id):
             raise RetryLater(f"job {job_id} has not ended")
 
-    async def deliver(self, context: Context, **owed: object) -> Outcome:
+    async def deliver(self, context: Context, **arguments: object) -> Outcome:
         """Deliver a callback, or reschedule it.
 
         Raises:
             RetryLater: the delivery failed, or its receiver has too many concurrent callbacks.
         """
-        callback, job = msgspec.convert(owed, Callback), context["job"]
+        callback, job = msgspec.convert(arguments, Callback), context["job"]
         return await self._deliver(job, callback)
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
@@ -107,10 +115,10 @@ class Dispatcher(QueueWorker):
         except CallbackFailed as fault:
             return self._put_off(job, str(fault))
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            return _ended("delivered", f"The receiver answered {answer.status}.")
+            return _ended("delivered", f"The receiver responded with {answer.status}.")
         if answer.status == HTTPStatus.GONE:
-            return _ended("gone", "The receiver answered 410: it wants no callbacks any more.")
-        return self._put_off(job, f"The receiver answered {answer.status}.", answer.retry_after_seconds)
+            return _ended("gone", "The receiver responded with 410, so no more attempts are made.")
+        return self._put_off(job, f"The receiver responded with {answer.status}.", answer.retry_after_seconds)
 
     async def _post(self, job: saq.Job, callback: Callback) -> WebhookResponse:
         if job.retry_delay != AGAIN_SECONDS:  # the last wait is over; it must not be repeated if this process dies
@@ -125,7 +133,7 @@ class Dispatcher(QueueWorker):
         job.retry_delay = max(wait, min(retry_after_seconds or 0, LONGEST_WAIT_SECONDS))
         job.meta["failures"] = failures + 1
         metrics.callbacks_total.labels("put_off").inc()
-        log.warning("callback_put_off", detail=detail, seconds=round(job.retry_delay, 1))
+        log.warning("callback_retry_scheduled", detail=detail, retry_in_seconds=round(job.retry_delay, 1))
         raise RetryLater(detail)
 
 
@@ -155,7 +163,7 @@ def _put_back(job: saq.Job) -> RetryLater:
     turns = int(job.meta.get("turns", 0))
     job.meta["turns"] = turns + 1
     job.retry_delay = BUSY_RECEIVER.wait_seconds(turns + 1)
-    return RetryLater("as many as may are on their way to this receiver")
+    return RetryLater("this receiver already has the maximum number of concurrent callbacks")
 
 
 def _failures(job: saq.Job) -> int:
@@ -165,7 +173,10 @@ def _failures(job: saq.Job) -> int:
 
 def _ended(outcome: Outcome, detail: str) -> Outcome:
     metrics.callbacks_total.labels(outcome).inc()
-    (log.info if outcome == "delivered" else log.error)(f"callback_{outcome}", detail=detail)
+    if outcome == "delivered":
+        log.info("callback_delivered", detail=detail)
+    else:
+        log.error(FAILURE_EVENTS[outcome], detail=detail)
     return outcome
 
 

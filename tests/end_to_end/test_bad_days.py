@@ -171,7 +171,7 @@ async def test_a_store_that_hangs_costs_a_page_seconds_and_is_used_again_when_it
         async with asyncio.timeout(5):
             with pytest.raises(StoreUnavailable):
                 await components.derivatives.locate("gall/x_original.jpg", "small")
-        assert await components.readiness.check() == ["store: did not answer within 5 s"]
+        assert await components.readiness.check() == ["store: timed out after 5 s"]
         proxy.fault = CALM
         assert await components.readiness.check() == []
         with pytest.raises(NotFound):

@@ -103,7 +103,7 @@ def test_every_line_of_a_job_names_it_its_original_and_the_post_that_ordered_it(
         "job_queued",
         "job_started",
         "job_done",
-        "callback_put_off",
+        "callback_retry_scheduled",
         "callback_delivered",
     ]
     assert {(line["job_id"], line["key"]) for line in about} == {(job_id, "gall/1_original.jpg")}

@@ -115,12 +115,12 @@ def test_posts_are_told_to_come_back_and_workers_go_on_when_the_queue_is_back(
             senders.wait_for_more(JOBS)
         assert readiness(front) == httpx.codes.OK
         jobs = jobs_done(senders)
-        asyncio.run(until(lambda: has_told(worker, "queue_back")))
+        asyncio.run(until(lambda: has_told(worker, "queue_available")))
     check_store(front.store, list(senders.accepted))
     told = events(worker)
-    assert (told.count("queue_lost"), told.count("queue_back")) == (1, 1)
-    assert "upkeep_failed" not in told
-    assert events(front).count("queue_not_read") == 1
+    assert (told.count("queue_unavailable"), told.count("queue_available")) == (1, 1)
+    assert "periodic_task_failed" not in told
+    assert events(front).count("queue_status_failed") == 1
     record_property(
         "counts",
         f"{counts(senders, jobs)}, away for {back - lost:.1f} s, first job accepted {again - back:.1f} s after",
@@ -147,6 +147,6 @@ def test_a_service_whose_queue_does_not_answer_says_so_and_goes(tmp_path: Path) 
             assert service.process is not None
             assert service.process.wait(timeout=30) == 1
         log = service.log.read_text()
-        assert "does not answer" in log.splitlines()[-1]
+        assert "is not responding" in log.splitlines()[-1]
         assert "Traceback" not in log
         assert "hunter2" not in log

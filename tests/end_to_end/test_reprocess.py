@@ -47,7 +47,7 @@ def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
 def test_a_run_that_was_killed_five_times_ends_as_one_that_never_was(photos: list[Path], tmp_path: Path) -> None:
     fill(tmp_path / "a", photos, ORIGINALS)
     fill(tmp_path / "b", photos, ORIGINALS)
-    assert run(tmp_path / "a").made == ORIGINALS
+    assert run(tmp_path / "a").rendered == ORIGINALS
     told: list[str] = []
     for number in range(KILLS):
         with reprocessing(tmp_path / "b", "--all") as one:
@@ -60,10 +60,10 @@ def test_a_run_that_was_killed_five_times_ends_as_one_that_never_was(photos: lis
     assert len(told) == len(set(told)), "made again although it was over"
     assert ORIGINALS - KILLS * UNDERWAY <= len(told) <= ORIGINALS
     assert one.ended is not None
-    assert one.ended.made == ORIGINALS
+    assert one.ended.rendered == ORIGINALS
     assert made(tmp_path / "b") == made(tmp_path / "a")
     again = run(tmp_path / "b")
-    assert (again.made, again.fresh) == (0, ORIGINALS)
+    assert (again.rendered, again.fresh) == (0, ORIGINALS)
     assert not [*(tmp_path / "b" / "store" / "\x7fgallformers" / "temporary").iterdir()]
     assert not [*(tmp_path / "b" / "tmp").glob("gf-images-*/work/*")]
 
@@ -96,7 +96,7 @@ def test_who_reads_meanwhile_never_misses_a_derivative_nor_sees_half_of_one(phot
         for reader in readers:
             reader.join()
     after = made(folder)
-    assert ended.made == 40
+    assert ended.rendered == 40
     assert all(after[key] != before[key] for key in before)
     assert statuses == {200}
     whole = {(key, sha256(body).hexdigest()) for state in (before, after) for key, body in state.items()}
@@ -115,7 +115,7 @@ def test_a_run_that_is_told_to_stop_finishes_what_runs_and_goes_on_later(photos:
     assert 10 <= len(one.originals) < 60
     assert len(made(tmp_path)) == 2 * len(one.originals), "what ran was not finished"
     ended = run(tmp_path)
-    assert (ended.made, ended.fresh) == (60, 0)
+    assert (ended.rendered, ended.fresh) == (60, 0)
 
 
 def test_a_run_that_is_told_twice_gives_up_at_once(photos: list[Path], tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_run_on_a_bucket(weed: seaweed.Seaweed, photos: list[Path], tmp_path: 
         one.kill()
     assert run(tmp_path / "run", **settings).originals == 30
     again = run(tmp_path / "run", **settings)
-    assert (again.made, again.fresh) == (0, 30)
+    assert (again.rendered, again.fresh) == (0, 30)
     for key in keys:
         small = httpx.get(f"{settings['PUBLIC_BASE_URL']}/{key.replace('original', 'small')}")
         assert small.status_code == 200
@@ -193,7 +193,7 @@ async def test_a_bucket_that_errs_and_breaks_off_costs_no_original(
         settings = on_bucket(weed, seaweed.ADMIN, S3_ENDPOINT_URL=proxy.url)
         ended = await asyncio.to_thread(run, tmp_path, "--prefix", "bad-day/", **settings)
         assert proxy.struck
-    assert (ended.made, ended.failed) == (10, 0)
+    assert (ended.rendered, ended.failed) == (10, 0)
 
 
 def test_a_run_through_the_queue_is_worked_by_a_service(photos: list[Path], tmp_path: Path) -> None:
@@ -207,5 +207,5 @@ def test_a_run_through_the_queue_is_worked_by_a_service(photos: list[Path], tmp_
             one.hear(8)
             one.kill()
         ended = run(folder, "--through-queue", **shared)
-    assert ended.made + ended.fresh == 30
+    assert (ended.rendered or 0) + ended.fresh == 30
     assert len(made(folder)) == 60

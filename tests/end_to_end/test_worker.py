@@ -78,6 +78,6 @@ def test_a_worker_whose_port_for_metrics_is_taken_takes_no_job(front: Service, w
     with starting(worker):
         assert worker.process is not None
         assert worker.process.wait(timeout=START_SECONDS) == 1
-    assert f"METRICS_PORT: nothing can listen on 127.0.0.1:{front.metrics_port}" in worker.log.read_text()
+    assert f"METRICS_PORT: cannot listen on 127.0.0.1:{front.metrics_port}" in worker.log.read_text()
     job = httpx.get(front.url + location).json()
     assert (job["status"], job["attempts"]) == ("queued", 0)

@@ -113,7 +113,7 @@ def test_a_file_name_that_stands_twice_is_found_but_for_packages_and_main(tmp_pa
     [
         (("proxy.stores.s3.store", "proxy.stores.file.store"), True),
         (("proxy.bulk.a.command", "proxy.bulk.b.command", "proxy.bulk.c.command"), True),
-        (("proxy.bulk.events", "proxy.bulk.compare.events"), False),
+        (("proxy.bulk.events", "proxy.bulk.compare.comparison_events"), False),
         (("proxy.stores.s3.errors", "proxy.queues.sqlite.errors"), False),
         (("proxy.errors", "pipeline.errors"), False),
     ],

@@ -1,1 +1,1 @@
-"""Compare old derivatives with new ones."""
+"""Comparison of old derivatives with new ones."""

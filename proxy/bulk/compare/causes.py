@@ -1,4 +1,4 @@
-"""Why two derivatives differ, by what was measured."""
+"""The causes of a difference between two derivatives, derived from measurements."""
 
 from __future__ import annotations
 
@@ -48,39 +48,49 @@ TITLES: Final = {
 SideName = Literal["old", "new"]
 
 _ANOTHER_PICTURE_BITS: Final = 20
-"""Of 64. The same photograph differs in up to 10 bits, when it was enlarged from 300 pixels and saved at quality 60;
-two different ones in 9 to over 40 (60 photographs). Smooth ones differ by chance, so the score has to say so too."""
+"""Out of 64. More differing bits suggest another picture.
+
+The same photograph differs in up to 10 bits after it was enlarged from 300 pixels and saved at quality 60. Two
+different photographs differ in 9 to over 40 bits (60 photographs). Hashes of smooth pictures differ by chance, so the
+score must be low too.
+"""
 
 _ANOTHER_PICTURE_SCORE: Final = 70.0
 
 _NOTHING_ALIKE: Final = -200.0
-"""SSIMULACRA2 of another picture, whatever the hash says by chance: what was enlarged from 300 pixels has -61 at the
-least (800 derivatives of 200 originals), two different photographs -985 at the most (6 pairs)."""
+"""SSIMULACRA2 below which it is another picture, whatever the hash, which can match by chance.
+
+Derivatives enlarged from 300 pixels have at least -61 (800 derivatives of 200 originals); two different photographs
+have at most -985 (6 pairs).
+"""
 
 _BLURRED: Final = 1.6
-"""Times. Fine detail that one side has more of: 0.86 to 1.3 for the kernels of all resizers, 1.9 to 6.2 for what was
-enlarged from 300 pixels (photographs at 800 and 2000 pixels)."""
+"""Ratio of fine detail between the sides, from which the side with less is blurred.
+
+It is 0.86 to 1.3 between the kernels of all resizers, and 1.9 to 6.2 for derivatives enlarged from 300 pixels
+(photographs at 800 and 2000 pixels).
+"""
 
 _NOBODY_SEES: Final = 88.0
-"""SSIMULACRA2 above which nobody sees a lack of detail."""
+"""SSIMULACRA2 above which a lack of detail is invisible."""
 
 _SEEN_THROUGH: Final = 2.0
-"""Levels of opacity, in the mean."""
+"""Mean difference in opacity that is tolerated, in levels of 255."""
 
 _HEAVIER, _LIGHTER = 2.0, 0.02
-"""Bounds of the new side's bytes, as shares of the old side's: fewer is the purpose, next to none is not."""
+"""Bounds of the ratio of new to old bytes: smaller files are intended, nearly empty ones are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """How different pictures may look: least SSIMULACRA2, most mean CIEDE2000."""
+    """The tolerated difference of two pictures: lowest SSIMULACRA2, highest mean CIEDE2000."""
 
     score: float = 50.0
     colour: float = 3.0
 
 
 def causes(pair: Pair, tolerance: Tolerance) -> tuple[Cause, ...]:
-    """Return why a derivative differs between the sides, the worst cause first; none when it does not."""
+    """Return the causes why a derivative differs between the sides, worst first; empty if it does not differ."""
     return tuple(sorted(_causes(pair, tolerance), key=lambda cause: -cause.severity))
 
 
@@ -109,7 +119,7 @@ def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
     is_same_format = _format(old) == _format(new)
     if (types[0] != types[1] and is_same_format) or (is_right[0] is not is_right[1]):
         yield Cause(code="content-type", detail=f"{types[0]} became {types[1]}", severity=65)
-    # A file of a folder has no cache header unless a store has written one beside it.
+    # A file in a folder has a cache header only if a file store has stored one beside it.
     is_served = all(copy.has_headers or copy.cache_control is not None for copy in (old, new))
     if is_served and old.cache_control != new.cache_control:
         detail = f"{old.cache_control or 'none'} became {new.cache_control or 'none'}"
@@ -117,7 +127,7 @@ def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
 
 
 def _is_type_right(copy: Copy) -> bool:
-    """Return whether the content type fits the bytes, as far as their format is known."""
+    """Return whether the content type matches the format of the bytes; True if the format is unknown."""
     name = _format(copy)
     return name is None or copy.content_type == READABLE[name].content_type
 
@@ -130,7 +140,7 @@ def _unreadable(pair: Pair) -> Iterator[Cause]:
     for name, copy in (("old", pair.old), ("new", pair.new)):
         if copy and isinstance(copy.seen, Refusal):
             severity = 98 if name == "new" else 75
-            why, _, _ = copy.seen.detail.partition(";")  # what follows is for those who upload
+            why, _, _ = copy.seen.detail.partition(";")  # the rest is advice for uploaders
             yield Cause(code=f"{name}-unreadable", detail=f"{copy.seen.code}: {why.rstrip('.')}", severity=severity)
 
 
@@ -161,7 +171,7 @@ def _pictures(likeness: Similarity, old: Inspected, new: Inspected, tolerance: T
         yield Cause(code=code, detail=likeness.turn.removeprefix(f"{code} "), severity=90)
     seen = [*_dimensions(likeness, old, new), *_colours(likeness, tolerance), *_sharpness(likeness)]
     yield from seen
-    if _is_another_picture(likeness):  # beside what else applies: other colours or dimensions are no reason for it
+    if _is_another_picture(likeness):  # with all other causes: those do not explain another picture
         detail = f"{likeness.hash_bits} of 64 bits of the hash differ, SSIMULACRA2 {likeness.score or 0:.0f}"
         yield Cause(code="another-picture", detail=detail, severity=95)
     elif not [cause for cause in seen if cause.code != "one-pixel"]:

@@ -1,4 +1,4 @@
-"""A comparison of old and new derivatives, assembled from the components of the service."""
+"""`gf-images compare`: a comparison, built from the components of the service."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from anyio.to_thread import run_sync
 from proxy.app.wiring import build, live_layout, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
+from proxy.bulk.compare.compare_pool import ComparePool
 from proxy.bulk.compare.comparer import Comparer
-from proxy.bulk.compare.events import ComparisonEnded, ComparisonStarted, describe_comparison
+from proxy.bulk.compare.comparison_events import ComparisonEnded, ComparisonStarted, describe_comparison
 from proxy.bulk.compare.findings import STORE
 from proxy.bulk.compare.findings_database import FindingsDatabase
-from proxy.bulk.compare.pool import ComparePool
 from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.bulk.compare.sides import Side, open_side
 from proxy.bulk.events import Stopping
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
 UNDERWAY = 2
-"""Originals underway for each process: one is fetched while another is compared."""
+"""Concurrent originals per process: one is fetched while another is compared."""
 
 _DATABASE, _WORK = "progress.db", "work"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """The options of the command; `originals` is a side, a file of keys, or None for the first side that lists."""
+    """Command options; `originals` is a side, a file of keys, or None for the first side that can be listed."""
 
     old: str
     new: str
@@ -67,14 +67,14 @@ class CompareOptions:
     restart: bool
 
     def fingerprint(self, store: str) -> bytes:
-        """Return the options that decide what is found: a comparison is resumed with the same ones only."""
+        """Return the encoded options that decide the findings; a comparison resumes only with the same ones."""
         selection = (self.old, self.new, self.originals, self.prefix, self.sizes, self.sample, self.seed)
         return msgspec.json.encode((*selection, self.min_score, self.max_colour, store))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Both sides, and the one that lists the originals; None where a file names them."""
+    """Both sides, and the side that lists the originals, which is None if a file lists them."""
 
     old: Side
     new: Side
@@ -82,14 +82,14 @@ class Sources:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open all of them for the length of the block."""
+        """Yield with all sides open."""
         async with AsyncExitStack() as stack:
             for one in {id(one.store): one for one in (self.old, self.new, self.listing) if one}.values():
                 await stack.enter_async_context(one.opened())
             yield
 
     async def check(self) -> None:
-        """Return when both sides can be read; raise what is wrong otherwise."""
+        """Raise an error unless both sides can be read."""
         await self.old.check()
         await self.new.check()
 
@@ -98,8 +98,8 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
     """Compare the derivatives that the options select, and write the report.
 
     Raises:
-        ImagesError: the comparison cannot start, or not go on.
-        OtherComparison: there is an unfinished comparison with other options.
+        ImagesError: the comparison cannot start or continue.
+        OtherComparison: the unfinished comparison in the folder has other options.
     """
     components, started = build(settings), time.monotonic()
     sources = _sources(options, components)
@@ -112,7 +112,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         progress = ComparisonProgress(database)
         reporter.emit(
             ComparisonStarted(
-                old=options.old, new=options.new, sizes=head.sizes, resumed_after=progress.tally.originals
+                old=options.old, new=options.new, sizes=head.sizes, already_compared=progress.tally.originals
             )
         )
         outage_retry = OutageRetry(check=sources.check, stop=stop, emit=reporter.emit)
@@ -128,7 +128,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         originals = await outage_retry.call(lambda: _originals(options, sources.listing, layout))
         is_finished = await runner.run(originals, comparer.compare) and not stop.is_requested
         if stop.is_requested:
-            reporter.emit(Stopping(detail=stop.reason, underway=0))
+            reporter.emit(Stopping(detail=stop.reason, in_progress=0))
         ended = _comparison_ended(database, options, is_finished=is_finished, seconds=time.monotonic() - started)
         await run_sync(lambda: report.write(options.report, database, head=head, ended=ended))
         reporter.emit(ended)
@@ -154,7 +154,7 @@ def _head(options: CompareOptions, settings: Settings, components: Components) -
 async def _comparer(
     options: CompareOptions, sources: Sources, layout: Layout, *, sizes: tuple[str, ...]
 ) -> AsyncIterator[Comparer]:
-    """Start the processes that compare, for the length of the block; `layout` is that of the live names."""
+    """Yield a comparer whose processes run; `layout` is the layout of the live names."""
     with _work_folder(options.report / _WORK) as work_folder:
         processes = ComparePool(most=options.processes, work_folder=work_folder)
         try:
@@ -175,7 +175,7 @@ async def _comparer(
 
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """Create a folder for temporary files, without those of a comparison that was killed."""
+    """Yield an empty folder for temporary files; files of a killed comparison are deleted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:

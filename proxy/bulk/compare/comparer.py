@@ -20,18 +20,18 @@ from proxy.errors import BadKey, RenderFailed, StoreRefused, TooManyBytes
 
 if TYPE_CHECKING:
     from proxy.bulk.compare.causes import Tolerance
-    from proxy.bulk.compare.pool import ComparePool
+    from proxy.bulk.compare.compare_pool import ComparePool
     from proxy.bulk.compare.sides import Side
     from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob
 
 _OF_ONE = (RenderFailed, StoreRefused, TooManyBytes)
-"""Errors that concern one pair only."""
+"""Errors that affect only one pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ComparedSize:
-    """The outcome of one size: a finding, or none where both sides are alike, or have nothing (`pair` is None)."""
+    """The outcome of one size: no finding if both sides are alike or neither has it (`pair` is None)."""
 
     pair: Pair | None
     finding: Finding | None = None
@@ -39,7 +39,7 @@ class _ComparedSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparer:
-    """Compares the derivatives of an original; small copies of those that differ are written to `pictures`."""
+    """A step that compares the derivatives of an original; small copies of different ones go to `pictures`."""
 
     old: Side
     new: Side
@@ -54,7 +54,7 @@ class Comparer:
         """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable: the store is at fault, not the original.
+            StoreUnavailable: a store failed; the original is not the cause.
         """
         compared = [await self._compare_size(original, size) for size in self.sizes]
         findings = tuple(one.finding for one in compared if one.finding)
@@ -87,7 +87,7 @@ class Comparer:
         return _ComparedSize(pair=pair, finding=finding)
 
     async def _pair(self, key: str, folder: Path) -> Pair | None:
-        """Compare the files of both sides; return None when there is neither."""
+        """Compare the files of both sides; return None if neither exists."""
         paths = folder / "of-old", folder / "of-new"
         blobs = await asyncio.gather(self.old.fetch(key, paths[0]), self.new.fetch(key, paths[1]))
         old, new = (_copy(blob, side) if blob else None for blob, side in zip(blobs, (self.old, self.new), strict=True))
@@ -133,5 +133,5 @@ def _renamed(pair: Pair, key: str) -> Pair:
 
 
 def _name(key: str, picture: str) -> str:
-    """Name the file of a small copy, the same each time: a run that resumes overwrites what a killed one has left."""
+    """Return the file name of a small copy; it is stable, so a resumed run overwrites the files of a killed one."""
     return f"{blake2b(key.encode(), digest_size=10).hexdigest()}-{picture}.webp"

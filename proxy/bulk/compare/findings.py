@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 STORE: Final = "prefix:"
-"""Prefix of the name of a side that lies in the store of the settings; a key prefix follows."""
+"""Prefix of the name of a side in the configured store; a key prefix follows."""
 
 _IDENTITY_BYTES = 8
-"""Bytes of an ETag's digest that tell a derivative from its successor: two are the same once in 10^19."""
+"""Bytes of the ETag's digest that distinguish a derivative from its successor: two collide once in 10^19."""
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative on one side; `cache_control` is None where clients get none."""
+    """A derivative on one side; `cache_control` is None if clients receive no such header."""
 
     bytes: int
     content_type: str
     cache_control: str | None
     has_headers: bool
     is_read: bool = False
-    """Whether the picture was inspected: otherwise `seen` is None, for no fault of the file."""
+    """Whether the picture was inspected; if not, `seen` is None although the file may be valid."""
     seen: Inspected | Refusal | None = None
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative on both sides; None where there is none."""
+    """A derivative on both sides; None on a side that does not have it."""
 
     old: Copy | None
     new: Copy | None
@@ -40,13 +40,13 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
     likeness: Similarity | None = None
     pictures: dict[str, str] = {}
     trouble: str = ""
-    """Why it could not be compared."""
+    """Why it could not be compared; empty if it was."""
     identity: str = ""
-    """Of the new derivative; empty where there is none."""
+    """The identity of the new derivative; empty if it does not exist."""
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a derivative differs; `severity` is 0 (nobody minds) to 100 (no picture)."""
+    """The cause of a difference; `severity` is 0 (harmless) to 100 (no picture)."""
 
     code: str
     detail: str
@@ -54,7 +54,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """A derivative that differs between the sides, its causes from the worst on."""
+    """A derivative that differs between the sides, with its causes, worst first."""
 
     key: str
     size: str
@@ -63,33 +63,33 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worst(self) -> Cause:
-        """Return the worst of its causes."""
+        """Return the worst cause."""
         return self.causes[0]
 
 
 class ComparedOriginal(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of all sizes of an original; `absent` counts those that neither side has."""
+    """The outcome of all sizes of an original; `absent` counts the sizes that neither side has."""
 
     key: str
     alike: int = 0
     absent: int = 0
     findings: tuple[Finding, ...] = ()
     identities: tuple[str, ...] = ()
-    """Of the new derivatives, for each of the sizes; empty where there is none."""
+    """The identities of the new derivatives, in the order of the sizes; empty for one that does not exist."""
 
     @property
     def compared(self) -> int:
-        """Return how many derivatives are on at least one side."""
+        """Return how many derivatives exist on at least one side."""
         return self.alike + len(self.findings)
 
 
 class ComparedKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """An original that was compared; `new` has the identities of its new derivatives, by size, separated by spaces."""
+    """A compared original; `new` is the identities of its new derivatives in the order of the sizes, with spaces."""
 
     key: str
     new: str
 
 
 def identity(blob: Blob) -> str:
-    """Return what tells a derivative from its successor, in a few characters: a report has 100,000 of them."""
+    """Return a short digest that distinguishes a derivative from its successor; a report has 100,000 of them."""
     return blake2b(blob.etag.encode(), digest_size=_IDENTITY_BYTES).hexdigest()

@@ -1,4 +1,4 @@
-"""Findings on disk: they survive any kill, and a million of them take no more memory than ten."""
+"""Findings on disk: they survive a kill, and a million of them need no more memory than ten."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.bulk.compare.findings import ComparedOriginal
 
 PICTURED = 60
-"""The worst findings of each cause keep their pictures: 40 MB for all causes together."""
+"""Findings per cause, the worst ones, that keep their pictures: 40 MB for all causes together."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS words (body BLOB NOT NULL);
@@ -41,11 +41,11 @@ _decoder = msgspec.json.Decoder(Finding)
 
 
 class OtherComparison(OtherOptions):
-    """There is an unfinished comparison with other options; `str()` says what to do."""
+    """The unfinished comparison has other options; the message states what to do."""
 
 
 class ComparisonTally(msgspec.Struct, kw_only=True):
-    """How many originals were compared; how many derivatives are alike, differ, are on neither side."""
+    """The number of compared originals, and of derivatives that are alike, different, or on neither side."""
 
     originals: int
     alike: int
@@ -54,7 +54,7 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
 
     @property
     def compared(self) -> int:
-        """Return how many derivatives are on at least one side."""
+        """Return how many derivatives exist on at least one side."""
         return self.alike + self.different
 
     @property
@@ -64,7 +64,7 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
 
     @property
     def problems(self) -> str:
-        """Return the differences that a status line ends with."""
+        """Return the number of differences as text for a status line."""
         return f"{self.different:,} different"
 
     def add(self, outcome: ComparedOriginal) -> None:
@@ -76,7 +76,7 @@ class ComparisonTally(msgspec.Struct, kw_only=True):
 
 
 class FindingsDatabase:
-    """Stores findings in a SQLite file, for one comparison at a time."""
+    """A SQLite file with the findings of one comparison."""
 
     def __init__(self, path: Path, pictures: Path) -> None:
         self._path = path
@@ -85,11 +85,11 @@ class FindingsDatabase:
 
     @contextmanager
     def opened(self, options: bytes, *, restart: bool = False) -> Iterator[None]:
-        """Open and lock the file for the length of the block; create it if there is none.
+        """Yield with the file open and locked; it is created if missing.
 
         Raises:
-            CannotStart: another comparison is at work there, or nothing can be written.
-            OtherComparison: the unfinished comparison in it has other options.
+            CannotStart: another comparison uses the file, or it is not usable.
+            OtherComparison: the unfinished comparison in the file has other options.
         """
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
@@ -119,7 +119,7 @@ class FindingsDatabase:
             )
 
     def clear(self) -> None:
-        """Remove the file: the next comparison starts from the beginning."""
+        """Delete the file; the next comparison starts over."""
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
@@ -153,12 +153,12 @@ class FindingsDatabase:
                 )
         unpictured = self._limit_pictured({cause.code for one in outcome.findings for cause in one.causes})
         run("COMMIT")
-        for body in unpictured:  # after the commit: a picture that no page shows does no harm
+        for body in unpictured:  # after the commit: a picture left by a kill is harmless
             for name in _decoder.decode(body).pair.pictures.values():
                 (self._pictures / name).unlink(missing_ok=True)
 
     def _limit_pictured(self, causes: set[str]) -> list[bytes]:
-        """Keep the worst findings of these causes pictured; return those that no cause shows any more."""
+        """Limit the pictured findings of these causes to the worst; return those that no cause shows any more."""
         unpictured: list[bytes] = []
         for cause in causes:
             milder = self._database.execute(
@@ -173,7 +173,7 @@ class FindingsDatabase:
         return unpictured
 
     def tally(self) -> ComparisonTally:
-        """Return what was counted so far."""
+        """Return the counts so far."""
         originals, alike, absent = self._database.execute(
             "SELECT count(*), coalesce(sum(alike), 0), coalesce(sum(absent), 0) FROM originals"
         ).fetchone()
@@ -181,24 +181,24 @@ class FindingsDatabase:
         return ComparisonTally(originals=originals, alike=alike, different=different, absent=absent)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Count the derivatives of each cause, and of each size among them."""
+        """Return the number of derivatives by cause and size."""
         counts: dict[str, dict[str, int]] = {}
         for cause, size, number in self._database.execute("SELECT cause, size, number FROM causes"):
             counts.setdefault(cause, {})[size] = number
         return counts
 
     def findings(self) -> Iterator[Finding]:
-        """Return the findings one at a time, the worst first."""
+        """Yield the findings, worst first."""
         for (body,) in self._database.execute("SELECT body FROM findings ORDER BY severity DESC, key, size"):
             yield _decoder.decode(body)
 
     def originals(self) -> Iterator[ComparedKeys]:
-        """Return the originals that were compared, in the order of their keys."""
+        """Yield the compared originals in the order of their keys."""
         for key, new in self._database.execute("SELECT key, new FROM originals ORDER BY key"):
             yield ComparedKeys(key=key, new=new)
 
     def pictured(self) -> Iterator[Finding]:
-        """Return the findings with pictures: the worst of each cause, the worst of all first."""
+        """Yield the findings with pictures: the worst of each cause, ordered by severity, worst first."""
         rows = self._database.execute(
             "SELECT body FROM findings WHERE id IN (SELECT finding FROM shown) ORDER BY severity DESC, key, size"
         )
@@ -206,5 +206,5 @@ class FindingsDatabase:
             yield _decoder.decode(body)
 
     def unexcused(self, allowed: frozenset[str]) -> int:
-        """Count the findings that have a cause beside those that are allowed."""
+        """Return how many findings have a cause that is not allowed."""
         return sum(any(cause.code not in allowed for cause in one.causes) for one in self.findings())

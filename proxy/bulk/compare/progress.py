@@ -1,10 +1,10 @@
-"""How far a comparison is, as the runner of bulk commands asks for it; all of it is in the database."""
+"""The progress of a comparison, for the runner of bulk commands; it is stored in the database of findings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.bulk.compare.events import Differs
+from proxy.bulk.compare.comparison_events import Differs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ComparisonProgress:
-    """Tracks the originals of a comparison; it walks the whole listing, whatever is done already."""
+    """The progress of a comparison; the listing always starts at the first original, and `begin` skips done ones."""
 
     after: Final = ""
     listed_before: Final = 0
@@ -28,18 +28,18 @@ class ComparisonProgress:
         self.tally = database.tally()
 
     def __len__(self) -> int:
-        """Count the originals that are underway."""
+        """Return how many originals are in progress."""
         return len(self._underway)
 
     async def begin(self, key: str) -> bool:
-        """Begin an original; return False if it is compared or underway."""
+        """Start an original; return False if it is compared or in progress."""
         if key in self._underway or await self._database.has(key):
             return False
         self._underway.add(key)
         return True
 
     def failure(self, key: str, error: ImagesError) -> ComparedOriginal:
-        """Raise the error: what is wrong with a pair is a finding, what is wrong otherwise ends the comparison."""
+        """Raise the error: errors of one pair are findings, all others end the comparison."""
         del key
         raise error
 
@@ -49,9 +49,9 @@ class ComparisonProgress:
         self._underway.discard(outcome.key)
         self.tally.add(outcome)
         return [
-            Differs(key=finding.key, size=finding.size, why={cause.code: cause.detail for cause in finding.causes})
+            Differs(key=finding.key, size=finding.size, causes={cause.code: cause.detail for cause in finding.causes})
             for finding in outcome.findings
         ]
 
     async def save(self) -> None:
-        """Do nothing: every outcome is stored as it is recorded."""
+        """Do nothing: `record` stores each outcome."""

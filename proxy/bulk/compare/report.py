@@ -1,4 +1,4 @@
-"""The report of a comparison: a folder with a page for people, a document for machines, small pictures."""
+"""The report of a comparison: a folder with an HTML page, a JSON document and small pictures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from proxy.bulk.compare.events import ComparisonEnded
+    from proxy.bulk.compare.comparison_events import ComparisonEnded
     from proxy.bulk.compare.findings import ComparedKeys, Copy, Finding
     from proxy.bulk.compare.findings_database import FindingsDatabase
 
 PAGE, PICTURES = "index.html", "pictures"
-"""In the folder of a report."""
+"""Names in the folder of a report."""
 
 _KINDS = ("old", "new", "difference")
 _KILO = 1000
@@ -31,7 +31,7 @@ _KILO = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportHead:
-    """What the comparison was about, for the head of the report."""
+    """The parameters of the comparison, shown at the top of the report."""
 
     store: str
     old: str
@@ -43,7 +43,7 @@ class ReportHead:
 
 
 def write(folder: Path, database: FindingsDatabase, *, head: ReportHead, ended: ComparisonEnded) -> None:
-    """Write the page and the document, each atomically; remove the pictures that the page does not show."""
+    """Write the page and the document, each atomically; delete the pictures that the page does not show."""
     _replace(folder / DOCUMENT, _document(database, head, ended))
     _replace(folder / PAGE, _page(database, head, ended))
     shown = {name for finding in database.pictured() for name in finding.pair.pictures.values()}
@@ -60,7 +60,7 @@ def _replace(path: Path, lines: Iterator[str]) -> None:
 
 
 def _document(database: FindingsDatabase, head: ReportHead, ended: ComparisonEnded) -> Iterator[str]:
-    """Return one JSON object, a finding or an original on each line; one of them is in memory at a time."""
+    """Yield the parts of one JSON object, with one finding or original per line; only one of them is in memory."""
     summary = {"asked": head, "ended": ended, "causes": database.counts()}
     yield msgspec.json.encode(summary).decode()[:-1] + ',\n"findings": [\n'
     yield from _lines(database.findings())
@@ -105,7 +105,7 @@ def _page(database: FindingsDatabase, head: ReportHead, ended: ComparisonEnded) 
 
 
 def _facts(copy: Copy | None) -> list[str]:
-    """Describe what is on one side, in short lines."""
+    """Return short lines that describe the file of one side."""
     if copy is None:
         return ["nothing"]
     lines = [f"{_format_bytes(copy.bytes)}, {copy.content_type}"]
@@ -119,7 +119,7 @@ def _facts(copy: Copy | None) -> list[str]:
 
 
 def _measures(finding: Finding) -> list[tuple[str, str]]:
-    """Return the names and numbers of a finding."""
+    """Return the names and values of what was measured for a finding."""
     pair = finding.pair
     measures = []
     if pair.likeness and pair.likeness.turn:

@@ -1,4 +1,4 @@
-"""The two sides of a comparison: derivatives in a folder, below a prefix of the store, or behind an address."""
+"""The sides of a comparison: derivatives in a folder, below a prefix of the store, or below a base URL."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob, Store
 
 MAX_BYTES: Final = 64 << 20
-"""The largest file that is fetched; a derivative has a hundredth of it."""
+"""The largest file that is fetched; a derivative has a hundredth of that."""
 
 _WEB: Final = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """Where the files of one side lie: in `store`, their keys behind `prefix`.
+    """One side: files in `store` whose keys follow `prefix`.
 
-    A `folder` is only read: a store would create files in it. A file there has a cache header only if a file store
-    has written one beside it.
+    A `folder` is only read: starting its store would create files in it. A file there has a cache header only if a file
+    store has stored one beside it.
     """
 
     name: str
@@ -44,15 +44,15 @@ class Side:
 
     @property
     def has_headers(self) -> bool:
-        """Return whether clients get headers for every file."""
+        """Return whether clients receive headers for every file."""
         return self.folder is None
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
-        """Open it for the length of the block.
+        """Yield with the side open.
 
         Raises:
-            CannotStart: there is no such folder.
+            CannotStart: the folder does not exist.
         """
         await self.check()
         if self.folder:
@@ -65,20 +65,19 @@ class Side:
             await self.store.close()
 
     async def check(self) -> None:
-        """Return when it can be read; raise what is wrong otherwise.
+        """Raise an error if the side is a folder that does not exist; a store is not checked.
 
         Raises:
-            CannotStart: there is no such folder.
-            StoreError: the store cannot be used.
+            CannotStart: the folder does not exist.
         """
         if self.folder and not await AsyncPath(self.folder).is_dir():
             raise CannotStart(f"There is no folder {self.folder}.")
 
     async def fetch(self, key: str, path: Path) -> Blob | None:
-        """Fetch the file under `key` to `path`; return None when there is none.
+        """Fetch the file under `key` to `path`; return None if it does not exist.
 
         Raises:
-            TooManyBytes: it is too large to be a derivative.
+            TooManyBytes: the file is too large to be a derivative.
             StoreError: the store failed.
         """
         try:
@@ -87,13 +86,13 @@ class Side:
             return None
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[Blob]:
-        """Return the files whose keys begin with `prefix`, those behind `after`, in the order of the store."""
+        """Yield the files whose keys begin with `prefix` and follow `after`, in the order of the store."""
         async for blob in self.store.list(self.prefix + prefix, after=self.prefix + after if after else ""):
             yield replace(blob, key=blob.key.removeprefix(self.prefix))
 
 
 def open_side(name: str, *, open_store: Callable[[], Store]) -> Side:
-    """Return the side of this name: `prefix:shadow/` (in the store of the settings), an address, or a folder."""
+    """Return the side with this name: `prefix:shadow/` (in the configured store), a base URL, or a folder."""
     if name.startswith(STORE):
         return Side(name=name, store=open_store(), prefix=name.removeprefix(STORE))
     if name.startswith(_WEB):

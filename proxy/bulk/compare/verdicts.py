@@ -1,4 +1,4 @@
-"""Which derivatives passed a comparison, read from its report."""
+"""The derivatives that passed a comparison, read from its report."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DOCUMENT = "report.json"
 
 
 class OtherSides(OtherOptions):
-    """The comparison is about something else than what is to be promoted; `str()` says about what."""
+    """The comparison was of other sides than those to be promoted; the message states the difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedSides:
-    """What must have been compared: the `shadow` with the live names, of one store."""
+    """The sides that must have been compared: the live names with the prefix `shadow`, both of `store`."""
 
     store: str
     shadow: str
@@ -34,10 +34,10 @@ class ComparedSides:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
-    """What was compared, and what of it failed; what was not compared has not passed."""
+    """The derivatives that were compared, and those that failed; one that was not compared has not passed."""
 
     originals: Mapping[str, str]
-    """The identities of their new derivatives, by key: see `ComparedKeys`."""
+    """The identities of the new derivatives, by the key of the original: see `ComparedKeys`."""
     sizes: tuple[str, ...]
     failed: frozenset[tuple[str, str]]
 
@@ -46,7 +46,7 @@ class Verdicts:
         return original in self.originals and size in self.sizes and (original, size) not in self.failed
 
     def is_of(self, original: str, size: str, new: Blob) -> bool:
-        """Return whether this derivative was compared, and not one that it replaced."""
+        """Return whether `new` is the derivative that was compared, not a later one."""
         return self.originals[original].split(" ")[self.sizes.index(size)] == identity(new)
 
 
@@ -79,11 +79,11 @@ class _Document(msgspec.Struct):
 
 
 def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSides) -> Verdicts:
-    """Read the folder of a report; a derivative whose causes are all `allowed` has passed.
+    """Return the verdicts of the report in a folder; a derivative whose causes are all `allowed` has passed.
 
     Raises:
-        CannotStart: there is no report, or the comparison is unfinished.
-        OtherSides: it is about something else than `compared`.
+        CannotStart: the report cannot be read, or the comparison is unfinished.
+        OtherSides: the comparison was of other sides than `compared`.
     """
     try:
         document = msgspec.json.decode((report / DOCUMENT).read_bytes(), type=_Document)
@@ -102,7 +102,7 @@ def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSi
 
 
 def _check_sides(report: Path, asked: _Asked, compared: ComparedSides) -> None:
-    """Check both sides; an old side that is an address or a folder may show the live names, a prefix does not."""
+    """Check both sides; an old side that is a URL or a folder may hold the live names, a prefix does not."""
     new = f"{STORE}{compared.shadow}"
     if asked.new != new:
         fault = f"its new side is {asked.new}, not {new}, as SHADOW_PREFIX says"

@@ -1,1 +1,1 @@
-"""Copy the derivatives of the shadow to their live names."""
+"""Promotion: copying derivatives from the shadow to their live names."""

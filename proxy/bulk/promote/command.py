@@ -1,4 +1,4 @@
-"""Promotion, assembled from the components of the service."""
+"""`gf-images promote`: promotion, built from the components of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.originals import ListedOriginals
 from proxy.bulk.outages import OutageRetry
-from proxy.bulk.promote.promotion import MADE_ANEW, NOT_PASSED, Promotion, PromotionLayouts
+from proxy.bulk.promote.promotion import NOT_PASSED, RENDERED_SINCE, Promotion, PromotionLayouts
 from proxy.bulk.reporters import reporting
 from proxy.bulk.runner import Runner
 from proxy.bulk.state_dir import NoState
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 UNDERWAY = 8
-"""Originals underway at once, each with all its sizes: a copy within a store takes 10 ms, most of it waiting."""
+"""Concurrent originals, each with all its sizes: a copy within a store takes 10 ms, mostly waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromoteOptions:
-    """The options of the command; None is no prefix."""
+    """Command options; a `prefix` of None stands for ORIGINALS_PREFIX."""
 
     prefix: str | None
     sizes: tuple[str, ...]
@@ -40,17 +40,17 @@ class PromoteOptions:
     dry_run: bool
     as_json: bool
     report: Path | None = None
-    """Of a comparison; None promotes all."""
+    """Folder of the report of a comparison; with None, all derivatives are promoted."""
     allow: tuple[str, ...] = ()
-    """Causes of differences that do not keep a derivative back."""
+    """Causes of differences with which a derivative is promoted nevertheless."""
 
 
 async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -> RunEnded:
-    """Promote every original that the options select, or undo it.
+    """Promote every original that the options select, or undo its promotion.
 
     Raises:
-        ImagesError: the run cannot start, or not go on.
-        OtherSides: the report is about something else.
+        ImagesError: the run cannot start or continue.
+        OtherSides: the report is of other sides or of another store.
     """
     components = build(settings)
     progress = RunProgress(new_checkpoint(_run_options(options, settings, components)), NoState())
@@ -65,7 +65,7 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
                 outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
                 stop=stop,
                 reporter=reporter,
-                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, underway=underway)),
+                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, in_progress=underway)),
             )
             is_finished = await runner.run(
                 ListedOriginals(
@@ -104,7 +104,7 @@ def _objection(options: PromoteOptions, settings: Settings) -> Callable[[str, st
     def objection(original: str, size: str, new: Blob) -> str:
         if not verdicts.has_passed(original, size):
             return NOT_PASSED
-        return "" if verdicts.is_of(original, size, new) else MADE_ANEW
+        return "" if verdicts.is_of(original, size, new) else RENDERED_SINCE
 
     return objection
 
@@ -114,7 +114,7 @@ def _prefix(options: PromoteOptions, settings: Settings) -> str:
 
 
 def _run_options(options: PromoteOptions, settings: Settings, components: Components) -> RunOptions:
-    """Return the options of the run, none of which is stored: the store shows what has been copied."""
+    """Return the options of the run; they are not stored, because the store shows what has been copied."""
     return RunOptions(
         store=settings.store,
         prefix=_prefix(options, settings),
@@ -129,16 +129,16 @@ def _run_options(options: PromoteOptions, settings: Settings, components: Compon
 
 def _run_started(options: PromoteOptions, settings: Settings, promotion: Promotion) -> RunStarted:
     action = "undo" if options.undo else "promote"
-    return RunStarted(run=action, prefix=_prefix(options, settings), remake=action, sizes=promotion.sizes)
+    return RunStarted(run=action, prefix=_prefix(options, settings), mode=action, sizes=promotion.sizes)
 
 
 def _run_ended(progress: RunProgress, *, is_finished: bool, is_undo: bool) -> RunEnded:
     tally = progress.tally
     return RunEnded(
         is_finished=is_finished,
-        is_within_budget=True,  # there is none
-        did="undone" if is_undo else "promoted",
-        made=tally.made,
+        is_within_budget=True,  # promote has no budget
+        promoted=None if is_undo else tally.changed,
+        undone=tally.changed if is_undo else None,
         fresh=tally.fresh,
         due=tally.due,
         failed=tally.failed,

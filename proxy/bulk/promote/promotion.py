@@ -1,4 +1,4 @@
-"""The steps that copy derivatives from the shadow to the live names, keep what was there, and undo it."""
+"""The steps that copy derivatives from the shadow to the live names, keep the old ones, and undo that."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from proxy.keys.shadow import REPLACED
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from proxy.bulk.events import Change
     from proxy.keys.layouts import Layout
     from proxy.stores.base import Blob, Store
 
-COPIED, NOT_MADE, NOT_PASSED = "would be copied", "nothing of it in the shadow", "did not pass the comparison"
-MADE_ANEW: Final = "made anew since the comparison"
-MADE_SINCE: Final = f"another was made since; the old one stays below {REPLACED}"
+WOULD_COPY: Final = "would be copied"
+WOULD_UNDO: Final = "would be undone"
+NOT_IN_SHADOW: Final = "not in the shadow"
+NOT_PASSED: Final = "did not pass the comparison"
+RENDERED_SINCE: Final = "rendered since the comparison"
+CHANGED_SINCE: Final = f"changed since the promotion (the old one stays below {REPLACED})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotedKeys:
-    """The three keys of one derivative: in the shadow, live, and where its predecessor is kept."""
+    """The three keys of one derivative: in the shadow, live, and of its kept predecessor."""
 
     shadow: str
     live: str
@@ -32,14 +36,14 @@ class PromotedKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotionLayouts:
-    """The same names in three places."""
+    """The layouts of the shadow, of the live names and of the replaced derivatives."""
 
     shadow: Layout
     live: Layout
     replaced: Layout
 
     def names(self, original: str, size: str) -> PromotedKeys:
-        """Return the keys of an original at a size."""
+        """Return the three keys of an original at a size."""
         return PromotedKeys(
             shadow=self.shadow.derivative(original, size),
             live=self.live.derivative(original, size),
@@ -49,50 +53,55 @@ class PromotionLayouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """Copies derivatives to the live names, original by original.
+    """The promotion of derivatives to the live names, one original at a time.
 
-    The derivatives themselves show what has been copied, so a run that was killed is simply run again. Each live name
-    changes from the old derivative to the new one in one step, after the old one is safe below `REPLACED`.
+    The derivatives themselves show what has been copied, so a killed run is simply run again. Each live name changes
+    atomically from the old derivative to the new one, after the old one was copied below `REPLACED`.
     """
 
     store: Store
     layouts: PromotionLayouts
     sizes: tuple[str, ...]
     objection: Callable[[str, str, Blob], str]
-    """Why a size of an original may not go live as it lies in the shadow; empty where it may."""
+    """Returns why the derivative of an original at a size must not be promoted; empty if it may be."""
     is_dry: bool = False
-    """Only return what would be done."""
+    """Whether to return only what would be done."""
 
     async def promote(self, original: str) -> OriginalDone:
-        """Copy the sizes that have passed.
+        """Copy the sizes that may be promoted to their live names; return the outcome.
 
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._run_sizes(original, lambda size: self._promote(original, size))
+        outcomes = await self._run_sizes(lambda size: self._promote(original, size))
+        return self._done(original, outcomes, change="promoted", pending=WOULD_COPY)
 
     async def undo(self, original: str) -> OriginalDone:
-        """Put back what was live before, or delete where nothing was; only where the derivative of the shadow is live.
+        """Restore the old derivatives wherever those of the shadow are live; return the outcome.
 
-        A derivative that was made since stays, and so does what is kept of before.
+        A live derivative without a predecessor is deleted. A live derivative that was rendered since the promotion
+        stays, and so does its kept predecessor.
 
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        return await self._run_sizes(original, lambda size: self._undo(original, size))
+        outcomes = await self._run_sizes(lambda size: self._undo(original, size))
+        return self._done(original, outcomes, change="undone", pending=WOULD_UNDO)
 
-    async def _run_sizes(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> OriginalDone:
-        outcomes = dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
-        left = {size: why for size, why in outcomes.items() if why and (why != COPIED or self.is_dry)}
+    async def _run_sizes(self, step: Callable[[str], Coroutine[object, object, str]]) -> dict[str, str]:
+        return dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
+
+    def _done(self, original: str, outcomes: dict[str, str], *, change: Change, pending: str) -> OriginalDone:
+        left = {size: reason for size, reason in outcomes.items() if reason and (reason != pending or self.is_dry)}
         if left:
-            return OriginalDone(key=original, result="due", why=left)
-        return OriginalDone(key=original, result="made" if COPIED in outcomes.values() else "fresh")
+            return OriginalDone(key=original, result="due", reasons=left)
+        return OriginalDone(key=original, result=change if pending in outcomes.values() else "fresh")
 
     async def _promote(self, original: str, size: str) -> str:
         names = self.layouts.names(original, size)
         new, old = await self._look(names)
         if new is None:
-            return NOT_MADE
+            return NOT_IN_SHADOW
         if are_alike(new, old):
             return ""
         if why_not := self.objection(original, size, new):
@@ -101,7 +110,7 @@ class Promotion:
             if old and await self.store.head(names.replaced) is None:
                 await self.store.copy(names.live, names.replaced)
             await self.store.copy(names.shadow, names.live)
-        return COPIED
+        return WOULD_COPY
 
     async def _undo(self, original: str, size: str) -> str:
         names = self.layouts.names(original, size)
@@ -109,10 +118,10 @@ class Promotion:
         before = await self.store.head(names.replaced)
         is_promoted = new is not None and are_alike(new, now)
         if before and not is_promoted and not are_alike(before, now):
-            return MADE_SINCE
+            return CHANGED_SINCE
         if not self.is_dry:
             await self._put_back(names, before, is_promoted=is_promoted)
-        return COPIED if is_promoted else ""
+        return WOULD_UNDO if is_promoted else ""
 
     async def _put_back(self, names: PromotedKeys, before: Blob | None, *, is_promoted: bool) -> None:
         if is_promoted and before:
@@ -128,7 +137,7 @@ class Promotion:
 
 
 def are_alike(one: Blob, other: Blob | None) -> bool:
-    """Return whether two derivatives have the same bytes: made of the same original by the same recipe."""
+    """Return whether two derivatives are the same: rendered from the same original with the same render profile."""
     return other is not None and _made_from(one) == _made_from(other)
 
 

@@ -1,1 +1,1 @@
-"""Render again what is missing or stale."""
+"""Reprocessing: rendering missing and stale derivatives."""

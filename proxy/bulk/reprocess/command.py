@@ -1,4 +1,4 @@
-"""Reprocessing, assembled from the components of the service."""
+"""`gf-images reprocess`: reprocessing, built from the components of the service."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
 UNDERWAY = 4
-"""Originals underway for each that is rendered: the others are inspected, fetched or written back."""
+"""Concurrent originals per render: while one is rendered, the others are inspected, fetched or written back."""
 
 INSPECTED = 16
-"""Originals underway in a dry run."""
+"""Concurrent originals in a dry run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReprocessOptions:
-    """The options of the command; `each_seconds` is the least time between two starts, None is no prefix."""
+    """Command options; `each_seconds` is the shortest time between two starts, no `prefix` means ORIGINALS_PREFIX."""
 
     prefix: str | None
     remake: Remake
@@ -65,8 +65,8 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
     """Reprocess every original that the options select.
 
     Raises:
-        ImagesError: the run cannot start, or not go on.
-        OtherRun: there is an unfinished run with other options.
+        ImagesError: the run cannot start or continue.
+        OtherRun: the unfinished run in the folder has other options.
     """
     components = build(settings)
     state = NoState() if options.dry_run else StateDir(options.state)
@@ -87,7 +87,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
             reporter=reporter,
             limit=options.limit,
             on_stop=lambda underway: reporter.emit(
-                Stopping(detail=stop.reason, underway=underway, ends_elsewhere=options.through_queue)
+                Stopping(detail=stop.reason, in_progress=underway, left_to_workers=options.through_queue)
             ),
         )
         is_finished = await runner.run(
@@ -107,7 +107,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
 
 @asynccontextmanager
 async def _started(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
-    """Start the components that a run needs, for the length of the block."""
+    """Yield with the components that a run needs started."""
     async with AsyncExitStack() as stack:
         stack.enter_context(components.scratch.opened())
         await components.store.start()
@@ -142,10 +142,10 @@ def _run_started(checkpoint: Checkpoint) -> RunStarted:
     return RunStarted(
         run=checkpoint.run,
         prefix=checkpoint.options.prefix,
-        remake=checkpoint.options.remake,
+        mode=checkpoint.options.remake,
         sizes=checkpoint.options.sizes,
         after=checkpoint.after,
-        goes_on=checkpoint.has_started,
+        resumed=checkpoint.has_started,
     )
 
 
@@ -204,7 +204,7 @@ def _run_ended(progress: RunProgress, budget: Budget, *, is_finished: bool, fail
     return RunEnded(
         is_finished=is_finished,
         is_within_budget=budget.holds(failed=tally.failed, originals=tally.originals),
-        made=tally.made,
+        rendered=tally.changed,
         fresh=tally.fresh,
         due=tally.due,
         failed=tally.failed,

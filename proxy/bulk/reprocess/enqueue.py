@@ -1,4 +1,4 @@
-"""The step that has an original rendered by the workers of a queue, which may run on many machines."""
+"""The step that queues a job for an original; workers, possibly on many machines, render it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SHARE = 0.5
-"""Share of the queue's bound that a run may fill: the rest is for jobs that are posted meanwhile."""
+"""Fraction of the queue's capacity that a run may fill; the rest is for jobs that are posted meanwhile."""
 
 JOBS_PER_WORKER = 2
-"""Waiting jobs for each worker: none is idle, and a job that is posted meanwhile waits for few. QueueTooLong,
-of config/alerts.yml, fires at twice as many."""
+"""Waiting jobs per worker: no worker is idle, and a job that is posted meanwhile waits for few others.
+
+The alert QueueTooLong in config/alerts.yml fires at over twice as many.
+"""
 
 LOOK_SECONDS = 0.5
-"""How often to poll for room in the queue, or for the end of a job."""
+"""Seconds between two polls for room in the queue, or for the end of a job."""
 
 
 class EnqueueStep:
-    """Queues a job for what is due of an original, and waits for its end.
+    """A step that queues a job for an original with due sizes, and waits for the job to end.
 
-    Job ids derive from `run`: a run that was killed and resumes finds the jobs that it had queued.
+    Idempotency keys derive from `run`: after a kill, a resumed run finds the jobs that it had queued.
     """
 
     def __init__(self, *, jobs: JobService, inspector: Inspector, queue_size: int, run: str, stop: Stop) -> None:
@@ -50,8 +52,8 @@ class EnqueueStep:
         """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable, QueueUnavailable: they are at fault, not the original.
-            Stopped: the run ends before the job does; the job goes on.
+            StoreUnavailable, QueueUnavailable: the store or the queue failed; the original is not the cause.
+            Stopped: the run stops before the job ends; the job continues.
         """
         inspected = await self._inspector.inspect(key)
         if inspected.result == "fresh":
@@ -65,7 +67,7 @@ class EnqueueStep:
             job = await self._jobs.get(job.id)
         if job.error:
             return OriginalDone(key=key, result="failed", code=job.error.code, detail=job.error.detail)
-        return OriginalDone(key=key, result="made", seconds=round(time.perf_counter() - started, 3))
+        return OriginalDone(key=key, result="rendered", seconds=round(time.perf_counter() - started, 3))
 
     async def _submit(self, request: JobRequest) -> Job:
         async with self._submitting:
@@ -74,14 +76,14 @@ class EnqueueStep:
                 if line.jobs < min(self._max_waiting, JOBS_PER_WORKER * max(1, line.workers)):
                     try:
                         return await self._jobs.submit(request, idempotency_key=f"{self._run}:{request.key}")
-                    except Busy:  # others took the room
+                    except Busy:  # other jobs filled the queue
                         pass
                 elif not line.workers:
                     self._warn_no_workers()
                 await self._stop.sleep(LOOK_SECONDS)
 
     def _warn_no_workers(self) -> None:
-        """Warn once that there are no workers: without it a run whose workers are down seems to hang."""
+        """Log once that no worker is running; otherwise a run without workers would seem to hang."""
         if not self._has_warned:
             self._has_warned = True
-            log.warning("nobody_works", detail="No worker of QUEUE has shown itself; jobs wait until one does.")
+            log.warning("no_workers", detail="No worker reports to QUEUE; jobs wait until one does.")

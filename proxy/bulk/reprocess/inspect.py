@@ -1,4 +1,4 @@
-"""The step that finds out what is due of an original, and changes nothing."""
+"""The step that determines which sizes of an original are due; it changes nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob, Store
 
 ASKED = "asked for"
-"""The reason why a fresh derivative is due with --all."""
+"""The reason for every derivative with --all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspector:
-    """Inspects derivatives by the rules that render them; `libvips` is the version that renders."""
+    """A step that inspects derivatives by the rules of the renderer; `libvips` is the version that renders."""
 
     store: Store
     recipe: Recipe
@@ -34,8 +34,8 @@ class Inspector:
         Raises:
             ImagesError: the original cannot be inspected.
         """
-        why = await self._reasons(key)
-        return OriginalDone(key=key, result="due" if why else "fresh", why=why)
+        reasons = await self._reasons(key)
+        return OriginalDone(key=key, result="due" if reasons else "fresh", reasons=reasons)
 
     async def _reasons(self, key: str) -> dict[str, str]:
         self.recipe.check(key, self.sizes)

@@ -1,4 +1,4 @@
-"""The step that renders an original here, with the code of page views and jobs."""
+"""The step that renders an original on this machine, with the same code as page views and jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from proxy.bulk.outages import AWAY
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, RenderFailed
-from proxy.jobs.worker import RETRY_POLICIES
+from proxy.jobs.retry_policies import RETRY_POLICIES
 
 if TYPE_CHECKING:
     from proxy.bulk.stop import Stop
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderStep:
-    """Renders what is due of an original; a failed render is retried like that of a job."""
+    """A step that renders the due sizes of an original; failed renders are retried like those of jobs."""
 
     derivatives: DerivativeService
     sizes: tuple[str, ...]
@@ -34,15 +34,15 @@ class RenderStep:
         """Return the outcome of an original.
 
         Raises:
-            StoreUnavailable: the store is at fault, not the original.
-            Stopped: the run ends before a render is retried.
+            StoreUnavailable, NoRoom: the store or the disk failed; the original is not the cause.
+            Stopped: the run stops before a render is retried.
         """
         started = time.perf_counter()
         made = await self._generate(key)
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
             return OriginalDone.from_error(key, made.fault)
-        return OriginalDone(key=key, result="made" if made.was_generated else "fresh", seconds=seconds)
+        return OriginalDone(key=key, result="rendered" if made.was_generated else "fresh", seconds=seconds)
 
     async def _generate(self, key: str) -> GenerationResult:
         for tries in itertools.count(1):

@@ -1,4 +1,4 @@
-"""How many originals may be started per second; those that need nothing cost no time."""
+"""A limit on the rate of originals with due sizes; fresh originals do not wait."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """Spaces starts evenly, `each_seconds` apart."""
+    """A throttle that spaces starts evenly, `each_seconds` apart."""
 
     def __init__(self, each_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._each_seconds = each_seconds
@@ -26,7 +26,7 @@ class Throttle:
         """Wait until one more may start.
 
         Raises:
-            Stopped: the run ends before.
+            Stopped: the run stops first.
         """
         now = self._clock()
         self._next = max(self._next, now) + self._each_seconds
@@ -36,7 +36,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottledStep:
-    """Inspects an original first, and passes it to `step`, throttled, if anything is due."""
+    """A step that inspects an original and, if any size is due, passes it to `step`, throttled."""
 
     inspector: Inspector
     throttle: Throttle
@@ -48,7 +48,7 @@ class ThrottledStep:
 
         Raises:
             ImagesError: the original cannot be inspected, or `step` raised it.
-            Stopped: the run ends before its turn comes.
+            Stopped: the run stops before the original may start.
         """
         inspected = await self.inspector.inspect(key)
         if inspected.result == "fresh":

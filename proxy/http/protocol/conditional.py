@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from proxy.errors import NotAsBefore, OutOfRange
+from proxy.errors import OutOfRange, PreconditionFailed
 from proxy.stores.ranges import ByteRange
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Conditions:
         """Return if the blob meets the preconditions (section 13.2.2, steps 1 and 2).
 
         Raises:
-            NotAsBefore: the blob does not meet them.
+            PreconditionFailed: the blob does not meet them.
         """
         if self.if_match is not None:
             is_well = self.if_match.strip() == ANY or _tag(blob) in _ETAG.findall(self.if_match)
@@ -61,7 +61,9 @@ class Conditions:
             until = _seconds(self.if_unmodified_since)
             is_well = until is None or _modified(blob) <= until
         if not is_well:
-            raise NotAsBefore("It is no longer as it was when it was asked for.")
+            raise PreconditionFailed(
+                "The file does not match the If-Match or If-Unmodified-Since header; fetch it again."
+            )
 
     def has(self, blob: Blob) -> bool:
         """Return whether the client has these bytes already (steps 3 and 4)."""
@@ -91,7 +93,7 @@ class Conditions:
             return ByteRange(first=start, end=end, etag=blob.etag)
         if not first and int(last):  # the last bytes of an empty blob: that is the whole blob
             return None
-        raise OutOfRange(f"It has {blob.bytes} bytes; that part is beyond them.", whole=blob.bytes)
+        raise OutOfRange(f"The requested range is outside the file, which has {blob.bytes} bytes.", total=blob.bytes)
 
     def _is_of(self, blob: Blob) -> bool:
         """Return whether `If-Range` matches this blob; if not, the whole blob is sent (section 13.1.5)."""

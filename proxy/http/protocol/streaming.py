@@ -55,7 +55,7 @@ class Exchange:
         `cache_control` applies to blobs that have none of their own.
 
         Raises:
-            NotFound, StoreError, Busy, OutOfRange, NotAsBefore: nothing was sent.
+            NotFound, StoreError, Busy, OutOfRange, PreconditionFailed: nothing was sent.
         """
         told = _BlobResponse(cache_control, self._timings)
         try:
@@ -101,7 +101,7 @@ class Exchange:
                     await self._send_chunk(chunk, more_body=True)
                 await self._send_chunk(b"", more_body=False)
             except StoreError as error:
-                log.error("stream_broken", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no trace
+                log.error("stream_failed", key=key, code=error.code, detail=str(error))  # noqa: TRY400 - no trace
             except TimeoutError:
                 log.warning("stream_stalled", key=key, seconds=self._stall_seconds)
             tasks.cancel_scope.cancel()

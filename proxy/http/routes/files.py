@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from litestar import asgi
 
-from proxy.http.protocol.mounts import path_below
+from proxy.http.protocol.raw_paths import path_below
 from proxy.http.protocol.streaming import Exchange
 from proxy.keys.syntax import decode_path
 

@@ -12,7 +12,7 @@ from litestar import asgi
 from proxy import metrics
 from proxy.concurrency.timings import Timings
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
-from proxy.http.protocol.mounts import READING, path_below
+from proxy.http.protocol.raw_paths import READING, path_below
 from proxy.http.protocol.server_timing import server_timing, start_timing
 from proxy.http.protocol.streaming import Exchange
 from proxy.keys.syntax import decode_path, url
@@ -102,7 +102,7 @@ def _confirmed() -> Iterator[None]:
     try:
         yield
     except NotFound:
-        raise StoreUnavailable("It was deleted in the moment it was found; ask again.") from None
+        raise StoreUnavailable("The file was deleted right after it was found.") from None
 
 
 def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: bool) -> Shortcut:
@@ -142,5 +142,5 @@ _known = metrics.derivatives_total.labels("cache")
 def _key_and_size(raw_path: bytes) -> tuple[str, str]:
     key, slash, size = raw_path.rpartition(b"/")
     if not slash:
-        raise BadKey(f"The address is {PATH}/<key of the original>/<size>.")
+        raise BadKey(f"The path must be {PATH}/<key of the original>/<size>.")
     return decode_path(key), decode_path(size)

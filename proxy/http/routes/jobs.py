@@ -17,7 +17,7 @@ from litestar.params import FromPath, QueryParameter
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import MAX_SIZES, problems
-from proxy.http.protocol.mounts import signed_addresses
+from proxy.http.protocol.raw_paths import signed_addresses
 from proxy.jobs.job import Job, Status
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
@@ -96,9 +96,11 @@ async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Respon
 async def list_jobs(
     request: Request[None, None, State],
     api: NamedDependency[JobApi],
-    status: Annotated[Status | None, QueryParameter(description="only jobs that are so")] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LISTED, description="how many at most")] = LISTED,
-    cursor: Annotated[str | None, QueryParameter(description="from `next` of the page before")] = None,
+    status: Annotated[Status | None, QueryParameter(description="list only jobs with this status")] = None,
+    limit: Annotated[
+        int, QueryParameter(ge=1, le=MAX_LISTED, description="the maximum number of jobs on a page")
+    ] = LISTED,
+    cursor: Annotated[str | None, QueryParameter(description="the `cursor` in the `next` of the previous page")] = None,
 ) -> Response[JobList]:
     """List jobs, newest first, for operators.
 
@@ -130,8 +132,8 @@ def jobs_options() -> Response[None]:
 async def _body(request: Request[None, None, State]) -> bytes:
     try:
         return await request.body()
-    except InternalServerException as gone:  # Litestar's error for a disconnected client; not our failure
-        raise ClientException("The body ended before its time.") from gone
+    except InternalServerException as disconnected:  # Litestar's error for a disconnected client; not our failure
+        raise ClientException("The request body is incomplete; send it again.") from disconnected
 
 
 def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
@@ -150,10 +152,12 @@ def _parse(body: bytes) -> JobRequest:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
-        raise ValidationException('The body is not a JSON object; post {"key": "<key of the original>"}.') from fault
-    doubled = [f"{name}: must be there once, not {times} times" for name, times in names.items() if times > 1]
-    if faults := [*doubled, *_faults(fields)]:
-        raise ValidationException("The body is not a job.", extra=faults)
+        raise ValidationException(
+            'The request body is not a JSON object; send one such as {"key": "<key of the original>"}.'
+        ) from fault
+    repeated = [f"{name}: must occur once, not {times} times" for name, times in names.items() if times > 1]
+    if faults := [*repeated, *_faults(fields)]:
+        raise ValidationException("The job is invalid; correct every field that `errors` lists.", extra=faults)
     request = msgspec.json.decode(body, type=JobRequest)
     return replace(request, sizes=tuple(dict.fromkeys(request.sizes)))
 
@@ -161,11 +165,11 @@ def _parse(body: bytes) -> JobRequest:
 def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
     """Yield every fault of a posted job; msgspec itself stops at the first."""
     unknown = (name for name in posted if name not in FIELDS)
-    yield from (f"{name}: there is no such field; there are {', '.join(FIELDS)}" for name in unknown)
+    yield from (f"{name}: unknown field; a job has the fields {', '.join(FIELDS)}" for name in unknown)
     for name, kind in FIELDS.items():
         if name not in posted:
             if name == REQUIRED:
-                yield f"{name}: must be there"
+                yield f"{name}: required"
             continue
         try:
             msgspec.json.decode(posted[name], type=kind)

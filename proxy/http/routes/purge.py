@@ -8,7 +8,7 @@ import msgspec
 from litestar import asgi
 from litestar.datastructures import Headers
 
-from proxy.http.protocol.mounts import path_below, signed_addresses
+from proxy.http.protocol.raw_paths import path_below, signed_addresses
 from proxy.keys.syntax import decode_path
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ runs a checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"). SQLite's own lock 
 from __future__ import annotations
 
 import asyncio
-import logging
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+import structlog
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite.errors import is_busy, translate
@@ -35,7 +36,7 @@ WATCH_SECONDS = 0.25
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-logger = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class _Step(Generic[T_co]):
@@ -174,8 +175,8 @@ class Database:
         """Raise if the file was deleted or replaced: writes to it would be lost, and SQLite does not notice."""
         if _file(self._path) != self._file:
             raise QueueUnavailable(
-                f"The queue {self._path} was deleted or moved away while it was open: put it back, or restart the "
-                "service, which begins a new one."
+                f"The queue {self._path} was deleted or moved while it was open: restore it, or restart the "
+                "service, which creates a new one."
             )
 
     def _execute(self, begin: str, batch: list[_Step[object]]) -> None:
@@ -203,7 +204,7 @@ class Database:
             try:
                 version = await self.read(_data_version)
             except QueueUnavailable as trouble:
-                logger.warning("Cannot look for changes of the queue: %s", trouble)
+                log.warning("queue_watch_failed", detail=str(trouble))
             else:
                 if version != seen:
                     self._announce()

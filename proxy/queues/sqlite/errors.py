@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CANNOT_OPEN = (
-    "The queue {path} cannot be opened for writing ({error}): give the user of this service write access to the file "
-    "and its folder, or set QUEUE to another place."
+    "The queue {path} cannot be opened for writing ({error}): grant the user of this service write access to the file "
+    "and its folder, or set QUEUE to another file."
 )
 _SENTENCES = {
-    sqlite3.SQLITE_FULL: "The disk that holds the queue {path} is full: free some space; accepted jobs are safe.",
-    sqlite3.SQLITE_NOTADB: "{path} is not a queue: move that file away or set QUEUE to another one.",
-    sqlite3.SQLITE_CORRUPT: "The queue {path} is damaged ({error}): move it, its -wal and its -shm file away.",
-    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: end what holds it open (a shell, a backup).",
-    sqlite3.SQLITE_IOERR: "The queue {path} cannot be read or written ({error}): look at the disk and its free space.",
+    sqlite3.SQLITE_FULL: "The disk of the queue {path} is full: free some space; accepted jobs are safe.",
+    sqlite3.SQLITE_NOTADB: "{path} is not a queue: move that file elsewhere, or set QUEUE to another one.",
+    sqlite3.SQLITE_CORRUPT: "The queue {path} is damaged ({error}): move it, its -wal and its -shm file elsewhere, "
+    "and restart the service, which creates a new one.",
+    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: stop it (a shell or a backup, for example).",
+    sqlite3.SQLITE_IOERR: "The queue {path} cannot be read or written ({error}): check the disk and its free space.",
     sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
     sqlite3.SQLITE_READONLY: _CANNOT_OPEN,
     sqlite3.SQLITE_PERM: _CANNOT_OPEN,
@@ -28,7 +29,7 @@ _SENTENCES = {
 
 def translate(path: Path, error: sqlite3.Error | OSError) -> QueueUnavailable:
     """Return a `QueueUnavailable` for an error of the file at `path`; its message contains the remedy."""
-    sentence = _SENTENCES.get(_code(error), "The queue {path} does not work: {error}.")
+    sentence = _SENTENCES.get(_code(error), "The queue {path} failed: {error}.")
     return QueueUnavailable(sentence.format(path=path, error=getattr(error, "strerror", error)))
 
 

@@ -66,7 +66,7 @@ class SqliteReads(JobQueue):
         """Return the number of jobs that are due ("queued"), running ("active"), or not ended ("incomplete")."""
         counted = await self._database.read(lambda connection: statements.count(connection, self.name, time.time()))
         if kind not in counted:
-            raise ValueError(f"Jobs are counted as one of {', '.join(counted)}, not as {kind!r}.")
+            raise ValueError(f"kind must be one of {', '.join(counted)}, not {kind!r}.")
         return counted[kind]
 
     async def count_waiting(self) -> int:

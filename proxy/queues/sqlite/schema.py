@@ -64,8 +64,10 @@ def prepare(connection: sqlite3.Connection) -> None:
         for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
     )
     if application != APPLICATION_ID and (application, version, tables) != (0, 0, 0):
-        raise QueueUnavailable("QUEUE names another program's database: set it to a file of its own.")
+        raise QueueUnavailable("QUEUE is the database of another program: set it to a separate file.")
     if version > SCHEMA_VERSION:
-        raise QueueUnavailable("The queue was made by a newer version of this service: run that, or a new file.")
+        raise QueueUnavailable(
+            "The queue was created by a newer version of this service: run that version, or set QUEUE to a new file."
+        )
     for statement in _SCHEMA:
         connection.execute(statement)

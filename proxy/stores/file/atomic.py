@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 * 1024
 
-_BOTH: Final = "a key would have to be a file and a folder at once"
+_BOTH: Final = "a file and a folder would have the same path"
+_DENIED: Final = "permission denied; grant the user of this service access to its folder"
 _REFUSALS: Final = {
-    errno.EACCES: "it may not (permissions)",
-    errno.EPERM: "it may not (permissions)",
-    errno.ENAMETOOLONG: "the path would be too long",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.ENAMETOOLONG: "the path is too long",
     errno.ENOTDIR: _BOTH,
     errno.EISDIR: _BOTH,
-    errno.ELOOP: "a symbolic link is on its way",
+    errno.ELOOP: "the path contains a symbolic link",
 }
 
 
@@ -41,8 +42,8 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if refusal := _REFUSALS.get(error.errno or 0):
-            raise StoreRefused(f"The file store will not do it: {refusal}.") from error
-        raise StoreUnavailable(f"The file store cannot do it now: {error.strerror or 'it failed'}.") from error
+            raise StoreRefused(f"The file store rejected the operation: {refusal}.") from error
+        raise StoreUnavailable(f"The file store failed: {error.strerror or 'unknown error'}.") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,4 +189,4 @@ def chunks(file: BinaryIO, first: int = 0, end: int | None = None) -> Iterator[b
             left -= len(chunk)
             yield chunk
         if left or Identity.of(os.fstat(file.fileno())) != identity:
-            raise StoreUnavailable("The file was written to while it was read; try again when it is whole.")
+            raise StoreUnavailable("The file changed while it was read; retry once it is complete.")

@@ -28,11 +28,13 @@ def locate(root: Path, key: str) -> Path:
     """
     segments = key.split("/")
     if fault := next(filter(None, map(_fault, segments)), None):
-        raise UnfitKey(f"The file store cannot hold this key: {fault}.")
+        raise UnfitKey(f"The key cannot be stored: {fault}; choose another one.")
     check_length(key)
     path = root.joinpath(*segments)
     if os.path.realpath(path) != str(path):
-        raise StoreRefused("The file store cannot use this key: a symbolic link is on its way, which may lead outside.")
+        raise StoreRefused(
+            "The file store cannot use this key: its path contains a symbolic link, which may lead outside the folder."
+        )
     return path
 
 
@@ -92,7 +94,7 @@ def _fault(segment: str) -> str | None:
     if segment in {"", ".", ".."}:
         return "a segment is empty, '.' or '..'"
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in segment):
-        return "it has a control character or half of a surrogate pair"
+        return "it contains a control character or an unpaired surrogate"
     if len(segment.encode()) > MAX_SEGMENT_BYTES:
-        return f"a segment between '/' has over {MAX_SEGMENT_BYTES} bytes"
+        return f"a segment is longer than {MAX_SEGMENT_BYTES} bytes"
     return None

@@ -145,7 +145,7 @@ class FileStore:
         Without this check, the empty mount point of a missing disk would look like an empty store.
         """
         if not (self._temporary if self._is_started else self._root).is_dir():
-            raise StoreUnavailable("The file store's folder is not there, or is not the one that it was.")
+            raise StoreUnavailable("The file store's folder is missing or was replaced: check STORE and its disk.")
 
     def _head(self, key: str) -> Blob | None:
         try:
@@ -178,7 +178,7 @@ class FileStore:
                     file.close()
                     continue  # the file and its sidecar were replaced before the sidecar was read
                 return file, _blob(key, identity, attributes or _guess(file))
-        raise NotFound(f"Nothing is under the key {key!a}.")
+        raise NotFound(f"No file exists under the key {key!a}.")
 
     def _put(self, key: str, path: Path, attributes: Attributes, *, only_new: bool = False) -> Blob:
         with path.open("rb") as source:

@@ -28,10 +28,10 @@ def shown(url: httpx.URL) -> str:
 
 def unfit(answer: httpx.Response) -> StoreError:
     """Return the error for a response that is neither a blob nor a miss."""
-    said = f"The origin {shown(answer.url)} answers {answer.status_code}"
+    said = f"The origin {shown(answer.url)} responded with {answer.status_code}"
     if answer.status_code in PASSING_STATUSES:
-        return StoreUnavailable(f"{said}: it cannot do it now.")
-    return StoreRefused(f"{said}, not with a plain file of a known length: check ORIGINALS_BASE_URL.")
+        return StoreUnavailable(f"{said}: it is temporarily unavailable.")
+    return StoreRefused(f"{said}, not with a plain file of known length: check ORIGINALS_BASE_URL.")
 
 
 def blob_of(key: str, answer: httpx.Response) -> Blob:

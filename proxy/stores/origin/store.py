@@ -176,9 +176,9 @@ class OriginStore:
     ) -> AsyncIterator[tuple[Blob, httpx.Response]]:
         async with self._answer("GET", key, headers) as answer:
             if answer.status_code in _MISSING:
-                raise NotFound("Nothing that the public may read is under that key.")
+                raise NotFound("No public file exists under this key.")
             if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                raise Changed("It was replaced by something shorter in the moment it was read; ask again.")
+                raise Changed("The blob was replaced by a shorter one while it was read; retry the request.")
             yield blob_of(key, answer), answer
 
     @asynccontextmanager
@@ -194,7 +194,9 @@ class OriginStore:
                     yield answer
                     return
                 url = _redirect_target(url, answer.headers["Location"])
-        raise StoreRefused(f"The origin {shown(url)} redirects in circles: check ORIGINALS_BASE_URL.")
+        raise StoreRefused(
+            f"The origin {shown(url)} redirected more than {MAX_REDIRECTS} times: check ORIGINALS_BASE_URL."
+        )
 
 
 def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
@@ -202,8 +204,8 @@ def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
     to_https = url.port is None and (target.scheme, target.port) == ("https", None)
     if target.host != url.host or not (to_https or (target.scheme, target.port) == (url.scheme, url.port)):
         raise StoreRefused(
-            f"The origin {shown(url)} redirects to another host or port; set ORIGINALS_BASE_URL to where the "
-            "originals are."
+            f"The origin {shown(url)} redirects to another host or port; set ORIGINALS_BASE_URL to the "
+            "final URL of the originals."
         )
     return target
 
@@ -214,8 +216,8 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
         yield
     except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: an invalid host name
         raise StoreUnavailable(
-            f"The origin {shown(url)} cannot be reached, or broke off ({type(error).__name__}); "
-            "if that lasts, check ORIGINALS_BASE_URL."
+            f"The origin {shown(url)} is unreachable, or the connection failed ({type(error).__name__}); "
+            "if this persists, check ORIGINALS_BASE_URL."
         ) from error
 
 

@@ -56,19 +56,20 @@ _PASSING_CODES: Final = frozenset(
     }
 )
 
-_ELSEWHERE: Final = "The bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL."
+_ELSEWHERE: Final = "The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL."
 _KEYS: Final = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 
 _HINTS: Final = {
-    "AccessControlListNotSupported": "The bucket takes no ACLs: set S3_ACL to nothing and make it public by a policy.",
-    "AccessDenied": "Its policy must allow this: also s3:PutObjectAcl while S3_ACL is set, and s3:ListBucket, without "
-    "which a key that is not there looks like one that is forbidden.",
+    "AccessControlListNotSupported": "The bucket does not support ACLs: leave S3_ACL empty, and make the bucket "
+    "public with a policy.",
+    "AccessDenied": "Its policy must allow the operation, s3:PutObjectAcl if S3_ACL is set, and s3:ListBucket, without "
+    "which a missing key looks like a forbidden one.",
     "AuthorizationHeaderMalformed": "Check AWS_REGION.",
-    "ExpiredToken": "The session token is too old.",
+    "ExpiredToken": "The session token has expired: renew AWS_SESSION_TOKEN.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID.",
-    "InvalidArgument": "Check S3_ACL: it must be one of S3's canned ACLs, or nothing.",
-    "NoSuchBucket": "Check STORE, or S3_BUCKET.",
-    "NotImplemented": "It does not know what was asked of it: set S3_ACL to nothing and CONDITIONAL_WRITES to false.",
+    "InvalidArgument": "Check S3_ACL: it must be one of S3's canned ACLs, or empty.",
+    "NoSuchBucket": "Check STORE or S3_BUCKET.",
+    "NotImplemented": "The server does not support the request: leave S3_ACL empty, set CONDITIONAL_WRITES to false.",
     "PermanentRedirect": _ELSEWHERE,
     "RequestTimeTooSkewed": "Check this machine's clock.",
     "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY.",
@@ -101,14 +102,14 @@ def s3_errors(bucket: str) -> Iterator[None]:
         raise _translated(error, bucket) from error
     except _PASSING as error:
         raise StoreUnavailable(
-            f"The {bucket} cannot be reached, or broke off ({type(error).__name__}); if that lasts, check "
+            f"The {bucket} is unreachable, or the connection failed ({type(error).__name__}); if this persists, check "
             "S3_ENDPOINT_URL."
         ) from error
     except BotoCoreError as error:
         hint = next((hint for kind, hint in _MISSING.items() if isinstance(error, kind)), "")
-        raise StoreRefused(f"The {bucket} cannot be asked: {str(error).rstrip('.')}. {hint}".rstrip()) from error
+        raise StoreRefused(f"The {bucket} cannot be used: {str(error).rstrip('.')}. {hint}".rstrip()) from error
     except ValueError as error:  # an invalid date or number in a response that botocore parses
-        raise StoreUnavailable(f"The {bucket} gives an answer that makes no sense: {error}.") from error
+        raise StoreUnavailable(f"The {bucket} returned an invalid response: {error}.") from error
 
 
 def _translated(error: ClientError, bucket: str) -> ImagesError:
@@ -116,11 +117,11 @@ def _translated(error: ClientError, bucket: str) -> ImagesError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Not by the code alone: a proxy in front of the bucket may return an HTML page without one.
     if code == "NoSuchKey" or (status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket"):
-        return NotFound("Nothing is under that key.")
-    said = f"{code or 'without a reason'} ({status})"
+        return NotFound("No file exists under this key.")
+    said = f"{code or 'no error code'} ({status})"
     if code in _PASSING_CODES or status in PASSING_STATUSES:
-        return StoreUnavailable(f"The {bucket} cannot do it now: {said}.")
+        return StoreUnavailable(f"The {bucket} is temporarily unavailable: {said}.")
     hint = _HINTS.get(code, _ELSEWHERE if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST else "")
     precluded = Precluded if status in _PRECLUDED else StoreRefused
     refused = Denied if code == "AccessDenied" else precluded
-    return refused(f"The {bucket} refuses: {said}. {hint}".rstrip())
+    return refused(f"The {bucket} rejected the request: {said}. {hint}".rstrip())

@@ -67,7 +67,7 @@ def blob_of(key: str, answer: S3Response) -> Blob:
             ),
         )
     except KeyError as lacking:
-        raise StoreUnavailable(f"The store's answer lacks {lacking}.") from None
+        raise StoreUnavailable(f"The store's response lacks {lacking}.") from None
 
 
 def listed(told: S3Response) -> Blob:

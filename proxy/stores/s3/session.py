@@ -83,5 +83,5 @@ class _Bounded:
             body += chunk
             if len(body) > most:
                 self._answer.close()
-                raise aiohttp.ClientPayloadError(f"The answer has over {most} bytes.")
+                raise aiohttp.ClientPayloadError(f"The response is larger than {most} bytes.")
         return bytes(body)

@@ -72,7 +72,9 @@ class S3Store:
                 made = session.create_client("s3", **client_options(self._bucket, self._credentials))
                 self._client = await self._held.enter_async_context(made)
             except ValueError as error:
-                raise StoreRefused(f"The {self._shown} cannot be: {error}; check S3_ENDPOINT_URL.") from error
+                raise StoreRefused(
+                    f"The {self._shown} has an invalid address: {error}; check S3_ENDPOINT_URL."
+                ) from error
         # The endpoint may also come from the environment or from botocore's configuration files.
         self._shown = f"bucket {self._bucket.name} at {self._client.meta.endpoint_url}"
         # The Expect header costs a round trip for every put, and no timeout limits the wait for the response.
@@ -92,7 +94,7 @@ class S3Store:
         except Denied:
             return
         except NotFound as error:
-            raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
+            raise StoreRefused(f"The {self._shown} does not exist: check S3_ENDPOINT_URL and STORE.") from error
 
     async def head(self, key: str) -> Blob | None:
         """Return the blob under `key`, or None; see `Store.head`."""
@@ -142,7 +144,7 @@ class S3Store:
         except Precluded as error:
             if byte_range is None:
                 raise
-            raise Changed("It was replaced in the moment it was read; ask again.") from error
+            raise Changed("The blob was replaced while it was read; retry the request.") from error
         # Closing a partly read body closes its connection; an open one would never return to the pool.
         with closing(answer["Body"]):
             yield blob_of(key, answer), body_of(answer, self._shown, byte_range)
@@ -176,7 +178,7 @@ class S3Store:
         )
         if blob := await self.head(target):
             return blob
-        raise StoreUnavailable("What was copied was deleted in the same moment; try again.")
+        raise StoreUnavailable("The copy was deleted right after it was written; retry the request.")
 
     async def delete(self, key: str) -> None:
         """Delete the blob under `key`; see `Store.delete`."""
@@ -185,7 +187,9 @@ class S3Store:
         except NotFound:
             return  # Amazon S3 does not report a missing key, some other servers do
         except Denied:
-            raise Denied("The store's credentials may not delete: its policy must allow s3:DeleteObject.") from None
+            raise Denied(
+                "The store's credentials may not delete: the bucket's policy must allow s3:DeleteObject."
+            ) from None
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty."""
@@ -197,16 +201,20 @@ class S3Store:
             if not answer.get("IsTruncated"):
                 return
             if "NextContinuationToken" not in answer:
-                raise StoreUnavailable(f"The {self._shown} gives half of a listing and does not say how to go on.")
+                raise StoreUnavailable(
+                    f"The {self._shown} returned an incomplete listing without a continuation token."
+                )
             page = {"ContinuationToken": answer["NextContinuationToken"]}
 
     async def _get_page(self, **page: str) -> S3Page:
         try:
             return await self._call_with_retries(self._client.list_objects_v2, **page)
         except Denied:
-            raise Denied("The store's credentials may not list: its policy must allow s3:ListBucket.") from None
+            raise Denied(
+                "The store's credentials may not list: the bucket's policy must allow s3:ListBucket."
+            ) from None
         except NotFound as error:
-            raise StoreRefused(f"The {self._shown} is not there: check S3_ENDPOINT_URL, and STORE.") from error
+            raise StoreRefused(f"The {self._shown} does not exist: check S3_ENDPOINT_URL and STORE.") from error
 
     async def _call_with_retries(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
         async def ask(_attempt: Attempt) -> T:
@@ -241,13 +249,13 @@ class S3Store:
         try:
             answer = await with_retries(ask, self._retry_policy, whom=self._shown)
         except NotFound as error:
-            raise StoreRefused(f"The {self._shown} does not take what is put: check S3_ENDPOINT_URL.") from error
+            raise StoreRefused(f"The {self._shown} responded to an upload with 404: check S3_ENDPOINT_URL.") from error
         told: S3Response = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}
         return replace(blob_of(key, told), attributes=attributes)
 
 
 def _refuse_search(**_: object) -> None:
-    raise StoreRefused("The store says that the bucket is elsewhere: check AWS_REGION and S3_ENDPOINT_URL.")
+    raise StoreRefused("The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL.")
 
 
 def _measured(path: Path) -> tuple[int, bytes]:

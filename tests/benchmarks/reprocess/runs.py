@@ -30,7 +30,7 @@ class _Told(msgspec.Struct, kw_only=True):
     event: str
     key: str = ""
     result: str = ""
-    made: int = 0
+    rendered: int = 0
     fresh: int = 0
     failed: int = 0
 
@@ -87,7 +87,7 @@ class Site:
         return Ran(
             seconds=seconds,
             cpu_seconds=_cpu_seconds() - timings,
-            made=ended.made,
+            made=ended.rendered,
             fresh=ended.fresh,
             failed=ended.failed,
             twice=len(told) - len(set(told)),
@@ -115,7 +115,7 @@ class Site:
             while out and (line := out.readline()).endswith(b"\n"):
                 event = msgspec.json.decode(line, type=_Told)
                 ended = event if event.event == "ended" else ended
-                told += [event.key] * (event.result == "made")
+                told += [event.key] * (event.result == "rendered")
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
                     fence.look(process.pid)

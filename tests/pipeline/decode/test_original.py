@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import PIL.Image
@@ -17,7 +20,6 @@ from tests.pipeline.rendering import render_into, seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 EOI = b"\xff\xd9"
 FRAMES = 4
@@ -25,8 +27,17 @@ FRAMES = 4
 
 def photograph(tmp_path: Path, suffix: str = ".jpg", **options: float) -> Path:
     path = tmp_path / f"original{suffix}"
-    paint(path, Photograph(width=900, height=700, noise=4), **options)
+    path.write_bytes(painted(suffix, **options))
     return path
+
+
+@cache
+def painted(suffix: str, **options: float) -> bytes:
+    """Return the bytes of a photograph; encoding takes longer than the tests themselves."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, f"original{suffix}")
+        paint(path, Photograph(width=900, height=700, noise=4), **options)
+        return path.read_bytes()
 
 
 def join_frames(tmp_path: Path, suffix: str) -> Path:

@@ -86,6 +86,7 @@ def labelled(picture: pyvips.Image, profile: bytes) -> pyvips.Image:
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
 @pytest.mark.parametrize("width", [3000, 1500, 600])
 def test_a_ramp_of_16_bits_keeps_its_dark_levels_whatever_its_profile(tmp_path: Path, gamma: float, width: int) -> None:

@@ -102,6 +102,7 @@ def test_nothing_is_enlarged(tmp_path: Path) -> None:
     assert {(derivative.width, derivative.height) for derivative in derivatives} == {(120, 90)}
 
 
+@pytest.mark.slow
 def test_a_derivative_is_the_same_bytes_whatever_is_asked_along_with_it(tmp_path: Path) -> None:
     original = tmp_path / "original.jpg"
     paint(original, Photograph(width=2600, height=1700, orientation=8, noise=20))
@@ -217,6 +218,7 @@ def test_every_photograph_renders(tmp_path: Path, photograph: Path) -> None:
         assert (derivative.width, derivative.height) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.tuples(st.integers(1, 2500), st.integers(1, 2500)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import pyvips
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ def test_nothing_is_read_when_nothing_is_asked_for(tmp_path: Path) -> None:
     assert list(resize_all(open_original(original), [])) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(asked=[1500, 1])
 @example(asked=[234, 1])

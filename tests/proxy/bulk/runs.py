@@ -1,4 +1,4 @@
-"""Runs over originals that are only names, with nothing on disk."""
+"""Runs over originals that are only keys, with nothing on disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ QUICK = OutagePolicy(attempts=2, first_seconds=0.001, longest_seconds=0.001, awa
 ENDED = RunEnded(
     is_finished=True,
     is_within_budget=False,
-    made=1,
+    rendered=1,
     fresh=2000,
     due=0,
     failed=3,
@@ -48,7 +48,7 @@ ENDED = RunEnded(
 
 @dataclass
 class Heard:
-    """Keeps what was reported."""
+    """A reporter that records everything."""
 
     events: list[Event] = field(default_factory=list)
     totals: set[int | None] = field(default_factory=set)
@@ -64,7 +64,7 @@ class Heard:
 
 @dataclass
 class Names:
-    """Originals by name; where `broken_after` names one, the store breaks a walk off that comes to it."""
+    """Originals by key; a walk raises `trouble` after it yielded `broken_after`."""
 
     names: Sequence[str]
     broken_after: str = ""
@@ -80,16 +80,16 @@ class Names:
 
 @dataclass
 class Rig:
-    """A run with all that it works with."""
+    """A run with all its parts."""
 
     checkpoint: Checkpoint = field(default_factory=lambda: new_checkpoint(OPTIONS))
     state: CheckpointStore = field(default_factory=NoState)
     heard: Heard = field(default_factory=Heard)
     reporter: Reporter | None = None
-    """Reported to instead."""
+    """A reporter used instead of `heard`."""
     stop: Stop = field(default_factory=Stop)
     trouble: Exception | None = None
-    """What a check of the store finds."""
+    """The error that a check of the store raises."""
     progress: RunProgress = field(init=False)
     runner: Runner[OriginalDone] = field(init=False)
 
@@ -108,7 +108,7 @@ class Rig:
         concurrency: int = 3,
         limit: int | None = None,
     ) -> bool:
-        """Run a step over the originals, as a command does."""
+        """Run a step over the originals like a command; return whether all are done."""
         reporter = self.reporter or self.heard
         self.runner = Runner(
             concurrency=concurrency,
@@ -117,14 +117,14 @@ class Rig:
             stop=self.stop,
             reporter=reporter,
             limit=limit,
-            on_stop=lambda underway: reporter.emit(Stopping(detail=self.stop.reason, underway=underway)),
+            on_stop=lambda underway: reporter.emit(Stopping(detail=self.stop.reason, in_progress=underway)),
         )
         return await self.runner.run(originals, step)
 
 
 @contextmanager
 def counted(running: list[int]) -> Iterator[None]:
-    """Count how many are within, in the last of `running`; its first is the most there were."""
+    """Count concurrent blocks in `running[1]`, and their maximum in `running[0]`."""
     running[1] += 1
     running[0] = max(running)
     try:

@@ -1,4 +1,4 @@
-"""How far a run is stays known, whatever the order in which its originals end, and from one version to the next."""
+"""Checkpoints: the low-water mark in any order of completion, and the format of earlier versions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ STORED = (
     b'"after":"gall/1_original.jpg","done":["gall/3_original.jpg"],"tally":{"made":2,"fresh":1,"due":0,"failed":1,'
     b'"faults":{"corrupt":1}},"seconds":12.5}'
 )
-"""As the first version that had checkpoints wrote it."""
+"""A checkpoint written by the first version that had checkpoints."""
 
 
 def test_a_checkpoint_of_an_earlier_version_is_read_and_written_the_same() -> None:
@@ -90,7 +90,7 @@ def test_a_checkpoint_of_an_earlier_version_is_read_and_written_the_same() -> No
         failures="failures-20261128T120000Z-0123456789ab.jsonl",
         after="gall/1_original.jpg",
         done=("gall/3_original.jpg",),
-        tally=RunTally(made=2, fresh=1, failed=1, faults={"corrupt": 1}),
+        tally=RunTally(changed=2, fresh=1, failed=1, faults={"corrupt": 1}),
         seconds=12.5,
     )
     assert msgspec.json.encode(checkpoint) == STORED

@@ -1,4 +1,4 @@
-"""The values of options mean what people mean by them."""
+"""Parsing of the values of options."""
 
 from __future__ import annotations
 

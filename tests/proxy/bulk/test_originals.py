@@ -1,4 +1,4 @@
-"""The originals of a run: listed, named by a file, named by a file of failures, sampled."""
+"""The originals of a run: from a listing, a file, a file of failures, a sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that is away for a while is outlasted, and no longer than makes sense."""
+"""Retries during an outage, and their end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Troubled:
-    """Raises what it was given, one after another, then answers; its check raises `away`."""
+    """A call that raises the given errors one after another, then succeeds; its check raises `away`."""
 
     def __init__(self, *outage_retry: Exception, away: Exception | None = None, policy: OutagePolicy = QUICK) -> None:
         self.left = list(outage_retry)

@@ -1,4 +1,4 @@
-"""A run is reported in lines, in JSON, by a bar on a terminal."""
+"""Reports of a run: plain lines, JSON lines, a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from proxy.bulk.events import Event
 
 EVENTS: list[Event] = [
-    RunStarted(run="r1", prefix="gall/", remake="stale", sizes=("small",), after="gall/1", goes_on=True),
+    RunStarted(run="r1", prefix="gall/", mode="stale", sizes=("small",), after="gall/1", resumed=True),
     Counted(originals=9),
-    OriginalDone(key="gall/2", result="made", seconds=0.1),
+    OriginalDone(key="gall/2", result="rendered", seconds=0.1),
     OriginalDone(key="gall/3", result="failed", code="corrupt", detail="It ends early."),
-    OriginalDone(key="gall/4", result="due", why={"small": "missing", "large": "stale profile", "medium": "missing"}),
-    RetryScheduled(code="store-unavailable", detail="It is away.", again_in_seconds=1.5),
-    Stopping(detail="SIGTERM", underway=2),
-    Stopping(detail="SIGTERM", underway=41, ends_elsewhere=True),
+    OriginalDone(
+        key="gall/4", result="due", reasons={"small": "missing", "large": "stale profile", "medium": "missing"}
+    ),
+    RetryScheduled(code="store-unavailable", detail="It is away.", retry_in_seconds=1.5),
+    Stopping(detail="SIGTERM", in_progress=2),
+    Stopping(detail="SIGTERM", in_progress=41, left_to_workers=True),
 ]
 
 
@@ -51,8 +53,8 @@ def test_a_line_now_and_then_says_how_far_a_run_is(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     reporter = LineReporter(describe, limit=None, every_seconds=0)
-    reporter.update(RunTally(made=3, fresh=1, failed=1), 2000)
-    reporter.update(RunTally(made=3, fresh=1, failed=1), None)
+    reporter.update(RunTally(changed=3, fresh=1, failed=1), 2000)
+    reporter.update(RunTally(changed=3, fresh=1, failed=1), None)
     one, other = capsys.readouterr().err.splitlines()
     assert one == "5 of 2,000 (0.2 %), 0.0/s, 1 failed"
     assert other == "5, 0.0/s, 1 failed"
@@ -61,7 +63,7 @@ def test_a_line_now_and_then_says_how_far_a_run_is(
 def test_with_a_limit_only_those_count_that_needed_something(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    LineReporter(describe, limit=10, every_seconds=0).update(RunTally(made=3, fresh=100), 10)
+    LineReporter(describe, limit=10, every_seconds=0).update(RunTally(changed=3, fresh=100), 10)
     assert capsys.readouterr().err.startswith("3 of 10 (30.0 %)")
 
 
@@ -70,7 +72,7 @@ def test_a_bar_keeps_its_line_and_what_happens_stands_above_it() -> None:
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
     with Progress(TextColumn("{task.description}"), console=console, auto_refresh=False) as bar:
         reporter = BarReporter(describe, bar, limit=None)
-        reporter.update(RunTally(made=3, failed=1), 8)
+        reporter.update(RunTally(changed=3, failed=1), 8)
         for event in EVENTS:
             reporter.emit(event)
         reporter.emit(ENDED)
@@ -85,12 +87,12 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
     reporter.update(RunTally(), None)
     told = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in told] == [
-        "began",
+        "started",
         "counted",
         "original",
         "original",
         "original",
-        "trouble",
+        "retry",
         "stopping",
         "stopping",
         "ended",
@@ -107,4 +109,4 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
 def test_the_bar_is_for_terminals_alone() -> None:
     assert not sys.stderr.isatty()
     with drawn_bar() as bar:
-        BarReporter(describe, bar, limit=None).update(RunTally(made=1), None)
+        BarReporter(describe, bar, limit=None).update(RunTally(changed=1), None)

@@ -1,4 +1,4 @@
-"""A run sees to every original, some at a time, until all are over or something ends it."""
+"""A run processes every original, some concurrently, until all are done or something ends the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = [f"{number:05}" for number in range(20)]
 
 async def make(key: str) -> OriginalDone:
     await asyncio.sleep(0)
-    return OriginalDone(key=key, result="made")
+    return OriginalDone(key=key, result="rendered")
 
 
 async def keep_fresh(key: str) -> OriginalDone:
@@ -56,7 +56,7 @@ async def test_every_original_is_seen_to_once_and_no_more_at_once_than_may() -> 
     assert await rig.run(Names(NAMES), step, concurrency=3)
     assert sorted(seen(rig)) == NAMES
     assert running[0] == 3
-    assert rig.progress.tally.made == len(NAMES)
+    assert rig.progress.tally.changed == len(NAMES)
     assert Counted(originals=20) in rig.heard.events
     assert (rig.heard.most, 20 in rig.heard.totals) == (20, True)
 
@@ -67,7 +67,7 @@ async def test_the_total_is_what_this_run_has_seen_to_and_will_wherever_it_goes_
     assert Counted(originals=7) in behind_others.heard.events
     assert behind_others.progress.tally.originals == 7
     killed = Rig(
-        checkpoint=replace(new_checkpoint(OPTIONS, after=NAMES[11], done=(NAMES[13],)), tally=RunTally(made=13))
+        checkpoint=replace(new_checkpoint(OPTIONS, after=NAMES[11], done=(NAMES[13],)), tally=RunTally(changed=13))
     )
     assert await killed.run(Names(NAMES), make)
     assert Counted(originals=20) in killed.heard.events
@@ -81,7 +81,7 @@ async def test_a_limit_counts_only_those_that_needed_something() -> None:
         return await (keep_fresh(key) if int(key) % 2 else make(key))
 
     assert await rig.run(Names(NAMES), step, limit=5)
-    assert (rig.progress.tally.made, rig.progress.tally.needed) == (5, 5)
+    assert (rig.progress.tally.changed, rig.progress.tally.needed) == (5, 5)
 
 
 async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_more() -> None:
@@ -100,11 +100,11 @@ async def test_a_run_that_is_stopped_finishes_what_is_underway_and_begins_no_mor
         assert not await running
     assert sorted(seen(rig)) == NAMES[:3]
     assert rig.progress.after == NAMES[2]
-    assert Stopping(detail="enough", underway=3) in rig.heard.events
+    assert Stopping(detail="enough", in_progress=3) in rig.heard.events
 
 
 class Endless(Names):
-    """A listing that hangs behind its first name."""
+    """A listing that hangs after its first key."""
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         if not after:
@@ -147,7 +147,7 @@ async def test_an_original_that_fails_is_told_and_the_others_go_on() -> None:
     assert await rig.run(Names(NAMES), step)
     assert rig.progress.tally.faults == {"not-found": 1}
     assert OriginalDone(key=NAMES[3], result="failed", code="not-found", detail="gone") in rig.heard.events
-    assert rig.progress.tally.made == 19
+    assert rig.progress.tally.changed == 19
 
 
 async def test_failures_in_a_row_that_are_no_fault_of_the_originals_end_the_run() -> None:
@@ -202,7 +202,7 @@ async def test_a_store_that_stays_away_ends_the_run_and_costs_no_original(tmp_pa
     assert "no way past this: away" in rig.stop.reason
     again = Rig(checkpoint=state.load(OPTIONS), state=state)
     assert await again.run(Names(NAMES), make)
-    assert again.progress.tally.made == 20
+    assert again.progress.tally.changed == 20
 
 
 async def test_a_listing_that_is_broken_off_goes_on_behind_the_last_key() -> None:
@@ -217,7 +217,7 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
     names = Names(NAMES, broken_after=NAMES[7], trouble=StoreRefused("may not list"))
     with pytest.raises(StoreRefused, match="may not list"):
         await rig.run(names, make)
-    assert (rig.progress.after, rig.progress.tally.made) == (NAMES[7], 8)
+    assert (rig.progress.after, rig.progress.tally.changed) == (NAMES[7], 8)
 
 
 async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
@@ -227,7 +227,7 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
         if key == NAMES[3]:
             await until(has_made_the_first)
             raise ZeroDivisionError
-        if key > NAMES[3]:  # underway at that moment, and it takes a while
+        if key > NAMES[3]:  # in progress at that moment, and finished later
             await rig.stop.wait()
             await anyio.lowlevel.checkpoint()
         return await make(key)
@@ -241,7 +241,7 @@ async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
 
 
 class Deaf(Heard):
-    """Takes so many events, then no more."""
+    """A reporter that raises `fault` after `events` events."""
 
     def __init__(self, events: int, fault: Exception) -> None:
         super().__init__()
@@ -260,7 +260,7 @@ async def test_a_run_ends_when_nobody_takes_its_lines_any_more() -> None:
     with anyio.fail_after(30):
         assert not await rig.run(Names(NAMES), make)
     assert "Broken pipe" in deaf.fault
-    assert 3 <= rig.progress.tally.made < len(NAMES)
+    assert 3 <= rig.progress.tally.changed < len(NAMES)
 
 
 async def test_a_reporter_with_a_fault_of_its_own_ends_the_run_with_it() -> None:

@@ -33,9 +33,9 @@ async def test_a_run_goes_on_where_its_progress_was_when_it_was_killed(state: St
     for key in "abcd":
         assert await progress.begin(key)
     for key in "abd":
-        await progress.record(OriginalDone(key=key, result="made"))
+        await progress.record(OriginalDone(key=key, result="rendered"))
     again = state.load(OPTIONS)
-    assert (again.run, again.after, again.done, again.tally.made) == (checkpoint.run, "b", ("d",), 3)
+    assert (again.run, again.after, again.done, again.tally.changed) == (checkpoint.run, "b", ("d",), 3)
     assert again.has_started
     assert not checkpoint.has_started
     progress = RunProgress(again, state)

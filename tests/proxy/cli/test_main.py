@@ -87,7 +87,7 @@ def test_render_says_of_each_name_what_is_wrong_and_renders_the_others(tmp_path:
     for words in ((), ("--json",)):
         result = run("render", *names, strange, "--out", str(tmp_path / "out"), *words)
         assert result.exit_code == 1
-        assert result.output.count("no plain file") == 2
+        assert result.output.count("not a regular file") == 2
         assert "UTF-8" in result.output
         assert "[red]photo_small.png" in result.output
 
@@ -100,18 +100,18 @@ def test_render_into_a_folder_that_cannot_be_made_is_wrong_words(tmp_path: Path)
 
 
 def test_render_without_a_place_to_work_says_so(tmp_path: Path) -> None:
-    """A process that may write no byte into any file stands for a disk that is full."""
+    """A process that may not write to any file simulates a full disk."""
     paint(tmp_path / "photo.png", Photograph(width=90, height=60))
     words = (str(tmp_path / "photo.png"), "--out", str(tmp_path / "out"))
     found = subprocess.run(
         ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "proxy", "render", *words],
-        env={"PATH": os.environ["PATH"]},  # no coverage: it would fail to write what it measured
+        env={"PATH": os.environ["PATH"]},  # without coverage, which would fail to write its data
         capture_output=True,
         text=True,
         check=False,
     )
     assert found.returncode == 1, found.stderr
-    assert "nowhere to work" in found.stderr
+    assert "cannot be written" in found.stderr
     assert "Traceback" not in found.stderr
 
 
@@ -161,7 +161,7 @@ def test_check_shows_no_password_of_an_address(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_hints_say_how_to_put_an_original_where_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it ends at once
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that `serve` exits at once
         monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
         assert "mkdir -p " in run("serve", "--hints").stdout
         monkeypatch.setenv("STORE", "s3://images")
@@ -208,7 +208,7 @@ def test_on_a_public_address_only_what_takes_posts_needs_a_secret(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
-    monkeypatch.setenv("WORKERS", "0")  # so that a worker ends at once
+    monkeypatch.setenv("WORKERS", "0")  # so that `worker` exits at once
     for command in (("openapi",), ("render", str(tmp_path / "nowhere.jpg"), "--out", str(tmp_path)), ("worker",)):
         assert "WEBHOOK_SECRETS" not in run(*command).stderr
     for command in (("serve",), ("check",)):

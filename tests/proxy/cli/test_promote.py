@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +22,7 @@ OLD = b"what the old backend made"
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of a store with two originals, of which one has an old derivative."""
+    """Return the folder of a store with two originals, one of which has an old derivative."""
     (tmp_path / "sizes.toml").write_text(SIZES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STORE", f"file://{tmp_path}/store")
@@ -62,6 +63,15 @@ def test_a_shadow_is_written_promoted_and_undone(store: Path) -> None:
     assert "finished: 2 fresh" in run("promote").stdout
     assert "finished: 2 undone" in run("promote", "--undo").stdout
     assert files(store) == shadowed
+
+
+def test_the_last_event_counts_what_the_command_does(store: Path) -> None:
+    run("reprocess")
+    for words, count in ((("promote",), "promoted"), (("promote", "--undo"), "undone")):
+        events = [msgspec.json.decode(line) for line in run(*words, "--json").stdout.splitlines()]
+        assert {event["result"] for event in events if event["event"] == "original"} == {count}
+        assert {name for name in ("rendered", "promoted", "undone") if name in events[-1]} == {count}
+        assert (events[-1]["event"], events[-1][count]) == ("ended", 2)
 
 
 def test_what_was_promoted_is_fresh_to_a_service_without_a_shadow(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +131,7 @@ def test_what_was_made_anew_since_the_comparison_stays_in_the_shadow_and_is_name
     run("reprocess", "--prefix", "gall/2/")
     before = files(store)
     result = run("promote", "--report", str(report), "--allow", "old-missing")
-    assert "gall/2/2_original.jpg: made anew since the comparison: small, large" in result.stdout, result.output
+    assert "gall/2/2_original.jpg: rendered since the comparison: small, large" in result.stdout, result.output
     assert {key for key in files(store) if key not in before} == {"gall/1/1_large.jpg"}
     compared(report)
     run("promote", "--report", str(report), "--allow", "old-missing")
@@ -136,7 +146,7 @@ def test_what_was_missing_when_it_was_compared_and_was_made_since_stays_in_the_s
     before = files(store)
     allowed = "--allow", "new-missing", "--allow", "old-missing"
     result = run("promote", "--report", str(tmp_path / "report"), *allowed)
-    assert "gall/1/1_original.jpg: made anew since the comparison: small" in result.stdout, result.output
+    assert "gall/1/1_original.jpg: rendered since the comparison: small" in result.stdout, result.output
     assert files(store) == before
 
 

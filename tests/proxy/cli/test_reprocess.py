@@ -21,7 +21,7 @@ BAD = "gall/2/bad_original.jpg"
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of a store with four originals, of which one is no picture."""
+    """Return the folder of a store with four originals, one of which is not an image."""
     (tmp_path / "sizes.toml").write_text(SIZES)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STORE", f"file://{tmp_path}/store")
@@ -62,13 +62,14 @@ def test_everything_is_made_what_fails_is_named_and_the_budget_decides_how_it_en
     assert result.exit_code == 1
     assert len(made(store)) == 6
     assert f"failed {BAD}: not-an-image: " in result.stderr
-    assert "finished: 3 made, 1 failed" in result.stdout
+    assert "finished: 3 rendered, 1 failed" in result.stdout
     assert "more failed than --max-failures allows" in result.stdout
     (failures,) = Path("var/reprocess").glob("failures-*.jsonl")
     assert msgspec.json.decode(failures.read_bytes())["key"] == BAD
     assert not Path("var/reprocess/checkpoint.json").exists()
 
 
+@pytest.mark.slow
 def test_a_second_run_renders_nothing_and_those_that_failed_can_be_tried_again(store: Path) -> None:
     run()
     result = run("--max-failures", "1")
@@ -85,16 +86,16 @@ def test_a_second_run_renders_nothing_and_those_that_failed_can_be_tried_again(s
 def test_each_event_is_a_line_of_json(store: Path) -> None:
     result = run("--json", "--sizes", "small, small", "--max-failures", "30%")
     assert result.exit_code == 0, result.output
-    (began,) = events(result, "began")
-    assert (began["remake"], began["sizes"]) == ("stale", ["small"])
+    (started,) = events(result, "started")
+    assert (started["mode"], started["sizes"]) == ("stale", ["small"])
     assert {event["key"]: event["result"] for event in events(result, "original")} == {
-        "gall/1/1_original.jpg": "made",
-        "gall/2/2_original.jpg": "made",
-        "other/3_original.png": "made",
+        "gall/1/1_original.jpg": "rendered",
+        "gall/2/2_original.jpg": "rendered",
+        "other/3_original.png": "rendered",
         BAD: "failed",
     }
     (ended,) = events(result, "ended")
-    assert (ended["made"], ended["faults"], ended["is_within_budget"]) == (3, {"not-an-image": 1}, True)
+    assert (ended["rendered"], ended["faults"], ended["is_within_budget"]) == (3, {"not-an-image": 1}, True)
 
 
 def test_a_limit_ends_a_run_and_the_next_goes_on_to_others(store: Path) -> None:
@@ -103,6 +104,7 @@ def test_a_limit_ends_a_run_and_the_next_goes_on_to_others(store: Path) -> None:
     assert made(store) == [f"gall/{one}/{one}_{size}.jpg" for one in "12" for size in ("large", "small")]
 
 
+@pytest.mark.slow
 def test_a_limit_takes_all_by_turns_and_then_begins_anew(store: Path) -> None:
     told = [run("--all", "--limit", "1", "--prefix", "gall/", "--max-failures", "1", "--json") for _ in range(5)]
     keys = [[event["key"] for event in events(result, "original")] for result in told]
@@ -147,11 +149,12 @@ def test_only_what_changed_since_is_seen_to(store: Path) -> None:
     assert made(store) == []
 
 
+@pytest.mark.slow
 def test_all_makes_again_what_is_fresh(store: Path) -> None:
     run("--prefix", "gall/1/")
     assert "1 fresh" in run("--prefix", "gall/1/", "--missing").stdout
-    assert "1 made" in run("--prefix", "gall/1/", "--all").stdout
-    assert "1 made" in run("--prefix", "gall/1/", "--all").stdout
+    assert "1 rendered" in run("--prefix", "gall/1/", "--all").stdout
+    assert "1 rendered" in run("--prefix", "gall/1/", "--all").stdout
 
 
 @pytest.mark.parametrize(

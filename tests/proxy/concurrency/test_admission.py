@@ -248,7 +248,7 @@ async def test_a_caller_that_would_wait_too_long_is_refused_before_it_waits() ->
         with admission.admit(first):
             late = Ticket(Priority.PAGE, max_wait_seconds=BRIEFLY)
             assert admission.estimated_wait_seconds(late) > BRIEFLY
-            with pytest.raises(Busy, match="line"), admission.admit(late):
+            with pytest.raises(Busy, match="queue"), admission.admit(late):
                 pass
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy.bulk.outages import OutagePolicy
 from proxy.concurrency.backoff import JITTER, Backoff
-from proxy.jobs.worker import RETRY_POLICIES
+from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.stores.retry import StoreRetryPolicy
 from proxy.webhooks.dispatcher import BUSY_RECEIVER
 

@@ -6,7 +6,9 @@ import base64
 import itertools
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import httpx
@@ -40,7 +42,16 @@ class Site:
         """Paint an original into the folder of the store."""
         path = self.store / key
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(painted(width, height))
+
+
+@cache
+def painted(width: int, height: int) -> bytes:
+    """Give the bytes of an original."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "original.jpg")
         paint(path, Photograph(width=width, height=height))
+        return path.read_bytes()
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
         (errors.NotFound("no"), 404, HALF, False),
         (errors.UnknownJob("no"), 404, NEVER, False),
         (errors.TooManyBytes("no"), 413, MINUTE, False),
-        (errors.BadOrder("no"), 422, NEVER, False),
+        (errors.UnknownJobSize("no"), 422, NEVER, False),
         (pixels.NotAnImage("no"), 422, MINUTE, False),
         (pixels.Corrupt("no"), 422, MINUTE, False),
         (pixels.UnsupportedFormat("no"), 422, MINUTE, False),
@@ -33,15 +33,15 @@ MINUTE, HALF, NEVER = "public, max-age=60", "public, max-age=30", "no-store"
         (pixels.NeedsTooMuchMemory("no"), 422, MINUTE, False),
         (errors.ProcessDied("no"), 500, NEVER, False),
         (errors.DiedAgain("no"), 422, NEVER, False),
-        (errors.NotAsBefore("no"), 412, NEVER, False),
-        (errors.OutOfRange("no", whole=1), 416, NEVER, False),
+        (errors.PreconditionFailed("no"), 412, NEVER, False),
+        (errors.OutOfRange("no", total=1), 416, NEVER, False),
         (errors.StoreUnavailable("no"), 502, NEVER, True),
         (errors.StoreUnavailable("/a/path"), 502, NEVER, True),
         (errors.StoreRefused("/a/path"), 502, NEVER, True),
         (errors.Busy("no", retry_after_seconds=3), 503, NEVER, True),
         (errors.QueueUnavailable("/a/path"), 503, NEVER, True),
         (errors.NoRoom("/a/path"), 503, NEVER, True),
-        (errors.Unforeseen("/a/path"), 500, NEVER, False),
+        (errors.UnexpectedError("/a/path"), 500, NEVER, False),
         (errors.DeadlineExceeded("no"), 504, NEVER, False),
         (errors.ImagesError("no"), 500, NEVER, False),
         (ValueError("/a/path"), 500, NEVER, False),
@@ -65,8 +65,12 @@ def test_the_answer_to_a_post_is_never_kept() -> None:
     assert answer.headers["Cache-Control"] == NEVER
 
 
-def test_a_trouble_of_the_store_is_logged_for_the_operator_and_kept_from_the_caller() -> None:
-    for error in (errors.StoreUnavailable("at http://10.0.0.1"), errors.StoreRefused("Check AWS_SECRET_ACCESS_KEY.")):
+def test_internals_are_logged_for_the_operator_and_hidden_from_the_caller() -> None:
+    for error in (
+        errors.StoreUnavailable("at http://10.0.0.1"),
+        errors.StoreRefused("Check AWS_SECRET_ACCESS_KEY."),
+        errors.ProcessDied("The render process ended with status -9 before it responded."),
+    ):
         with structlog.testing.capture_logs() as logs:
             answer = answer_error(RequestFactory().get("/"), error)
         problem = msgspec.json.decode(answer.content, type=Problem)

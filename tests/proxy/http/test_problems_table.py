@@ -114,6 +114,7 @@ async def test_an_original_with_too_many_frames(site: Site, key: str) -> None:
         check(await site.client.get(f"/img/{key}/small"), 422, "too-many-frames", MINUTE)
 
 
+@pytest.mark.slow
 async def test_an_original_that_needs_too_much_memory(tmp_path: Path, delivery: str) -> None:
     async with serving(tmp_path, delivery=delivery, memory_budget_mb=50) as site:
         path = site.store / KEY
@@ -128,7 +129,9 @@ async def test_an_original_with_too_many_bytes(tmp_path: Path, delivery: str) ->
         put(site, b"\xff\xd8\xff" + bytes(1 << 20))
         answer = await site.client.get(PAGE)
         check(answer, 413, "too-many-bytes", MINUTE)
-        assert answer.json()["detail"] == "This file has 1,048,579 bytes, 1,048,576 may be; upload a smaller one."
+        assert (
+            answer.json()["detail"] == "The file has 1,048,579 bytes, but the limit is 1,048,576; upload a smaller one."
+        )
 
 
 async def test_a_line_that_is_full(tmp_path: Path, delivery: str) -> None:
@@ -145,6 +148,7 @@ async def test_a_line_that_is_full(tmp_path: Path, delivery: str) -> None:
         assert (await site.client.get(f"/img/{refused}/small")).status_code in FOUND  # the refusal was not cached
 
 
+@pytest.mark.slow
 async def test_a_render_over_its_deadline_is_tried_three_times(tmp_path: Path, delivery: str) -> None:
     others = render_pids()
     async with serving(tmp_path, delivery=delivery, render_timeout_seconds=0.0001) as site:
@@ -181,6 +185,7 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.slow
 async def test_a_render_process_that_dies_twice_under_the_same_bytes(tmp_path: Path, delivery: str) -> None:
     async with serving(tmp_path, delivery=delivery) as site:
         site.upload(width=6000, height=4500)
@@ -203,6 +208,7 @@ async def test_a_store_that_refuses(site: Site, key: str) -> None:
     assert (await site.client.get(f"/img/{key}/small")).status_code in FOUND  # that was not remembered
 
 
+@pytest.mark.slow
 async def test_a_store_that_cannot_be_reached(tmp_path: Path, delivery: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")

@@ -176,6 +176,7 @@ async def test_a_queue_that_cannot_be_written_accepts_nothing(queue: JobQueue, j
     assert (await jobs.submit(other(1))).status == "queued"
 
 
+@pytest.mark.slow
 async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: JobQueue, tmp_path: Path) -> None:
     jobs = jobs_of(queue, queue_size=1000)
     sizes = []

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.concurrency.backoff import RetryPolicy
-from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, Unforeseen
-from proxy.jobs import worker
+from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, UnexpectedError
 from proxy.jobs.request import JobRequest
+from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import ATTEMPTS, JobService
 from proxy.jobs.worker import JobWorker
 from proxy.queues.factory import open_queue
@@ -121,9 +121,7 @@ async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_pa
 async def test_an_original_that_comes_after_its_webhook_is_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=100, first_seconds=0.01, longest_seconds=0.01)
-    )
+    monkeypatch.setitem(RETRY_POLICIES, NotFound, RetryPolicy(attempts=100, first_seconds=0.01, longest_seconds=0.01))
     async with site.worked():
         job = await site.jobs.submit(ORDER)
 
@@ -138,15 +136,11 @@ async def test_an_original_that_comes_after_its_webhook_is_waited_for(
 
 
 def test_what_ended_a_render_process_twice_is_not_tried_again() -> None:
-    assert (
-        next(worker.RETRY_POLICIES[kind] for kind in worker.RETRY_POLICIES if issubclass(DiedAgain, kind)).attempts == 1
-    )
+    assert next(RETRY_POLICIES[kind] for kind in RETRY_POLICIES if issubclass(DiedAgain, kind)).attempts == 1
 
 
 async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01)
-    )
+    monkeypatch.setitem(RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01))
     async with site.worked():
         job = await site.ended(await site.jobs.submit(ORDER))
     assert (job.status, job.attempts) == ("error", 3)
@@ -157,9 +151,7 @@ async def test_an_original_that_never_comes_is_given_up(site: Site, monkeypatch:
 async def test_machines_that_died_under_a_job_cost_none_of_its_tries(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(
-        worker.RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01)
-    )
+    monkeypatch.setitem(RETRY_POLICIES, NotFound, RetryPolicy(attempts=3, first_seconds=0.01, longest_seconds=0.01))
     job = await site.jobs.submit(ORDER)
     begun = await site.queue.dequeue(timeout=5)
     assert begun is not None
@@ -214,13 +206,13 @@ async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None
         (OSError(errno.EDQUOT, "Disk quota exceeded"), NoRoom),
         (OSError(errno.EROFS, "Read-only file system"), NoRoom),
         (OSError(errno.EIO, "Input/output error"), NoRoom),
-        (ValueError("/a/path"), Unforeseen),
+        (ValueError("/a/path"), UnexpectedError),
     ],
 )
 async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_word_of_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, fault: Exception, kind: type[ImagesError]
 ) -> None:
-    monkeypatch.setitem(worker.RETRY_POLICIES, kind, RetryPolicy(attempts=3, first_seconds=0.2, longest_seconds=0.2))
+    monkeypatch.setitem(RETRY_POLICIES, kind, RetryPolicy(attempts=3, first_seconds=0.2, longest_seconds=0.2))
     await site.workshop.upload()
     site.workshop.store.fault = fault
     async with site.worked():
@@ -279,7 +271,7 @@ async def test_a_job_that_is_done_makes_nothing_when_it_is_run_again(site: Site)
 
 
 def test_an_original_that_is_not_there_yet_is_waited_for_a_minute() -> None:
-    policy = worker.RETRY_POLICIES[NotFound]
+    policy = RETRY_POLICIES[NotFound]
     waits = [sum(policy.wait_seconds(n) for n in range(1, policy.attempts)) for _ in range(50)]
     assert 50 < sum(waits) / 50 < 70
 
@@ -288,7 +280,7 @@ def test_operators_read_what_is_tried_again_how_often_and_how_far_apart() -> Non
     section = OPERATING.partition("\n## What is tried again\n")[2].partition("\n## ")[0]
     rows = [status.split(" | ")[:3] for status in section.splitlines() if status.startswith("| `")]
     assert [[cell.strip("| ") for cell in row] for row in rows] == [
-        [f"`{kind.code}`", str(policy.attempts), waits(policy)] for kind, policy in worker.RETRY_POLICIES.items()
+        [f"`{kind.code}`", str(policy.attempts), waits(policy)] for kind, policy in RETRY_POLICIES.items()
     ]
     assert f"after {ATTEMPTS} begins" in section
 
@@ -302,7 +294,7 @@ def waits(policy: RetryPolicy) -> str:
 
 
 def test_a_job_may_be_begun_as_often_as_every_fault_allows_and_as_ten_machines_die_under_it() -> None:
-    again = sum(policy.attempts - 1 for policy in worker.RETRY_POLICIES.values())
+    again = sum(policy.attempts - 1 for policy in RETRY_POLICIES.values())
     assert again + 1 + 10 <= ATTEMPTS
 
 

@@ -31,7 +31,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with (
-            pytest.raises(CannotStart, match=f"METRICS_PORT: nothing can listen on 127.0.0.1:{port}"),
+            pytest.raises(CannotStart, match=f"METRICS_PORT: cannot listen on 127.0.0.1:{port}"),
             serving_metrics(host="127.0.0.1", port=port),
         ):
             pass
@@ -48,5 +48,5 @@ async def test_who_asks_and_goes_away_costs_a_line_of_the_log_and_no_trace(capfd
             return bool(lines)
 
         await until(is_told)
-    assert {(line["event"], line["exc_info"]) for line in lines} == {("metrics_not_told", False)}
+    assert {(line["event"], line["exc_info"]) for line in lines} == {("metrics_scrape_failed", False)}
     assert capfd.readouterr() == ("", "")

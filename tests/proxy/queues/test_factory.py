@@ -35,7 +35,7 @@ def test_a_url_without_a_file_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["", "queue.db", "mysql://user:secret@host/queue", "http://host"])
 def test_an_unknown_scheme_is_refused_without_quoting_the_url(url: str) -> None:
-    with pytest.raises(QueueUnavailable, match="begins with none of") as refusal:
+    with pytest.raises(QueueUnavailable, match="QUEUE must start with") as refusal:
         open_queue(url, name="images")
     assert "secret" not in str(refusal.value)
 
@@ -72,7 +72,7 @@ def test_the_clients_of_servers_are_not_loaded_for_the_embedded_queue() -> None:
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_without_quoting_it(url: str) -> None:
-    with pytest.raises(QueueUnavailable, match="must be an address such as") as refusal:
+    with pytest.raises(QueueUnavailable, match="must be a URL such as") as refusal:
         open_queue(url, name="images")
     assert "hunter" not in str(refusal.value)
     assert refusal.value.__cause__ is None

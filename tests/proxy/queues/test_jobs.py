@@ -11,9 +11,9 @@ from saq import Status
 from pipeline.size import Size
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCursor
-from proxy.jobs import live_index
+from proxy.jobs import live_jobs
 from proxy.jobs.listing import JobListing, ListJobs
-from proxy.jobs.live_index import LiveIndex
+from proxy.jobs.live_jobs import LiveIndex
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.keys.layouts import SiteLayout
@@ -144,9 +144,9 @@ async def test_a_job_that_another_process_enqueued_is_known_within_a_second(anot
 async def test_an_original_far_behind_in_a_long_line_has_its_job_still(
     jobs: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_index, "MOST_READ", 3)
-    monkeypatch.setattr(live_index, "REFRESH_SECONDS", 0)
-    monkeypatch.setattr(live_index, "MAX_REFRESH_SHARE", 1e9)
+    monkeypatch.setattr(live_jobs, "MOST_READ", 3)
+    monkeypatch.setattr(live_jobs, "REFRESH_SECONDS", 0)
+    monkeypatch.setattr(live_jobs, "MAX_REFRESH_SHARE", 1e9)
     posted = [(await jobs.submit(order(number))).id for number in range(6)]
     for _ in range(3):  # new jobs survive one refresh in any case
         await jobs.waiting()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from saq import Status
 
-from proxy.jobs.live_index import LiveIndex
+from proxy.jobs.live_jobs import LiveIndex
 from proxy.jobs.request import JobRequest
 from tests.proxy.queues.asking import eventually, take
 

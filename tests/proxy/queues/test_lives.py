@@ -93,6 +93,7 @@ async def ended(queue: JobQueue) -> bool:
     return (await stored(queue, "a")).status == Status.COMPLETE
 
 
+@pytest.mark.slow
 async def test_a_slow_job_of_a_worker_that_lives_is_not_taken_over(
     another: Another, slow_workshop: Workshop, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

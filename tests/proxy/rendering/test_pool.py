@@ -142,7 +142,7 @@ async def test_no_process_outlives_its_pool_although_it_is_just_being_started(ph
     rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
     await asyncio.sleep(0)
     await pool.close()
-    with pytest.raises(ProcessDied, match="stops"):
+    with pytest.raises(ProcessDied, match="shutting down"):
         await rendering
     assert not render_pids()
 
@@ -177,7 +177,7 @@ async def test_checking_tells_when_others_hold_all_there_is_and_have_all_met_the
     admission = Admission(slots=1, budget_bytes=BUDGET_BYTES)
     pool = RenderPool(admission=admission, deadline_seconds=0)
     async with admission.reserve(Ticket(Priority.JOB), 1), asyncio.timeout(5):
-        with pytest.raises(DeadlineExceeded, match="none has ended well"):
+        with pytest.raises(DeadlineExceeded, match="none has succeeded"):
             await pool.check()
 
 

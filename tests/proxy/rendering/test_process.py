@@ -6,10 +6,11 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import structlog
 
-from pipeline.protocol import Probe
+from pipeline.protocol import Probe, Ready
 from proxy.errors import ProcessDied
 from proxy.rendering.process import RenderProcess
 from tests.waiting import until
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 QUESTION = Probe(path="/nowhere", sizes=())
+READY = msgspec.json.encode(Ready(libvips="8")).decode()
 
 
 @asynccontextmanager
@@ -39,18 +41,25 @@ async def standing_in(script: str) -> AsyncIterator[RenderProcess]:
 async def test_an_answer_that_makes_no_sense_is_as_good_as_none(answer: str) -> None:
     async with standing_in(f"read question; echo '{answer}'; read more") as process:
         with pytest.raises(ProcessDied, match="makes no sense"):
-            await process.ask(QUESTION)
+            await process.ask(QUESTION, deadline_seconds=30)
 
 
 async def test_what_it_says_aside_is_logged_with_whose_question_it_was_asked() -> None:
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
-        async with standing_in("for name in first second; do read q; echo $name >&2; echo '{}'; done") as process:
+        async with standing_in(f"for name in first second; do read q; echo $name >&2; echo '{READY}'; done") as process:
             for number, job_id in enumerate("ab", start=1):
-                with structlog.contextvars.bound_contextvars(job_id=job_id), pytest.raises(ProcessDied):
-                    await process.ask(QUESTION)
+                with structlog.contextvars.bound_contextvars(job_id=job_id):
+                    await process.ask(QUESTION, deadline_seconds=30)
 
                 async def is_told(number: int = number) -> bool:
                     return len(lines) == number
 
                 await until(is_told)
     assert [(line["line"], line["job_id"]) for line in lines] == [("first", "a"), ("second", "b")]
+
+
+async def test_a_process_that_does_not_answer_in_time_is_killed() -> None:
+    async with standing_in("read question; read more") as process:
+        with pytest.raises(TimeoutError):
+            await process.ask(QUESTION, deadline_seconds=0.05)
+        assert not process.is_alive

@@ -71,7 +71,7 @@ def test_a_secret_never_stands_in_a_fault(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_address_of_no_queue_is_refused_without_quoting_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("QUEUE", url)
     (fault,) = faults()
-    assert fault.startswith("QUEUE: must begin with sqlite:///, redis://, rediss://, postgresql://")
+    assert fault.startswith("QUEUE: must start with one of sqlite:///, redis://, rediss://, postgresql://")
     assert "hunter2" not in fault
 
 
@@ -164,7 +164,7 @@ def test_a_list_of_no_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch, value
 def test_a_secret_is_base64_to_the_letter(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("WEBHOOK_SECRETS", value)
     (fault,) = faults()
-    assert fault.startswith("WEBHOOK_SECRETS: number")
+    assert fault.startswith("WEBHOOK_SECRETS: entry")
 
 
 def test_a_secret_may_go_without_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_a_file_that_holds_no_value_is_one_fault_among_others(
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / file))
         told = faults()
         assert [fault.partition(":")[0] for fault in told] == [f"{name}_FILE", "LOG_LEVEL"]
-        assert "can be read" in told[0]
+        assert "must name a readable file" in told[0]
 
 
 def test_only_what_takes_posts_needs_a_secret_on_a_public_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def test_every_fault_of_a_table_is_named_at_once_with_what_would_be_right(tmp_pa
         "quality 101 must be 1 to 100",
         "format 'bmp' must be one of jpeg, png, webp, avif",
         "gamut 'all' must be one of srgb, keep",
-        "there is no setting heigth; there are width, height",
+        "unknown setting heigth; the settings are width, height",
         "fit 'fill' needs a height",
         "effort 10 must be 0 to 9",
     ):
@@ -40,12 +40,12 @@ def test_every_fault_of_a_table_is_named_at_once_with_what_would_be_right(tmp_pa
 
 def test_a_width_that_is_missing_is_said_in_words(tmp_path: Path) -> None:
     said = faults(tmp_path, "[sizes.a]\nquality = 0\n")
-    assert "there is no width" in said
+    assert "width is missing" in said
     assert "quality 0" in said
 
 
 def test_a_size_has_its_name_from_its_table_alone(tmp_path: Path) -> None:
-    assert "there is no setting name" in faults(tmp_path, '[sizes.a]\nname = "b"\nwidth = 3\n')
+    assert "unknown setting name" in faults(tmp_path, '[sizes.a]\nname = "b"\nwidth = 3\n')
 
 
 def test_every_table_that_is_wrong_is_named(tmp_path: Path) -> None:

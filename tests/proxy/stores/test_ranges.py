@@ -87,7 +87,7 @@ async def test_an_origin_may_send_the_part_or_the_whole(said: bytes) -> None:
 
 @pytest.mark.anyio
 async def test_another_part_than_was_asked_for_is_not_passed_on() -> None:
-    with pytest.raises(StoreUnavailable, match="another part"):
+    with pytest.raises(StoreUnavailable, match="another range"):
         await read_part(answer(206, b"345", ETag='"abc"', Content_Range="bytes 3-5/10"))
 
 

@@ -120,7 +120,7 @@ async def test_a_receiver_that_is_nowhere_fails_with_a_sentence(addresses: list[
 
 async def test_a_name_that_does_not_resolve_fails_with_a_sentence() -> None:
     async with webhook_client("*.invalid") as one:
-        with pytest.raises(CallbackFailed, match="does not resolve"):
+        with pytest.raises(CallbackFailed, match="cannot be resolved"):
             await post(one, "https://" + "a" * 64 + ".invalid/")  # labels have at most 63 letters: no query is sent
 
 
@@ -188,14 +188,14 @@ async def test_a_name_server_that_hangs_meets_the_deadline() -> None:
         return []
 
     async with webhook_client(NAME, resolve=hang, deadline_seconds=0.2) as one:
-        with pytest.raises(CallbackFailed, match="no answer within"):
+        with pytest.raises(CallbackFailed, match="did not respond within"):
             await post(one, f"https://{NAME}/")
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nA: " + b"x" * 200_000])
 async def test_what_is_no_answer_fails_with_a_sentence(said: bytes) -> None:
     async with Scripted(said + b"\r\n\r\n" if said else said) as server, webhook_client(server.url) as one:
-        with pytest.raises(CallbackFailed, match="broke off"):
+        with pytest.raises(CallbackFailed, match="is unreachable, or the connection failed"):
             await post(one, server.url)
 
 

@@ -332,6 +332,7 @@ async def deaf() -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", [silent, deaf])
 async def test_a_dead_receiver_that_is_owed_much_keeps_nobody_else_from_being_told(
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Comparisons as tests ask for them: on the command line, of two folders."""
+"""Fixtures that run comparisons of two folders on the command line."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came of a comparison: what the command said, and where its report is."""
+    """The outcome of a comparison: the result of the command, and the folder of its report."""
 
     result: Result
     folder: Path
 
     def events(self, kind: str) -> list[dict[str, object]]:
-        """Give the events of one kind that were told."""
+        """Return the events of one kind in the output."""
         told = [msgspec.json.decode(line) for line in self.result.stdout.splitlines()]
         return [event for event in told if event["event"] == kind]
 
     @property
     def page(self) -> str:
-        """The report's page."""
+        """Return the page of the report."""
         return (self.folder / "index.html").read_text()
 
 
@@ -43,7 +43,7 @@ Compare = Callable[..., Comparison]
 
 @pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with two sides, `old` and `new`, and one difference planted for each original."""
+    """Return a folder with two sides, `old` and `new`, and one planted difference per original."""
     folder = tmp_path_factory.mktemp("planted")
     plants = dict(enumerate(PLANTS.values(), start=1))
     for side in ("old", "new"):
@@ -53,7 +53,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def found(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Give what came of comparing the planted sides."""
+    """Return the comparison of the planted sides."""
     folder = tmp_path_factory.mktemp("found")
     with pytest.MonkeyPatch.context() as patch:
         return comparing(folder, patch)(planted / "old", planted / "new", "--json")
@@ -61,12 +61,12 @@ def found(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison
 
 @pytest.fixture
 def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compare:
-    """Give what compares two sides, with the sizes of the planted ones."""
+    """Return a function that compares two sides, with the sizes of the planted ones."""
     return comparing(tmp_path, monkeypatch)
 
 
 def comparing(folder: Path, patch: pytest.MonkeyPatch) -> Compare:
-    """Give what compares two sides into `report` in a folder."""
+    """Return a function that compares two sides and writes the report to `report` in a folder."""
     (folder / "sizes.toml").write_text(SIZES)
     patch.chdir(folder)
     patch.setenv("SIZES_FILE", str(folder / "sizes.toml"))

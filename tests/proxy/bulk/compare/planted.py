@@ -1,4 +1,4 @@
-"""Two sides with the same derivatives, but for one difference planted for each original."""
+"""Two sides with the same derivatives, except for one planted difference per original."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIDES = {"small": (300, 200), "medium": (800, 533)}
 
 CACHE = "public, max-age=86400"
 QUALITY = {"old": 92, "new": 84}
-"""The sides are not the same bytes, as no two encoders are."""
+"""The sides have different bytes, as from two encoders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ class Copy:
     cache_control: str = CACHE
     keep: str = "none"
     end: int | None = None
-    """How many bytes of the file are cut off, as a negative number."""
+    """The number of bytes cut off the end of the file, negative; None for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plant:
-    """A difference: on which side of the medium size, how it comes about, and the causes that it must be told by."""
+    """A difference in the medium size: the changed side, the causes that must be reported, and the change."""
 
     side: str
     causes: frozenset[str]
@@ -52,13 +52,13 @@ def _picture(change: Callable[[pyvips.Image], pyvips.Image]) -> Callable[[Copy],
 
 
 def _enlarged(picture: pyvips.Image) -> pyvips.Image:
-    """Shrink to 300 pixels and enlarge again, as the site did that resizes one picture in place."""
+    """Shrink to 300 pixels and enlarge again, as the old code of the site did, which resizes one picture in place."""
     small = picture.resize(300 / picture.width, kernel="linear").copy_memory()
     return small.resize(picture.width / small.width, vscale=picture.height / small.height, kernel="linear")
 
 
 def _stripped(picture: pyvips.Image) -> pyvips.Image:
-    """Give the numbers that Display P3 has for these colours, without saying that they are its."""
+    """Return the picture converted to Display P3, without the profile."""
     wide = picture.icc_export(output_profile="p3", pcs="xyz").copy_memory()
     wide.remove("icc-profile-data")
     return wide
@@ -99,16 +99,16 @@ PLANTS = {
         "new", "cache-control", lambda copy: Copy(picture=copy.picture, quality=copy.quality, cache_control="no-store")
     ),
 }
-"""The twelve, by what was done."""
+"""The twelve planted differences, by name."""
 
 
 def key(number: int, name: str = "original") -> str:
-    """Give the key of the original, or of its derivative of that size, in which the nth difference is planted."""
+    """Return the key of the original with that planted difference, or of its derivative of the size `name`."""
     return f"gall/{number}/{number}_{name}.jpg"
 
 
 async def fill(folder: Path, side: str, plants: dict[int, Plant], *, prefix: str = "") -> Path:
-    """Fill a folder with the derivatives of one side, and with originals that nobody opens."""
+    """Fill a folder with the derivatives of one side, and with dummy originals, which are never opened."""
     store = FileStore(folder)
     await store.start()
     with TemporaryDirectory() as place:
@@ -125,7 +125,7 @@ async def fill(folder: Path, side: str, plants: dict[int, Plant], *, prefix: str
 
 
 async def put(store: FileStore, name: str, path: Path, copy: Copy | None) -> None:
-    """Put a derivative into a store; an original where there is none."""
+    """Put a derivative into a store; a dummy original if `copy` is None."""
     if copy is None:
         path.write_bytes(b"an original")
         await store.put(name, path, Attributes())
@@ -137,7 +137,7 @@ async def put(store: FileStore, name: str, path: Path, copy: Copy | None) -> Non
 
 @lru_cache
 def painted(sides: tuple[int, int]) -> pyvips.Image:
-    """Paint a photograph with fine detail at a size."""
+    """Return a generated photograph with fine detail at a size."""
     original = pixels(Photograph(width=1200, height=800, noise=60)).cast("uchar")
     original = original.copy(interpretation="srgb").gaussblur(1.2)
     return original.resize(sides[0] / original.width, vscale=sides[1] / original.height).copy_memory()

@@ -1,4 +1,4 @@
-"""`gf-images compare` on the command line: wrong words, kills, stops."""
+"""`gf-images compare` on the command line: usage errors, kills, stops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Event = dict[str, object]
 
 
 class Command:
-    """One `gf-images compare --json` in a process of its own, heard event by event."""
+    """One `gf-images compare --json` in a subprocess, read event by event."""
 
     def __init__(self, planted: Path, folder: Path, *words: str) -> None:
         (folder / "sizes.toml").write_text(SIZES)
@@ -37,7 +37,7 @@ class Command:
         self.told: list[Event] = []
 
     def hear(self, number: int | None = None) -> list[Event]:
-        """Give what differs: so many, or all that there are until it ends."""
+        """Read until `number` differences were reported, or to the end; return the differences."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.told.append(msgspec.json.decode(line))
@@ -47,28 +47,28 @@ class Command:
 
     @property
     def differs(self) -> list[Event]:
-        """What it told so far of what differs."""
+        """Return the differences read so far."""
         return [event for event in self.told if event["event"] == "differs"]
 
     @property
-    def seen_to(self) -> int:
-        """How many originals it knew when it began."""
-        (began,) = [event for event in self.told if event["event"] == "began"]
-        return cast("int", began.get("seen_to", 0))
+    def already_compared(self) -> int:
+        """Return how many originals were already compared at the start."""
+        (started,) = [event for event in self.told if event["event"] == "started"]
+        return cast("int", started.get("already_compared", 0))
 
     def end(self, signum: int) -> int:
-        """Send a signal, hear the rest, give the exit code."""
+        """Send a signal, read the rest of the output, return the exit code."""
         self.process.send_signal(signum)
         self.hear()
         return self.wait()
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process and wait for it to exit."""
         self.process.kill()
         self.wait()
 
     def wait(self) -> int:
-        """Wait for its end, when all that it told was heard; give the exit code."""
+        """Close the output and wait for the process to exit; return the exit code."""
         assert self.process.stdout
         self.process.stdout.close()
         return self.process.wait()
@@ -76,7 +76,7 @@ class Command:
 
 @pytest.fixture
 def command(planted: Path, tmp_path: Path) -> Iterator[Callable[[], Command]]:
-    """Give what starts a comparison of the planted sides; none outlives the test."""
+    """Yield a function that starts a comparison of the planted sides; all are killed at the end."""
     with ExitStack() as running:
 
         def start() -> Command:
@@ -88,7 +88,7 @@ def command(planted: Path, tmp_path: Path) -> Iterator[Callable[[], Command]]:
 
 
 def document(folder: Path) -> dict[str, list[dict[str, object]]]:
-    """Read the report for machines."""
+    """Return the JSON document of the report."""
     read: dict[str, list[dict[str, object]]] = msgspec.json.decode((folder / "report" / "report.json").read_bytes())
     return read
 
@@ -100,8 +100,8 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(command: Callable[[],
     again = command()
     told = again.hear()
     assert again.wait() == 1
-    assert again.seen_to >= 4
-    assert again.seen_to + len(told) == len(PLANTS)
+    assert again.already_compared >= 4
+    assert again.already_compared + len(told) == len(PLANTS)
     assert not {event["key"] for event in told} & {event["key"] for event in killed.differs}
     keys = [finding["key"] for finding in document(tmp_path)["findings"]]
     assert (len(keys), len(set(keys))) == (len(PLANTS), len(PLANTS))
@@ -116,7 +116,7 @@ def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later
     assert stopped.end(signal.SIGTERM) == 1
     first = len(stopped.differs)
     page = (tmp_path / "report" / "index.html").read_text()
-    if first < len(PLANTS):  # it may have been over by then
+    if first < len(PLANTS):  # it may have finished before the signal
         assert "Not finished" in page
         assert len(document(tmp_path)["findings"]) == first
     again = command()

@@ -1,4 +1,4 @@
-"""What a comparison keeps on disk, and that it holds little of it in memory."""
+"""The findings of a comparison on disk, and the memory that they need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.bulk.compare import report
-from proxy.bulk.compare.events import ComparisonEnded
+from proxy.bulk.compare.comparison_events import ComparisonEnded
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
 from proxy.bulk.compare.findings_database import PICTURED, FindingsDatabase, OtherComparison
 from proxy.errors import CannotStart
@@ -25,7 +25,7 @@ NOTHING = Pair(old=None, new=None)
 def outcome(
     number: int, *causes: str, severity: float = 50, pictures: dict[str, str] | None = None
 ) -> ComparedOriginal:
-    """Make up what came of an original, one of whose sizes differs for these causes."""
+    """Return the outcome of an original, one of whose sizes differs with these causes."""
     told = tuple(Cause(code=cause, detail="so", severity=severity) for cause in causes)
     pair = Pair(old=None, new=None, pictures=pictures or {})
     finding = Finding(key=f"{number:06}", size="small", causes=told, pair=pair)
@@ -115,12 +115,13 @@ async def test_a_cause_that_is_nobodys_worst_shows_its_findings_too(tmp_path: Pa
     assert (tmp_path / report.PICTURES / "mild.webp").exists()
 
 
+@pytest.mark.slow
 async def test_ten_times_the_findings_take_no_more_memory_to_report(tmp_path: Path) -> None:
     assert await reporting_peak(tmp_path, 3000) < 1.5 * await reporting_peak(tmp_path, 300)
 
 
 async def reporting_peak(parent: Path, number: int) -> int:
-    """Give the bytes that Python held at most while it wrote the report of so many findings."""
+    """Return the peak memory in bytes of Python while it writes a report of `number` findings."""
     folder = parent / str(number)
     folder.mkdir()
     one = database(folder)
@@ -142,7 +143,7 @@ async def reporting_peak(parent: Path, number: int) -> int:
             seconds=1,
             report="index.html",
         )
-        report.write(folder, one, head=head, ended=ended)  # once before: what is loaded stays
+        report.write(folder, one, head=head, ended=ended)  # before measuring, because the first call loads modules
         tracemalloc.start()
         report.write(folder, one, head=head, ended=ended)
         _, peak = tracemalloc.get_traced_memory()

@@ -1,4 +1,4 @@
-"""Each planted difference is found and named, and nothing else is."""
+"""Each planted difference is found with its cause, and nothing else is."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def test_a_planted_difference_is_found_and_called_what_it_is(found: Comparison, number: int, name: str) -> None:
     (one,) = [event for event in found.events("differs") if event["key"] == key(number)]
     assert one["size"] == "medium"
-    assert isinstance(one["why"], dict)
-    assert set(one["why"]) == PLANTS[name].causes
+    assert isinstance(one["causes"], dict)
+    assert set(one["causes"]) == PLANTS[name].causes
 
 
 def test_what_differs_more_than_it_may_ends_the_command_with_1(found: Comparison) -> None:
@@ -65,8 +65,8 @@ def test_another_picture_is_called_that_although_its_colours_or_dimensions_diffe
     allowed = [word for cause in ("looks-different", "colour", "dimensions") for word in ("--allow", cause)]
     told = compare("old", "new", "--json", *allowed)
     (one,) = told.events("differs")
-    assert isinstance(one["why"], dict)
-    assert next(iter(one["why"])) == "another-picture"
-    assert "colour" in one["why"]
-    assert ("dimensions" in one["why"]) is is_smaller
+    assert isinstance(one["causes"], dict)
+    assert next(iter(one["causes"])) == "another-picture"
+    assert "colour" in one["causes"]
+    assert ("dimensions" in one["causes"]) is is_smaller
     assert told.result.exit_code == 1

@@ -1,4 +1,4 @@
-"""How far a comparison is, as the runner asks for it."""
+"""The progress of a comparison, as the runner uses it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.bulk.compare.events import Differs
+from proxy.bulk.compare.comparison_events import Differs
 from proxy.bulk.compare.findings import Cause, ComparedOriginal, Finding, Pair
 from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.progress import ComparisonProgress
@@ -43,6 +43,6 @@ async def test_a_difference_is_an_event_and_an_error_is_no_outcome(database: Fin
     causes = Cause(code="colour", detail="red", severity=50), Cause(code="bytes", detail="more", severity=1)
     finding = Finding(key="a", size="small", causes=causes, pair=Pair(old=None, new=None))
     events = await progress.record(ComparedOriginal(key="a", findings=(finding,)))
-    assert events == [Differs(key="a", size="small", why={"colour": "red", "bytes": "more"})]
+    assert events == [Differs(key="a", size="small", causes={"colour": "red", "bytes": "more"})]
     with pytest.raises(StoreUnavailable):
         progress.failure("a", StoreUnavailable("away"))

@@ -1,4 +1,4 @@
-"""What a report looks like, and what is left in its folder."""
+"""The content of a report and of its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_report_is_one_folder_that_shows_what_differs_the_worst_first(found: C
     assert sorted(path.name for path in found.folder.iterdir()) == ["index.html", "pictures", "report.json"]
     pictures = {path.name for path in (found.folder / "pictures").iterdir()}
     assert set(re.findall(r'<img src="pictures/([^"]+)"', found.page)) == pictures
-    assert len(pictures) == 12 * 3 - 2 - 2  # nothing of a missing or a damaged one, and no difference to it
+    assert len(pictures) == 12 * 3 - 2 - 2  # none for the missing and the damaged copy, nor a difference to it
     document = msgspec.json.decode((found.folder / "report.json").read_bytes())
     severities = [finding["causes"][0]["severity"] for finding in document["findings"]]
     assert severities == sorted(severities, reverse=True)

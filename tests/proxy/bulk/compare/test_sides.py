@@ -1,4 +1,4 @@
-"""Sides in a folder, below a prefix of the store, behind an address."""
+"""Sides in a folder, below a prefix of the store, below a base URL."""
 
 from __future__ import annotations
 
@@ -101,13 +101,13 @@ def test_a_side_behind_an_address_is_compared_with_what_clients_are_told(
 
 
 def causes(comparison: Comparison) -> dict[tuple[object, object], list[str]]:
-    """Give the causes of what differs, by key and size."""
+    """Return the causes of the differences, by key and size."""
     told = comparison.events("differs")
-    return {(event["key"], event["size"]): [*cast("dict[str, str]", event["why"])] for event in told}
+    return {(event["key"], event["size"]): [*cast("dict[str, str]", event["causes"])] for event in told}
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, with a type and a length and no word about caches."""
+    """A handler that serves files with a type and a length, but no cache header."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -115,7 +115,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def serving(root: Path) -> Iterator[str]:
-    """Serve a folder's files on loopback."""
+    """Yield the base URL of an HTTP server on loopback that serves a folder."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -1,4 +1,4 @@
-"""Promotion: from the shadow to the live names, and back."""
+"""Promotion from the shadow to the live names, and its undo."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.bulk.promote.promotion import MADE_ANEW, MADE_SINCE, NOT_MADE, NOT_PASSED, Promotion, PromotionLayouts
+from proxy.bulk.promote.promotion import (
+    CHANGED_SINCE,
+    NOT_IN_SHADOW,
+    NOT_PASSED,
+    RENDERED_SINCE,
+    Promotion,
+    PromotionLayouts,
+)
 from proxy.derivatives.recipe import ETAG, PROFILE
 from proxy.keys.layouts import SiteLayout
 from proxy.keys.shadow import Shadow
@@ -28,17 +35,17 @@ LIVE = SiteLayout(sizes=SIZES)
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """A simulated kill of the process."""
 
 
 class Falling(MemoryStore):
-    """A store that sees its process killed after so many copies."""
+    """A store whose process is killed after `copies` copies."""
 
     def __init__(self, copies: int) -> None:
         super().__init__()
         self.left = copies
 
-    async def copy(self, source: str, target: str) -> object:  # type: ignore[override] # never read here
+    async def copy(self, source: str, target: str) -> object:  # type: ignore[override] # the result is unused
         if not self.left:
             raise Killed
         self.left -= 1
@@ -46,7 +53,7 @@ class Falling(MemoryStore):
 
 
 class Keeping(MemoryStore):
-    """A store that sees its process killed after so many deletions."""
+    """A store whose process is killed after `deletions` deletions."""
 
     def __init__(self, deletions: int) -> None:
         super().__init__()
@@ -79,7 +86,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def fill(store: MemoryStore, path: Path, *, old: bytes = b"old small") -> dict[str, bytes]:
-    """Put two new derivatives into the shadow, and an old one, of the small size only, under its live name."""
+    """Put two new derivatives into the shadow, and an old one, only of the small size, under its live name."""
     for size in SIZES:
         made = Attributes(content_type="image/jpeg", metadata={PROFILE: "new", ETAG: "etag"})
         await put(store, f"shadow/gall/1_{size}.jpg", f"new {size}".encode(), path, made)
@@ -94,7 +101,7 @@ async def everything(store: MemoryStore) -> dict[str, bytes]:
 async def test_what_is_in_the_shadow_goes_live_and_what_was_live_is_kept(path: Path) -> None:
     store = MemoryStore()
     before = await fill(store, path)
-    assert (await promotion(store).promote(ORIGINAL)).result == "made"
+    assert (await promotion(store).promote(ORIGINAL)).result == "promoted"
     assert await everything(store) == before | {
         "gall/1_small.jpg": b"new small",
         "gall/1_large.jpg": b"new large",
@@ -118,7 +125,7 @@ async def test_undoing_it_leaves_everything_as_it_was(path: Path) -> None:
     store = MemoryStore()
     before = await fill(store, path)
     await promotion(store).promote(ORIGINAL)
-    assert (await promotion(store).undo(ORIGINAL)).result == "made"
+    assert (await promotion(store).undo(ORIGINAL)).result == "undone"
     assert await everything(store) == before
     assert (await promotion(store).undo(ORIGINAL)).result == "fresh"
     assert await everything(store) == before
@@ -152,10 +159,10 @@ async def test_an_undoing_gives_up_no_old_derivative_that_it_does_not_put_back(p
     await put(store, "gall/1_small.jpg", b"newer small", path)
     before = await everything(store)
     outcome = await promotion(store).undo(ORIGINAL)
-    assert (outcome.result, outcome.why) == ("due", {"small": MADE_SINCE})
+    assert (outcome.result, outcome.reasons) == ("due", {"small": CHANGED_SINCE})
     del before["gall/1_large.jpg"]
     assert await everything(store) == before
-    assert (await promotion(store, is_dry=True).undo(ORIGINAL)).why == {"small": MADE_SINCE}
+    assert (await promotion(store, is_dry=True).undo(ORIGINAL)).reasons == {"small": CHANGED_SINCE}
 
 
 @pytest.mark.parametrize("deletions", range(2))
@@ -170,7 +177,7 @@ async def test_an_undoing_that_was_killed_goes_on(path: Path, deletions: int) ->
     assert await everything(store) == before
 
 
-@pytest.mark.parametrize("reason", [NOT_PASSED, MADE_ANEW])
+@pytest.mark.parametrize("reason", [NOT_PASSED, RENDERED_SINCE])
 async def test_what_may_not_go_live_stays_in_the_shadow_and_is_named(path: Path, reason: str) -> None:
     store = MemoryStore()
     before = await fill(store, path)
@@ -178,7 +185,7 @@ async def test_what_may_not_go_live_stays_in_the_shadow_and_is_named(path: Path,
     outcome = await promotion(store, objection=lambda _original, _size, new: objections.get(new.key, "")).promote(
         ORIGINAL
     )
-    assert (outcome.result, outcome.why) == ("due", {"small": reason})
+    assert (outcome.result, outcome.reasons) == ("due", {"small": reason})
     assert await everything(store) == before | {"gall/1_large.jpg": b"new large"}
 
 
@@ -186,7 +193,7 @@ async def test_what_was_never_made_is_named_and_the_live_one_stays(path: Path) -
     store = MemoryStore()
     await put(store, "gall/1_small.jpg", b"old", path)
     outcome = await promotion(store).promote(ORIGINAL)
-    assert (outcome.result, outcome.why) == ("due", dict.fromkeys(SIZES, NOT_MADE))
+    assert (outcome.result, outcome.reasons) == ("due", dict.fromkeys(SIZES, NOT_IN_SHADOW))
     assert await everything(store) == {"gall/1_small.jpg": b"old"}
 
 
@@ -194,7 +201,7 @@ async def test_a_dry_run_changes_nothing_and_says_what_it_would(path: Path) -> N
     store = MemoryStore()
     before = await fill(store, path)
     outcome = await promotion(store, is_dry=True).promote(ORIGINAL)
-    assert (outcome.result, set(outcome.why)) == ("due", set(SIZES))
+    assert (outcome.result, set(outcome.reasons)) == ("due", set(SIZES))
     assert await everything(store) == before
     await promotion(store).promote(ORIGINAL)
     promoted = await everything(store)

@@ -1,4 +1,4 @@
-"""What is done with one original: looked at, made here, ordered from a queue's workers."""
+"""The steps for one original: inspecting it, rendering it here, queueing a job for it."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ def maker(workshop: Workshop, remake: Remake = "stale") -> RenderStep:
 
 async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> None:
     await workshop.upload()
-    assert (await inspector(workshop).inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "missing")
+    assert (await inspector(workshop).inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "missing")
     assert workshop.calls["put"] == 0
     await maker(workshop).run(ORIGINAL)
     assert (await inspector(workshop).inspect(ORIGINAL)).result == "fresh"
-    assert (await inspector(workshop, "all").inspect(ORIGINAL)).why == dict.fromkeys(NAMES, "asked for")
+    assert (await inspector(workshop, "all").inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "asked for")
     await workshop.store.delete("gall/58/58_1_small.jpg")
     other = (*SIZES[:1], replace(SIZES[1], quality=50), *SIZES[2:])
-    assert (await inspector(workshop, sizes=other).inspect(ORIGINAL)).why == {
+    assert (await inspector(workshop, sizes=other).inspect(ORIGINAL)).reasons == {
         "small": "missing",
         "large": "stale profile",
     }
-    assert (await inspector(workshop, "missing", sizes=other).inspect(ORIGINAL)).why == {"small": "missing"}
+    assert (await inspector(workshop, "missing", sizes=other).inspect(ORIGINAL)).reasons == {"small": "missing"}
     await workshop.upload(path=_other_photo(workshop))
-    assert (await inspector(workshop).inspect(ORIGINAL)).why["xlarge"] == "replaced original"
+    assert (await inspector(workshop).inspect(ORIGINAL)).reasons["xlarge"] == "replaced original"
 
 
 def _other_photo(workshop: Workshop) -> Path:
@@ -87,10 +87,10 @@ async def test_an_original_that_is_not_there_cannot_be_looked_at(workshop: Works
 
 async def test_what_is_looked_at_as_due_is_what_is_made(workshop: Workshop) -> None:
     await workshop.upload()
-    assert (await maker(workshop).run(ORIGINAL)).result == "made"
+    assert (await maker(workshop).run(ORIGINAL)).result == "rendered"
     assert workshop.calls["put"] == len(NAMES)
     assert (await maker(workshop).run(ORIGINAL)).result == "fresh"
-    assert (await maker(workshop, "all").run(ORIGINAL)).result == "made"
+    assert (await maker(workshop, "all").run(ORIGINAL)).result == "rendered"
     assert workshop.calls["put"] == 2 * len(NAMES)
 
 
@@ -99,7 +99,7 @@ async def test_an_original_that_cannot_be_rendered_says_why(workshop: Workshop, 
     await workshop.upload(path=tmp_path / "text")
     made = await maker(workshop).run(ORIGINAL)
     assert (made.result, made.code) == ("failed", "not-an-image")
-    assert "not a picture" in made.detail
+    assert "not an image" in made.detail
 
 
 async def test_a_store_that_is_away_is_no_word_on_the_original(workshop: Workshop) -> None:
@@ -130,7 +130,7 @@ async def test_what_is_fresh_waits_for_no_rate(workshop: Workshop) -> None:
     assert [(await throttled.run(key)).result for key in keys] == ["fresh"] * 3
     for key in ("gall/4_original.jpg", "gall/5_original.jpg"):
         await workshop.upload(key)
-    assert (await throttled.run("gall/4_original.jpg")).result == "made"
+    assert (await throttled.run("gall/4_original.jpg")).result == "rendered"
     waiting = asyncio.create_task(throttled.run("gall/5_original.jpg"))
     stop.request("enough")
     with pytest.raises(Stopped):
@@ -173,7 +173,7 @@ def orderer(workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake 
 
 
 class WatchedJobs(JobService):
-    """Jobs that note how many wait after each post."""
+    """A job service that records how many jobs wait after each submission."""
 
     waited: ClassVar[list[int]] = []
 
@@ -205,8 +205,8 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
     with anyio.fail_after(60):
         async with running_worker(worker(workshop, queue, jobs)):
             made = await asyncio.gather(*ordering)
-    assert _results(made) == {"made": 8, "failed": 1}
-    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # mine, where it waits still
+    assert _results(made) == {"rendered": 8, "failed": 1}
+    assert max(jobs.waited) <= QUEUE_SIZE // 2 + 1  # 1 for the job posted above, if it still waits
     assert made[4].code == "not-an-image"
     assert (await one.run(keys[0])).result == "fresh"
 
@@ -222,13 +222,13 @@ async def test_who_orders_where_nobody_works_is_told_so_once(
         ordering = [asyncio.create_task(one.run(key)) for key in keys]
 
         async def is_told() -> bool:
-            return "nobody_works" in [line["event"] for line in lines]
+            return "no_workers" in [line["event"] for line in lines]
 
         await until(is_told)
         with anyio.fail_after(60):
             async with running_worker(worker(workshop, queue, jobs)):
                 await asyncio.gather(*ordering)
-    assert [line["log_level"] for line in lines if line["event"] == "nobody_works"] == ["warning"]
+    assert [line["log_level"] for line in lines if line["event"] == "no_workers"] == ["warning"]
 
 
 def _results(originals: list[OriginalDone]) -> dict[str, int]:
@@ -253,6 +253,6 @@ async def test_a_run_that_goes_on_finds_the_jobs_that_it_had_ordered(
     with anyio.fail_after(60):
         async with running_worker(worker(workshop, queue, jobs)):
             again = orderer(workshop, jobs, Stop(), remake="all")
-            assert (await again.run(ORIGINAL)).result == "made"
-            assert (await again.run(ORIGINAL)).result == "made"
+            assert (await again.run(ORIGINAL)).result == "rendered"
+            assert (await again.run(ORIGINAL)).result == "rendered"
     assert workshop.calls["put"] == len(NAMES)

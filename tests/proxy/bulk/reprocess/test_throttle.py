@@ -1,4 +1,4 @@
-"""Starts are spaced, and only for what is due."""
+"""Starts are spaced by the throttle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from proxy.bulk.stop import Stop, Stopped
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that advances only when it is set."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from proxy.derivatives.reader import BlobReader
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import Busy, StoreUnavailable
 from proxy.http.protocol.streaming import Exchange
 from proxy.stores.base import Attributes, Blob
@@ -251,7 +251,7 @@ async def test_a_store_that_breaks_off_leaves_the_answer_unfinished_and_a_line_i
         await client.exchange().answer(BlobReader(store), "a")
     assert len(client.taken) == 4
     assert all(message.get("more_body", True) for message in client.taken)
-    assert [(event["event"], event["key"]) for event in logs] == [("stream_broken", "a")]
+    assert [(event["event"], event["key"]) for event in logs] == [("stream_failed", "a")]
 
 
 async def test_a_blob_that_was_replaced_after_the_look_is_looked_at_again() -> None:

@@ -62,6 +62,7 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
     assert got.event.timestamp == record["finished_at"]
 
 
+@pytest.mark.slow
 async def test_a_callback_outlives_a_restart_of_the_whole_service(tmp_path: Path) -> None:
     with receiving(secret=SECRET) as receiver:
         async with serving(tmp_path, callback_hosts="example.org") as site:

@@ -159,7 +159,7 @@ async def test_what_has_no_body_signs_its_method_and_address(site: Site, method:
     for content in (b"", b"POST /v1/jobs", f"{method} {address}x".encode(), b"GET /v1/jobs?status=done"):
         answer = await site.client.request(method, address, headers=sign(content, secret=SECRET))
         assert (answer.status_code, answer.json()["type"]) == (401, "/problems/bad-signature")
-        assert "its method and address" in answer.json()["detail"]
+        assert "its method and path" in answer.json()["detail"]
     answer = await site.client.request(method, address, headers=sign(f"{method} {address}".encode(), secret=SECRET))
     assert answer.status_code == 200
 

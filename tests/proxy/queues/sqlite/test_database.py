@@ -94,10 +94,10 @@ async def test_a_full_disk_refuses_what_comes_and_keeps_what_was_accepted(databa
 async def test_nothing_is_accepted_into_a_file_that_nobody_will_find_again(database: Database, tmp_path: Path) -> None:
     await database.write(partial(add, "red"))
     (tmp_path / "a.db").rename(tmp_path / "away.db")
-    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved away"):
+    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved while it was open"):
         await database.write(partial(add, "blue"))
     (tmp_path / "a.db").touch()
-    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved away"):
+    with pytest.raises(QueueUnavailable, match=r"a\.db was deleted or moved while it was open"):
         await database.write(partial(add, "blue"))
     (tmp_path / "away.db").rename(tmp_path / "a.db")
     await database.write(partial(add, "green"))
@@ -141,14 +141,14 @@ async def test_what_was_asked_for_is_written_before_the_file_is_closed(tmp_path:
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("remember to buy red paint\n" * 100)
-    with pytest.raises(QueueUnavailable, match=r"notes\.txt is not a queue: move that file away"):
+    with pytest.raises(QueueUnavailable, match=r"notes\.txt is not a queue: move that file elsewhere"):
         await Database.open(path, make_table)
     assert path.read_text().startswith("remember")
 
 
 async def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     await (await Database.open(tmp_path / "a.db", make_table)).close()
-    with pytest.raises(QueueUnavailable, match="another program's database"):
+    with pytest.raises(QueueUnavailable, match="the database of another program"):
         await Database.open(tmp_path / "a.db", schema.prepare)
 
 
@@ -177,5 +177,5 @@ async def test_a_queue_of_an_older_version_is_given_the_indexes_that_it_lacks(tm
 async def test_a_place_that_cannot_hold_a_file_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "a-file").touch()
     (tmp_path / "a-folder").mkdir()
-    with pytest.raises(QueueUnavailable, match=f"{place} cannot be opened for writing .* set QUEUE to another place"):
+    with pytest.raises(QueueUnavailable, match=f"{place} cannot be opened for writing .* set QUEUE to another file"):
         await Database.open(tmp_path / place, make_table)

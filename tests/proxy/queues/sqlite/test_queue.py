@@ -235,7 +235,7 @@ async def test_a_queue_that_cannot_be_written_is_found_out_although_it_can_be_re
 
 async def test_a_queue_whose_file_is_gone_takes_nothing_and_says_so(queue: JobQueue, tmp_path: Path) -> None:
     (tmp_path / "folder" / "queue.db").unlink()
-    with pytest.raises(QueueUnavailable, match="deleted or moved away"):
+    with pytest.raises(QueueUnavailable, match="deleted or moved while it was open"):
         await queue.enqueue("paint", key="a")
-    with pytest.raises(QueueUnavailable, match="deleted or moved away"):
+    with pytest.raises(QueueUnavailable, match="deleted or moved while it was open"):
         await queue.check()

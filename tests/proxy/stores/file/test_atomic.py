@@ -130,6 +130,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_a_writer_killed_at_any_moment_leaves_the_old_blob_or_the_new_one(
     store: Store, root: Path, file: Path
 ) -> None:
@@ -165,7 +166,7 @@ async def test_a_file_written_to_while_it_is_read_is_not_taken_for_whole(
 
 
 async def test_a_root_that_is_gone_fails_the_check(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="not there"):
+    with pytest.raises(StoreUnavailable, match="is missing or was replaced"):
         await FileStore(tmp_path / "gone").check()
 
 

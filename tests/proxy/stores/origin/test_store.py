@@ -174,7 +174,7 @@ async def test_a_redirect_that_cannot_be_read_is_trouble(tmp_path: Path, locatio
 
 async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
     async with Scripted(answer(302, Location="/a")) as server, reader(server) as store:
-        with pytest.raises(StoreRefused, match="circles"):
+        with pytest.raises(StoreRefused, match="redirected more than 3 times"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
         assert len(server.seen) == 4
 
@@ -220,7 +220,7 @@ async def test_an_origin_that_stops_is_unavailable_in_time(weed: Seaweed, tmp_pa
     hasty = StoreRetryPolicy(attempts=10, attempt_seconds=0.3, total_seconds=1)
     async with FaultProxy(weed.port) as proxy, reader(proxy, hasty) as store:
         proxy.fault = Fault(stopped=True)
-        with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="no answer in time"):
+        with anyio.fail_after(10), pytest.raises(StoreUnavailable, match="did not respond in time"):
             await store.fetch("a", tmp_path / "copy", max_bytes=5)
         proxy.fault = CALM
 

@@ -47,7 +47,7 @@ LASTING = [
     (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
     (403, "RequestTimeTooSkewed", "clock"),
     (400, "AccessControlListNotSupported", "S3_ACL"),
-    (400, "ExpiredToken", "too old"),
+    (400, "ExpiredToken", "has expired"),
     (400, "InvalidArgument", "S3_ACL"),
     (404, "NoSuchBucket", "S3_BUCKET"),
     (301, "PermanentRedirect", "S3_ENDPOINT_URL"),

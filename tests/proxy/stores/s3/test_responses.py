@@ -51,9 +51,9 @@ async def test_an_answer_that_lacks_something_is_trouble_and_gives_its_connectio
         await store.start()
         with anyio.fail_after(10):
             for _ in range(3):
-                with pytest.raises(StoreUnavailable, match=r"lacks|no sense"):
+                with pytest.raises(StoreUnavailable, match=r"lacks|invalid response"):
                     await store.fetch("a", tmp_path / "copy", max_bytes=len(BODY))
-            with pytest.raises(StoreUnavailable, match=r"lacks|no sense"):
+            with pytest.raises(StoreUnavailable, match=r"lacks|invalid response"):
                 await store.head("a")
         await store.close()
         assert not (tmp_path / "copy").exists()
@@ -124,7 +124,7 @@ async def test_an_endless_answer_is_left_before_it_fills_the_memory(status: int,
             BucketConfig(name="images", endpoint_url=endpoint, region="us-east-1", addressing="path"), ADMIN, ONCE
         )
         await store.start()
-        with pytest.raises(StoreUnavailable, match="broke off"):
+        with pytest.raises(StoreUnavailable, match="the connection failed"):
             await anext(aiter(store.list()))
         await store.close()
     assert most - UNDERWAY_BYTES < sent_bytes < most + UNDERWAY_BYTES

@@ -159,6 +159,6 @@ async def test_an_etag_that_is_no_md5_is_not_held_against_the_bytes(tmp_path: Pa
 
 async def test_too_many_bytes_are_not_even_read(tmp_path: Path) -> None:
     async with Scripted(HEAD_OK) as server, opened(at(server)) as store:
-        with pytest.raises(Exception, match="4 may be; upload a smaller one"):
+        with pytest.raises(Exception, match="limit is 4; upload a smaller one"):
             await store.fetch("a", tmp_path / "copy", max_bytes=4)
         assert len(server.seen) == 1

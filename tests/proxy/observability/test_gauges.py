@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from proxy.errors import StoreUnavailable
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
-from proxy.observability import monitor
+from proxy.observability import gauges
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
 from proxy.webhooks.allowlist import parse_allow_list
@@ -56,7 +56,7 @@ async def test_each_part_is_told_to_work_or_not() -> None:
 
     readiness = Readiness({"store": ill, "queue": well, "renderers": full})
     readiness.is_open = True
-    async with going_on(monitor.watch_readiness(readiness)):
+    async with going_on(gauges.watch_readiness(readiness)):
 
         async def is_told() -> bool:
             return [told("ready", part=part) for part in ("store", "queue", "renderers")] == [0, 1, 0]
@@ -75,10 +75,10 @@ async def test_readiness_goes_on_being_tried_after_what_nobody_foresaw() -> None
     readiness = Readiness({"store": stumble})
     readiness.is_open = True
     with structlog.testing.capture_logs() as lines:
-        async with going_on(monitor.watch_readiness(readiness, every_seconds=0)), asyncio.timeout(10):
+        async with going_on(gauges.watch_readiness(readiness, every_seconds=0)), asyncio.timeout(10):
             for _ in range(3):
                 await tries.acquire()
-    assert {(line["event"], line["part"]) for line in lines} == {("not_ready", "store")}
+    assert {(line["event"], line["part"]) for line in lines} == {("component_not_ready", "store")}
     assert all(line["exc_info"] for line in lines), "the trace of a fault of ours is not told"
 
 
@@ -116,7 +116,7 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
         return math.isnan(told("queue_depth") or 0) and math.isnan(told("queue_oldest_seconds") or 0)
 
     with structlog.testing.capture_logs() as lines:
-        async with going_on(monitor.watch_queue(jobs, every_seconds=0.01)):
+        async with going_on(gauges.watch_queue(jobs, every_seconds=0.01)):
             for _ in range(2):
                 await until(is_read)
                 await queue.disconnect()
@@ -124,4 +124,4 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
                 await queue.connect()
             await until(is_read)
     await queue.disconnect()
-    assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_not_read"] * 2
+    assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_status_failed"] * 2

@@ -15,7 +15,7 @@ from pipeline.errors import NotAnImage
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.derivatives.service import DerivativeService
-from proxy.derivatives.timeouts import PageTimeouts
+from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, public_message
 from proxy.keys.syntax import url
 from proxy.stores.factory import StoreConfig, open_store
@@ -106,6 +106,7 @@ def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> W
     return replace(workshop, derivatives=derivatives)
 
 
+@pytest.mark.slow
 async def test_a_page_view_of_a_missing_size_ends_in_time_wherever_the_store_begins_to_hang(
     workshop: Workshop, troubled: TroubledStore
 ) -> None:
@@ -253,5 +254,5 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
             await PageTimeouts(lookup_seconds=0.5).lookup(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
-    assert str(raised.value) == f"The {who} gave no answer in time."
+    assert str(raised.value) == f"The {who} did not respond in time."
     assert public_message(raised.value) == StoreUnavailable.public_message

@@ -1,4 +1,4 @@
-"""The processes that decode and compare: they confine hostile pictures, and each comparison has a deadline."""
+"""The sandboxed processes that decode and compare pictures, which may be hostile, each pair within a deadline."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MODULE = "pipeline.process.compare_worker"
 
 DEADLINE_SECONDS = 120.0
-"""For two files: 2000 x 1500 pixels take 2 s, and the parts that are scored are never larger."""
+"""For one pair: 2000 x 1500 pixels take 2 s, and the parts that are scored are never larger."""
 
 
 class ComparePool:
-    """At most so many processes, which are reused; `work_folder` is the folder for their temporary files."""
+    """A pool of up to `most` processes, which are reused; `work_folder` is for their temporary files."""
 
     def __init__(self, *, most: int, work_folder: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
         self._slots = asyncio.Semaphore(most)
@@ -32,30 +32,29 @@ class ComparePool:
         self._all: set[RenderProcess] = set()
 
     async def start(self) -> None:
-        """Start one, so that a broken installation is found at once.
+        """Start one process, so that a broken installation fails at the start.
 
         Raises:
-            ProcessDied: it does not start.
+            ProcessDied: the process does not start.
         """
         self._idle.append(await self._start_process())
 
     async def compare(self, question: Compare) -> Compared:
-        """Measure how alike two files are.
+        """Return the similarity of two files.
 
         Raises:
-            DeadlineExceeded: it took too long; the process was killed.
+            DeadlineExceeded: the comparison exceeded its deadline; the process was killed.
             ProcessDied: the process died.
         """
         async with self._slots:
             process = self._idle.pop() if self._idle else await self._start_process()
             try:
-                async with asyncio.timeout(self._deadline_seconds):
-                    answer = await process.ask(question)
+                answer = await process.ask(question, deadline_seconds=self._deadline_seconds)
             except TimeoutError:
-                await self._kill(process)
+                self._all.discard(process)
                 raise DeadlineExceeded(f"Comparing took longer than {self._deadline_seconds:g} s.") from None
-            except BaseException:  # it died, or the caller was cancelled: its state is unknown
-                await self._kill(process)
+            except BaseException:  # it died, or the caller was cancelled
+                self._all.discard(process)
                 raise
             self._idle.append(process)
         if not isinstance(answer, Compared):
@@ -64,15 +63,11 @@ class ComparePool:
 
     async def close(self) -> None:
         """Kill all of them."""
-        for process in tuple(self._all):
-            await self._kill(process)
+        while self._all:
+            await self._all.pop().kill()
 
     async def _start_process(self) -> RenderProcess:
         cpu_seconds = 2 * math.ceil(self._deadline_seconds)
         process = await RenderProcess.start(work_folder=self._work_folder, cpu_seconds=cpu_seconds, module=MODULE)
         self._all.add(process)
         return process
-
-    async def _kill(self, process: RenderProcess) -> None:
-        self._all.discard(process)
-        await process.kill()

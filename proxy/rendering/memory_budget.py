@@ -43,8 +43,8 @@ def render_budget(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/
 
 def _too_much(megabytes: int, left: int) -> str:
     return (
-        f"MEMORY_BUDGET_MB={megabytes}, but beside the service there are {max(0, left) // _MEBIBYTE} MiB: the kernel "
-        "may end processes when renders use it all. Set it to 0 to use what there is."
+        f"MEMORY_BUDGET_MB={megabytes}, but the service leaves {max(0, left) // _MEBIBYTE} MiB: the kernel may kill "
+        "processes if renders use the whole budget. Set it to 0 to use what is left."
     )
 
 

@@ -35,18 +35,18 @@ def observe_memory() -> None:
 
 async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS) -> None:
     """Update the queue metrics until cancelled; repeated failures to read the queue are logged once."""
-    is_told = False
+    is_logged = False
     while True:
         depth, oldest_seconds = math.nan, math.nan  # instead of outdated values
         try:
             depth, oldest_seconds, _ = await jobs.waiting()
-            is_told = False
+            is_logged = False
         except ImagesError as fault:
-            if not is_told:
-                log.warning("queue_not_read", detail=str(fault))
-            is_told = True
+            if not is_logged:
+                log.warning("queue_status_failed", detail=str(fault))
+            is_logged = True
         except Exception:
-            log.exception("queue_not_read")
+            log.exception("queue_status_failed")
         metrics.queue_depth.set(depth)
         metrics.queue_oldest_seconds.set(oldest_seconds)
         await asyncio.sleep(every_seconds)
@@ -58,5 +58,5 @@ async def watch_readiness(readiness: Readiness, *, every_seconds: float = READY_
         try:
             await readiness.check()
         except Exception:
-            log.exception("readiness_not_checked")
+            log.exception("readiness_check_failed")
         await asyncio.sleep(every_seconds)

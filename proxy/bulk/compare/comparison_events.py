@@ -1,10 +1,8 @@
-"""What a comparison reports, and its text for people."""
+"""Events of a comparison, and their text for the terminal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.events import Ended, Event, Line, RetryScheduled, Stopping
@@ -14,27 +12,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class ComparisonStarted(Event, frozen=True, kw_only=True, tag="began"):
-    """A comparison starts, or resumes after so many originals."""
+class ComparisonStarted(Event, frozen=True, kw_only=True, tag="started"):
+    """A comparison starts, or resumes with `already_compared` originals."""
 
     old: str
     new: str
     sizes: tuple[str, ...]
-    resumed_after: int = msgspec.field(default=0, name="seen_to")
+    already_compared: int = 0
 
 
 class Differs(Event, frozen=True, kw_only=True):
-    """A derivative is not the same on both sides; `why` gives a sentence for each cause."""
+    """A derivative differs between the sides; `causes` maps the code of each cause to its detail."""
 
     key: str
     size: str
-    why: dict[str, str]
+    causes: dict[str, str]
 
 
 class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
-    """What came of a comparison; `causes` counts derivatives by cause.
+    """The outcome of a comparison; `causes` counts derivatives by cause.
 
-    Of those that are `different`, `excused` have only causes that are allowed.
+    `excused` counts the different derivatives whose causes are all allowed.
     """
 
     originals: int
@@ -48,17 +46,17 @@ class ComparisonEnded(Ended, frozen=True, kw_only=True, tag="ended"):
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there was nothing to compare, which says nothing about either side."""
+        """Return whether nothing was compared, so that the outcome proves nothing about either side."""
         return not self.alike + self.different
 
 
 def describe_comparison(event: Event) -> Iterator[Line]:
-    """Return the lines that a person wants to read of an event; differences are left to the report."""
+    """Return the lines of text for an event; none for a difference, which is in the report."""
     match event:
-        case ComparisonStarted() if event.resumed_after:
-            yield Line(f"going on after {event.resumed_after:,} originals; --restart would begin anew")
+        case ComparisonStarted() if event.already_compared:
+            yield Line(f"going on after {event.already_compared:,} originals; --restart would begin anew")
         case RetryScheduled():
-            yield Line(f"trouble, trying again in {event.again_in_seconds:g} s: {event.detail}")
+            yield Line(f"trouble, trying again in {event.retry_in_seconds:g} s: {event.detail}")
         case Stopping():
             yield Line(f"stopped: {event.detail}")
         case ComparisonEnded():

@@ -57,4 +57,4 @@ async def _with_timeout(asked: Awaitable[T], seconds: float | None) -> T:
 
 def _timeout_message(cancelled: BaseException | None) -> str:
     """Return the note with which the store names what did not respond, or a general message."""
-    return next(iter(getattr(cancelled, "__notes__", ())), "The store gave no answer in time.")
+    return next(iter(getattr(cancelled, "__notes__", ())), "The store did not respond in time.")

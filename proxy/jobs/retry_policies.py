@@ -1,0 +1,38 @@
+"""Which failures of a job are retried, how often, and how far apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.concurrency.backoff import RetryPolicy
+from proxy.errors import (
+    DeadlineExceeded,
+    DiedAgain,
+    ImagesError,
+    NoRoom,
+    NotFound,
+    ProcessDied,
+    StoreUnavailable,
+    UnexpectedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
+    # A minute: the webhook may arrive before the upload has finished.
+    NotFound: RetryPolicy(attempts=13, first_seconds=5, longest_seconds=5),
+    # About half an hour: an outage at the provider.
+    StoreUnavailable: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
+    # As long as that: other processes may finish and free space.
+    NoRoom: RetryPolicy(attempts=12, first_seconds=2, longest_seconds=300),
+    # Listed before `ProcessDied`, its base class: the first match counts.
+    DiedAgain: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),
+    # A second time is no coincidence.
+    ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),
+    # The machine may have been busy.
+    DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+    # The cause is unknown.
+    UnexpectedError: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+}
+"""Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""
