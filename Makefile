@@ -66,6 +66,9 @@ bench-jobs: dev ## measure the latency of posting jobs during renders, against a
 bench-budget: dev ## render many large photographs beside page views in a control group of 256 MB; requires root
 	$(BIN)/python -m tests.benchmarks.budget $(OPTIONS)
 
+bench-attacks: dev ## attack the socket of a service in 256 MB, and measure what others notice; requires root
+	$(BIN)/python -m tests.benchmarks.attacks $(OPTIONS)
+
 bench-redirect: dev ## measure known page views a second on one core, against a bare ASGI application; requires wrk (apt-get install wrk)
 	$(BIN)/python -m tests.benchmarks.redirect $(OPTIONS)
 

@@ -23,7 +23,9 @@ from proxy.http.protocol.date import date
 from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
     from uvicorn.config import Config
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
 
 log = structlog.get_logger(__name__)
@@ -49,8 +51,11 @@ lose the response."""
 LINGER_BYTES: Final = 1 << 20
 """How much is dropped so after a rejection."""
 
-MAX_HELD_BYTES: Final = 8 << 20
+MAX_HELD_BYTES: Final = 4 << 20
 """Of the unfinished heads and bodies of all connections together."""
+
+DEFERRED_BYTES: Final = 64 * KIBIBYTE
+"""A body up to this is complete before the application starts; larger ones are read while they arrive."""
 
 RESERVED_DESCRIPTORS: Final = 64
 """File descriptors left for the store, the queue, render processes and originals in work."""
@@ -219,6 +224,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.deadline = float("inf")
         """When the client must have sent more (the loop's clock)."""
         self._has_cycle = False
+        self._deferred: tuple[RequestResponseCycle, ASGI3Application] | None = None
+        """A request whose body is still small and unfinished: the application starts when there is something to do."""
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
@@ -247,6 +254,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Release what the connection held."""
         self._registry.remove(self)
         super().connection_lost(exc)
+        self._unread = b""
+        if self._deferred:  # nobody will run it, and request and connection refer to each other
+            self._deferred = None
+            self.cycle.body = bytearray()
+            self.cycle.on_response = lambda: None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, one request at a time."""
@@ -377,6 +389,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._registry.hold(self, 0)
         self._await_client(LINGER_SECONDS)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Start the application, but not before a small body is complete: a client that stalls would hold it too."""
+        if cycle is self.cycle and self._in_body and not self.expect_100_continue:
+            self._deferred = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _start_deferred(self) -> None:
+        if self._deferred:
+            (cycle, app), self._deferred = self._deferred, None
+            super()._start_asgi_task(cycle, app)
+
     # Callbacks of the parser. What they raise ends the parsing as an HttpParserCallbackError.
 
     def on_message_begin(self) -> None:
@@ -422,6 +446,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         self._unframed_bytes = 0
         super().on_body(body)
+        if self._deferred and self._body_bytes > DEFERRED_BYTES:
+            self._start_deferred()
 
     def on_chunk_header(self) -> None:
         """Note that a chunk begins: its framing so far is spent."""
@@ -432,6 +458,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._in_body = True, False
         self._head_bytes = 0
         super().on_message_complete()
+        self._start_deferred()
 
 
 def _rejection_for(error: httptools.HttpParserError) -> Rejection:
