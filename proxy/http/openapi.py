@@ -165,8 +165,8 @@ def _file_path() -> PathItem:
 def _purge_path() -> PathItem:
     purged = Schema(
         type=OpenAPIType.OBJECT,
-        required=["key", "gone"],
-        properties={"key": TEXT, "gone": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+        required=["key", "deleted"],
+        properties={"key": TEXT, "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
     )
     gone = OpenAPIResponse(
         description="the original that stays, the keys under which nothing is any more",
