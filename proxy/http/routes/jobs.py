@@ -180,11 +180,11 @@ def _parse(body: bytes) -> JobRequest:
         names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise ValidationException(
-            'The request body is not a JSON object; send one such as {"key": "<key of the original>"}.'
+            'The request body is not a valid JSON object; send one such as {"key": "<key of the original>"}.'
         ) from fault
     repeated = [f"{name}: must occur once, not {times} times" for name, times in names.items() if times > 1]
     if faults := [*repeated, *_faults(fields)]:
-        raise ValidationException("The job is invalid; correct every field that `errors` lists.", extra=faults)
+        raise ValidationException(extra=faults)
     request = msgspec.json.decode(body, type=JobRequest)
     return replace(request, sizes=tuple(dict.fromkeys(request.sizes)))
 
