@@ -40,9 +40,9 @@ class Verifier:
         reasons = [reason for webhook in self._webhooks if (reason := _fault(webhook, body, headers))]
         if len(reasons) == len(self._webhooks):
             raise BadSignature(
-                f"{reasons[0]}; sign the request body or, for a request without a body, its method and path with the "
-                "query, such as 'GET /v1/jobs?status=error', with a secret of this service. standardwebhooks.com "
-                "describes the scheme."
+                f"{reasons[0]}; sign the request as standardwebhooks.com describes, with a secret of this service. The "
+                "signed content is the body or, for a request without a body, its method and path with the query, such "
+                "as 'GET /v1/jobs?status=error'."
             )
 
 
