@@ -109,7 +109,7 @@ FIRST_VIEWS = Bar(
     measure=lambda results: results.p99(FIRST),
     most=10_000,
     unit=" ms",
-    source="README, Memory: nobody waits longer for a turn",
+    source="README, Memory: a page view waits at most 10 s for a render",
 )
 FAILURES = Bar(
     says="requests that failed",

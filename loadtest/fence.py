@@ -73,7 +73,7 @@ class Fence:
     def described(self) -> str:
         """A description of the limit, for the report."""
         if self.group is None:
-            return "memory not bounded, as this machine lets nobody make a cgroup: the sum of all processes' PSS"
+            return "memory not limited, because no cgroup can be created here: the sum of the PSS of all processes"
         return f"in a memory cgroup of {self.limit_bytes >> 20} MB"
 
 

@@ -18,7 +18,7 @@ MOVE_THERE = 'echo $$ > "$0" && exec "$@"'
 
 
 class CannotMakeGroups(Exception):
-    """This process may not create memory control groups; the message says where it tried."""
+    """This process may not create memory control groups; the message contains the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,9 @@ def _made() -> Group:
             if os.access(folder / bound, os.W_OK):
                 return Group(folder, is_v2)
             folder.rmdir()  # version 2 has the memory controller only where the parent group delegates it
-    raise CannotMakeGroups(f"no memory control group can be made below {CGROUPS}: it takes root, or a delegated group")
+    raise CannotMakeGroups(
+        f"no memory control group can be created below {CGROUPS}: that requires root, or a delegated group"
+    )
 
 
 def _parents() -> Iterator[tuple[Path, bool]]:

@@ -1,4 +1,4 @@
-"""Loopback ports that nobody else on this machine gets, however many clones are tested at once."""
+"""Loopback ports that no other program on this machine gets, however many clones are tested at once."""
 
 from __future__ import annotations
 
@@ -102,6 +102,6 @@ def _locks() -> int:
 def _ephemeral() -> tuple[int, int]:
     try:
         low, high = EPHEMERAL.read_text(encoding="ascii").split()
-    except OSError:  # no Linux; what IANA says
+    except OSError:  # not Linux; the range that IANA reserves
         return 49_152, 65_535
     return int(low), int(high)

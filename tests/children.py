@@ -43,30 +43,26 @@ def _read(path: Path) -> str:
 
 @dataclass
 class Census:
-    """Whose children the living ones are: of a fixture that outlives a test, or of a test."""
+    """Tells the children of fixtures that outlive a test from those of a test."""
 
     shared: set[int] = field(default_factory=set)
     """Those of fixtures of a module or of the session, which end them."""
-    known: set[int] = field(default_factory=set)
-    """Those that were there before the test."""
 
-    def left(self, *, grace_seconds: float = GRACE_SECONDS) -> dict[int, str]:
-        """Return the processes that a test started and did not end; wait a little for them to go."""
+    def left(self, *, renders: bool = True, grace_seconds: float = GRACE_SECONDS) -> dict[int, str]:
+        """Return the processes that tests started and did not end; wait a little for them to go.
+
+        Without `renders`, those that render may stay: a pool that tests share starts them in whichever test asks.
+        """
         deadline = time.monotonic() + grace_seconds
-        while (left := self._strangers()) and time.monotonic() < deadline:
+        while (left := self._strangers(renders=renders)) and time.monotonic() < deadline:
             time.sleep(LOOK_EVERY_SECONDS)
-        self.known |= {*left}
         return left
 
-    def _strangers(self) -> dict[int, str]:
-        there = children()
-        own = self.shared | self.known
-        # A pool that tests share starts its processes when they are asked for, in whichever test that is.
-        is_shared = any(RENDER_WORKER in command for pid, command in there.items() if pid in self.shared)
+    def _strangers(self, *, renders: bool) -> dict[int, str]:
         return {
             pid: command
-            for pid, command in there.items()
-            if pid not in own and not (is_shared and RENDER_WORKER in command)
+            for pid, command in children().items()
+            if pid not in self.shared and (renders or RENDER_WORKER not in command)
         }
 
 
@@ -88,16 +84,11 @@ class Watch:
             self.census.shared |= {*children()} - before
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
-        """Know the processes that were there before a test."""
-        self.census.known = {*children()}
-        return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
         """Fail a test that leaves a process behind, once its fixtures are torn down; end that process."""
         yield
-        if left := self.census.left():
+        is_last = nextitem is None or nextitem.path != item.path  # what the module shares is torn down too
+        if left := self.census.left(renders=is_last):
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
-            pytest.fail(f"It left processes behind: {[*left.values()]}", pytrace=False)
+            pytest.fail(f"Processes are left behind: {[*left.values()]}", pytrace=False)

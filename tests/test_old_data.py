@@ -85,15 +85,15 @@ def test_a_done_job_of_an_old_queue_has_its_derivatives_and_timings(service: Ser
         ("large", 240, 160),
     ]
     assert done["timings"]["render_seconds"] > 0
-    assert (done["attempts"], done["error"], done["put_off"]) == (1, None, None)
+    assert (done["attempts"], done["error"], done["retry"]) == (1, None, None)
 
 
-def test_a_failed_job_and_one_that_is_put_off_say_why(service: Service) -> None:
+def test_a_failed_job_and_one_that_is_retried_later_say_why(service: Service) -> None:
     jobs = list_jobs(service)
     assert jobs[original(2)]["error"]["code"] == "not-an-image"
     assert jobs[original(3)]["error"] is None
-    assert jobs[original(3)]["put_off"]["code"] == "not-found"
-    assert jobs[original(3)]["put_off"]["until"]
+    assert jobs[original(3)]["retry"]["code"] == "not-found"
+    assert jobs[original(3)]["retry"]["at"]
 
 
 @pytest.mark.anyio

@@ -143,7 +143,8 @@ READABLE = {
 }
 """All formats of originals, by name."""
 
-_TITLES = ", ".join(readable.title for readable in READABLE.values())
+*_OTHERS, _LAST = (readable.title for readable in READABLE.values())
+_READABLE_TITLES = f"{', '.join(_OTHERS)} or {_LAST}"
 
 WRITABLE = {
     writable.name: writable
@@ -243,9 +244,9 @@ def recognise(path: Path) -> Readable:
     with path.open("rb") as file:
         name = _format_of(file.read(HEAD_BYTES))
     if name is None:
-        raise NotAnImage(f"The file is not an image in a known format; upload one of {_TITLES}.")
+        raise NotAnImage(f"The file is not an image in a known format; upload a {_READABLE_TITLES} file.")
     if name not in READABLE:
-        raise UnsupportedFormat(f"Files of type {name} are not supported; upload one of {_TITLES}.")
+        raise UnsupportedFormat(f"Files of type {name} are not supported; upload a {_READABLE_TITLES} file.")
     return READABLE[name]
 
 

@@ -29,7 +29,7 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
     """Run the components for the length of the block: start each after those it needs, and stop them in reverse.
 
     Raises:
-        ImagesError: a component cannot start; the message tells the operator what to do.
+        ImagesError: a component cannot start; the message contains the remedy.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(components.scratch.opened())

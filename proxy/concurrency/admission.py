@@ -194,10 +194,10 @@ class Admission:
 
     def _refuse_hopeless(self, ticket: Ticket) -> None:
         if len(self._admitted) >= self._max_admitted:
-            raise self._busy(ticket, f"The queue is full, with {self.admitted} requests running or waiting")
+            raise self._busy(ticket, f"The render queue is full ({self.admitted} requests)")
         seconds = self.estimated_wait_seconds(ticket)
         if ticket.max_wait_seconds is not None and seconds > ticket.max_wait_seconds:
-            raise self._busy(ticket, f"The queue is too long, with an estimated wait of {seconds:.0f} s")
+            raise self._busy(ticket, f"The render queue is too long (about {seconds:.0f} s)")
 
     def _busy(self, ticket: Ticket, why: str) -> Busy:
         seconds = max(RETRY_AFTER_SECONDS, math.ceil(self.estimated_wait_seconds(ticket)))
@@ -212,7 +212,7 @@ class Admission:
             async with asyncio.timeout_at(reservation.deadline):
                 await reservation.is_granted.wait()
         except TimeoutError:
-            raise self._busy(reservation.ticket, "The request waited too long in the queue") from None
+            raise self._busy(reservation.ticket, "The request waited too long in the render queue") from None
 
     def _release(self, reservation: Reservation) -> None:
         if reservation in self._waiting:

@@ -26,7 +26,7 @@ from proxy.keys.layouts import ORIGINAL
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from litestar.openapi.spec import OpenAPI
 
@@ -38,41 +38,66 @@ MAX_SIZES = 64
 """The maximum number of sizes in a posted job."""
 
 DESCRIPTION = """
-Renders the sizes of photographs: all of them when a signed job is posted, the missing ones when a page asks.
+Renders photographs in several sizes: all sizes when a signed job is posted, and missing sizes when a page requests one.
 
-What is posted is signed as standardwebhooks.com says. Requests without a body that need a signature, to list jobs,
-run one again or purge, sign their method and address in its place, such as `GET /v1/jobs?status=error`.
+Posted jobs are signed as standardwebhooks.com describes. Requests without a body that need a signature (to list jobs,
+to run a job again, to delete derivatives) sign their method and path with the query instead, such as
+`GET /v1/jobs?status=error`.
 """
 
+INVALID_KEY = "The key is invalid, or is not the key of an original."
+BAD_SIGNATURE = "The signature is missing or invalid, or its timestamp is more than five minutes off."
+STORE_FAILED = "The image store is unavailable, or rejects the operation."
+QUEUE_FAILED = "The job queue is unavailable."
+NO_CAPACITY = "The job queue is full or unavailable."
+UNKNOWN_JOB = "No job has this id, or it ended too long ago."
+
 IMAGE_PROBLEMS = {
-    400: "not a key, or not an original's",
-    404: "no original under that key, or no size of that name",
-    413: "the original's file is too large",
-    422: "the original cannot be rendered",
-    500: "the render process died",
-    502: "the store failed",
-    503: "the line for a render is full, or there is no room to work in",
-    504: "the render took too long",
+    400: INVALID_KEY,
+    404: "The original or the size does not exist.",
+    413: "The file of the original is too large.",
+    422: "The original cannot be rendered.",
+    500: "Rendering failed unexpectedly.",
+    502: STORE_FAILED,
+    503: "The render queue is full, or temporary files cannot be stored.",
+    504: "Rendering timed out.",
 }
 
-PURGE_PROBLEMS = {
-    400: "not a key, or not an original's",
-    401: "not signed by a known secret",
-    502: "the store failed, or its credentials may not delete",
+PURGE_PROBLEMS = {400: INVALID_KEY, 401: BAD_SIGNATURE, 502: STORE_FAILED}
+
+STREAMING_PROBLEMS = {
+    412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
+    416: "The requested range is outside the file.",
+    503: "Too many renders or downloads are in progress, or temporary files cannot be stored.",
 }
 
-SENDING_PROBLEMS = {
-    412: "it is not as the request wants it to be",
-    416: "it has no such part",
-    503: "as much as can be is being made or sent",
+FILE_PROBLEMS = {
+    400: "The key is invalid, or is neither the key of an original nor of a derivative.",
+    404: "No file exists under this key.",
+    502: STORE_FAILED,
 }
 
-FILE_PROBLEMS = {400: "not a key", 404: "nothing under that key", 502: "the store failed"}
+POST_PROBLEMS = {
+    400: "The body is not a valid job.",
+    401: BAD_SIGNATURE,
+    413: "The body is too large.",
+    422: "A size does not exist, or callbacks to this URL are not allowed.",
+    503: NO_CAPACITY,
+}
+
+REPLAY_PROBLEMS = {401: BAD_SIGNATURE, 404: UNKNOWN_JOB, 503: NO_CAPACITY}
+
+JOB_PROBLEMS = {404: UNKNOWN_JOB, 503: QUEUE_FAILED}
+
+LIST_PROBLEMS = {400: "A query parameter is invalid.", 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
 
 
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
+def problems(descriptions: Mapping[int, str]) -> dict[int, ResponseSpec]:
     """Return the response specifications for these statuses, each with a problem as its body."""
-    return {status: ResponseSpec(Problem, generate_examples=False, media_type=PROBLEM) for status in statuses}
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=description, media_type=PROBLEM)
+        for status, description in descriptions.items()
+    }
 
 
 def openapi() -> OpenAPIConfig:
@@ -104,18 +129,18 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
 
 def _job(sizes: Sequence[str]) -> Schema:
     properties: dict[str, Reference | Schema] = {
-        "key": Schema(type=OpenAPIType.STRING, description="the original's key", examples=[EXAMPLE]),
+        "key": Schema(type=OpenAPIType.STRING, description="The key of the original.", examples=[EXAMPLE]),
         "sizes": Schema(
             type=OpenAPIType.ARRAY,
             items=Schema(type=OpenAPIType.STRING, enum=sizes),
             max_items=MAX_SIZES,
-            description="some of the sizes; all when absent",
+            description="The sizes to render; all sizes if absent or empty.",
         ),
-        "force": Schema(type=OpenAPIType.BOOLEAN, description="make those again that are fresh"),
+        "force": Schema(type=OpenAPIType.BOOLEAN, description="Render sizes again even if they are up to date."),
         "callback_url": Schema(
             type=OpenAPIType.STRING,
             max_length=MAX_URL_CHARACTERS,
-            description="told, signed, when the job has ended; its host is one of CALLBACK_HOSTS",
+            description="Receives a signed callback when the job has ended; its host must be in CALLBACK_HOSTS.",
         ),
     }
     return Schema(type=OpenAPIType.OBJECT, required=["key"], properties=properties, additional_properties=False)
@@ -123,61 +148,65 @@ def _job(sizes: Sequence[str]) -> Schema:
 
 def _image_path(sizes: Sequence[str], *, is_streaming: bool) -> PathItem:
     parameters: list[Parameter | Reference] = [
-        _parameter("key", "the original's key; its slashes may stay slashes", example=EXAMPLE),
-        _parameter("size", "a size of the sizes file, or `original`", example=sizes[0], values=(*sizes, ORIGINAL)),
+        _parameter("key", "The key of the original; its slashes need not be encoded.", example=EXAMPLE),
+        _parameter("size", "The name of a size, or `original`.", example=sizes[0], values=(*sizes, ORIGINAL)),
     ]
-    found = OpenAPIResponse(
-        description="where the derivative is; made first if it was not there",
-        headers={"Location": OpenAPIHeader(description="its address", schema=TEXT)},
+    redirect = OpenAPIResponse(
+        description="A redirect to the derivative, which is rendered first if it does not exist.",
+        headers={"Location": OpenAPIHeader(description="The URL of the derivative.", schema=TEXT)},
     )
     return _read_only(
         name="Image",
-        summary="A size of an original",
+        summary="Get an image in one size",
         parameters=parameters,
-        well=_sent() if is_streaming else {"302": found},
-        ill={**IMAGE_PROBLEMS, **SENDING_PROBLEMS} if is_streaming else IMAGE_PROBLEMS,
+        successes=_file_responses() if is_streaming else {"302": redirect},
+        failures={**IMAGE_PROBLEMS, **STREAMING_PROBLEMS} if is_streaming else IMAGE_PROBLEMS,
     )
 
 
-def _sent() -> dict[str, OpenAPIResponse | Reference]:
+def _file_responses() -> dict[str, OpenAPIResponse | Reference]:
     """Return the successful responses of a route that sends bytes: whole, in part, or not modified."""
     content = {"image/*": OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))}
     return {
-        "200": OpenAPIResponse(description="its bytes", content=content),
-        "206": OpenAPIResponse(description="the part of them that was asked for", content=content),
-        "304": OpenAPIResponse(description="the client has them already"),
+        "200": OpenAPIResponse(description="The file.", content=content),
+        "206": OpenAPIResponse(description="The requested range of the file.", content=content),
+        "304": OpenAPIResponse(description="The file has not changed."),
     }
 
 
 def _file_path() -> PathItem:
     parameters: list[Parameter | Reference] = [
-        _parameter("key", "what a redirect or a job named", example="gall/58/58_1_medium.jpg")
+        _parameter(
+            "key",
+            "The key of an original or a derivative, as in a redirect or a job.",
+            example="gall/58/58_1_medium.jpg",
+        )
     ]
     return _read_only(
         name="File",
-        summary="What lies in the store",
+        summary="Get a stored file",
         parameters=parameters,
-        well=_sent(),
-        ill={**FILE_PROBLEMS, **SENDING_PROBLEMS},
+        successes=_file_responses(),
+        failures={**FILE_PROBLEMS, **STREAMING_PROBLEMS, 503: "Too many downloads are in progress."},
     )
 
 
 def _purge_path() -> PathItem:
     purged = Schema(
         type=OpenAPIType.OBJECT,
-        required=["key", "gone"],
-        properties={"key": TEXT, "gone": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+        required=["key", "deleted"],
+        properties={"key": TEXT, "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
     )
-    gone = OpenAPIResponse(
-        description="the original that stays, the keys under which nothing is any more",
+    deleted = OpenAPIResponse(
+        description="The key of the original, which is kept, and the keys of its derivatives, which no longer exist.",
         content={"application/json": OpenAPIMediaType(schema=purged)},
     )
     return PathItem(
-        parameters=[_parameter("key", "the original's key", example=EXAMPLE)],
+        parameters=[_parameter("key", "The key of the original.", example=EXAMPLE)],
         delete=Operation(
-            summary="Remove every derivative of an original",
+            summary="Delete all derivatives of an original",
             operation_id="purgeDerivatives",
-            responses={"200": gone, **_refused(PURGE_PROBLEMS)},
+            responses={"200": deleted, **_problem_responses(PURGE_PROBLEMS)},
         ),
     )
 
@@ -192,10 +221,10 @@ def _read_only(
     name: str,
     summary: str,
     parameters: list[Parameter | Reference],
-    well: dict[str, OpenAPIResponse | Reference],
-    ill: dict[int, str],
+    successes: dict[str, OpenAPIResponse | Reference],
+    failures: dict[int, str],
 ) -> PathItem:
-    responses = {**well, **_refused(ill)}
+    responses = {**successes, **_problem_responses(failures)}
     return PathItem(
         parameters=parameters,
         get=Operation(summary=summary, operation_id=f"get{name}", responses=responses),
@@ -203,6 +232,9 @@ def _read_only(
     )
 
 
-def _refused(ill: dict[int, str]) -> dict[str, OpenAPIResponse | Reference]:
+def _problem_responses(failures: dict[int, str]) -> dict[str, OpenAPIResponse | Reference]:
     problem = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
-    return {str(status): OpenAPIResponse(description=says, content=problem) for status, says in ill.items()}
+    return {
+        str(status): OpenAPIResponse(description=description, content=problem)
+        for status, description in failures.items()
+    }

@@ -104,6 +104,8 @@ DETAILS_BY_STATUS = {
 }
 """Details for errors that Litestar describes by their title only."""
 
+INVALID_REQUEST = "The request is invalid; correct every field and parameter that `errors` lists."
+
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of every error response (RFC 9457)."""
@@ -151,7 +153,7 @@ def _framework_error(error: HTTPException) -> Response[bytes]:
     title = HTTPStatus(error.status_code).phrase.capitalize()
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = ProblemRow(400 if faults else error.status_code, title)
-    detail = DETAILS_BY_STATUS.get(error.status_code, error.detail)
+    detail = INVALID_REQUEST if faults else DETAILS_BY_STATUS.get(error.status_code, error.detail)
     code = "-".join(title.lower().split())
     return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
 

@@ -38,7 +38,7 @@ class JobError:
 class ScheduledRetry:
     """Why the last attempt of a job failed, and when the next one starts."""
 
-    until: datetime
+    at: datetime
     code: str
     detail: str
 
@@ -66,7 +66,7 @@ class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
-    `error` is why a job failed. `put_off` is set while a job waits for a retry, and holds the last failure.
+    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure.
     """
 
     id: str
@@ -79,19 +79,20 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     sizes: tuple[SizeOutcome, ...]
     derivatives: tuple[JobDerivative, ...]
     timings: Timings | None
-    put_off: ScheduledRetry | None
+    retry: ScheduledRetry | None
     error: JobError | None
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of an attempt, which the worker stores in the queue.
 
-    `put_off_until` is the time of the next attempt, in seconds since the epoch; None after the last one.
+    `retry_at` is the time of the next attempt, in seconds since the epoch; None after the last one. It is stored under
+    the name that older versions write and read.
     """
 
     derivatives: tuple[Derivative, ...] = ()
     error: JobError | None = None
-    put_off_until: float | None = None
+    retry_at: float | None = msgspec.field(default=None, name="put_off_until")
     timings: Timings | None = None
 
 
@@ -138,7 +139,7 @@ def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
         derivatives=tuple(_derivative(made, public_base_url) for made in outcome.derivatives),
         timings=outcome.timings,
-        put_off=_put_off(outcome) if status == "queued" else None,
+        retry=_scheduled_retry(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
     )
 
@@ -162,11 +163,11 @@ def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tup
     return tuple(SizeOutcome(size=size, status="done" if size in made else unmade) for size in wanted)
 
 
-def _put_off(outcome: JobOutcome) -> ScheduledRetry | None:
-    until = _time(outcome.put_off_until or 0)
-    if until is None or outcome.error is None:
+def _scheduled_retry(outcome: JobOutcome) -> ScheduledRetry | None:
+    at = _time(outcome.retry_at or 0)
+    if at is None or outcome.error is None:
         return None
-    return ScheduledRetry(until=until, code=outcome.error.code, detail=outcome.error.detail)
+    return ScheduledRetry(at=at, code=outcome.error.code, detail=outcome.error.detail)
 
 
 def _error(queued: QueuedJob, outcome: JobOutcome) -> JobError:

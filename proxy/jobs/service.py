@@ -246,7 +246,7 @@ class JobService:
 
     def _busy(self, waiting: int) -> Busy:
         seconds = self._live.retry_after_seconds(waiting)
-        return Busy(f"The queue is full, with {waiting} jobs; try again in {seconds} s.", retry_after_seconds=seconds)
+        return Busy(f"The queue is full ({waiting} jobs); try again in {seconds} s.", retry_after_seconds=seconds)
 
     async def _enqueue(self, posted: _Submission) -> QueuedJob:
         await self._outbox.watch_job(posted.job_id, posted.request.callback_url)

@@ -118,7 +118,7 @@ def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | Images
     tries[fault.code] = tries.get(fault.code, 0) + 1
     if retry_policy and tries[fault.code] < retry_policy.attempts:
         job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
-        job.result = msgspec.to_builtins(_outcome(made, put_off_until=time.time() + job.retry_delay))
+        job.result = msgspec.to_builtins(_outcome(made, retry_at=time.time() + job.retry_delay))
         log.warning(
             "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
         )
@@ -127,10 +127,10 @@ def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | Images
     return _outcome(made)
 
 
-def _outcome(made: GenerationResult, *, put_off_until: float | None = None) -> JobOutcome:
+def _outcome(made: GenerationResult, *, retry_at: float | None = None) -> JobOutcome:
     return JobOutcome(
         derivatives=made.derivatives,
         error=JobError(code=made.fault.code, detail=public_message(made.fault)) if made.fault else None,
-        put_off_until=put_off_until,
+        retry_at=retry_at,
         timings=made.timings,
     )

@@ -177,7 +177,7 @@ class RenderPool:
         if needed_bytes > budget_bytes:
             raise NeedsTooMuchMemory(
                 f"Rendering this image needs {needed_bytes / _MEGA:.0f} MB of memory, but the limit is "
-                f"{budget_bytes / _MEGA:.0f} MB; upload a smaller one, or the same one as a baseline JPEG."
+                f"{budget_bytes / _MEGA:.0f} MB; upload a smaller image, or this one as a baseline JPEG."
             )
 
     async def _request(self, question: Question, kind: type[T], *, seconds: float) -> T:

@@ -44,7 +44,7 @@ class Verifier:
             BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
         """
         shown = addresses[0].decode(errors="replace")
-        self._verify_any(addresses, headers, what=f"{shown!r}, its method and address, as it has no body")
+        self._verify_any(addresses, headers, what=f"{shown!r}, its method and path with the query, as it has no body")
 
     def _verify_any(self, contents: Sequence[bytes], headers: Mapping[str, str], *, what: str) -> None:
         if self.is_open:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from litestar import asgi
 
+from proxy.errors import BadKey
 from proxy.http.protocol.raw_paths import path_below
 from proxy.http.protocol.streaming import Exchange
-from proxy.keys.syntax import decode_path
+from proxy.keys.syntax import check_key, decode_path, shown
 
 if TYPE_CHECKING:
     from litestar.handlers import ASGIRouteHandler
@@ -27,7 +28,15 @@ def files_route(reader: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
     async def file(scope: Scope, receive: Receive, send: Send) -> None:
         key = decode_path(path_below(PATH, scope, template="/{key}"))
         if layout.original_of(key) is None:
-            layout.check_original(key)
+            _check_original(key, layout)
         await Exchange(scope, receive, send).answer(reader, key)
 
     return file
+
+
+def _check_original(key: str, layout: Layout) -> None:
+    try:
+        layout.check_original(key)
+    except BadKey:
+        check_key(key)  # its message is more precise
+        raise BadKey(f"The key {shown(key)} is neither that of an original nor of a derivative.") from None

@@ -23,13 +23,25 @@ class Health(msgspec.Struct, frozen=True):
     missing: list[str]
 
 
-@route("/healthz", http_method=["GET", "HEAD"], sync_to_thread=False)
+@route(
+    "/healthz",
+    http_method=["GET", "HEAD"],
+    summary="Check that the process responds",
+    response_description="The process responds.",
+    sync_to_thread=False,
+)
 def healthz() -> Health:
     """Report that the process responds."""
     return Health(status="ok", missing=[])
 
 
-@route("/readyz", http_method=["GET", "HEAD"], responses={503: ResponseSpec(Health, generate_examples=False)})
+@route(
+    "/readyz",
+    http_method=["GET", "HEAD"],
+    summary="Check that the service is ready",
+    response_description="The service is ready.",
+    responses={503: ResponseSpec(Health, generate_examples=False, description="The service is not ready.")},
+)
 async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
     """Report whether the store, the queue, the scratch folder and rendering work.
 

@@ -16,7 +16,7 @@ from litestar.exceptions import ClientException, InternalServerException, Valida
 from litestar.params import FromPath, QueryParameter
 
 from proxy.http.dependencies import JobApi
-from proxy.http.openapi import MAX_SIZES, problems
+from proxy.http.openapi import JOB_PROBLEMS, LIST_PROBLEMS, MAX_SIZES, POST_PROBLEMS, REPLAY_PROBLEMS, problems
 from proxy.http.protocol.raw_paths import signed_addresses
 from proxy.jobs.job import Job, Status
 from proxy.jobs.listing import ListJobs
@@ -38,9 +38,9 @@ IDEMPOTENCY_HEADER = "idempotency-key"
 
 
 class JobList(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of jobs, newest first, and the address of the next page, if any.
+    """A page of jobs, newest first, and the path of the next page, if any.
 
-    `complete` is False if the queue keeps so many jobs that only some of them were read.
+    `complete` is False if the queue holds too many jobs to read them all, so that some may be missing.
     """
 
     jobs: tuple[Job, ...]
@@ -59,7 +59,14 @@ FIELDS: Mapping[str, object] = {
 REQUIRED = "key"
 
 
-@post("/v1/jobs", status_code=202, responses=problems(400, 401, 413, 422, 503), request_max_body_size=MAX_BODY_BYTES)
+@post(
+    "/v1/jobs",
+    status_code=202,
+    summary="Create a job",
+    response_description="The job was created, or an existing job does the same.",
+    responses=problems(POST_PROBLEMS),
+    request_max_body_size=MAX_BODY_BYTES,
+)
 async def post_job(request: Request[None, None, State], api: NamedDependency[JobApi]) -> Response[Job]:
     """Create a job that generates the derivatives of an original.
 
@@ -71,19 +78,31 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
     return _accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
 
 
-@post("/v1/jobs/{job_id:str}/replay", status_code=202, responses=problems(401, 404, 503))
+@post(
+    "/v1/jobs/{job_id:str}/replay",
+    status_code=202,
+    summary="Run a job again",
+    response_description="The job, which is queued again if it had ended.",
+    responses=problems(REPLAY_PROBLEMS),
+)
 async def replay_job(
     request: Request[None, None, State], job_id: FromPath[str], api: NamedDependency[JobApi]
 ) -> Response[Job]:
     """Run an ended job again, with the sizes and options it was posted with.
 
-    A job that has not ended is left alone. The request has no body: sign its method and address instead.
+    A job that has not ended is returned unchanged. The request has no body: sign its method and path instead.
     """
     api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
     return _accepted(api, await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
-@route("/v1/jobs/{job_id:str}", http_method=["GET", "HEAD"], responses=problems(404, 503))
+@route(
+    "/v1/jobs/{job_id:str}",
+    http_method=["GET", "HEAD"],
+    summary="Get a job",
+    response_description="The job.",
+    responses=problems(JOB_PROBLEMS),
+)
 async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Response[Job]:
     """Return a job.
 
@@ -92,19 +111,27 @@ async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Respon
     return _uncached(await api.jobs.get(job_id))
 
 
-@route("/v1/jobs", http_method=["GET", "HEAD"], responses=problems(400, 401, 503))
+@route(
+    "/v1/jobs",
+    http_method=["GET", "HEAD"],
+    summary="List jobs",
+    response_description="A page of jobs, newest first.",
+    responses=problems(LIST_PROBLEMS),
+)
 async def list_jobs(
     request: Request[None, None, State],
     api: NamedDependency[JobApi],
-    status: Annotated[Status | None, QueryParameter(description="list only jobs with this status")] = None,
+    status: Annotated[Status | None, QueryParameter(description="List only jobs with this status.")] = None,
     limit: Annotated[
-        int, QueryParameter(ge=1, le=MAX_LISTED, description="the maximum number of jobs on a page")
+        int, QueryParameter(ge=1, le=MAX_LISTED, description="The maximum number of jobs on a page.")
     ] = LISTED,
-    cursor: Annotated[str | None, QueryParameter(description="the `cursor` in the `next` of the previous page")] = None,
+    cursor: Annotated[
+        str | None, QueryParameter(description="The `cursor` in the `next` URL of the previous page.")
+    ] = None,
 ) -> Response[JobList]:
     """List jobs, newest first, for operators.
 
-    The request has no body: sign its method and address instead.
+    The request has no body: sign its method and path with the query instead.
     """
     api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
     page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
@@ -153,11 +180,11 @@ def _parse(body: bytes) -> JobRequest:
         names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
         raise ValidationException(
-            'The request body is not a JSON object; send one such as {"key": "<key of the original>"}.'
+            'The request body is not a valid JSON object; send one such as {"key": "<key of the original>"}.'
         ) from fault
     repeated = [f"{name}: must occur once, not {times} times" for name, times in names.items() if times > 1]
     if faults := [*repeated, *_faults(fields)]:
-        raise ValidationException("The job is invalid; correct every field that `errors` lists.", extra=faults)
+        raise ValidationException(extra=faults)
     request = msgspec.json.decode(body, type=JobRequest)
     return replace(request, sizes=tuple(dict.fromkeys(request.sizes)))
 

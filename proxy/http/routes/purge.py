@@ -24,10 +24,10 @@ HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """The key of the original, which stays, and the keys under which nothing exists any more."""
+    """The key of the original, which is kept, and the keys of its derivatives, none of which exists any longer."""
 
     key: str
-    gone: tuple[str, ...]
+    deleted: tuple[str, ...]
 
 
 def purge_route(derivatives: DerivativeService, *, verifier: Verifier, base_path: str = "") -> ASGIRouteHandler:
@@ -39,7 +39,7 @@ def purge_route(derivatives: DerivativeService, *, verifier: Verifier, base_path
         addresses = signed_addresses(cast("HTTPScope", scope), base_path)
         verifier.verify_address(addresses, Headers.from_scope(scope))
         key = decode_path(raw_key)
-        body = msgspec.json.encode(Purged(key=key, gone=await derivatives.purge(key)))
+        body = msgspec.json.encode(Purged(key=key, deleted=await derivatives.purge(key)))
         headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -27,9 +27,11 @@ MUTATIONS = 6
 def started() -> Iterator[list[RenderProcess]]:
     """All processes started so far."""
     processes: list[RenderProcess] = []
-    yield processes
-    for process in processes:
-        process.__exit__()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.__exit__()
 
 
 @pytest.fixture

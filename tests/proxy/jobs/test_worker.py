@@ -183,19 +183,19 @@ async def test_whoever_reads_a_job_learns_nothing_of_the_store_behind_it(site: S
     assert (job.error.code, job.error.detail) == (StoreRefused.code, StoreRefused.public_message)
 
 
-async def test_a_job_that_is_put_off_says_why_and_until_when(site: Site) -> None:
+async def test_a_job_that_waits_for_a_retry_says_why_and_until_when(site: Site) -> None:
     async with site.worked():
         posted = await site.jobs.submit(ORDER)
 
-        async def put_off() -> Job | None:
+        async def scheduled() -> Job | None:
             job = await site.jobs.get(posted.id)
-            return job if job.put_off else None
+            return job if job.retry else None
 
-        job = await until(put_off)
-    assert job.put_off is not None
-    assert (job.status, job.error, job.put_off.code) == ("queued", None, "not-found")
-    assert "upload it" in job.put_off.detail
-    assert 0 < (job.put_off.until - datetime.now(UTC)).total_seconds() < 6
+        job = await until(scheduled)
+    assert job.retry is not None
+    assert (job.status, job.error, job.retry.code) == ("queued", None, "not-found")
+    assert "upload it" in job.retry.detail
+    assert 0 < (job.retry.at - datetime.now(UTC)).total_seconds() < 6
     assert {one.status for one in job.sizes} == {"waiting"}
 
 
@@ -218,13 +218,13 @@ async def test_whatever_goes_wrong_here_puts_a_job_off_and_says_so_without_a_wor
     async with site.worked():
         posted = await site.jobs.submit(ORDER)
 
-        async def put_off() -> Job | None:
+        async def scheduled() -> Job | None:
             job = await site.jobs.get(posted.id)
-            return job if job.put_off else None
+            return job if job.retry else None
 
-        job = await until(put_off)
-        assert job.put_off is not None
-        assert (job.put_off.code, job.put_off.detail) == (kind.code, kind.public_message)
+        job = await until(scheduled)
+        assert job.retry is not None
+        assert (job.retry.code, job.retry.detail) == (kind.code, kind.public_message)
         job = await site.ended(posted)
         assert (job.status, job.attempts, job.error and job.error.code) == ("error", 3, kind.code)
         site.workshop.store.fault = None

@@ -70,6 +70,14 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
     assert "requestBody" in document["paths"]["/v1/jobs"]["post"]
 
 
+async def test_the_document_describes_every_answer_in_its_own_words(site: Site) -> None:
+    paths = (await site.client.get("/schema/openapi.json")).json()["paths"]
+    operations = [one for path in paths.values() for method, one in path.items() if method != "parameters"]
+    descriptions = {answer["description"] for one in operations for answer in one["responses"].values()}
+    assert "Additional response" not in descriptions
+    assert all(" " in one["summary"] for one in operations)
+
+
 async def test_there_is_a_page_to_try_it(site: Site) -> None:
     answer = await site.client.get("/schema")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")

@@ -117,18 +117,18 @@ async def test_a_job_that_failed_says_why_and_can_be_run_again(site: Site, key: 
     assert (await ended(site, answer.headers["location"])).status == "done"
 
 
-async def test_whoever_knows_its_id_may_ask_for_a_job_that_was_put_off(site: Site, key: str) -> None:
+async def test_a_job_that_waits_for_a_retry_is_returned_to_whoever_knows_its_id(site: Site, key: str) -> None:
     answer = await post(site, msgspec.json.encode({"key": key, "sizes": ["small", "large"]}))
 
-    async def put_off() -> dict[str, object] | None:
+    async def scheduled() -> dict[str, object] | None:
         job: dict[str, object] = (await site.client.get(answer.headers["location"])).json()
-        return job if job["put_off"] else None
+        return job if job["retry"] else None
 
-    job = await until(put_off)
+    job = await until(scheduled)
     assert (job["status"], job["error"]) == ("queued", None)
     assert job["sizes"] == [{"size": "small", "status": "waiting"}, {"size": "large", "status": "waiting"}]
-    assert isinstance(job["put_off"], dict)
-    assert set(job["put_off"]) == {"until", "code", "detail"}
+    assert isinstance(job["retry"], dict)
+    assert set(job["retry"]) == {"at", "code", "detail"}
 
 
 @pytest.mark.parametrize("job_id", ["0123", "0" * 32, "%00", "%ff", "A" * 32, "%20" + "0" * 32, "0" * 33, "é"])

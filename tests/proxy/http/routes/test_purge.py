@@ -29,7 +29,7 @@ async def test_a_purge_removes_what_was_made_and_leaves_the_original(site: Site,
     for _ in range(2):
         answer = await purge(site, key)
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-        assert answer.json() == {"key": key, "gone": [key.replace("original", size) for size in SIZES]}
+        assert answer.json() == {"key": key, "deleted": [key.replace("original", size) for size in SIZES]}
         assert [*(site.store / key).parent.iterdir()] == [site.store / key]
 
 

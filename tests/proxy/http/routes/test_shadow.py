@@ -43,7 +43,7 @@ async def test_a_purge_removes_what_is_left_of_a_shadow_and_of_a_promotion(
         address = f"/v1/derivatives/{KEY}"
         told = await site.client.delete(address, headers=signed(f"DELETE {address}".encode(), secret=SECRET))
         assert {f"{settings.get('shadow_prefix', '')}{LIVE}", former + LIVE, f"replaced/{LIVE}"} <= {
-            *told.json()["gone"]
+            *told.json()["deleted"]
         }
         left = [str(path.relative_to(site.store)) for path in site.store.rglob("*.jpg") if path.is_file()]
         assert left == [KEY]
