@@ -49,7 +49,7 @@ class BlobReader:
     ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes], asyncio.Event]]:
         """Yield a blob, the chunks of its bytes or of a part of them, and an event that demands the end of the read.
 
-        What is unread when the block ends is not fetched. `client` is the address of whoever gets the bytes: each next
+        What is unread when the block ends is not fetched. `client` is the address of the client: each next
         chunk counts as taken when the one after it is read.
 
         Raises:

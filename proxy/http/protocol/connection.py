@@ -255,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._registry.remove(self)
         super().connection_lost(exc)
         self._unread = b""
-        if self._deferred:  # nobody will run it, and request and connection refer to each other
+        if self._deferred:  # it will never run, and the two objects refer to each other
             self._deferred = None
             self.cycle.body = bytearray()
             self.cycle.on_response = lambda: None
@@ -369,7 +369,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
 
     def _reject(self, rejection: Rejection) -> None:
-        """Answer without the application, and close: what follows on the connection cannot be told apart."""
+        """Answer without the application, and close: where the next request begins is unknown."""
         request_id = new_request_id()
         metrics.http_connections_closed_total.labels(rejection.reason).inc()
         metrics.http_requests_total.labels("unknown", int(rejection.status)).inc()
@@ -381,7 +381,7 @@ class BoundedProtocol(HttpToolsProtocol):
             client=self.client[0] if self.client else "",
         )
         if self._has_cycle and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.close()  # in the middle of a response nothing else can be said
+            self.transport.close()  # in the middle of a response there is no place for another
             return
         self.transport.write(_problem(rejection, request_id))
         self.transport.write_eof()
@@ -442,7 +442,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Count what came of a body."""
+        """Count the bytes of a body that arrived."""
         self._body_bytes += len(body)
         self._unframed_bytes = 0
         super().on_body(body)

@@ -76,9 +76,7 @@ def test_internals_are_logged_for_the_operator_and_hidden_from_the_caller() -> N
         problem = msgspec.json.decode(answer.content, type=Problem)
         assert problem.type == f"/problems/{error.code}"
         assert str(error) not in problem.detail
-        assert [(event["event"], event["log_level"], event["detail"]) for event in logs] == [
-            (error.code, "error", str(error))
-        ]
+        assert logs == [{"event": "request_failed", "log_level": "error", "code": error.code, "detail": str(error)}]
 
 
 @pytest.mark.anyio
