@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys.layouts import DERIVATIVES
-from proxy.settings import validators
+from proxy.settings import header_values, validators
 from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
 from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
 
@@ -42,7 +42,7 @@ class Settings:
     read from the file that `sizes_file` names.
     """
 
-    host: str = _setting("127.0.0.1", "address to listen on")
+    host: str = _setting("127.0.0.1", "address to listen on", validators.host)
     port: int = _setting(8080, "port to listen on", validators.between(1, 65535))
     metrics_port: int = _setting(9091, "port for Prometheus; 0 for none", validators.between(0, 65535))
     store: str = _setting(
@@ -61,11 +61,13 @@ class Settings:
     s3_addressing: str = _setting(
         "auto", "how a bucket is named: `path` or `virtual` host", validators.one_of(*ADDRESSING)
     )
-    s3_acl: str = _setting("public-read", "sent with each derivative; empty for buckets that take none")
+    s3_acl: str = _setting(
+        "public-read", "sent with each derivative; empty for buckets that take none", header_values.acl
+    )
     conditional_writes: bool = _setting(
         default=False, description="page views write only where nothing is yet: one visible write when machines race"
     )
-    aws_region: str = _setting("", "the bucket's region")
+    aws_region: str = _setting("", "the bucket's region", header_values.region)
     queue: str = _setting(
         "sqlite:///var/queue.db",
         "where jobs wait: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
@@ -120,12 +122,14 @@ class Settings:
         "what a page view gets: a `redirect` to where browsers read the store, or a `stream` of the bytes",
         validators.one_of("redirect", "stream"),
     )
-    cache_control: str = _setting("public, max-age=86400", "kept with each derivative and sent by the store")
+    cache_control: str = _setting(
+        "public, max-age=86400", "kept with each derivative and sent by the store", header_values.cache_control
+    )
     redirect_max_age: int = _setting(
         300, "seconds that browsers may keep a redirect", validators.between(0, 31_536_000)
     )
-    cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any")
-    timing_allow_origin: str = _setting("", "origins that may read Server-Timing")
+    cors_origins: str = _setting("", "origins that scripts may call from, by comma; `*` for any", header_values.origins)
+    timing_allow_origin: str = _setting("", "origins that may read Server-Timing", header_values.origins)
     job_keep_days: float = _setting(7.0, "how long ended jobs are kept", validators.between(0.001, 365))
     max_connections: int = _setting(
         0, "HTTP connections at once; 0: 1,024, or the open-file limit less 64", validators.between(0, 1_000_000)
@@ -223,8 +227,18 @@ def _faults(env: FileAwareEnv) -> list[str]:
         env.seal()
     except EnvValidationError as error:
         faults = cast("Mapping[str, list[str]]", error.error_messages)
-        return [f"{name}: {message}" for name, messages in faults.items() for message in messages]
+        return [f"{name}: {_advice(message)}" for name, messages in faults.items() for message in messages]
     return []
+
+
+def _advice(message: str) -> str:
+    """Replace the library's message about a value of the wrong type by what the value must be."""
+    kinds = {
+        "Not a valid integer.": "must be a whole number, such as 8",
+        "Not a valid number.": "must be a number, such as 8 or 0.5",
+        "Not a valid boolean.": "must be true or false",
+    }
+    return kinds.get(message, message)
 
 
 def _public_and_unsigned(settings: Settings) -> str | None:
