@@ -23,6 +23,7 @@ from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
 from proxy.errors import CannotStart, ImagesError
 from proxy.observability.logging import configure_logs
 from proxy.settings.contradictions import contradictions
+from proxy.system.dumpable import forbid_inspection
 from proxy.system.faults import bind_fault
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def worker() -> None:
 
 
 def _prepare(*, accepts_jobs: bool = True) -> Settings:
-    """Read the settings, and log what contradicts them."""
+    """Protect the secrets of this process, read the settings, and log what contradicts them."""
+    forbid_inspection()
     settings = read_settings_or_exit(accepts_jobs=accepts_jobs)
     configure_logs(level=settings.log_level, form=settings.log_format)
     for sentence in contradictions(settings, os.environ):
