@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.ports import free_port
-from loadtest.service import Service, started
+from loadtest.service import Service, started, starting
 from proxy import healthcheck
 from proxy.settings.settings import list_settings, read_settings
 
@@ -144,3 +144,66 @@ def test_something_else_on_the_port_is_not_healthy() -> None:
     with babbler() as port:
         status, said = check({"PORT": str(port), "METRICS_PORT": str(free_port())})
     assert (status, "no valid response from" in said) == (1, True)
+
+
+def test_the_health_check_reads_settings_from_files_as_the_service_does(tmp_path: Path) -> None:
+    service = Service(folder=tmp_path, settings={"DELIVERY": "stream"})
+    values = {"HOST": "127.0.0.1", "PORT": str(service.port), "METRICS_PORT": str(service.metrics_port)}
+    for name, value in values.items():
+        (tmp_path / name).write_text(f"{value}\n")
+    files = {f"{name}_FILE": str(tmp_path / name) for name in values}
+    wrong = {"HOST": "192.0.2.1", "PORT": "1", "METRICS_PORT": "1"}
+    with started(service):
+        assert check({**wrong, **files}) == (0, "")
+    assert check(files)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"PORT": "eighty"}, "PORT: must be a port"),
+        ({"METRICS_PORT": "70000"}, "METRICS_PORT: must be a port"),
+        ({"PORT_FILE": "/nowhere"}, "PORT_FILE: must name a file"),
+        ({"HOST_FILE": "/"}, "HOST_FILE: must name a file"),
+    ],
+)
+def test_the_health_check_names_a_setting_that_it_cannot_use(settings: dict[str, str], fault: str) -> None:
+    status, said = check(settings)
+    assert status == 1
+    assert said.startswith(fault)
+    assert "Traceback" not in said
+
+
+def test_a_worker_without_metrics_is_found_by_its_process(tmp_path: Path) -> None:
+    worker = Service(folder=tmp_path, command="worker", settings={"METRICS_PORT": "0"})
+    settings = {"PORT": str(free_port()), "METRICS_PORT": "0"}
+    with starting(worker):
+        assert worker.process is not None
+        said = healthcheck.check(settings)
+        assert "METRICS_PORT=0, so nothing more can be checked" in said
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(healthcheck.Unhealthy, match="no worker was found among the processes; set METRICS_PORT"):
+        healthcheck.check(settings, processes=empty)
+
+
+@pytest.mark.parametrize(
+    ("command", "is_worker"),
+    [
+        ("/opt/venv/bin/python /opt/venv/bin/gf-images worker", True),
+        ("python -X utf8 -m proxy worker", True),
+        ("gf-images serve", False),
+        ("python -m proxy.healthcheck worker", False),
+        ("worker", False),
+        ("", False),
+    ],
+)
+def test_only_a_worker_of_ours_is_taken_for_one(tmp_path: Path, command: str, is_worker: bool) -> None:  # noqa: FBT001 - a parameter
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "cmdline").write_text("".join(f"{word}\0" for word in command.split()))
+    settings = {"PORT": str(free_port()), "METRICS_PORT": "0"}
+    if is_worker:
+        assert "process 7" in healthcheck.check(settings, processes=tmp_path)
+    else:
+        with pytest.raises(healthcheck.Unhealthy):
+            healthcheck.check(settings, processes=tmp_path)

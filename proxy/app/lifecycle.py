@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from proxy import metrics
+from proxy.app.start_faults import explained, queue_fault, scratch_fault, store_fault
 from proxy.observability.exposition import serving_metrics
 from proxy.observability.gauges import observe_memory, watch_queue, watch_readiness
 from proxy.queues.worker import running_worker
@@ -32,10 +34,13 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         ImagesError: a component cannot start; the message contains the remedy.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(components.scratch.opened())
-        await components.store.start()
+        with explained(scratch_fault):
+            stack.enter_context(components.scratch.opened())
+        with explained(partial(store_fault, settings=settings)):
+            await components.store.start()
         stack.push_async_callback(components.store.close)
-        await components.queue.connect()
+        with explained(partial(queue_fault, settings=settings)):
+            await components.queue.connect()
         stack.push_async_callback(components.queue.disconnect)
         stack.push_async_callback(components.render_pool.close)
         stack.push_async_callback(components.derivatives.close)

@@ -102,7 +102,7 @@ class Components:
 
 def build(settings: Settings) -> Components:
     """Build every component; nothing is opened or started yet."""
-    store = InstrumentedStore(open_store(_store_config(settings)))
+    store = InstrumentedStore(open_store(store_config(settings)))
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(
         sizes=settings.sizes,
@@ -110,7 +110,7 @@ def build(settings: Settings) -> Components:
         cache_control=settings.cache_control,
         other_layouts=_elsewhere(settings),
     )
-    scratch = _scratch(settings)
+    scratch = build_scratch(settings)
     render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
     allow_list = parse_allow_list(split(settings.callback_hosts))
@@ -155,7 +155,7 @@ def build(settings: Settings) -> Components:
 def _render_pool(settings: Settings, scratch: ScratchSpace) -> RenderPool:
     admission = Admission(
         slots=settings.workers or PAGE_VIEW_RENDERS,
-        budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=_stream_bytes(settings)),
+        budget_bytes=render_budget(settings.memory_budget_mb, beside_bytes=stream_bytes(settings)),
         waiting=settings.waiting,
     )
     return RenderPool(
@@ -195,7 +195,8 @@ def _callback_delivery(
     return CallbackDelivery(queue=queue, webhook_client=webhook_client, worker=worker)
 
 
-def _scratch(settings: Settings) -> ScratchSpace:
+def build_scratch(settings: Settings) -> ScratchSpace:
+    """Build the scratch space, whose room depends on the disk of TMPDIR."""
     place = scratch_place()
     room_bytes = settings.scratch_mb * MEBIBYTE or scratch_budget(place, least_bytes=settings.max_upload_mb * MEBIBYTE)
     return ScratchSpace(place, room=Admission(budget_bytes=room_bytes))
@@ -234,7 +235,8 @@ def store_name(settings: Settings) -> str:
     return f"{settings.store} at {settings.s3_endpoint_url}" if settings.s3_endpoint_url else settings.store
 
 
-def _store_config(settings: Settings) -> StoreConfig:
+def store_config(settings: Settings) -> StoreConfig:
+    """Return the address of the store and the options for connecting to it."""
     return StoreConfig(
         store=settings.store,
         endpoint_url=settings.s3_endpoint_url or None,
@@ -259,7 +261,7 @@ def _readers(settings: Settings) -> int:
     return READERS if settings.delivery == "stream" else 0
 
 
-def _stream_bytes(settings: Settings) -> int:
+def stream_bytes(settings: Settings) -> int:
     """Return the memory of responses that are streamed to clients; 0 if page views are redirected."""
     return _readers(settings) * READER_BYTES
 

@@ -7,14 +7,13 @@ import msgspec
 
 from proxy.app.asgi import routes
 from proxy.app.wiring import build
+from proxy.cli.check import check
 from proxy.cli.compare import compare
 from proxy.cli.console import read_settings_or_exit
 from proxy.cli.promote import promote
 from proxy.cli.render import render
 from proxy.cli.reprocess import reprocess
 from proxy.cli.serve import serve, worker
-from proxy.settings.settings import Setting, list_settings
-from proxy.settings.validators import mask_passwords
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,26 +22,8 @@ def main() -> None:
     """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
 
 
-for command in (serve, worker, render, reprocess, compare, promote):
+for command in (serve, worker, render, reprocess, compare, promote, check):
     main.add_command(command)
-
-
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def check(*, as_json: bool) -> None:
-    """Read the settings, name every fault, print what the service would run with; secrets are masked.
-
-    Example: PORT=80 gf-images check
-    """
-    settings = read_settings_or_exit()
-    values = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
-    if as_json:
-        click.echo(msgspec.json.encode(values))
-        return
-    for name, value in values.items():
-        click.echo(f"{name}={value}")
-    for size in settings.sizes:
-        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
 
 
 @main.command("openapi")
@@ -53,9 +34,3 @@ def print_openapi() -> None:
     """
     settings = read_settings_or_exit(accepts_jobs=False)
     click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
-
-
-def _masked(value: object, setting: Setting) -> object:
-    if setting.is_secret and value:
-        return "***"
-    return mask_passwords(value) if isinstance(value, str) else value

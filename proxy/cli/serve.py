@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ from proxy.app.wiring import build
 from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
 from proxy.errors import CannotStart, ImagesError
 from proxy.observability.logging import configure_logs
+from proxy.settings.contradictions import contradictions
+from proxy.system.dumpable import forbid_inspection
+from proxy.system.faults import bind_fault
 from proxy.system.sockets import listen
 
 if TYPE_CHECKING:
@@ -49,8 +53,7 @@ def serve(*, hints: bool) -> None:
 
     Example: PORT=8080 STORE=file:///srv/images gf-images serve
     """
-    settings = read_settings_or_exit()
-    configure_logs(level=settings.log_level, form=settings.log_format)
+    settings = _prepare()
     if hints:
         click.echo(what_to_try(settings))
     _run(_serve, settings)
@@ -62,12 +65,21 @@ def worker() -> None:
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
-    settings = read_settings_or_exit(accepts_jobs=False)
-    configure_logs(level=settings.log_level, form=settings.log_format)
+    settings = _prepare(accepts_jobs=False)
     if not settings.workers:
         click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
         sys.exit(USAGE_ERROR)
     _run(_work, settings)
+
+
+def _prepare(*, accepts_jobs: bool = True) -> Settings:
+    """Protect the secrets of this process, read the settings, and log what contradicts them."""
+    forbid_inspection()
+    settings = read_settings_or_exit(accepts_jobs=accepts_jobs)
+    configure_logs(level=settings.log_level, form=settings.log_format)
+    for sentence in contradictions(settings, os.environ):
+        log.warning("settings_contradict", detail=sentence)
+    return settings
 
 
 def _run(program: Callable[[Components, Settings], Coroutine[object, object, None]], settings: Settings) -> None:
@@ -133,12 +145,12 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
     """Yield the open port; before anything is started, so that a second service fails immediately.
 
     Raises:
-        CannotStart: the port cannot be opened, because another process uses it for example.
+        CannotStart: another process uses the port, or HOST is not an address of this machine.
     """
     try:
         held = listen(host, port)
     except OSError as fault:
-        raise CannotStart(f"PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port.") from fault
+        raise CannotStart(bind_fault(fault, host=host, port=port, setting="PORT")) from fault
     with held:
         log.info("listening", host=host, port=port)
         yield held

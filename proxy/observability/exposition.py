@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import MetricsHandler
 
 from proxy.errors import CannotStart
+from proxy.system.faults import bind_fault
 from proxy.system.sockets import listen
 
 if TYPE_CHECKING:
@@ -32,14 +33,13 @@ def serving_metrics(*, host: str, port: int) -> Iterator[None]:
     """Serve the metrics for the duration of the block, on a separate port and in a separate thread.
 
     Raises:
-        CannotStart: the port cannot be opened, because another process uses it for example.
+        CannotStart: the port cannot be opened, because another process uses it for example, or HOST is not an address
+            of this machine.
     """
     try:
         server = _Exposition(host, port)
     except OSError as fault:
-        raise CannotStart(
-            f"METRICS_PORT: cannot listen on {host}:{port} ({fault.strerror}); set another port, or 0 to disable it."
-        ) from fault
+        raise CannotStart(bind_fault(fault, host=host, port=port, setting="METRICS_PORT")) from fault
     with server:
         thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from io import StringIO
 from typing import TYPE_CHECKING, TextIO
 
 import saq
@@ -15,7 +16,7 @@ from proxy.queues.worker import RetryLater
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 QUIET = ("httpx", "httpcore", "botocore", "aiobotocore", "uvicorn.access")
 """Loggers of libraries that log every call. Our own code logs requests, with what their callers need to know."""
@@ -72,9 +73,35 @@ class _StandardError(logging.StreamHandler[TextIO]):
 def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        plain = structlog.dev.plain_traceback  # the default shows the values of variables
-        return [drop_meta, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback)
+        return [drop_meta, _escape_values, console]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
+
+
+def _escape_values(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+    """Escape what a terminal would obey in keys, paths and messages.
+
+    JSON escapes it anyway. The renderer for the console escapes it only in values that are not strings.
+    """
+    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _write_traceback(stream: TextIO, crash: ExcInfo) -> None:
+    """Write a traceback without the values of variables, and with its message escaped."""
+    text = StringIO()
+    structlog.dev.plain_traceback(text, crash)
+    stream.write("\n".join(map(_escaped, text.getvalue().split("\n"))))
+
+
+def _escaped(text: str) -> str:
+    r"""Return `text` with all characters escaped that are not printable, as in `\u202e`.
+
+    These are control characters, such as ESC and line breaks, Unicode's line separators, and marks that change the
+    direction of the text, which could forge a line or hide a part of it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _without_colours(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:

@@ -33,19 +33,26 @@ def render_budget(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/
     That is the memory of the machine or of this process's control groups, whichever is least, minus `SERVICE_BYTES` and
     `beside_bytes`. A value that was set is used as it is, with a warning if it exceeds that.
     """
-    left = min(_limits(root)) - SERVICE_BYTES - beside_bytes
     if not megabytes:
-        return max(LEAST_BUDGET_BYTES, left)
-    if megabytes * _MEBIBYTE > left:
-        log.warning("memory_budget_exceeds_memory", detail=_too_much(megabytes, left))
+        return max(LEAST_BUDGET_BYTES, _left(beside_bytes, root))
+    if excess := budget_excess(megabytes, beside_bytes=beside_bytes, root=root):
+        log.warning("memory_budget_exceeds_memory", detail=excess)
     return megabytes * _MEBIBYTE
 
 
-def _too_much(megabytes: int, left: int) -> str:
+def budget_excess(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/")) -> str | None:
+    """Return a message if a budget of `megabytes` MiB is more than `render_budget` would return for 0; else None."""
+    left = _left(beside_bytes, root)
+    if megabytes * _MEBIBYTE <= left:
+        return None
     return (
         f"MEMORY_BUDGET_MB={megabytes}, but the service leaves {max(0, left) // _MEBIBYTE} MiB: the kernel may kill "
         "processes if renders use the whole budget. Set it to 0 to use what is left."
     )
+
+
+def _left(beside_bytes: int, root: Path) -> int:
+    return min(_limits(root)) - SERVICE_BYTES - beside_bytes
 
 
 def scratch_budget(place: Path, *, least_bytes: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -20,7 +20,7 @@ from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.rendering.process import RenderProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from pipeline.protocol import Answer, ImageInfo, Question
@@ -70,7 +70,12 @@ class RenderPool:
     """A pool of reusable render processes; `admission` limits how many work at once."""
 
     def __init__(
-        self, *, admission: Admission, deadline_seconds: float, work_folder: Callable[[], Path] = temporary_folder
+        self,
+        *,
+        admission: Admission,
+        deadline_seconds: float,
+        work_folder: Callable[[], Path] = temporary_folder,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._admission = admission
         self._deadline_seconds = deadline_seconds
@@ -79,7 +84,10 @@ class RenderPool:
         self._at_work: set[RenderProcess] = set()
         self._is_closed = False
         self._libvips = ""
-        self._last_answer = time.monotonic() - RECENT_SECONDS
+        self._clock = clock
+        self._last_answer = clock() - RECENT_SECONDS
+        self._began: dict[object, float] = {}
+        """When each request that is running now began."""
 
     @property
     def libvips(self) -> str:
@@ -110,18 +118,21 @@ class RenderPool:
         """Return if a render succeeded recently, or if a tiny picture renders now.
 
         It does not wait for a reservation. While other renders hold all slots or memory it returns at once, because
-        they are working. Only if none has succeeded for twice the deadline do they count as hanging.
+        they are working. They count as hanging only if the oldest of them has been running for twice the deadline, and
+        none has succeeded for as long: a render that began just now after an idle hour does not hang.
 
         Raises:
             DeadlineExceeded: all renders hang, or the tiny picture timed out.
             ProcessDied, Refused: the tiny picture failed to render.
         """
-        silent_seconds = time.monotonic() - self._last_answer
+        now = self._clock()
+        silent_seconds = now - self._last_answer
         if silent_seconds < RECENT_SECONDS:
             return
         if not self._admission.would_admit(PROBE_BYTES):
-            if silent_seconds > 2 * self._deadline_seconds:
-                raise DeadlineExceeded(f"All renders hang: none has succeeded for {silent_seconds:.0f} s.")
+            oldest_seconds = now - min(self._began.values(), default=now)
+            if min(silent_seconds, oldest_seconds) > 2 * self._deadline_seconds:
+                raise DeadlineExceeded(f"All renders hang: the oldest has been running for {oldest_seconds:.0f} s.")
             return
         with TemporaryDirectory(prefix="check-", dir=self._work_folder()) as folder:
             await self.render(_tiny_question(Path(folder)), Ticket(Priority.PAGE))
@@ -164,7 +175,7 @@ class RenderPool:
                 await self._admission.resize(reservation, needed_bytes)
             with timings.measure_render():
                 derived = await self._request(question, Derived, seconds=self._deadline_seconds)
-            self._last_answer = time.monotonic()
+            self._last_answer = self._clock()
             return derived
 
     async def _probe(self, question: Render) -> ImageInfo:
@@ -181,6 +192,19 @@ class RenderPool:
             )
 
     async def _request(self, question: Question, kind: type[T], *, seconds: float) -> T:
+        with self._running():
+            return _expected(await self._ask(question, seconds=seconds), kind)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        request = object()
+        self._began[request] = self._clock()
+        try:
+            yield
+        finally:
+            del self._began[request]
+
+    async def _ask(self, question: Question, *, seconds: float) -> Answer:
         await self._free_memory()
         process = await self._idle_or_new_process()
         self._at_work.add(process)
@@ -200,7 +224,7 @@ class RenderPool:
         finally:
             self._at_work.discard(process)
         self._idle.append(process)
-        return _expected(answer, kind)
+        return answer
 
     async def _free_memory(self) -> None:
         """Kill idle processes while a render needs their memory, but keep one for the current request."""

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from contextvars import Context, copy_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -17,6 +18,9 @@ import pipeline
 from pipeline.protocol import ENVIRONMENT, Answer, Compare, Question, Ready
 from proxy.errors import ProcessDied
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 log = structlog.get_logger(__name__)
 
 START_SECONDS = 20.0
@@ -24,6 +28,14 @@ START_SECONDS = 20.0
 
 LINE_BYTES = 1 << 20
 """The longest response that is read; real ones are below 4 KiB."""
+
+LOGGED_BYTES = 4096
+"""The part of a line on stderr that is logged; a decoder may write any number of bytes without a line break."""
+
+PIPES_SECONDS = 1.0
+"""How long the pipes of a killed process may stay open; a process that it has started could keep them open for ever."""
+
+_PIECE_BYTES = 64 * 1024
 
 SEEN = {**ENVIRONMENT, "OPENBLAS_NUM_THREADS": "1", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 """The whole environment of a render process: settings for its memory, no credentials.
@@ -123,7 +135,10 @@ class RenderProcess:
     async def _answer(self) -> Answer:
         if self._process.stdout is None:
             raise ProcessDied("The render process has no stdout.")
-        line = await self._process.stdout.readline()
+        try:
+            line = await self._process.stdout.readline()
+        except ValueError:  # asyncio's, for a line over its limit
+            raise ProcessDied(f"The render process sent a response of over {LINE_BYTES} bytes.") from None
         if not line.endswith(b"\n"):
             status = await self._process.wait()
             raise ProcessDied(f"The render process ended with status {status} before it responded.")
@@ -136,15 +151,40 @@ class RenderProcess:
         """Kill the process at once, and wait until it has ended."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
-        await self._stderr
+        ended = asyncio.gather(self._process.wait(), self._stderr)
+        await asyncio.wait({ended}, timeout=PIPES_SECONDS)
+        if not ended.done():
+            self._process._transport.close()  # type: ignore[attr-defined] # noqa: SLF001 - asyncio has no other way
+        await ended
 
     async def _log_stderr(self) -> None:
         if self._process.stderr is None:
             return
-        async for line in self._process.stderr:
-            text = line.decode(errors="replace").rstrip()
-            self._asked_in.run(log.warning, "render_process_stderr", line=text, pid=self._process.pid)
+        async for line in _lines(self._process.stderr):
+            self._asked_in.run(log.warning, "render_process_stderr", line=line, pid=self._process.pid)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yield the lines of a stream, each cut after `LOGGED_BYTES`, with a note of how many bytes were left out."""
+    line, left_out = b"", 0
+    while piece := await stream.read(_PIECE_BYTES):
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            line, left_out = _cut(line + end, left_out)
+            yield _shown(line, left_out)
+            line, left_out = b"", 0
+        line, left_out = _cut(line + rest, left_out)
+    if line:
+        yield _shown(line, left_out)
+
+
+def _cut(line: bytes, left_out: int) -> tuple[bytes, int]:
+    return line[:LOGGED_BYTES], left_out + len(line[LOGGED_BYTES:])
+
+
+def _shown(line: bytes, left_out: int) -> str:
+    text = line.decode(errors="replace").rstrip()
+    return f"{text} [{left_out} more bytes]" if left_out else text
 
 
 FIRST_TO_GO = 1000

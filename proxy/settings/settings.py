@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys.layouts import DERIVATIVES
-from proxy.settings import validators
+from proxy.settings import header_values, validators
 from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
 from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
 
@@ -42,7 +42,7 @@ class Settings:
     read from the file that `sizes_file` names.
     """
 
-    host: str = _setting("127.0.0.1", "address to listen on")
+    host: str = _setting("127.0.0.1", "address to listen on", validators.host)
     port: int = _setting(8080, "port to listen on", validators.between(1, 65535))
     metrics_port: int = _setting(9091, "port for Prometheus; 0 disables it", validators.between(0, 65535))
     store: str = _setting(
@@ -68,12 +68,12 @@ class Settings:
         "addressing style of the bucket: `path` or `virtual` host; `auto` lets the client library decide",
         validators.one_of(*ADDRESSING),
     )
-    s3_acl: str = _setting("public-read", "ACL of each derivative; empty for buckets without ACLs")
+    s3_acl: str = _setting("public-read", "ACL of each derivative; empty for buckets without ACLs", header_values.acl)
     conditional_writes: bool = _setting(
         default=False,
         description="page views write a derivative only if it does not exist: if machines race, one write is visible",
     )
-    aws_region: str = _setting("", "region of the bucket")
+    aws_region: str = _setting("", "region of the bucket", header_values.region)
     queue: str = _setting(
         "sqlite:///var/queue.db",
         "where jobs are queued: `sqlite:///<file>`, `redis[s]://…` or `postgresql://…`",
@@ -136,13 +136,17 @@ class Settings:
         validators.one_of("redirect", "stream"),
     )
     cache_control: str = _setting(
-        "public, max-age=86400", "`Cache-Control` that is stored with each derivative and sent by the store"
+        "public, max-age=86400",
+        "`Cache-Control` that is stored with each derivative and sent by the store",
+        header_values.cache_control,
     )
     redirect_max_age: int = _setting(
         300, "how long browsers may cache a redirect, in seconds", validators.between(0, 31_536_000)
     )
-    cors_origins: str = _setting("", "origins whose scripts may call the service, separated by commas; `*` for any")
-    timing_allow_origin: str = _setting("", "origins that may read `Server-Timing`")
+    cors_origins: str = _setting(
+        "", "origins whose scripts may call the service, separated by commas; `*` for any", header_values.origins
+    )
+    timing_allow_origin: str = _setting("", "origins that may read `Server-Timing`", header_values.origins)
     job_keep_days: float = _setting(7.0, "how many days ended jobs are kept", validators.between(0.001, 365))
     max_connections: int = _setting(
         0,
@@ -244,8 +248,18 @@ def _faults(env: FileAwareEnv) -> list[str]:
         env.seal()
     except EnvValidationError as error:
         faults = cast("Mapping[str, list[str]]", error.error_messages)
-        return [f"{name}: {message}" for name, messages in faults.items() for message in messages]
+        return [f"{name}: {_advice(message)}" for name, messages in faults.items() for message in messages]
     return []
+
+
+def _advice(message: str) -> str:
+    """Replace the library's message about a value of the wrong type by what the value must be."""
+    kinds = {
+        "Not a valid integer.": "must be a whole number, such as 8",
+        "Not a valid number.": "must be a number, such as 8 or 0.5",
+        "Not a valid boolean.": "must be true or false",
+    }
+    return kinds.get(message, message)
 
 
 def _public_and_unsigned(settings: Settings) -> str | None:

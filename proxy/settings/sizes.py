@@ -35,11 +35,12 @@ def read_sizes(path: Path) -> tuple[Size, ...]:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
         raise BadSettings([f"{path}: {fault}"]) from fault
-    tables = file.get("sizes")
-    if not isinstance(tables, dict) or not tables or len(file) > 1:
-        raise BadSettings([f"{path}: must contain [sizes.<name>] tables, and nothing else"])
+    tables = file.pop("sizes", None)
+    faults = [f"{path}: {name} is not allowed; every table must be [sizes.<name>]" for name in file]
+    if not isinstance(tables, dict) or not tables:
+        raise BadSettings([*faults, f"{path}: must contain [sizes.<name>] tables"])
     outcomes = [_read_size(name, table) for name, table in tables.items()]
-    if faults := [outcome for outcome in outcomes if isinstance(outcome, str)]:
+    if faults := [*faults, *(outcome for outcome in outcomes if isinstance(outcome, str))]:
         raise BadSettings(faults)
     return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
 

@@ -11,6 +11,7 @@ from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
 from proxy.queues.address import SCHEMES, address_fault
+from proxy.settings.header_values import public_url
 from proxy.webhooks.allowlist import parse_allow_list
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ def zero_or(low: float, high: float) -> Callable[[float], str | None]:
 def one_of(*words: str) -> Callable[[str], str | None]:
     """Return a validator that accepts only `words`."""
     return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
+
+
+def host(value: str) -> str | None:
+    """Return what is wrong with the address to listen on, or None; only the system knows whether it is its own."""
+    try:
+        value.encode("idna")
+    except UnicodeError:
+        return "must be an address or a host name, such as 127.0.0.1, 0.0.0.0 or ::"
+    return None
 
 
 def queue(value: str) -> str | None:
@@ -126,16 +136,18 @@ def web_fault(value: str) -> str | None:
         is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # an unclosed bracket, or a port that is not a number
         is_whole = False
-    if not is_whole or re.search(r"\s", value):
+    if not is_whole or re.search(r"[\s\x00-\x1f\x7f]", value):
         return "must start with http:// or https:// and a host"
     return "must not contain ? or #, because keys are appended to it" if "?" in value or "#" in value else None
 
 
 def public_fault(value: str) -> str | None:
     """Return what is wrong with the base URL for browsers, or None; a path on this service is valid too."""
-    if value.startswith("/") and not value.startswith("//"):
-        return None
-    return web_fault(value) if value else "must not be empty: set it to the URL at which browsers read the store"
+    if not value:
+        return "must not be empty: set it to the URL at which browsers read the store, or to a path such as /files"
+    if not value.startswith("/") or value.startswith("//"):
+        return web_fault(value) or public_url(value)
+    return public_url(value)
 
 
 def base_path(value: str) -> str | None:

@@ -95,6 +95,30 @@ def test_people_get_lines_without_variables_too() -> None:
     assert "hunter2" not in told
 
 
+MARKS = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, *range(0x80, 0xA0), *range(0x20), 0x7F]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_mark_that_a_terminal_obeys_is_in_a_line(form: str) -> None:
+    told = run(
+        f"text = 'a' + ''.join(map(chr, {MARKS})) + 'b'\n"
+        "log.warning(text, key=text, values=[text])\n"
+        "logging.getLogger(text).warning('%s', text)\n"
+        "try: raise ValueError(text)\nexcept ValueError: log.exception('fell')",
+        form=form,
+    )
+    assert not {*told} & ({*map(chr, MARKS)} - {"\n"})
+    assert told.count("u202e") >= 5
+    if form == "console":
+        lines = told.splitlines()
+        assert (lines[0].count("u2028"), "warning" in lines[1], lines[2].endswith("Z")) == (3, True, True)
+        assert "Traceback" in lines[3]
+
+
+def test_the_console_shows_letters_as_they_are() -> None:
+    assert "key=gall/ü/照片_original.jpg" in run("log.info('a', key='gall/ü/照片_original.jpg')", form="console")
+
+
 def test_lines_go_to_what_is_standard_error_when_they_are_told_as_a_bar_takes_its_place() -> None:
     told = run(
         "import io, sys\n"

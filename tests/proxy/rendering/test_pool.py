@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,12 +174,62 @@ async def test_checking_waits_for_no_share_where_others_hold_all_there_is(slots:
         await pool.check()
 
 
-async def test_checking_tells_when_others_hold_all_there_is_and_have_all_met_their_deadlines() -> None:
-    admission = Admission(slots=1, budget_bytes=BUDGET_BYTES)
-    pool = RenderPool(admission=admission, deadline_seconds=0)
-    async with admission.reserve(Ticket(Priority.JOB), 1), asyncio.timeout(5):
-        with pytest.raises(DeadlineExceeded, match="none has succeeded"):
+@dataclass
+class Clock:
+    """A clock in seconds that the test sets."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def stopped_render(photo: Path, tmp_path: Path, clock: Clock, *, slots: int = 1) -> AsyncIterator[RenderPool]:
+    """Yield a pool that has been idle for an hour, and whose only render began now and does not continue."""
+    admission = Admission(slots=slots, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=30, clock=clock)
+    before = render_pids()
+    await pool.start()
+    (pid,) = render_pids() - before
+    clock.now += 3600
+    os.kill(pid, signal.SIGSTOP)
+    rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+    await asyncio.sleep(0)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+        with pytest.raises(ProcessDied):
+            await rendering
+
+
+async def test_a_render_that_began_now_does_not_hang_however_long_nothing_was_rendered(
+    photo: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    async with stopped_render(photo, tmp_path, clock) as pool:
+        await pool.check()
+        clock.now += 60
+        await pool.check()
+
+
+async def test_a_render_that_runs_for_twice_the_deadline_hangs(photo: Path, tmp_path: Path) -> None:
+    clock = Clock()
+    async with stopped_render(photo, tmp_path, clock) as pool:
+        clock.now += 61
+        with pytest.raises(DeadlineExceeded, match="running for 61 s"):
             await pool.check()
+
+
+async def test_one_render_that_hangs_is_not_all_while_another_succeeds(photo: Path, tmp_path: Path) -> None:
+    clock = Clock()
+    (tmp_path / "other").mkdir()
+    async with stopped_render(photo, tmp_path, clock, slots=2) as pool:
+        clock.now += 50
+        await pool.render(question(photo, tmp_path / "other"), Ticket(Priority.JOB))
+        clock.now += 50
+        await pool.check()
 
 
 async def test_checking_renders_beside_others_where_there_is_a_share_left() -> None:

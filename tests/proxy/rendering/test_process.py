@@ -12,7 +12,7 @@ import structlog
 
 from pipeline.protocol import Probe, Ready
 from proxy.errors import ProcessDied
-from proxy.rendering.process import RenderProcess
+from proxy.rendering.process import LOGGED_BYTES, RenderProcess
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -63,3 +63,34 @@ async def test_a_process_that_does_not_answer_in_time_is_killed() -> None:
         with pytest.raises(TimeoutError):
             await process.ask(QUESTION, deadline_seconds=0.05)
         assert not process.is_alive
+
+
+LONG = "head -c {} /dev/zero | tr '\\0' x"
+
+
+async def test_a_long_line_aside_is_cut_and_ends_nothing() -> None:
+    script = f"read q; {{ {LONG.format(3_000_000)}; echo; echo after; printf end; }} >&2; echo '{{}}'; read q"
+    with structlog.testing.capture_logs() as lines:
+        async with standing_in(script) as process:
+            with pytest.raises(ProcessDied, match="makes no sense"):
+                await process.ask(QUESTION, deadline_seconds=20)
+
+            async def is_told() -> bool:
+                return len(lines) == 2
+
+            await until(is_told)
+    assert lines[0]["line"] == "x" * LOGGED_BYTES + f" [{3_000_000 - LOGGED_BYTES} more bytes]"
+    assert [line["line"] for line in lines[1:]] == ["after", "end"]
+
+
+async def test_an_answer_without_an_end_is_as_good_as_none() -> None:
+    async with standing_in("read q; exec head -c 3000000 /dev/zero") as process:
+        with pytest.raises(ProcessDied, match="over"):
+            await process.ask(QUESTION, deadline_seconds=20)
+
+
+async def test_a_process_that_it_started_keeps_nobody_waiting() -> None:
+    async with asyncio.timeout(20):
+        async with standing_in("sleep 30 >&2 & read q; echo '{}'; read q") as process:
+            with pytest.raises(ProcessDied, match="makes no sense"):
+                await process.ask(QUESTION, deadline_seconds=20)

@@ -51,3 +51,15 @@ def test_a_size_has_its_name_from_its_table_alone(tmp_path: Path) -> None:
 def test_every_table_that_is_wrong_is_named(tmp_path: Path) -> None:
     said = faults(tmp_path, "[sizes.a]\nwidth = 0\n[sizes.b]\nwidth = 3\n[sizes.c]\n")
     assert [line.split(":")[0] for line in said.splitlines()] == ["sizes.a", "sizes.c"]
+
+
+def test_a_stray_table_hides_no_other_fault(tmp_path: Path) -> None:
+    said = faults(tmp_path, "version = 2\n[size.a]\nwidth = 3\n[sizes.b]\nwidth = 0\n[sizes.c]\n").splitlines()
+    assert [line.removeprefix(f"{tmp_path}/sizes.toml: ")[:12] for line in said[:2]] == ["version must", "size must no"]
+    assert [line.partition(":")[0] for line in said[2:]] == ["sizes.b", "sizes.c"]
+
+
+def test_a_file_with_stray_tables_alone_has_two_faults(tmp_path: Path) -> None:
+    said = faults(tmp_path, "[size.a]\nwidth = 3\n").splitlines()
+    assert len(said) == 2
+    assert "[sizes.<name>] tables" in said[1]

@@ -1,0 +1,90 @@
+"""`gf-images check`: the settings, their contradictions and, on request, whether everything they name can be used."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from proxy.app.connect import probe_parts
+from proxy.app.wiring import stream_bytes
+from proxy.cli.console import REFUSED, read_settings_or_exit
+from proxy.observability.logging import configure_logs
+from proxy.rendering.memory_budget import budget_excess
+from proxy.settings.contradictions import contradictions
+from proxy.settings.settings import Setting, list_settings
+from proxy.settings.validators import mask_passwords
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from proxy.settings.settings import Settings
+
+
+@click.command()
+@click.option("--connect", is_flag=True, help="Also use the store, the queue, the scratch folder and a render process.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+def check(*, connect: bool, as_json: bool) -> None:
+    """Read the settings, name every fault, print what the service would run with; secrets are masked.
+
+    Contradictions are warnings. With --connect, every part is used once, and the exit code is 1 if one does not work.
+
+    Example: PORT=80 gf-images check --connect
+    """
+    settings = read_settings_or_exit()
+    values: dict[str, object] = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
+    warnings = _warnings(settings)
+    if not connect:
+        _show(settings, values, warnings, {}, as_json=as_json)
+        return
+    configure_logs(level="WARNING", form="console")
+    with asyncio.Runner() as runner:
+        results = runner.run(probe_parts(settings))
+        _show(settings, values, warnings, results.faults, as_json=as_json)
+        status = REFUSED if any(results.faults.values()) else 0
+        if results.is_late:  # the interpreter would wait for its threads
+            sys.stdout.flush()
+            os._exit(status)
+    sys.exit(status)
+
+
+def _warnings(settings: Settings) -> list[str]:
+    warnings = contradictions(settings, os.environ)
+    megabytes = settings.memory_budget_mb
+    if megabytes and (excess := budget_excess(megabytes, beside_bytes=stream_bytes(settings))):
+        warnings.append(excess)
+    return warnings
+
+
+def _show(
+    settings: Settings,
+    values: Mapping[str, object],
+    warnings: list[str],
+    faults: Mapping[str, str | None],
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        parts = {"parts": faults} if faults else {}
+        click.echo(msgspec.json.encode({**values, "warnings": warnings, **parts}))
+        return
+    for name, value in values.items():
+        click.echo(f"{name}={value}")
+    for size in settings.sizes:
+        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
+    for part, fault in faults.items():
+        click.echo(f"{part}: {'does not work' if fault else 'works'}")
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    for fault in filter(None, faults.values()):
+        click.echo(fault, err=True)
+
+
+def _masked(value: object, setting: Setting) -> object:
+    if setting.is_secret and value:
+        return "***"
+    return mask_passwords(value) if isinstance(value, str) else value

@@ -1,0 +1,45 @@
+"""Settings that are valid, but contradict each other or look like a mistake."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from proxy.settings.settings import list_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from proxy.settings.settings import Settings
+
+_CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+_SIMILARITY: Final = 0.84
+"""How similar a variable's name has to be, by `difflib`: `S3_ENDPOINT` is (0.85), `HOSTNAME` is not (0.67)."""
+
+
+def contradictions(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each contradiction between the settings and the environment they were read from.
+
+    Values of unknown variables are never quoted: they may be secrets.
+    """
+    return [*_ports(settings), *_credentials(settings, environment), *_unknown_variables(environment)]
+
+
+def _ports(settings: Settings) -> Iterator[str]:
+    if settings.metrics_port == settings.port:
+        yield f"METRICS_PORT: is {settings.port}, which is PORT too; set another port, or 0 for none"
+
+
+def _credentials(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    given = [name for name in _CREDENTIALS if environment.get(name)]
+    if given and not settings.store.startswith("s3://"):
+        yield (f"{given[0]}: is set, but STORE is a folder; set S3_BUCKET or STORE=s3://<bucket>, or remove {given[0]}")
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    names = [setting.name for setting in list_settings()]
+    known = [*names, *(f"{name}_FILE" for name in names)]
+    for name in sorted({*environment} - {*known}):
+        if similar := get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY):
+            yield f"{name}: is not a setting, and is ignored; is it {similar[0]}?"
