@@ -40,7 +40,7 @@ async def standing_in(script: str) -> AsyncIterator[RenderProcess]:
 @pytest.mark.parametrize("answer", ["no JSON", "{}", '["Ready"]'])
 async def test_an_answer_that_makes_no_sense_is_as_good_as_none(answer: str) -> None:
     async with standing_in(f"read question; echo '{answer}'; read more") as process:
-        with pytest.raises(ProcessDied, match="makes no sense"):
+        with pytest.raises(ProcessDied, match="returned an invalid response"):
             await process.ask(QUESTION, deadline_seconds=30)
 
 
@@ -51,10 +51,10 @@ async def test_what_it_says_aside_is_logged_with_whose_question_it_was_asked() -
                 with structlog.contextvars.bound_contextvars(job_id=job_id):
                     await process.ask(QUESTION, deadline_seconds=30)
 
-                async def is_told(number: int = number) -> bool:
+                async def is_logged(number: int = number) -> bool:
                     return len(lines) == number
 
-                await until(is_told)
+                await until(is_logged)
     assert [(line["line"], line["job_id"]) for line in lines] == [("first", "a"), ("second", "b")]
 
 
@@ -68,17 +68,17 @@ async def test_a_process_that_does_not_answer_in_time_is_killed() -> None:
 LONG = "head -c {} /dev/zero | tr '\\0' x"
 
 
-async def test_a_long_line_aside_is_cut_and_ends_nothing() -> None:
+async def test_a_long_line_of_stderr_is_cut_and_ends_nothing() -> None:
     script = f"read q; {{ {LONG.format(3_000_000)}; echo; echo after; printf end; }} >&2; echo '{{}}'; read q"
     with structlog.testing.capture_logs() as lines:
         async with standing_in(script) as process:
-            with pytest.raises(ProcessDied, match="makes no sense"):
+            with pytest.raises(ProcessDied, match="returned an invalid response"):
                 await process.ask(QUESTION, deadline_seconds=20)
 
-            async def is_told() -> bool:
+            async def is_logged() -> bool:
                 return len(lines) == 2
 
-            await until(is_told)
+            await until(is_logged)
     assert lines[0]["line"] == "x" * LOGGED_BYTES + f" [{3_000_000 - LOGGED_BYTES} more bytes]"
     assert [line["line"] for line in lines[1:]] == ["after", "end"]
 
@@ -92,5 +92,5 @@ async def test_an_answer_without_an_end_is_as_good_as_none() -> None:
 async def test_a_process_that_it_started_keeps_nobody_waiting() -> None:
     async with asyncio.timeout(20):
         async with standing_in("sleep 30 >&2 & read q; echo '{}'; read q") as process:
-            with pytest.raises(ProcessDied, match="makes no sense"):
+            with pytest.raises(ProcessDied, match="returned an invalid response"):
                 await process.ask(QUESTION, deadline_seconds=20)
