@@ -15,7 +15,7 @@ from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
 from proxy.bulk.options import OtherOptions
 from proxy.bulk.originals import append_failure
 from proxy.errors import CannotStart, GaveUp
-from proxy.stores.file.atomic import flush_folder
+from proxy.stores.file.atomic import flush_folder, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ class StateDir:
             CannotStart: another run is at work there, or nothing can be written.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as fault:
             raise CannotStart(f"--state: nothing can be written to {self._folder} ({fault.strerror}).") from fault

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite.errors import is_busy, translate
+from proxy.stores.file.atomic import make_folder
 from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _write_lock(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:

@@ -12,6 +12,7 @@ from proxy.bulk.events import OriginalDone
 from proxy.bulk.originals import FailedOriginal
 from proxy.bulk.state_dir import OtherRun, StateDir
 from proxy.errors import CannotStart, GaveUp
+from tests.held import flushes
 from tests.proxy.bulk.runs import OPTIONS
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path: Path) -> None:
         pass
     with StateDir(tmp_path).locked():
         pass
+
+
+def test_a_new_folder_is_flushed_with_all_that_is_above_it(tmp_path: Path) -> None:
+    with flushes() as flushed, StateDir(tmp_path / "var" / "runs" / "state").locked():
+        pass
+    assert {tmp_path, tmp_path / "var", tmp_path / "var" / "runs"} <= set(flushed)
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
