@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -14,8 +15,9 @@ from anyio.to_thread import run_sync
 from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
 from proxy.bulk.options import OtherOptions
 from proxy.bulk.originals import append_failure
+from proxy.bulk.own_folder import FolderKind, claim
 from proxy.errors import CannotStart, GaveUp
-from proxy.stores.file.atomic import flush_folder, make_folder
+from proxy.stores.file.atomic import flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
 
     from proxy.bulk.checkpoint import RunOptions
     from proxy.bulk.originals import FailedOriginal
+
+
+_STATE: Final = FolderKind(
+    name="reprocessing run",
+    option="--state",
+    known=re.compile(r"lock|checkpoint\.(json|new)|failures-\d{8}T\d{6}Z(-[0-9a-f]+)?\.jsonl"),
+    proof=frozenset({"lock"}),
+)
 
 
 class OtherRun(OtherOptions):
@@ -41,10 +51,10 @@ class StateDir:
         """Lock the folder, which is created if missing, for the length of the block.
 
         Raises:
-            CannotStart: another run is at work there, or nothing can be written.
+            CannotStart: another run is at work there, it has files that no run created, or nothing can be written.
         """
+        claim(self._folder, _STATE)
         try:
-            make_folder(self._folder)
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as fault:
             raise CannotStart(f"--state: nothing can be written to {self._folder} ({fault.strerror}).") from fault
