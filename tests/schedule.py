@@ -24,6 +24,7 @@ SLOW = (
     "tests/proxy/cli/test_promote.py",
     "tests/proxy/queues/test_processes.py",
     "tests/test_ci.py",
+    "tests/test_distribution.py",
     "tests/test_licences.py",
 )
 """Folders and modules that start services, or compute for seconds."""
