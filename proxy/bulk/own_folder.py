@@ -13,7 +13,7 @@ from proxy.stores.file.atomic import flush_folder, make_folder
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MARKER: Final = ".gf-images"
@@ -39,13 +39,13 @@ class FolderKind:
     """A kind of folder: what is in it, and the option that names it.
 
     Older versions left no marker. Their folders have no other entries than those that `known` matches, as paths in the
-    folder with a `/` behind the names of folders, and at least one entry of `proof`.
+    folder with a `/` behind the names of folders. `is_older` returns whether a folder with only such entries is theirs.
     """
 
     name: str
     option: str
     known: re.Pattern[str]
-    proof: frozenset[str]
+    is_older: Callable[[Path], bool]
 
 
 def claim(folder: Path, kind: FolderKind) -> None:
@@ -78,7 +78,7 @@ def claim(folder: Path, kind: FolderKind) -> None:
 def _check_unmarked(folder: Path, kind: FolderKind) -> None:
     entries = [*_entries(folder, kind)]
     foreign = [entry for entry in entries if not kind.known.fullmatch(entry)]
-    if entries and not foreign and not kind.proof & set(entries):
+    if entries and not foreign and not kind.is_older(folder):
         foreign = entries
     if foreign:
         raise CannotStart(

@@ -27,11 +27,15 @@ if TYPE_CHECKING:
     from proxy.bulk.originals import FailedOriginal
 
 
+def _is_older(folder: Path) -> bool:
+    return (folder / "lock").exists() or StateDir(folder).has_checkpoint()
+
+
 _STATE: Final = FolderKind(
     name="reprocessing run",
     option="--state",
     known=re.compile(r"lock|checkpoint\.(json|new)|failures-\d{8}T\d{6}Z(-[0-9a-f]+)?\.jsonl"),
-    proof=frozenset({"lock"}),
+    is_older=_is_older,
 )
 
 
@@ -90,6 +94,13 @@ class StateDir:
             raise CannotStart(f"{self._path} cannot be read ({fault.strerror}); name another --state.") from fault
         except msgspec.DecodeError as fault:
             raise CannotStart(f"{self._path} is no checkpoint ({fault}): --restart begins anew.") from fault
+
+    def has_checkpoint(self) -> bool:
+        """Return whether a run has left a checkpoint that can be read."""
+        try:
+            return self._read() is not None
+        except CannotStart:
+            return False
 
     def failures_path(self, checkpoint: Checkpoint) -> Path:
         """Return the file of a run's failures."""

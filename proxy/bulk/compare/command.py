@@ -60,7 +60,7 @@ _REPORT: Final = FolderKind(
         rf"|{report.PICTURES}/{report.PICTURE.pattern}"
         rf"|{_WORK}/((tmp[a-z0-9_]{{8}}|warm-up-[0-9a-f]{{16}})/|vips-).*"  # of a version that left no marker
     ),
-    proof=frozenset({_DATABASE, DOCUMENT}),
+    is_older=lambda folder: any((folder / name).exists() for name in (_DATABASE, DOCUMENT)),
 )
 
 

@@ -82,6 +82,14 @@ def test_a_folder_with_files_of_others_is_refused_and_stays_as_it_is(
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(files)
 
 
+async def test_a_checkpoint_alone_is_of_an_older_version(state: StateDir, tmp_path: Path) -> None:
+    await state.save(state.load(OPTIONS))
+    (tmp_path / "state" / "lock").unlink()
+    (tmp_path / "state" / MARKER).unlink()
+    with StateDir(tmp_path / "state").locked():
+        assert (tmp_path / "state" / MARKER).exists()
+
+
 def test_the_folder_of_an_older_version_is_taken(tmp_path: Path) -> None:
     for name in ("lock", "checkpoint.json", "checkpoint.new", f"failures-20261124T031112Z-{'0' * 12}.jsonl"):
         (tmp_path / name).touch()
