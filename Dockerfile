@@ -8,6 +8,7 @@ ARG HEIC=
 COPY requirements*.txt ./
 RUN /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r "requirements${HEIC:+-heic}.txt"
 COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY config/sizes.toml config/
 COPY pipeline pipeline
 COPY proxy proxy
 RUN /opt/venv/bin/pip install --no-cache-dir --no-compile --no-deps --no-build-isolation .

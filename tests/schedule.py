@@ -30,6 +30,7 @@ SLOW = (
     "tests/proxy/rendering/test_memory_budget.py",
     "tests/proxy/stores/s3/",
     "tests/test_ci.py",
+    "tests/test_distribution.py",
     "tests/test_image.py",
     "tests/test_licences.py",
 )

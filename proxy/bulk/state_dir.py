@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -14,6 +15,7 @@ from anyio.to_thread import run_sync
 from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
 from proxy.bulk.options import OtherOptions
 from proxy.bulk.originals import append_failure
+from proxy.bulk.own_folder import FolderKind, claim
 from proxy.errors import CannotStart, GaveUp
 from proxy.stores.file.atomic import flush_folder
 
@@ -23,6 +25,18 @@ if TYPE_CHECKING:
 
     from proxy.bulk.checkpoint import RunOptions
     from proxy.bulk.originals import FailedOriginal
+
+
+def _is_older(folder: Path) -> bool:
+    return (folder / "lock").exists() or StateDir(folder).has_checkpoint()
+
+
+_STATE: Final = FolderKind(
+    name="reprocessing run",
+    option="--state",
+    known=re.compile(r"lock|checkpoint\.(json|new)|failures-\d{8}T\d{6}Z(-[0-9a-f]+)?\.jsonl"),
+    is_older=_is_older,
+)
 
 
 class OtherRun(OtherOptions):
@@ -41,10 +55,10 @@ class StateDir:
         """Yield with the folder locked; it is created if missing.
 
         Raises:
-            CannotStart: another run uses the folder, or it is not writable.
+            CannotStart: another run uses the folder, it has files that no run created, or it is not writable.
         """
+        claim(self._folder, _STATE)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as fault:
             raise CannotStart(f"--state: nothing can be written to {self._folder} ({fault.strerror}).") from fault
@@ -80,6 +94,13 @@ class StateDir:
             raise CannotStart(f"{self._path} cannot be read ({fault.strerror}); name another --state.") from fault
         except msgspec.DecodeError as fault:
             raise CannotStart(f"{self._path} is no checkpoint ({fault}): --restart begins anew.") from fault
+
+    def has_checkpoint(self) -> bool:
+        """Return whether a run has left a checkpoint that can be read."""
+        try:
+            return self._read() is not None
+        except CannotStart:
+            return False
 
     def failures_path(self, checkpoint: Checkpoint) -> Path:
         """Return the path of the file of failures."""

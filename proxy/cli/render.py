@@ -40,8 +40,9 @@ WIDE = 500
     help="Folder for the results.",
 )
 @click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
+@click.option("--overwrite", is_flag=True, help="Replace files in --out that have other content.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
-def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_json: bool) -> None:
+def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, overwrite: bool, as_json: bool) -> None:
     """Render local files through the same render process as the service.
 
     Example: gf-images render photo.jpg --out derivatives/
@@ -56,7 +57,7 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
         out.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise click.UsageError(f"--out: {_readable(out)} cannot be made ({fault.strerror}).") from fault
-    outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings))
+    outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings, overwrite=overwrite))
     if as_json:
         for outcome in outcomes:
             click.echo(msgspec.json.encode(outcome, enc_hook=_readable))
@@ -66,12 +67,15 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, as_js
 
 
 async def _render_all(
-    files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings
+    files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings, overwrite: bool
 ) -> list[local.LocalResult]:
     limits = Limits(pixels=settings.max_pixels)
     budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
     async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as render_pool:
-        return [await local.render_file(render_pool, file, out=out, sizes=sizes, limits=limits) for file in files]
+        return [
+            await local.render_file(render_pool, file, out=out, sizes=sizes, limits=limits, overwrite=overwrite)
+            for file in files
+        ]
 
 
 def _show(outcomes: Sequence[local.LocalResult]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import filecmp
+import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +47,18 @@ async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> Asyn
 
 
 async def render_file(
-    render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+    render_pool: RenderPool,
+    file: Path,
+    *,
+    out: Path,
+    sizes: Sequence[Size],
+    limits: Limits,
+    overwrite: bool = False,
 ) -> LocalResult:
-    """Render every size of a file into the folder `out`, as `<stem>_<size>.<extension>`; both paths are absolute."""
+    """Render every size of a file into the folder `out`, as `<stem>_<size>.<extension>`; both paths are absolute.
+
+    Without `overwrite`, no existing file is replaced unless its bytes are those of the new one.
+    """
     path = AsyncPath(file)
     if not await path.is_file():
         return LocalResult(
@@ -55,7 +66,7 @@ async def render_file(
         )
     try:
         str(file).encode()
-        return await _render_file(render_pool, file, out=out, sizes=sizes, limits=limits)
+        return await _render_file(render_pool, file, out=out, sizes=sizes, limits=limits, overwrite=overwrite)
     except UnicodeEncodeError:
         return LocalResult(file=file, refusal="The path of the file is not valid UTF-8; rename the file or its folder.")
     except OSError as fault:
@@ -65,7 +76,7 @@ async def render_file(
 
 
 async def _render_file(
-    render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits
+    render_pool: RenderPool, file: Path, *, out: Path, sizes: Sequence[Size], limits: Limits, overwrite: bool
 ) -> LocalResult:
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
@@ -73,7 +84,11 @@ async def _render_file(
             rendering = await render_pool.render(question, Ticket(Priority.JOB))
         except (Refused, RenderFailed) as fault:
             return LocalResult(file=file, refusal=str(fault))
-        kept = [await to_thread.run_sync(_keep, file, out, made) for made in rendering.derived.derivatives]
+        targets = [(made, _target(file, out, made)) for made in rendering.derived.derivatives]
+        others = [] if overwrite else [path.name for made, path in targets if _is_other(path, Path(made.path))]
+        if others:
+            return LocalResult(file=file, refusal=_would_be_replaced(others, out))
+        kept = [await to_thread.run_sync(_keep, made, path) for made, path in targets]
     return LocalResult(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
 
 
@@ -92,7 +107,24 @@ def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | N
     return None
 
 
-def _keep(file: Path, out: Path, made: Rendered) -> Rendered:
-    path = out / f"{file.stem}_{made.size}{Path(made.path).suffix}"
+def _target(file: Path, out: Path, made: Rendered) -> Path:
+    return out / f"{file.stem}_{made.size}{Path(made.path).suffix}"
+
+
+def _is_other(path: Path, new: Path) -> bool:
+    """Return whether something is at `path` that is not a file with the bytes of `new`."""
+    if not os.path.lexists(path):
+        return False
+    return path.is_symlink() or not path.is_file() or not filecmp.cmp(path, new, shallow=False)
+
+
+def _would_be_replaced(names: Sequence[str], out: Path) -> str:
+    return (
+        f"Files with other content have the names of its derivatives in {out}: {', '.join(names)}. Name another --out, "
+        "move these files, or replace them with --overwrite."
+    )
+
+
+def _keep(made: Rendered, path: Path) -> Rendered:
     Path(made.path).replace(path)
     return msgspec.structs.replace(made, path=str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,13 @@ def _left(beside_bytes: int, root: Path) -> int:
 def scratch_budget(place: Path, *, least_bytes: int) -> int:
     """Return how many bytes originals in progress may use at `place`: half of what is free, at least `least_bytes`.
 
-    `place` need not exist yet. The other half is for their derivatives, which are smaller, and for other users of the
-    disk.
+    The other half is for their derivatives, which are smaller, and for other users of the disk. `place` need not exist
+    or be accessible: opening the scratch space reports that.
     """
-    there = next(folder for folder in (place, *place.parents) if folder.exists())
-    return max(least_bytes, shutil.disk_usage(there).free // 2)
+    for folder in (place, *place.parents):
+        with suppress(OSError):
+            return max(least_bytes, shutil.disk_usage(folder).free // 2)
+    return least_bytes
 
 
 def _limits(root: Path) -> Iterator[int]:

@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys.layouts import DERIVATIVES
 from proxy.settings import header_values, validators
+from proxy.settings.folders import queue_in_store, temporary_in_store
 from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
 from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
 
@@ -202,7 +203,7 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
-    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch)
+    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch, queue_in_store, temporary_in_store)
     cross_faults = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:

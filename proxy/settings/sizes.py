@@ -13,8 +13,8 @@ from pipeline.size import Size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SIZES_FILE = str(Path(__file__).parents[2] / "config" / "sizes.toml")
-"""The sizes file that ships with the service."""
+SIZES_FILE = str(Path(__file__).with_name("sizes.toml").resolve())
+"""The sizes file that ships with the service: `config/sizes.toml` of a checkout, or its copy in the package."""
 
 
 class BadSettings(Exception):

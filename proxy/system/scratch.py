@@ -4,33 +4,51 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import structlog
 from anyio import CancelScope, to_thread
 
 from proxy.errors import CannotStart, NoRoom, ProcessDied
-from proxy.system import lockfiles
+from proxy.system.private_folders import UnsafeFolder
+from proxy.system.process_folder import ProcessFolder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
 
     from proxy.concurrency.admission import Admission, Ticket
 
+log = structlog.get_logger(__name__)
 
 TRIED_BYTES = 64 * 1024
 """The size of the file that `check` writes: less than the smallest original to be expected."""
+
+_ANOTHER_FOLDER: Final = "Remove it if it is yours, or set TMPDIR to a folder that no other user can write to."
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """The error numbers that only the disk can cause."""
 
 
+_FALLBACK: Final = Path("/tmp")  # noqa: S108 - named in the message that ends the start: it cannot be written either
+
+
+def temporary_folder() -> Path:
+    """Return the folder that TMPDIR names, usable or not, or else the machine's folder for temporary files."""
+    named = os.environ.get("TMPDIR")
+    if named:  # `gettempdir` would silently use another folder if this one is unusable
+        return Path(named).absolute()
+    try:
+        return Path(gettempdir())
+    except FileNotFoundError:
+        return _FALLBACK
+
+
 def scratch_place() -> Path:
-    """Return the folder for the scratch files of this user's services, under the machine's temporary folder."""
-    return Path(gettempdir(), f"gf-images-{os.getuid()}")
+    """Return the folder for the scratch files of this user's services, under the folder for temporary files."""
+    return temporary_folder() / f"gf-images-{os.getuid()}"
 
 
 class ScratchSpace:
@@ -39,30 +57,26 @@ class ScratchSpace:
     def __init__(self, place: Path, *, room: Admission) -> None:
         self._place = place
         self._room = room
-        self._folder: Path | None = None
+        self._own: ProcessFolder | None = None
 
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold this process's folder within the block, after removing the folders of dead processes.
 
         Raises:
-            CannotStart: nothing can be written to `place`.
+            CannotStart: nothing can be written to `place`, or other users may have created it or can change it.
         """
+        own = ProcessFolder(self._place)
         try:
-            self._place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = lockfiles.acquire_process_lock(self._place / "owners")
-            self._folder = self._place / "work" / owner.name
-            self._folder.mkdir(parents=True)
-        except OSError as fault:
-            raise CannotStart(
-                f"{self._place} is not writable ({fault.strerror}); set TMPDIR to a writable folder."
-            ) from fault
-        try:
-            self._remove_what_the_dead_left()
+            try:
+                own.create()
+                own.remove_dead()
+            except OSError as fault:
+                raise CannotStart(_unusable(self._place, fault)) from fault
+            self._own = own
             yield
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            owner.release()
+            own.remove()
 
     @asynccontextmanager
     async def folder(self, size: int, ticket: Ticket) -> AsyncIterator[Path]:
@@ -98,16 +112,21 @@ class ScratchSpace:
             await to_thread.run_sync(_write_something, parent)
 
     def own_folder(self) -> Path:
-        """Return the folder of this process.
+        """Return the folder of this process; if it was removed or replaced, create it again.
 
         It is removed with its content at the end of `opened` or, after a crash, when the next service opens `place`.
 
         Raises:
+            NoRoom: it was lost and cannot be created again.
             RuntimeError: the call is outside `opened`.
         """
-        if self._folder is None:
-            raise RuntimeError("Scratch folders exist only within `opened`.")
-        return self._folder
+        if self._own is None:
+            raise RuntimeError("Folders exist only within `opened`.")
+        with self._faults():
+            if self._own.is_lost():
+                log.warning("scratch_folder_lost", folder=str(self._own.path))
+                self._own.create()
+        return self._own.path
 
     @contextmanager
     def _faults(self, kinds: Container[int | None] | None = None) -> Iterator[None]:
@@ -117,16 +136,29 @@ class ScratchSpace:
         except OSError as fault:
             if kinds is not None and fault.errno not in kinds:
                 raise
-            raise NoRoom(
-                f"{self._place} cannot be written to ({fault.strerror}): free some space, or set TMPDIR to another "
-                "folder and restart the service."
-            ) from fault
+            raise NoRoom(_lost(self._place, fault)) from fault
 
-    def _remove_what_the_dead_left(self) -> None:
-        for left in (self._place / "work").iterdir():
-            if not lockfiles.is_alive(self._place / "owners", left.name):
-                shutil.rmtree(left, ignore_errors=True)
-        lockfiles.remove_stale(self._place / "owners")
+
+def _unusable(place: Path, fault: OSError) -> str:
+    if isinstance(fault, UnsafeFolder):
+        return f"TMPDIR: the scratch folder is not safe to use: {fault}. {_ANOTHER_FOLDER}"
+    return (
+        f"TMPDIR: nothing can be written to the scratch folder {place} ({_described(fault)}). Set TMPDIR to an "
+        f"existing folder that user {os.geteuid()} can write to."
+    )
+
+
+def _lost(place: Path, fault: OSError) -> str:
+    if isinstance(fault, UnsafeFolder):
+        return f"The scratch folder was replaced, and is not safe to use: {fault}. {_ANOTHER_FOLDER}"
+    return (
+        f"Nothing more can be written to {place} ({_described(fault)}): free some space there, or set TMPDIR to "
+        "another folder and start again."
+    )
+
+
+def _described(fault: OSError) -> str:
+    return f"{fault.strerror}, {errno.errorcode.get(fault.errno or 0, fault.errno)}"
 
 
 def _write_something(folder: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+import uuid
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from anyio.to_thread import run_sync
@@ -23,10 +25,12 @@ from proxy.bulk.compare.findings import STORE
 from proxy.bulk.compare.findings_database import FindingsDatabase
 from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.bulk.compare.sides import Side, open_side
+from proxy.bulk.compare.verdicts import DOCUMENT
 from proxy.bulk.events import Stopping
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import FileOriginals, ListedOriginals, sample
 from proxy.bulk.outages import OutageRetry
+from proxy.bulk.own_folder import FolderKind, claim
 from proxy.bulk.reporters import reporting
 from proxy.bulk.runner import Runner
 from proxy.errors import CannotStart
@@ -44,6 +48,20 @@ UNDERWAY = 2
 """Concurrent originals per process: one is fetched while another is compared."""
 
 _DATABASE, _WORK = "progress.db", "work"
+
+_RUN: Final = re.compile(r"run-[0-9a-f]{32}")
+"""Folders in `work`, one of each comparison."""
+
+_REPORT: Final = FolderKind(
+    name="comparison",
+    option="--report",
+    known=re.compile(
+        rf"progress\.db(-wal|-shm|-journal)?|(index|report)\.new|{report.PAGE}|{DOCUMENT}|{report.PICTURES}/|{_WORK}/"
+        rf"|{report.PICTURES}/{report.PICTURE.pattern}"
+        rf"|{_WORK}/((tmp[a-z0-9_]{{8}}|warm-up-[0-9a-f]{{16}})/|vips-).*"  # of a version that left no marker
+    ),
+    is_older=lambda folder: any((folder / name).exists() for name in (_DATABASE, DOCUMENT)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,21 +193,30 @@ async def _comparer(
 
 @contextmanager
 def _work_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder for temporary files; files of a killed comparison are deleted."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    """Create a folder for temporary files in `folder`, and remove those of comparisons that were killed."""
+    folder.mkdir(exist_ok=True)
+    for left in folder.iterdir():
+        if _RUN.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
+    own = folder.resolve() / f"run-{uuid.uuid4().hex}"
+    own.mkdir()
     try:
-        yield folder.resolve()
+        yield own
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
+        with suppress(OSError):  # it has other files
+            folder.rmdir()
 
 
 def _create_folders(folder: Path) -> Path:
+    claim(folder, _REPORT)
     pictures = folder / report.PICTURES
     try:
-        pictures.mkdir(parents=True, exist_ok=True)
+        pictures.mkdir(exist_ok=True)
     except OSError as fault:
-        raise CannotStart(f"--report: {folder} cannot be made ({fault.strerror}).") from fault
+        raise CannotStart(
+            f"--report: the folder {pictures} cannot be created ({fault.strerror}); name another folder."
+        ) from fault
     return pictures
 
 

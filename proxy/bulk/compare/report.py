@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,6 +27,10 @@ PAGE, PICTURES = "index.html", "pictures"
 """Names in the folder of a report."""
 
 _KINDS = ("old", "new", "difference")
+
+PICTURE: Final = re.compile(rf"[0-9a-f]{{20}}-({'|'.join(_KINDS)})\.webp")
+"""The names of the small pictures, which `proxy.bulk.compare.comparer` generates; no other file is removed."""
+
 _KILO = 1000
 
 
@@ -48,13 +53,14 @@ def write(folder: Path, database: FindingsDatabase, *, head: ReportHead, ended: 
     _replace(folder / PAGE, _page(database, head, ended))
     shown = {name for finding in database.pictured() for name in finding.pair.pictures.values()}
     for path in (folder / PICTURES).iterdir():
-        if path.name not in shown:
+        if PICTURE.fullmatch(path.name) and path.name not in shown:
             path.unlink()
 
 
 def _replace(path: Path, lines: Iterator[str]) -> None:
     new = path.with_suffix(".new")
-    with new.open("w", encoding="utf-8") as file:
+    new.unlink(missing_ok=True)
+    with new.open("x", encoding="utf-8") as file:  # not through a link
         file.writelines(lines)
     new.replace(path)
 

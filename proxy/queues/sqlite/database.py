@@ -21,6 +21,7 @@ import structlog
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite.errors import is_busy, translate
+from proxy.stores.file.atomic import make_folder
 from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class Database:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _write_lock(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:

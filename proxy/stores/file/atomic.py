@@ -34,6 +34,9 @@ _REFUSALS: Final = {
     errno.ELOOP: "the path contains a symbolic link",
 }
 
+_SPECIAL: Final = frozenset({errno.ENXIO, errno.ENODEV})
+"""The errors of opening a socket, or a device that does not exist."""
+
 
 @contextmanager
 def disk_errors() -> Iterator[None]:
@@ -156,15 +159,29 @@ def open_plain(path: Path) -> BinaryIO | None:
     Raises:
         OSError: `path` is a symbolic link (`ELOOP`), or cannot be opened.
     """
+    if (kind := file_kind(path)) is None or not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
+        return None  # before it is opened: opening a device can have effects
     try:
-        # Non-blocking: opening a named pipe would otherwise wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        # It may be replaced in between. Non-blocking, because opening a named pipe would otherwise wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as fault:
+        if fault.errno in _SPECIAL:
+            return None
+        raise
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
     return None
+
+
+def file_kind(path: Path) -> int | None:
+    """Return the mode of what is at `path`, without following a link; None if nothing is."""
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def is_unchanged(path: Path, identity: Identity) -> bool:

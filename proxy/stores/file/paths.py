@@ -93,6 +93,8 @@ def _plain(path: Path) -> os.stat_result | None:
 def _fault(segment: str) -> str | None:
     if segment in {"", ".", ".."}:
         return "a segment is empty, '.' or '..'"
+    if segment.startswith("."):
+        return "a segment begins with '.', as the names of files that are not meant to be shown do"
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in segment):
         return "it contains a control character or an unpaired surrogate"
     if len(segment.encode()) > MAX_SEGMENT_BYTES:

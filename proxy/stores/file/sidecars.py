@@ -37,7 +37,7 @@ class Sidecars:
     """
 
     def __init__(self, folder: Path, temporary: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._temporary = temporary
 
     def locked(self, key: str) -> AbstractContextManager[None]:
@@ -45,7 +45,7 @@ class Sidecars:
 
         One of 256 locks is chosen by the digest of `key`, so other keys may share it.
         """
-        return locked(self._folder.with_name("locks") / _digest(key)[:2])
+        return locked(self.folder.with_name("locks") / _digest(key)[:2])
 
     def read(self, key: str, identity: Identity) -> Attributes | None:
         """Return the attributes of the file `identity` under `key`, or None if they are unknown."""
@@ -75,7 +75,7 @@ class Sidecars:
 
     def _path(self, key: str) -> Path:
         digest = _digest(key)
-        return self._folder / digest[:2] / f"{digest}.json"
+        return self.folder / digest[:2] / f"{digest}.json"
 
 
 def _digest(key: str) -> str:

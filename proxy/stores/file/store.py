@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Final
 from anyio.to_thread import run_sync
 
 from pipeline.formats.registry import HEAD_BYTES, content_type_of
-from proxy.errors import NotFound, StoreUnavailable
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, AlreadyThere, Attributes, Blob
 from proxy.stores.file.atomic import (
     Identity,
     chunks,
     disk_errors,
+    file_kind,
     flush_folder,
     is_unchanged,
     locked,
+    make_folder,
     move_into_place,
     open_plain,
     prune,
@@ -117,12 +119,23 @@ class FileStore:
 
     def _start(self) -> None:
         with disk_errors():
-            self._temporary.mkdir(parents=True, exist_ok=True)
+            self._check_internal()
+            make_folder(self._temporary)
             self._is_started = True
             # Every writer holds this lock shared. Under the exclusive lock, all files here are left by dead writers.
             with suppress(BlockingIOError), locked(self._writers, wait=False):
                 for left in self._temporary.iterdir():
-                    left.unlink(missing_ok=True)
+                    if stat.S_ISREG(file_kind(left) or 0):
+                        left.unlink(missing_ok=True)
+
+    def _check_internal(self) -> None:
+        """Raise if an internal folder is a symbolic link: files outside the store would be written and removed."""
+        for folder in (self._temporary, self._sidecars.folder, self._writers.parent):
+            if os.path.realpath(folder) != str(folder):
+                raise StoreRefused(
+                    f"The file store does not use its internal folder {HIDDEN!a}: it, or {folder.name!r} in it, is a "
+                    "symbolic link, which may lead outside. Remove the link from the folder of STORE."
+                )
 
     @property
     def _writers(self) -> Path:
@@ -210,10 +223,11 @@ class FileStore:
     def _delete(self, key: str) -> None:
         target = locate(self._root, key)
         with disk_errors(), self._sidecars.locked(key):
-            with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                target.unlink()
-                flush_folder(target.parent)
-                prune(target.parent, self._root)
+            if stat.S_ISREG(file_kind(target) or 0):  # what is no blob was not made by a store
+                with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    target.unlink()
+                    flush_folder(target.parent)
+                    prune(target.parent, self._root)
             self._sidecars.remove(key)
 
 
@@ -224,6 +238,8 @@ def _replaced(target: Path, *, only_new: bool) -> Identity | None:
         return None
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreRefused("The file store will not do it: a pipe, a socket or a device has the name of this key.")
     if only_new:
         raise AlreadyThere
     return Identity.of(status)

@@ -10,8 +10,10 @@ import pytest
 from proxy.bulk.checkpoint import RunProgress
 from proxy.bulk.events import OriginalDone
 from proxy.bulk.originals import FailedOriginal
+from proxy.bulk.own_folder import MARKER
 from proxy.bulk.state_dir import OtherRun, StateDir
 from proxy.errors import CannotStart, GaveUp
+from tests.held import flushes
 from tests.proxy.bulk.runs import OPTIONS
 
 if TYPE_CHECKING:
@@ -56,6 +58,63 @@ def test_two_runs_at_once_keep_out_of_each_others_way(tmp_path: Path) -> None:
         pass
     with StateDir(tmp_path).locked():
         pass
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["checkpoint.json"], "checkpoint.json"),
+        (["lock", "checkpoint.json", "model/weights"], "model/"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+        (["failures-20261124T031112Z.jsonl"], "failures-"),
+    ],
+)
+def test_a_folder_with_files_of_others_is_refused_and_stays_as_it_is(
+    tmp_path: Path, files: list[str], named: str
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("of a person")
+    with pytest.raises(CannotStart) as refused, StateDir(tmp_path).locked():
+        pass
+    assert str(refused.value).startswith(f"--state: {tmp_path} has files that no reprocessing run created: {named}")
+    assert str(refused.value).endswith("name a new or an empty folder, or move these files.")
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(files)
+
+
+async def test_a_checkpoint_alone_is_of_an_older_version(state: StateDir, tmp_path: Path) -> None:
+    await state.save(state.load(OPTIONS))
+    (tmp_path / "state" / "lock").unlink()
+    (tmp_path / "state" / MARKER).unlink()
+    with StateDir(tmp_path / "state").locked():
+        assert (tmp_path / "state" / MARKER).exists()
+
+
+def test_the_folder_of_an_older_version_is_taken(tmp_path: Path) -> None:
+    for name in ("lock", "checkpoint.json", "checkpoint.new", f"failures-20261124T031112Z-{'0' * 12}.jsonl"):
+        (tmp_path / name).touch()
+    with StateDir(tmp_path).locked():
+        assert (tmp_path / MARKER).exists()
+    (tmp_path / "notes.txt").touch()
+    with StateDir(tmp_path).locked():
+        pass
+
+
+def test_the_folder_of_another_command_or_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    for mark, fault in (
+        ('{"kind": "comparison", "version": 1}', "is the folder of a comparison, not of a reprocessing run; name"),
+        ('{"kind": "reprocessing run", "version": 2}', "was created by a newer version of gf-images; use that"),
+    ):
+        (tmp_path / MARKER).write_text(mark)
+        with pytest.raises(CannotStart, match=f"--state: .* {fault}"), StateDir(tmp_path).locked():
+            pass
+        assert (tmp_path / MARKER).read_text() == mark
+
+
+def test_a_new_folder_is_flushed_with_all_that_is_above_it(tmp_path: Path) -> None:
+    with flushes() as flushed, StateDir(tmp_path / "var" / "runs" / "state").locked():
+        pass
+    assert {tmp_path, tmp_path / "var", tmp_path / "var" / "runs"} <= set(flushed)
 
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:

@@ -77,6 +77,26 @@ def test_render_never_overwrites_a_file_that_it_is_to_read(tmp_path: Path) -> No
     assert run("render", *files, "--out", str(tmp_path / "out")).exit_code == 0
 
 
+def test_render_replaces_no_file_that_it_did_not_make_unless_it_is_told_to(tmp_path: Path) -> None:
+    out, words = tmp_path / "out", ["render", str(tmp_path / "photo.jpg"), "--out", str(tmp_path / "out")]
+    paint(tmp_path / "photo.jpg", Photograph(width=900, height=600))
+    out.mkdir()
+    (tmp_path / "notes.txt").write_text("of a person")
+    (out / "photo_small.jpg").write_text("of a person")
+    (out / "photo_large.jpg").symlink_to(tmp_path / "notes.txt")
+    refused = run(*words)
+    assert refused.exit_code == 1
+    assert f"in {out}: photo_small.jpg, photo_large.jpg. Name another --out" in " ".join(refused.stderr.split())
+    assert "--overwrite" in refused.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["photo_large.jpg", "photo_small.jpg"]
+    assert (out / "photo_small.jpg").read_text() == "of a person"
+    for more in ((), ("--overwrite",)):
+        assert run(*words, "--json", *more).exit_code == (0 if more else 1)
+    assert (tmp_path / "notes.txt").read_text() == "of a person"
+    assert len([path for path in out.iterdir() if path.is_file() and not path.is_symlink()]) == 4
+    assert run(*words).exit_code == 0  # the same bytes
+
+
 def test_render_says_of_each_name_what_is_wrong_and_renders_the_others(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")

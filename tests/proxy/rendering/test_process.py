@@ -76,7 +76,7 @@ async def test_a_long_line_of_stderr_is_cut_and_ends_nothing() -> None:
                 await process.ask(QUESTION, deadline_seconds=20)
 
             async def is_logged() -> bool:
-                return len(lines) == 2
+                return len(lines) == 3
 
             await until(is_logged)
     assert lines[0]["line"] == "x" * LOGGED_BYTES + f" [{3_000_000 - LOGGED_BYTES} more bytes]"

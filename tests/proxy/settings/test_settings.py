@@ -291,6 +291,59 @@ def test_a_bucket_that_cannot_be_is_named(monkeypatch: pytest.MonkeyPatch, name:
     assert [fault.partition(":")[0] for fault in faults()] == ["STORE"]
 
 
+@pytest.mark.parametrize("name", ["QUEUE", "TMPDIR"])
+@pytest.mark.parametrize("below", ["", "below", "a/b/c", "link/x", "../store", "../linked/below"])
+def test_what_is_not_to_be_served_is_not_in_the_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, below: str
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(store)
+    (store / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    path = store / below
+    values = {"QUEUE": f"sqlite:///{path}/queue.db", "TMPDIR": str(path)}
+    monkeypatch.setenv(name, values[name])
+    if below == "link/x":  # which leads out of it
+        monkeypatch.setenv("STORE", f"file://{store}")
+        assert read_settings().store == f"file://{store}"
+        return
+    for address in (str(store), "store", f"{tmp_path}/linked", f"{store}/"):
+        monkeypatch.setenv("STORE", f"file://{address}")
+        (fault,) = faults()
+        assert fault.startswith(f"{name}: {path}")
+        assert f"is in the folder of STORE, {address}, whose files are served; set {name} to a f" in fault
+        assert "or STORE to a folder of its own" in fault
+    monkeypatch.setenv("STORE", f"file://{tmp_path}/store-of-its-own")
+    assert read_settings().store.endswith("own")
+
+
+def test_a_queue_that_is_a_link_is_in_the_store_if_either_end_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("store", "var"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "var" / "in.db").symlink_to(tmp_path / "store" / "queue.db")
+    (tmp_path / "store" / "out.db").symlink_to(tmp_path / "var" / "queue.db")
+    monkeypatch.setenv("STORE", f"file://{tmp_path}/store")
+    for name in ("var/in.db", "store/out.db"):
+        monkeypatch.setenv("QUEUE", f"sqlite:///{tmp_path}/{name}")
+        assert [fault.partition(":")[0] for fault in faults()] == ["QUEUE"]
+
+
+def test_a_bucket_and_a_server_are_in_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("STORE", "s3://images")
+    monkeypatch.setenv("QUEUE", f"sqlite:///{tmp_path}/queue.db")
+    assert read_settings().store == "s3://images"
+    monkeypatch.setenv("STORE", f"file://{tmp_path}/store")
+    for queue in ("redis://host", "postgresql://h/d"):
+        monkeypatch.setenv("QUEUE", queue)
+        assert read_settings().queue == queue
+
+
 def test_room_for_originals_must_be_enough_for_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRATCH_MB", "29")
     monkeypatch.setenv("MEMORY_BUDGET_MB", "63")

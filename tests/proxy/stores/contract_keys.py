@@ -27,9 +27,11 @@ AWKWARD_KEYS = [
     unicodedata.normalize("NFC", "café/gall é.jpg"),
     unicodedata.normalize("NFD", "café/gall é.jpg"),
     "gall/虫こぶ/🐛.jpg",
-    "dots/..a/.hidden/a..jpg",
+    "dots/a../b.hidden/a..jpg",
     "/".join(["é" * 100] * 5) + "/" + "x" * 19,
 ]
+
+DOT_KEYS = [".env", "a/.env", ".git/config", "dots/..a/.hidden/a..jpg", "..."]
 
 
 @pytest.mark.anyio
@@ -52,6 +54,12 @@ class KeysContract:
         assert await keys(store, key[:-1]) == [key]
         await store.delete(key)
         assert await keys(store) == []
+
+    async def test_a_name_that_begins_with_a_dot_is_a_key(self, store: Store, file: Path) -> None:
+        for key in DOT_KEYS:
+            await put(store, key, key.encode(), file)
+            assert await get(store, key) == key.encode()
+        assert await keys(store) == sorted(DOT_KEYS, key=self.sort_key)
 
     async def test_a_backslash_is_no_slash(self, store: Store, file: Path) -> None:
         await put(store, "a\\b", b"bytes", file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from proxy.system import lockfiles
@@ -25,10 +26,22 @@ def test_a_lock_file_that_nobody_holds_is_a_dead_owner(tmp_path: Path) -> None:
 
 def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
     owner = lockfiles.acquire_process_lock(tmp_path)
-    (tmp_path / "somebody").touch()
+    dead = lockfiles.acquire_process_lock(tmp_path)
+    os.close(dead.descriptor)
     lockfiles.remove_stale(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [owner.name]
     owner.release()
+
+
+def test_what_is_no_lock_file_of_ours_is_never_removed(tmp_path: Path) -> None:
+    name = "0123456789abcdef" * 2
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "notes.txt").touch()
+    (tmp_path / "locks" / name).symlink_to(tmp_path / "locks" / "notes.txt")
+    os.mkfifo(tmp_path / "locks" / name[::-1])
+    lockfiles.remove_stale(tmp_path / "locks")
+    assert {path.name for path in (tmp_path / "locks").iterdir()} == {"notes.txt", name, name[::-1]}
+    assert lockfiles.is_alive(tmp_path / "locks", name)
 
 
 def test_a_turn_is_held_by_one_at_a_time(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
+from proxy.bulk.own_folder import MARKER
 from tests.proxy.bulk.compare.planted import PLANTS, SIZES, key
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from tests.proxy.bulk.compare.conftest import Compare
 
 Event = dict[str, object]
+
+REPORT = ["index.html", "pictures", "report.json"]
+"""What a comparison leaves in the folder of its report, beside the marker."""
 
 
 class Command:
@@ -105,7 +109,7 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(command: Callable[[],
     assert not {event["key"] for event in told} & {event["key"] for event in killed.differs}
     keys = [finding["key"] for finding in document(tmp_path)["findings"]]
     assert (len(keys), len(set(keys))) == (len(PLANTS), len(PLANTS))
-    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["index.html", "pictures", "report.json"]
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [MARKER, *REPORT]
 
 
 def test_a_comparison_that_is_told_to_stop_reports_what_it_has_and_goes_on_later(
@@ -135,6 +139,87 @@ def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(
     again.hear()
     assert again.wait() == 1
     assert len(document(tmp_path)["findings"]) == len(PLANTS)
+
+
+FOREIGN = [
+    ["notes.txt"],
+    ["work/thesis.txt"],
+    ["pictures/holiday.jpg"],
+    ["index.html", "pictures/a.webp"],
+    ["report.json", "work/tmp/thesis.txt"],
+    ["progress.db", "pictures/holiday.jpg"],
+    ["index.html"],
+    [".hidden"],
+]
+
+
+@pytest.mark.parametrize("files", FOREIGN, ids=" ".join)
+def test_a_folder_with_files_of_others_is_refused_and_stays_as_it_is(
+    planted: Path, compare: Compare, tmp_path: Path, files: list[str]
+) -> None:
+    for name in files:
+        (tmp_path / "report" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "report" / name).write_text("of a person")
+    before = sorted((tmp_path / "report").rglob("*"))
+    for words in ((), ("--restart",)):
+        refused = compare(planted / "old", planted / "old", "--prefix", "gall/1/", *words)
+        assert refused.result.exit_code == 1
+        assert f"--report: {tmp_path}/report has files that no comparison created: " in refused.result.stderr
+        assert any(name.rpartition("/")[0] in refused.result.stderr for name in files)
+        assert "name a new or an empty folder, or move these files" in refused.result.stderr
+    assert sorted((tmp_path / "report").rglob("*")) == before
+    assert {(tmp_path / "report" / name).read_text() for name in files} == {"of a person"}
+
+
+def test_a_link_in_the_folder_is_refused_and_not_followed(planted: Path, compare: Compare, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").touch()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "progress.db").touch()
+    for name in ("work", "pictures"):
+        (tmp_path / "report" / name).symlink_to(tmp_path / "home")
+        refused = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
+        assert f"{name} (not a file)" in refused.result.stderr
+        (tmp_path / "report" / name).unlink()
+    assert (tmp_path / "home" / "thesis.txt").exists()
+
+
+def test_what_a_person_adds_to_a_report_stays_there(planted: Path, compare: Compare, tmp_path: Path) -> None:
+    assert compare(planted / "old", planted / "new", "--prefix", "gall/1/").result.exit_code == 1
+    names = ["notes.txt", "pictures/holiday.jpg", "work/thesis.txt", "work/tmp12345678/thesis.txt", "index.new.txt"]
+    for name in names:
+        (tmp_path / "report" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "report" / name).write_text("of a person")
+    (tmp_path / "report" / "index.new").symlink_to(tmp_path / "report" / "notes.txt")
+    (tmp_path / "report" / "work" / ("run-" + "0" * 32)).mkdir()
+    same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
+    assert (same.result.exit_code, "No difference" in same.page) == (0, True), same.result.output
+    assert {(tmp_path / "report" / name).read_text() for name in names} == {"of a person"}
+    assert [path.name for path in (tmp_path / "report" / "pictures").iterdir()] == ["holiday.jpg"]
+    assert sorted(path.name for path in (tmp_path / "report" / "work").iterdir()) == ["thesis.txt", "tmp12345678"]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["index.html", "report.json", f"pictures/{'0' * 20}-old.webp"],
+        ["progress.db", "progress.db-wal", "work/tmpab_cd123/of-old", f"work/warm-up-{'0' * 16}/tiny.jpg"],
+        ["lost+found/"],
+        [".gf-images"],
+    ],
+    ids=" ".join,
+)
+def test_the_folder_of_an_older_version_and_an_empty_one_are_taken(
+    planted: Path, compare: Compare, tmp_path: Path, left: list[str]
+) -> None:
+    for name in left:
+        (tmp_path / "report" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "report" / name).mkdir() if name.endswith("/") else (tmp_path / "report" / name).touch()
+    for _ in range(2):
+        same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
+        assert same.result.exit_code == 0, same.result.output
+    assert set(REPORT) <= {path.name for path in (tmp_path / "report").iterdir()}
+    assert [path.name for path in (tmp_path / "report" / "pictures").iterdir()] == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from proxy.bulk.compare.causes import TITLES
+from proxy.bulk.own_folder import MARKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def test_a_report_is_one_folder_that_shows_what_differs_the_worst_first(found: Comparison) -> None:
-    assert sorted(path.name for path in found.folder.iterdir()) == ["index.html", "pictures", "report.json"]
+    left = sorted(path.name for path in found.folder.iterdir())
+    assert left == [MARKER, "index.html", "pictures", "report.json"]
     pictures = {path.name for path in (found.folder / "pictures").iterdir()}
     assert set(re.findall(r'<img src="pictures/([^"]+)"', found.page)) == pictures
     assert len(pictures) == 12 * 3 - 2 - 2  # none for the missing and the damaged copy, nor a difference to it

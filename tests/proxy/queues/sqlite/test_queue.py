@@ -12,7 +12,7 @@ from saq.utils import now
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite.queue import SqliteQueue
-from tests.held import no_file_above
+from tests.held import flushes, no_file_above
 from tests.proxy.queues.asking import counts, eventually, stored, take
 
 if TYPE_CHECKING:
@@ -162,6 +162,14 @@ async def test_one_sweep_at_a_time_asks_stuck_jobs_to_end(another: Another) -> N
     swept = await asyncio.gather(here.sweep(abort=0.3), there.sweep(abort=0.3))
     assert sorted(swept) == [[], ["a"]]
     assert here.retried + there.retried == 1
+
+
+async def test_a_new_folder_is_flushed_with_all_that_is_above_it(tmp_path: Path) -> None:
+    queue = SqliteQueue(tmp_path / "var" / "jobs" / "queue.db")
+    with flushes() as flushed:
+        await queue.connect()
+    await queue.disconnect()
+    assert {tmp_path, tmp_path / "var"} <= set(flushed)
 
 
 async def test_two_names_are_two_queues_in_one_file(tmp_path: Path) -> None:

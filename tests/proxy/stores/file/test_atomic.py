@@ -19,6 +19,7 @@ import pytest
 from proxy.errors import StoreUnavailable
 from proxy.stores.file.atomic import move_into_place, prune
 from proxy.stores.file.store import HIDDEN, FileStore
+from tests.held import flushes
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.file.file_stores import started, type_of
 
@@ -70,6 +71,30 @@ def test_a_folder_that_somebody_takes_away_while_it_is_made_is_made_again(file: 
     move_into_place(file, Contested(tmp_path / "x" / "y" / "z" / "a"))
     assert Contested.takes_away == 0
     assert (tmp_path / "x" / "y" / "z" / "a").read_bytes() == b"bytes"
+
+
+async def test_each_new_folder_of_a_put_is_flushed_in_the_one_above_it(root: Path, file: Path) -> None:
+    store = await started(root)
+    file.write_bytes(b"bytes")
+    for write in (store.put, store.put_new):
+        for key in ("a.jpg", "x/y/z/a.jpg", "x/y/other/a.jpg"):
+            before = folders(root)
+            with flushes() as flushed:
+                await write(f"{write.__name__}/{key}", file, ATTRIBUTES)
+            assert {folder.parent for folder in folders(root) - before} <= set(flushed)
+            assert (root / write.__name__ / key).parent in flushed
+
+
+def folders(root: Path) -> set[Path]:
+    """Return all folders but those of lock files, which may be lost."""
+    return {path for path in root.rglob("*") if path.is_dir() and "locks" not in path.parts}
+
+
+async def test_the_root_of_a_new_store_is_flushed_with_all_that_is_above_it(tmp_path: Path) -> None:
+    with flushes() as flushed:
+        await started(tmp_path / "volume" / "images" / "store")
+    new = tmp_path / "volume" / "images" / "store" / HIDDEN / "temporary"
+    assert {*new.parents} - {*tmp_path.parents} <= set(flushed)
 
 
 def test_a_file_that_is_not_there_is_placed_nowhere(file: Path, tmp_path: Path) -> None:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
+from contextlib import contextmanager
+from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.base import UNKNOWN_TYPE, Attributes
+from proxy.stores.file.atomic import open_plain
 from proxy.stores.file.store import HIDDEN
 from tests.held import no_file_above
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract import StoreContract
+from tests.proxy.stores.contract_keys import DOT_KEYS
 from tests.proxy.stores.file.file_stores import started, type_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from proxy.stores.base import Store
     from proxy.stores.file.store import FileStore
@@ -34,6 +40,29 @@ class TestFileStore(StoreContract):
     async def store(self, root: Path) -> FileStore:
         """Return an empty store."""
         return await started(root)
+
+    async def test_a_name_that_begins_with_a_dot_is_a_key(self, store: Store, file: Path) -> None:
+        """It is none here: people and programs hide files in folders by such names."""
+        root = file.parent / "root"
+        for key in DOT_KEYS:
+            file.write_bytes(b"bytes")
+            (root / key).parent.mkdir(parents=True, exist_ok=True)
+            (root / key).write_bytes(b"hidden")
+            for refused in (
+                store.head(key),
+                store.fetch(key, file, max_bytes=9),
+                store.put(key, file, ATTRIBUTES),
+                store.put_new(key, file, ATTRIBUTES),
+                store.copy(key, "a.jpg"),
+                store.delete(key),
+            ):
+                with pytest.raises(UnfitKey, match="a segment begins with '\\.'"):
+                    await refused
+            with pytest.raises(UnfitKey):
+                await get(store, key)
+            assert (root / key).read_bytes() == b"hidden"
+        for prefix in ("", ".", ".git/", "a/", "a/.", "dots/..a/"):
+            assert await keys(store, prefix) == []
 
 
 @pytest.fixture
@@ -188,11 +217,83 @@ async def test_nothing_is_below_a_blob_and_nothing_can_be(store: Store, file: Pa
     assert await get(store, "a") == b"bytes"
 
 
-async def test_a_named_pipe_is_no_blob_and_keeps_nobody_waiting(store: Store, root: Path) -> None:
-    os.mkfifo(root / "pipe")
-    with anyio.fail_after(10):
-        assert await store.head("pipe") is None
-    assert await keys(store) == []
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+async def test_what_is_no_plain_file_is_no_blob_and_stays_what_it_is(
+    store: Store, root: Path, file: Path, kind: str
+) -> None:
+    special = root / "gall" / "1_original.jpg"
+    special.parent.mkdir()
+    with special_file(special, kind), anyio.fail_after(10):
+        before = special.lstat()
+        assert await store.head("gall/1_original.jpg") is None
+        for missing in (
+            store.fetch("gall/1_original.jpg", file, max_bytes=9),
+            store.copy("gall/1_original.jpg", "a"),
+            get(store, "gall/1_original.jpg"),
+        ):
+            with pytest.raises(NotFound):
+                await missing
+        assert await keys(store) == []
+        file.write_bytes(b"bytes")
+        for write in (store.put, store.put_new):
+            with pytest.raises(StoreRefused, match="a pipe, a socket or a device"):
+                await write("gall/1_original.jpg", file, ATTRIBUTES)
+        await store.delete("gall/1_original.jpg")
+        assert os.path.samestat(special.lstat(), before)
+
+
+@contextmanager
+def special_file(path: Path, kind: str) -> Iterator[None]:
+    """Create a file that is not a plain one, for the length of the block."""
+    if kind == "pipe":
+        os.mkfifo(path)
+        yield
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(path))
+            yield
+    else:
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero
+        except PermissionError:
+            pytest.skip("needs root, to create a device")
+        yield
+
+
+async def test_a_blob_that_a_socket_replaces_while_it_is_found_is_no_blob(root: Path) -> None:
+    root.mkdir()
+    with special_file(root / "socket", "socket"):
+        assert open_plain(Lagging(root / "socket")) is None
+
+
+class Lagging(PosixPath):
+    """A path whose file was a plain one when it was examined."""
+
+    def lstat(self) -> os.stat_result:
+        return Path(__file__).lstat()
+
+
+@pytest.mark.parametrize("name", ["", "temporary", "sidecars", "locks"])
+async def test_an_internal_folder_that_is_a_link_ends_the_start_and_nothing_is_removed(
+    root: Path, tmp_path: Path, name: str
+) -> None:
+    inside = ["notes.txt", "temporary/notes.txt"]
+    for path in inside:
+        (tmp_path / "home" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / path).touch()
+    (root / HIDDEN).parent.mkdir()
+    if name:
+        (root / HIDDEN).mkdir()
+    (root / HIDDEN / name).symlink_to(tmp_path / "home")
+    with pytest.raises(StoreRefused, match="Remove the link from the folder of STORE"):
+        await started(root)
+    assert [path for path in inside if (tmp_path / "home" / path).exists()] == inside
+
+
+async def test_what_is_no_temporary_file_is_left_alone_at_the_start(store: Store, root: Path) -> None:
+    (root / HIDDEN / "temporary" / "folder").mkdir()
+    await started(root)
+    assert (root / HIDDEN / "temporary" / "folder").is_dir()
 
 
 async def test_a_name_that_is_no_key_is_not_listed(store: Store, root: Path) -> None:

@@ -1,0 +1,106 @@
+"""What is built for installation: the wheel and the sdist hold all that the service needs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import ZipFile
+
+import httpx
+import pytest
+
+from loadtest.service import Service, started
+
+ROOT = Path(__file__).parents[1]
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
+BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
+
+
+@dataclass
+class Installed(Service):
+    """A service that runs in an empty folder with its default settings, on free ports."""
+
+    def environment(self) -> dict[str, str]:
+        whole = super().environment()
+        return {name: whole[name] for name in ("PATH", "PORT", "METRICS_PORT", "TMPDIR")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, the wheel of the checkout, and in `again` the wheel of the sdist."""
+    folder, dist = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("dist")
+    for name in BUILT_FROM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder)
+    run(sys.executable, "-c", BUILD, "sdist", str(dist), cwd=folder)
+    run(sys.executable, "-c", BUILD, "wheel", str(dist), cwd=folder)
+    (dist / "unpacked").mkdir()
+    run("tar", "--extract", "--file", str(only(dist, "*.tar.gz")), cwd=dist / "unpacked")
+    run(sys.executable, "-c", BUILD, "wheel", str(dist / "again"), cwd=only(dist / "unpacked", "*"))
+    return dist
+
+
+@pytest.fixture(scope="module")
+def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel; it sees the dependencies of this one, but not the checkout."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    wheel = str(only(built, "*.whl"))
+    # Before its dependencies are seen: pip would find the package of this environment among them.
+    pip = sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"
+    run(*pip, "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel, cwd=folder)
+    site_packages = only(folder, "lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    return folder
+
+
+def run(*command: str, cwd: Path) -> str:
+    """Run a command that must succeed; return its output."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """Return the only path that matches."""
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def content(wheel: Path) -> dict[str, bytes]:
+    with closing(ZipFile(wheel)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_the_sdist_builds_the_wheel_that_the_checkout_builds(built: Path) -> None:
+    ours, again = (content(only(folder, "*.whl")) for folder in (built, built / "again"))
+    assert ours == again
+    assert ours["proxy/settings/sizes.toml"] == (ROOT / "config" / "sizes.toml").read_bytes()
+    checkout = {str(path.relative_to(ROOT)) for name in ("proxy", "pipeline") for path in (ROOT / name).rglob("*")}
+    modules = {name for name in checkout if name.endswith(".py")}
+    data = {name for name in checkout if name.endswith((".toml", ".html", ".css"))}
+    assert (modules | data) <= set(ours)
+
+
+def test_the_installed_service_gets_ready_in_an_empty_folder(environment: Path, tmp_path: Path) -> None:
+    empty, outside = tmp_path / "empty", tmp_path / "outside"
+    empty.mkdir()
+    python, program = (str(environment / "bin" / name) for name in ("python", "gf-images"))
+    imported = run(python, "-c", "import pipeline, proxy; print(pipeline.__file__, proxy.__file__)", cwd=empty)
+    assert all(Path(path).is_relative_to(environment) for path in imported.split())
+    sizes_file = next(line for line in run(program, "check", cwd=empty).splitlines() if line.startswith("SIZES_FILE="))
+    assert Path(sizes_file.removeprefix("SIZES_FILE=")).is_relative_to(environment)
+    service = Installed(folder=outside, entry=("env", f"--chdir={empty}"), program=(program,))
+    with started(service):
+        assert httpx.get(f"{service.url}/readyz").status_code == 200
+        assert "medium" in httpx.get(f"{service.url}/img/gall/1/1_1_original.jpg/none").json()["detail"]
+    assert {"queue.db", "store"} <= {path.name for path in (empty / "var").iterdir()}
+    assert [path.name for path in empty.iterdir()] == ["var"]
