@@ -77,8 +77,11 @@ async def _run_until_signal(command: Callable[[Stop], Coroutine[object, object, 
     def request_stop(signum: int) -> None:
         if stop.is_requested and can_abort and running:
             running.cancel()
-        advice = "; once more to give up what is underway" if can_abort else ""
-        stop.request(f"{signal.Signals(signum).name}{advice}")
+        if signum == signal.SIGINT:
+            reason, advice = "Interrupted.", "press Ctrl-C again to stop now"
+        else:
+            reason, advice = f"Received {signal.Signals(signum).name}.", "a second signal stops now"
+        stop.request(reason, advice=advice if can_abort else "")
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, request_stop, signum)

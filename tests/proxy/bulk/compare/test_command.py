@@ -142,7 +142,7 @@ def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(
     [
         (("--sizes", "enormous"), "there is no size enormous; there are small, medium"),
         (("--allow", "magic"), "'magic' is not one of"),
-        (("--max-different", "few"), "neither a share"),
+        (("--max-different", "few"), "neither a percentage"),
         (("--sample", "0"), "0 is not in the range"),
     ],
 )
@@ -154,7 +154,7 @@ def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: t
 
 def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_with_1(compare: Compare) -> None:
     missing = compare("nowhere", "nowhere-else")
-    assert (missing.result.exit_code, "There is no folder" in missing.result.stderr) == (1, True)
+    assert (missing.result.exit_code, "does not exist" in missing.result.stderr) == (1, True)
     address = "http://127.0.0.1:9"
     unlisted = compare(address, address, "--originals", address)
     assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)

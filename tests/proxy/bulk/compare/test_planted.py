@@ -47,7 +47,7 @@ def test_what_is_allowed_is_told_but_does_not_count(planted: Path, compare: Comp
     allowed = compare(planted / "old", planted / "new", *words, "--allow", "old-blurred")
     assert allowed.result.exit_code == 0
     assert "1 different" in allowed.result.stdout
-    assert "1 of them only for causes that are allowed" in allowed.result.stdout
+    assert "Allowed by --allow: 1 of 1 different derivatives" in allowed.result.stdout
     assert "Differences, none more than allowed." in allowed.page
 
 

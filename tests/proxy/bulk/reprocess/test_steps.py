@@ -62,7 +62,7 @@ async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> Non
     assert workshop.calls["put"] == 0
     await maker(workshop).run(ORIGINAL)
     assert (await inspector(workshop).inspect(ORIGINAL)).result == "fresh"
-    assert (await inspector(workshop, "all").inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "asked for")
+    assert (await inspector(workshop, "all").inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "requested by --all")
     await workshop.store.delete("gall/58/58_1_small.jpg")
     other = (*SIZES[:1], replace(SIZES[1], quality=50), *SIZES[2:])
     assert (await inspector(workshop, sizes=other).inspect(ORIGINAL)).reasons == {
@@ -222,13 +222,13 @@ async def test_who_orders_where_nobody_works_is_told_so_once(
         ordering = [asyncio.create_task(one.run(key)) for key in keys]
 
         async def is_told() -> bool:
-            return "nobody_works" in [line["event"] for line in lines]
+            return "no_workers" in [line["event"] for line in lines]
 
         await until(is_told)
         with anyio.fail_after(60):
             async with running_worker(worker(workshop, queue, jobs)):
                 await asyncio.gather(*ordering)
-    assert [line["log_level"] for line in lines if line["event"] == "nobody_works"] == ["warning"]
+    assert [line["log_level"] for line in lines if line["event"] == "no_workers"] == ["warning"]
 
 
 def _results(originals: list[OriginalDone]) -> dict[str, int]:
