@@ -197,7 +197,7 @@ def test_a_comparison_of_originals_without_derivatives_ends_with_1_and_says_what
 def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> None:
     same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
     assert (same.result.exit_code, same.result.stderr) == (0, ""), same.result.output
-    assert "No difference" in same.page
+    assert "No differences." in same.page
 
 
 def test_without_the_extra_it_says_how_to_install_it() -> None:
