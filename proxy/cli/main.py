@@ -20,7 +20,7 @@ from proxy.settings.validators import mask_passwords
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gallformers-images", prog_name="gf-images")
 def main() -> None:
-    """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
+    """Render photographs in several sizes, without their metadata: by webhook, or on the first page view."""
 
 
 for command in (serve, worker, render, reprocess, compare, promote):
@@ -28,9 +28,11 @@ for command in (serve, worker, render, reprocess, compare, promote):
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def check(*, as_json: bool) -> None:
-    """Read the settings, name every fault, print what the service would run with; secrets are masked.
+    """Validate and print the settings, with secrets masked.
+
+    Exit codes: 0, valid; 2, invalid, with every error listed.
 
     Example: PORT=80 gf-images check
     """
@@ -42,12 +44,12 @@ def check(*, as_json: bool) -> None:
     for name, value in values.items():
         click.echo(f"{name}={value}")
     for size in settings.sizes:
-        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
+        click.echo(f"size {size.name}: width {size.width}, fit {size.fit}")
 
 
 @main.command("openapi")
 def print_openapi() -> None:
-    """Print the OpenAPI document.
+    """Print the OpenAPI document of the service.
 
     Example: gf-images openapi > openapi.json
     """

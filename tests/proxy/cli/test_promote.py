@@ -197,8 +197,8 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
     ("words", "prefix", "description"),
     [
         (["promote"], "", "SHADOW_PREFIX must be set"),
-        (["promote", "--sizes", "huge"], "shadow/", "no size huge"),
-        (["promote", "--allow", "colour"], "shadow/", "--allow needs --report"),
+        (["promote", "--sizes", "huge"], "shadow/", "unknown: huge"),
+        (["promote", "--allow", "colour"], "shadow/", "--allow requires --report"),
     ],
 )
 def test_wrong_words_say_what_to_do(

@@ -157,12 +157,12 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "description"),
     [
-        (["--sizes", "huge"], "there is no size huge; there are small, large"),
-        (["--sizes", ","], "names nothing"),
+        (["--sizes", "huge"], "unknown: huge. The sizes file has small, large."),
+        (["--sizes", ","], "contains no name"),
         (["--rate", "fast"], "not a rate"),
         (["--since", "yesterday"], "not a date"),
         (["--max-failures", "few"], "neither a percentage"),
-        (["--missing", "--through-queue"], "does not go with --through-queue"),
+        (["--missing", "--through-queue"], "cannot be used with --through-queue"),
         (["--retry-failed", "nowhere"], "does not exist"),
         (["--workers", "0"], "--workers"),
     ],

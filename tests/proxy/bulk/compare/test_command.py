@@ -140,7 +140,7 @@ def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--sizes", "enormous"), "there is no size enormous; there are small, medium"),
+        (("--sizes", "enormous"), "unknown: enormous. The sizes file has small, medium."),
         (("--allow", "magic"), "'magic' is not one of"),
         (("--max-different", "few"), "neither a percentage"),
         (("--sample", "0"), "0 is not in the range"),
@@ -205,7 +205,7 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "jinja2 not installed: pip install 'gallformers-images[compare]'" in ended.stderr
+    assert "Missing packages: jinja2. Run pip install 'gallformers-images[compare]'" in ended.stderr
 
 
 def test_the_service_loads_nothing_of_what_comparing_needs() -> None:
