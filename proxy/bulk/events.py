@@ -168,15 +168,19 @@ def summary(ended: RunEnded) -> Iterator[str]:
         yield CONTINUE
 
 
+def count_originals(number: int) -> str:
+    """Return the number with its noun."""
+    return "1 original" if number == 1 else f"{number:,} originals"
+
+
 def _stopping(event: Stopping) -> str:
     if event.left_to_workers:
         # Few of the originals in progress were queued; the others wait for room in the queue, until the next run.
         return f"{event.detail} The workers finish the queued jobs."
     if not event.in_progress:
         return event.detail
-    originals = "1 original" if event.in_progress == 1 else f"{event.in_progress:,} originals"
     advice = f"; {event.advice}" if event.advice else ""
-    return f"{event.detail} Finishing {originals}{advice}."
+    return f"{event.detail} Finishing {count_originals(event.in_progress)}{advice}."
 
 
 def _by_reason(reasons: dict[str, str]) -> str:

@@ -139,7 +139,7 @@ async def failed_keys(path: Path) -> AsyncIterator[str]:
         raise CannotStart(f"--retry-failed: cannot read {path} ({fault.strerror}).") from fault
     except msgspec.DecodeError as fault:
         raise CannotStart(
-            f"--retry-failed: line {number} of {path} is not a failure ({fault}). "
+            f"--retry-failed: line {number} of {path} is not a failed original ({fault}). "
             "Use a file failures-….jsonl that a run has written."
         ) from fault
 

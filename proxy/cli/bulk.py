@@ -49,7 +49,7 @@ def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
     settings = read_settings_or_exit(accepts_jobs=False)
     known = [size.name for size in settings.sizes]
     if unknown := [size for size in sizes if size not in known]:
-        raise click.UsageError(f"--sizes: unknown: {', '.join(unknown)}. The sizes file has {', '.join(known)}.")
+        raise click.UsageError(f"--sizes: unknown size {', '.join(unknown)}. Known sizes: {', '.join(known)}.")
     return settings
 
 

@@ -140,7 +140,8 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
     try:
         held = create_server((host, port), family=AF_INET6 if ":" in host else AF_INET)
     except OSError as fault:
-        raise CannotStart(f"PORT: cannot listen on {host}:{port} ({fault.strerror}). Set another port.") from fault
+        why, _, _ = str(fault.strerror).partition(" (while ")  # the rest repeats the address
+        raise CannotStart(f"PORT: cannot listen on {host}:{port} ({why}). Set another port.") from fault
     with held:
         log.info("listening", host=host, port=port)
         yield held

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.bulk.compare.causes import TITLES
-from proxy.bulk.events import CONTINUE, Ended, Event, Line, RetryScheduled, Stopping, describe
+from proxy.bulk.events import CONTINUE, Ended, Event, Line, RetryScheduled, Stopping, count_originals, describe
 from proxy.concurrency.throughput import format_duration
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def describe_comparison(event: Event) -> Iterator[Line]:
     """Return the lines of text for an event; none for a difference, which is in the report."""
     match event:
         case ComparisonStarted() if event.already_compared:
-            yield Line(f"Resuming after {event.already_compared:,} compared originals. Use --restart to start over.")
+            compared = count_originals(event.already_compared)
+            yield Line(f"Resuming: {compared} already compared. Use --restart to start over.")
         case RetryScheduled() | Stopping():
             yield from describe(event)
         case ComparisonEnded():
@@ -67,7 +68,7 @@ def _summary(ended: ComparisonEnded) -> Iterator[str]:
     state = "Finished" if ended.is_finished else "Not finished"
     counts = f"derivatives: {ended.alike:,} alike, {ended.different:,} different"
     absent = f", {ended.absent:,} on neither side" if ended.absent else ""
-    yield f"{state}: {ended.originals:,} originals; {counts}{absent}; {format_duration(ended.seconds)}"
+    yield f"{state}: {count_originals(ended.originals)}; {counts}{absent}; {format_duration(ended.seconds)}"
     for cause, number in sorted(ended.causes.items(), key=lambda item: -item[1]):
         yield f"{number:>9,}  {TITLES[cause]} ({cause})"
     if ended.excused:

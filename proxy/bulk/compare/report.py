@@ -130,7 +130,7 @@ def _measures(finding: Finding) -> list[tuple[str, str]]:
             ("SSIMULACRA2", score),
             ("mean CIEDE2000", f"{like.colour:.1f}"),
             ("hash", f"{like.hash_bits} of 64 bits differ"),
-            ("detail", f"{like.detail:.2f} times the old"),
+            ("fine detail", f"{like.detail:.2f} times the old"),
         ]
     if pair.old and pair.new:
         measures.append(("bytes", f"{pair.new.bytes / max(1, pair.old.bytes):.2f} times the old"))

@@ -197,7 +197,7 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
     ("words", "prefix", "description"),
     [
         (["promote"], "", "SHADOW_PREFIX must be set"),
-        (["promote", "--sizes", "huge"], "shadow/", "unknown: huge"),
+        (["promote", "--sizes", "huge"], "shadow/", "unknown size huge"),
         (["promote", "--allow", "colour"], "shadow/", "--allow requires --report"),
     ],
 )

@@ -157,7 +157,7 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "description"),
     [
-        (["--sizes", "huge"], "unknown: huge. The sizes file has small, large."),
+        (["--sizes", "huge"], "unknown size huge. Known sizes: small, large."),
         (["--sizes", ","], "contains no name"),
         (["--rate", "fast"], "not a rate"),
         (["--since", "yesterday"], "not a date"),

@@ -140,7 +140,7 @@ def test_a_comparison_whose_lines_nobody_takes_ends_with_1_and_goes_on_later(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--sizes", "enormous"), "unknown: enormous. The sizes file has small, medium."),
+        (("--sizes", "enormous"), "unknown size enormous. Known sizes: small, medium."),
         (("--allow", "magic"), "'magic' is not one of"),
         (("--max-different", "few"), "neither a percentage"),
         (("--sample", "0"), "0 is not in the range"),
