@@ -64,7 +64,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_prometheus.py": 40,
     "tests/proxy/webhooks/test_dispatcher.py": 35,
     "tests/proxy/jobs/test_worker.py": 30,
-    "tests/proxy/queues/test_server.py": 30,
+    "tests/proxy/queues/test_server_queue.py": 30,
     "tests/proxy/queues/test_worker.py": 30,
 }
 """How long the longest modules take, about, on two cores; a module that is not named is begun after them."""

@@ -52,8 +52,26 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     profiles: tuple[str, ...]
 
     def differences(self, other: RunOptions) -> list[str]:
-        """Return the names of the options that differ."""
-        return [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
+        """Return the options and settings that differ, by the names that an operator knows."""
+        fields = [field for field in self.__struct_fields__ if getattr(self, field) != getattr(other, field)]
+        return [_OPTION_NAMES.get(field, field) for field in fields]
+
+
+_OPTION_NAMES = {
+    "store": "STORE",
+    "endpoint": "S3_ENDPOINT_URL",
+    "origin": "ORIGINALS_BASE_URL",
+    "layout": "KEY_LAYOUT",
+    "shadow": "SHADOW_PREFIX",
+    "prefix": "--prefix",
+    "sizes": "--sizes",
+    "remake": "--only-stale, --missing or --all",
+    "since": "--since",
+    "retry_failed": "--retry-failed",
+    "through_queue": "--through-queue",
+    "profiles": "render profiles",
+}
+"""The operator's names for the fields of `RunOptions`."""
 
 
 class RunTally(msgspec.Struct, kw_only=True):
@@ -247,7 +265,8 @@ class RunProgress:
             self._failed_in_a_row = 0
         if self._failed_in_a_row >= IN_A_ROW:
             self.stop_reason = (
-                f"{IN_A_ROW} originals in a row failed by no fault of theirs, the last so: {original.detail}"
+                f"{IN_A_ROW} originals in a row failed, and not because of the originals. "
+                f"The last error is {original.code}: {original.detail}"
             )
 
     async def save(self) -> None:

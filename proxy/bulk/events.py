@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from proxy.concurrency.throughput import format_duration
+from proxy.errors import NoRoom, QueueUnavailable, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.errors import Refused
     from proxy.errors import ImagesError
+
+CONTINUE = "Run the same command to continue."
+
+_UNAVAILABLE = {StoreUnavailable.code: "Store", QueueUnavailable.code: "Queue", NoRoom.code: "Scratch folder"}
+"""What is unavailable, by error code."""
 
 Change = Literal["rendered", "promoted", "undone"]
 """What a command does to the derivatives of an original."""
@@ -67,9 +73,13 @@ class RetryScheduled(Event, frozen=True, kw_only=True, tag="retry"):
 
 
 class Stopping(Event, frozen=True, kw_only=True):
-    """No more originals are started; those in progress are finished, here or by the workers of the queue."""
+    """No more originals are started; those in progress are finished, here or by the workers of the queue.
+
+    `detail` is the reason, `advice` is how to stop at once.
+    """
 
     detail: str
+    advice: str = ""
     in_progress: int
     left_to_workers: bool = False
 
@@ -116,19 +126,17 @@ def describe(event: Event) -> Iterator[Line]:
     """Return the lines of text for an event; none for events that only machines need."""
     match event:
         case RunStarted(resumed=True):
-            yield Line(f"going on behind {event.after or 'nothing'} (run {event.run}); --restart would begin anew")
+            position = f" after {event.after}" if event.after else ""
+            yield Line(f"Resuming run {event.run}{position}. Use --restart to start over.")
         case OriginalDone(result="failed"):
-            yield Line(f"failed {event.key}: {event.code}: {event.detail}")
+            yield Line(f"Failed {event.key}: {event.code}: {event.detail}")
         case OriginalDone(result="due"):
             yield Line(f"{event.key}: {_by_reason(event.reasons)}", is_answer=True)
         case RetryScheduled():
-            yield Line(f"trouble, trying again in {event.retry_in_seconds:g} s: {event.detail}")
+            what = _UNAVAILABLE.get(event.code, event.code)
+            yield Line(f"{what} unavailable, retrying in {event.retry_in_seconds:g} s: {event.detail}")
         case Stopping():
-            # Few of the originals in progress were queued; the others wait for room in the queue, until the next run.
-            rest = (
-                "jobs left to the queue's workers" if event.left_to_workers else f"{event.in_progress} to be finished"
-            )
-            yield Line(f"stopping, {rest}: {event.detail}")
+            yield Line(_stopping(event))
         case RunEnded():
             yield from (Line(line, is_answer=True) for line in summary(event))
         case _:
@@ -147,17 +155,32 @@ def summary(ended: RunEnded) -> Iterator[str]:
     }
     listed = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number) or "no originals"
     rate = f", {ended.originals / ended.seconds:.1f}/s" if ended.seconds and ended.originals else ""
-    yield f"{'finished' if ended.is_finished else 'not finished'}: {listed}; {format_duration(ended.seconds)}{rate}"
+    yield f"{'Finished' if ended.is_finished else 'Not finished'}: {listed}; {format_duration(ended.seconds)}{rate}"
     if ended.is_finished and not ended.originals:
-        yield "no original was found: are STORE and --prefix right?"
+        yield "No original was found. Check STORE and --prefix."
     if ended.faults:
-        yield "failed for: " + ", ".join(f"{code} {number:,}" for code, number in sorted(ended.faults.items()))
+        yield "Failures: " + ", ".join(f"{number:,} {code}" for code, number in sorted(ended.faults.items()))
     if ended.is_finished and not ended.is_within_budget:
-        yield "more failed than --max-failures allows"
+        yield "More originals failed than --max-failures allows."
     if ended.failures:
-        yield f"try them again: --retry-failed {ended.failures}"
+        yield f"To retry the failed originals, use --retry-failed {ended.failures}"
     if not ended.is_finished:
-        yield "the same command goes on from here"
+        yield CONTINUE
+
+
+def count_originals(number: int) -> str:
+    """Return the number with its noun."""
+    return "1 original" if number == 1 else f"{number:,} originals"
+
+
+def _stopping(event: Stopping) -> str:
+    if event.left_to_workers:
+        # Few of the originals in progress were queued; the others wait for room in the queue, until the next run.
+        return f"{event.detail} The workers finish the queued jobs."
+    if not event.in_progress:
+        return event.detail
+    advice = f"; {event.advice}" if event.advice else ""
+    return f"{event.detail} Finishing {count_originals(event.in_progress)}{advice}."
 
 
 def _by_reason(reasons: dict[str, str]) -> str:

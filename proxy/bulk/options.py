@@ -36,7 +36,7 @@ def parse_budget(text: str) -> Budget:
     """
     match = _BUDGET.fullmatch(text.strip())
     if match is None or (not match["percent"] and "." in match["number"]):
-        raise ValueError(f"{text!r} is neither a share of the originals, such as 0.5%, nor a number of them.")
+        raise ValueError(f"{text!r} is neither a percentage, such as 0.5%, nor a whole number, such as 20.")
     number = Fraction(match["number"])  # exact: 0.7 % of 1,000 is 7, but slightly less in floating point
     return Budget(most=number / 100 if match["percent"] else number, is_share=bool(match["percent"]))
 
@@ -49,7 +49,7 @@ def parse_rate(text: str) -> float:
     """
     match = _RATE.fullmatch(text.strip())
     if match is None or not float(match["number"]):
-        raise ValueError(f"{text!r} is no rate, such as 5/s, 100/min or 2000/h.")
+        raise ValueError(f"{text!r} is not a rate, such as 5/s, 100/min or 2000/h.")
     return _UNIT_SECONDS[match["unit"]] / float(match["number"])
 
 
@@ -62,5 +62,5 @@ def parse_date(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no date, such as 2026-11-24, or 2026-11-24T12:00Z.") from None
+        raise ValueError(f"{text!r} is not a date, such as 2026-11-24 or 2026-11-24T12:00Z.") from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

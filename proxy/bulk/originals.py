@@ -77,7 +77,7 @@ class FileOriginals:
                         yield key
                     is_behind = is_behind or key == after
         except (OSError, UnicodeDecodeError) as fault:
-            raise CannotStart(f"--originals: {self.path} cannot be read ({fault}).") from fault
+            raise CannotStart(f"--originals: cannot read {self.path} ({fault}).") from fault
 
 
 class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +136,12 @@ async def failed_keys(path: Path) -> AsyncIterator[str]:
                     seen.add(failure.key)
                     yield failure.key
     except OSError as fault:
-        raise CannotStart(f"--retry-failed: {path} cannot be read ({fault.strerror}).") from fault
+        raise CannotStart(f"--retry-failed: cannot read {path} ({fault.strerror}).") from fault
     except msgspec.DecodeError as fault:
-        raise CannotStart(f"--retry-failed: line {number} of {path} is no failure ({fault}).") from fault
+        raise CannotStart(
+            f"--retry-failed: line {number} of {path} is not a failed original ({fault}). "
+            "Use a file failures-….jsonl that a run has written."
+        ) from fault
 
 
 def _parse_failure(line: bytes) -> FailedOriginal | None:

@@ -80,7 +80,7 @@ class OutageRetry:
 
     async def _wait(self, outage: ImagesError, tries: int, *, away_seconds: float) -> None:
         if away_seconds >= self._policy.away_seconds:
-            raise GaveUp(f"For {away_seconds:.0f} s there was no way past this: {outage}") from outage
+            raise GaveUp(f"Gave up after {away_seconds:.0f} s of retries: {outage}") from outage
         seconds = self._policy.wait_seconds(tries)
         self._emit(RetryScheduled(code=outage.code, detail=str(outage), retry_in_seconds=round(seconds, 1)))
         await self._stop.sleep(seconds)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
-from proxy.bulk.events import Ended
+from proxy.bulk.events import CONTINUE, Ended
 from proxy.concurrency.throughput import Throughput, format_duration
 from proxy.errors import GaveUp
 
@@ -101,7 +101,7 @@ class GuardedReporter:
             GaveUp: the output could not be written.
         """
         if self.fault:
-            raise GaveUp(f"{self.fault} The same command goes on from here.")
+            raise GaveUp(f"{self.fault} {CONTINUE}")
 
     def _try(self, report: Callable[[], None]) -> None:
         if self.fault:
@@ -109,7 +109,7 @@ class GuardedReporter:
         try:
             report()
         except OSError as error:
-            self.fault = f"Nobody takes the lines that tell of the run ({error.strerror})."
+            self.fault = f"The output cannot be written ({error.strerror})."
             self._stop.request(self.fault)
 
 

@@ -155,7 +155,7 @@ class Runner(Generic[Outcome]):
 
     def _end(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception():
-            self._stop.request("A fault of ours.")  # raised once the others are done
+            self._stop.request("Internal error.")  # raised once the others are done
         else:
             self._underway.discard(task)
         self._changed.set()

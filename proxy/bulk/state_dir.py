@@ -61,7 +61,9 @@ class StateDir:
         try:
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as fault:
-            raise CannotStart(f"--state: nothing can be written to {self._folder} ({fault.strerror}).") from fault
+            raise CannotStart(
+                f"--state: cannot write to {self._folder} ({fault.strerror}). Use a writable folder."
+            ) from fault
         try:
             _lock(descriptor, self._folder)
             yield
@@ -80,8 +82,9 @@ class StateDir:
             return new_checkpoint(options)
         if differences := checkpoint.options.differences(options):
             raise OtherRun(
-                f"An unfinished run in {self._folder} was asked for something else ({', '.join(differences)}): ask for "
-                "the same to go on with it, name another --state, or --restart to forget it."
+                f"--state: the unfinished run in {self._folder} has other options or settings "
+                f"({', '.join(differences)}). Use the same ones to continue it, another folder to keep it, or "
+                "--restart to discard it."
             )
         return checkpoint
 
@@ -91,9 +94,13 @@ class StateDir:
         except FileNotFoundError:
             return None
         except OSError as fault:
-            raise CannotStart(f"{self._path} cannot be read ({fault.strerror}); name another --state.") from fault
+            raise CannotStart(
+                f"--state: cannot read {self._path} ({fault.strerror}). Make it readable, or use another folder."
+            ) from fault
         except msgspec.DecodeError as fault:
-            raise CannotStart(f"{self._path} is no checkpoint ({fault}): --restart begins anew.") from fault
+            raise CannotStart(
+                f"--state: {self._path} is not a checkpoint ({fault}). Use --restart to start over."
+            ) from fault
 
     def has_checkpoint(self) -> bool:
         """Return whether a run has left a checkpoint that can be read."""
@@ -135,7 +142,7 @@ def _lock(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise CannotStart(f"Another run is at work in {folder}: wait for it, or name another --state.") from None
+        raise CannotStart(f"--state: another run uses {folder}. Wait until it ends, or use another folder.") from None
 
 
 @contextmanager
@@ -144,7 +151,7 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise GaveUp(
-            f"Nothing can be kept in {folder} ({error.strerror}): what was done could be done twice."
+            f"--state: cannot write to {folder} ({error.strerror}). The last originals may be processed again."
         ) from error
 
 

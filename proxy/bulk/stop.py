@@ -16,15 +16,19 @@ class Stop:
     def __init__(self) -> None:
         self._requested = asyncio.Event()
         self.reason = ""
+        """Why the run stops, as a sentence."""
+        self.advice = ""
+        """How to stop at once; empty if that is not possible."""
 
     @property
     def is_requested(self) -> bool:
         """Return whether a stop was requested."""
         return self._requested.is_set()
 
-    def request(self, reason: str) -> None:
-        """Request a stop; later requests do not replace the reason."""
-        self.reason = self.reason or reason
+    def request(self, reason: str, *, advice: str = "") -> None:
+        """Request a stop; later requests do not replace the reason and the advice."""
+        if not self.is_requested:
+            self.reason, self.advice = reason, advice
         self._requested.set()
 
     async def wait(self) -> None:

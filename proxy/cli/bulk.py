@@ -28,20 +28,20 @@ INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a run that was aborted by a second signal, as shells report it."""
 
 sizes_option = click.option(
-    "--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, by comma."
+    "--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, comma-separated."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON line an event.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON event per line.")
 
 
 def prefix_option(*, default: str | None = None) -> Callable[[Command], Command]:
     """Return the option --prefix; a `default` of None stands for ORIGINALS_PREFIX."""
-    otherwise = "; ORIGINALS_PREFIX when left out" if default is None else ""
-    return click.option("--prefix", default=default, help=f"Only originals whose keys begin so{otherwise}.")
+    otherwise = "; default: ORIGINALS_PREFIX" if default is None else ""
+    return click.option("--prefix", default=default, help=f"Only originals with this key prefix{otherwise}.")
 
 
 def restart_option(what: str) -> Callable[[Command], Command]:
     """Return the option --restart of a command that resumes."""
-    return click.option("--restart", is_flag=True, help=f"Begin anew where an unfinished {what} could go on.")
+    return click.option("--restart", is_flag=True, help=f"Start over instead of continuing an unfinished {what}.")
 
 
 def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
@@ -49,7 +49,7 @@ def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
     settings = read_settings_or_exit(accepts_jobs=False)
     known = [size.name for size in settings.sizes]
     if unknown := [size for size in sizes if size not in known]:
-        raise click.UsageError(f"--sizes: there is no size {', '.join(unknown)}; there are {', '.join(known)}.")
+        raise click.UsageError(f"--sizes: unknown size {', '.join(unknown)}. Known sizes: {', '.join(known)}.")
     return settings
 
 
@@ -77,8 +77,11 @@ async def _run_until_signal(command: Callable[[Stop], Coroutine[object, object, 
     def request_stop(signum: int) -> None:
         if stop.is_requested and can_abort and running:
             running.cancel()
-        advice = "; once more to give up what is underway" if can_abort else ""
-        stop.request(f"{signal.Signals(signum).name}{advice}")
+        if signum == signal.SIGINT:
+            reason, advice = "Interrupted.", "press Ctrl-C again to stop now"
+        else:
+            reason, advice = f"Received {signal.Signals(signum).name}.", "a second signal stops now"
+        stop.request(reason, advice=advice if can_abort else "")
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, request_stop, signum)

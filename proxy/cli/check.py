@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--connect", is_flag=True, help="Also use the store, the queue, the scratch folder and a render process.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
 def check(*, connect: bool, as_json: bool) -> None:
-    """Read the settings, name every fault, print what the service would run with; secrets are masked.
+    """Validate and print the settings, with secrets masked; settings that contradict each other are warnings.
 
-    Contradictions are warnings. With --connect, every part is used once, and the exit code is 1 if one does not work.
+    Exit codes: 0, valid; 1, a part does not work (--connect); 2, invalid, with every error listed.
 
     Example: PORT=80 gf-images check --connect
     """

@@ -24,45 +24,76 @@ EXTRA = ("jinja2", "ssimulacra2")
 """Packages of the extra `compare`, which the service itself does not need."""
 
 
-@click.command()
-@click.option("--old", required=True, help="prefix:KEYS (of the store), an address, or a folder.")
-@click.option("--new", required=True, help="The same, for the new side.")
-@click.option("--report", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write to.")
-@click.option("--originals", help="Where originals are listed, or a file of keys; the first side that can be listed.")
-@prefix_option(default="")
-@sizes_option
-@click.option("--sample", type=click.IntRange(1), help="Only so many originals, chosen by chance.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed chooses the same.")
+CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in TITLES.items())
+
+
+@click.command(epilog=CAUSES)
+@click.option("--old", required=True, metavar="SIDE", help="Old side: prefix:KEYS in the store, a URL, or a folder.")
+@click.option("--new", required=True, metavar="SIDE", help="New side: prefix:KEYS in the store, a URL, or a folder.")
 @click.option(
-    "--min-score", type=float, default=Tolerance().score, show_default=True, help="Least SSIMULACRA2 that is alike."
+    "--report", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for the report."
 )
 @click.option(
-    "--max-colour", type=float, default=Tolerance().colour, show_default=True, help="Most mean CIEDE2000 that is alike."
+    "--originals",
+    metavar="SIDE|FILE",
+    help="Side that lists the originals, or a file with one key per line; default: --old, else --new, else the store.",
+)
+@prefix_option(default="")
+@sizes_option
+@click.option("--sample", type=click.IntRange(1), help="Compare a random sample of this many originals.")
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Seed of the sample; the same seed selects the same originals.",
+)
+@click.option(
+    "--min-score",
+    type=float,
+    default=Tolerance().score,
+    show_default=True,
+    help="Lowest SSIMULACRA2 that counts as alike.",
+)
+@click.option(
+    "--max-colour",
+    type=float,
+    default=Tolerance().colour,
+    show_default=True,
+    help="Highest mean CIEDE2000 that counts as alike.",
 )
 @click.option(
     "--max-different",
-    type=ParsedOption("share", parse_budget),
+    type=ParsedOption("number|percent", parse_budget),
     default="0",
     show_default=True,
-    help="How many derivatives may differ: a share, or a number.",
+    help="Most derivatives that may differ: a number, or a percentage of all compared ones.",
 )
 @click.option(
-    "--allow", type=click.Choice(list(TITLES)), multiple=True, help="A cause that is expected; may be said again."
+    "--allow",
+    type=click.Choice(list(TITLES)),
+    multiple=True,
+    metavar="CAUSE",
+    help="Expected cause, which is reported but does not count; repeatable.",
 )
-@click.option("--processes", type=click.IntRange(1, 64), help="How many that compare; one a processor when left out.")
+@click.option(
+    "--processes", type=click.IntRange(1, 64), help="Number of comparing processes; default: one per processor."
+)
 @json_option
 @restart_option("comparison")
 def compare(**values: object) -> None:
-    """Hold old derivatives against new ones, and write a report of what differs and why.
+    """Compare old and new derivatives, and write a report.
 
-    Goes on where it was when it was stopped or killed. Ends with 0 when no more differ than may, 1 when more do,
-    nothing was compared or it did not come to its end, 2 for wrong words.
+    The report shows what differs and why. After a stop or a kill, the same command continues.
+
+    Exit codes: 0, no more derivatives differ than --max-different; 1, more differ, nothing was compared, the comparison
+    is not finished, or it could not start; 2, usage error; 130, aborted by a second signal.
 
     Example: gf-images compare --old prefix: --new prefix:shadow/ --sample 500 --report var/compare
     """
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise click.UsageError(
-            f"{' and '.join(missing)} not installed: pip install 'gallformers-images[compare]' brings what it needs."
+            f"Missing packages: {', '.join(missing)}. Run pip install 'gallformers-images[compare]' to install them."
         )
     # Imported only here: the service does not need it, and the extra may not be installed.
     from proxy.bulk.compare.command import CompareOptions, compare_all  # noqa: PLC0415 - see above

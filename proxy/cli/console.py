@@ -44,7 +44,7 @@ def names(text: str) -> tuple[str, ...]:
     """
     parsed = tuple(dict.fromkeys(split(text)))
     if text and not parsed:
-        raise ValueError(f"{text!r} names nothing.")
+        raise ValueError(f"{text!r} contains no name.")
     return parsed
 
 

@@ -19,7 +19,7 @@ from proxy.cli.serve import serve, worker
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gallformers-images", prog_name="gf-images")
 def main() -> None:
-    """Strip photographs' metadata and render their sizes: eagerly by webhook, lazily on the first page view."""
+    """Render photographs in several sizes, without their metadata: by webhook, or on the first page view."""
 
 
 for command in (serve, worker, render, reprocess, compare, promote, check):
@@ -28,7 +28,7 @@ for command in (serve, worker, render, reprocess, compare, promote, check):
 
 @main.command("openapi")
 def print_openapi() -> None:
-    """Print the OpenAPI document.
+    """Print the OpenAPI document of the service.
 
     Example: gf-images openapi > openapi.json
     """

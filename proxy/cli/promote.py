@@ -19,29 +19,40 @@ from proxy.observability.logging import configure_logs
 @prefix_option()
 @sizes_option
 @click.option(
-    "--report", type=click.Path(path_type=Path, file_okay=False), help="Only what passed this `compare --report`."
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of a report of `gf-images compare`: promote only derivatives that passed it.",
 )
 @click.option(
-    "--allow", type=click.Choice(list(TITLES)), multiple=True, help="With --report: a difference that is expected."
+    "--allow",
+    type=click.Choice(list(TITLES)),
+    multiple=True,
+    metavar="CAUSE",
+    help="With --report: promote also derivatives with this cause of a difference; repeatable (see `compare --help`).",
 )
-@click.option("--undo", is_flag=True, help="Put back what was under the live names before.")
-@click.option("--dry-run", is_flag=True, help="Say what would be copied; copy nothing.")
+@click.option("--undo", is_flag=True, help="Restore the derivatives that were live before.")
+@click.option("--dry-run", is_flag=True, help="Print what would be changed; change nothing.")
 @json_option
 def promote(**values: object) -> None:
-    """Copy the derivatives below SHADOW_PREFIX to their live names, within the store.
+    """Copy derivatives from the shadow to their live names.
 
-    What was there before is kept below replaced/ until --undo puts it back. What is live already is left as it is, so
-    the same command goes on after it was stopped or killed. Ends with 0 when all is copied, 1 when something failed, 2
-    for wrong words.
+    The shadow is all derivatives below SHADOW_PREFIX in the store. The previous live derivatives are kept below
+    replaced/, from which --undo restores them. Derivatives that are live already are skipped, so after a stop or a kill
+    the same command continues.
+
+    Exit codes: 0, no original failed, even if derivatives were not promoted; 1, an original failed, the run is not
+    finished, or it could not start; 2, usage error.
 
     Example: SHADOW_PREFIX=shadow/ gf-images promote --prefix gall/58/ --report var/compare --dry-run
     """
     options = msgspec.convert(values, PromoteOptions)
     if options.allow and not options.report:
-        raise click.UsageError("--allow needs --report: without a comparison all of the shadow is promoted.")
+        raise click.UsageError("--allow requires --report: without a report, all derivatives are promoted.")
     settings = read_bulk_settings(options.sizes)
     if not settings.shadow_prefix:
-        raise click.UsageError("SHADOW_PREFIX must be set to where the derivatives lie that are to go live.")
+        raise click.UsageError(
+            "SHADOW_PREFIX must be set to the prefix of the derivatives to promote, such as shadow/."
+        )
     configure_logs(level="WARNING", form="console")
     ended = run_bulk(lambda stop: promote_all(options, settings, stop), can_abort=False)
     sys.exit(0 if ended.is_finished and not ended.failed else REFUSED)

@@ -37,13 +37,15 @@ WIDE = 500
     "--out",
     required=True,
     type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
-    help="Folder for the results.",
+    help="Folder for the derivatives.",
 )
-@click.option("--sizes-file", type=click.Path(path_type=Path), help="Other sizes than those of SIZES_FILE.")
+@click.option("--sizes-file", type=click.Path(path_type=Path), help="Sizes file to use instead of SIZES_FILE.")
 @click.option("--overwrite", is_flag=True, help="Replace files in --out that have other content.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON line a file instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file instead of a table.")
 def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, overwrite: bool, as_json: bool) -> None:
-    """Render local files through the same render process as the service.
+    """Render local files with the same code as the service.
+
+    Exit codes: 0, all files were rendered; 1, a file failed, and the others were rendered; 2, usage error.
 
     Example: gf-images render photo.jpg --out derivatives/
     """
@@ -56,7 +58,7 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, overw
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise click.UsageError(f"--out: {_readable(out)} cannot be made ({fault.strerror}).") from fault
+        raise click.UsageError(f"--out: {_readable(out)} cannot be created ({fault.strerror}).") from fault
     outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings, overwrite=overwrite))
     if as_json:
         for outcome in outcomes:

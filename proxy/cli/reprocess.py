@@ -19,37 +19,41 @@ from proxy.observability.logging import configure_logs
 
 @click.command()
 @prefix_option()
-@click.option("--workers", type=click.IntRange(1, 64), help="How many renders at once; WORKERS when left out.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Number of concurrent renders; default: WORKERS.")
 @click.option(
-    "--only-stale", "remake", flag_value="stale", default="stale", help="What is missing or stale: the default."
+    "--only-stale",
+    "remake",
+    flag_value="stale",
+    default="stale",
+    help="Render derivatives that are missing or stale; the default.",
 )
-@click.option("--missing", "remake", flag_value="missing", help="Only what is missing.")
-@click.option("--all", "remake", flag_value="all", help="Everything, fresh or not.")
+@click.option("--missing", "remake", flag_value="missing", help="Render only derivatives that are missing.")
+@click.option("--all", "remake", flag_value="all", help="Render all derivatives, even fresh ones.")
 @sizes_option
-@click.option("--since", type=ParsedOption("date", parse_date), help="Only originals that changed then or later.")
-@click.option("--limit", type=click.IntRange(1), help="End after so many that needed something.")
+@click.option("--since", type=ParsedOption("date", parse_date), help="Only originals changed at this time or later.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after this many originals that were not fresh.")
 @click.option(
     "--retry-failed",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Only those of a file of failures.",
+    help="Only the originals in this file of failures, which an earlier run has written.",
 )
 @click.option(
     "--max-failures",
-    type=ParsedOption("share", parse_budget),
+    type=ParsedOption("number|percent", parse_budget),
     default="0.5%",
     show_default=True,
-    help="How many may fail: a share of all, or a number.",
+    help="Most originals that may fail: a number, or a percentage of all.",
 )
 @click.option(
     "--rate",
     "each_seconds",
     type=ParsedOption("rate", parse_rate),
     default=0.0,
-    help="How many are begun at most: 5/s, 100/min.",
+    help="Start at most this many originals that are not fresh, such as 5/s or 100/min.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be made and why; make nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be rendered and why; render nothing.")
 @click.option(
-    "--through-queue", is_flag=True, help="Have the workers of QUEUE make it, on as many machines as there are."
+    "--through-queue", is_flag=True, help="Queue jobs for the workers of QUEUE instead of rendering on this machine."
 )
 @json_option
 @click.option(
@@ -57,14 +61,16 @@ from proxy.observability.logging import configure_logs
     type=click.Path(path_type=Path, file_okay=False),
     default="var/reprocess",
     show_default=True,
-    help="Folder for checkpoint and failures.",
+    help="Folder for the checkpoint and the files of failures.",
 )
 @restart_option("run")
 def reprocess(**values: object) -> None:
-    """Make again what is missing or stale of every original in the store.
+    """Render the missing and stale derivatives of the store.
 
-    Goes on where it was when it was stopped or killed. Ends with 0 when no more failed than may, 1 when more did or it
-    did not come to its end, 2 for wrong words, 130 when it was told to stop twice and gave up what was underway.
+    After a stop or a kill, the same command continues.
+
+    Exit codes: 0, no more originals failed than --max-failures; 1, more failed, the run is not finished, or it could
+    not start; 2, usage error; 130, aborted by a second signal.
 
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
@@ -82,6 +88,6 @@ def reprocess(**values: object) -> None:
 
 def _check(options: ReprocessOptions) -> None:
     if options.through_queue and options.remake == "missing":
-        raise click.UsageError("--missing does not go with --through-queue: jobs make what is stale, too.")
+        raise click.UsageError("--missing cannot be used with --through-queue: jobs also render stale derivatives.")
     if options.retry_failed and options.since:
-        raise click.UsageError("--since does not go with --retry-failed, which knows keys and no dates.")
+        raise click.UsageError("--since cannot be used with --retry-failed: a file of failures has no dates.")

@@ -36,20 +36,22 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HINTS = """\
-Gallformers images listens on {address}. Try, from another terminal:
+Gallformers images starts on {address}. Try in another terminal:
 
 {upload}
   curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
   curl -i {address}/img/gall/1/1_1_original.jpg/medium
 
-Every route with a form to try it: {address}/schema   Stop with Ctrl-C.
+All routes, with a form for each: {address}/schema   Stop with Ctrl-C.
 """
 
 
 @click.command()
-@click.option("--hints", is_flag=True, help="Print what to try first.")
+@click.option("--hints", is_flag=True, help="Print example commands at the start.")
 def serve(*, hints: bool) -> None:
-    """Run the service: HTTP, the queue's workers unless WORKERS=0, the render processes.
+    """Run the service: HTTP, workers and render processes.
+
+    With WORKERS=0 it runs no workers: run them with `gf-images worker`.
 
     Example: PORT=8080 STORE=file:///srv/images gf-images serve
     """
@@ -61,13 +63,15 @@ def serve(*, hints: bool) -> None:
 
 @click.command()
 def worker() -> None:
-    """Work jobs beside a service or on another machine: its QUEUE, its STORE, no HTTP.
+    """Run only the workers of a service, on any machine.
+
+    They need the QUEUE and the STORE of the service. A worker serves no HTTP except its metrics.
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
     settings = _prepare(accepts_jobs=False)
     if not settings.workers:
-        click.echo("WORKERS: must be at least 1, because working jobs is all that a worker does", err=True)
+        click.echo("WORKERS: must be at least 1 for a worker, which only runs jobs", err=True)
         sys.exit(USAGE_ERROR)
     _run(_work, settings)
 

@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 TITLES: Final = {
     "old-missing": "Missing on the old side",
     "new-missing": "Missing on the new side",
-    "old-unreadable": "Damaged on the old side",
-    "new-unreadable": "Damaged on the new side",
-    "old-leaks-gps": "The old side tells where it was taken",
-    "new-leaks-gps": "The new side tells where it was taken",
-    "another-picture": "Another picture",
+    "old-unreadable": "Unreadable on the old side",
+    "new-unreadable": "Unreadable on the new side",
+    "old-leaks-gps": "GPS coordinates on the old side only",
+    "new-leaks-gps": "GPS coordinates on the new side only",
+    "another-picture": "Different picture",
     "not-compared": "Could not be compared",
     "rotated": "Rotated",
     "mirrored": "Mirrored",
     "looks-different": "Looks different",
-    "old-profile-lost": "Colours without their profile on the old side",
-    "new-profile-lost": "Colours without their profile on the new side",
-    "colour": "Colours shifted",
-    "dimensions": "Other dimensions",
+    "old-profile-lost": "Colour profile lost on the old side",
+    "new-profile-lost": "Colour profile lost on the new side",
+    "colour": "Different colours",
+    "dimensions": "Different dimensions",
     "old-blurred": "Blurred on the old side",
     "new-blurred": "Blurred on the new side",
-    "alpha": "Transparency",
-    "content-type": "Content type",
-    "format": "File format",
+    "alpha": "Different transparency",
+    "content-type": "Different content type",
+    "format": "Different file format",
     "old-leaks": "Metadata on the old side only",
     "new-leaks": "Metadata on the new side only",
-    "orientation-tag": "Orientation tag",
-    "cache-control": "Cache header",
-    "bytes": "Size of the file",
-    "one-pixel": "One pixel more or less",
+    "orientation-tag": "Different orientation tag",
+    "cache-control": "Different cache header",
+    "bytes": "Very different file size",
+    "one-pixel": "Dimensions differ by one pixel",
 }
 """The titles of causes, by code."""
 
@@ -100,7 +100,7 @@ def _causes(pair: Pair, tolerance: Tolerance) -> Iterator[Cause]:
     if pair.old is None or pair.new is None:
         if not pair.trouble:
             side = "new" if pair.new is None else "old"
-            yield Cause(code=f"{side}-missing", detail="nothing is there", severity=100 if side == "new" else 60)
+            yield Cause(code=f"{side}-missing", detail="no file under this key", severity=100 if side == "new" else 60)
         return
     yield from _headers(pair.old, pair.new)
     if pair.is_same_bytes:
@@ -118,11 +118,11 @@ def _headers(old: Copy, new: Copy) -> Iterator[Cause]:
     is_right = [_is_type_right(copy) for copy in (old, new)]
     is_same_format = _format(old) == _format(new)
     if (types[0] != types[1] and is_same_format) or (is_right[0] is not is_right[1]):
-        yield Cause(code="content-type", detail=f"{types[0]} became {types[1]}", severity=65)
+        yield Cause(code="content-type", detail=f"changed from {types[0]} to {types[1]}", severity=65)
     # A file in a folder has a cache header only if a file store has stored one beside it.
     is_served = all(copy.has_headers or copy.cache_control is not None for copy in (old, new))
     if is_served and old.cache_control != new.cache_control:
-        detail = f"{old.cache_control or 'none'} became {new.cache_control or 'none'}"
+        detail = f"changed from {old.cache_control or 'none'} to {new.cache_control or 'none'}"
         yield Cause(code="cache-control", detail=detail, severity=35)
 
 
@@ -146,23 +146,23 @@ def _unreadable(pair: Pair) -> Iterator[Cause]:
 
 def _files(old_copy: Copy, new_copy: Copy, old: Inspected, new: Inspected) -> Iterator[Cause]:
     if old.info.format != new.info.format:
-        yield Cause(code="format", detail=f"{old.info.format} became {new.info.format}", severity=55)
+        yield Cause(code="format", detail=f"changed from {old.info.format} to {new.info.format}", severity=55)
     yield from _leaks("old", old, new, severity=45)
     yield from _leaks("new", new, old, severity=60)
     if old.info.orientation != new.info.orientation:
-        detail = f"{old.info.orientation} became {new.info.orientation}: some programs show it turned"
+        detail = f"changed from {old.info.orientation} to {new.info.orientation}; some programs show it rotated"
         yield Cause(code="orientation-tag", detail=detail, severity=45)
     ratio = new_copy.bytes / max(1, old_copy.bytes)
     if not _LIGHTER <= ratio <= _HEAVIER:
-        yield Cause(code="bytes", detail=f"{old_copy.bytes:,} bytes became {new_copy.bytes:,}", severity=25)
+        yield Cause(code="bytes", detail=f"changed from {old_copy.bytes:,} to {new_copy.bytes:,} bytes", severity=25)
 
 
 def _leaks(side: SideName, one: Inspected, other: Inspected, *, severity: float) -> Iterator[Cause]:
     kinds = sorted(set(one.traces) - set(other.traces))
     if "gps" in kinds:
-        yield Cause(code=f"{side}-leaks-gps", detail="it holds GPS coordinates", severity=severity + 35)
+        yield Cause(code=f"{side}-leaks-gps", detail="contains GPS coordinates", severity=severity + 35)
     if others := [kind for kind in kinds if kind != "gps"]:
-        yield Cause(code=f"{side}-leaks", detail=f"it holds {', '.join(others)}", severity=severity)
+        yield Cause(code=f"{side}-leaks", detail=f"contains {', '.join(others)}", severity=severity)
 
 
 def _pictures(likeness: Similarity, old: Inspected, new: Inspected, tolerance: Tolerance) -> Iterator[Cause]:
@@ -172,7 +172,7 @@ def _pictures(likeness: Similarity, old: Inspected, new: Inspected, tolerance: T
     seen = [*_dimensions(likeness, old, new), *_colours(likeness, tolerance), *_sharpness(likeness)]
     yield from seen
     if _is_another_picture(likeness):  # with all other causes: those do not explain another picture
-        detail = f"{likeness.hash_bits} of 64 bits of the hash differ, SSIMULACRA2 {likeness.score or 0:.0f}"
+        detail = f"{likeness.hash_bits} of 64 bits of the hash differ, SSIMULACRA2 is {likeness.score or 0:.0f}"
         yield Cause(code="another-picture", detail=detail, severity=95)
     elif not [cause for cause in seen if cause.code != "one-pixel"]:
         yield from _looks(likeness, tolerance)
@@ -185,7 +185,7 @@ def _dimensions(likeness: Similarity, old: Inspected, new: Inspected) -> Iterato
     off = max(abs(old.info.width - sides[0]), abs(old.info.height - sides[1]))
     if not off:
         return
-    detail = f"{old.info.width} x {old.info.height} became {new.info.width} x {new.info.height}"
+    detail = f"changed from {old.info.width} x {old.info.height} to {new.info.width} x {new.info.height} pixels"
     yield (
         Cause(code="one-pixel", detail=detail, severity=10)
         if off == 1
@@ -194,14 +194,14 @@ def _dimensions(likeness: Similarity, old: Inspected, new: Inspected) -> Iterato
 
 
 def _colours(likeness: Similarity, tolerance: Tolerance) -> Iterator[Cause]:
-    shift = f"mean shift {likeness.colour:.1f} (CIEDE2000)"
+    shift = f"mean CIEDE2000 is {likeness.colour:.1f}"
     if likeness.profile:
-        detail = f"{shift}, gone once its numbers are read by a wide profile"
+        detail = f"{shift}, under half of that if the pixels are read with the other side's profile or Display P3"
         yield Cause(code=f"{likeness.profile}-profile-lost", detail=detail, severity=min(80, 50 + 5 * likeness.colour))
     elif likeness.colour > tolerance.colour:
         yield Cause(code="colour", detail=shift, severity=min(88, 40 + 5 * likeness.colour))
     if likeness.alpha > _SEEN_THROUGH:
-        detail = f"opacity differs by {likeness.alpha:.0f} levels of 255 in the mean"
+        detail = f"opacity differs by {likeness.alpha:.0f} of 255 levels on average"
         yield Cause(code="alpha", detail=detail, severity=68)
 
 
@@ -223,4 +223,4 @@ def _is_another_picture(likeness: Similarity) -> bool:
 def _looks(likeness: Similarity, tolerance: Tolerance) -> Iterator[Cause]:
     if likeness.score is not None and likeness.score < tolerance.score:
         severity = min(90.0, max(40.0, 90 - likeness.score))
-        yield Cause(code="looks-different", detail=f"SSIMULACRA2 {likeness.score:.0f}", severity=severity)
+        yield Cause(code="looks-different", detail=f"SSIMULACRA2 is {likeness.score:.0f}", severity=severity)

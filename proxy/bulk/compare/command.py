@@ -142,11 +142,13 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
             outage_retry=outage_retry,
             stop=stop,
             reporter=reporter,
+            on_stop=lambda underway: reporter.emit(
+                Stopping(detail=stop.reason, advice=stop.advice, in_progress=underway)
+            ),
         )
         originals = await outage_retry.call(lambda: _originals(options, sources.listing, layout))
         is_finished = await runner.run(originals, comparer.compare) and not stop.is_requested
-        if stop.is_requested:
-            reporter.emit(Stopping(detail=stop.reason, in_progress=0))
+
         ended = _comparison_ended(database, options, is_finished=is_finished, seconds=time.monotonic() - started)
         await run_sync(lambda: report.write(options.report, database, head=head, ended=ended))
         reporter.emit(ended)
@@ -214,9 +216,7 @@ def _create_folders(folder: Path) -> Path:
     try:
         pictures.mkdir(exist_ok=True)
     except OSError as fault:
-        raise CannotStart(
-            f"--report: the folder {pictures} cannot be created ({fault.strerror}); name another folder."
-        ) from fault
+        raise CannotStart(f"--report: cannot create {pictures} ({fault.strerror}). Use a writable folder.") from fault
     return pictures
 
 
@@ -229,7 +229,9 @@ def _sources(options: CompareOptions, components: Components) -> Sources:
         return Sources(old=old, new=new, listing=None)
     listing = open_side(options.originals, open_store=lambda: components.store)
     if not listing.can_list:
-        raise CannotStart("--originals: what is behind an address cannot be listed; name a file of keys instead.")
+        raise CannotStart(
+            f"--originals: the URL {options.originals} cannot be listed. Use a file with one key per line."
+        )
     return Sources(old=old, new=new, listing=listing)
 
 

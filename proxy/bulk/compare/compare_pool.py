@@ -52,13 +52,13 @@ class ComparePool:
                 answer = await process.ask(question, deadline_seconds=self._deadline_seconds)
             except TimeoutError:
                 self._all.discard(process)
-                raise DeadlineExceeded(f"Comparing took longer than {self._deadline_seconds:g} s.") from None
+                raise DeadlineExceeded(f"The comparison took longer than {self._deadline_seconds:g} s.") from None
             except BaseException:  # it died, or the caller was cancelled
                 self._all.discard(process)
                 raise
             self._idle.append(process)
         if not isinstance(answer, Compared):
-            raise ProcessDied(f"The process answered {type(answer).__name__}.")
+            raise ProcessDied(f"The process sent an unexpected {type(answer).__name__}.")
         return answer
 
     async def close(self) -> None:

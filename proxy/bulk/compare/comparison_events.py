@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.bulk.compare.causes import TITLES
-from proxy.bulk.events import Ended, Event, Line, RetryScheduled, Stopping
+from proxy.bulk.events import CONTINUE, Ended, Event, Line, RetryScheduled, Stopping, count_originals, describe
 from proxy.concurrency.throughput import format_duration
 
 if TYPE_CHECKING:
@@ -54,11 +54,10 @@ def describe_comparison(event: Event) -> Iterator[Line]:
     """Return the lines of text for an event; none for a difference, which is in the report."""
     match event:
         case ComparisonStarted() if event.already_compared:
-            yield Line(f"going on after {event.already_compared:,} originals; --restart would begin anew")
-        case RetryScheduled():
-            yield Line(f"trouble, trying again in {event.retry_in_seconds:g} s: {event.detail}")
-        case Stopping():
-            yield Line(f"stopped: {event.detail}")
+            compared = count_originals(event.already_compared)
+            yield Line(f"Resuming: {compared} already compared. Use --restart to start over.")
+        case RetryScheduled() | Stopping():
+            yield from describe(event)
         case ComparisonEnded():
             yield from (Line(line, is_answer=True) for line in _summary(event))
         case _:
@@ -66,16 +65,16 @@ def describe_comparison(event: Event) -> Iterator[Line]:
 
 
 def _summary(ended: ComparisonEnded) -> Iterator[str]:
-    state = "finished" if ended.is_finished else "not finished"
-    counts = f"{ended.alike:,} alike, {ended.different:,} different"
+    state = "Finished" if ended.is_finished else "Not finished"
+    counts = f"derivatives: {ended.alike:,} alike, {ended.different:,} different"
     absent = f", {ended.absent:,} on neither side" if ended.absent else ""
-    yield f"{state}: {ended.originals:,} originals, {counts}{absent}; {format_duration(ended.seconds)}"
+    yield f"{state}: {count_originals(ended.originals)}; {counts}{absent}; {format_duration(ended.seconds)}"
     for cause, number in sorted(ended.causes.items(), key=lambda item: -item[1]):
         yield f"{number:>9,}  {TITLES[cause]} ({cause})"
     if ended.excused:
-        yield f"{ended.excused:,} of them only for causes that are allowed"
+        yield f"Allowed by --allow: {ended.excused:,} of {ended.different:,} different derivatives"
     if ended.is_finished and not ended.is_within_budget:
-        yield "more differ than --max-different allows"
-    yield f"report: {ended.report}"
+        yield "More derivatives differ than --max-different allows."
+    yield f"Report: {ended.report}"
     if not ended.is_finished:
-        yield "the same command goes on from here"
+        yield CONTINUE

@@ -94,7 +94,7 @@ class FindingsDatabase:
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
         except sqlite3.Error as fault:
-            raise CannotStart(f"--report: {self._path} cannot be written ({fault}).") from fault
+            raise CannotStart(f"--report: cannot write to {self._path} ({fault}). Use a writable folder.") from fault
         with closing(self._database):
             self._begin(options, restart=restart)
             yield
@@ -109,13 +109,13 @@ class FindingsDatabase:
                 self._database.execute("INSERT INTO words VALUES (?)", (options,))
         except sqlite3.Error as fault:
             raise CannotStart(
-                f"--report: {self._path} cannot be used ({fault}): if another comparison is at work there, wait for it "
-                "or name another folder; else --restart."
+                f"--report: cannot use {self._path} ({fault}). If another comparison uses the folder, wait until it "
+                "ends or use another folder; otherwise delete the file."
             ) from fault
         if known and bytes(known[0]) != options:
             raise OtherComparison(
-                f"An unfinished comparison in {self._path.parent} was asked for something else: ask for the same to go "
-                "on with it, name another --report, or --restart to forget it."
+                f"--report: the unfinished comparison in {self._path.parent} has other options. Use the same options "
+                "to continue it, another folder to keep it, or --restart to discard it."
             )
 
     def clear(self) -> None:
@@ -132,7 +132,7 @@ class FindingsDatabase:
         try:
             await run_sync(self._add, outcome, limiter=self._alone)
         except sqlite3.Error as fault:
-            raise GaveUp(f"Nothing can be kept in {self._path} ({fault}).") from fault
+            raise GaveUp(f"--report: cannot write to {self._path} ({fault}).") from fault
 
     def _has(self, key: str) -> bool:
         return self._database.execute("SELECT 1 FROM originals WHERE key = ?", (key,)).fetchone() is not None

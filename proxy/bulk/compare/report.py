@@ -113,12 +113,12 @@ def _page(database: FindingsDatabase, head: ReportHead, ended: ComparisonEnded) 
 def _facts(copy: Copy | None) -> list[str]:
     """Return short lines that describe the file of one side."""
     if copy is None:
-        return ["nothing"]
+        return ["no file"]
     lines = [f"{_format_bytes(copy.bytes)}, {copy.content_type}"]
     if isinstance(copy.seen, Inspected):
         info = copy.seen.info
         lines.insert(0, f"{info.width} x {info.height} {info.format}")
-        lines += [f"holds {', '.join(copy.seen.traces)}"] if copy.seen.traces else []
+        lines += [f"contains {', '.join(copy.seen.traces)}"] if copy.seen.traces else []
     elif isinstance(copy.seen, Refusal):
         lines.insert(0, copy.seen.code.replace("-", " "))
     return [*lines, *([copy.cache_control] if copy.cache_control else [])]
@@ -129,17 +129,17 @@ def _measures(finding: Finding) -> list[tuple[str, str]]:
     pair = finding.pair
     measures = []
     if pair.likeness and pair.likeness.turn:
-        measures.append(("after", "turning it back"))
+        measures.append(("measured after undoing:", pair.likeness.turn))
     if like := pair.likeness:
         score = "none" if like.score is None else f"{like.score:.0f}"
         measures += [
             ("SSIMULACRA2", score),
-            ("colour", f"{like.colour:.1f} (CIEDE2000)"),
-            ("hash", f"{like.hash_bits} of 64"),
-            ("detail", f"{like.detail:.2f} times"),
+            ("mean CIEDE2000", f"{like.colour:.1f}"),
+            ("hash", f"{like.hash_bits} of 64 bits differ"),
+            ("fine detail", f"{like.detail:.2f} times the old"),
         ]
     if pair.old and pair.new:
-        measures.append(("bytes", f"{pair.new.bytes / max(1, pair.old.bytes):.2f} times"))
+        measures.append(("bytes", f"{pair.new.bytes / max(1, pair.old.bytes):.2f} times the old"))
     return measures
 
 

@@ -71,7 +71,10 @@ class Side:
             CannotStart: the folder does not exist.
         """
         if self.folder and not await AsyncPath(self.folder).is_dir():
-            raise CannotStart(f"There is no folder {self.folder}.")
+            raise CannotStart(
+                f"--old, --new or --originals: the folder {self.folder} does not exist. Use an existing folder, "
+                f"{STORE}KEYS for a key prefix of the store, or a URL."
+            )
 
     async def fetch(self, key: str, path: Path) -> Blob | None:
         """Fetch the file under `key` to `path`; return None if it does not exist.

@@ -87,10 +87,20 @@ def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSi
     """
     try:
         document = msgspec.json.decode((report / DOCUMENT).read_bytes(), type=_Document)
-    except (OSError, msgspec.DecodeError) as fault:
-        raise CannotStart(f"--report: {report / DOCUMENT} is no report of a comparison ({fault}).") from fault
+    except OSError as fault:
+        raise CannotStart(
+            f"--report: cannot read {report / DOCUMENT} ({fault.strerror}). Use the folder that `gf-images compare "
+            "--report` has written."
+        ) from fault
+    except msgspec.DecodeError as fault:
+        raise CannotStart(
+            f"--report: {report / DOCUMENT} is not a report of a comparison ({fault}). Use the folder that `gf-images "
+            "compare --report` has written."
+        ) from fault
     if not document.ended.is_finished:
-        raise CannotStart(f"--report: the comparison in {report} did not come to its end; go on with it first.")
+        raise CannotStart(
+            f"--report: the comparison in {report} is not finished. Run the same `gf-images compare` to finish it."
+        )
     _check_sides(report, document.asked, compared)
     return Verdicts(
         originals={one.key: one.new for one in document.originals},
@@ -105,11 +115,14 @@ def _check_sides(report: Path, asked: _Asked, compared: ComparedSides) -> None:
     """Check both sides; an old side that is a URL or a folder may hold the live names, a prefix does not."""
     new = f"{STORE}{compared.shadow}"
     if asked.new != new:
-        fault = f"its new side is {asked.new}, not {new}, as SHADOW_PREFIX says"
+        fault = f"its --new is {asked.new}, but by SHADOW_PREFIX it must be {new}"
     elif asked.old.startswith(STORE) and asked.old != STORE:
-        fault = f"its old side is {asked.old}, not the live names, {STORE}"
+        fault = f"its --old is {asked.old}, but the live names are {STORE}"
     elif asked.store != compared.store:
-        fault = f"it is of another store, {asked.store}, and this one is {compared.store}"
+        fault = f"it is of another store: {asked.store} instead of {compared.store}"
     else:
         return
-    raise OtherSides(f"The comparison in {report} says nothing of what would go live: {fault}.")
+    raise OtherSides(
+        f"--report: the comparison in {report} does not cover what would be promoted: {fault}. Run "
+        f"`gf-images compare --old {STORE} --new {new}` for this store first."
+    )

@@ -65,7 +65,9 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
                 outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
                 stop=stop,
                 reporter=reporter,
-                on_stop=lambda underway: reporter.emit(Stopping(detail=stop.reason, in_progress=underway)),
+                on_stop=lambda underway: reporter.emit(
+                    Stopping(detail=stop.reason, advice=stop.advice, in_progress=underway)
+                ),
             )
             is_finished = await runner.run(
                 ListedOriginals(

@@ -87,7 +87,12 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
             reporter=reporter,
             limit=options.limit,
             on_stop=lambda underway: reporter.emit(
-                Stopping(detail=stop.reason, in_progress=underway, left_to_workers=options.through_queue)
+                Stopping(
+                    detail=stop.reason,
+                    advice=stop.advice,
+                    in_progress=underway,
+                    left_to_workers=options.through_queue,
+                )
             ),
         )
         is_finished = await runner.run(

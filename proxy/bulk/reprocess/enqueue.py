@@ -86,4 +86,4 @@ class EnqueueStep:
         """Log once that no worker is running; otherwise a run without workers would seem to hang."""
         if not self._has_warned:
             self._has_warned = True
-            log.warning("no_workers", detail="No worker reports to QUEUE; jobs wait until one does.")
+            log.warning("no_workers", detail="No worker reports to QUEUE. Start `gf-images worker`; jobs wait for it.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.results import Remake
     from proxy.stores.base import Blob, Store
 
-ASKED = "asked for"
+ASKED = "requested by --all"
 """The reason for every derivative with --all."""
 
 
@@ -41,7 +41,7 @@ class Inspector:
         self.recipe.check(key, self.sizes)
         original = await self.store.head(key)
         if original is None:
-            raise NotFound(f"There is no original {key!r} in the store.")
+            raise NotFound(f"The store has no original {key!r}.")
         if self.remake == "all":
             return dict.fromkeys(self.sizes, ASKED)
         existing = await asyncio.gather(*(self.store.head(self.recipe.key(key, size)) for size in self.sizes))

@@ -94,3 +94,28 @@ def test_a_checkpoint_of_an_earlier_version_is_read_and_written_the_same() -> No
         seconds=12.5,
     )
     assert msgspec.json.encode(checkpoint) == STORED
+
+
+def test_options_that_differ_have_the_names_that_an_operator_knows() -> None:
+    since = datetime(2026, 11, 24, tzinfo=UTC)
+    one, other = (
+        RunOptions(
+            store=text,
+            endpoint=text,
+            origin=text,
+            layout=text,
+            shadow=text,
+            prefix=text,
+            sizes=(text,),
+            remake="all" if text else "stale",
+            since=since if text else None,
+            retry_failed=text,
+            through_queue=bool(text),
+            profiles=(text,),
+        )
+        for text in ("", "other")
+    )
+    assert one.differences(one) == []
+    differences = one.differences(other)
+    assert len(differences) == len(RunOptions.__struct_fields__)
+    assert not {*differences} & {*RunOptions.__struct_fields__}

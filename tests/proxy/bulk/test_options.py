@@ -41,12 +41,12 @@ def test_a_rate_is_the_time_that_one_may_take(word: str, seconds: float) -> None
 
 @pytest.mark.parametrize("word", ["", "fast", "0/s", "5/day", "-1/s"])
 def test_a_rate_that_is_none_is_refused(word: str) -> None:
-    with pytest.raises(ValueError, match="no rate"):
+    with pytest.raises(ValueError, match="not a rate"):
         parse_rate(word)
 
 
 def test_a_moment_without_a_zone_is_in_utc() -> None:
     assert parse_date("2026-11-24") == datetime(2026, 11, 24, tzinfo=UTC)
     assert parse_date("2026-11-24T12:00+02:00") == datetime(2026, 11, 24, 10, tzinfo=UTC)
-    with pytest.raises(ValueError, match="no date"):
+    with pytest.raises(ValueError, match="not a date"):
         parse_date("yesterday")

@@ -29,8 +29,10 @@ EVENTS: list[Event] = [
         key="gall/4", result="due", reasons={"small": "missing", "large": "stale profile", "medium": "missing"}
     ),
     RetryScheduled(code="store-unavailable", detail="It is away.", retry_in_seconds=1.5),
-    Stopping(detail="SIGTERM", in_progress=2),
-    Stopping(detail="SIGTERM", in_progress=41, left_to_workers=True),
+    Stopping(detail="Interrupted.", advice="press Ctrl-C again to stop now", in_progress=2),
+    Stopping(detail="Received SIGTERM.", in_progress=1),
+    Stopping(detail="Interrupted.", advice="press Ctrl-C again to stop now", in_progress=41, left_to_workers=True),
+    Stopping(detail="Internal error.", in_progress=0),
 ]
 
 
@@ -40,11 +42,13 @@ def test_lines_say_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str
         reporter.emit(event)
     told = capsys.readouterr()
     assert told.err.splitlines() == [
-        "going on behind gall/1 (run r1); --restart would begin anew",
-        "failed gall/3: corrupt: It ends early.",
-        "trouble, trying again in 1.5 s: It is away.",
-        "stopping, 2 to be finished: SIGTERM",
-        "stopping, jobs left to the queue's workers: SIGTERM",
+        "Resuming run r1 after gall/1. Use --restart to start over.",
+        "Failed gall/3: corrupt: It ends early.",
+        "Store unavailable, retrying in 1.5 s: It is away.",
+        "Interrupted. Finishing 2 originals; press Ctrl-C again to stop now.",
+        "Received SIGTERM. Finishing 1 original.",
+        "Interrupted. The workers finish the queued jobs.",
+        "Internal error.",
     ]
     assert told.out.splitlines() == ["gall/4: missing: small, medium; stale profile: large"]
 
@@ -77,7 +81,7 @@ def test_a_bar_keeps_its_line_and_what_happens_stands_above_it() -> None:
             reporter.emit(event)
         reporter.emit(ENDED)
     lines = screen.getvalue()
-    assert lines.index("failed gall/3: corrupt") < lines.rindex("4 of 8 (50.0 %), 0.0/s, 1 failed")
+    assert lines.index("Failed gall/3: corrupt") < lines.rindex("4 of 8 (50.0 %), 0.0/s, 1 failed")
 
 
 def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +97,8 @@ def test_each_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> N
         "original",
         "original",
         "retry",
+        "stopping",
+        "stopping",
         "stopping",
         "stopping",
         "ended",

@@ -116,7 +116,7 @@ def test_render_into_a_folder_that_cannot_be_made_is_wrong_words(tmp_path: Path)
     (tmp_path / "file").write_text("no folder")
     result = run("render", "x.jpg", "--out", str(tmp_path / "file" / "out"))
     assert result.exit_code == 2
-    assert "cannot be made" in result.stderr
+    assert "cannot be created" in result.stderr
 
 
 def test_render_without_a_place_to_work_says_so(tmp_path: Path) -> None:

@@ -54,14 +54,14 @@ def test_a_shadow_is_written_promoted_and_undone(store: Path) -> None:
     }
     assert {key: shadowed[key] for key in before} == before
     result = run("promote")
-    assert (result.exit_code, "finished: 2 promoted" in result.stdout) == (0, True), result.output
+    assert (result.exit_code, "Finished: 2 promoted" in result.stdout) == (0, True), result.output
     promoted = files(store)
     for key, body in shadowed.items():
         if key.startswith("shadow/"):
             assert promoted[key.removeprefix("shadow/")] == body
     assert promoted["replaced/gall/1/1_small.jpg"] == OLD
-    assert "finished: 2 fresh" in run("promote").stdout
-    assert "finished: 2 undone" in run("promote", "--undo").stdout
+    assert "Finished: 2 fresh" in run("promote").stdout
+    assert "Finished: 2 undone" in run("promote", "--undo").stdout
     assert files(store) == shadowed
 
 
@@ -78,7 +78,7 @@ def test_what_was_promoted_is_fresh_to_a_service_without_a_shadow(store: Path, m
     run("reprocess")
     run("promote")
     monkeypatch.delenv("SHADOW_PREFIX")
-    assert "finished: 2 fresh" in run("reprocess", "--prefix", "gall/").stdout
+    assert "Finished: 2 fresh" in run("reprocess", "--prefix", "gall/").stdout
 
 
 def test_a_dry_run_names_what_would_be_copied(store: Path) -> None:
@@ -153,10 +153,10 @@ def test_what_was_missing_when_it_was_compared_and_was_made_since_stays_in_the_s
 @pytest.mark.parametrize(
     ("sides", "description"),
     [
-        ({"new": "prefix:other/"}, "its new side is prefix:other/, not prefix:shadow/"),
-        ({"new": "prefix:"}, "its new side is prefix:, not prefix:shadow/"),
-        ({"new": "store/shadow"}, "its new side is store/shadow, not prefix:shadow/"),
-        ({"old": "prefix:shadow/"}, "its old side is prefix:shadow/, not the live names"),
+        ({"new": "prefix:other/"}, "its --new is prefix:other/, but by SHADOW_PREFIX it must be prefix:shadow/"),
+        ({"new": "prefix:"}, "its --new is prefix:, but by SHADOW_PREFIX it must be prefix:shadow/"),
+        ({"new": "store/shadow"}, "its --new is store/shadow, but by SHADOW_PREFIX it must be prefix:shadow/"),
+        ({"old": "prefix:shadow/"}, "its --old is prefix:shadow/, but the live names are prefix:"),
     ],
 )
 def test_a_report_of_other_sides_ends_with_2_and_lets_nothing_pass(
@@ -186,17 +186,19 @@ def test_a_report_of_another_store_ends_with_2(
 def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) -> None:
     run("reprocess", "--prefix", "gall/")
     before = files(store)
-    result = run("promote", "--report", str(tmp_path / "nowhere"))
-    assert (result.exit_code, "is no report of a comparison" in result.stderr) == (1, True), result.output
-    assert files(store) == before
+    (tmp_path / "report.json").write_text("{}")
+    for folder, description in (("nowhere", "cannot read"), ("", "is not a report of a comparison")):
+        result = run("promote", "--report", str(tmp_path / folder))
+        assert (result.exit_code, description in result.stderr) == (1, True), result.output
+        assert files(store) == before
 
 
 @pytest.mark.parametrize(
     ("words", "prefix", "description"),
     [
         (["promote"], "", "SHADOW_PREFIX must be set"),
-        (["promote", "--sizes", "huge"], "shadow/", "no size huge"),
-        (["promote", "--allow", "colour"], "shadow/", "--allow needs --report"),
+        (["promote", "--sizes", "huge"], "shadow/", "unknown size huge"),
+        (["promote", "--allow", "colour"], "shadow/", "--allow requires --report"),
     ],
 )
 def test_wrong_words_say_what_to_do(

@@ -61,9 +61,9 @@ def test_everything_is_made_what_fails_is_named_and_the_budget_decides_how_it_en
     result = run("--workers", "2")
     assert result.exit_code == 1
     assert len(made(store)) == 6
-    assert f"failed {BAD}: not-an-image: " in result.stderr
-    assert "finished: 3 rendered, 1 failed" in result.stdout
-    assert "more failed than --max-failures allows" in result.stdout
+    assert f"Failed {BAD}: not-an-image: " in result.stderr
+    assert "Finished: 3 rendered, 1 failed" in result.stdout
+    assert "More originals failed than --max-failures allows." in result.stdout
     (failures,) = Path("var/reprocess").glob("failures-*.jsonl")
     assert msgspec.json.decode(failures.read_bytes())["key"] == BAD
     assert not Path("var/reprocess/checkpoint.json").exists()
@@ -74,7 +74,7 @@ def test_a_second_run_renders_nothing_and_those_that_failed_can_be_tried_again(s
     run()
     result = run("--max-failures", "1")
     assert result.exit_code == 0, result.output
-    assert "finished: 3 fresh, 1 failed" in result.stdout
+    assert "Finished: 3 fresh, 1 failed" in result.stdout
     paint(store / BAD, Photograph(width=300, height=200))
     failures = result.stdout.rpartition("--retry-failed ")[2].strip()
     result = run("--retry-failed", failures, "--json")
@@ -117,7 +117,7 @@ def test_a_limit_takes_all_by_turns_and_then_begins_anew(store: Path) -> None:
 def test_where_no_original_is_it_is_asked_whether_the_words_are_right(store: Path, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == 0
-    assert "no original was found: are STORE and --prefix right?" in result.stdout
+    assert "No original was found. Check STORE and --prefix." in result.stdout
     assert made(store) == []
 
 
@@ -131,7 +131,7 @@ def test_an_unfinished_run_of_other_settings_is_not_gone_on_with(
     assert run("--limit", "1", "--max-failures", "1").exit_code == 0
     monkeypatch.setenv(setting, value)
     result = run()
-    assert (result.exit_code, "asked for something else" in result.stderr) == (2, True), result.output
+    assert (result.exit_code, f"has other options or settings ({setting})" in result.stderr) == (2, True), result.output
     assert len(made(store)) == 2
 
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(store: Path) -> None:
     Path("var/reprocess/checkpoint.json").unlink()
     Path("var/reprocess/checkpoint.json").mkdir()
     result = run()
-    assert (result.exit_code, "checkpoint.json cannot be read" in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "cannot read var/reprocess/checkpoint.json" in result.stderr) == (1, True), result.output
     assert made(store) == before
 
 
@@ -163,12 +163,12 @@ def test_all_makes_again_what_is_fresh(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "description"),
     [
-        (["--sizes", "huge"], "there is no size huge; there are small, large"),
-        (["--sizes", ","], "names nothing"),
-        (["--rate", "fast"], "no rate"),
-        (["--since", "yesterday"], "no date"),
-        (["--max-failures", "few"], "neither a share"),
-        (["--missing", "--through-queue"], "does not go with --through-queue"),
+        (["--sizes", "huge"], "unknown size huge. Known sizes: small, large."),
+        (["--sizes", ","], "contains no name"),
+        (["--rate", "fast"], "not a rate"),
+        (["--since", "yesterday"], "not a date"),
+        (["--max-failures", "few"], "neither a percentage"),
+        (["--missing", "--through-queue"], "cannot be used with --through-queue"),
         (["--retry-failed", "nowhere"], "does not exist"),
         (["--workers", "0"], "--workers"),
     ],

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import gettempdir
 
 import pytest
-from proxy.rendering.memory_budget import scratch_budget
 
 from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
+from proxy.rendering.memory_budget import scratch_budget
 from proxy.system.scratch import ScratchSpace, scratch_place
 from tests.held import no_file_above
 

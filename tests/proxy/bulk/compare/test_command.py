@@ -225,9 +225,9 @@ def test_the_folder_of_an_older_version_and_an_empty_one_are_taken(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--sizes", "enormous"), "there is no size enormous; there are small, medium"),
+        (("--sizes", "enormous"), "unknown size enormous. Known sizes: small, medium."),
         (("--allow", "magic"), "'magic' is not one of"),
-        (("--max-different", "few"), "neither a share"),
+        (("--max-different", "few"), "neither a percentage"),
         (("--sample", "0"), "0 is not in the range"),
     ],
 )
@@ -239,7 +239,7 @@ def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: t
 
 def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_with_1(compare: Compare) -> None:
     missing = compare("nowhere", "nowhere-else")
-    assert (missing.result.exit_code, "There is no folder" in missing.result.stderr) == (1, True)
+    assert (missing.result.exit_code, "does not exist" in missing.result.stderr) == (1, True)
     address = "http://127.0.0.1:9"
     unlisted = compare(address, address, "--originals", address)
     assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
@@ -282,7 +282,7 @@ def test_a_comparison_of_originals_without_derivatives_ends_with_1_and_says_what
 def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> None:
     same = compare(planted / "old", planted / "old", "--prefix", "gall/1/")
     assert (same.result.exit_code, same.result.stderr) == (0, ""), same.result.output
-    assert "No difference" in same.page
+    assert "No differences." in same.page
 
 
 def test_without_the_extra_it_says_how_to_install_it() -> None:
@@ -290,7 +290,7 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "jinja2 not installed: pip install 'gallformers-images[compare]'" in ended.stderr
+    assert "Missing packages: jinja2. Run pip install 'gallformers-images[compare]'" in ended.stderr
 
 
 def test_the_service_loads_nothing_of_what_comparing_needs() -> None:

@@ -74,7 +74,7 @@ async def test_two_comparisons_cannot_share_a_folder(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_ledger_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "progress.db").write_bytes(b"something else" * 100)
-    with pytest.raises(CannotStart, match="--restart"), database(tmp_path).opened(b"options"):
+    with pytest.raises(CannotStart, match="delete the file"), database(tmp_path).opened(b"options"):
         pass
 
 

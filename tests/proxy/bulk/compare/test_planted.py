@@ -36,7 +36,7 @@ def test_identical_trees_have_no_difference(planted: Path, compare: Compare) -> 
     assert same.events("differs") == []
     (ended,) = same.events("ended")
     assert (ended["originals"], ended["alike"], ended["different"]) == (12, 24, 0)
-    assert "Both sides are the same." in same.page
+    assert "No findings." in same.page
 
 
 def test_what_is_allowed_is_told_but_does_not_count(planted: Path, compare: Compare) -> None:
@@ -47,8 +47,8 @@ def test_what_is_allowed_is_told_but_does_not_count(planted: Path, compare: Comp
     allowed = compare(planted / "old", planted / "new", *words, "--allow", "old-blurred")
     assert allowed.result.exit_code == 0
     assert "1 different" in allowed.result.stdout
-    assert "1 of them only for causes that are allowed" in allowed.result.stdout
-    assert "Differences, none more than allowed." in allowed.page
+    assert "Allowed by --allow: 1 of 1 different derivatives" in allowed.result.stdout
+    assert "No more differences than allowed." in allowed.page
 
 
 @pytest.mark.parametrize("is_smaller", [False, True])

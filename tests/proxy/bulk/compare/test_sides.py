@@ -59,7 +59,7 @@ async def test_a_folder_that_is_compared_stays_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_a_folder_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="There is no folder"):
+    with pytest.raises(CannotStart, match="does not exist"):
         async with folder(tmp_path / "nothing").opened():
             pass
 

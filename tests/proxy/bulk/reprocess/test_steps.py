@@ -62,7 +62,7 @@ async def test_every_reason_for_making_a_size_is_told(workshop: Workshop) -> Non
     assert workshop.calls["put"] == 0
     await maker(workshop).run(ORIGINAL)
     assert (await inspector(workshop).inspect(ORIGINAL)).result == "fresh"
-    assert (await inspector(workshop, "all").inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "asked for")
+    assert (await inspector(workshop, "all").inspect(ORIGINAL)).reasons == dict.fromkeys(NAMES, "requested by --all")
     await workshop.store.delete("gall/58/58_1_small.jpg")
     other = (*SIZES[:1], replace(SIZES[1], quality=50), *SIZES[2:])
     assert (await inspector(workshop, sizes=other).inspect(ORIGINAL)).reasons == {
