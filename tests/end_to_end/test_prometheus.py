@@ -130,7 +130,7 @@ def test_the_alert_of_a_long_queue_is_pending_then_firing_then_gone(
     alert = watched.prometheus.alerts()["QueueTooLong"]
     assert list(seen) == ["pending", "firing"]
     assert re.fullmatch(
-        r"\d+ jobs wait, more than four for each worker, for five minutes\.", alert.annotations["summary"]
+        r"\d+ jobs have been waiting for five minutes, more than four for each worker\.", alert.annotations["summary"]
     )
     all_ended(watched.service, watched.jobs)
     wait_for(lambda: "QueueTooLong" not in watched.prometheus.alerts())

@@ -74,7 +74,7 @@ def test_no_secret_is_told_by_a_reprocess_or_kept_by_it(tmp_path: Path) -> None:
         "LOG_LEVEL": "DEBUG",
     }
     with reprocessing(tmp_path, **settings) as one:
-        one.hear_of("trouble")
+        one.hear_of("retry")
         one.process.send_signal(signal.SIGTERM)
         assert one.end() == 1
     kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "sizes.toml"]
