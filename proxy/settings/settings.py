@@ -203,7 +203,7 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
-    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch, queue_in_store, temporary_in_store)
+    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch, _queue_folder, _temporary_folder)
     cross_faults = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:
@@ -301,6 +301,14 @@ def _bucket(settings: Settings) -> str | None:
     if settings.originals_base_url and not settings.store.startswith("s3://"):
         return "ORIGINALS_BASE_URL: requires STORE=s3://<bucket>; leave it empty for a file store"
     return None
+
+
+def _queue_folder(settings: Settings) -> str | None:
+    return queue_in_store(settings.queue, settings.store)
+
+
+def _temporary_folder(settings: Settings) -> str | None:
+    return temporary_in_store(settings.store)
 
 
 def _scratch(settings: Settings) -> str | None:

@@ -26,9 +26,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     cache_control: str | None
     has_headers: bool
-    is_read: bool = False
-    """Whether the picture was inspected; if not, `seen` is None although the file may be valid."""
     seen: Inspected | Refusal | None = None
+    """None if the picture was not inspected; the file may be valid."""
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
-import msgspec
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy import metrics
-from proxy.http.protocol.date import date
+from proxy.http.protocol.rejections import (
+    ADDRESS_TOO_LONG,
+    BAD_TRANSFER_ENCODING,
+    HEAD_TOO_LARGE,
+    KIBIBYTE,
+    MAX_ADDRESS_BYTES,
+    MAX_HEAD_BYTES,
+    SEVERAL_HOSTS,
+    Rejected,
+    Rejection,
+    problem,
+    rejection_for,
+)
 from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
@@ -29,14 +38,6 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
 log = structlog.get_logger(__name__)
-
-KIBIBYTE: Final = 1024
-
-MAX_HEAD_BYTES: Final = 32 * KIBIBYTE
-"""Of all header lines together, trailers included."""
-
-MAX_ADDRESS_BYTES: Final = 8 * KIBIBYTE
-"""Of the request target. A key has at most 1,024 bytes, 3,072 when every byte is percent-encoded."""
 
 HEAD_SECONDS: Final = 10.0
 """How long a client may take to send a request's head, from the connection or from the end of the last response."""
@@ -75,68 +76,6 @@ def default_connections() -> int:
     return (
         MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - RESERVED_DESCRIPTORS))
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """How a request is answered without the application; `reason` is its label in the series."""
-
-    status: HTTPStatus
-    reason: str
-    title: str
-    detail: str
-
-
-class _Rejected(Exception):
-    """Raised through the parser."""
-
-    def __init__(self, rejection: Rejection) -> None:
-        super().__init__(rejection.detail)
-        self.rejection = rejection
-
-
-HEAD_TOO_LARGE: Final = Rejection(
-    status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    reason="head-too-large",
-    title="Request head too large",
-    detail=f"The header lines have more than {MAX_HEAD_BYTES // KIBIBYTE} KiB together; send fewer or shorter ones.",
-)
-ADDRESS_TOO_LONG: Final = Rejection(
-    status=HTTPStatus.REQUEST_URI_TOO_LONG,
-    reason="address-too-long",
-    title="Address too long",
-    detail=f"The request target has more than {MAX_ADDRESS_BYTES // KIBIBYTE} KiB; no key is that long.",
-)
-BAD_ADDRESS: Final = Rejection(
-    status=HTTPStatus.BAD_REQUEST,
-    reason="bad-address",
-    title="Malformed address",
-    detail="The request target holds bytes that a URL may not hold; percent-encode them (é is %C3%A9).",
-)
-BAD_METHOD: Final = Rejection(
-    status=HTTPStatus.NOT_IMPLEMENTED,
-    reason="unknown-method",
-    title="Unknown method",
-    detail="The request method is not one of HTTP's; use GET, HEAD, POST or DELETE.",
-)
-BAD_REQUEST: Final = Rejection(
-    status=HTTPStatus.BAD_REQUEST,
-    reason="malformed-request",
-    title="Malformed request",
-    detail="The request is not valid HTTP/1.1 (RFC 9112); check its header lines, Content-Length and line endings.",
-)
-SEVERAL_HOSTS: Final = Rejection(
-    status=HTTPStatus.BAD_REQUEST,
-    reason="several-hosts",
-    title="More than one Host",
-    detail="The request has more than one Host line; send exactly one.",
-)
-BAD_TRANSFER_ENCODING: Final = Rejection(
-    status=HTTPStatus.BAD_REQUEST,
-    reason="transfer-encoding",
-    title="Unknown transfer encoding",
-    detail="Transfer-Encoding must be exactly `chunked`; send the body so, or with a Content-Length.",
-)
 
 
 class Connections:
@@ -332,7 +271,7 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             self._unsupported_upgrade_warning()
         except httptools.HttpParserError as error:
-            self._reject(_rejection_for(error))
+            self._reject(rejection_for(error))
             return False
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._reject(HEAD_TOO_LARGE if self.url else ADDRESS_TOO_LONG)
@@ -383,7 +322,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._has_cycle and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.close()  # in the middle of a response there is no place for another
             return
-        self.transport.write(_problem(rejection, request_id))
+        self.transport.write(problem(rejection, request_id))
         self.transport.write_eof()
         self._is_rejected = True  # to close while the client sends would reset the connection, and lose the answer
         self._registry.hold(self, 0)
@@ -413,7 +352,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Bound the request target."""
         super().on_url(url)
         if len(self.url) > MAX_ADDRESS_BYTES:
-            raise _Rejected(ADDRESS_TOO_LONG)
+            raise Rejected(ADDRESS_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Check the lines that decide where a message ends and for whom it is; bound trailers."""
@@ -427,16 +366,16 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += size + len(value) + 4
             self._unframed_bytes = 0
             if self._head_bytes > MAX_HEAD_BYTES:
-                raise _Rejected(HEAD_TOO_LARGE)
+                raise Rejected(HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Start the request, if its head is sound."""
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise _Rejected(HEAD_TOO_LARGE)
+            raise Rejected(HEAD_TOO_LARGE)
         if self._hosts > 1:
-            raise _Rejected(SEVERAL_HOSTS)
+            raise Rejected(SEVERAL_HOSTS)
         if self._transfer_encodings and self._transfer_encodings != [b"chunked"]:
-            raise _Rejected(BAD_TRANSFER_ENCODING)
+            raise Rejected(BAD_TRANSFER_ENCODING)
         self._has_cycle, self._in_head, self._in_body = True, False, True
         self._body_bytes = self._unframed_bytes = 0
         super().on_headers_complete()
@@ -459,38 +398,3 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
         self._start_deferred()
-
-
-def _rejection_for(error: httptools.HttpParserError) -> Rejection:
-    if isinstance(error.__context__, _Rejected):
-        return error.__context__.rejection
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return BAD_METHOD
-    if isinstance(error, httptools.HttpParserInvalidURLError):
-        return BAD_ADDRESS
-    if "Transfer-Encoding" in str(error):
-        return BAD_TRANSFER_ENCODING
-    return BAD_REQUEST
-
-
-def _problem(rejection: Rejection, request_id: bytes) -> bytes:
-    body = msgspec.json.encode(
-        {
-            "type": f"/problems/{rejection.reason}",
-            "title": rejection.title,
-            "status": int(rejection.status),
-            "detail": rejection.detail,
-            "request_id": request_id.decode(),
-        }
-    )
-    head = (
-        f"HTTP/1.1 {int(rejection.status)} {rejection.status.phrase}\r\n"
-        f"date: {date().decode()}\r\n"
-        "content-type: application/problem+json\r\n"
-        f"content-length: {len(body)}\r\n"
-        "cache-control: no-store\r\n"
-        "x-content-type-options: nosniff\r\n"
-        f"x-request-id: {request_id.decode()}\r\n"
-        "connection: close\r\n\r\n"
-    )
-    return head.encode() + body

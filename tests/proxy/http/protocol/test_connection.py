@@ -15,7 +15,8 @@ import uvicorn
 from proxy import metrics
 from proxy.cli.serve import Server
 from proxy.http.protocol import connection
-from proxy.http.protocol.connection import MAX_ADDRESS_BYTES, MAX_HEAD_BYTES, Connections
+from proxy.http.protocol.connection import Connections
+from proxy.http.protocol.rejections import MAX_ADDRESS_BYTES, MAX_HEAD_BYTES
 from tests.waiting import until
 
 if TYPE_CHECKING:
