@@ -52,7 +52,7 @@ def claim(folder: Path, kind: FolderKind) -> None:
     """Create the folder if it is missing, and mark it as one of this kind.
 
     Raises:
-        CannotStart: it has files that no command of this kind created, or nothing can be written to it.
+        CannotStart: it has files that no command of this kind created, or it is not writable.
     """
     try:
         make_folder(folder)
@@ -62,7 +62,7 @@ def claim(folder: Path, kind: FolderKind) -> None:
             return
     except OSError as fault:
         raise CannotStart(
-            f"{kind.option}: nothing can be written to {folder} ({fault.strerror}); name another folder."
+            f"{kind.option}: cannot write to {folder} ({fault.strerror}). Use a writable folder."
         ) from fault
     if mark.kind != kind.name:
         raise CannotStart(

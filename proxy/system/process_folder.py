@@ -41,7 +41,7 @@ class ProcessFolder:
         """Create the folder, or create again what was lost of it.
 
         Raises:
-            OSError: nothing can be written to `place`, or it is an `UnsafeFolder`.
+            OSError: `place` is not writable, or it is an `UnsafeFolder`.
         """
         with ExitStack() as stack:
             place = _opened(stack, self._place)

@@ -64,7 +64,7 @@ class ScratchSpace:
         """Hold this process's folder within the block, after removing the folders of dead processes.
 
         Raises:
-            CannotStart: nothing can be written to `place`, or other users may have created it or can change it.
+            CannotStart: `place` is not writable, or other users may have created it or can change it.
         """
         own = ProcessFolder(self._place)
         try:
@@ -102,7 +102,7 @@ class ScratchSpace:
                         await to_thread.run_sync(folder.cleanup)
 
     async def check(self) -> None:
-        """Raise if nothing can be written to this process's folder.
+        """raise if it is not possible to write to this process's folder.
 
         Raises:
             NoRoom: the write failed; the message is for the operator.
@@ -143,7 +143,7 @@ def _unusable(place: Path, fault: OSError) -> str:
     if isinstance(fault, UnsafeFolder):
         return f"TMPDIR: the scratch folder is not safe to use: {fault}. {_ANOTHER_FOLDER}"
     return (
-        f"TMPDIR: nothing can be written to the scratch folder {place} ({_described(fault)}). Set TMPDIR to an "
+        f"TMPDIR: cannot write to the scratch folder {place} ({_described(fault)}). Set TMPDIR to an "
         f"existing folder that user {os.geteuid()} can write to."
     )
 

@@ -108,7 +108,7 @@ def test_an_unusable_tmpdir_ends_the_start_with_its_path_and_the_reason(
     with pytest.raises(CannotStart) as refused:
         open_once(scratch_place())
     told = str(refused.value)
-    assert told.startswith(f"TMPDIR: nothing can be written to the scratch folder {tmp_path / named}/gf-images-")
+    assert told.startswith(f"TMPDIR: cannot write to the scratch folder {tmp_path / named}/gf-images-")
     assert f", {code})" in told
     assert "Set TMPDIR to an existing folder" in told
     assert scratch_budget(scratch_place(), least_bytes=7) >= 7  # it does not fail before that
