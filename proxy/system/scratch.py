@@ -102,7 +102,7 @@ class ScratchSpace:
                         await to_thread.run_sync(folder.cleanup)
 
     async def check(self) -> None:
-        """raise if it is not possible to write to this process's folder.
+        """Raise if it is not possible to write to this process's folder.
 
         Raises:
             NoRoom: the write failed; the message is for the operator.
