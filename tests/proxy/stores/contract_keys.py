@@ -31,7 +31,7 @@ AWKWARD_KEYS = [
     "/".join(["é" * 100] * 5) + "/" + "x" * 19,
 ]
 
-DOT_KEYS = [".env", "a/.env", ".git/config", "dots/..a/.hidden/a..jpg", "..."]
+DOT_KEYS = [".env", "a/.env", ".git/config", "dots/..a/.hidden/a..jpg"]
 
 
 @pytest.mark.anyio

@@ -44,7 +44,7 @@ class TestFileStore(StoreContract):
     async def test_a_name_that_begins_with_a_dot_is_a_key(self, store: Store, file: Path) -> None:
         """It is none here: people and programs hide files in folders by such names."""
         root = file.parent / "root"
-        for key in DOT_KEYS:
+        for key in (*DOT_KEYS, "...", "a/..b"):
             file.write_bytes(b"bytes")
             (root / key).parent.mkdir(parents=True, exist_ok=True)
             (root / key).write_bytes(b"hidden")
