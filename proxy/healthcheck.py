@@ -77,7 +77,7 @@ def _setting(environment: Mapping[str, str], name: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise Unhealthy(f"{name}_FILE: must name a file that can be read, of UTF-8 text: {error}") from error
+        raise Unhealthy(f"{name}_FILE: must name a readable file of UTF-8 text: {error}") from error
 
 
 def _port(environment: Mapping[str, str], name: str, default: str) -> int:

@@ -91,7 +91,7 @@ async def _error(probe: PartProbe, seconds: float) -> Exception | None:
 
 
 def _late(seconds: float) -> Late:
-    return Late(f"no answer within {seconds:g} s")
+    return Late(f"no response within {seconds:g} s")
 
 
 async def _use_store(settings: Settings) -> None:

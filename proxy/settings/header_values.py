@@ -68,7 +68,7 @@ def _directive_fault(directive: str) -> str | None:
     if name not in _BARE:
         similar = get_close_matches(name, (*_BARE, *_WITH_SECONDS), n=1)
         advice = f"; is it {similar[0]}?" if similar else f": use {', '.join((*_BARE, *_WITH_SECONDS))}"
-        return f"must have only known directives by comma, not {directive!r}{advice}"
+        return f"must have only known directives, separated by commas, not {directive!r}{advice}"
     if equals and not (name in _WITH_FIELDS and _FIELDS.fullmatch(argument)):
         return f"must have {name} without a value, not {directive!r}"
     return None
@@ -85,7 +85,7 @@ def origins(value: str) -> str | None:
         return fault
     for number, entry in enumerate(value.split(","), start=1):
         if fault := _origin_fault(entry.strip()):
-            return f"number {number} {fault}"
+            return f"entry {number} {fault}"
     return None
 
 
@@ -108,7 +108,7 @@ def acl(value: str) -> str | None:
     """Return what is wrong with the ACL of derivatives, or None; an empty value sends none."""
     if not value or value in ACLS:
         return None
-    return f"must be one of {', '.join(ACLS)}, or empty for a bucket that takes none, not {value!r}"
+    return f"must be one of {', '.join(ACLS)}, or empty for a bucket without ACLs, not {value!r}"
 
 
 def region(value: str) -> str | None:
@@ -123,7 +123,7 @@ def public_url(value: str) -> str | None:
     if not value.isascii() or not value.isprintable() or re.search(r'[ "<>\\^`{|}]', value):
         return "must have only the ASCII characters of a URL, because redirects send it; percent-encode others"
     if "?" in value or "#" in value:
-        return "must end before any ? or #, because keys are put after it"
+        return "must not contain ? or #, because keys are appended to it"
     if "@" in urlsplit(value).netloc:
         return "must not have a user or password, because browsers would receive them"
     return None

@@ -121,7 +121,7 @@ class ScratchSpace:
             RuntimeError: the call is outside `opened`.
         """
         if self._own is None:
-            raise RuntimeError("Folders exist only within `opened`.")
+            raise RuntimeError("Scratch folders exist only within `opened`.")
         with self._faults():
             if self._own.is_lost():
                 log.warning("scratch_folder_lost", folder=str(self._own.path))
@@ -152,8 +152,8 @@ def _lost(place: Path, fault: OSError) -> str:
     if isinstance(fault, UnsafeFolder):
         return f"The scratch folder was replaced, and is not safe to use: {fault}. {_ANOTHER_FOLDER}"
     return (
-        f"Nothing more can be written to {place} ({_described(fault)}): free some space there, or set TMPDIR to "
-        "another folder and start again."
+        f"{place} cannot be written to ({_described(fault)}): free some space, or set TMPDIR to "
+        "another folder and restart the service."
     )
 
 

@@ -100,8 +100,8 @@ async def test_servers_that_never_answer_are_named_in_time(tmp_path: Path, silen
     began = time.monotonic()
     found = await faults(settings, seconds=2)
     assert time.monotonic() - began < 10
-    assert found["store"] == f"STORE: bucket images at {url}: no answer within 2 s"
-    assert str(found["queue"]).startswith("QUEUE: 127.0.0.1: no answer within 2 s")
+    assert found["store"] == f"STORE: bucket images at {url}: no response within 2 s"
+    assert str(found["queue"]).startswith("QUEUE: 127.0.0.1: no response within 2 s")
 
 
 @pytest.mark.usefixtures("credentials")
@@ -150,4 +150,4 @@ async def test_a_probe_that_hangs_in_a_thread_keeps_nobody_waiting(tmp_path: Pat
         fcntl.flock(file, fcntl.LOCK_EX)
         results = await probe_parts(on_files(tmp_path), seconds=3)
         assert results.is_late
-        assert results.faults["store"] == f"STORE: {tmp_path}/store: no answer within 3 s"
+        assert results.faults["store"] == f"STORE: {tmp_path}/store: no response within 3 s"

@@ -93,7 +93,7 @@ def test_a_disk_that_hangs_is_a_fault_in_time(tmp_path: Path) -> None:
         assert time.monotonic() - began < START_SECONDS
     assert ended.returncode == 1, ended.stderr
     parts = msgspec.json.decode(ended.stdout)["parts"]
-    assert parts["store"] == f"STORE: {tmp_path}/store: no answer within 10 s"
+    assert parts["store"] == f"STORE: {tmp_path}/store: no response within 10 s"
 
 
 @pytest.mark.parametrize("command", ["serve", "worker"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WRONG = [
-    ("CACHE_CONTROL", "public; max-age=60", "known directives by comma"),
+    ("CACHE_CONTROL", "public; max-age=60", "known directives, separated by commas"),
     ("CACHE_CONTROL", "public, maxage=60", "is it max-age?"),
     ("CACHE_CONTROL", "max-age", "max-age=<seconds>"),
     ("CACHE_CONTROL", "max-age=-1", "max-age=<seconds>"),
@@ -24,11 +24,11 @@ WRONG = [
     ("CACHE_CONTROL", "public,\r\nx-evil: 1", "printable ASCII"),
     ("CACHE_CONTROL", "öffentlich", "printable ASCII"),
     ("CORS_ORIGINS", "example.org", "scheme://host"),
-    ("CORS_ORIGINS", "https://a.test, https://b.test/", "number 2 must be * or an origin"),
+    ("CORS_ORIGINS", "https://a.test, https://b.test/", "entry 2 must be * or an origin"),
     ("CORS_ORIGINS", "https://A.test", "lower case"),
     ("CORS_ORIGINS", "https://a.test:443", "or none if it is the default"),
     ("CORS_ORIGINS", "https://*.a.test", "must be * or an origin"),
-    ("CORS_ORIGINS", ",", "number 1 must be"),
+    ("CORS_ORIGINS", ",", "entry 1 must be"),
     ("TIMING_ALLOW_ORIGIN", "https://a.test/page", "without a path"),
     ("TIMING_ALLOW_ORIGIN", "https://a.test\x7f", "printable ASCII"),
     ("PUBLIC_BASE_URL", "https://bücher.test", "percent-encode"),
