@@ -98,9 +98,12 @@ def is_wide(image: pyvips.Image) -> bool:
     return embedded is not None and _differs_from_srgb(embedded, is_grey=image.interpretation in _GREY)
 
 
-def is_embeddable(image: pyvips.Image) -> bool:
-    """Return whether the image has a wide gamut and a profile small enough to embed in derivatives."""
-    return is_wide(image) and len(profile(image) or b"") <= _MAX_PROFILE_BYTES
+def keeps_profile(image: pyvips.Image, gamut: str) -> bool:
+    """Return whether a derivative keeps the image's profile: its `Size.gamut` is `keep`, and the profile is wide.
+
+    Others are converted to sRGB, as are images whose profile is too large to embed.
+    """
+    return gamut == "keep" and is_wide(image) and len(profile(image) or b"") <= _MAX_PROFILE_BYTES
 
 
 def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:

@@ -73,7 +73,7 @@ def apply_orientation(image: pyvips.Image, _: Target) -> pyvips.Image:
 
 def convert_gamut(image: pyvips.Image, target: Target) -> pyvips.Image:
     """Convert a wide gamut to sRGB, unless the size keeps it."""
-    return image if target.size.gamut == "keep" and colour.is_embeddable(image) else colour.to_srgb(image)
+    return image if colour.keeps_profile(image, target.size.gamut) else colour.to_srgb(image)
 
 
 STEPS = (crop, apply_orientation, convert_gamut)
@@ -181,7 +181,7 @@ def _save(image: pyvips.Image, path: Path, original: Original, target: Target, w
         vips.with_exif(image, exif),
         writable.saver,
         path,
-        keep=vips.keep_flags(exif=bool(exif), profile=target.size.gamut == "keep" and colour.is_embeddable(image)),
+        keep=vips.keep_flags(exif=bool(exif), profile=colour.keeps_profile(image, target.size.gamut)),
         **writable.options(target.size, image.width),
     )
     if exif:

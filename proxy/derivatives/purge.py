@@ -1,7 +1,8 @@
-"""Finds the keys of an original's derivatives, including those of earlier configurations."""
+"""Deletes the derivatives of an original, including those of earlier configurations."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
     from proxy.keys.shadow import Shadow
     from proxy.stores.base import Store
+
+
+async def delete_derivatives(
+    store: Store, recipe: Recipe, original: str
+) -> tuple[tuple[str, ...], list[BaseException | None]]:
+    """Delete all derivatives of an original; return their keys, and the error of each deletion.
+
+    All deletions are attempted and have ended when it returns. Keys under which nothing existed are included.
+
+    Raises:
+        StoreError: the keys could not be listed, so nothing was deleted.
+    """
+    keys = await find_derivatives(store, recipe, original)
+    outcomes = await asyncio.gather(*map(store.delete, keys), return_exceptions=True)
+    return keys, outcomes
 
 
 async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple[str, ...]:

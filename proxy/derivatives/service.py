@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
@@ -13,7 +12,7 @@ from proxy.concurrency.keyed_lock import KeyedLocks
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Timings
 from proxy.derivatives.generator import GenerationTask, Generator, faults
-from proxy.derivatives.purge import find_derivatives
+from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult
 from proxy.errors import BadKey, ImagesError, NotFound, StoreError
 from proxy.keys.layouts import ORIGINAL
@@ -149,9 +148,7 @@ class DerivativeService:
         """
         self.recipe.check(original, [])
         async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
-            keys = await find_derivatives(self._store, self.recipe, original)
-            # All deletions are attempted and have ended before the next run may begin.
-            outcomes = await asyncio.gather(*map(self._store.delete, keys), return_exceptions=True)
+            keys, outcomes = await delete_derivatives(self._store, self.recipe, original)
             self._purges += 1
             self._cache.evict(original, *keys)
         if fault := next(faults(outcomes), None):
