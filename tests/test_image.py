@@ -163,8 +163,8 @@ def test_the_health_check_reads_settings_from_files_as_the_service_does(tmp_path
     [
         ({"PORT": "eighty"}, "PORT: must be a port"),
         ({"METRICS_PORT": "70000"}, "METRICS_PORT: must be a port"),
-        ({"PORT_FILE": "/nowhere"}, "PORT_FILE: must name a file"),
-        ({"HOST_FILE": "/"}, "HOST_FILE: must name a file"),
+        ({"PORT_FILE": "/nowhere"}, "PORT_FILE: must name a readable file"),
+        ({"HOST_FILE": "/"}, "HOST_FILE: must name a readable file"),
     ],
 )
 def test_the_health_check_names_a_setting_that_it_cannot_use(settings: dict[str, str], fault: str) -> None:

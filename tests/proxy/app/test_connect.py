@@ -137,7 +137,9 @@ async def test_a_bucket_is_used_with_its_credentials_and_its_origin(
     assert said.startswith(f"STORE: The bucket nowhere at {weed.url} ")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2")
     said = str((await faults(on_files(tmp_path, **bucket)))["store"])
-    assert said.startswith(f"STORE: The bucket {seaweed.BUCKET} at {weed.url} refuses: SignatureDoesNotMatch (403)")
+    assert said.startswith(
+        f"STORE: The bucket {seaweed.BUCKET} at {weed.url} rejected the request: SignatureDoesNotMatch (403)"
+    )
     assert "AWS_SECRET_ACCESS_KEY" in said
     assert "hunter2" not in said
 

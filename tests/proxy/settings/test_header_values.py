@@ -33,7 +33,7 @@ WRONG = [
     ("TIMING_ALLOW_ORIGIN", "https://a.test\x7f", "printable ASCII"),
     ("PUBLIC_BASE_URL", "https://bücher.test", "percent-encode"),
     ("PUBLIC_BASE_URL", "/files\r\nset-cookie: a=b", "percent-encode"),
-    ("PUBLIC_BASE_URL", "/files?a", "before any ?"),
+    ("PUBLIC_BASE_URL", "/files?a", "must not contain ? or #"),
     ("PUBLIC_BASE_URL", "https://user:hunter2@a.test", "user or password"),
     ("S3_ACL", "public", "one of private, public-read"),
     ("S3_ACL", "public-read\n\tx", "one of private, public-read"),
