@@ -123,15 +123,23 @@ def move_into_place(temporary: Path, target: Path, *, only_new: bool = False) ->
             return
 
 
-def make_folder(folder: Path) -> None:
-    """Create `folder` and its missing parents, each flushed to disk."""
+def make_folder(folder: Path, *, attempts: int = 10) -> None:
+    """Create `folder` and its missing parents, each flushed to disk.
+
+    Concurrent deletes may remove parents in between; each such removal takes one of the `attempts`.
+
+    Raises:
+        FileNotFoundError: no attempt succeeded. Some file systems, such as /proc, always raise it.
+    """
     try:
         folder.mkdir()
     except FileExistsError:
         return
     except FileNotFoundError:
+        if attempts == 1:
+            raise
         make_folder(folder.parent)
-        make_folder(folder)
+        make_folder(folder, attempts=attempts - 1)
     else:
         flush_folder(folder.parent)
 

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.file.atomic import move_into_place, prune
+from proxy.stores.file.atomic import make_folder, move_into_place, prune
 from proxy.stores.file.store import HIDDEN, FileStore
 from tests.held import flushes
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
@@ -95,6 +95,12 @@ async def test_the_root_of_a_new_store_is_flushed_with_all_that_is_above_it(tmp_
         await started(tmp_path / "volume" / "images" / "store")
     new = tmp_path / "volume" / "images" / "store" / HIDDEN / "temporary"
     assert {*new.parents} - {*tmp_path.parents} <= set(flushed)
+
+
+@pytest.mark.parametrize("folder", ["/proc/nowhere", "/proc/nowhere/at/all"])
+def test_a_folder_that_can_never_be_made_is_not_tried_for_ever(folder: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        make_folder(Path(folder))
 
 
 def test_a_file_that_is_not_there_is_placed_nowhere(file: Path, tmp_path: Path) -> None:
