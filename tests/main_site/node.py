@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -21,16 +23,22 @@ def is_there() -> bool:
 
 
 def prepare() -> Path:
-    """Install what is locked, unless it is there, and compile; give the folder in which all is."""
+    """Install what is locked and compile, unless both is done; return the folder of the result.
+
+    One process at a time: test modules run in parallel.
+    """
     BUILT.mkdir(parents=True, exist_ok=True)
-    lock = (HERE / "package-lock.json").read_bytes()
-    installed = BUILT / ".installed"
-    for path in (*HERE.glob("*.json"), *HERE.glob("*.mjs"), HERE / ".npmrc", MODULE):
-        shutil.copy(path, BUILT / path.name)
-    if not installed.exists() or installed.read_bytes() != lock:
-        _run("npm", "ci", "--no-audit", "--no-fund", "--silent")
-        installed.write_bytes(lock)
-    _run("node_modules/.bin/tsc")
+    sources = [*HERE.glob("*.json"), *HERE.glob("*.mjs"), HERE / ".npmrc", MODULE]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
+    done = BUILT / ".done"
+    with (BUILT / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists() or done.read_text() != digest:
+            for path in sources:
+                shutil.copy(path, BUILT / path.name)
+            _run("npm", "ci", "--no-audit", "--no-fund", "--silent")
+            _run("node_modules/.bin/tsc")
+            done.write_text(digest)
     return BUILT
 
 
