@@ -138,8 +138,8 @@ def test_asked_to_stop_it_finishes_what_runs_and_goes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "description"),
     [
-        ({"QUEUE": "sqlite:////proc/nowhere/queue.db"}, "The queue /proc/nowhere/queue.db cannot be opened"),
-        ({"STORE": "file:///proc/nowhere"}, "The file store"),
+        ({"QUEUE": "sqlite:////proc/nowhere/queue.db"}, "QUEUE: /proc/nowhere/queue.db cannot be used"),
+        ({"STORE": "file:///proc/nowhere"}, "STORE: /proc/nowhere cannot be used"),
         ({"PORT": "99999"}, "PORT: must be between 1 and 65535"),
     ],
 )
