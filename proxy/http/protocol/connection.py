@@ -46,8 +46,7 @@ BODY_SECONDS: Final = 30.0
 """How long a client may send nothing in the middle of a body."""
 
 LINGER_SECONDS: Final = 5.0
-"""How long the rest of a body is read and dropped after its response: closing at once would reset the connection and
-lose the response."""
+"""How long the rest of a body is dropped after its response: closing at once would reset the connection and lose it."""
 
 LINGER_BYTES: Final = 1 << 20
 """How much is dropped so after a rejection."""
@@ -194,10 +193,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._registry.remove(self)
         super().connection_lost(exc)
         self._unread = b""
-        if self._deferred:  # it will never run, and the two objects refer to each other
-            self._deferred = None
-            self.cycle.body = bytearray()
-            self.cycle.on_response = lambda: None
+        if self._deferred:  # the application finds that the client has left, and logs the request
+            self._start_deferred()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, one request at a time."""
@@ -239,6 +236,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def abort(self, reason: str) -> None:
         """Close the connection now."""
+        if self._deferred:  # it will never run, and the two objects refer to each other
+            self._deferred = None
+            self.cycle.body, self.cycle.on_response = bytearray(), lambda: None
         metrics.http_connections_closed_total.labels(reason).inc()
         self._registry.remove(self)
         if self.transport.get_write_buffer_size():  # `close` would wait for a client that does not read
