@@ -27,9 +27,9 @@ def test_a_test_skipped_for_want_of_a_program_fails_ci() -> None:
 def test_coverage_is_measured_and_has_its_threshold_in_ci_alone() -> None:
     assert "export CI=true" in (ROOT / ".ci" / "run").read_text()
     commands = {ci: commands_of("check", CI=ci) for ci in ("true", "")}
-    assert "-m pytest -n auto --cov --cov-report=\n" in commands["true"]
+    assert "-m pytest -n auto --junit-xml=build/tests.xml --cov --cov-report=\n" in commands["true"]
     assert "-m coverage report --fail-under=90\n" in commands["true"]
-    assert "-m pytest -n auto \n" in commands[""]
+    assert "-m pytest -n auto --junit-xml=build/tests.xml \n" in commands[""]
     assert "coverage" not in commands[""]
 
 

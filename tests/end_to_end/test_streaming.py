@@ -71,7 +71,7 @@ def test_clients_that_go_away_give_the_store_back(service: Service) -> None:
     assert answer.status_code == 200
 
 
-def test_as_many_slow_clients_as_may_be_take_little_memory_and_stop_no_redirect(
+def test_clients_that_take_nothing_use_little_memory_and_keep_no_place_from_others(
     service: Service, record_property: Callable[[str, object], None]
 ) -> None:
     httpx.get(f"{service.url}/img/{KEY}/medium", timeout=30)
@@ -79,9 +79,7 @@ def test_as_many_slow_clients_as_may_be_take_little_memory_and_stop_no_redirect(
     slow = [begun(service) for _ in range(READERS)]
     try:
         grown = resident_bytes(service) - before
-        refused = httpx.get(f"{service.url}/img/{KEY}/medium", timeout=30)
-        assert (refused.status_code, refused.headers["cache-control"]) == (503, "no-store")
-        assert int(refused.headers["retry-after"]) > 0
+        assert httpx.get(f"{service.url}/img/{KEY}/medium", timeout=30).status_code == 200
         assert httpx.get(f"{service.url}/healthz").status_code == 200
         assert httpx.head(f"{service.url}/img/{KEY}/medium", timeout=30).status_code == 200
     finally:

