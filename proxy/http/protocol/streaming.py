@@ -12,6 +12,7 @@ from anyio import create_task_group
 from proxy.errors import StoreError
 from proxy.http.protocol.conditional import conditions, last_modified
 from proxy.http.protocol.server_timing import server_timing, start_timing, timings_of
+from proxy.stores.headers import is_entity_tag
 from proxy.stores.ranges import Changed
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class _BlobResponse:
     def of_unchanged(self, blob: Blob) -> Headers:
         cache_control = blob.attributes.cache_control or self._cache_control
         return [
-            (b"etag", f'"{blob.etag}"'.encode()),
+            *([(b"etag", f'"{blob.etag}"'.encode())] if is_entity_tag(blob.etag) else []),
             (b"last-modified", last_modified(blob).encode()),
             *([(b"cache-control", cache_control.encode())] if cache_control else []),
             (b"server-timing", server_timing(self._timings).encode()),

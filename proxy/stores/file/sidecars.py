@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.stores.base import Attributes
 from proxy.stores.file.atomic import Identity, locked, move_into_place, written
+from proxy.stores.headers import stored_attributes
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from proxy.stores.base import Attributes
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +27,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
 
     def attributes(self) -> Attributes:
-        return Attributes(content_type=self.content_type, cache_control=self.cache_control, metadata=self.metadata)
+        return stored_attributes(self.content_type, self.cache_control, self.metadata)
 
 
 class Sidecars:

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
-from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, unescaped
+from proxy.stores.base import UNKNOWN_TYPE, Blob
+from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, stored_attributes, unescaped
 from proxy.stores.ranges import parse_content_range
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
         bytes=int(length),
         etag=bare(headers.get("ETag", "")) or f"{modified}-{length}".replace(" ", "-"),
         modified=_date(modified),
-        attributes=Attributes(
-            content_type=headers.get("Content-Type", UNKNOWN_TYPE),
-            cache_control=headers.get("Cache-Control"),
-            metadata=unescaped(
+        attributes=stored_attributes(
+            headers.get("Content-Type", UNKNOWN_TYPE),
+            headers.get("Cache-Control"),
+            unescaped(
                 {
                     name.removeprefix(METADATA_PREFIX): value
                     for name, value in headers.items()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.base import UNKNOWN_TYPE, Attributes, Blob
-from proxy.stores.headers import bare, md5s_in, unescaped
+from proxy.stores.base import UNKNOWN_TYPE, Blob
+from proxy.stores.headers import bare, md5s_in, stored_attributes, unescaped
 from proxy.stores.ranges import cut, parse_content_range
 from proxy.stores.s3.errors import s3_errors
 from proxy.stores.transfer import verified
@@ -60,10 +60,10 @@ def blob_of(key: str, answer: S3Response) -> Blob:
             bytes=content_range.whole if content_range else answer["ContentLength"],
             etag=bare(answer["ETag"]),
             modified=answer["LastModified"].replace(microsecond=0),  # listings may have them, HTTP dates do not
-            attributes=Attributes(
-                content_type=answer.get("ContentType", UNKNOWN_TYPE),
-                cache_control=answer.get("CacheControl"),
-                metadata=unescaped(answer.get("Metadata", {})),
+            attributes=stored_attributes(
+                answer.get("ContentType", UNKNOWN_TYPE),
+                answer.get("CacheControl"),
+                unescaped(answer.get("Metadata", {})),
             ),
         )
     except KeyError as lacking:

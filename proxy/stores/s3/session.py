@@ -71,6 +71,11 @@ class _Bounded:
     def __getattr__(self, name: str) -> object:
         return getattr(self._answer, name)
 
+    @property
+    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The headers without those that are not UTF-8, for which aiobotocore would raise an error."""
+        return tuple(header for header in self._answer.raw_headers if _is_text(b"".join(header)))
+
     async def read(self) -> bytes:
         """Return the whole body.
 
@@ -85,3 +90,11 @@ class _Bounded:
                 self._answer.close()
                 raise aiohttp.ClientPayloadError(f"The response is larger than {most} bytes.")
         return bytes(body)
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

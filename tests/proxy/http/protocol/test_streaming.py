@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog
@@ -174,12 +174,13 @@ class TappedStore(MemoryStore):
 
     read: int = 0
     is_open: bool = False
+    etag: str = "abc"
     breaks_after: int | None = None
     changes: int = 0
     """How many ranged reads fail because the blob was replaced."""
 
     async def head(self, key: str) -> Blob:
-        return Blob(key=key, bytes=10**9, etag="abc", modified=datetime.now(UTC), attributes=Attributes())
+        return Blob(key=key, bytes=10**9, etag=self.etag, modified=datetime.now(UTC), attributes=Attributes())
 
     @asynccontextmanager
     async def open(
@@ -234,6 +235,13 @@ async def test_no_more_is_read_than_the_client_takes_and_nothing_once_it_is_gone
         client.is_gone.set()
         await sending
     assert (store.read, store.is_open) == (5, False)
+
+
+async def test_an_etag_that_cannot_be_quoted_is_left_out_of_the_headers() -> None:
+    for etag, is_sent in (("abc", True), ('a"b', False), ("a\r\nx: y", False)):
+        client = Client(takes=100)
+        await client.exchange().answer(BlobReader(TappedStore(breaks_after=1, etag=etag)), "a")
+        assert (b"etag" in dict(cast("Any", client.taken[0])["headers"])) is is_sent
 
 
 async def test_a_client_that_stalls_gives_the_store_back() -> None:

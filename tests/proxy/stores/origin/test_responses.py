@@ -53,6 +53,14 @@ async def test_an_origin_that_is_not_there_fails_the_check_and_says_where_it_loo
             await store.check()
 
 
+@pytest.mark.parametrize("name", ["Content_Type", "Cache_Control"])
+async def test_a_header_that_no_response_can_send_is_left_out(name: str) -> None:
+    async with Scripted(answer(200, b"x", **{name: "image/jp\u00e9g"})) as server, reader(server) as store:
+        blob = await store.head("a")
+        assert blob is not None
+        assert (blob.attributes.content_type, blob.attributes.cache_control) == ("application/octet-stream", None)
+
+
 async def test_bytes_that_are_not_those_of_an_md5_etag_are_asked_for_again(tmp_path: Path) -> None:
     async with Scripted(LIE, TRUTH) as server, reader(server) as store:
         await store.fetch("a", tmp_path / "copy", max_bytes=5)

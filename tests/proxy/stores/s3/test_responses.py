@@ -73,6 +73,15 @@ async def test_a_listing_that_lacks_something_is_trouble(listing: bytes) -> None
             await anext(aiter(store.list()))
 
 
+@pytest.mark.parametrize("name", ["Content_Type", "Cache_Control"])
+async def test_a_header_that_no_response_can_send_is_left_out(name: str) -> None:
+    said = answer(200, b"x", ETag='"a"', Last_Modified=DATE, **{name: "image/jp\u00e9g"})
+    async with Scripted(said) as server, opened(at(server)) as store:
+        blob = await store.head("a")
+        assert blob is not None
+        assert (blob.attributes.content_type, blob.attributes.cache_control) == ("application/octet-stream", None)
+
+
 async def test_a_put_that_is_not_confirmed_is_trouble(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"bytes")
     async with Scripted(answer(200)) as server, opened(at(server)) as store:
