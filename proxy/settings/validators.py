@@ -26,6 +26,9 @@ Client libraries quote what they cannot parse in their errors, which would revea
 SECRET_BYTES = 24
 """The shortest secret, in bytes, that the Standard Webhooks scheme allows."""
 
+DISTINCT_BYTES = 8
+"""The fewest different bytes of a secret. Of 24 random bytes, fewer are different once in 10^24 times."""
+
 
 def between(low: float, high: float) -> Callable[[float], str | None]:
     """Return a validator for numbers from `low` to `high`, both included."""
@@ -64,13 +67,20 @@ def queue(value: str) -> str | None:
 
 
 def secrets(value: str) -> str | None:
-    """Return what is wrong with the first secret that violates the Standard Webhooks scheme, or None."""
+    """Return what is wrong with the first secret that violates the Standard Webhooks scheme or is weak, or None."""
     entries = split(value)
     if value and not entries:
         return "must contain a secret, or be empty"
+    keys: list[bytes] = []
     for number, secret in enumerate(entries, start=1):
-        if not secret.startswith("whsec_") or len(_key(secret.removeprefix("whsec_"))) < SECRET_BYTES:
+        key = _key(secret.removeprefix("whsec_"))
+        if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
             return f"entry {number} must be whsec_ followed by at least {SECRET_BYTES} random bytes in base64"
+        if len({*key}) < DISTINCT_BYTES:
+            return f"entry {number} must be random; make one with: echo whsec_$(openssl rand -base64 32)"
+        if key in keys:
+            return f"entry {number} repeats entry {keys.index(key) + 1}; remove one of them"
+        keys.append(key)
     return None
 
 

@@ -45,7 +45,7 @@ def unescaped(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def stored_attributes(content_type: str, cache_control: str | None, metadata: Mapping[str, str]) -> Attributes:
-    """Return what a store says about a blob, without what no response can send.
+    """Return the attributes of a blob, without those that no response can send.
 
     Anyone who can write to a bucket chooses these values, and a server refuses to send a header with a line break in
     it, so the client would get no response at all. An invalid content type becomes `UNKNOWN_TYPE`.

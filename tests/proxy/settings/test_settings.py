@@ -167,6 +167,18 @@ def test_a_secret_is_base64_to_the_letter(monkeypatch: pytest.MonkeyPatch, value
     assert fault.startswith("WEBHOOK_SECRETS: entry")
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("whsec_" + "A" * 44, "entry 1 must be random; make one with: echo whsec_$(openssl rand -base64 32)"),
+        (f"{SECRET},{SECRET.rstrip('=')}", "entry 2 repeats entry 1; remove one of them"),
+    ],
+)
+def test_a_secret_that_protects_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRETS", value)
+    assert faults() == (f"WEBHOOK_SECRETS: {said}",)
+
+
 def test_a_secret_may_go_without_its_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_SECRETS", SECRET.rstrip("="))
     assert read_settings().webhook_secrets
