@@ -86,4 +86,5 @@ def _path_fault(error: Exception, setting: str, path: Path, *, advice: str) -> s
 
 
 def _located(setting: str, where: str, text: str) -> str:
+    text = text.removeprefix(f"{setting}: ")
     return f"{setting}: {text}" if where in text else f"{setting}: {where}: {text}"

@@ -12,6 +12,7 @@ import pytest
 from loadtest.ports import free_port
 from proxy.app.connect import probe_parts
 from proxy.settings.settings import Settings
+from proxy.system.scratch import scratch_place
 from tests.proxy.stores import seaweed
 
 if TYPE_CHECKING:
@@ -102,6 +103,14 @@ async def test_servers_that_never_answer_are_named_in_time(tmp_path: Path, silen
     assert time.monotonic() - began < 10
     assert found["store"] == f"STORE: bucket images at {url}: no response within 2 s"
     assert str(found["queue"]).startswith("QUEUE: 127.0.0.1: no response within 2 s")
+
+
+async def test_a_scratch_folder_that_is_not_safe_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_tmpdir(monkeypatch, tmp_path / "tmp")
+    (tmp_path / "elsewhere").mkdir()
+    scratch_place().symlink_to(tmp_path / "elsewhere")
+    found = await faults(on_files(tmp_path))
+    assert str(found["scratch"]).startswith("TMPDIR: the scratch folder is not safe to use: ")
 
 
 @pytest.mark.usefixtures("credentials")
