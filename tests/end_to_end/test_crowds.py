@@ -23,6 +23,8 @@ pytestmark = pytest.mark.anyio
 
 ORIGINALS, POSTS = 100, 1000
 QUEUE_SIZE, TOO_MANY = 64, 200
+CONNECTIONS = 250
+"""At once: a sender on a slow machine that opens more takes so long until it sends that the service closes them."""
 
 
 def upload(service: Service, photos: Sequence[Path], *, originals: int) -> list[str]:
@@ -34,7 +36,7 @@ def upload(service: Service, photos: Sequence[Path], *, originals: int) -> list[
 
 async def post_all(posts: Sequence[tuple[Service, str, str | None]]) -> list[httpx.Response]:
     """Post jobs at once, each for a key to a service, with a message id of its own or that given."""
-    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=len(posts))) as client:
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=CONNECTIONS)) as client:
 
         async def post(service: Service, key: str, message_id: str | None) -> httpx.Response:
             body = order(key)

@@ -97,6 +97,7 @@ def test_what_a_killed_service_had_accepted_is_done_by_the_next(tmp_path: Path) 
             ]
 
 
+@pytest.mark.timeout(900)
 def test_every_photograph_of_the_corpus_goes_through_the_whole_main_job(service: Service) -> None:
     photos = [photo for photo in photographs() if photo.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}]
     if not photos:

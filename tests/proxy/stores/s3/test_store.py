@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 from urllib.request import Request, urlopen
 
 import anyio
 import pytest
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
 
 from proxy.stores.s3.config import BucketConfig, Credentials
 from proxy.stores.s3.store import S3Store
@@ -17,8 +19,9 @@ from tests.proxy.stores.contract import StoreContract
 from tests.proxy.stores.seaweed import ADMIN, BUCKET, Seaweed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
     from pathlib import Path
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from proxy.stores.base import Store
 
@@ -55,15 +58,31 @@ async def emptied(store: S) -> S:
 @pytest.fixture(scope="module")
 def moto() -> Iterator[BucketConfig]:
     """Yield the configuration of a bucket on a simulated S3."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        with urlopen(Request(f"http://{host}:{port}/{BUCKET}", method="PUT"), timeout=10):
-            pass
-        yield BucketConfig(name=BUCKET, endpoint_url=f"http://{host}:{port}", region="us-east-1", addressing="path")
-    finally:
-        server.stop()
+    app = one_at_a_time(DomainDispatcherApplication(create_backend_app))
+    with make_server("127.0.0.1", 0, app, threaded=True) as server:
+        serving = Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            port = server.server_port
+            with urlopen(Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT"), timeout=10):
+                pass
+            yield BucketConfig(
+                name=BUCKET, endpoint_url=f"http://127.0.0.1:{port}", region="us-east-1", addressing="path"
+            )
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def one_at_a_time(app: WSGIApplication) -> WSGIApplication:
+    """Return an application that finishes each request before the next: moto checks a condition, then writes."""
+    lock = Lock()
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with lock:
+            return [*app(environ, start_response)]
+
+    return answer
 
 
 class TestOnSimulatedS3(StoreContract):
