@@ -1,4 +1,4 @@
-"""Settings that reduce the memory held by libvips and glibc, for small machines."""
+"""Settings that reduce the memory held by libvips, for small machines."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ _libraries = ctypes.CDLL(_libvips.__file__)
 Symbols are also found in the libraries it is linked with, libvips and GLib.
 """
 
-_process = ctypes.CDLL(None)
-
 
 def reduce_tile_height(options: Sequence[str] = SMALL_CACHE_OPTIONS) -> None:
     """Apply `options` to all libvips operations that start from now on, so that they cache fewer lines.
@@ -45,16 +43,6 @@ def reduce_tile_height(options: Sequence[str] = SMALL_CACHE_OPTIONS) -> None:
     _call("g_option_context_free", context)
     if not is_known:
         raise RuntimeError(f"this libvips does not take {' '.join(options)}")
-
-
-def release_memory() -> None:
-    """Return free heap memory to the operating system; does nothing unless the C library is glibc.
-
-    glibc keeps free memory until `malloc_trim` is called, which takes less than a millisecond. A photograph in portrait
-    orientation holds 1 MB less when its second size is rendered.
-    """
-    if trim := getattr(_process, "malloc_trim", None):
-        trim(0)
 
 
 def _call(name: str, *arguments: object) -> int | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.decode.original import first_frame
-from pipeline.image import colour, tuning
+from pipeline.heap import release_memory
+from pipeline.image import colour
 from pipeline.image.transfer_curve import TOP, TransferCurve, convert
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def resize_all(
     source = _first(original, steps[0], to_colour)
     yield _to_srgb_8_bit(source)
     for step in steps[1:]:
-        tuning.release_memory()
+        release_memory()
         held = _resize_from(source, step)
         source = held if step.is_source else source  # before the yield, to free the larger image
         yield _to_srgb_8_bit(held)

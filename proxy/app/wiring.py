@@ -15,7 +15,7 @@ from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
-from proxy.http.protocol.connection import Connections, default_connections
+from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout

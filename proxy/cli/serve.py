@@ -8,6 +8,7 @@ import gc
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +21,7 @@ from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
 from proxy.errors import CannotStart, ImagesError
+from proxy.http.protocol.connection import BoundedProtocol
 from proxy.observability.logging import configure_logs
 from proxy.settings.contradictions import contradictions
 from proxy.system.dumpable import forbid_inspection
@@ -112,7 +114,7 @@ async def _serve(components: Components, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
             create_app(components, settings),
-            http=components.connections.protocol,  # type: ignore[arg-type] # called as the class would be
+            http=partial(BoundedProtocol, components.connections),  # type: ignore[arg-type] # called as the class would be
             lifespan="off",
             log_config=None,
             access_log=False,

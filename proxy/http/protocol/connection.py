@@ -7,8 +7,6 @@ about 2 microseconds a request.
 
 from __future__ import annotations
 
-import asyncio
-import resource
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
@@ -16,6 +14,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy import metrics
+from proxy.http.protocol.connections import LINGER_SECONDS
 from proxy.http.protocol.rejections import (
     ADDRESS_TOO_LONG,
     BAD_TRANSFER_ENCODING,
@@ -32,10 +31,14 @@ from proxy.http.protocol.rejections import (
 from proxy.http.protocol.request_id import new_request_id
 
 if TYPE_CHECKING:
+    import asyncio
+
     from uvicorn._types import ASGI3Application
     from uvicorn.config import Config
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
+
+    from proxy.http.protocol.connections import Connections
 
 log = structlog.get_logger(__name__)
 
@@ -45,107 +48,17 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 30.0
 """How long a client may send nothing in the middle of a body."""
 
-LINGER_SECONDS: Final = 5.0
-"""How long the rest of a body is dropped after its response: closing at once would reset the connection and lose it."""
-
 LINGER_BYTES: Final = 1 << 20
 """How much is dropped so after a rejection."""
-
-MAX_HELD_BYTES: Final = 4 << 20
-"""Of the unfinished heads and bodies of all connections together."""
 
 DEFERRED_BYTES: Final = 64 * KIBIBYTE
 """A body up to this is complete before the application starts; larger ones are read while they arrive."""
 
-RESERVED_DESCRIPTORS: Final = 64
-"""File descriptors left for the store, the queue, render processes and originals in work."""
-
-MAX_CONNECTIONS: Final = 1024
-"""Connections by default, where the descriptors suffice."""
-
-SWEEP_SECONDS: Final = 0.5
-"""How often connections past their deadline are looked for."""
-
 HEAD_END: Final = b"\r\n\r\n"
 
 
-def default_connections() -> int:
-    """Return how many connections may be open: `MAX_CONNECTIONS`, or what the descriptor limit leaves."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return (
-        MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(MAX_CONNECTIONS, soft - RESERVED_DESCRIPTORS))
-    )
-
-
-class Connections:
-    """The open connections of one server, and what all of them together may hold."""
-
-    def __init__(self, *, most: int, idle_seconds: float) -> None:
-        self.most = most
-        self.idle_seconds = idle_seconds
-        self.open: dict[BoundedProtocol, None] = {}
-        """In the order in which they came."""
-        self._held_bytes = 0
-        self._sweeping: asyncio.TimerHandle | None = None
-
-    def __len__(self) -> int:
-        """Return the number of open connections."""
-        return len(self.open)
-
-    def protocol(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> BoundedProtocol:
-        """Return the protocol of a new connection; uvicorn's `http` option calls this."""
-        return BoundedProtocol(self, config, server_state, app_state, _loop)
-
-    def add(self, connection: BoundedProtocol) -> None:
-        """Admit a connection; close the one that has been silent longest if there are too many."""
-        self.open[connection] = None
-        metrics.http_connections.set(len(self.open))
-        if len(self.open) > self.most:
-            others = (other for other in self.open if other is not connection)
-            min(others, key=_eviction_order).abort("too-many-connections")
-        if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-    def remove(self, connection: BoundedProtocol) -> None:
-        """Forget a connection that is closed."""
-        self.open.pop(connection, None)
-        self.hold(connection, 0)
-        metrics.http_connections.set(len(self.open))
-
-    def hold(self, connection: BoundedProtocol, size: int) -> None:
-        """Record that a connection holds `size` bytes of an unfinished request; close the largest past the bound."""
-        self._held_bytes += size - connection.held_bytes
-        connection.held_bytes = size
-        while self._held_bytes > MAX_HELD_BYTES:
-            max(self.open, key=lambda other: other.held_bytes).abort("too-many-bytes")
-
-    def _sweep(self) -> None:
-        self._sweeping = None
-        if not self.open:
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in [one for one in self.open if one.deadline < now]:
-            connection.expire()
-        # A connection that is to close waits for a client that does not read the rest.
-        for connection in [one for one in self.open if one.transport.is_closing()]:
-            connection.deadline = min(connection.deadline, now + LINGER_SECONDS)
-        self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _eviction_order(connection: BoundedProtocol) -> tuple[bool, float]:
-    """Sort connections that wait for their client before those that a response is due to, the most silent first."""
-    return connection.is_answering, connection.last_seen
-
-
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol, bounded in bytes and time; `Connections.protocol` makes one."""
+    """uvicorn's HTTP/1.1 protocol, bounded in bytes and time."""
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -14,8 +15,9 @@ import uvicorn
 
 from proxy import metrics
 from proxy.cli.serve import Server
-from proxy.http.protocol import connection
-from proxy.http.protocol.connection import Connections
+from proxy.http.protocol import connection, connections
+from proxy.http.protocol.connection import BoundedProtocol
+from proxy.http.protocol.connections import Connections
 from proxy.http.protocol.rejections import MAX_ADDRESS_BYTES, MAX_HEAD_BYTES
 from tests.waiting import until
 
@@ -92,12 +94,12 @@ class Running:
 
 @asynccontextmanager
 async def serving(*, most: int = 100, idle_seconds: float = 60.0, answers: bool = True) -> AsyncIterator[Running]:
-    app, connections = App(), Connections(most=most, idle_seconds=idle_seconds)
+    app, opened = App(), Connections(most=most, idle_seconds=idle_seconds)
     if answers:
         app.may_answer.set()
     config = uvicorn.Config(
         app,
-        http=connections.protocol,  # type: ignore[arg-type] # called as the class would be
+        http=partial(BoundedProtocol, opened),  # type: ignore[arg-type] # called as the class would be
         lifespan="off",
         log_config=None,
         ws="none",
@@ -109,7 +111,7 @@ async def serving(*, most: int = 100, idle_seconds: float = 60.0, answers: bool 
         serving_task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await holds(lambda: server.started)
-            running = Running(app, listener.getsockname()[1], connections)
+            running = Running(app, listener.getsockname()[1], opened)
             try:
                 yield running
             finally:
@@ -247,16 +249,31 @@ async def test_a_request_that_comes_in_pieces_is_served(size: int) -> None:
 async def test_a_client_that_stops_sending_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes, reason: str) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.2)
     monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
-    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
     before = closed(reason)
     async with serving() as running:
         assert await running.exchange(sent) == b""
     assert closed(reason) == before + 1
 
 
+async def test_memory_is_released_once_most_of_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "MANY", 10)
+    released: list[int] = []
+    async with serving() as running:
+        monkeypatch.setattr(connections, "release_memory", lambda: released.append(len(running.connections)))
+        for _ in range(20):
+            await running.connect()
+        await holds(lambda: len(running.connections) == 20)
+        assert not released
+        await running.close()
+        await holds(lambda: bool(released))
+    assert released == [0]
+
+
 async def test_a_head_that_comes_byte_by_byte_has_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
     async with serving() as running:
         _, writer = await running.connect()
 
@@ -270,7 +287,7 @@ async def test_a_head_that_comes_byte_by_byte_has_no_more_time(monkeypatch: pyte
 
 
 async def test_a_kept_connection_is_closed_once_it_was_idle_for_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
     before = closed("idle")
     async with serving(idle_seconds=0.2) as running:
         assert (await running.exchange(GET)).startswith(b"HTTP/1.1 200")
@@ -279,7 +296,7 @@ async def test_a_kept_connection_is_closed_once_it_was_idle_for_so_long(monkeypa
 
 async def test_a_slow_application_is_no_idle_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.1)
-    monkeypatch.setattr(connection, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.02)
     async with serving(idle_seconds=0.1, answers=False) as running:
         reader, writer = await running.connect()
         writer.write(GET)
@@ -317,7 +334,7 @@ async def test_a_response_that_is_due_is_not_cut_off_for_a_silent_client() -> No
 
 
 async def test_unfinished_bodies_of_all_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_HELD_BYTES", 100_000)
+    monkeypatch.setattr(connections, "MAX_HELD_BYTES", 100_000)
     half = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"a" * 30_000
     async with serving() as running:
         clients = [await running.connect() for _ in range(10)]
