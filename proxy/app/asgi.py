@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp
 
     from proxy.app.wiring import Components
+    from proxy.http.protocol.connection import Shortcut
+    from proxy.http.protocol.streaming import Headers
     from proxy.settings.settings import Settings
 
 STREAM = "stream"
@@ -32,15 +34,29 @@ ANY_ORIGIN = "*"
 
 def create_app(components: Components, settings: Settings) -> ASGIApp:
     """Return the complete ASGI application, to be served inside `lifecycle.running`."""
+    return middleware(routes(components, settings), fixed_headers=_fixed_headers(settings))
+
+
+def create_shortcut(components: Components, settings: Settings) -> Shortcut | None:
+    """Return what answers page views of cached derivatives before the application, or None if nothing does."""
+    if settings.delivery == STREAM:
+        return None
+    return shortcut(
+        components.derivatives,
+        _redirects(settings),
+        fixed_headers=_fixed_headers(settings),
+        has_cors=bool(settings.cors_origins),
+    )
+
+
+def _fixed_headers(settings: Settings) -> Headers:
+    """Return the headers of every response."""
     fixed_headers = [(b"x-content-type-options", b"nosniff")]
     if settings.timing_allow_origin:
         fixed_headers.append((b"timing-allow-origin", settings.timing_allow_origin.encode()))
     if settings.cors_origins not in {"", ANY_ORIGIN}:
         fixed_headers.append((b"vary", b"origin"))  # also without an Origin header, as caches may keep the response
-    if settings.delivery == STREAM:
-        return middleware(routes(components, settings), fixed_headers=fixed_headers)
-    known = shortcut(components.derivatives, _redirects(settings), has_cors=bool(settings.cors_origins))
-    return middleware(routes(components, settings), fixed_headers=fixed_headers, shortcut=known)
+    return fixed_headers
 
 
 def routes(components: Components, settings: Settings) -> Litestar:

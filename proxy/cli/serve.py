@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from proxy.app.asgi import create_app
+from proxy.app.asgi import create_app, create_shortcut
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
@@ -114,7 +114,7 @@ async def _serve(components: Components, settings: Settings) -> None:
     server = Server(
         uvicorn.Config(
             create_app(components, settings),
-            http=partial(BoundedProtocol, components.connections),  # type: ignore[arg-type] # called as the class would be
+            http=partial(BoundedProtocol, components.connections, create_shortcut(components, settings)),  # type: ignore[arg-type] # called as the class would be
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -7,6 +7,7 @@ about 2 microseconds a request.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import httptools
@@ -56,6 +57,13 @@ DEFERRED_BYTES: Final = 64 * KIBIBYTE
 
 HEAD_END: Final = b"\r\n\r\n"
 
+BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
+"""Headers of a request that has a body, or asks whether to send one."""
+
+Shortcut = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], bytes | None]
+"""Returns the whole response to a request without a body, given its method, target and headers; or None, to let the
+application answer."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol, bounded in bytes and time."""
@@ -63,6 +71,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(
         self,
         connections: Connections,
+        shortcut: Shortcut | None,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -70,11 +79,15 @@ class BoundedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._registry = connections
+        self._shortcut = shortcut
         self.held_bytes = 0
         self.last_seen = 0.0
         self.deadline = float("inf")
         """When the client must have sent more (the loop's clock)."""
+        self._had_request = False
         self._has_cycle = False
+        """Whether a request has reached the application, so that `cycle` is not None."""
+        self._took_shortcut = False
         self._deferred: tuple[RequestResponseCycle, ASGI3Application] | None = None
         """A request whose body is still small and unfinished: the application starts when there is something to do."""
         self._in_head = True
@@ -144,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_body and self.flow.read_paused:  # it is the application that does not read
             self._await_client(BODY_SECONDS)
             return
-        is_idle = self._in_head and not self._head_bytes and self._has_cycle
+        is_idle = self._in_head and not self._head_bytes and self._had_request
         self.abort("idle" if is_idle else "head-timeout" if self._in_head else "body-timeout")
 
     def abort(self, reason: str) -> None:
@@ -289,9 +302,26 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Rejected(SEVERAL_HOSTS)
         if self._transfer_encodings and self._transfer_encodings != [b"chunked"]:
             raise Rejected(BAD_TRANSFER_ENCODING)
-        self._has_cycle, self._in_head, self._in_body = True, False, True
+        self._had_request, self._in_head, self._in_body = True, False, True
         self._body_bytes = self._unframed_bytes = 0
-        super().on_headers_complete()
+        self._took_shortcut = self._shortcut is not None and self._answer_at_once(self._shortcut)
+        if not self._took_shortcut:
+            super().on_headers_complete()
+            self._has_cycle = True
+
+    def _answer_at_once(self, shortcut: Shortcut) -> bool:
+        """Write the response of the shortcut, unless the request or the connection is out of the ordinary."""
+        parser = self.parser
+        is_free = not self._has_cycle or self.cycle.response_complete
+        if not is_free or self.flow.write_paused or parser.should_upgrade() or not parser.should_keep_alive():
+            return False
+        if parser.get_http_version() != "1.1" or any(name in BODY_HEADERS for name, _ in self.headers):
+            return False
+        response = shortcut(parser.get_method(), self.url, self.headers)
+        if response is None:
+            return False
+        self.transport.write(response)
+        return True
 
     def on_body(self, body: bytes) -> None:
         """Count the bytes of a body that arrived."""
@@ -309,5 +339,6 @@ class BoundedProtocol(HttpToolsProtocol):
         """End the request; the next head may begin."""
         self._in_head, self._in_body = True, False
         self._head_bytes = 0
-        super().on_message_complete()
-        self._start_deferred()
+        if not self._took_shortcut:
+            super().on_message_complete()
+            self._start_deferred()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import time
-from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,24 +12,18 @@ from litestar.enums import ScopeType
 
 from proxy import metrics
 from proxy.http.protocol.date import date
-from proxy.http.protocol.request_id import new_request_id
+from proxy.http.protocol.request_id import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
     from prometheus_client import Counter, Histogram
 
 log = structlog.get_logger(__name__)
-_logger = logging.getLogger(__name__)
 
-REQUEST_ID = b"x-request-id"
 DATE = b"date"
-REDIRECT = HTTPStatus.FOUND
 
 SHOWN_BYTES = 4096
 """The maximum length of a logged path: longer than any key, percent-encoded."""
-
-_SANE_ID = re.compile(rb"[\w.:-]{1,64}")
-"""Request ids of clients that are accepted: they can neither forge a log line nor bloat it."""
 
 GET_ONLY = "/schema"
 """Routes of Litestar's own, which it does not serve to HEAD requests."""
@@ -41,30 +32,17 @@ QUIET_ROUTES = frozenset({"/healthz", "/readyz"})
 """Routes whose successful responses are not logged, because platforms poll them every few seconds."""
 
 
-Shortcut = Callable[["HTTPScope"], "list[tuple[bytes, bytes]] | None"]
-"""Returns the headers of the redirect for a request, if the cache alone decides it; else None."""
-
-
-def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortcut: Shortcut | None = None) -> ASGIApp:
-    """Wrap the application; `fixed_headers` are added to every response.
-
-    `shortcut` is called before anything else: it serves ten thousand requests a second.
-    """
+def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASGIApp:
+    """Wrap the application; `fixed_headers` are added to every response."""
 
     async def observed(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
         started = time.perf_counter()
-        request_id = _request_id(scope)
+        request_id = request_id_of(scope["headers"])
         if scope["method"] == "HEAD" and scope["path"].startswith(GET_ONLY):
             scope = {**scope, "method": "GET"}  # the server drops the body
-        if shortcut and (redirect := shortcut(scope)):
-            own = [*redirect, (DATE, date()), (REQUEST_ID, request_id), *fixed_headers]
-            await send({"type": "http.response.start", "status": REDIRECT, "headers": own})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            _record_redirect(scope, seconds=time.perf_counter() - started)
-            return
         status = 500
 
         async def send_with_headers(message: Message) -> None:
@@ -83,30 +61,16 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]], shortc
     return observed
 
 
-def _request_id(scope: Scope) -> bytes:
-    for name, value in scope["headers"]:
-        if name == REQUEST_ID and _SANE_ID.fullmatch(value):
-            return value
-    return new_request_id()
-
-
 def _record(scope: Scope, *, status: int, seconds: float) -> None:
     route = str(scope.get("path_template") or "unknown")  # the pattern, never the path: labels must be bounded
-    _count(route, status, seconds)
+    count(route, status, seconds)
     if route in QUIET_ROUTES and status < HTTPStatus.BAD_REQUEST:
         return
     _log(scope, route=route, status=status, seconds=seconds)
 
 
-def _record_redirect(scope: Scope, *, seconds: float) -> None:
-    """Count a redirect by the shortcut; a log line for each would cost several times as much as the response."""
-    route = scope["path_template"]
-    _count(route, REDIRECT, seconds)
-    if _logger.isEnabledFor(logging.DEBUG):
-        _log(scope, route=route, status=REDIRECT, seconds=seconds)
-
-
-def _count(route: str, status: int, seconds: float) -> None:
+def count(route: str, status: int, seconds: float) -> None:
+    """Count a response and its duration."""
     requests, durations = _series(route, status)
     requests.inc()
     durations.observe(seconds)

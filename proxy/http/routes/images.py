@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from litestar import asgi
@@ -12,7 +15,10 @@ from litestar import asgi
 from proxy import metrics
 from proxy.concurrency.timings import Timings
 from proxy.errors import BadKey, ImagesError, NotFound, StoreUnavailable
+from proxy.http.protocol.date import date
+from proxy.http.protocol.middleware import count
 from proxy.http.protocol.raw_paths import READING, path_below
+from proxy.http.protocol.request_id import request_id_of
 from proxy.http.protocol.server_timing import server_timing, start_timing
 from proxy.http.protocol.streaming import Exchange
 from proxy.keys.syntax import decode_path, url
@@ -21,12 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from litestar.handlers import ASGIRouteHandler
-    from litestar.types import HTTPScope, Receive, Scope, Send
+    from litestar.types import Receive, Scope, Send
 
     from proxy.derivatives.reader import BlobReader
     from proxy.derivatives.service import DerivativeService
-    from proxy.http.protocol.middleware import Shortcut
+    from proxy.http.protocol.connection import Shortcut
     from proxy.http.protocol.streaming import Headers
+
+_logger = logging.getLogger(__name__)
 
 PATH = "/img"
 TEMPLATE = "/{key}/{size}"
@@ -105,37 +113,43 @@ def _confirmed() -> Iterator[None]:
         raise StoreUnavailable("The file was deleted right after it was found.") from None
 
 
-def shortcut(derivatives: DerivativeService, redirects: Redirects, *, has_cors: bool) -> Shortcut:
-    """Return a function that answers page views of cached derivatives before routing, with the same redirect.
+def shortcut(
+    derivatives: DerivativeService, redirects: Redirects, *, fixed_headers: Headers, has_cors: bool
+) -> Shortcut:
+    """Return a function that answers page views of cached derivatives, with the same redirect as the route.
 
-    With CORS enabled, requests that have an Origin header are routed as usual.
+    It leaves to the route what it does not answer: with CORS enabled, requests that have an Origin header; and all
+    requests while the log level is DEBUG, because it writes no log line, which would cost several times as much.
     """
 
     @lru_cache(SHORT_PATHS)
-    def locate(raw_path: bytes) -> tuple[str, Headers] | None:
+    def locate(raw_path: bytes) -> tuple[str, bytes] | None:
         try:
             original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
             key = derivatives.recipe.key(original, size)
         except ImagesError:
             return None  # the route reports what is wrong with it
-        return key, redirects.to(key, _AT_ONCE)
+        lines = [name + b": " + value for name, value in (*redirects.to(key, _AT_ONCE), *fixed_headers)]
+        return key, b"\r\n".join([b"HTTP/1.1 302 Found", *lines, b""])
 
-    def answer(scope: HTTPScope) -> Headers | None:
-        raw_path = scope["raw_path"]
-        if not raw_path.startswith(_BEGIN) or len(raw_path) > SHORT_PATH_BYTES or scope["method"] not in READING:
+    def answer(method: bytes, target: bytes, headers: Headers) -> bytes | None:
+        started = time.perf_counter()
+        if not target.startswith(_BEGIN) or len(target) > SHORT_PATH_BYTES or b"#" in target or method not in _READING:
             return None
-        placed = locate(raw_path)
-        if placed is None or not derivatives.is_known(placed[0]):
+        located = locate(target.partition(b"?")[0])
+        if located is None or not derivatives.is_known(located[0]) or _logger.isEnabledFor(logging.DEBUG):
             return None
-        if has_cors and any(name == b"origin" for name, _ in scope["headers"]):
+        if has_cors and any(name == b"origin" for name, _ in headers):
             return None
-        scope["path_template"] = PATH + TEMPLATE
+        response = b"%sdate: %s\r\nx-request-id: %s\r\n\r\n" % (located[1], date(), request_id_of(headers))
         _known.inc()
-        return placed[1]
+        count(PATH + TEMPLATE, HTTPStatus.FOUND, time.perf_counter() - started)
+        return response
 
     return answer
 
 
+_READING = tuple(method.encode() for method in READING)
 _known = metrics.derivatives_total.labels("cache")
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from proxy.app.asgi import create_app
+from proxy.app.asgi import create_app, create_shortcut
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.settings.settings import Settings
@@ -23,6 +23,8 @@ from proxy.settings.sizes import SIZES_FILE, read_sizes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from proxy.http.protocol.connection import Shortcut
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 24 bytes or more").decode()
 
@@ -37,6 +39,8 @@ class Site:
 
     client: httpx.AsyncClient
     store: Path
+    shortcut: Shortcut | None
+    """What the server asks before the application; the client does not."""
 
     def upload(self, key: str = KEY, *, width: int = 480, height: int = 360) -> None:
         """Paint an original into the folder of the store."""
@@ -70,7 +74,7 @@ async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
     components = build(told)
     app = httpx.ASGITransport(create_app(components, told))  # type: ignore[arg-type] # the same protocol, other names
     async with running(components, told), httpx.AsyncClient(transport=app, base_url="http://images.test") as client:
-        yield Site(client=client, store=folder / "store")
+        yield Site(client=client, store=folder / "store", shortcut=create_shortcut(components, told))
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from litestar.types import Receive, Scope, Send
 
+    from proxy.http.protocol.connection import Shortcut
+
 pytestmark = pytest.mark.anyio
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -93,13 +95,15 @@ class Running:
 
 
 @asynccontextmanager
-async def serving(*, most: int = 100, idle_seconds: float = 60.0, answers: bool = True) -> AsyncIterator[Running]:
+async def serving(
+    *, most: int = 100, idle_seconds: float = 60.0, answers: bool = True, shortcut: Shortcut | None = None
+) -> AsyncIterator[Running]:
     app, opened = App(), Connections(most=most, idle_seconds=idle_seconds)
     if answers:
         app.may_answer.set()
     config = uvicorn.Config(
         app,
-        http=partial(BoundedProtocol, opened),  # type: ignore[arg-type] # called as the class would be
+        http=partial(BoundedProtocol, opened, shortcut),  # type: ignore[arg-type] # called as the class would be
         lifespan="off",
         log_config=None,
         ws="none",
@@ -254,6 +258,54 @@ async def test_a_client_that_stops_sending_is_closed(monkeypatch: pytest.MonkeyP
     async with serving() as running:
         assert await running.exchange(sent) == b""
     assert closed(reason) == before + 1
+
+
+def at_once(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
+    """Answer what is known, in a server that has a shortcut."""
+    if not target.startswith(b"/known"):
+        return None
+    body = b"%s %d" % (method, len(headers))
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_shortcut_answers_without_the_application_and_in_order() -> None:
+    known = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(shortcut=at_once) as running:
+        said = await running.exchange(known + known + GET + known + LAST)
+        assert running.app.paths == ["/a", "/last"]
+        bodies = [part.rpartition(b"\r\n\r\n")[2] for part in said.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+        assert bodies == [b"GET 1", b"GET 1", b"0", b"GET 1", b"0"]
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /known HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"GET /known HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /known HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab" + LAST,
+        b"GET /known HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n" + LAST,
+        b"GET /known HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n" + LAST,
+    ],
+)
+async def test_an_unusual_request_goes_to_the_application_also_with_a_shortcut(request_head: bytes) -> None:
+    async with serving(shortcut=at_once) as running:
+        assert (await running.exchange(request_head)).startswith(b"HTTP/1.1 200")
+        assert running.app.paths[0] == "/known"
+
+
+async def test_a_client_that_does_not_read_gets_no_more_by_a_shortcut_than_the_buffers_hold() -> None:
+    known = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def large(*_: object) -> bytes:
+        return b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
+
+    async with serving(shortcut=large, answers=False) as running:
+        _, writer = await running.connect()
+        writer.write(known * 1000)
+        await holds(lambda: bool(running.app.paths))  # what was not written at once waits for the application
 
 
 async def test_memory_is_released_once_most_of_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,42 @@ async def test_head_says_what_get_says_without_a_body(site: Site, key: str) -> N
     assert int(file.headers["content-length"]) > 0
 
 
+async def test_a_known_page_view_is_answered_before_the_application_with_the_same_headers(site: Site, key: str) -> None:
+    assert site.shortcut is not None
+    target = f"/img/{key}/small".encode()
+    own = [(b"x-request-id", b"mine")]
+    site.upload(key)
+    assert site.shortcut(b"GET", target, own) is None
+    await site.client.get(target.decode())
+    by_route = (await site.client.get(target.decode(), headers=own)).headers
+    response = site.shortcut(b"GET", target, own)
+    assert response is not None
+    status, *lines, end, body = response.decode().split("\r\n")
+    assert (status, end, body) == ("HTTP/1.1 302 Found", "", "")
+    by_shortcut = dict(line.split(": ", 1) for line in lines)
+    moving = {"date", "server-timing"}
+    assert {**by_shortcut, **dict.fromkeys(moving, "")} == {**by_route, **dict.fromkeys(moving, "")}
+    assert response == site.shortcut(b"HEAD", target + b"?v=2", own)
+
+
+async def test_whatever_is_unusual_is_left_to_the_application(tmp_path: Path) -> None:
+    async with serving(tmp_path, cors_origins="https://gallformers.org") as site:
+        assert site.shortcut is not None
+        target = f"/img/{KEY}/small".encode()
+        site.upload()
+        await site.client.get(target.decode())
+        assert site.shortcut(b"GET", target, [(b"x-request-id", b"\x80")]) is not None
+        left = [
+            (b"POST", target, []),
+            (b"GET", target.replace(b"/small", b"/huge"), []),
+            (b"GET", target + b"#part", []),
+            (b"GET", b"http://images.test" + target, []),
+            (b"GET", target + b"?" + b"a" * 300, []),
+            (b"GET", target, [(b"origin", b"https://gallformers.org")]),
+        ]
+        assert [site.shortcut(*request) for request in left] == [None] * len(left)
+
+
 async def test_fifty_callers_at_once_are_all_led_to_the_derivative(site: Site, key: str) -> None:
     site.upload(key)
     answers = await asyncio.gather(*(site.client.get(f"/img/{key}/medium") for _ in range(50)))
