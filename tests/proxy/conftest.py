@@ -17,7 +17,7 @@ from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.derivatives.policy import GenerationPolicy
-from proxy.derivatives.recipe import Recipe
+from proxy.derivatives.recipe import PROFILE, Recipe
 from proxy.derivatives.service import DerivativeService
 from proxy.errors import StoreRefused
 from proxy.keys.layouts import SiteLayout
@@ -112,6 +112,13 @@ class Workshop:
     async def upload(self, key: str = ORIGINAL, path: Path | None = None) -> Blob:
         """Put an original into the store without counting the call, as a site's upload would."""
         blob = await self.store.put(key, path or self.photo, Attributes(content_type="image/jpeg"))
+        self.calls.clear()
+        return blob
+
+    async def plant(self, key: str) -> Blob:
+        """Put a derivative into the store without counting the call, as another machine would, with some profile."""
+        attributes = Attributes(content_type="image/jpeg", metadata={PROFILE: "1-8.18-abc"})
+        blob = await self.store.put(key, self.photo, attributes)
         self.calls.clear()
         return blob
 
