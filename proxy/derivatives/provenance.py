@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.derivatives.recipe import PROFILE
+from proxy.stores.base import UNKNOWN_LENGTH
 
 if TYPE_CHECKING:
     from proxy.stores.base import Blob
@@ -47,7 +48,7 @@ class Provenance:
         A cache in front of the store may return an older blob, from which nothing follows.
         """
         self.is_in_doubt = False
-        if read is None or read.bytes != written:
+        if read is None or read.bytes not in (written, UNKNOWN_LENGTH):
             return
         if PROFILE in read.attributes.metadata:
             self._lacks_metadata = False

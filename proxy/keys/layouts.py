@@ -22,6 +22,9 @@ ORIGINAL: Final = "original"
 DERIVATIVES: Final = "derivatives/"
 """The prefix of all derivatives in `PrefixLayout`, so no original may have it."""
 
+DESKTOP_FILES: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Names of files that desktops leave in folders; so are those that begin with `._`, which macOS leaves beside files."""
+
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -190,6 +193,9 @@ def _check_size(size: str, sizes: tuple[str, ...]) -> None:
 
 def _check_inside(key: str, prefix: str) -> None:
     check_key(key)
+    name = key.rpartition("/")[2]
+    if name.startswith("._") or name in DESKTOP_FILES:
+        raise BadKey(f"The key {shown(key)} is not that of an original: macOS or Windows leaves files of such names.")
     if not key.startswith(prefix):
         raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with '{prefix}'.")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypedDict, cast
+
+from botocore.utils import parse_timestamp
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Blob
@@ -13,7 +16,6 @@ from proxy.stores.transfer import verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import datetime
 
     from aiobotocore.response import StreamingBody
 
@@ -71,8 +73,20 @@ def blob_of(key: str, answer: S3Response) -> Blob:
 
 
 def listed(told: S3Response) -> Blob:
-    """Return the blob that an entry of a listing describes; raises as `blob_of` does."""
-    return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
+    """Return the blob that an entry of a listing describes.
+
+    A field that is missing does not end the listing: only `head` guarantees them.
+    """
+    whole: S3Response = {"ETag": "", "LastModified": datetime.now(UTC), **told, "ContentLength": told.get("Size", 0)}
+    return blob_of(told.get("Key", ""), whole)
+
+
+def lenient_timestamp(value: object) -> datetime:
+    """Return the time that botocore reads from `value`, or the current time: one bad date must not end a listing."""
+    try:
+        return cast("datetime", parse_timestamp(value))
+    except (ValueError, OverflowError, RuntimeError):
+        return datetime.now(UTC)
 
 
 def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:

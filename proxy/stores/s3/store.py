@@ -24,7 +24,7 @@ from proxy.stores.ranges import Changed
 from proxy.stores.retry import StoreRetryPolicy, with_retries
 from proxy.stores.s3.config import client_options
 from proxy.stores.s3.errors import Denied, Precluded, s3_errors
-from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, listed
+from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, lenient_timestamp, listed
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import check_bytes, save
 
@@ -65,6 +65,7 @@ class S3Store:
                 credentials never gets any.
         """
         session = get_session()
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lenient_timestamp)
         with s3_errors(self._shown):
             if not (self._credentials or await session.get_credentials()):
                 raise NoCredentialsError

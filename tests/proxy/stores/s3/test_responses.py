@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
@@ -38,7 +39,6 @@ STRANGE = {
         200, b"5\r\nbytes\r\n0\r\n\r\n", ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked"
     ),
     "no date": answer(200, BODY, ETag='"a"'),
-    "a date that is none": answer(200, BODY, ETag='"a"', Last_Modified="yesterday"),
 }
 
 
@@ -60,17 +60,36 @@ async def test_an_answer_that_lacks_something_is_trouble_and_gives_its_connectio
 
 
 @pytest.mark.parametrize(
-    "listing",
+    "entry",
     [
-        b"<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
-        b"<ListBucketResult><Contents><Key>a</Key><Size>5</Size><ETag>a</ETag></Contents></ListBucketResult>",
-        b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"",
+        b"<Size>5</Size><ETag>a</ETag>",
+        b"<Size>5</Size><ETag>a</ETag><LastModified>+36812-02-20T00:36:16.000Z</LastModified>",
+        b"<Size>5</Size><ETag>a</ETag><LastModified>99999999999999</LastModified>",
+        b"<Size>5</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified>",
     ],
 )
-async def test_a_listing_that_lacks_something_is_trouble(listing: bytes) -> None:
+async def test_an_entry_of_a_listing_that_lacks_something_does_not_end_it(entry: bytes) -> None:
+    well = b"<Key>b</Key><Size>5</Size><ETag>b</ETag><LastModified>2026-01-01T00:00:00Z</LastModified>"
+    entries = b"".join(b"<Contents>" + one + b"</Contents>" for one in (b"<Key>a</Key>" + entry, well))
+    listing = b"<ListBucketResult>" + entries + b"</ListBucketResult>"
+    async with Scripted(answer(200, listing)) as server, opened(at(server)) as store:
+        assert [blob.key async for blob in store.list()] == ["a", "b"]
+
+
+async def test_a_listing_without_a_token_is_trouble() -> None:
+    listing = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
     async with Scripted(answer(200, listing)) as server, opened(at(server)) as store:
         with pytest.raises(StoreUnavailable):
             await anext(aiter(store.list()))
+
+
+async def test_a_date_that_is_none_is_taken_for_now() -> None:
+    said = answer(200, b"x", ETag='"a"', Last_Modified="yesterday")
+    async with Scripted(said) as server, opened(at(server)) as store:
+        blob = await store.head("a")
+        assert blob is not None
+        assert abs(datetime.now(UTC) - blob.modified) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("name", ["Content_Type", "Cache_Control"])
