@@ -173,6 +173,15 @@ class PrefixLayout:
         return f"{DERIVATIVES}{original}/{size}{written.extension}"
 
 
+def is_original(layout: Layout, key: str) -> bool:
+    """Return whether an original may have this key."""
+    try:
+        layout.check_original(key)
+    except BadKey:
+        return False
+    return True
+
+
 def _verified(layout: Layout, made_from: tuple[str, str], key: str) -> tuple[str, str] | None:
     try:
         return made_from if layout.derivative(*made_from) == key else None

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 256 * 1024
 
 
+class ResponseMetadata(TypedDict, total=False):
+    """The fields that are read from botocore's own part of a response; names of headers are in lower case."""
+
+    HTTPHeaders: dict[str, str]
+
+
 class S3Response(TypedDict, total=False):
     """The fields that are read from a response about one object; any of them may be missing."""
 
@@ -39,6 +45,7 @@ class S3Response(TypedDict, total=False):
     ServerSideEncryption: str
     SSECustomerAlgorithm: str
     Body: StreamingBody
+    ResponseMetadata: ResponseMetadata
 
 
 class S3Page(TypedDict, total=False):
@@ -89,6 +96,12 @@ def lenient_timestamp(value: object) -> datetime:
         return datetime.now(UTC)
 
 
+def is_chunked(answer: S3Response) -> bool:
+    """Return whether a response has a body in chunks, whose end is marked, instead of a length."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return "ContentLength" not in answer and headers.get("transfer-encoding", "").strip().lower() == "chunked"
+
+
 def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
     """Return the body of a response in chunks, verified by its length and, for a whole blob, by its ETag.
 
@@ -101,7 +114,8 @@ def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None
     # With KMS keys or customer keys, S3's ETag looks like an MD5 but is not.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
     md5s = () if encrypted or content_range else md5s_in(answer["ETag"])
-    body = verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
+    announced_bytes = None if is_chunked(answer) else answer["ContentLength"]
+    body = verified(_chunks(answer["Body"], bucket), announced_bytes=announced_bytes, md5s=md5s)
     if byte_range is None:
         return body
     byte_range.check(bare(answer["ETag"]))

@@ -21,6 +21,7 @@ from proxy.keys.syntax import url
 from proxy.stores.base import Attributes
 from proxy.stores.factory import StoreConfig, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from tests.proxy.stores.scripted import Scripted, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -264,10 +265,11 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    async with silent() as bucket, silent() as origin:
+    async with silent() as bucket, silent() as origin, Scripted(refusal(403, "AccessDenied")) as refusing:
+        endpoint = refusing.port if is_read_in_public else bucket
         place = StoreConfig(
             store="s3://images",
-            endpoint_url=f"http://127.0.0.1:{bucket}",
+            endpoint_url=f"http://127.0.0.1:{endpoint}",
             region="us-east-1",
             addressing="path",
             acl="",
@@ -277,7 +279,7 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
         store = open_store(place)
         await store.start()
         with pytest.raises(StoreUnavailable) as raised:
-            await PageTimeouts(lookup_seconds=0.5).lookup(store.head(ORIGINAL))
+            await PageTimeouts(lookup_seconds=2).lookup(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
     assert str(raised.value) == f"The {who} did not respond in time."

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable, TooManyBytes
+from proxy.stores.base import UNKNOWN_LENGTH
 from proxy.stores.retry import StoreRetryPolicy
 from proxy.stores.s3.config import BucketConfig
 from proxy.stores.s3.session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
@@ -35,9 +36,6 @@ UNDERWAY_BYTES = 10 << 20
 
 STRANGE = {
     "no ETag": answer(200, BODY, Last_Modified=DATE),
-    "chunked": answer(
-        200, b"5\r\nbytes\r\n0\r\n\r\n", ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked"
-    ),
     "no date": answer(200, BODY, ETag='"a"'),
 }
 
@@ -99,6 +97,30 @@ async def test_a_header_that_no_response_can_send_is_left_out(name: str) -> None
         blob = await store.head("a")
         assert blob is not None
         assert (blob.attributes.content_type, blob.attributes.cache_control) == ("application/octet-stream", None)
+
+
+def chunked(body: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    return answer(200, chunk + end, ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked")
+
+
+async def test_an_original_in_chunks_is_fetched_up_to_a_limit(tmp_path: Path) -> None:
+    async with Scripted(chunked(b"bytes")) as server, opened(at(server)) as store:
+        head = await store.head("a")
+        assert head is not None
+        assert head.bytes == UNKNOWN_LENGTH
+        assert (await store.fetch("a", tmp_path / "copy", max_bytes=5)).bytes == 5
+        assert (tmp_path / "copy").read_bytes() == b"bytes"
+        with pytest.raises(TooManyBytes):
+            await store.fetch("a", tmp_path / "none", max_bytes=4)
+        assert not (tmp_path / "none").exists()
+
+
+async def test_chunks_that_break_off_are_trouble(tmp_path: Path) -> None:
+    async with Scripted(chunked(b"bytes", end=b"")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.fetch("a", tmp_path / "none", max_bytes=5)
+        assert not (tmp_path / "none").exists()
 
 
 async def test_a_put_that_is_not_confirmed_is_trouble(tmp_path: Path) -> None:
