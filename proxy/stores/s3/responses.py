@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES: Final = 256 * 1024
 
 
-class ResponseMetadata(TypedDict, total=False):
-    """The fields that are read from botocore's own part of a response; names of headers are in lower case."""
-
-    HTTPHeaders: dict[str, str]
-
-
 class S3Response(TypedDict, total=False):
     """The fields that are read from a response about one object; any of them may be missing."""
 
@@ -45,7 +39,7 @@ class S3Response(TypedDict, total=False):
     ServerSideEncryption: str
     SSECustomerAlgorithm: str
     Body: StreamingBody
-    ResponseMetadata: ResponseMetadata
+    ResponseMetadata: dict[str, dict[str, str]]
 
 
 class S3Page(TypedDict, total=False):
