@@ -62,6 +62,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_bucket.py": 40,
     "tests/end_to_end/test_document.py": 40,
     "tests/end_to_end/test_prometheus.py": 40,
+    "tests/end_to_end/test_removals.py": 40,
     "tests/proxy/webhooks/test_dispatcher.py": 35,
     "tests/proxy/jobs/test_worker.py": 30,
     "tests/proxy/queues/test_server_queue.py": 30,

@@ -41,6 +41,8 @@ def store_fault(error: Exception, *, settings: Settings) -> str:
         folder = Path(settings.store.removeprefix(_FOLDER)).absolute()
         return _path_fault(error, "STORE", folder, advice="set a folder that this user can write to")
     if (cause := system_error(error)) is None:
+        if str(error).startswith("ORIGINALS_BASE_URL: "):
+            return str(error)
         bucket = settings.store.removeprefix("s3://")
         return _located("STORE", f"bucket {bucket} at {settings.s3_endpoint_url or 'Amazon S3'}", str(error))
     if any("ORIGINALS_BASE_URL" in str(one) for one in causes(error)):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
+from urllib.parse import urlsplit
 
 from pipeline.protocol import Limits
 from proxy.concurrency.admission import Admission
@@ -18,7 +19,7 @@ from proxy.derivatives.service import DerivativeService
 from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
-from proxy.keys.layouts import PrefixLayout, SiteLayout
+from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
@@ -244,8 +245,27 @@ def store_config(settings: Settings) -> StoreConfig:
         addressing=cast("Literal['auto', 'path', 'virtual']", settings.s3_addressing),
         acl=settings.s3_acl,
         public_address=partial(url, settings.originals_base_url) if settings.originals_base_url else None,
+        is_seen_by_browsers=_is_read_by_browsers(settings, settings.originals_base_url),
+        is_original=partial(is_original, live_layout(settings)),
         connections=connections(settings),
     )
+
+
+def _is_read_by_browsers(settings: Settings, base_url: str) -> bool:
+    """Return whether browsers read from the host of a URL, unless that is the bucket's own, which caches no 404."""
+    (host, port), endpoint = _host_and_port(base_url), _host_and_port(settings.s3_endpoint_url)
+    if not host or (host, port) != _host_and_port(settings.public_base_url):
+        return False
+    if not endpoint[0]:
+        return not host.endswith(".amazonaws.com")
+    bucket = settings.store.removeprefix("s3://")
+    return (host, port) not in (endpoint, (f"{bucket}.{endpoint[0]}", endpoint[1]))
+
+
+def _host_and_port(base_url: str) -> tuple[str, int]:
+    """Return the host and the port of a URL; the ports of HTTP and HTTPS are one, as a CDN serves both alike."""
+    parts = urlsplit(base_url)
+    return parts.hostname or "", parts.port if parts.port not in (None, 80) else 443
 
 
 def connections(settings: Settings) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from anyio import open_file
 
-from proxy.errors import BadKey, CannotStart
+from proxy.errors import CannotStart
+from proxy.keys.layouts import is_original
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -177,15 +178,6 @@ async def sample(originals: Originals, number: int, *, seed: int) -> SampledOrig
         else:
             heapq.heappushpop(least, (-drawn, key))
     return SampledOriginals(chosen=tuple(sorted(key for _, key in least)))
-
-
-def is_original(layout: Layout, key: str) -> bool:
-    """Return whether an original may have this key."""
-    try:
-        layout.check_original(key)
-    except BadKey:
-        return False
-    return True
 
 
 async def count(originals: Originals, *, after: str = "") -> int:

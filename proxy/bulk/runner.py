@@ -6,10 +6,12 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+import structlog
+
 from proxy.bulk.events import Counted
 from proxy.bulk.originals import Walk, count
 from proxy.bulk.stop import Stopped
-from proxy.errors import GaveUp, ImagesError
+from proxy.errors import GaveUp, ImagesError, UnexpectedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from proxy.bulk.outages import OutageRetry
     from proxy.bulk.reporters import Reporter, Tally
     from proxy.bulk.stop import Stop
+
+log = structlog.get_logger(__name__)
 
 Outcome = TypeVar("Outcome")
 
@@ -177,10 +181,13 @@ class Runner(Generic[Outcome]):
     async def _outcome(self, key: str, step: Callable[[str], Awaitable[Outcome]]) -> Outcome:
         try:
             return await self._outage_retry.call(lambda: step(key))
-        except GaveUp:
+        except (GaveUp, Stopped):
             raise
         except ImagesError as fault:
             return self._progress.failure(key, fault)
+        except Exception as error:
+            log.exception("unexpected_error", key=key)
+            return self._progress.failure(key, UnexpectedError(f"An unexpected {type(error).__name__}: {error}"))
 
     async def _count(self, originals: Originals) -> None:
         with suppress(ImagesError):  # the walk reports it

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.derivatives.read_slots import ReadSlots
 from proxy.derivatives.store_timeouts import PageTimeouts
-from proxy.errors import NotFound
+from proxy.errors import NotFound, StoreRefused
+from proxy.stores.base import UNKNOWN_LENGTH
 
 if TYPE_CHECKING:
     import asyncio
@@ -37,10 +38,13 @@ class BlobReader:
 
         Raises:
             NotFound, StoreError: see `Store.head`.
+            StoreRefused: the length of the blob is unknown.
         """
         blob = await self._timeouts.lookup(self._store.head(key))
         if blob is None:
             raise NotFound(f"No file exists under the key {key!r}.")
+        if blob.bytes == UNKNOWN_LENGTH:
+            raise StoreRefused("The origin announces no length, so its files cannot be streamed.")
         return blob
 
     @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from pipeline.size import render_profile
 from proxy.errors import UnknownSize
 from proxy.keys.syntax import shown
-from proxy.stores.base import Attributes
+from proxy.stores.base import UNKNOWN_LENGTH, Attributes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,14 +100,14 @@ class Recipe:
 
 
 def derivative_of(size: str, blob: Blob) -> Derivative:
-    """Return the derivative in a blob; width and height are 0 if its metadata lacks valid ones."""
+    """Return the derivative in a blob; width and height are 0 if its metadata lacks valid ones, bytes if unknown."""
     metadata = blob.attributes.metadata
     return Derivative(
         size=size,
         key=blob.key,
         width=_pixels(metadata.get(WIDTH, "")),
         height=_pixels(metadata.get(HEIGHT, "")),
-        bytes=blob.bytes,
+        bytes=0 if blob.bytes == UNKNOWN_LENGTH else blob.bytes,
         content_type=blob.attributes.content_type,
     )
 

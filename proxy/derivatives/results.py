@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from proxy.derivatives.recipe import Derivative
     from proxy.errors import ImagesError
 
-Remake = Literal["missing", "stale", "all"]
-"""Which wanted derivatives to generate: those that do not exist; those and the stale ones; or all."""
+Remake = Literal["missing", "unproven", "stale", "all"]
+"""Which wanted derivatives to generate: those that do not exist; those and what `Provenance` does not accept; those
+that do not exist or are stale; or all."""
 
 Source = Literal["cache", "store", "render"]
 
@@ -27,6 +28,8 @@ class GenerationResult:
     fault: Refused | ImagesError | None = None
     was_generated: bool = False
     """Whether any derivative was due; otherwise all existed already."""
+    put_keys: tuple[str, ...] = ()
+    """The keys to which derivatives were uploaded, including uploads that failed: they may have reached the store."""
     timings: Timings = field(default_factory=Timings)
 
     @property

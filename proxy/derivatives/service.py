@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
+
+import structlog
 
 from pipeline.errors import Refused
 from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.keyed_lock import KeyedLocks
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Timings
-from proxy.derivatives.generator import GenerationTask, Generator, faults
+from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, faults
+from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult
-from proxy.errors import BadKey, ImagesError, NotFound, StoreError
+from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError, StoreUnavailable
 from proxy.keys.layouts import ORIGINAL
 
 if TYPE_CHECKING:
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from proxy.derivatives.results import Remake, Source
     from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob, Store
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +171,7 @@ class DerivativeService:
         try:
             location = await self._find(key, original, timings)
             if location is None:
-                made = await self.generate(original, remake="missing", priority=Priority.PAGE)
+                made = await self.generate(original, remake="unproven", priority=Priority.PAGE)
                 timings.add(made.timings)
                 if made.fault and size not in [one.size for one in made.derivatives]:
                     return LookupResult(fault=made.fault, timings=timings)
@@ -192,13 +198,16 @@ class DerivativeService:
     async def _look_up(self, key: str) -> Source | None:
         """Look a derivative up in the store; if the store fails, fall back on a stale cache entry."""
         try:
-            is_there = await self._policy.timeouts.lookup(self._store.head(key))
+            blob = await self._policy.timeouts.lookup(self._store.head(key))
         except StoreError:
             if self._cache.known.get_stale(key):
                 return "cache"
             raise
-        if is_there:
+        if blob and self._generator.provenance.accepts(blob):
             return "store"
+        # A cache in front of the store may still have what we have replaced.
+        if blob and is_picture(blob) and self._cache.known.get_stale(key):
+            return "cache"
         self._cache.known.evict(key)
         return None
 
@@ -224,24 +233,46 @@ class DerivativeService:
         return self._generate_exclusively(request, ticket, lock)
 
     async def _generate_exclusively(self, request: RequestKey, ticket: Ticket, lock: KeyedLock) -> GenerationResult:
-        timings = Timings()
-        while True:
+        timings, seconds = Timings(), self._policy.timeouts.generation_seconds if request.is_page else None
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._generate_and_follow(request, ticket, lock, timings)
+        except TimeoutError:
+            fault = DeadlineExceeded(f"Generating the sizes took longer than {seconds:g} s; try again later.")
+            return GenerationResult(fault=fault, timings=timings)
+
+    async def _generate_and_follow(
+        self, request: RequestKey, ticket: Ticket, lock: KeyedLock, timings: Timings
+    ) -> GenerationResult:
+        """Generate what is requested; if the original changes meanwhile, generate once more.
+
+        The request for the new bytes may have joined this run. Only one change is followed, because some origins return
+        a different ETag to each request.
+        """
+        for is_last in (False, True):
+            made, changed = GenerationResult(timings=timings), request
             try:
                 async with AsyncExitStack() as stack:
                     # Different requests for one original run one after another: the later finds what the earlier
                     # generated.
                     with timings.measure_wait():
                         await stack.enter_async_context(lock.hold(ticket))
-                    made, is_replaced = await self._generate(request, ticket, timings)
+                    made, is_changed = await self._generate(request, ticket, timings, is_last=is_last)
+                if not is_changed:
+                    return made
+                changed = replace(request, remake="stale")
+            except OriginalChanged:  # nothing was uploaded
+                changed = replace(request, remake="all" if request.remake == "all" else "stale")
             except ImagesError as fault:
                 return GenerationResult(fault=fault, timings=timings)
-            if not is_replaced:
-                return made
-            # The request for the new bytes may have joined this run, so the run repeats for them.
-            request = replace(request, remake="stale")
+            request = changed
+        log.warning("original_keeps_changing", key=request.original)
+        return made
 
-    async def _generate(self, request: RequestKey, ticket: Ticket, timings: Timings) -> tuple[GenerationResult, bool]:
-        """Generate what is requested, and return whether the original was replaced meanwhile."""
+    async def _generate(
+        self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool
+    ) -> tuple[GenerationResult, bool]:
+        """Generate what is requested, and return whether the original changed meanwhile."""
         try:
             with timings.measure_store():
                 blob = await self._head(request.original, unbounded=ticket.is_unbounded)
@@ -253,12 +284,43 @@ class DerivativeService:
         if request.clears_failures:
             self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
         made = await self._generator.make(
-            GenerationTask(original=blob, wanted=request.sizes, remake=request.remake, ticket=ticket, timings=timings)
+            GenerationTask(
+                original=blob,
+                wanted=request.sizes,
+                remake=request.remake,
+                is_last=is_last,
+                ticket=ticket,
+                timings=timings,
+            )
         )
-        if not made.is_final:
+        if not (made.is_final or made.put_keys):
             return made, False
         try:
             with timings.measure_store():
-                return made, (await self._head(request.original, unbounded=ticket.is_unbounded)).etag != blob.etag
-        except ImagesError as fault:  # removed, or the store failed; what was generated exists all the same
+                now = await self._policy.timeouts.lookup(
+                    self._store.head(request.original), unbounded=ticket.is_unbounded
+                )
+                if now is None:
+                    return await self._withdraw(made, request.original, ticket)
+        except ImagesError as fault:  # what was generated exists all the same
             return replace(made, fault=made.fault or fault), False
+        return made, now.etag != blob.etag
+
+    async def _withdraw(self, made: GenerationResult, original: str, ticket: Ticket) -> tuple[GenerationResult, bool]:
+        """Delete what was just uploaded, because its original is gone; return whether the original is there again.
+
+        A purge in another process may have run before the uploads. If a new original was stored meanwhile, another
+        process may have rendered it before the deletions, so it has to be rendered again.
+        """
+        timeouts, unbounded = self._policy.timeouts, ticket.is_unbounded
+        deletions = [timeouts.lookup(self._store.delete(key), unbounded=unbounded) for key in made.put_keys]
+        outcomes = await asyncio.gather(*deletions, return_exceptions=True)
+        self._purges += 1
+        self._cache.evict(original, *made.put_keys)
+        if fault := next(faults(outcomes), None):
+            log.warning("derivatives_not_deleted", key=original, code=fault.code, detail=str(fault))
+        left = tuple(one for one in made.derivatives if one.key not in made.put_keys)
+        gone = NotFound(f"The original {original!r} was removed while it was rendered; upload it again.")
+        is_back = await timeouts.lookup(self._store.head(original), unbounded=unbounded) is not None
+        again = StoreUnavailable("The original was removed and stored again while it was rendered; try again.")
+        return replace(made, derivatives=left, put_keys=(), fault=again if is_back else gone), is_back

@@ -26,6 +26,9 @@ class PageTimeouts:
     """2 Mbit/s, a slow connection but a usable one: the largest originals (30 MiB) get two minutes more."""
     max_wait_seconds: float = 10.0
     """For each queue: for the lock on the original, for scratch space, for a slot and memory."""
+    generation_seconds: float = 300.0
+    """For the generation of missing sizes as a whole, which other page views may join: about what the other timeouts
+    allow for a large original."""
 
     async def lookup(self, asked: Awaitable[T], *, unbounded: bool = False) -> T:
         """Return the result of a lookup.

@@ -22,6 +22,9 @@ ORIGINAL: Final = "original"
 DERIVATIVES: Final = "derivatives/"
 """The prefix of all derivatives in `PrefixLayout`, so no original may have it."""
 
+DESKTOP_FILES: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Names of files that desktops leave in folders; so are those that begin with `._`, which macOS leaves beside files."""
+
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -170,6 +173,15 @@ class PrefixLayout:
         return f"{DERIVATIVES}{original}/{size}{written.extension}"
 
 
+def is_original(layout: Layout, key: str) -> bool:
+    """Return whether an original may have this key."""
+    try:
+        layout.check_original(key)
+    except BadKey:
+        return False
+    return True
+
+
 def _verified(layout: Layout, made_from: tuple[str, str], key: str) -> tuple[str, str] | None:
     try:
         return made_from if layout.derivative(*made_from) == key else None
@@ -190,6 +202,9 @@ def _check_size(size: str, sizes: tuple[str, ...]) -> None:
 
 def _check_inside(key: str, prefix: str) -> None:
     check_key(key)
+    name = key.rpartition("/")[2]
+    if name.startswith("._") or name in DESKTOP_FILES:
+        raise BadKey(f"The key {shown(key)} is not that of an original: macOS or Windows leaves files of such names.")
     if not key.startswith(prefix):
         raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with '{prefix}'.")
 

@@ -61,7 +61,9 @@ class Settings:
         "", "path prefix that a proxy in front of this service strips, such as `/images`", validators.base_path
     )
     originals_base_url: str = _setting(
-        "", "public URL from which the bucket is read, if the credentials can only write", web_fault
+        "",
+        "public URL from which the bucket is read, if the credentials can only write; not a CDN of `PUBLIC_BASE_URL`",
+        web_fault,
     )
     s3_endpoint_url: str = _setting("", "endpoint of the bucket, if it is not Amazon's", endpoint_fault)
     s3_addressing: str = _setting(

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 UNKNOWN_TYPE: Final = "application/octet-stream"
 """The content type of a blob whose type is unknown."""
 
+UNKNOWN_LENGTH: Final = 1 << 62
+"""The number of bytes of a blob whose server announces none: more than any limit, so that the limit is reserved."""
+
 
 class AlreadyThere(Exception):
     """The key already exists; raised only inside a store, because `put_new` then returns None."""
@@ -43,6 +46,7 @@ class Blob:
 
     key: str
     bytes: int
+    """Its length, or `UNKNOWN_LENGTH`: some origins announce none until the blob is fetched."""
     etag: str
     """Changes whenever the bytes change; without HTTP's quotes."""
     modified: datetime

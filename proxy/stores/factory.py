@@ -19,7 +19,9 @@ class StoreConfig:
     """The address of a store and the options for connecting to it.
 
     `connections` is the largest number of simultaneous connections. `public_address` returns the public URL of a key;
-    if it is set, `head`, `fetch` and `open` read from there, without credentials.
+    if it is set, `head`, `fetch` and `open` read from there what the credentials cannot read from the bucket.
+    `is_seen_by_browsers`: browsers read from the host of `public_address`. `is_original` returns whether a key may be
+    that of an original.
     """
 
     store: str
@@ -28,6 +30,8 @@ class StoreConfig:
     addressing: Literal["auto", "path", "virtual"]
     acl: str
     public_address: Callable[[str], str] | None
+    is_seen_by_browsers: bool = False
+    is_original: Callable[[str], bool] = lambda _key: True
     connections: int
 
 
@@ -40,7 +44,8 @@ def open_store(config: StoreConfig) -> Store:
 
 def _bucket_store(config: StoreConfig) -> Store:
     # Imported here, because aiobotocore costs 40 MB and httpx some more, which a file store does not need.
-    from proxy.stores.origin.store import OriginConfig, OriginStore  # noqa: PLC0415 - see above
+    from proxy.stores.origin.bucket_first import BucketFirstStore  # noqa: PLC0415 - see above
+    from proxy.stores.origin.store import OriginConfig  # noqa: PLC0415 - see above
     from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
     from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above
 
@@ -56,4 +61,10 @@ def _bucket_store(config: StoreConfig) -> Store:
     )
     if config.public_address is None:
         return bucket
-    return OriginStore(config.public_address, bucket, OriginConfig(connections=config.connections))
+    return BucketFirstStore(
+        config.public_address,
+        bucket,
+        OriginConfig(connections=config.connections),
+        is_original=config.is_original,
+        is_seen_by_browsers=config.is_seen_by_browsers,
+    )

@@ -17,7 +17,7 @@ from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.derivatives.policy import GenerationPolicy
-from proxy.derivatives.recipe import Recipe
+from proxy.derivatives.recipe import PROFILE, Recipe
 from proxy.derivatives.service import DerivativeService
 from proxy.errors import StoreRefused
 from proxy.keys.layouts import SiteLayout
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from proxy.stores.base import Blob
+    from proxy.stores.base import Blob, Store
 
 SIZES = (Size(name="small", width=60), Size(name="large", width=240), Size(name="xlarge", width=4000))
 
@@ -115,6 +115,13 @@ class Workshop:
         self.calls.clear()
         return blob
 
+    async def plant(self, key: str) -> Blob:
+        """Put a derivative into the store without counting the call, as another machine would, with some profile."""
+        attributes = Attributes(content_type="image/jpeg", metadata={PROFILE: "1-8.18-abc"})
+        blob = await self.store.put(key, self.photo, attributes)
+        self.calls.clear()
+        return blob
+
 
 opened: list[Workshop] = []
 """Those of the test that runs."""
@@ -190,8 +197,17 @@ def open_workshop(
 ) -> Workshop:
     """Connect the components around a render pool, on a new store or on `store`."""
     store = store or CountingStore(Counter())
+    derivatives = open_derivatives(store, render_pool, policy=policy, sizes=sizes)
+    opened.append(Workshop(store=store, render_pool=render_pool, derivatives=derivatives, photo=photo))
+    return opened[-1]
+
+
+def open_derivatives(
+    store: Store, render_pool: RenderPool, *, policy: GenerationPolicy, sizes: tuple[Size, ...] = SIZES
+) -> DerivativeService:
+    """Connect a service to a store and a render pool; the caller closes it."""
     layout = SiteLayout(sizes=tuple(size.name for size in sizes))
-    derivatives = DerivativeService(
+    return DerivativeService(
         store=store,
         render_pool=render_pool,
         recipe=Recipe(sizes=sizes, layout=layout, cache_control="public, max-age=86400"),
@@ -202,5 +218,3 @@ def open_workshop(
         ),
         policy=policy,
     )
-    opened.append(Workshop(store=store, render_pool=render_pool, derivatives=derivatives, photo=photo))
-    return opened[-1]

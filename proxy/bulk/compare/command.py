@@ -127,7 +127,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         await stack.enter_async_context(sources.opened())
         stack.enter_context(database.opened(options.fingerprint(head.store), restart=options.restart))
         reporter = stack.enter_context(reporting(describe_comparison, as_json=options.as_json, stop=stop))
-        progress = ComparisonProgress(database)
+        progress = ComparisonProgress(database, sizes=head.sizes)
         reporter.emit(
             ComparisonStarted(
                 old=options.old, new=options.new, sizes=head.sizes, already_compared=progress.tally.originals

@@ -38,10 +38,11 @@ def locate(root: Path, key: str) -> Path:
     return path
 
 
-def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.stat_result]]:
+def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.stat_result | None]]:
     """Yield the keys that begin with `prefix` and follow `after`, in the order of their UTF-8 bytes.
 
-    Only the names in the folders on the path to the current key are held in memory, never those of the whole tree.
+    The status is None if it cannot be read: one bad entry does not end the walk. Only the names in the folders on the
+    path to the current key are held in memory, never those of the whole tree.
     """
     above, slash, start = prefix.rpartition("/")
     try:
@@ -50,8 +51,16 @@ def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.
         return
     begin = after.encode()
     for key, path in _walk(folder, above + slash, os.fsencode(start), after=begin):
-        if key.encode() > begin and (status := _plain(path)):
-            yield key, status
+        if key.encode() > begin:
+            try:
+                status = path.lstat()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                yield key, None
+            else:
+                if stat.S_ISREG(status.st_mode):
+                    yield key, status
 
 
 def _walk(folder: Path, above: str, start: bytes, *, after: bytes) -> Iterator[tuple[str, Path]]:
@@ -80,14 +89,6 @@ def _names(folder: Path, start: bytes) -> list[bytes]:
             return sorted(name for name in names if name.startswith(start))
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _plain(path: Path) -> os.stat_result | None:
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _fault(segment: str) -> str | None:

@@ -46,6 +46,9 @@ HIDDEN: Final = "\x7fgallformers"
 
 LIST_BATCH: Final = 500
 
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
+
 TRIED_BYTES: Final = 64 * 1024
 """The size of the file that `check` writes; less than a large derivative."""
 
@@ -101,7 +104,7 @@ class FileStore:
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty."""
         found = walk(self._root, prefix, after=after)
-        blobs = (_blob(key, Identity.of(status), Attributes()) for key, status in found)
+        blobs = (_listed(key, status) for key, status in found)
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
@@ -256,9 +259,24 @@ def _blob(key: str, identity: Identity, attributes: Attributes) -> Blob:
         key=key,
         bytes=identity.bytes,
         etag=f"{identity.mtime_ns:x}-{identity.bytes:x}-{identity.inode:x}",
-        modified=datetime.fromtimestamp(identity.mtime_ns // 1_000_000_000, UTC),
+        modified=_date(identity.mtime_ns // 1_000_000_000),
         attributes=attributes,
     )
+
+
+def _listed(key: str, status: os.stat_result | None) -> Blob:
+    """Return the blob of an entry; `status` is None if it cannot be read, which `head` then reports."""
+    if status is None:
+        return Blob(key=key, bytes=0, etag="", modified=datetime.now(UTC), attributes=Attributes())
+    return _blob(key, Identity.of(status), Attributes())
+
+
+def _date(seconds: int) -> datetime:
+    """Return a time; one that `datetime` cannot represent, as some file systems store, becomes the nearest it can."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _LATEST if seconds > 0 else _EARLIEST
 
 
 async def _stream(file: BinaryIO, byte_range: ByteRange | None) -> AsyncIterator[bytes]:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.base import UNKNOWN_TYPE, Blob
+from proxy.stores.base import UNKNOWN_LENGTH, UNKNOWN_TYPE, Blob
 from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, stored_attributes, unescaped
 from proxy.stores.ranges import parse_content_range
 
@@ -34,26 +34,30 @@ def unfit(answer: httpx.Response) -> StoreError:
     return StoreRefused(f"{said}, not with a plain file of known length: check ORIGINALS_BASE_URL.")
 
 
-def blob_of(key: str, answer: httpx.Response) -> Blob:
+def blob_of(key: str, answer: httpx.Response, *, length: int | None = None) -> Blob:
     """Return the blob that the response to a HEAD or a GET describes.
 
+    A response in chunks, or to a HEAD, may have no length, which then is `UNKNOWN_LENGTH`. `length` is the number of
+    bytes that arrived.
+
     Raises:
-        StoreError: the response is not a plain file of a known length.
+        StoreError: the response is not a plain file, or a broken connection would look like its end.
     """
     headers = answer.headers
-    length = headers.get("Content-Length", "")
+    announced = headers.get("Content-Length", "") if length is None else str(length)
     is_partial = answer.status_code == HTTPStatus.PARTIAL_CONTENT
     if is_partial and (content_range := parse_content_range(headers.get("Content-Range", ""))):
-        length = str(content_range.whole)
+        announced = str(content_range.whole)
     elif answer.status_code != HTTPStatus.OK:
         raise unfit(answer)
-    if not _LENGTH.fullmatch(length) or "Content-Encoding" in headers:
+    is_unknown = not announced and not is_partial and _may_lack_length(answer)
+    if not (is_unknown or _LENGTH.fullmatch(announced)) or "Content-Encoding" in headers:
         raise unfit(answer)
     modified = headers.get("Last-Modified", "")
     return Blob(
         key=key,
-        bytes=int(length),
-        etag=bare(headers.get("ETag", "")) or f"{modified}-{length}".replace(" ", "-"),
+        bytes=UNKNOWN_LENGTH if is_unknown else int(announced),
+        etag=bare(headers.get("ETag", "")) or f"{modified}-{announced}".replace(" ", "-"),
         modified=_date(modified),
         attributes=stored_attributes(
             headers.get("Content-Type", UNKNOWN_TYPE),
@@ -69,6 +73,11 @@ def blob_of(key: str, answer: httpx.Response) -> Blob:
     )
 
 
+def _may_lack_length(answer: httpx.Response) -> bool:
+    """Return whether a length is not needed: chunks have an end of their own, and a HEAD has no body."""
+    return answer.request.method == "HEAD" or answer.headers.get("Transfer-Encoding", "").strip().lower() == "chunked"
+
+
 def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
     """Return the MD5 that the bytes must have, or nothing if the ETag is not an MD5, as with KMS encryption."""
     encrypted = answer.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
@@ -78,6 +87,6 @@ def md5s_of(answer: httpx.Response) -> tuple[str, ...]:
 def _date(told: str) -> datetime:
     try:
         date = parsedate_to_datetime(told)
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return datetime.now(UTC)
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

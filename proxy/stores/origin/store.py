@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
+from proxy.stores.base import UNKNOWN_LENGTH
 from proxy.stores.origin.responses import blob_of, md5s_of, shown, unfit
 from proxy.stores.ranges import Changed, cut, parse_content_range
 from proxy.stores.retry import StoreRetryPolicy, with_retries
-from proxy.stores.transfer import ChecksumMismatch, check_bytes, save, verified
+from proxy.stores.transfer import ChecksumMismatch, bounded, check_bytes, save, verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -119,17 +120,21 @@ class OriginStore:
 
         async def ask(attempt: Attempt) -> Blob:
             async with self._get(key, {"Cache-Control": "no-cache"} if seen else None) as (blob, answer):
-                check_bytes(blob, max_bytes)
-                attempt.move(blob.bytes)
+                is_announced = blob.bytes != UNKNOWN_LENGTH
+                if is_announced:
+                    check_bytes(blob, max_bytes)
+                attempt.move(min(blob.bytes, max_bytes))
                 # Other web servers, and S3 with customer keys, send ETags that look like an MD5 but are not. So bytes
                 # that arrive a second time, past every cache, are accepted as the origin's, whatever the ETag.
                 md5s = {*md5s_of(answer), *seen.get(blob.etag, ())}
+                body = _chunks(answer) if is_announced else bounded(_chunks(answer), max_bytes)
+                announced_bytes = blob.bytes if is_announced else None
                 try:
-                    await save(verified(_chunks(answer), announced_bytes=blob.bytes, md5s=md5s), path)
+                    arrived = await save(verified(body, announced_bytes=announced_bytes, md5s=md5s), path)
                 except ChecksumMismatch as other:
                     seen.setdefault(blob.etag, set()).add(other.md5)
                     raise
-                return blob
+                return blob if is_announced else blob_of(key, answer, length=arrived)
 
         return await with_retries(ask, self._retry_policy, whom=self._shown)
 
@@ -148,6 +153,8 @@ class OriginStore:
                 self._retry_policy,
                 whom=self._shown,
             )
+            if blob.bytes == UNKNOWN_LENGTH:  # neither Content-Length nor a range could be sent
+                raise unfit(answer)
             yield blob, _body(blob, answer, byte_range)
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
@@ -200,7 +207,8 @@ class OriginStore:
 
 
 def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
-    target = url.join(location)
+    with _http_errors(url):
+        target = url.join(location)
     to_https = url.port is None and (target.scheme, target.port) == ("https", None)
     if target.host != url.host or not (to_https or (target.scheme, target.port) == (url.scheme, url.port)):
         raise StoreRefused(
@@ -214,7 +222,12 @@ def _redirect_target(url: httpx.URL, location: str) -> httpx.URL:
 def _http_errors(url: httpx.URL) -> Iterator[None]:
     try:
         yield
-    except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: an invalid host name
+    except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
+        # httpx reads the Location of a redirect by itself, and reports one that is no URL as an error of the protocol.
+        if any(isinstance(one, httpx.InvalidURL | UnicodeError) for one in (error, error.__context__)):
+            raise StoreRefused(
+                f"The origin {shown(url)} redirects to an invalid URL: check the file and ORIGINALS_BASE_URL."
+            ) from error
         raise StoreUnavailable(
             f"The origin {shown(url)} is unreachable, or the connection failed ({type(error).__name__}); "
             "if this persists, check ORIGINALS_BASE_URL."

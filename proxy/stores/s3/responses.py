@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypedDict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypedDict, cast
+
+from botocore.utils import parse_timestamp
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.base import UNKNOWN_TYPE, Blob
@@ -13,7 +16,6 @@ from proxy.stores.transfer import verified
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from datetime import datetime
 
     from aiobotocore.response import StreamingBody
 
@@ -37,6 +39,7 @@ class S3Response(TypedDict, total=False):
     ServerSideEncryption: str
     SSECustomerAlgorithm: str
     Body: StreamingBody
+    ResponseMetadata: dict[str, dict[str, str]]
 
 
 class S3Page(TypedDict, total=False):
@@ -71,8 +74,26 @@ def blob_of(key: str, answer: S3Response) -> Blob:
 
 
 def listed(told: S3Response) -> Blob:
-    """Return the blob that an entry of a listing describes; raises as `blob_of` does."""
-    return blob_of(told.get("Key", ""), {**told, "ContentLength": told["Size"]} if "Size" in told else told)
+    """Return the blob that an entry of a listing describes.
+
+    A field that is missing does not end the listing: only `head` guarantees them.
+    """
+    whole: S3Response = {"ETag": "", "LastModified": datetime.now(UTC), **told, "ContentLength": told.get("Size", 0)}
+    return blob_of(told.get("Key", ""), whole)
+
+
+def lenient_timestamp(value: object) -> datetime:
+    """Return the time that botocore reads from `value`, or the current time: one bad date must not end a listing."""
+    try:
+        return cast("datetime", parse_timestamp(value))
+    except (ValueError, OverflowError, RuntimeError):
+        return datetime.now(UTC)
+
+
+def is_chunked(answer: S3Response) -> bool:
+    """Return whether a response has a body in chunks, whose end is marked, instead of a length."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return "ContentLength" not in answer and headers.get("transfer-encoding", "").strip().lower() == "chunked"
 
 
 def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
@@ -87,7 +108,8 @@ def body_of(answer: S3Response, bucket: str, byte_range: ByteRange | None = None
     # With KMS keys or customer keys, S3's ETag looks like an MD5 but is not.
     encrypted = answer.get("ServerSideEncryption", "").startswith("aws:kms") or "SSECustomerAlgorithm" in answer
     md5s = () if encrypted or content_range else md5s_in(answer["ETag"])
-    body = verified(_chunks(answer["Body"], bucket), announced_bytes=answer["ContentLength"], md5s=md5s)
+    announced_bytes = None if is_chunked(answer) else answer["ContentLength"]
+    body = verified(_chunks(answer["Body"], bucket), announced_bytes=announced_bytes, md5s=md5s)
     if byte_range is None:
         return body
     byte_range.check(bare(answer["ETag"]))

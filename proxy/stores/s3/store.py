@@ -18,15 +18,15 @@ from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
-from proxy.stores.base import Attributes, Blob, check_length
+from proxy.stores.base import UNKNOWN_LENGTH, Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.ranges import Changed
 from proxy.stores.retry import StoreRetryPolicy, with_retries
 from proxy.stores.s3.config import client_options
 from proxy.stores.s3.errors import Denied, Precluded, s3_errors
-from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, listed
+from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, is_chunked, lenient_timestamp, listed
 from proxy.stores.s3.session import closed_on_error
-from proxy.stores.transfer import check_bytes, save
+from proxy.stores.transfer import bounded, check_bytes, save
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,6 +65,7 @@ class S3Store:
                 credentials never gets any.
         """
         session = get_session()
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lenient_timestamp)
         with s3_errors(self._shown):
             if not (self._credentials or await session.get_credentials()):
                 raise NoCredentialsError
@@ -99,7 +100,8 @@ class S3Store:
     async def head(self, key: str) -> Blob | None:
         """Return the blob under `key`, or None; see `Store.head`."""
         try:
-            blob = blob_of(key, await self._call_with_retries(self._client.head_object, Key=key))
+            answer: S3Response = await self._call_with_retries(self._client.head_object, Key=key)
+            blob = blob_of(key, {"ContentLength": UNKNOWN_LENGTH, **answer})
         except NotFound:
             return None if time.monotonic() < self._seen_until else await self._head_by_get(key)
         except StoreRefused:
@@ -125,6 +127,10 @@ class S3Store:
         async def ask(attempt: Attempt) -> Blob:
             answer: S3Response = await self._call(self._client.get_object, Key=key)
             with closing(answer["Body"]):
+                if is_chunked(answer):
+                    attempt.move(max_bytes)
+                    arrived = await save(bounded(body_of(answer, self._shown), max_bytes), path)
+                    return blob_of(key, {**answer, "ContentLength": arrived})
                 blob = blob_of(key, answer)
                 check_bytes(blob, max_bytes)
                 attempt.move(blob.bytes)

@@ -220,24 +220,30 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
     assert (rig.progress.after, rig.progress.tally.changed) == (NAMES[7], 8)
 
 
-async def test_a_fault_of_ours_is_raised_once_the_others_are_over() -> None:
+async def test_an_unexpected_error_of_one_original_is_its_failure_and_is_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     rig = Rig()
 
     async def step(key: str) -> OriginalDone:
         if key == NAMES[3]:
-            await until(has_made_the_first)
-            raise ZeroDivisionError
-        if key > NAMES[3]:  # in progress at that moment, and finished later
-            await rig.stop.wait()
-            await anyio.lowlevel.checkpoint()
+            raise ZeroDivisionError("by zero")
         return await make(key)
 
-    async def has_made_the_first() -> bool:
-        return len(seen(rig)) == 3 and len(rig.progress) == 3
+    assert await rig.run(Names(NAMES), step)
+    assert rig.progress.tally.faults == {"internal": 1}
+    assert rig.progress.tally.changed == 19
+    assert "unexpected_error" in capsys.readouterr().out
 
-    with anyio.fail_after(30), pytest.raises(ZeroDivisionError):
-        await rig.run(Names(NAMES), step)
-    assert sorted(seen(rig)) == sorted({*NAMES[:3], NAMES[4], NAMES[5]})
+
+async def test_unexpected_errors_of_many_originals_in_a_row_end_the_run() -> None:
+    rig = Rig()
+
+    async def step(key: str) -> OriginalDone:
+        raise ZeroDivisionError(key)
+
+    assert not await rig.run(Names(NAMES), step)
+    assert "ZeroDivisionError" in rig.stop.reason
 
 
 class Deaf(Heard):

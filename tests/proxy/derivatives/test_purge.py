@@ -93,7 +93,7 @@ async def test_a_look_that_a_purge_overtakes_is_not_remembered(
     await workshop.upload()
     await workshop.derivatives.generate(ORIGINAL)
     await workshop.derivatives.purge(ORIGINAL)
-    await workshop.upload("gall/58/58_1_small.jpg")
+    await workshop.plant("gall/58/58_1_small.jpg")
     workshop.store.after_head = slow.wait
     looking = asyncio.create_task(workshop.derivatives.locate(ORIGINAL, "small"))
     await slow.begun.wait()

@@ -54,8 +54,8 @@ async def test_what_was_found_once_is_known_without_asking_the_store(workshop: W
     assert (location.source, sum(workshop.calls.values())) == ("cache", 0)
 
 
-async def test_what_somebody_else_made_is_found_in_the_store(workshop: Workshop, photo: Path) -> None:
-    await workshop.upload("gall/58/58_1_small.jpg")
+async def test_what_another_machine_made_is_found_in_the_store(workshop: Workshop) -> None:
+    await workshop.plant("gall/58/58_1_small.jpg")
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "store"
 
 
@@ -162,7 +162,7 @@ async def test_an_original_replaced_while_it_is_found_broken_is_rendered_after_a
     assert (len(made.derivatives), made.fault) == (3, None)
 
 
-async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
+async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_deleted(
     render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     class Vanishing(CountingStore):
@@ -174,8 +174,9 @@ async def test_what_was_made_of_an_original_that_is_removed_meanwhile_is_told(
     workshop = open_workshop(render_pool, photo=photo, policy=policy, store=Vanishing(Counter()))
     await workshop.upload()
     made = await workshop.derivatives.generate(ORIGINAL)
-    assert len(made.derivatives) == 3
+    assert made.derivatives == ()
     assert isinstance(made.fault, NotFound)
+    assert [blob.key async for blob in workshop.store.list()] == []
 
 
 async def test_force_makes_everything_again(workshop: Workshop) -> None:
@@ -329,7 +330,7 @@ async def test_a_store_that_takes_nothing_costs_time_at_the_store_not_of_renderi
 
 async def test_five_hundred_callers_of_what_was_forgotten_ask_the_store_once(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.upload("gall/58/58_1_small.jpg")
+    await workshop.plant("gall/58/58_1_small.jpg")
     location = await asyncio.gather(*(workshop.derivatives.locate(ORIGINAL, "small") for _ in range(500)))
     assert {one.source for one in location} == {"store"}
     assert workshop.calls == {"head": 1}
@@ -359,7 +360,7 @@ async def test_five_hundred_callers_of_a_bad_original_ask_twice(workshop: Worksh
 
 async def test_who_asks_after_a_purge_is_not_told_what_was_seen_before_it(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.upload("gall/58/58_1_small.jpg")
+    await workshop.plant("gall/58/58_1_small.jpg")
     looked, go_on = asyncio.Event(), asyncio.Event()
 
     async def be_slow() -> None:

@@ -16,10 +16,12 @@ from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.derivatives.service import DerivativeService
 from proxy.derivatives.store_timeouts import PageTimeouts
-from proxy.errors import NotFound, StoreError, StoreRefused, StoreUnavailable, public_message
+from proxy.errors import DeadlineExceeded, NotFound, StoreError, StoreRefused, StoreUnavailable, public_message
 from proxy.keys.syntax import url
+from proxy.stores.base import Attributes
 from proxy.stores.factory import StoreConfig, open_store
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from tests.proxy.stores.scripted import Scripted, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from proxy.derivatives.policy import GenerationPolicy
     from proxy.rendering.pool import RenderPool
-    from proxy.stores.base import Attributes, Blob
+    from proxy.stores.base import Blob
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +112,8 @@ def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> W
 async def test_a_page_view_of_a_missing_size_ends_in_time_wherever_the_store_begins_to_hang(
     workshop: Workshop, troubled: TroubledStore
 ) -> None:
-    # Lookups of the derivative, the original and three derivatives; then a fetch and three puts.
-    for answered in range(9):
+    # Lookups of the derivative, the original and three derivatives; a fetch, a lookup of the original, three puts.
+    for answered in range(10):
         original = f"gall/{answered}/{answered}_1_original.jpg"
         troubled.calls_left = 1_000_000
         await workshop.upload(original)
@@ -126,10 +128,23 @@ async def test_a_page_view_is_served_what_was_made_where_the_store_hangs_at_the_
     workshop: Workshop, troubled: TroubledStore
 ) -> None:
     await workshop.upload()
-    troubled.calls_left = 9
+    troubled.calls_left = 10
     async with asyncio.timeout(5):
         location = await workshop.derivatives.locate(ORIGINAL, "xlarge")
     assert location.source == "render"
+    assert troubled.calls_left < 0
+
+
+async def test_a_generation_for_page_views_has_a_deadline_as_a_whole(
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy, troubled: TroubledStore
+) -> None:
+    slow = PageTimeouts(lookup_seconds=60, transfer_seconds=60, generation_seconds=0.2)
+    workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=slow), store=troubled)
+    await workshop.upload()
+    troubled.calls_left = 5
+    async with asyncio.timeout(5):
+        with pytest.raises(DeadlineExceeded, match=r"longer than 0\.2 s"):
+            await workshop.derivatives.locate(ORIGINAL, "small")
     assert troubled.calls_left < 0
 
 
@@ -219,6 +234,18 @@ async def test_what_was_known_long_ago_is_looked_for_again(
         await remembering.derivatives.locate(ORIGINAL, "small")
 
 
+async def test_what_was_written_long_ago_still_redirects_if_a_cache_has_what_it_replaced(
+    remembering: Workshop, troubled: TroubledStore, clock: Clock
+) -> None:
+    await remembering.upload()
+    await remembering.derivatives.locate(ORIGINAL, "small")
+    await troubled.put(SMALL, remembering.photo, Attributes(content_type="image/jpeg"))
+    clock.now = 1000
+    assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "cache"
+    clock.now = 10_000
+    assert (await remembering.derivatives.locate(ORIGINAL, "small")).source == "render"
+
+
 @asynccontextmanager
 async def silent() -> AsyncIterator[int]:
     """Listen without ever answering a request; yield the port."""
@@ -238,10 +265,11 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    async with silent() as bucket, silent() as origin:
+    async with silent() as bucket, silent() as origin, Scripted(refusal(403, "AccessDenied")) as refusing:
+        endpoint = refusing.port if is_read_in_public else bucket
         place = StoreConfig(
             store="s3://images",
-            endpoint_url=f"http://127.0.0.1:{bucket}",
+            endpoint_url=f"http://127.0.0.1:{endpoint}",
             region="us-east-1",
             addressing="path",
             acl="",
@@ -251,7 +279,7 @@ async def test_the_operator_is_told_who_gave_no_answer_and_callers_are_not(
         store = open_store(place)
         await store.start()
         with pytest.raises(StoreUnavailable) as raised:
-            await PageTimeouts(lookup_seconds=0.5).lookup(store.head(ORIGINAL))
+            await PageTimeouts(lookup_seconds=2).lookup(store.head(ORIGINAL))
         await store.close()
     who = f"origin http://127.0.0.1:{origin}" if is_read_in_public else f"bucket images at http://127.0.0.1:{bucket}"
     assert str(raised.value) == f"The {who} did not respond in time."

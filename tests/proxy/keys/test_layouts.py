@@ -225,3 +225,22 @@ def test_a_size_whose_name_would_confuse_keys_is_refused(name: str) -> None:
 def test_originals_cannot_lie_among_derivatives() -> None:
     with pytest.raises(ValueError, match="where derivatives lie"):
         PrefixLayout(sizes=SIZES, originals_prefix="derivatives/x/")
+
+
+@pytest.mark.parametrize("key", ["g/._1_original.jpg", "._1_original.jpg"])
+def test_what_macos_leaves_beside_a_file_is_no_original(key: str) -> None:
+    for layout in (SITE, PREFIX):
+        with pytest.raises(BadKey, match="macOS"):
+            layout.check_original(key)
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
+def test_what_desktops_leave_in_folders_is_no_original(name: str) -> None:
+    for key in (name, f"photos/{name}"):
+        with pytest.raises(BadKey):
+            PREFIX.check_original(key)
+
+
+def test_names_that_only_resemble_those_are_originals() -> None:
+    for key in ("g/.1_original.jpg", "g/_1_original.jpg", "._g/1_original.jpg"):
+        SITE.check_original(key)

@@ -105,7 +105,9 @@ async def test_a_date_is_in_utc_whether_or_not_it_says_so(told: str) -> None:
         assert head.modified.isoformat() == "1994-11-06T08:49:37+00:00"
 
 
-@pytest.mark.parametrize("told", ["", "yesterday", "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT"])
+@pytest.mark.parametrize(
+    "told", ["", "yesterday", "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT", "31 Dec 9999 23:59:59 -0500"]
+)
 async def test_a_date_that_is_none_is_taken_for_now(told: str) -> None:
     async with Scripted(answer(200, b"bytes", Last_Modified=told)) as server, reader(server) as store:
         head = await store.head("a")

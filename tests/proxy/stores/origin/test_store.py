@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from proxy.derivatives.reader import BlobReader
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable, TooManyBytes
 from proxy.keys.syntax import url
-from proxy.stores.base import Attributes
+from proxy.stores.base import UNKNOWN_LENGTH, Attributes
 from proxy.stores.memory import MemoryStore
 from proxy.stores.origin.store import OriginConfig, OriginStore
 from proxy.stores.retry import StoreRetryPolicy
@@ -156,6 +157,7 @@ async def test_a_redirect_is_followed_on_the_same_host(tmp_path: Path) -> None:
         "file:///etc/passwd",
         "ftp://127.0.0.1/x",
         "http://[",
+        "http://a:99999999/x",
     ],
 )
 async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: str) -> None:
@@ -165,11 +167,16 @@ async def test_a_redirect_to_another_host_is_refused(tmp_path: Path, location: s
         assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize("location", ["http://xn--/x", "http://127.0.0.1:port/x", "/\x01"])
-async def test_a_redirect_that_cannot_be_read_is_trouble(tmp_path: Path, location: str) -> None:
+@pytest.mark.parametrize(
+    "location",
+    ["http://xn--/x", "http://127.0.0.1:port/x", "/\x01", "http://[::1", "http://\x7f"],
+)
+async def test_a_redirect_that_cannot_be_read_is_refused_at_once(tmp_path: Path, location: str) -> None:
     async with Scripted(answer(302, Location=location)) as server, reader(server) as store:
-        with pytest.raises(StoreUnavailable, match="ORIGINALS_BASE_URL"):
-            await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        for asked in (store.fetch("a", tmp_path / "copy", max_bytes=5), store.head("a")):
+            with pytest.raises(StoreRefused, match="redirects to an invalid URL"):
+                await asked
+        assert len(server.seen) == 2
 
 
 async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
@@ -185,7 +192,7 @@ async def test_redirects_in_circles_are_refused(tmp_path: Path) -> None:
         answer(401),
         answer(204),
         answer(206, b"byt"),
-        answer(200, b"bytes", Content_Length="", Transfer_Encoding="chunked"),
+        answer(200, b"bytes", Content_Length=""),
         answer(200, b"bytes", Content_Encoding="gzip"),
     ],
 )
@@ -208,6 +215,52 @@ async def test_trouble_is_asked_about_again_and_nothing_half_is_left(said: bytes
             await store.fetch("a", tmp_path / "none", max_bytes=5)
         assert len(server.seen) == 3
         assert not (tmp_path / "none").exists()
+
+
+CHUNKED = answer(
+    200, b"3\r\nbyt\r\n2\r\nes\r\n0\r\n\r\n", Content_Length="", Transfer_Encoding="chunked", Content_Type="image/png"
+)
+
+
+async def test_an_original_in_chunks_is_fetched_and_its_length_is_what_arrived(tmp_path: Path) -> None:
+    async with Scripted(CHUNKED) as server, reader(server) as store:
+        head = await store.head("a")
+        assert head is not None
+        assert head.bytes == UNKNOWN_LENGTH
+        blob = await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert (blob.bytes, blob.attributes.content_type) == (5, "image/png")
+        assert (tmp_path / "copy").read_bytes() == b"bytes"
+
+
+async def test_an_original_in_chunks_is_bounded(tmp_path: Path) -> None:
+    async with Scripted(CHUNKED) as server, reader(server) as store:
+        with pytest.raises(TooManyBytes, match="more than the limit of 4 bytes"):
+            await store.fetch("a", tmp_path / "copy", max_bytes=4)
+        assert not (tmp_path / "copy").exists()
+        assert len(server.seen) == 1
+
+
+async def test_chunks_that_break_off_are_asked_for_again(tmp_path: Path) -> None:
+    broken = CHUNKED.removesuffix(b"0\r\n\r\n")
+    async with Scripted(broken, CHUNKED) as server, reader(server) as store:
+        assert (await store.fetch("a", tmp_path / "copy", max_bytes=5)).bytes == 5
+        assert len(server.seen) == 2
+
+
+async def test_the_md5_of_chunks_is_verified(tmp_path: Path) -> None:
+    lie = CHUNKED.replace(b"Content-Type", b'ETag: "4b3a6218bb3e3a7303e8a171a60fcf92"\r\nContent-Type')
+    async with Scripted(lie.replace(b"byt", b"BYT"), lie) as server, reader(server) as store:
+        await store.fetch("a", tmp_path / "copy", max_bytes=5)
+        assert (tmp_path / "copy").read_bytes() == b"bytes"
+
+
+async def test_what_has_no_length_is_not_streamed() -> None:
+    async with Scripted(CHUNKED) as server, reader(server) as store:
+        with pytest.raises(StoreRefused, match="plain file"):
+            async with store.open("a"):
+                pass
+        with pytest.raises(StoreRefused, match="no length"):
+            await BlobReader(store).look("a")
 
 
 async def test_too_many_bytes_are_not_read(tmp_path: Path) -> None:

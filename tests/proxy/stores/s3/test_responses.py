@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 
-from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable, TooManyBytes
+from proxy.stores.base import UNKNOWN_LENGTH
 from proxy.stores.retry import StoreRetryPolicy
 from proxy.stores.s3.config import BucketConfig
 from proxy.stores.s3.session import MAX_ANSWER_BYTES, MAX_ERROR_BYTES
@@ -34,11 +36,7 @@ UNDERWAY_BYTES = 10 << 20
 
 STRANGE = {
     "no ETag": answer(200, BODY, Last_Modified=DATE),
-    "chunked": answer(
-        200, b"5\r\nbytes\r\n0\r\n\r\n", ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked"
-    ),
     "no date": answer(200, BODY, ETag='"a"'),
-    "a date that is none": answer(200, BODY, ETag='"a"', Last_Modified="yesterday"),
 }
 
 
@@ -60,17 +58,36 @@ async def test_an_answer_that_lacks_something_is_trouble_and_gives_its_connectio
 
 
 @pytest.mark.parametrize(
-    "listing",
+    "entry",
     [
-        b"<ListBucketResult><Contents><Key>a</Key></Contents></ListBucketResult>",
-        b"<ListBucketResult><Contents><Key>a</Key><Size>5</Size><ETag>a</ETag></Contents></ListBucketResult>",
-        b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        b"",
+        b"<Size>5</Size><ETag>a</ETag>",
+        b"<Size>5</Size><ETag>a</ETag><LastModified>+36812-02-20T00:36:16.000Z</LastModified>",
+        b"<Size>5</Size><ETag>a</ETag><LastModified>99999999999999</LastModified>",
+        b"<Size>5</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified>",
     ],
 )
-async def test_a_listing_that_lacks_something_is_trouble(listing: bytes) -> None:
+async def test_an_entry_of_a_listing_that_lacks_something_does_not_end_it(entry: bytes) -> None:
+    well = b"<Key>b</Key><Size>5</Size><ETag>b</ETag><LastModified>2026-01-01T00:00:00Z</LastModified>"
+    entries = b"".join(b"<Contents>" + one + b"</Contents>" for one in (b"<Key>a</Key>" + entry, well))
+    listing = b"<ListBucketResult>" + entries + b"</ListBucketResult>"
+    async with Scripted(answer(200, listing)) as server, opened(at(server)) as store:
+        assert [blob.key async for blob in store.list()] == ["a", "b"]
+
+
+async def test_a_listing_without_a_token_is_trouble() -> None:
+    listing = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
     async with Scripted(answer(200, listing)) as server, opened(at(server)) as store:
         with pytest.raises(StoreUnavailable):
             await anext(aiter(store.list()))
+
+
+async def test_a_date_that_is_none_is_taken_for_now() -> None:
+    said = answer(200, b"x", ETag='"a"', Last_Modified="yesterday")
+    async with Scripted(said) as server, opened(at(server)) as store:
+        blob = await store.head("a")
+        assert blob is not None
+        assert abs(datetime.now(UTC) - blob.modified) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("name", ["Content_Type", "Cache_Control"])
@@ -80,6 +97,30 @@ async def test_a_header_that_no_response_can_send_is_left_out(name: str) -> None
         blob = await store.head("a")
         assert blob is not None
         assert (blob.attributes.content_type, blob.attributes.cache_control) == ("application/octet-stream", None)
+
+
+def chunked(body: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    chunk = b"%x\r\n%b\r\n" % (len(body), body)
+    return answer(200, chunk + end, ETag='"a"', Last_Modified=DATE, Content_Length="", Transfer_Encoding="chunked")
+
+
+async def test_an_original_in_chunks_is_fetched_up_to_a_limit(tmp_path: Path) -> None:
+    async with Scripted(chunked(b"bytes")) as server, opened(at(server)) as store:
+        head = await store.head("a")
+        assert head is not None
+        assert head.bytes == UNKNOWN_LENGTH
+        assert (await store.fetch("a", tmp_path / "copy", max_bytes=5)).bytes == 5
+        assert (tmp_path / "copy").read_bytes() == b"bytes"
+        with pytest.raises(TooManyBytes):
+            await store.fetch("a", tmp_path / "none", max_bytes=4)
+        assert not (tmp_path / "none").exists()
+
+
+async def test_chunks_that_break_off_are_trouble(tmp_path: Path) -> None:
+    async with Scripted(chunked(b"bytes", end=b"")) as server, opened(at(server)) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.fetch("a", tmp_path / "none", max_bytes=5)
+        assert not (tmp_path / "none").exists()
 
 
 async def test_a_put_that_is_not_confirmed_is_trouble(tmp_path: Path) -> None:
