@@ -145,7 +145,7 @@ def build(settings: Settings) -> Components:
         ),
         verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
-            {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check}
+            {"store": store.check, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
         ),
         scratch=scratch,
         draining=asyncio.Event(),

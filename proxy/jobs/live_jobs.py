@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -72,6 +73,12 @@ class LiveIndex:
         await self.refresh()
         waiting = await self.waiting()
         return QueueStatus(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
+
+    async def check(self) -> None:
+        """Read what a post reads; an error is raised."""
+        await self.refresh()
+        await self.find([uuid.uuid4().hex], originals=())
+        await self.waiting()
 
     async def waiting(self) -> int:
         """Return the number of waiting jobs, including those scheduled for a later retry."""

@@ -15,7 +15,7 @@ import structlog
 from proxy.concurrency.batcher import Batcher
 from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for
-from proxy.jobs.job import read_job
+from proxy.jobs.job import check_stored, read_job
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
@@ -107,6 +107,7 @@ class JobService:
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
         self._live = LiveIndex(queue)
+        queue.expect(FUNCTION, check_stored)
         self._listing = JobListing(queue)
         self._posts: Batcher[_Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
@@ -193,6 +194,15 @@ class JobService:
             )
             self._live.add(job_id, again.request)
             return self._describe(await self._enqueue(again))
+
+    async def check(self) -> None:
+        """Raise unless everything works that a post needs of the queues; see `JobQueue.check`.
+
+        Raises:
+            QueueUnavailable: a queue cannot be read or written.
+        """
+        await asyncio.gather(self._queue.check(), self._outbox.check_queue())
+        await self._live.check()
 
     async def waiting(self) -> QueueStatus:
         """Return how many jobs wait, how long the oldest has waited, and the total concurrency of the workers."""

@@ -14,7 +14,8 @@ from saq.utils import cancel_tasks
 
 from proxy import metrics
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import CONCURRENCY, HEARTBEAT_SECONDS
+from proxy.queues.base import CONCURRENCY
+from proxy.queues.heartbeats import HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -13,7 +13,7 @@ APPLICATION_ID = 0x47464A51
 """The id ("GFJQ") that identifies a file as ours, so that the database of another program is never written to."""
 
 SCHEMA_VERSION = 1
-"""Increment it for a change that older versions of this service cannot work with; a new index is not such a change."""
+"""Increment it for a change that older versions of this service cannot work with; a new index or table is none."""
 
 LIVE = "status IN ('new', 'queued', 'active', 'aborting')"
 ENDED = "status IN ('complete', 'failed', 'aborted')"
@@ -47,6 +47,30 @@ _SCHEMA = (
         expires REAL NOT NULL,
         PRIMARY KEY (queue, worker_id)
     )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS set_aside (
+        sequence INTEGER PRIMARY KEY,
+        queue TEXT NOT NULL,
+        key TEXT NOT NULL,
+        life INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        scheduled REAL NOT NULL,
+        due REAL NOT NULL,
+        expires REAL NOT NULL,
+        owner TEXT,
+        body TEXT NOT NULL,
+        reason TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS facts (
+        queue TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        expires REAL,
+        PRIMARY KEY (queue, name)
+    ) WITHOUT ROWID
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",

@@ -110,12 +110,13 @@ def delete(connection: sqlite3.Connection, row: JobRow) -> None:
 
 
 def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Delete expired jobs and expired workers' reports."""
+    """Delete what has expired: ended jobs, workers' reports, facts, and jobs that were set aside."""
     connection.execute(
         f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - built from constants
         (now,),
     )
-    connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
+    for table in ("workers", "facts", "set_aside"):
+        connection.execute(f"DELETE FROM {table} WHERE expires <= ?", (now,))  # noqa: S608 - built from constants
 
 
 def find(connection: sqlite3.Connection, queue: str, key: str) -> JobRow | None:

@@ -9,15 +9,13 @@ import anyio
 import pytest
 from saq import Status
 
-from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, take
+from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, sweep_in_an_hour, take
 
 if TYPE_CHECKING:
     from saq import Queue
 
     from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
-
-LONG_AGO_MS = 3_600_000
 
 pytestmark = pytest.mark.anyio
 
@@ -126,22 +124,18 @@ async def test_an_update_keeps_the_status_unless_it_gives_one(queue: Queue) -> N
     assert (seen.status, seen.progress, seen.meta) == (Status.ACTIVE, 0.5, {"sizes": ["small"]})
 
 
-async def test_a_job_that_runs_too_long_goes_back_into_the_line(queue: Queue) -> None:
-    await queue.enqueue("paint", key="a", retries=2, timeout=60)
+async def test_a_job_that_runs_too_long_goes_back_into_the_line(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=2, timeout=60, heartbeat=10_000)
     job = await take(queue)
-    job.started -= LONG_AGO_MS
-    await job.update(status=Status.ACTIVE)
-    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    assert await sweep_in_an_hour(queue) == [job.id]
     again = await take(queue)
     assert (again.key, again.attempts, again.error) == ("a", 2, "swept")
 
 
-async def test_a_job_that_runs_too_long_ends_when_it_has_no_attempts_left(queue: Queue) -> None:
-    await queue.enqueue("paint", key="a", retries=1, timeout=60)
+async def test_a_job_that_runs_too_long_ends_when_it_has_no_attempts_left(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=1, timeout=60, heartbeat=10_000)
     job = await take(queue)
-    job.started -= LONG_AGO_MS
-    await job.update(status=Status.ACTIVE)
-    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    assert await sweep_in_an_hour(queue) == [job.id]
     ended = await stored(queue, "a")
     assert (ended.status, ended.error) == (Status.ABORTED, "swept")
     assert await counts(queue) == (0, 0, 0)
