@@ -39,6 +39,13 @@ RECHECK_SECONDS = 60.0
 """The longest wait before scheduled jobs are checked again, in case the system clock is changed."""
 
 
+STEP_SECONDS = 1.0
+"""By how much the clock must have been set back to matter; small corrections are made by its rate."""
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that nobody sets, and that counts the time of a suspended machine where the system has such a clock."""
+
+
 class SqliteQueue(SqliteReads):
     """A queue in the SQLite file at `path`.
 
@@ -50,6 +57,8 @@ class SqliteQueue(SqliteReads):
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outage_guard = OutageGuard()
         self._owner: lockfiles.ProcessLock | None = None
+        self._clock_offset = math.inf
+        """The clock less the steady one, when it was last compared; infinity makes the first comparison a step back."""
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -152,7 +161,16 @@ class SqliteQueue(SqliteReads):
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
         await self._database.write(self._transitions.finish(job))
 
+    async def _follow_clock(self) -> None:
+        """If the clock was set back, shorten the waits that end by it."""
+        at = time.time()
+        offset, before = at - time.clock_gettime(_STEADY), self._clock_offset
+        if before - offset > STEP_SECONDS:
+            await self._database.write(lambda connection: statements.shorten_waits(connection, at))
+        self._clock_offset = offset
+
     async def _take(self) -> Dequeued:
+        await self._follow_clock()
         taking = self._database.write(self._transitions.take)
         try:
             taken = await asyncio.shield(taking)

@@ -154,6 +154,30 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
     return math.inf if found is None else found
 
 
+def shorten_waits(connection: sqlite3.Connection, now: float) -> None:
+    """Let no queued job of any queue wait longer than it did when its wait began, as if that began now.
+
+    If the clock is set back by a day, jobs would otherwise wait for a day longer. When a wait began is in the body, as
+    `touched`, or in `life`; both are times of the clock as it was.
+    """
+    connection.execute(
+        f"""
+        WITH waits AS (
+            SELECT sequence AS number, scheduled - max(life, CASE WHEN json_valid(body) THEN
+                coalesce(json_extract(body, '$.touched'), 0) ELSE 0 END) / 1000.0 AS seconds
+            FROM jobs WHERE status = 'queued' AND scheduled > ? AND {LIVE}
+        )
+        UPDATE jobs SET scheduled = ? + seconds, due = ? + seconds
+        FROM waits WHERE sequence = number AND scheduled > ? + seconds
+        """,  # noqa: S608 - built from constants
+        (now, now, now, now),
+    )
+    connection.execute(
+        f"UPDATE jobs SET due = ? WHERE status = 'queued' AND scheduled = 0 AND due > ? AND {LIVE}",  # noqa: S608 - as above
+        (now, now),
+    )
+
+
 def active(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
     """Return the jobs that workers hold."""
     found = connection.execute("SELECT * FROM jobs WHERE queue = ? AND status IN ('active', 'aborting')", (queue,))
