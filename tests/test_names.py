@@ -15,8 +15,10 @@ from proxy.settings.settings import list_settings
 ADDED: frozenset[str] = frozenset(
     {
         "BASE_PATH",
+        "CALLBACK_SECRETS",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
+        "PUBLIC_ORIGIN",
         "http_connections",
         "http_connections_closed_total",
         "jobs_set_aside_total",

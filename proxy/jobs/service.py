@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +14,7 @@ from proxy.concurrency.batcher import Batcher
 from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for
 from proxy.jobs.job import check_stored, read_job
+from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
@@ -71,11 +70,11 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Submission:
-    """A submitted request and the id for its job; `is_named` is true if a job with that id may exist already."""
+    """A submitted request, the id for its job, and the ids under which its message may have a job already."""
 
     request: JobRequest
     job_id: str
-    is_named: bool
+    known_ids: tuple[str, ...] = ()
     request_id: str
     replays: tuple[str, ...] = ()
 
@@ -106,6 +105,7 @@ class JobService:
         self._clear_failures = clear_failures
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
+        self._ids = JobIds(queue)
         self._live = LiveIndex(queue)
         queue.expect(FUNCTION, check_stored)
         self._listing = JobListing(queue)
@@ -127,7 +127,7 @@ class JobService:
         except UnknownSize as fault:
             raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        job = self._describe(await self._posts.ask(_submission(request, idempotency_key)))
+        job = self._describe(await self._posts.ask(await self._submission(request, idempotency_key)))
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same
         return job
 
@@ -188,7 +188,6 @@ class JobService:
             again = _Submission(
                 request=_request_of(queued),
                 job_id=job_id,
-                is_named=True,
                 request_id=_request_id(),
                 replays=(*replays, message_id)[-MOST_REPLAYS:] if message_id else replays,
             )
@@ -230,7 +229,7 @@ class JobService:
                 await self._live.refresh()
             there, waiting = await asyncio.gather(
                 self._live.find(
-                    [posted.job_id for posted in posts if posted.is_named],
+                    [job_id for posted in posts for job_id in posted.known_ids],
                     originals={posted.request.key for posted in posts},
                 ),
                 self._live.waiting(),
@@ -244,7 +243,7 @@ class JobService:
     def _choose(
         self, posted: _Submission, there: Mapping[str, QueuedJob], new: dict[str, _Submission], *, waiting: int
     ) -> str | Busy:
-        known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.request))
+        known = (*posted.known_ids, *self._live.covering(posted.request))
         for job_id in known:
             if job_id in there or job_id in new:  # not one that became known only after `there` was read
                 return job_id
@@ -253,6 +252,13 @@ class JobService:
         new[posted.job_id] = posted
         self._live.add(posted.job_id, posted.request)
         return posted.job_id
+
+    async def _submission(self, request: JobRequest, idempotency_key: str | None) -> _Submission:
+        if not idempotency_key:
+            return _Submission(request=request, job_id=random_id(), request_id=_request_id())
+        job_id = await self._ids.of_message(idempotency_key)
+        known_ids = (job_id, former_id(idempotency_key))
+        return _Submission(request=request, job_id=job_id, known_ids=known_ids, request_id=_request_id())
 
     def _busy(self, waiting: int) -> Busy:
         seconds = self._live.retry_after_seconds(waiting)
@@ -274,12 +280,6 @@ class JobService:
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued
-
-
-def _submission(request: JobRequest, idempotency_key: str | None) -> _Submission:
-    """Return the request with a job id, derived from the idempotency key if present, else random and unguessable."""
-    job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
-    return _Submission(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 
 
 def _request_id() -> str:

@@ -43,7 +43,7 @@ STEP_SECONDS = 1.0
 """By how much the clock must have been set back to matter; small corrections are made by its rate."""
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that nobody sets, and that counts the time of a suspended machine where the system has such a clock."""
+"""A clock that cannot be set, and that counts the time of a suspended machine where the system has such a clock."""
 
 
 class SqliteQueue(SqliteReads):
