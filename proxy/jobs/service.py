@@ -18,6 +18,7 @@ from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
+from proxy.queues.base import is_deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ TIMEOUT_SECONDS = 900
 MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
-ATTEMPTS = 50
+ATTEMPTS = 70
 """The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
@@ -243,8 +244,8 @@ class JobService:
     def _choose(
         self, posted: _Submission, there: Mapping[str, QueuedJob], new: dict[str, _Submission], *, waiting: int
     ) -> str | Busy:
-        known = (*posted.known_ids, *self._live.covering(posted.request))
-        for job_id in known:
+        covering = (one for one in self._live.covering(posted.request) if not is_deferred(there.get(one)))
+        for job_id in (*posted.known_ids, *covering):
             if job_id in there or job_id in new:  # not one that became known only after `there` was read
                 return job_id
         if waiting + len(new) >= self._queue_size:

@@ -40,6 +40,9 @@ CONCURRENCY = "concurrency"
 SET_ASIDE_DAYS = 30
 """How long a job that cannot be read is kept beside the queue."""
 
+DEFERRED = 1
+"""The `priority` of a job that waits outside of the size of the queue; it has no effect on the order of jobs."""
+
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The worker id of the test write, and its TTL in seconds."""
 
@@ -156,10 +159,15 @@ class JobQueue(Queue):
         await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
         self._wrote = time.monotonic()
 
+    @abstractmethod
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs whose `priority` is `DEFERRED`."""
+
     async def count_waiting(self) -> int:
-        """Return the number of waiting jobs, including those scheduled for a later retry."""
-        incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
-        return incomplete - active
+        """Return the number of waiting jobs, including those scheduled for a later retry, without deferred ones."""
+        kinds = self.count("incomplete"), self.count("active"), self.count_deferred()
+        incomplete, active, deferred = await asyncio.gather(*kinds)
+        return incomplete - active - deferred
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Return a snapshot of the live jobs, with kwargs only for jobs that are not in `known`.
@@ -190,6 +198,11 @@ def retry_delay(job: Job) -> float:
         return job.retry_delay
     longest = math.inf if job.retry_backoff is True else float(job.retry_backoff)
     return Backoff(first_seconds=job.retry_delay, longest_seconds=longest).wait_seconds(max(job.attempts, 1))
+
+
+def is_deferred(job: Job | None) -> bool:
+    """Return whether a job waits outside of the size of the queue."""
+    return job is not None and job.priority == DEFERRED and job.status == Status.QUEUED
 
 
 def is_same_run(stored: Job, job: Job) -> bool:

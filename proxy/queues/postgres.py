@@ -15,7 +15,7 @@ from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
 from saq.utils import now
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import SET_ASIDE_DAYS, retry_delay
+from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, retry_delay
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.postgres_connection import CONNECTIONS, Connection, ConnectionPool, Listener
 from proxy.queues.server_queue import Broken, ServerQueue, Stored
@@ -70,7 +70,7 @@ _TAKE = """
 WITH due AS (
     SELECT key FROM {jobs}
     WHERE status = 'queued' AND queue = %(queue)s AND scheduled <= extract(epoch FROM now())
-    ORDER BY priority, scheduled LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ORDER BY scheduled LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE {jobs} AS jobs SET status = 'active' FROM due WHERE jobs.key = due.key RETURNING jobs.key, jobs.job
 """
@@ -87,6 +87,11 @@ ON CONFLICT (key) DO UPDATE SET
     group_key = excluded.group_key, scheduled = excluded.scheduled, expire_at = NULL
 WHERE stored.status IN ('aborted', 'complete', 'failed')
 RETURNING 1
+"""
+
+_RETRY = """
+UPDATE {jobs} SET job = %(job)s, status = 'queued', scheduled = %(scheduled)s, priority = %(priority)s, expire_at = NULL
+WHERE key = %(key)s
 """
 
 _MOVE_ASIDE = """
@@ -182,6 +187,14 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         ((seconds,),) = await self._execute("SELECT extract(epoch FROM now())::float8")
         return float(seconds)
 
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs that are deferred; see `JobQueue.count_deferred`."""
+        question = (
+            "SELECT count(*) FROM {jobs} WHERE queue = %(queue)s AND status = 'queued' AND priority = %(priority)s"
+        )
+        ((count,),) = await self._execute(question, priority=DEFERRED)
+        return int(count)
+
     async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
         """Store a value under a name; see `JobQueue.remember`."""
         question = (
@@ -239,8 +252,9 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         return job
 
     async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
-        due = int(await self.clock() + retry_delay(job))
-        await self.update(job, status=Status.QUEUED, scheduled=due, expire_at=None)
+        job.scheduled = int(await self.clock() + retry_delay(job))
+        values = {"key": job.key, "job": self.serialize(job), "scheduled": job.scheduled, "priority": job.priority}
+        await self._execute(_RETRY, **values)
 
     async def _stored(self, key: str) -> Stored | None:
         found = [one for one in await self._select(SQL("key = %(key)s"), {"key": key}) if isinstance(one, Stored)]

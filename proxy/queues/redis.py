@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 from redis import exceptions
@@ -17,7 +17,7 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import SET_ASIDE_DAYS, retry_delay
+from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, retry_delay
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.server_queue import Broken, ServerQueue, Stored
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from saq.job import Job
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +90,7 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('LREM', KEYS[2], 0, KEYS[1])
 redis.call('ZREM', KEYS[3], KEYS[1])
 redis.call('LREM', KEYS[4], 0, KEYS[1])
+redis.call('SREM', KEYS[6], KEYS[1])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[5], ARGV[2], ARGV[1])
 redis.call('EXPIRE', KEYS[5], ARGV[3])
@@ -118,6 +121,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._move_aside_script = self.redis.register_script(_MOVE_ASIDE)
         self._take_back_script = self.redis.register_script(_TAKE_BACK)
         self._aside = self.namespace("set-aside")
+        self._deferred = self.namespace("deferred")
 
     def __repr__(self) -> str:
         return f"RedisQueue<name={self.name!r}>"  # SAQ's own shows the password
@@ -171,6 +175,10 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         seconds, microseconds = await self.redis.time()
         return float(seconds) + float(microseconds) / MICROSECONDS
 
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs that are deferred; see `JobQueue.count_deferred`."""
+        return await _answer(self.redis.scard(self._deferred))
+
     async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
         """Store a value under a name; see `JobQueue.remember`."""
         await self.redis.set(self._fact(name), value, nx=True, ex=None if seconds is None else math.ceil(seconds))
@@ -196,9 +204,21 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             pipe.zadd(self._incomplete, {job.id: due})
             if not delay:
                 pipe.rpush(self._queued, job.id)
+            if job.priority == DEFERRED:
+                pipe.sadd(self._deferred, job.id)
             pipe.set(job.id, self.serialize(job))
             await pipe.execute()
         await self.notify(job)
+
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
+        """Abort a waiting job, or request that the worker of a running job abort it."""
+        await super().abort(job, error, ttl)
+        await _answer(self.redis.srem(self._deferred, job.id))
+
+    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:
+        await super()._finish(job, status, result=result, error=error)
+        if job.priority == DEFERRED:
+            await _answer(self.redis.srem(self._deferred, job.id))
 
     async def _get_job_by_id(self, job_id: bytes | str) -> Job | None:
         """Return the job that was just taken; set it aside if it cannot be read."""
@@ -207,10 +227,12 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             return None
         name = job_id if isinstance(job_id, str) else job_id.decode(errors="replace")
         found = self.examine(body, key=self.job_key_from_id(name))
-        if isinstance(found, Stored):
-            return found.job
-        await self.set_aside(found)
-        return None
+        if isinstance(found, Broken):
+            await self.set_aside(found)
+            return None
+        if found.job.priority == DEFERRED:
+            await _answer(self.redis.srem(self._deferred, job_id))
+        return found.job
 
     async def _stored(self, key: str) -> Stored | None:
         body = await self.redis.get(self.job_id(key))
@@ -231,12 +253,12 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         return isinstance(held, Stored) and held.job.key in self._left
 
     async def _move_aside(self, broken: Broken) -> bool:
-        keys = [self.job_id(broken.key), self._active, self._incomplete, self._queued, self._aside]
+        keys = [self.job_id(broken.key), self._active, self._incomplete, self._queued, self._aside, self._deferred]
         kept: tuple[bytes, str, int] = (broken.body, broken.key, SET_ASIDE_DAYS * DAY_SECONDS)
         return bool(await self._move_aside_script(keys=keys, args=kept))
 
     async def _kept_aside(self) -> list[tuple[str, bytes]]:
-        kept = await cast("Awaitable[dict[bytes, bytes]]", self.redis.hgetall(self._aside))
+        kept: dict[bytes, bytes] = await _answer(self.redis.hgetall(self._aside))
         return [(key.decode(errors="replace"), body) for key, body in kept.items()]
 
     async def _take_back(self, kept: Stored) -> bool:
@@ -252,6 +274,11 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         keys = [job.id, self._active, self._incomplete, self._queued]
         return bool(await self._put_back_script(keys=keys, args=[stored.body, self.serialize(job)]))
+
+
+async def _answer(call: Awaitable[T] | T) -> T:
+    """Return the result of a command, whose type in redis-py is that of its blocking client as well."""
+    return await cast("Awaitable[T]", call)
 
 
 class _Client(Redis):

@@ -74,8 +74,12 @@ class SqliteReads(JobQueue):
         return counted[kind]
 
     async def count_waiting(self) -> int:
-        """Return the number of waiting jobs, including those scheduled for a later retry."""
+        """Return the number of waiting jobs, including those scheduled for a later retry, without deferred ones."""
         return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
+
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs that are deferred; see `JobQueue.count_deferred`."""
+        return await self._database.read(lambda connection: statements.count_deferred(connection, self.name))
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Return the live jobs; of those in `known`, only the keys are read."""

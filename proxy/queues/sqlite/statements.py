@@ -11,11 +11,14 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from proxy.queues.sqlite.schema import ENDED, LIVE
+from proxy.queues.sqlite.schema import DEFERRED, ENDED, LIVE
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+
+DEFERRED_OWNER = "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class JobRow:
     `scheduled`: the job does not start before this time; 0 is at once, whatever the clock.
     `due`: the position in the queue; the same as `scheduled` where that is not 0.
     `expires`: when an ended job may be deleted; None is never.
-    `owner`: the process that runs the job.
+    `owner`: the process that runs the job; `DEFERRED_OWNER` for a waiting job that is deferred.
     `body`: the job as SAQ serialises it; the column `status` overrides its status.
     """
 
@@ -98,9 +101,8 @@ def take(connection: sqlite3.Connection, row: JobRow, *, owner: str, body: str |
 def put_back(connection: sqlite3.Connection, row: JobRow) -> None:
     """Undo `take`; `row` is the row as it was before."""
     connection.execute(
-        "UPDATE jobs SET status = 'queued', owner = NULL, body = ?"
-        " WHERE sequence = ? AND life = ? AND status = 'active'",
-        (row.body, row.sequence, row.life),
+        "UPDATE jobs SET status = 'queued', owner = ?, body = ? WHERE sequence = ? AND life = ? AND status = 'active'",
+        (row.owner, row.body, row.sequence, row.life),
     )
 
 
@@ -215,19 +217,28 @@ def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, i
     active: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'active'", (queue,)
     ).fetchone()[0]
-    waiting = count_waiting(connection, queue)
+    waiting = count_waiting(connection, queue) + count_deferred(connection, queue)
     return {"queued": waiting - later, "active": active, "incomplete": waiting + active}
 
 
+def count_deferred(connection: sqlite3.Connection, queue: str) -> int:
+    """Return the number of waiting jobs that are deferred."""
+    found: int = connection.execute(
+        f"SELECT count(*) FROM jobs INDEXED BY jobs_deferred WHERE queue = ? AND {DEFERRED}",  # noqa: S608 - built from constants
+        (queue,),
+    ).fetchone()[0]
+    return found
+
+
 def count_waiting(connection: sqlite3.Connection, queue: str) -> int:
-    """Return the number of waiting jobs, scheduled ones included.
+    """Return the number of waiting jobs, scheduled ones included, without deferred ones.
 
     The count reads only the index, which takes 40 microseconds for a thousand jobs.
     """
     found: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status IN ('new', 'queued')", (queue,)
     ).fetchone()[0]
-    return found
+    return found - count_deferred(connection, queue)
 
 
 def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[str]:

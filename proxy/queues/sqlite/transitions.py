@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import SET_ASIDE_DAYS, is_same_run, retry_delay
+from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, is_same_run, retry_delay
 from proxy.queues.readable import UnreadableJob
 from proxy.queues.sqlite import set_aside, statements
 from proxy.system import lockfiles
@@ -240,7 +240,8 @@ class Transitions:
         due = time.time() + delay
         if delay:
             job.scheduled = int(due)  # shown to readers; the row keeps the fraction
-        return self._row(job, scheduled=due if delay else 0.0, due=due)
+        owner = statements.DEFERRED_OWNER if job.priority == DEFERRED else None
+        return self._row(job, scheduled=due if delay else 0.0, due=due, owner=owner)
 
     def _row(
         self, job: Job, *, scheduled: float = 0.0, due: float = 0.0, owner: str | None = None

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from saq import Status
 
+from proxy.queues.base import DEFERRED, is_deferred
 from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, sweep_in_an_hour, take
 
 if TYPE_CHECKING:
@@ -282,3 +283,31 @@ async def test_a_fact_with_an_end_is_forgotten(queue: JobQueue) -> None:
         return await queue.recall("colour") is None
 
     await eventually(is_gone)
+
+
+async def test_deferred_jobs_are_counted_apart_and_taken_in_their_turn(queue: JobQueue) -> None:
+    for key in ("a", "b"):
+        await queue.enqueue("paint", key=key, retries=9)
+    (await take(queue)).priority = DEFERRED  # only `retry` stores it
+    job = await take(queue)
+    job.priority, job.retry_delay = DEFERRED, 0.5
+    await job.retry("an unexpected error")
+    await queue.enqueue("paint", key="c")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (1, 1)
+    assert is_deferred(await queue.job(job.key))
+    taken = [await take(queue) for _ in range(2)]
+    assert sorted(one.key for one in taken) == ["b", "c"]
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 0)
+    again = next(one for one in taken if one.key == "b")
+    again.priority = 0
+    await again.retry("another error")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 1)
+
+
+async def test_a_deferred_job_that_is_aborted_is_not_counted(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=9)
+    job = await take(queue)
+    job.priority, job.retry_delay = DEFERRED, 3600
+    await job.retry("an unexpected error")
+    await (await stored(queue, "a")).abort("nobody wants it")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 0)
