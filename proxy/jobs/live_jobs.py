@@ -86,7 +86,7 @@ class LiveIndex:
 
     def oldest_seconds(self) -> float:
         """Return the age in seconds of the job that was the oldest at the last refresh; 0 if none waited."""
-        return time.time() - self._oldest if self._oldest else 0.0
+        return max(0.0, time.time() - self._oldest) if self._oldest else 0.0  # the clock may have been set back
 
     def retry_after_seconds(self, waiting: int) -> int:
         """Return an estimate of the seconds until the queue has room again."""

@@ -156,6 +156,10 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
     return math.inf if found is None else found
 
 
+REPORT_SECONDS = 60
+"""The TTL of a worker's report."""
+
+
 def shorten_waits(connection: sqlite3.Connection, now: float) -> None:
     """Let no queued job of any queue wait longer than it did when its wait began, as if that began now.
 
@@ -174,6 +178,8 @@ def shorten_waits(connection: sqlite3.Connection, now: float) -> None:
         """,  # noqa: S608 - built from constants
         (now, now, now, now),
     )
+    latest = now + REPORT_SECONDS
+    connection.execute("UPDATE workers SET expires = ? WHERE expires > ?", (latest, latest))
     connection.execute(
         f"UPDATE jobs SET due = ? WHERE status = 'queued' AND scheduled = 0 AND due > ? AND {LIVE}",  # noqa: S608 - as above
         (now, now),
