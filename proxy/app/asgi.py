@@ -67,7 +67,13 @@ def routes(components: Components, settings: Settings) -> Litestar:
         if is_streaming
         else redirecting_route(components.derivatives, _redirects(settings))
     )
-    mounts = [images, purge_route(components.derivatives, verifier=components.verifier, base_path=settings.base_path)]
+    purge = purge_route(
+        components.derivatives,
+        verifier=components.verifier,
+        handled=components.handled,
+        base_path=settings.base_path,
+    )
+    mounts = [images, purge]
     has_files = is_streaming or settings.store.startswith("file://")  # otherwise browsers read the bucket directly
     if has_files:
         mounts.append(files_route(components.reader, layout=components.recipe.layout))

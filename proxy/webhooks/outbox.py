@@ -9,7 +9,6 @@ accepts once. A callback stays in the queue during an attempt; if the process di
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,8 +21,9 @@ from proxy import metrics
 from proxy.errors import BadCallback
 
 if TYPE_CHECKING:
-    from saq import Queue
+    import saq
 
+    from proxy.queues.base import JobQueue
     from proxy.webhooks.allowlist import AllowList
 
 log = structlog.get_logger(__name__)
@@ -66,12 +66,23 @@ class Outbox:
     """A queue of watch tasks and callbacks, which a `Dispatcher` processes."""
 
     def __init__(
-        self, *, queue: Queue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
+        self, *, queue: JobQueue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
     ) -> None:
         self._queue = queue
         self._allow_list = allow_list
         self._keep_seconds = keep_seconds
         self._watch_seconds = watch_seconds
+        queue.expect(WATCH, _check_watch_task)
+        queue.expect(DELIVER, _check_callback)
+
+    async def check_queue(self) -> None:
+        """Raise unless the queue of callbacks can be written, if any are allowed; see `JobQueue.check`.
+
+        Raises:
+            QueueUnavailable: it cannot be read or written.
+        """
+        if self._allow_list.hosts:
+            await self._queue.check()
 
     def check(self, url: str) -> None:
         """Raise unless callbacks to `url` are permitted; an empty URL is accepted.
@@ -90,7 +101,7 @@ class Outbox:
             WATCH,
             key=f"watch:{job_id}:{uuid.uuid4().hex}",  # unique, as an earlier task for this job may be about to end
             kwargs={"job_id": job_id},
-            scheduled=int(time.time() + self._watch_seconds),
+            scheduled=int(await self._queue.clock() + self._watch_seconds),
             timeout=TIMEOUT_SECONDS,
             retries=MAX_ATTEMPTS,
             retry_delay=self._watch_seconds,
@@ -121,3 +132,25 @@ class Outbox:
             log.warning("callback_refused", detail=str(fault))
             return False
         return True
+
+
+class _WatchTask(msgspec.Struct):
+    """The arguments of a watch task."""
+
+    job_id: str
+
+
+class _CallbackMeta(msgspec.Struct):
+    """What is kept with a callback: how often its receiver failed, and how often it was busy."""
+
+    failures: int = 0
+    turns: int = 0
+
+
+def _check_watch_task(task: saq.Job) -> None:
+    msgspec.convert(task.kwargs, _WatchTask)
+
+
+def _check_callback(task: saq.Job) -> None:
+    msgspec.convert(task.kwargs, Callback)
+    msgspec.convert(task.meta, _CallbackMeta)
