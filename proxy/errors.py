@@ -7,6 +7,7 @@
     │   └── UnknownJobSize       a job was requested for an unknown size
     ├── NotFound                 no blob exists under this key
     │   └── UnknownJob           no job has this id, or its retention has expired
+    ├── JobEnded                 a job cannot be cancelled, because it has ended
     ├── BadCursor                a page of jobs was requested with an invalid cursor
     ├── BadSignature             a request is not signed with a known secret
     ├── BadCallback              callbacks to this `callback_url` are not allowed
@@ -79,6 +80,12 @@ class UnknownJob(NotFound):
     """No job has this id, or its retention has expired."""
 
     code = "unknown-job"
+
+
+class JobEnded(ImagesError):
+    """A job was to be cancelled, but it has ended."""
+
+    code = "job-ended"
 
 
 class BadCursor(ImagesError):

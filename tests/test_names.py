@@ -9,11 +9,20 @@ from prometheus_client.metrics import MetricWrapperBase
 import pipeline.errors
 import proxy.errors
 from proxy import metrics
-from proxy.jobs.job import ABANDONED
+from proxy.jobs.job import ABANDONED, CANCELLED
 from proxy.settings.settings import list_settings
 
 ADDED: frozenset[str] = frozenset(
-    {"BASE_PATH", "KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "http_connections", "http_connections_closed_total"}
+    {
+        "BASE_PATH",
+        "KEEP_ALIVE_SECONDS",
+        "MAX_CONNECTIONS",
+        "cancelled",
+        "http_connections",
+        "http_connections_closed_total",
+        "job-ended",
+        "queue_paused",
+    }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""
 
@@ -75,7 +84,10 @@ SETTINGS = """
 def error_codes() -> set[str]:
     modules = (proxy.errors, pipeline.errors)
     errors = [one for module in modules for _, one in inspect.getmembers(module, inspect.isclass)]
-    return {error.code for error in errors if issubclass(error, Exception) and hasattr(error, "code")} | {ABANDONED}
+    return {error.code for error in errors if issubclass(error, Exception) and hasattr(error, "code")} | {
+        ABANDONED,
+        CANCELLED,
+    }
 
 
 def series() -> dict[str, MetricWrapperBase]:

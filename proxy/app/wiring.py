@@ -16,6 +16,7 @@ from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
 from proxy.http.protocol.connections import Connections, default_connections
+from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout
@@ -82,6 +83,7 @@ class Components:
     render_pool: RenderPool
     derivatives: DerivativeService
     jobs: JobService
+    control: JobControl
     worker: JobWorker | None
     """None if jobs run on other machines."""
     callback_delivery: CallbackDelivery | None
@@ -128,6 +130,7 @@ def build(settings: Settings) -> Components:
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
     )
+    control = JobControl(queue=queue, jobs=jobs)
     return Components(
         store=store,
         queue=queue,
@@ -135,6 +138,7 @@ def build(settings: Settings) -> Components:
         render_pool=render_pool,
         derivatives=derivatives,
         jobs=jobs,
+        control=control,
         worker=_worker(queue, derivatives, jobs, settings) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
         if settings.callback_hosts
@@ -145,7 +149,8 @@ def build(settings: Settings) -> Components:
         ),
         verifier=Verifier(split(settings.webhook_secrets)),
         readiness=Readiness(
-            {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check}
+            {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check},
+            read_pause=control.paused_since,
         ),
         scratch=scratch,
         draining=asyncio.Event(),

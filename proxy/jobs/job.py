@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 ABANDONED = "abandoned"
 """The error code of a job that no worker completed: it timed out or crashed at every attempt, or was aborted."""
 
+CANCELLED = "cancelled"
+"""The error code of a job that was cancelled on request."""
+
+CANCEL_REQUEST = "cancelled on request"
+"""How the queue records that an abort was requested by `JobControl.cancel`; a sweep records something else."""
+
 Status = Literal["queued", "processing", "done", "error"]
 SizeStatus = Literal["waiting", "done", "error"]
 
@@ -170,9 +176,24 @@ def _scheduled_retry(outcome: JobOutcome) -> ScheduledRetry | None:
     return ScheduledRetry(at=at, code=outcome.error.code, detail=outcome.error.detail)
 
 
+def is_cancelled(queued: QueuedJob) -> bool:
+    """Return whether a job has ended because it was cancelled on request."""
+    return queued.status == QueueStatus.ABORTED and queued.error == CANCEL_REQUEST
+
+
+def error_code(queued: QueuedJob) -> str | None:
+    """Return the code of the error with which a job ended, or for which it waits for a retry; None if it has none."""
+    outcome = msgspec.convert(queued.result or {}, JobOutcome)
+    if status_of(queued) == "error":
+        return _error(queued, outcome).code
+    return outcome.error.code if outcome.error and status_of(queued) == "queued" else None
+
+
 def _error(queued: QueuedJob, outcome: JobOutcome) -> JobError:
     if queued.status == QueueStatus.COMPLETE and outcome.error:
         return outcome.error
+    if is_cancelled(queued):
+        return JobError(code=CANCELLED, detail="The job was cancelled on request. Replay it to run it.")
     last = f" Last error: {outcome.error.detail}" if outcome.error else ""
     return JobError(
         code=ABANDONED,

@@ -36,6 +36,12 @@ CONCURRENCY = "concurrency"
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The worker id of the test write, and its TTL in seconds."""
 
+PAUSED = "paused"
+"""The name of the note that a paused queue has. Its value is when the queue was paused, in seconds since the epoch."""
+
+PAUSE_POLL_SECONDS = 0.5
+"""How often a worker polls a paused queue, if the queue sends no notification."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
@@ -66,6 +72,37 @@ class JobQueue(Queue):
         SAQ's `Job.update` also counts as a heartbeat. But it overwrites the stored job, and any change since, with the
         worker's own copy.
         """
+
+    @abstractmethod
+    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
+        """Store a note with the queue, for `ttl_seconds` or until it is removed; return False if it exists already.
+
+        A note is a short text that every process and machine with this queue can read.
+        """
+
+    @abstractmethod
+    async def note(self, name: str) -> str | None:
+        """Return the note of that name; None if it does not exist."""
+
+    @abstractmethod
+    async def remove_note(self, name: str) -> bool:
+        """Remove a note; return False if it does not exist."""
+
+    async def pause(self) -> bool:
+        """Hand no more jobs to workers, on any machine, until `resume`; return False if the queue is paused already.
+
+        Running jobs continue, and new jobs are accepted. The pause survives restarts of the service and the server.
+        """
+        return await self.put_note(PAUSED, f"{time.time():.3f}")
+
+    async def resume(self) -> bool:
+        """End a pause; return False if the queue is not paused."""
+        return await self.remove_note(PAUSED)
+
+    async def paused_since(self) -> float | None:
+        """Return when the queue was paused, in seconds since the epoch; None if it is not paused."""
+        since = await self.note(PAUSED)
+        return None if since is None else float(since)
 
     async def check(self) -> None:
         """Raise unless the queue can be written to; a read is not enough, because it succeeds on a full disk.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, LiteralString, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -35,6 +35,12 @@ All values are in seconds, except `tcp_user_timeout`, which is in milliseconds.
 
 _STARTING = 0x67666A71
 """The advisory lock held while the tables are created. SAQ's own lock does not wait for another machine's creation."""
+
+_NOTES = SQL(
+    "CREATE TABLE IF NOT EXISTS gf_notes"
+    " (queue TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, expire_at BIGINT, PRIMARY KEY (queue, name))"
+)
+"""Our own table beside SAQ's; `expire_at` is in seconds since the epoch, or null."""
 
 STARTING_SECONDS = 30.0
 """How long to wait for another machine to create the tables."""
@@ -79,6 +85,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             async with await Connection.connect(self._link, autocommit=True) as starting:
                 starting.patience_seconds = STARTING_SECONDS
                 await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
+                await starting.execute(_NOTES)
                 await super().connect()
 
     async def disconnect(self) -> None:
@@ -92,6 +99,36 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
+
+    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
+        """Store a note; see `JobQueue.put_note`."""
+        question = (
+            "INSERT INTO gf_notes VALUES (%(queue)s, %(name)s, %(value)s, %(until)s) ON CONFLICT (queue, name)"
+            " DO UPDATE SET value = %(value)s, expire_at = %(until)s WHERE gf_notes.expire_at <= %(now)s"
+        )
+        until = None if ttl_seconds is None else now_seconds() + ttl_seconds
+        return await self._change_notes(question, {"name": name, "value": value, "until": until}) == 1
+
+    async def note(self, name: str) -> str | None:
+        """Return the note of that name; None if it does not exist."""
+        question = "SELECT value FROM gf_notes WHERE queue = %s AND name = %s AND (expire_at IS NULL OR expire_at > %s)"
+        async with self.pool.connection() as connection:
+            found = await (await connection.execute(question, [self.name, name, now_seconds()])).fetchone()
+        return found[0] if found else None
+
+    async def remove_note(self, name: str) -> bool:
+        """Remove a note; return False if it does not exist."""
+        question = "DELETE FROM gf_notes WHERE queue = %(queue)s AND name = %(name)s"
+        return await self._change_notes(question, {"name": name}) == 1
+
+    async def _change_notes(self, question: LiteralString, values: dict[str, str | float | None]) -> int:
+        async with self.pool.connection() as connection:
+            done = await connection.execute(question, {"queue": self.name, "now": now_seconds(), **values})
+        return done.rowcount
+
+    async def _dequeue(self) -> None:
+        if await self.paused_since() is None:
+            await super()._dequeue()
 
     async def _enqueue(self, job: Job) -> Job | None:
         queued = await super()._enqueue(job)
@@ -113,6 +150,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             await connection.execute(ended.format(self.jobs_table), [self.name, now_seconds()])
             reports = SQL("DELETE FROM {} WHERE expire_at <= %s")
             await connection.execute(reports.format(self.stats_table), [now_seconds()])
+            await connection.execute("DELETE FROM gf_notes WHERE expire_at <= %s", [now_seconds()])
         active = await self._select(SQL("status IN ('active', 'aborting')"), {})
         return [stored for stored in active if stored.job.stuck]
 
@@ -134,3 +172,27 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
 
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         return await self._swap(stored, job)  # first in the queue: that is ordered by `scheduled`, which is long past
+
+    async def _end(self, stored: Stored, job: Job) -> bool:
+        if job.ttl < 0:
+            change = SQL(
+                "DELETE FROM {} WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s"
+            )
+        else:
+            change = SQL(
+                "UPDATE {} SET job = %(job)s, status = %(status)s, scheduled = %(scheduled)s, expire_at = %(until)s"
+                " WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s"
+            )
+        values = {
+            "job": self.serialize(job),
+            "status": job.status.value,
+            "scheduled": job.scheduled,  # as SAQ stores it: `_enqueue` compares it when the key is used again
+            "until": now_seconds() + job.ttl if job.ttl > 0 else None,
+            "key": job.key,
+            "queue": self.name,
+            "before": stored.body,
+            "was": stored.job.status.value,
+        }
+        async with self.pool.connection() as connection:
+            done = await connection.execute(change.format(self.jobs_table), values)
+        return done.rowcount == 1

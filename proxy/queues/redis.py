@@ -15,6 +15,7 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
+from proxy.queues.base import PAUSED
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.server_queue import ServerQueue, Stored
 
@@ -59,6 +60,28 @@ redis.call('LPUSH', KEYS[4], KEYS[1])
 return 1
 """
 
+_END = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('LPOS', KEYS[2], KEYS[1]) then return 0 end
+redis.call('ZREM', KEYS[3], KEYS[1])
+redis.call('LREM', KEYS[4], 0, KEYS[1])
+if tonumber(ARGV[3]) > 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+elseif tonumber(ARGV[3]) == 0 then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1
+"""
+"""Ends a waiting job, unless it has changed or a worker has just dequeued it."""
+
+_GIVE_BACK = """
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('LREM', KEYS[2], 0, KEYS[4]) == 0 then return 0 end
+redis.call('LPUSH', KEYS[3], KEYS[4])
+return 1
+"""
+"""Puts a job that was just dequeued back to the front, if the queue has been paused meanwhile."""
+
 
 class RedisQueue(ServerQueue, SaqRedisQueue):
     """A queue in the Redis at `url`, which may set connection options: `?socket_timeout=...`."""
@@ -70,6 +93,8 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._held_script = self.redis.register_script(_ACTIVE)
         self._swap_script = self.redis.register_script(_SWAP)
         self._put_back_script = self.redis.register_script(_PUT_BACK)
+        self._end_script = self.redis.register_script(_END)
+        self._give_back_script = self.redis.register_script(_GIVE_BACK)
 
     def __repr__(self) -> str:
         return f"RedisQueue<name={self.name!r}>"  # SAQ's own shows the password
@@ -107,7 +132,27 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ASYNC109 - SAQ's signature
         """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         async with self._outage_guard.pausing():
-            return await super().dequeue(timeout, poll_interval)
+            if not await self._wait_for_resume(timeout):
+                return None
+            job = await super().dequeue(timeout, poll_interval)
+            keys = [self._note_key(PAUSED), self._active, self._queued, job.id if job else ""]
+            return None if job and await self._give_back_script(keys=keys) else job
+
+    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
+        """Store a note; see `JobQueue.put_note`."""
+        return bool(await self.redis.set(self._note_key(name), value, nx=True, ex=ttl_seconds))
+
+    async def note(self, name: str) -> str | None:
+        """Return the note of that name; None if it does not exist."""
+        found: bytes | None = await self.redis.get(self._note_key(name))
+        return None if found is None else found.decode()
+
+    async def remove_note(self, name: str) -> bool:
+        """Remove a note; return False if it does not exist."""
+        return bool(await self.redis.delete(self._note_key(name)))
+
+    def _note_key(self, name: str) -> str:
+        return self.namespace(f"note:{name}")
 
     async def _stored(self, key: str) -> Stored | None:
         return self._read(await self.redis.get(self.job_id(key)))
@@ -133,6 +178,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         keys = [job.id, self._active, self._incomplete, self._queued]
         return bool(await self._put_back_script(keys=keys, args=[stored.body, self.serialize(job)]))
+
+    async def _end(self, stored: Stored, job: Job) -> bool:
+        keys = [job.id, self._active, self._incomplete, self._queued]
+        has_ended = bool(await self._end_script(keys=keys, args=[stored.body, self.serialize(job), job.ttl]))
+        if has_ended:
+            await self.notify(job)
+        return has_ended
 
 
 class _Client(Redis):

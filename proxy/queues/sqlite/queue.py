@@ -21,7 +21,7 @@ from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
 
 from proxy.queues.circuit_breaker import OutageGuard
-from proxy.queues.sqlite import schema, statements
+from proxy.queues.sqlite import notes, schema, statements
 from proxy.queues.sqlite.database import Database
 from proxy.queues.sqlite.errors import translate
 from proxy.queues.sqlite.reads import SqliteReads
@@ -30,6 +30,7 @@ from proxy.system import lockfiles
 from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
+    import sqlite3
     from pathlib import Path
 
     from saq.types import WorkerInfo
@@ -109,7 +110,7 @@ class SqliteQueue(SqliteReads):
 
         `abort` is how long to wait for the worker of a stuck job to abort it, in seconds.
         """
-        await self._database.write(lambda connection: statements.prune(connection, time.time()))
+        await self._database.write(lambda connection: _prune(connection, time.time()))
         swept = await self._take_over()
         with exclusive(self._owners / ".sweep") as ours:
             active = (
@@ -123,6 +124,18 @@ class SqliteQueue(SqliteReads):
         """Store a worker's report for `ttl` seconds."""
         report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
+
+    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
+        """Store a note; see `JobQueue.put_note`."""
+        at = time.time()
+        expires = None if ttl_seconds is None else at + ttl_seconds
+        return await self._database.write(
+            lambda connection: notes.add(connection, self.name, name, value, now=at, expires=expires)
+        )
+
+    async def remove_note(self, name: str) -> bool:
+        """Remove a note; return False if it does not exist."""
+        return await self._database.write(lambda connection: notes.remove(connection, self.name, name))
 
     async def _enqueue(self, job: Job) -> Job | None:
         return job if await self._database.write(self._transitions.enqueue(job)) else None
@@ -175,3 +188,9 @@ class SqliteQueue(SqliteReads):
         elif job.status == Status.QUEUED:
             self.retried += 1
         logger.info("Now %s: %s", job.status.value, job.info())
+
+
+def _prune(connection: sqlite3.Connection, now: float) -> None:
+    """Delete expired jobs, reports and notes."""
+    statements.prune(connection, now)
+    notes.prune(connection, now)

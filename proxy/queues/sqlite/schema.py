@@ -48,6 +48,15 @@ _SCHEMA = (
         PRIMARY KEY (queue, worker_id)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS notes (
+        queue TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value TEXT NOT NULL,
+        expires REAL,
+        PRIMARY KEY (queue, name)
+    )
+    """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import is_same_run
-from proxy.queues.sqlite import statements
+from proxy.queues.base import PAUSED, is_same_run
+from proxy.queues.sqlite import notes, statements
 from proxy.system import lockfiles
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ class Transitions:
         return lambda connection: statements.insert(connection, row)
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
-        """Take the next job that is due."""
+        """Take the next job that is due, unless the queue is paused."""
+        if notes.get(connection, self.queue.name, PAUSED, now=time.time()) is not None:
+            return Dequeued()
         row = statements.next_due(connection, self.queue.name, time.time())
         if row is None:
             return Dequeued(next_scheduled=statements.next_scheduled(connection, self.queue.name))
