@@ -17,6 +17,7 @@ ADDED: frozenset[str] = frozenset(
         "BASE_PATH",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
+        "SERVICE_URL",
         "cancelled",
         "http_connections",
         "http_connections_closed_total",

@@ -60,6 +60,11 @@ class Settings:
     base_path: str = _setting(
         "", "path prefix that a proxy in front of this service strips, such as `/images`", validators.base_path
     )
+    service_url: str = _setting(
+        "",
+        "URL of the service that `gf-images jobs` and `gf-images smoke` call; empty: `HOST` and `PORT`",
+        validators.service_url,
+    )
     originals_base_url: str = _setting(
         "", "public URL from which the bucket is read, if the credentials can only write", web_fault
     )
