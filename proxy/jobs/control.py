@@ -135,11 +135,11 @@ class JobControl:
         return after, before.status in WAITING and after is not None and is_cancelled(after)
 
     async def _is_seen(self, message_id: str | None) -> bool:
-        return message_id is not None and await self._queue.note(_note(message_id)) is not None
+        return message_id is not None and await self._queue.recall(_name(message_id)) is not None
 
     async def _remember(self, message_id: str | None) -> None:
         if message_id is not None:
-            await self._queue.put_note(_note(message_id), "", ttl_seconds=SEEN_SECONDS)
+            await self._queue.remember(_name(message_id), "acted", seconds=SEEN_SECONDS)
 
 
 def _record(queued: QueuedJob) -> None:
@@ -149,6 +149,6 @@ def _record(queued: QueuedJob) -> None:
     log.info("job_cancelled", job_id=queued.key, key=(queued.kwargs or {}).get("key"))
 
 
-def _note(message_id: str) -> str:
-    """Return the name of the note about a message; its id may be long, and any text."""
-    return f"message:{hashlib.sha256(message_id.encode()).hexdigest()}"
+def _name(message_id: str) -> str:
+    """Return the name under which a message is remembered; its id may be long, and any text."""
+    return f"operation:{hashlib.sha256(message_id.encode()).hexdigest()}"

@@ -37,7 +37,7 @@ CHECKER, CHECKER_SECONDS = "readiness", 60
 """The worker id of the test write, and its TTL in seconds."""
 
 PAUSED = "paused"
-"""The name of the note that a paused queue has. Its value is when the queue was paused, in seconds since the epoch."""
+"""The name under which a queue stores when it was paused, in seconds since the epoch."""
 
 PAUSE_POLL_SECONDS = 0.5
 """How often a worker polls a paused queue, if the queue sends no notification."""
@@ -74,34 +74,34 @@ class JobQueue(Queue):
         """
 
     @abstractmethod
-    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
-        """Store a note with the queue, for `ttl_seconds` or until it is removed; return False if it exists already.
+    async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
+        """Store a value under a name, unless one is stored there, and return the stored one.
 
-        A note is a short text that every process and machine with this queue can read.
+        It is kept for `seconds`; None is for ever. Every process and machine with this queue can read it.
         """
 
     @abstractmethod
-    async def note(self, name: str) -> str | None:
-        """Return the note of that name; None if it does not exist."""
+    async def recall(self, name: str) -> str | None:
+        """Return the value that is stored under a name; None if there is none."""
 
     @abstractmethod
-    async def remove_note(self, name: str) -> bool:
-        """Remove a note; return False if it does not exist."""
+    async def forget(self, name: str) -> bool:
+        """Remove the value that is stored under a name; return False if there is none."""
 
-    async def pause(self) -> bool:
-        """Hand no more jobs to workers, on any machine, until `resume`; return False if the queue is paused already.
+    async def pause(self) -> None:
+        """Hand no more jobs to workers, on any machine, until `resume`; a paused queue stays as it is.
 
         Running jobs continue, and new jobs are accepted. The pause survives restarts of the service and the server.
         """
-        return await self.put_note(PAUSED, f"{time.time():.3f}")
+        await self.remember(PAUSED, f"{time.time():.3f}")
 
-    async def resume(self) -> bool:
-        """End a pause; return False if the queue is not paused."""
-        return await self.remove_note(PAUSED)
+    async def resume(self) -> None:
+        """End a pause, if there is one."""
+        await self.forget(PAUSED)
 
     async def paused_since(self) -> float | None:
         """Return when the queue was paused, in seconds since the epoch; None if it is not paused."""
-        since = await self.note(PAUSED)
+        since = await self.recall(PAUSED)
         return None if since is None else float(since)
 
     async def check(self) -> None:

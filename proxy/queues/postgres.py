@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, LiteralString, cast
+from typing import TYPE_CHECKING, cast
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -36,11 +36,16 @@ All values are in seconds, except `tcp_user_timeout`, which is in milliseconds.
 _STARTING = 0x67666A71
 """The advisory lock held while the tables are created. SAQ's own lock does not wait for another machine's creation."""
 
-_NOTES = SQL(
-    "CREATE TABLE IF NOT EXISTS gf_notes"
-    " (queue TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, expire_at BIGINT, PRIMARY KEY (queue, name))"
+_FACTS = """
+CREATE TABLE IF NOT EXISTS images_facts (
+    queue TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    expires TIMESTAMPTZ,
+    PRIMARY KEY (queue, name)
 )
-"""Our own table beside SAQ's; `expire_at` is in seconds since the epoch, or null."""
+"""
+"""Our own table beside SAQ's; see `JobQueue.remember`."""
 
 STARTING_SECONDS = 30.0
 """How long to wait for another machine to create the tables."""
@@ -85,7 +90,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             async with await Connection.connect(self._link, autocommit=True) as starting:
                 starting.patience_seconds = STARTING_SECONDS
                 await starting.execute("SELECT pg_advisory_lock(%s)", [_STARTING])
-                await starting.execute(_NOTES)
+                await starting.execute(_FACTS)
                 await super().connect()
 
     async def disconnect(self) -> None:
@@ -100,31 +105,28 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         async with self._outage_guard.pausing():
             return await super().dequeue(timeout, poll_interval)
 
-    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
-        """Store a note; see `JobQueue.put_note`."""
+    async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
+        """Store a value under a name; see `JobQueue.remember`."""
         question = (
-            "INSERT INTO gf_notes VALUES (%(queue)s, %(name)s, %(value)s, %(until)s) ON CONFLICT (queue, name)"
-            " DO UPDATE SET value = %(value)s, expire_at = %(until)s WHERE gf_notes.expire_at <= %(now)s"
+            "INSERT INTO images_facts VALUES (%s, %s, %s, now() + %s * interval '1 second') ON CONFLICT DO NOTHING"
         )
-        until = None if ttl_seconds is None else now_seconds() + ttl_seconds
-        return await self._change_notes(question, {"name": name, "value": value, "until": until}) == 1
-
-    async def note(self, name: str) -> str | None:
-        """Return the note of that name; None if it does not exist."""
-        question = "SELECT value FROM gf_notes WHERE queue = %s AND name = %s AND (expire_at IS NULL OR expire_at > %s)"
         async with self.pool.connection() as connection:
-            found = await (await connection.execute(question, [self.name, name, now_seconds()])).fetchone()
+            await connection.execute(question, [self.name, name, value, seconds])
+        return await self.recall(name) or value
+
+    async def recall(self, name: str) -> str | None:
+        """Return the value under a name; see `JobQueue.recall`."""
+        question = "SELECT value FROM images_facts WHERE queue = %s AND name = %s"
+        async with self.pool.connection() as connection:
+            found = await (await connection.execute(question, [self.name, name])).fetchone()
         return found[0] if found else None
 
-    async def remove_note(self, name: str) -> bool:
-        """Remove a note; return False if it does not exist."""
-        question = "DELETE FROM gf_notes WHERE queue = %(queue)s AND name = %(name)s"
-        return await self._change_notes(question, {"name": name}) == 1
-
-    async def _change_notes(self, question: LiteralString, values: dict[str, str | float | None]) -> int:
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        question = "DELETE FROM images_facts WHERE queue = %s AND name = %s"
         async with self.pool.connection() as connection:
-            done = await connection.execute(question, {"queue": self.name, "now": now_seconds(), **values})
-        return done.rowcount
+            done = await connection.execute(question, [self.name, name])
+        return done.rowcount == 1
 
     async def _dequeue(self) -> None:
         if await self.paused_since() is None:
@@ -150,7 +152,7 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
             await connection.execute(ended.format(self.jobs_table), [self.name, now_seconds()])
             reports = SQL("DELETE FROM {} WHERE expire_at <= %s")
             await connection.execute(reports.format(self.stats_table), [now_seconds()])
-            await connection.execute("DELETE FROM gf_notes WHERE expire_at <= %s", [now_seconds()])
+            await connection.execute("DELETE FROM images_facts WHERE expires <= now()")
         active = await self._select(SQL("status IN ('active', 'aborting')"), {})
         return [stored for stored in active if stored.job.stuck]
 

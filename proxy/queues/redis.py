@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -135,24 +136,25 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             if not await self._wait_for_resume(timeout):
                 return None
             job = await super().dequeue(timeout, poll_interval)
-            keys = [self._note_key(PAUSED), self._active, self._queued, job.id if job else ""]
+            keys = [self._fact(PAUSED), self._active, self._queued, job.id if job else ""]
             return None if job and await self._give_back_script(keys=keys) else job
 
-    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
-        """Store a note; see `JobQueue.put_note`."""
-        return bool(await self.redis.set(self._note_key(name), value, nx=True, ex=ttl_seconds))
+    async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
+        """Store a value under a name; see `JobQueue.remember`."""
+        await self.redis.set(self._fact(name), value, nx=True, ex=None if seconds is None else math.ceil(seconds))
+        return await self.recall(name) or value
 
-    async def note(self, name: str) -> str | None:
-        """Return the note of that name; None if it does not exist."""
-        found: bytes | None = await self.redis.get(self._note_key(name))
+    async def recall(self, name: str) -> str | None:
+        """Return the value under a name; see `JobQueue.recall`."""
+        found: bytes | None = await self.redis.get(self._fact(name))
         return None if found is None else found.decode()
 
-    async def remove_note(self, name: str) -> bool:
-        """Remove a note; return False if it does not exist."""
-        return bool(await self.redis.delete(self._note_key(name)))
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        return bool(await self.redis.delete(self._fact(name)))
 
-    def _note_key(self, name: str) -> str:
-        return self.namespace(f"note:{name}")
+    def _fact(self, name: str) -> str:
+        return self.namespace(f"fact:{name}")
 
     async def _stored(self, key: str) -> Stored | None:
         return self._read(await self.redis.get(self.job_id(key)))

@@ -21,7 +21,7 @@ from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
 
 from proxy.queues.circuit_breaker import OutageGuard
-from proxy.queues.sqlite import notes, schema, statements
+from proxy.queues.sqlite import facts, schema, statements
 from proxy.queues.sqlite.database import Database
 from proxy.queues.sqlite.errors import translate
 from proxy.queues.sqlite.reads import SqliteReads
@@ -125,17 +125,20 @@ class SqliteQueue(SqliteReads):
         report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
-    async def put_note(self, name: str, value: str, *, ttl_seconds: int | None = None) -> bool:
-        """Store a note; see `JobQueue.put_note`."""
-        at = time.time()
-        expires = None if ttl_seconds is None else at + ttl_seconds
+    async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
+        """Store a value under a name; see `JobQueue.remember`."""
+        expires = None if seconds is None else time.time() + seconds
         return await self._database.write(
-            lambda connection: notes.add(connection, self.name, name, value, now=at, expires=expires)
+            lambda connection: facts.remember(connection, self.name, name, value, expires=expires)
         )
 
-    async def remove_note(self, name: str) -> bool:
-        """Remove a note; return False if it does not exist."""
-        return await self._database.write(lambda connection: notes.remove(connection, self.name, name))
+    async def recall(self, name: str) -> str | None:
+        """Return the value under a name; see `JobQueue.recall`."""
+        return await self._database.read(lambda connection: facts.recall(connection, self.name, name))
+
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        return await self._database.write(lambda connection: facts.forget(connection, self.name, name))
 
     async def _enqueue(self, job: Job) -> Job | None:
         return job if await self._database.write(self._transitions.enqueue(job)) else None
@@ -191,6 +194,6 @@ class SqliteQueue(SqliteReads):
 
 
 def _prune(connection: sqlite3.Connection, now: float) -> None:
-    """Delete expired jobs, reports and notes."""
+    """Delete expired jobs, reports and facts."""
     statements.prune(connection, now)
-    notes.prune(connection, now)
+    facts.prune(connection, now)

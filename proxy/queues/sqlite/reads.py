@@ -11,7 +11,7 @@ from saq.job import Status
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.base import JobQueue, QueueSnapshot
-from proxy.queues.sqlite import notes, statements
+from proxy.queues.sqlite import statements
 
 if TYPE_CHECKING:
     import sqlite3
@@ -90,10 +90,6 @@ class SqliteReads(JobQueue):
             new.update((job.key, job.kwargs or {}) for job in jobs if job)
         workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
         return QueueSnapshot(keys=set(keys), new=new, waiting=waiting, oldest=oldest, workers=workers)
-
-    async def note(self, name: str) -> str | None:
-        """Return the note of that name; None if it does not exist."""
-        return await self._database.read(lambda connection: notes.get(connection, self.name, name, now=time.time()))
 
     async def job(self, job_key: str) -> Job | None:
         """Return the job under `job_key`; None if no such job is stored."""

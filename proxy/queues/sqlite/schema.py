@@ -49,13 +49,13 @@ _SCHEMA = (
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS notes (
+    CREATE TABLE IF NOT EXISTS facts (
         queue TEXT NOT NULL,
         name TEXT NOT NULL,
         value TEXT NOT NULL,
         expires REAL,
         PRIMARY KEY (queue, name)
-    )
+    ) WITHOUT ROWID
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",

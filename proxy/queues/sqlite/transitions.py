@@ -15,7 +15,7 @@ from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
 from proxy.queues.base import PAUSED, is_same_run
-from proxy.queues.sqlite import notes, statements
+from proxy.queues.sqlite import facts, statements
 from proxy.system import lockfiles
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Transitions:
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
         """Take the next job that is due, unless the queue is paused."""
-        if notes.get(connection, self.queue.name, PAUSED, now=time.time()) is not None:
+        if facts.recall(connection, self.queue.name, PAUSED) is not None:
             return Dequeued()
         row = statements.next_due(connection, self.queue.name, time.time())
         if row is None:

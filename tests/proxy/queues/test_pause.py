@@ -1,4 +1,4 @@
-"""A pause, the notes that it is made of, and aborts, on every queue."""
+"""A pause, the facts that a queue keeps, and aborts, on every queue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_paused_queue_accepts_jobs_and_hands_none_out(queue: JobQueue) -> None:
-    assert await queue.pause()
+    await queue.pause()
     await queue.enqueue("paint", key="a")
     assert await queue.dequeue(timeout=0.1) is None
     assert await counts(queue) == (1, 0, 1)
-    assert await queue.resume()
+    await queue.resume()
     assert (await take(queue)).key == "a"
 
 
@@ -59,14 +59,14 @@ async def test_a_worker_that_waits_in_a_pause_gets_its_job_after_it(another: Ano
     assert (await taking).key == "a"
 
 
-async def test_a_pause_and_its_end_happen_once(queue: JobQueue) -> None:
-    assert await queue.pause()
+async def test_a_second_pause_changes_nothing_and_neither_does_a_second_end(queue: JobQueue) -> None:
+    await queue.pause()
     since = await queue.paused_since()
-    assert not await queue.pause()
+    await queue.pause()
     assert await queue.paused_since() == since
-    assert await queue.resume()
-    assert not await queue.resume()
-    assert await queue.paused_since() is None
+    for _ in range(2):
+        await queue.resume()
+        assert await queue.paused_since() is None
 
 
 async def test_a_pause_leaves_running_jobs_alone(queue: JobQueue) -> None:
@@ -78,26 +78,25 @@ async def test_a_pause_leaves_running_jobs_alone(queue: JobQueue) -> None:
     assert (await stored(queue, "a")).status == Status.COMPLETE
 
 
-async def test_a_note_is_stored_once_and_read_by_all(another: Another) -> None:
+async def test_a_fact_is_stored_once_and_read_by_all(another: Another) -> None:
     here, there = await another(), await another()
-    assert await here.put_note("seen:1", "first")
-    assert not await there.put_note("seen:1", "second")
-    assert await there.note("seen:1") == "first"
-    assert await there.note("seen:2") is None
-    assert await there.remove_note("seen:1")
-    assert not await here.remove_note("seen:1")
+    assert await here.remember("a", "first") == "first"
+    assert await there.remember("a", "second") == "first"
+    assert (await there.recall("a"), await there.recall("b")) == ("first", None)
+    assert await there.forget("a")
+    assert not await here.forget("a")
+    assert await here.recall("a") is None
 
 
-async def test_a_note_expires(queue: JobQueue) -> None:
-    await queue.put_note("seen:1", "first", ttl_seconds=1)
+async def test_a_fact_expires(queue: JobQueue) -> None:
+    await queue.remember("a", "first", seconds=1)
 
     async def is_gone() -> bool:
         await queue.sweep()
-        return await queue.note("seen:1") is None
+        return await queue.recall("a") is None
 
     await eventually(is_gone)
-    assert await queue.put_note("seen:1", "second", ttl_seconds=60)
-    assert await queue.note("seen:1") == "second"
+    assert await queue.remember("a", "second", seconds=60) == "second"
 
 
 async def test_a_job_that_waits_for_a_retry_is_aborted_like_another(queue: JobQueue) -> None:
