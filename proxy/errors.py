@@ -12,6 +12,7 @@
     ├── BadSignature             a request is not signed with a known secret
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
+    │   └── CallbackForbidden    its address is private, and not listed
     ├── TooManyBytes             the original's file is larger than the limit
     ├── OutOfRange               the requested range is outside the blob
     ├── PreconditionFailed       the blob does not meet a condition of the request
@@ -110,6 +111,12 @@ class CallbackFailed(ImagesError):
     """The receiver of a callback cannot be reached, or its address is not allowed."""
 
     code = "callback-failed"
+
+
+class CallbackForbidden(CallbackFailed):
+    """The receiver of a callback has a private address that is not listed."""
+
+    public_message = "The host resolves to a private address that CALLBACK_HOSTS does not list."
 
 
 class TooManyBytes(ImagesError):

@@ -125,7 +125,7 @@ def build(settings: Settings) -> Components:
         queue=queue,
         outbox=outbox,
         recipe=recipe,
-        public_base_url=public_base_url(settings),
+        public_base_url=absolute_base_url(settings),
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
@@ -233,6 +233,12 @@ def public_base_url(settings: Settings) -> str:
     """Return the base URL at which browsers read the store; a path of this service is below `BASE_PATH`."""
     is_path = settings.public_base_url.startswith("/")
     return settings.base_path + settings.public_base_url if is_path else settings.public_base_url
+
+
+def absolute_base_url(settings: Settings) -> str:
+    """Return the same base URL with the service's public origin, if that is known, for jobs and their callbacks."""
+    base, origin = public_base_url(settings), getattr(settings, "public_origin", "")
+    return f"{origin.rstrip('/')}{base}" if base.startswith("/") else base
 
 
 def store_name(settings: Settings) -> str:

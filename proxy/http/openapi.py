@@ -208,8 +208,16 @@ def _file_path() -> PathItem:
 def _purge_path() -> PathItem:
     purged = Schema(
         type=OpenAPIType.OBJECT,
-        required=["key", "deleted"],
-        properties={"key": TEXT, "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+        required=["key", "deleted", "existed"],
+        properties={
+            "key": TEXT,
+            "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT),
+            "existed": Schema(
+                type=[OpenAPIType.ARRAY, OpenAPIType.NULL],
+                items=TEXT,
+                description="Those keys that existed before; null if the store cannot be read.",
+            ),
+        },
     )
     deleted = OpenAPIResponse(
         description="The key of the original, which is kept, and the keys of its derivatives, which no longer exist.",

@@ -12,6 +12,7 @@ from saq import Status as QueueStatus
 from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import Derivative
 from proxy.keys.syntax import url
+from proxy.webhooks.delivery import CallbackState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,8 @@ class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
-    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure.
+    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure. `callback` is
+    None if the job has none, and in the callback itself.
     """
 
     id: str
@@ -87,6 +89,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timings: Timings | None
     retry: ScheduledRetry | None
     error: JobError | None
+    callback: CallbackState | None = None
 
 
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

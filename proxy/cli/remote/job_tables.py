@@ -22,11 +22,11 @@ WIDE = 500
 
 def print_jobs(jobs: Sequence[Job]) -> None:
     """Print one line for each job."""
-    table = Table("id", "key", "status", "tries", "queued (UTC)", "error", box=None, pad_edge=False)
+    table = Table("id", "key", "status", "tries", "queued (UTC)", "error", "callback", box=None, pad_edge=False)
     for job in jobs:
         problem = job.error or job.retry
         row = (job.id, escape(job.key), job.status, str(job.attempts), _time(job.created_at))
-        table.add_row(*row, problem.code if problem else "")
+        table.add_row(*row, problem.code if problem else "", job.callback.status if job.callback else "")
     if jobs:
         console().print(table)
 
@@ -64,6 +64,9 @@ def _fields(job: Job) -> Iterator[tuple[str, str]]:
         yield "error", f"{job.error.code}: {job.error.detail}"
     if job.retry:
         yield "retry", f"{_time(job.retry.at)}, after {job.retry.code}: {job.retry.detail}"
+    if (callback := job.callback) is not None:
+        tried = f"{_time(callback.at)} " if callback.at else ""
+        yield "callback", f"{callback.status} {tried}to {callback.host} {callback.detail}".strip()
     yield "sizes", ", ".join(f"{one.size} {one.status}" for one in job.sizes)
     for made in job.derivatives:
         yield made.size, f"{made.width} x {made.height}, {made.bytes:,} bytes, {made.content_type}, {made.url}"

@@ -41,6 +41,7 @@ class ServiceClient:
 
     def __init__(self, url: str, *, secret: str | None) -> None:
         self.url = url.rstrip("/")
+        self.secret = secret
         self._webhook = Webhook(secret) if secret else None
         self._http = httpx.Client(timeout=ANSWER_SECONDS)
 

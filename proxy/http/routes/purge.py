@@ -24,10 +24,14 @@ HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """The key of the original, which is kept, and the keys of its derivatives, none of which exists any longer."""
+    """The key of the original, which is kept, and the keys of its derivatives, none of which exists any longer.
+
+    `existed` are those that existed before; None if the store cannot be read.
+    """
 
     key: str
     deleted: tuple[str, ...]
+    existed: tuple[str, ...] | None
 
 
 def purge_route(derivatives: DerivativeService, *, verifier: Verifier, base_path: str = "") -> ASGIRouteHandler:
@@ -39,7 +43,8 @@ def purge_route(derivatives: DerivativeService, *, verifier: Verifier, base_path
         addresses = signed_addresses(cast("HTTPScope", scope), base_path)
         verifier.verify_address(addresses, Headers.from_scope(scope))
         key = decode_path(raw_key)
-        body = msgspec.json.encode(Purged(key=key, deleted=await derivatives.purge(key)))
+        purged = await derivatives.purge(key)
+        body = msgspec.json.encode(Purged(key=key, deleted=purged.keys, existed=purged.existed))
         headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
