@@ -213,14 +213,14 @@ def _replay_selected(client: ServiceClient, selection: dict[str, str], *, as_jso
             asked = {**selection, "limit": MAX_LISTED, "cursor": cursor}
             page = client.send("POST", "/v1/jobs/replay", _Page, asked)
         except click.ClickException:
-            click.echo(f"{total} jobs run again before an error.", err=True)
+            click.echo(f"Jobs that run again, before an error: {total}", err=True)
             raise
         total += len(page.jobs)
         for raw in page.jobs:
             click.echo(bytes(raw) if as_json else msgspec.json.decode(raw, type=Job).id)
         if (cursor := _cursor(page)) is None:
             break
-    click.echo(f"{total} jobs run again.", err=True)
+    click.echo(f"Jobs that run again: {total}", err=True)
 
 
 def _each(ids: tuple[str, ...], request: Callable[[str], msgspec.Raw], *, as_json: bool) -> None:

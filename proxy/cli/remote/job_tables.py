@@ -65,8 +65,8 @@ def _fields(job: Job) -> Iterator[tuple[str, str]]:
     if job.retry:
         yield "retry", f"{_time(job.retry.at)}, after {job.retry.code}: {job.retry.detail}"
     if (callback := job.callback) is not None:
-        tried = f"{_time(callback.at)} " if callback.at else ""
-        yield "callback", f"{callback.status} {tried}to {callback.host} {callback.detail}".strip()
+        last = [f"last attempt {_time(callback.at)}"] if callback.at else []
+        yield "callback", "; ".join([f"{callback.status}, to {callback.host}", *last, *filter(None, [callback.detail])])
     yield "sizes", ", ".join(f"{one.size} {one.status}" for one in job.sizes)
     for made in job.derivatives:
         yield made.size, f"{made.width} x {made.height}, {made.bytes:,} bytes, {made.content_type}, {made.url}"

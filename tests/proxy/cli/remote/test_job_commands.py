@@ -78,7 +78,7 @@ async def test_jobs_are_listed_shown_and_replayed(service: Service, environment:
     assert (again.exit_code, [job["id"] for job in lines(again)]) == (0, [failed])
     await ended(service, failed)
     many = run(environment, "replay", "--code", "not-an-image", "--newer-than", "1h")
-    assert (many.exit_code, many.stdout.split(), many.stderr) == (0, [failed], "1 jobs run again.\n")
+    assert (many.exit_code, many.stdout.split(), many.stderr) == (0, [failed], "Jobs that run again: 1\n")
     await ended(service, failed)
 
 
