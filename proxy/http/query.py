@@ -37,6 +37,9 @@ KeyParameter = Annotated[str | None, QueryParameter(min_length=1, description="O
 StatusParameter = Annotated[
     Literal["queued", "processing", "done", "error"] | None, QueryParameter(description="Only jobs with this status.")
 ]
+EndedParameter = Annotated[
+    Literal["done", "error"] | None, QueryParameter(description="Only jobs that ended so; `error` if absent.")
+]
 CodeParameter = Annotated[
     str | None,
     QueryParameter(

@@ -81,7 +81,7 @@ class JobControl:
         return await self._jobs.get(job_id)
 
     async def replay(self, asked: ListJobs, *, message_id: str | None = None) -> JobPage:
-        """Run a page of selected jobs again that have ended with an error, and return those that run again.
+        """Run a page of selected jobs again, and return those that run again; without a status, those that failed.
 
         Cancelled jobs are left out unless `asked.selection.code` selects them. A message runs each job once. If the
         queue becomes full, the page ends there, and its cursor continues with the next job.
@@ -90,7 +90,7 @@ class JobControl:
             BadCursor: the cursor is not that of an earlier page.
             Busy: the queue is full, and no job was run again.
         """
-        selection = replace(asked.selection, status="error")
+        selection = replace(asked.selection, status=asked.selection.status or "error")
         if selection.code is None:
             selection = replace(selection, except_code=CANCELLED)
         page = await self._jobs.page(replace(asked, selection=selection))

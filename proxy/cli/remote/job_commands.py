@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 AGE_PATTERN = re.compile(AGE)
 
+ENDED = ("done", "error")
 STATUSES = ("queued", "processing", "done", "error")
 
 
@@ -116,6 +117,7 @@ def show(*, url: str, secret_file: TextIO | None, as_json: bool, ids: tuple[str,
 @service_options
 @json_option
 @selection_options
+@click.option("--status", type=click.Choice(ENDED), default=None, help="Jobs that ended so; default: error.")
 @click.option("--all", "every", is_flag=True, help="All failed jobs, if no other option selects some.")
 @click.argument("ids", nargs=-1)
 def replay(
@@ -127,7 +129,7 @@ def replay(
     ids: tuple[str, ...],
     **selection: str,
 ) -> None:
-    """Run jobs again: those with the given ids, or all failed ones that options select.
+    """Run jobs again: those with the given ids, or all that options select, of those that failed or are done.
 
     Cancelled jobs are left out, unless --code cancelled selects them. If the queue becomes full, the command ends with
     1; repeat it later.

@@ -17,6 +17,7 @@ from proxy.http.query import (
     LISTED,
     CodeParameter,
     CursorParameter,
+    EndedParameter,
     KeyParameter,
     LimitParameter,
     NewerParameter,
@@ -47,31 +48,33 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 @post(
     REPLAY,
     status_code=202,
-    summary="Run failed jobs again",
+    summary="Run many jobs again",
     response_description="The jobs of this page that run again; `next` continues with the older ones.",
     responses=problems(REPLAY_MANY_PROBLEMS),
 )
-async def replay_jobs(
+async def replay_jobs(  # noqa: PLR0913 - each is a query parameter
     request: Request[None, None, State],
     api: NamedDependency[JobApi],
     *,
     key: KeyParameter = None,
+    status: EndedParameter = None,
     code: CodeParameter = None,
     older_than: OlderParameter = None,
     newer_than: NewerParameter = None,
     limit: LimitParameter = LISTED,
     cursor: CursorParameter = None,
 ) -> Response[JobList]:
-    """Run the selected jobs again that have ended with an error, newest first.
+    """Run the selected jobs again that have ended, newest first; those that failed, unless `status` is `done`.
 
     Cancelled jobs are left out unless `code=cancelled` selects them. If the queue becomes full, `next` continues with
     the next job. The request has no body: sign its method and path with the query instead.
     """
     message_id = _verified(api, request)
-    asked = selection(key=key, status=None, code=code, older_than=older_than, newer_than=newer_than)
+    asked = selection(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
     page = await api.control.replay(ListJobs(selection=asked, limit=limit, cursor=cursor), message_id=message_id)
     more = {
         "key": key,
+        "status": status,
         "code": code,
         "older_than": older_than,
         "newer_than": newer_than,

@@ -204,6 +204,15 @@ async def test_many_jobs_are_run_again_page_by_page_and_each_once(
     assert [job.id for job in again.jobs] == [cancelled]
 
 
+async def test_jobs_that_are_done_are_run_again_if_asked_for(
+    queue: JobQueue, jobs: JobService, control: JobControl
+) -> None:
+    await fail(queue, jobs, 1)
+    done = await fail(queue, jobs, 2, fault={})
+    page = await control.replay(ListJobs(selection=JobFilter(status="done"), limit=9))
+    assert [job.id for job in page.jobs] == [done]
+
+
 async def test_a_message_runs_each_of_many_jobs_again_once(
     queue: JobQueue, jobs: JobService, control: JobControl
 ) -> None:

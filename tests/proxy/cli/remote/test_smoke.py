@@ -113,7 +113,7 @@ def test_a_callback_that_does_not_come_fails_with_what_the_service_reports(
         entry = f"http://127.0.0.1:{PORT},{receiver.listed}"
         with running(service.folder / "other", CALLBACK_HOSTS=entry) as other:
             told = environment | {"STORE": f"file://{other.store}", "SERVICE_URL": other.url}
-            words = ["--listen", f"127.0.0.1:{PORT}", "--callback-url", receiver.url, "--timeout", "2", "--json"]
+            words = ["--listen", f"127.0.0.1:{PORT}", "--callback-url", receiver.url, "--timeout", "10", "--json"]
             result = run(told, *words)
     assert (result.exit_code, steps(result)["callback"]) == (1, "failed")
     assert "retrying. The receiver responded with 500." in result.stdout
