@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from proxy.jobs.completion import JobEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -27,9 +27,9 @@ class CallbackListener(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, port: int, *, secret: str | None) -> None:
+    def __init__(self, host: str, port: int, *, secrets: Sequence[str]) -> None:
         super().__init__((host, port), _Callback)
-        self._webhook = Webhook(secret) if secret else None
+        self._webhooks = [Webhook(secret) for secret in secrets]
         self._received: dict[str, JobEvent] = {}
         self._news = threading.Condition()
         self.rejected = 0
@@ -39,15 +39,23 @@ class CallbackListener(ThreadingHTTPServer):
         """Record a callback; return the status of the response."""
         with self._news:
             try:
-                if self._webhook is not None:
-                    self._webhook.verify(body, headers, json_parse=False)
                 event = msgspec.json.decode(body, type=JobEvent)
-            except (WebhookVerificationError, ValueError):  # a wrong signature, a malformed header, another body
+            except ValueError:
+                event = None
+            if event is None or not self._is_signed(body, headers):
                 self.rejected += 1
                 return HTTPStatus.UNAUTHORIZED
             self._received[event.data.id] = event
             self._news.notify_all()
             return HTTPStatus.NO_CONTENT
+
+    def _is_signed(self, body: bytes, headers: dict[str, str]) -> bool:
+        """Return whether a callback is signed with one of the secrets, if there are any."""
+        for webhook in self._webhooks:
+            with suppress(WebhookVerificationError, ValueError):  # another secret, or a malformed header
+                webhook.verify(body, headers, json_parse=False)
+                return True
+        return not self._webhooks
 
     def wait_for(self, job_id: str, *, seconds: float) -> JobEvent | None:
         """Return the callback about a job as soon as it is there; None if it is not there in time."""
@@ -74,13 +82,13 @@ class _Callback(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening_for_callbacks(host: str, port: int, *, secret: str | None) -> Iterator[CallbackListener]:
+def listening_for_callbacks(host: str, port: int, *, secrets: Sequence[str]) -> Iterator[CallbackListener]:
     """Yield a listener for the duration of the block.
 
     Raises:
         OSError: the address cannot be used.
     """
-    with CallbackListener(host, port, secret=secret) as listener:
+    with CallbackListener(host, port, secrets=secrets) as listener:
         thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         thread.start()
         try:

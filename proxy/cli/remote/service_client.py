@@ -16,7 +16,7 @@ from standardwebhooks import Webhook
 from proxy.http.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 T = TypeVar("T")
@@ -37,11 +37,16 @@ class RequestFailed(click.ClickException):
 
 
 class ServiceClient:
-    """A client of the service at `url`; without a secret, its requests are not signed."""
+    """A client of the service at `url`; without a secret, its requests are not signed.
 
-    def __init__(self, url: str, *, secret: str | None) -> None:
+    Requests without a body sign their path, with `origin` before it if the service has one. They have a second
+    signature, with the origin of the URL, in case that is the service's: one that matches is enough.
+    """
+
+    def __init__(self, url: str, *, secret: str | None, origin: str = "") -> None:
         self.url = url.rstrip("/")
         self.secret = secret
+        self._origins = dict.fromkeys((origin, self.absolute("/").removesuffix("/")))
         self._webhook = Webhook(secret) if secret else None
         self._http = httpx.Client(timeout=ANSWER_SECONDS)
 
@@ -65,11 +70,12 @@ class ServiceClient:
         """
         query = urlencode({name: value for name, value in (parameters or {}).items() if value})
         url = httpx.URL(f"{self.url}{path}{'?' if query else ''}{query}")
-        return self._decoded(self._sent(method, url, f"{method} {url.raw_path.decode()}".encode()), kind)
+        contents = [f"{method} {origin}{url.raw_path.decode()}" for origin in self._origins]
+        return self._decoded(self._sent(method, url, contents), kind)
 
     def post(self, path: str, body: bytes, kind: type[T]) -> T:
         """Post a body; return the response as `kind`; see `send`."""
-        return self._decoded(self._sent("POST", httpx.URL(f"{self.url}{path}"), body, body=body), kind)
+        return self._decoded(self._sent("POST", httpx.URL(f"{self.url}{path}"), [body.decode()], body=body), kind)
 
     def fetch(self, url: str, *, method: str = "GET") -> httpx.Response:
         """Send an unsigned request to a URL or a path of the service, and return the response, whatever its status.
@@ -87,14 +93,16 @@ class ServiceClient:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}{url}" if url.startswith("/") else url
 
-    def _sent(self, method: str, url: httpx.URL, content: bytes, *, body: bytes | None = None) -> httpx.Response:
+    def _sent(
+        self, method: str, url: httpx.URL, contents: Sequence[str], *, body: bytes | None = None
+    ) -> httpx.Response:
         headers = {"content-type": "application/json"} if body is not None else {}
         if self._webhook is not None:
             now, message_id = datetime.now(tz=UTC), f"msg_{uuid4().hex}"
             headers |= {
                 "webhook-id": message_id,
                 "webhook-timestamp": str(int(now.timestamp())),
-                "webhook-signature": self._webhook.sign(message_id, now, content.decode()),
+                "webhook-signature": " ".join(self._webhook.sign(message_id, now, one) for one in contents),
             }
         try:
             return self._http.request(method, url, content=body, headers=headers)

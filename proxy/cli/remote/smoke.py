@@ -24,14 +24,16 @@ from proxy.cli.remote.job_tables import console
 from proxy.cli.remote.service_options import client_of, json_option
 from proxy.cli.remote.smoke_run import SampleStore, SmokeRun, Step, StepFailed
 from proxy.observability.logging import configure_logs
+from proxy.settings.validators import split
 from proxy.stores.base import Attributes
 from proxy.stores.factory import open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from typing import TextIO
 
     from proxy.cli.remote.callback_listener import CallbackListener
+    from proxy.cli.remote.service_client import ServiceClient
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
 
@@ -104,7 +106,8 @@ def smoke(
     signal.signal(signal.SIGTERM, _terminate)
     table = Table("step", "result", "s", "detail", box=None, pad_edge=False)
     original = key or f"{settings.originals_prefix}smoke/{secrets.token_hex(8)}_original.jpg"
-    with client, _listening(listen, secret=client.secret) as listener, tempfile.TemporaryDirectory() as folder:
+    listening = _listening(listen, secrets=_callback_secrets(settings, client))
+    with client, listening as listener, tempfile.TemporaryDirectory() as folder:
         run = SmokeRun(
             client=client,
             key=original,
@@ -114,9 +117,11 @@ def smoke(
             seconds=seconds,
             report=lambda step: _report(step, table, as_json=as_json),
         )
-        is_ok = run.run()
-    if not as_json:
-        console().print(table)
+        try:
+            is_ok = run.run()
+        finally:  # also after a signal
+            if not as_json:
+                console().print(table)
     sys.exit(0 if is_ok else REFUSED)
 
 
@@ -128,17 +133,23 @@ def _report(step: Step, table: Table, *, as_json: bool) -> None:
 
 
 @contextlib.contextmanager
-def _listening(listen: tuple[str, int] | None, *, secret: str | None) -> Iterator[CallbackListener | None]:
+def _listening(listen: tuple[str, int] | None, *, secrets: Sequence[str]) -> Iterator[CallbackListener | None]:
     if listen is None:
         yield None
         return
     host, port = listen
     with contextlib.ExitStack() as stack:
         try:
-            listener = stack.enter_context(listening_for_callbacks(host, port, secret=secret))
+            listener = stack.enter_context(listening_for_callbacks(host, port, secrets=secrets))
         except OSError as fault:
             raise click.UsageError(f"--listen: {host}:{port} cannot be used ({fault.strerror}).") from fault
         yield listener
+
+
+def _callback_secrets(settings: Settings, client: ServiceClient) -> Sequence[str]:
+    """Return the secrets with which the service may have signed a callback."""
+    own = split(getattr(settings, "callback_secrets", ""))
+    return own or [one for one in (client.secret,) if one]
 
 
 def _local_url(listen: tuple[str, int] | None) -> str:
