@@ -46,6 +46,7 @@ queue_paused = Gauge("queue_paused", "Whether the queue is paused: 1 or 0; NaN w
 queue_outages_total = Counter("queue_outages_total", "Queue outages that workers detected")
 workers = Gauge("workers", "Maximum number of jobs that this process runs concurrently")
 jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken over from workers that sent no heartbeat")
+jobs_set_aside_total = Counter("jobs_set_aside_total", "Stored jobs that could not be read, by queue", ["queue"])
 job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a job to its end", buckets=JOB_BUCKETS)
 callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
@@ -92,6 +93,7 @@ _OPERATIONS = ("head", "fetch", "open", "put", "put_new", "copy", "delete", "che
 
 _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     jobs_total: (("done", "error", "cancelled"),),
+    jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
     derivatives_total: (("cache", "store", "render"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),

@@ -15,13 +15,16 @@ from proxy.settings.settings import list_settings
 ADDED: frozenset[str] = frozenset(
     {
         "BASE_PATH",
+        "CALLBACK_SECRETS",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
+        "PUBLIC_ORIGIN",
         "SERVICE_URL",
         "cancelled",
         "http_connections",
         "http_connections_closed_total",
         "job-ended",
+        "jobs_set_aside_total",
         "queue_paused",
     }
 )

@@ -1,11 +1,16 @@
-"""Queues, stores, checkpoints and reports of an older version are read by this one; `old_data/make.py` made them."""
+"""Queues, stores, checkpoints and reports of an older version are read by this one; `old_data/make.py` made them.
+
+And the other way round: the queue that this version writes is read by that older one.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +22,16 @@ import pytest
 from loadtest.receiver import receiving
 from loadtest.service import Service, signed, started
 from tests.old_data.copies import copy
-from tests.old_data.make import RECEIVER, original, put
+from tests.old_data.make import RECEIVER, SIZES, original, post, put, put_broken, work_jobs
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
+
+OLDER = "99a1d56"
+"""The commit whose data `old_data` has."""
 
 Json = dict[str, Any]
 
@@ -117,6 +125,67 @@ async def test_jobs_of_an_old_queue_are_done_and_the_callbacks_that_are_owed_del
             assert receiver.wait_for(called, seconds=30)
         assert receiver.jobs() == called
         assert receiver.forged == 0
+
+
+# The way back: the older version reads what this one wrote
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the code of version 0.2.0, out of the history of this repository."""
+    command = ["git", "-C", str(ROOT), "archive", OLDER, "proxy", "pipeline", "config"]
+    archive = subprocess.run(command, capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip(f"needs commit {OLDER} in the history of the repository")
+    folder = tmp_path_factory.mktemp("older")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as code:
+        code.extractall(folder, filter="data")
+    return folder
+
+
+def purge(client: httpx.Client, number: int) -> None:
+    address = f"/v1/derivatives/{original(number)}"
+    client.delete(address, headers=signed(f"DELETE {address}".encode())).raise_for_status()
+
+
+@pytest.mark.anyio
+async def test_an_older_version_reads_and_works_the_queue_of_this_one(tmp_path: Path, older: Path) -> None:
+    sizes = tmp_path / "sizes.toml"
+    sizes.write_text(SIZES)
+    settings = {"SIZES_FILE": str(sizes), "WORKERS": "1", "CALLBACK_HOSTS": RECEIVER}
+    for number in (1, 2):
+        put(tmp_path, number)
+    put_broken(tmp_path, 4)
+    with started(Service(folder=tmp_path, settings=settings)) as service, httpx.Client(base_url=service.url) as client:
+        work_jobs(client, done=1, failed=4, absent=3)
+        purge(client, 2)
+    idle = {**settings, "WORKERS": "0"}
+    with started(Service(folder=tmp_path, settings=idle)) as service, httpx.Client(base_url=service.url) as client:
+        deferred = post(client, 2)
+    with closing(sqlite3.connect(tmp_path / "queue.db", isolation_level=None)) as connection:  # as a worker stores it
+        connection.execute(
+            "UPDATE jobs SET owner = 'deferred', body = json_set(body, '$.priority', 1) WHERE key = ?", (deferred,)
+        )
+    put(tmp_path, 3)
+    back = Service(
+        folder=tmp_path,
+        settings={**settings, "PYTHONPATH": str(older)},
+        program=("env", "-C", str(older), sys.executable, "-P", "-m", "proxy"),
+    )
+    with started(back) as service:
+        assert all("put_off" in job for job in list_jobs(service).values()), "the name of `retry` in that version"
+        assert {key: job["status"] for key, job in list_jobs(service).items() if key in (original(1), original(4))} == {
+            original(1): "done",
+            original(4): "error",
+        }
+
+        async def all_ended() -> bool:
+            return {job["status"] for job in list_jobs(service).values()} == {"done", "error"}
+
+        await until(all_ended)
+        assert list_jobs(service)[original(2)]["id"] == deferred
+        assert [job["status"] for job in list_jobs(service).values()].count("error") == 1
+    assert '"unexpected_error"' not in (tmp_path / "log.jsonl").read_text()
 
 
 # The store

@@ -101,7 +101,12 @@ def _version_1(components: Components, settings: Settings) -> Router:
         "/",
         guards=[refuse_unknown_parameters],
         route_handlers=[
-            purge_route(components.derivatives, verifier=components.verifier, base_path=settings.base_path),
+            purge_route(
+                components.derivatives,
+                verifier=components.verifier,
+                handled=components.handled,
+                base_path=settings.base_path,
+            ),
             jobs_options,
             post_job,
             list_jobs,

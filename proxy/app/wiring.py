@@ -32,6 +32,7 @@ from proxy.stores.instrumented import InstrumentedStore
 from proxy.system.scratch import ScratchSpace, scratch_place
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.dispatcher import Dispatcher
+from proxy.webhooks.handled import HandledMessages
 from proxy.webhooks.outbox import Outbox
 from proxy.webhooks.signature import Signer, Verifier
 
@@ -91,6 +92,7 @@ class Components:
     reader: BlobReader
     connections: Connections
     verifier: Verifier
+    handled: HandledMessages
     readiness: Readiness
     scratch: ScratchSpace
     draining: asyncio.Event
@@ -147,9 +149,10 @@ def build(settings: Settings) -> Components:
         connections=Connections(
             most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
         ),
-        verifier=Verifier(split(settings.webhook_secrets)),
+        verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
+        handled=HandledMessages(queue),
         readiness=Readiness(
-            {"store": store.check, "queue": queue.check, "renderers": render_pool.check, "scratch": scratch.check},
+            {"store": store.check, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
             read_pause=control.paused_since,
         ),
         scratch=scratch,
@@ -193,7 +196,7 @@ def _callback_delivery(
     # Imported only here: httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
-    webhook_client = WebhookClient(allow_list, Signer(split(settings.webhook_secrets)))
+    webhook_client = WebhookClient(allow_list, Signer(split(settings.callback_secrets or settings.webhook_secrets)))
     worker = Dispatcher(
         queue=queue, webhook_client=webhook_client, complete_job=jobs.complete, grace_seconds=settings.grace_seconds
     )
@@ -237,8 +240,8 @@ def public_base_url(settings: Settings) -> str:
 
 def absolute_base_url(settings: Settings) -> str:
     """Return the same base URL with the service's public origin, if that is known, for jobs and their callbacks."""
-    base, origin = public_base_url(settings), getattr(settings, "public_origin", "")
-    return f"{origin.rstrip('/')}{base}" if base.startswith("/") else base
+    base = public_base_url(settings)
+    return settings.public_origin + base if base.startswith("/") else base
 
 
 def store_name(settings: Settings) -> str:

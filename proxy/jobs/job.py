@@ -11,6 +11,7 @@ from saq import Status as QueueStatus
 
 from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import Derivative
+from proxy.jobs.request import JobRequest
 from proxy.keys.syntax import url
 from proxy.webhooks.delivery import CallbackState
 
@@ -92,6 +93,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     callback: CallbackState | None = None
 
 
+class JobMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service keeps with a job: the request that created it, the messages that ran it again, its failures.
+
+    `tries` counts the failed attempts by error code.
+    """
+
+    request_id: str = ""
+    replays: tuple[str, ...] = ()
+    tries: dict[str, int] = {}
+
+
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of an attempt, which the worker stores in the queue.
 
@@ -125,6 +137,17 @@ KEPT_AS: dict[Status, list[QueueStatus]] = {
 
 In the queue, a job that its worker finished with an error is complete as well.
 """
+
+
+def check_stored(queued: QueuedJob) -> None:
+    """Raise unless the request, the outcome and the metadata of a stored job can be read.
+
+    Raises:
+        ValueError: one of them cannot be read, as a newer version may have written it.
+    """
+    msgspec.convert(queued.kwargs, JobRequest)
+    msgspec.convert(queued.result or {}, JobOutcome)
+    msgspec.convert(queued.meta, JobMeta)
 
 
 def status_of(queued: QueuedJob) -> Status:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -73,13 +74,19 @@ class LiveIndex:
         waiting = await self.waiting()
         return QueueStatus(waiting, self.oldest_seconds() if waiting else 0.0, self._workers)
 
+    async def check(self) -> None:
+        """Read what a post reads; an error is raised."""
+        await self.refresh()
+        await self.find([uuid.uuid4().hex], originals=())
+        await self.waiting()
+
     async def waiting(self) -> int:
         """Return the number of waiting jobs, including those scheduled for a later retry."""
         return await self._queue.count_waiting()
 
     def oldest_seconds(self) -> float:
         """Return the age in seconds of the job that was the oldest at the last refresh; 0 if none waited."""
-        return time.time() - self._oldest if self._oldest else 0.0
+        return max(0.0, time.time() - self._oldest) if self._oldest else 0.0  # the clock may have been set back
 
     def retry_after_seconds(self, waiting: int) -> int:
         """Return an estimate of the seconds until the queue has room again."""

@@ -19,6 +19,9 @@ from proxy.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOST_DEFERRED = 1000
+"""How many jobs may wait, outside of `QUEUE_SIZE`, for a retry after an unexpected error; a further one ends."""
+
 RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
     # A minute: the webhook may arrive before the upload has finished.
     NotFound: RetryPolicy(attempts=13, first_seconds=5, longest_seconds=5),
@@ -32,7 +35,7 @@ RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
     ProcessDied: RetryPolicy(attempts=2, first_seconds=1, longest_seconds=1),
     # The machine may have been busy.
     DeadlineExceeded: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
-    # The cause is unknown.
-    UnexpectedError: RetryPolicy(attempts=3, first_seconds=10, longest_seconds=60),
+    # A day: the cause is unknown, and a new version or a restart may remove it. Such a job is deferred.
+    UnexpectedError: RetryPolicy(attempts=18, first_seconds=10, longest_seconds=10_800),
 }
 """Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,10 +14,12 @@ from msgspec.structs import replace
 from proxy.concurrency.batcher import Batcher
 from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for, callback_id
-from proxy.jobs.job import read_job
+from proxy.jobs.job import check_stored, read_job
+from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
+from proxy.queues.base import is_deferred
 from proxy.webhooks.delivery import waiting
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ TIMEOUT_SECONDS = 900
 MOST_REPLAYS = 100
 """The maximum number of replay message ids stored with a job; a message is valid for ten minutes at most."""
 
-ATTEMPTS = 50
+ATTEMPTS = 70
 """The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten for machines that die."""
 
 
@@ -73,11 +73,11 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Submission:
-    """A submitted request and the id for its job; `is_named` is true if a job with that id may exist already."""
+    """A submitted request, the id for its job, and the ids under which its message may have a job already."""
 
     request: JobRequest
     job_id: str
-    is_named: bool
+    known_ids: tuple[str, ...] = ()
     request_id: str
     replays: tuple[str, ...] = ()
 
@@ -108,7 +108,9 @@ class JobService:
         self._clear_failures = clear_failures
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
+        self._ids = JobIds(queue)
         self._live = LiveIndex(queue)
+        queue.expect(FUNCTION, check_stored)
         self._listing = JobListing(queue)
         self._posts: Batcher[_Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
@@ -128,7 +130,7 @@ class JobService:
         except UnknownSize as fault:
             raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        (job,) = await self._show([await self._posts.ask(_submission(request, idempotency_key))])
+        (job,) = await self._show([await self._posts.ask(await self._submission(request, idempotency_key))])
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same
         return job
 
@@ -189,12 +191,20 @@ class JobService:
             again = _Submission(
                 request=_request_of(queued),
                 job_id=job_id,
-                is_named=True,
                 request_id=_request_id(),
                 replays=(*replays, message_id)[-MOST_REPLAYS:] if message_id else replays,
             )
             self._live.add(job_id, again.request)
             return await self._enqueue(again)
+
+    async def check(self) -> None:
+        """Raise unless everything works that a post needs of the queues; see `JobQueue.check`.
+
+        Raises:
+            QueueUnavailable: a queue cannot be read or written.
+        """
+        await asyncio.gather(self._queue.check(), self._outbox.check_queue())
+        await self._live.check()
 
     async def waiting(self) -> QueueStatus:
         """Return how many jobs wait, how long the oldest has waited, and the total concurrency of the workers."""
@@ -239,7 +249,7 @@ class JobService:
                 await self._live.refresh()
             there, waiting = await asyncio.gather(
                 self._live.find(
-                    [posted.job_id for posted in posts if posted.is_named],
+                    [job_id for posted in posts for job_id in posted.known_ids],
                     originals={posted.request.key for posted in posts},
                 ),
                 self._live.waiting(),
@@ -253,8 +263,8 @@ class JobService:
     def _choose(
         self, posted: _Submission, there: Mapping[str, QueuedJob], new: dict[str, _Submission], *, waiting: int
     ) -> str | Busy:
-        known = (*([posted.job_id] if posted.is_named else []), *self._live.covering(posted.request))
-        for job_id in known:
+        covering = (one for one in self._live.covering(posted.request) if not is_deferred(there.get(one)))
+        for job_id in (*posted.known_ids, *covering):
             if job_id in there or job_id in new:  # not one that became known only after `there` was read
                 return job_id
         if waiting + len(new) >= self._queue_size:
@@ -262,6 +272,13 @@ class JobService:
         new[posted.job_id] = posted
         self._live.add(posted.job_id, posted.request)
         return posted.job_id
+
+    async def _submission(self, request: JobRequest, idempotency_key: str | None) -> _Submission:
+        if not idempotency_key:
+            return _Submission(request=request, job_id=random_id(), request_id=_request_id())
+        job_id = await self._ids.of_message(idempotency_key)
+        known_ids = (job_id, former_id(idempotency_key))
+        return _Submission(request=request, job_id=job_id, known_ids=known_ids, request_id=_request_id())
 
     def _busy(self, waiting: int) -> Busy:
         seconds = self._live.retry_after_seconds(waiting)
@@ -283,12 +300,6 @@ class JobService:
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued
-
-
-def _submission(request: JobRequest, idempotency_key: str | None) -> _Submission:
-    """Return the request with a job id, derived from the idempotency key if present, else random and unguessable."""
-    job_id = hashlib.sha256(idempotency_key.encode()).hexdigest()[:32] if idempotency_key else uuid.uuid4().hex
-    return _Submission(request=request, job_id=job_id, is_named=bool(idempotency_key), request_id=_request_id())
 
 
 def _request_id() -> str:

@@ -20,8 +20,9 @@ from proxy.errors import (
 )
 from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancelled, status_of
 from proxy.jobs.request import JobRequest
-from proxy.jobs.retry_policies import RETRY_POLICIES
+from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
+from proxy.queues.base import DEFERRED
 from proxy.queues.worker import QueueWorker, RetryLater
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class JobWorker(QueueWorker):
             render_seconds=round(made.timings.render_seconds, 3),
         ):
             if made.fault:
-                return msgspec.to_builtins(_fail_or_retry(job, made, made.fault))
+                return msgspec.to_builtins(await self._fail_or_retry(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
 
@@ -91,6 +92,28 @@ class JobWorker(QueueWorker):
                 )
             )
 
+    async def _fail_or_retry(self, job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
+        """Return the outcome of a failed job, or reschedule it, with the reason and the time stored in its result.
+
+        Raises:
+            RetryLater: the job was rescheduled.
+        """
+        retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
+        tries = job.meta.setdefault("tries", {})  # not `attempts`, which also counts machines that died
+        tries[fault.code] = tries.get(fault.code, 0) + 1
+        is_deferred = isinstance(fault, UnexpectedError)
+        has_room = not is_deferred or await self.queue.count_deferred() < MOST_DEFERRED
+        if retry_policy and tries[fault.code] < retry_policy.attempts and has_room:
+            job.priority = DEFERRED if is_deferred else 0
+            job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
+            job.result = msgspec.to_builtins(_outcome(made, retry_at=time.time() + job.retry_delay))
+            log.warning(
+                "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
+            )
+            raise RetryLater(f"{fault.code}: {fault}") from None
+        log.warning("job_failed", code=fault.code, detail=str(fault))
+        return _outcome(made)
+
     def log_context(self, job: saq.Job) -> dict[str, object]:
         """Return the fields that every log line about a job contains."""
         key, request_id = (job.kwargs or {}).get("key"), job.meta.get("request_id", "")
@@ -106,26 +129,6 @@ class JobWorker(QueueWorker):
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
             await self._complete_job(job.key)
-
-
-def _fail_or_retry(job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
-    """Return the outcome of a failed job, or reschedule it, with the reason and the time stored in its result.
-
-    Raises:
-        RetryLater: the job was rescheduled.
-    """
-    retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
-    tries = job.meta.setdefault("tries", {})  # not `attempts`, which also counts machines that died
-    tries[fault.code] = tries.get(fault.code, 0) + 1
-    if retry_policy and tries[fault.code] < retry_policy.attempts:
-        job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
-        job.result = msgspec.to_builtins(_outcome(made, retry_at=time.time() + job.retry_delay))
-        log.warning(
-            "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
-        )
-        raise RetryLater(f"{fault.code}: {fault}") from None
-    log.warning("job_failed", code=fault.code, detail=str(fault))
-    return _outcome(made)
 
 
 def _outcome(made: GenerationResult, *, retry_at: float | None = None) -> JobOutcome:

@@ -7,22 +7,26 @@ import math
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from saq.job import Status
 from saq.queue.base import Queue
 
+from proxy import metrics
+from proxy.concurrency.backoff import Backoff
+from proxy.queues.heartbeats import HEARTBEAT_SECONDS, Heartbeats
+from proxy.queues.readable import UnreadableJob, check_order, read_fields
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from saq.job import Job
     from saq.types import WorkerInfo
 
-
-HEARTBEAT_SECONDS = 20
-"""How long a job may run without a heartbeat before another worker takes it over; a job may set its own limit."""
-
+log = structlog.get_logger(__name__)
 
 WRITE_SECONDS = 1.0
 """The minimum interval between test writes by `JobQueue.check`."""
@@ -32,6 +36,12 @@ TRIED_BYTES = 4096
 
 CONCURRENCY = "concurrency"
 """The key in a worker report's metadata that holds how many jobs the worker runs concurrently."""
+
+SET_ASIDE_DAYS = 30
+"""How long a job that cannot be read is kept beside the queue."""
+
+DEFERRED = 1
+"""The `priority` of a job that waits outside of the size of the queue; it has no effect on the order of jobs."""
 
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The worker id of the test write, and its TTL in seconds."""
@@ -65,6 +75,54 @@ class JobQueue(Queue):
     _wrote = -math.inf
     """When a test write last succeeded (monotonic seconds)."""
 
+    @cached_property
+    def _checks(self) -> dict[str, Callable[[Job], object]]:
+        return {}
+
+    def expect(self, function: str, check: Callable[[Job], object]) -> None:
+        """Register a function and a check that raises `ValueError` for jobs that it cannot run.
+
+        Once a function is registered, jobs of all other functions cannot be read.
+        """
+        self._checks[function] = check
+
+    def read(self, body: bytes | str, *, status: Status | str | None = None, key: str | None = None) -> Job:
+        """Return a stored job, with `status` if it is not None; `key` is the one under which it is stored.
+
+        Raises:
+            UnreadableJob: this version cannot read the job.
+        """
+        fields = read_fields(body, key=key)
+        try:
+            job = super().deserialize(fields, status)
+        except (ValueError, KeyError) as error:  # another queue's job, or an unknown status
+            raise UnreadableJob(str(error)) from error
+        if job is None:
+            raise UnreadableJob("it is empty")
+        if self._checks:
+            check_order(job, self._checks)
+        return job
+
+    def deserialize(
+        self, payload: dict[str, Any] | str | bytes | None, status: Status | str | None = None
+    ) -> Job | None:
+        """Return a job as `read` does, but None if there is none or it cannot be read: to callers it does not exist."""
+        if payload is None or isinstance(payload, dict):  # a copy of a job of ours
+            return super().deserialize(payload, status)
+        try:
+            return self.read(payload, status=status)
+        except UnreadableJob:
+            return None
+
+    def report_set_aside(self, key: str, reason: str) -> None:
+        """Log and count a job that was set aside."""
+        metrics.jobs_set_aside_total.labels(self.name).inc()
+        log.error("job_set_aside", queue=self.name, job_id=key, detail=reason)
+
+    def report_taken_back(self, key: str) -> None:
+        """Log a job that had been set aside and is queued again."""
+        log.info("job_taken_back", queue=self.name, job_id=key)
+
     @abstractmethod
     async def touch(self, job: Job) -> bool:
         """Send a heartbeat for `job`; return False if the job ended or now belongs to another worker.
@@ -72,6 +130,15 @@ class JobQueue(Queue):
         SAQ's `Job.update` also counts as a heartbeat. But it overwrites the stored job, and any change since, with the
         worker's own copy.
         """
+
+    @cached_property
+    def heartbeats(self) -> Heartbeats:
+        """The heartbeats that this process has seen; tests replace it by one with another clock."""
+        return Heartbeats()
+
+    @abstractmethod
+    async def clock(self) -> float:
+        """Return the time by which scheduled jobs become due, in epoch seconds: the server's, if there is one."""
 
     @abstractmethod
     async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
@@ -118,10 +185,15 @@ class JobQueue(Queue):
         await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
         self._wrote = time.monotonic()
 
+    @abstractmethod
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs whose `priority` is `DEFERRED`."""
+
     async def count_waiting(self) -> int:
-        """Return the number of waiting jobs, including those scheduled for a later retry."""
-        incomplete, active = await asyncio.gather(self.count("incomplete"), self.count("active"))
-        return incomplete - active
+        """Return the number of waiting jobs, including those scheduled for a later retry, without deferred ones."""
+        kinds = self.count("incomplete"), self.count("active"), self.count_deferred()
+        incomplete, active, deferred = await asyncio.gather(*kinds)
+        return incomplete - active - deferred
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Return a snapshot of the live jobs, with kwargs only for jobs that are not in `known`.
@@ -141,6 +213,22 @@ class JobQueue(Queue):
     async def _before_enqueue(self, job: Job) -> None:
         job.heartbeat = job.heartbeat or HEARTBEAT_SECONDS
         await super()._before_enqueue(job)
+
+
+def retry_delay(job: Job) -> float:
+    """Return the seconds before the next attempt of a job.
+
+    It replaces SAQ's `Job.next_retry_delay`, which fails with an `OverflowError` from the 1,025th attempt on.
+    """
+    if job.retry_backoff is False:
+        return job.retry_delay
+    longest = math.inf if job.retry_backoff is True else float(job.retry_backoff)
+    return Backoff(first_seconds=job.retry_delay, longest_seconds=longest).wait_seconds(max(job.attempts, 1))
+
+
+def is_deferred(job: Job | None) -> bool:
+    """Return whether a job waits outside of the size of the queue."""
+    return job is not None and job.priority == DEFERRED and job.status == Status.QUEUED
 
 
 def is_same_run(stored: Job, job: Job) -> bool:

@@ -19,6 +19,7 @@ from saq.queue.base import logger
 from saq.utils import now
 
 from proxy.queues.base import PAUSE_POLL_SECONDS, JobQueue, is_same_run
+from proxy.queues.readable import UnreadableJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,8 +38,35 @@ class Stored:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A job on the server that cannot be read: its key, the exact bytes stored, and the reason."""
+
+    key: str
+    body: bytes
+    reason: str
+
+
 class ServerQueue(JobQueue):
     """A queue on a server that other machines use as well."""
+
+    async def connect(self) -> None:
+        """Connect, and queue the jobs again that were set aside and can be read by now."""
+        await super().connect()
+        if not self._checks:  # without them, every job would count as readable
+            return
+        for key, body in await self._kept_aside():
+            if isinstance(kept := self.examine(body, key=key), Stored):
+                kept.job.status, kept.job.worker_id = Status.QUEUED, None
+                if await self._take_back(kept):
+                    self.report_taken_back(key)
+
+    def examine(self, body: bytes, *, key: str, status: str | None = None) -> Stored | Broken:
+        """Return a job as it is stored under `key`, or why it cannot be read."""
+        try:
+            return Stored(self.read(body, status=status, key=key), body)
+        except UnreadableJob as fault:
+            return Broken(key, body, str(fault))
 
     async def touch(self, job: Job) -> bool:
         """Send a heartbeat for `job`; see `JobQueue.touch`."""
@@ -53,9 +81,27 @@ class ServerQueue(JobQueue):
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's signature
         """Delete expired records, requeue or abort stuck jobs, and return the ids of those.
 
-        A job is stuck if its last heartbeat is too old, or if it runs for longer than its timeout.
+        A job is stuck if its last heartbeat is too old, or if it runs for longer than its timeout. One that cannot be
+        read is set aside: a worker of a newer version that runs it would change it by its heartbeats.
         """
-        return [stored.job.id for stored in await self._unreachable() if await self._release(stored)]
+        held = {one.job.key if isinstance(one, Stored) else one.key: one for one in await self._held()}
+        silent = self.heartbeats.silent(
+            {key: one.job if isinstance(one, Stored) else one.body for key, one in held.items()}
+        )
+        left = [one for key, one in held.items() if key in silent or self._is_left(one)]
+        for one in left:
+            if isinstance(one, Broken):
+                await self.set_aside(one)
+        return [one.job.id for one in left if isinstance(one, Stored) and await self._release(one)]
+
+    def _is_left(self, _held: Stored | Broken) -> bool:
+        """Return whether a job was taken, but will not be started; the default is that none is."""
+        return False
+
+    async def set_aside(self, broken: Broken) -> None:
+        """Move a job that cannot be read out of the queue, and log it, unless it has changed since it was read."""
+        if await self._move_aside(broken):
+            self.report_set_aside(broken.key, broken.reason)
 
     async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's signature
         """Abort a waiting job, or request that the worker of a running job abort it; ignore an ended job.
@@ -112,8 +158,20 @@ class ServerQueue(JobQueue):
         """Return the job under `key`; None if it does not exist."""
 
     @abstractmethod
-    async def _unreachable(self) -> Iterable[Stored]:
-        """Return the stuck jobs, and delete expired records; see `sweep`."""
+    async def _held(self) -> Iterable[Stored | Broken]:
+        """Return the jobs that workers hold, and delete expired records; see `sweep`."""
+
+    @abstractmethod
+    async def _move_aside(self, broken: Broken) -> bool:
+        """Move a job out of the queue, with its bytes; return False if it has changed since it was read."""
+
+    @abstractmethod
+    async def _kept_aside(self) -> Iterable[tuple[str, bytes]]:
+        """Return the keys and the bytes of the jobs that were set aside."""
+
+    @abstractmethod
+    async def _take_back(self, kept: Stored) -> bool:
+        """Queue a job again that was set aside; return False if its key is in use, or if it is no longer there."""
 
     @abstractmethod
     async def _swap(self, stored: Stored, job: Job) -> bool:

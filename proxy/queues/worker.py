@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ from saq.utils import cancel_tasks
 
 from proxy import metrics
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import CONCURRENCY, HEARTBEAT_SECONDS
+from proxy.queues.base import CONCURRENCY
+from proxy.queues.heartbeats import HEARTBEAT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -95,7 +97,7 @@ class QueueWorker(saq.Worker[Context]):
             (self.send_heartbeats, HEARTBEAT_INTERVAL_SECONDS),
             (self.sweep, SWEEP_SECONDS),
             (self.schedule, POLL_SECONDS),
-            (partial(self.abort, POLL_SECONDS), POLL_SECONDS),
+            (partial(self.abort, -math.inf), POLL_SECONDS),  # whenever it started: by the clock, that may be later
             (self.worker_info, REPORT_SECONDS),
         )
         return [asyncio.create_task(_repeat(upkeep_task, seconds)) for upkeep_task, seconds in upkeep_tasks]

@@ -89,6 +89,13 @@ def origins(value: str) -> str | None:
     return None
 
 
+def origin(value: str) -> str | None:
+    """Return what is wrong with one origin, or None; an empty value is valid."""
+    if value == ANY:
+        return "must be one origin, such as https://images.example.org"
+    return _origin_fault(value) if value else None
+
+
 def _origin_fault(entry: str) -> str | None:
     if entry == ANY:
         return None

@@ -60,6 +60,12 @@ class Settings:
     base_path: str = _setting(
         "", "path prefix that a proxy in front of this service strips, such as `/images`", validators.base_path
     )
+    public_origin: str = _setting(
+        "",
+        "origin at which callers reach this service, such as `https://images.example.org`; if it is set, requests "
+        "without a body sign it with their path",
+        header_values.origin,
+    )
     service_url: str = _setting(
         "",
         "URL of the service that `gf-images jobs` and `gf-images smoke` call; empty: `HOST` and `PORT`",
@@ -97,6 +103,9 @@ class Settings:
         "secrets that sign jobs and callbacks, `whsec_<base64>`, separated by commas",
         validators.secrets,
         secret=True,
+    )
+    callback_secrets: str = _setting(
+        "", "secrets that sign callbacks, if not those of `WEBHOOK_SECRETS`", validators.secrets, secret=True
     )
     allow_unsigned: bool = _setting(default=False, description="accept unsigned jobs on a public address")
     callback_hosts: str = _setting(
@@ -278,9 +287,10 @@ def _public_and_unsigned(settings: Settings) -> str | None:
 
 
 def _unsigned_callbacks(settings: Settings) -> str | None:
-    if split(settings.callback_hosts) and not split(settings.webhook_secrets):
+    if split(settings.callback_hosts) and not split(settings.callback_secrets or settings.webhook_secrets):
         return (
-            "CALLBACK_HOSTS: requires WEBHOOK_SECRETS, which sign the callbacks; set it, or leave CALLBACK_HOSTS empty"
+            "CALLBACK_HOSTS: requires WEBHOOK_SECRETS or CALLBACK_SECRETS, which sign the callbacks; set one of them, "
+            "or leave CALLBACK_HOSTS empty"
         )
     return None
 

@@ -9,7 +9,6 @@ accepts once. A callback stays in the queue during an attempt; if the process di
 
 from __future__ import annotations
 
-import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import saq
-    from saq import Queue
 
+    from proxy.queues.base import JobQueue
     from proxy.webhooks.allowlist import AllowList
     from proxy.webhooks.delivery import CallbackState
 
@@ -71,12 +70,23 @@ class Outbox:
     """A queue of watch tasks and callbacks, which a `Dispatcher` processes."""
 
     def __init__(
-        self, *, queue: Queue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
+        self, *, queue: JobQueue, allow_list: AllowList, keep_seconds: int, watch_seconds: float = WATCH_SECONDS
     ) -> None:
         self._queue = queue
         self._allow_list = allow_list
         self._keep_seconds = keep_seconds
         self._watch_seconds = watch_seconds
+        queue.expect(WATCH, _check_watch_task)
+        queue.expect(DELIVER, _check_callback)
+
+    async def check_queue(self) -> None:
+        """Raise unless the queue of callbacks can be written, if any are allowed; see `JobQueue.check`.
+
+        Raises:
+            QueueUnavailable: it cannot be read or written.
+        """
+        if self._allow_list.hosts:
+            await self._queue.check()
 
     def check(self, url: str) -> None:
         """Raise unless callbacks to `url` are permitted; an empty URL is accepted.
@@ -95,7 +105,7 @@ class Outbox:
             WATCH,
             key=f"watch:{job_id}:{uuid.uuid4().hex}",  # unique, as an earlier task for this job may be about to end
             kwargs={"job_id": job_id},
-            scheduled=int(time.time() + self._watch_seconds),
+            scheduled=int(await self._queue.clock() + self._watch_seconds),
             timeout=TIMEOUT_SECONDS,
             retries=MAX_ATTEMPTS,
             retry_delay=self._watch_seconds,
@@ -148,3 +158,25 @@ class Outbox:
 def _key(callback_id: str) -> str:
     """Return the key of a callback in the queue."""
     return f"callback:{callback_id}"
+
+
+class _WatchTask(msgspec.Struct):
+    """The arguments of a watch task."""
+
+    job_id: str
+
+
+class _CallbackMeta(msgspec.Struct):
+    """What is kept with a callback: how often its receiver failed, and how often it was busy."""
+
+    failures: int = 0
+    turns: int = 0
+
+
+def _check_watch_task(task: saq.Job) -> None:
+    msgspec.convert(task.kwargs, _WatchTask)
+
+
+def _check_callback(task: saq.Job) -> None:
+    msgspec.convert(task.kwargs, Callback)
+    msgspec.convert(task.meta, _CallbackMeta)

@@ -18,11 +18,14 @@ ID_HEADER = "webhook-id"
 class Verifier:
     """A verifier of signed bodies; it accepts several secrets, so that a new one works before the old one is removed.
 
-    Secrets are `whsec_` followed by base64. The scheme tolerates clocks that differ by 5 minutes.
+    Secrets are `whsec_` followed by base64. The scheme tolerates clocks that differ by 5 minutes. If `origin` is not
+    empty, requests without a body have to sign it as a part of their address: a request for another service that knows
+    the same secret is then not valid for this one.
     """
 
-    def __init__(self, secrets: Sequence[str]) -> None:
+    def __init__(self, secrets: Sequence[str], *, origin: str = "") -> None:
         self._webhooks = [Webhook(secret) for secret in secrets]
+        self._origin = origin.encode()
 
     @property
     def is_open(self) -> bool:
@@ -40,11 +43,19 @@ class Verifier:
     def verify_address(self, addresses: Sequence[bytes], headers: Mapping[str, str]) -> None:
         """Raise unless one of the spellings of a request's method and address is signed; see `verify`.
 
+        A spelling is the method, a space, and the path with the query.
+
         Raises:
             BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
         """
-        shown = addresses[0].decode(errors="replace")
-        self._verify_any(addresses, headers, what=f"{shown!r}, its method and path with the query, as it has no body")
+        contents = [self._with_origin(address) for address in addresses]
+        part = "address" if self._origin else "path with the query"
+        shown = contents[0].decode(errors="replace")
+        self._verify_any(contents, headers, what=f"{shown!r}, its method and {part}, as it has no body")
+
+    def _with_origin(self, address: bytes) -> bytes:
+        method, _, path = address.partition(b" ")
+        return method + b" " + self._origin + path
 
     def _verify_any(self, contents: Sequence[bytes], headers: Mapping[str, str], *, what: str) -> None:
         if self.is_open:

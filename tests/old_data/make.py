@@ -122,14 +122,14 @@ def make_service(folder: Path) -> None:
     write_etags(folder)
 
 
-def work_jobs(client: httpx.Client) -> None:
+def work_jobs(client: httpx.Client, *, done: int = 1, failed: int = 2, absent: int = 3) -> None:
     """Have one job done and one failed, whose callbacks stay owed, and one put off, as its original is not there."""
-    done = post(client, 1, callback=True)
-    until(lambda: job(client, done)["status"] == "done")
-    failed = post(client, 2, callback=True)
-    until(lambda: job(client, failed)["status"] == "error")
-    absent = post(client, 3)
-    until(lambda: job(client, absent)["put_off"])
+    done_job = post(client, done, callback=True)
+    until(lambda: job(client, done_job)["status"] == "done")
+    failed_job = post(client, failed, callback=True)
+    until(lambda: job(client, failed_job)["status"] == "error")
+    absent_job = post(client, absent)
+    until(lambda: job(client, absent_job).get("retry") or job(client, absent_job).get("put_off"))
 
 
 def queue_jobs(client: httpx.Client, service: Service) -> str:

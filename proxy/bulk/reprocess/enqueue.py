@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.bulk.events import OriginalDone
-from proxy.errors import Busy
+from proxy.errors import Busy, UnexpectedError
 from proxy.jobs.request import JobRequest
 
 if TYPE_CHECKING:
@@ -62,11 +62,11 @@ class EnqueueStep:
         job = await self._submit(
             JobRequest(key=key, sizes=self._inspector.sizes, force=self._inspector.remake == "all", batch=True)
         )
-        while job.status in ("queued", "processing"):
+        while job.status in ("queued", "processing") and not _is_deferred(job):
             await self._stop.sleep(LOOK_SECONDS)
             job = await self._jobs.get(job.id)
-        if job.error:
-            return OriginalDone(key=key, result="failed", code=job.error.code, detail=job.error.detail)
+        if fault := job.error or job.retry:
+            return OriginalDone(key=key, result="failed", code=fault.code, detail=fault.detail)
         return OriginalDone(key=key, result="rendered", seconds=round(time.perf_counter() - started, 3))
 
     async def _submit(self, request: JobRequest) -> Job:
@@ -87,3 +87,8 @@ class EnqueueStep:
         if not self._has_warned:
             self._has_warned = True
             log.warning("no_workers", detail="No worker reports to QUEUE. Start `gf-images worker`; jobs wait for it.")
+
+
+def _is_deferred(job: Job) -> bool:
+    """Return whether a job waits for a retry after an unexpected error, which may take a day."""
+    return job.retry is not None and job.retry.code == UnexpectedError.code

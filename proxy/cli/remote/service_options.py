@@ -53,8 +53,8 @@ def client_of(url: str, secret_file: TextIO | None, settings: Settings | None = 
     if secret_file and (fault := validators.secrets(secrets.strip()) if secrets.strip() else "is empty"):
         raise click.UsageError(f"--secret-file: {fault}")
     secret = next(iter(validators.split(secrets.strip())), None)
-    origin = getattr(settings, "public_origin", "")
-    return ServiceClient(url or settings.service_url or local_url(settings), secret=secret, origin=origin)
+    where = url or settings.service_url or local_url(settings)
+    return ServiceClient(where, secret=secret, origin=settings.public_origin)
 
 
 def local_url(settings: Settings) -> str:

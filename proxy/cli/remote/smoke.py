@@ -148,7 +148,7 @@ def _listening(listen: tuple[str, int] | None, *, secrets: Sequence[str]) -> Ite
 
 def _callback_secrets(settings: Settings, client: ServiceClient) -> Sequence[str]:
     """Return the secrets with which the service may have signed a callback."""
-    own = split(getattr(settings, "callback_secrets", ""))
+    own = split(settings.callback_secrets)
     return own or [one for one in (client.secret,) if one]
 
 

@@ -38,17 +38,18 @@ def signed_addresses(scope: HTTPScope, base_path: str = "") -> list[bytes]:
     """Return what a request without a body may have signed in place of one, such as `GET /v1/jobs?status=error`.
 
     A signature over nothing would be valid for every such request: who saw one that lists could delete with it. The
-    first is the address as it came, below `base_path`. The others are the same address in the spellings that proxies
-    and URL libraries change into each other on the way: percent escapes in upper or lower case, and unreserved
-    characters escaped or not (RFC 3986, section 6.2.2).
+    first is the address as it came, below `base_path`. The others are the same address without `base_path`, and in the
+    spellings that proxies and URL libraries change into each other on the way: percent escapes in upper or lower case,
+    and unreserved characters escaped or not (RFC 3986, section 6.2.2).
     """
     path, _, _ = scope["raw_path"].partition(b"?")
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
-    begin = scope["method"].encode() + b" " + base_path.encode()
+    method = scope["method"].encode() + b" "
     plain = _ESCAPE.sub(_unescaped, path)
     spellings = [path, plain, plain.replace(b"~", b"%7E")]
     cased = [_ESCAPE.sub(change, one) for one in spellings for change in (_upper, _lower)]
-    return list(dict.fromkeys(begin + one + query for one in (path, *cased)))
+    paths = [base + one for base in (base_path.encode(), b"") for one in (path, *cased)]
+    return list(dict.fromkeys(method + one + query for one in paths))
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:

@@ -15,6 +15,7 @@ import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
@@ -217,6 +218,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     make_folder(path.parent)
     with _write_lock(path):
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        # SQLite does not verify that a text is UTF-8; Python's module would raise for all rows of that read.
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # fsync at every commit, not only at every checkpoint

@@ -1,4 +1,4 @@
-"""The SQL statements for facts that a queue keeps by name; see `JobQueue.remember`. Times are epoch seconds."""
+"""The table of facts: values that a queue stores under a name, beside its jobs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,17 @@ if TYPE_CHECKING:
 
 
 def remember(connection: sqlite3.Connection, queue: str, name: str, value: str, *, expires: float | None) -> str:
-    """Store a value until `expires` (None: for ever), unless the name has one; return the stored value."""
+    """Store a value under a name, unless one is stored there, and return the stored one."""
     connection.execute("INSERT OR IGNORE INTO facts VALUES (?, ?, ?, ?)", (queue, name, value, expires))
     return recall(connection, queue, name) or value
 
 
 def recall(connection: sqlite3.Connection, queue: str, name: str) -> str | None:
     """Return the value under a name; None if there is none."""
-    found: tuple[str] | None = connection.execute(
-        "SELECT value FROM facts WHERE queue = ? AND name = ?", (queue, name)
-    ).fetchone()
-    return found[0] if found else None
+    found = connection.execute("SELECT value FROM facts WHERE queue = ? AND name = ?", (queue, name)).fetchone()
+    return None if found is None else str(found[0])
 
 
 def forget(connection: sqlite3.Connection, queue: str, name: str) -> bool:
     """Remove the value under a name; return False if there is none."""
     return connection.execute("DELETE FROM facts WHERE queue = ? AND name = ?", (queue, name)).rowcount == 1
-
-
-def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Remove the values that have expired."""
-    connection.execute("DELETE FROM facts WHERE expires <= ?", (now,))

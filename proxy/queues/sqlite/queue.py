@@ -25,18 +25,25 @@ from proxy.queues.sqlite import facts, schema, statements
 from proxy.queues.sqlite.database import Database
 from proxy.queues.sqlite.errors import translate
 from proxy.queues.sqlite.reads import SqliteReads
-from proxy.queues.sqlite.transitions import Dequeued, Transitions
+from proxy.queues.sqlite.transitions import Dequeued, SetAside, Transitions
 from proxy.system import lockfiles
 from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
-    import sqlite3
+    from collections.abc import Iterable
     from pathlib import Path
 
     from saq.types import WorkerInfo
 
 RECHECK_SECONDS = 60.0
 """The longest wait before scheduled jobs are checked again, in case the system clock is changed."""
+
+
+STEP_SECONDS = 1.0
+"""By how much the clock must have been set back to matter; small corrections are made by its rate."""
+
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that cannot be set, and that counts the time of a suspended machine where the system has such a clock."""
 
 
 class SqliteQueue(SqliteReads):
@@ -50,6 +57,8 @@ class SqliteQueue(SqliteReads):
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outage_guard = OutageGuard()
         self._owner: lockfiles.ProcessLock | None = None
+        self._clock_offset = math.inf
+        """The clock less the steady one, when it was last compared; infinity makes the first comparison a step back."""
 
     def __repr__(self) -> str:
         return f"SqliteQueue<path={self._path}, name={self.name!r}>"
@@ -71,6 +80,9 @@ class SqliteQueue(SqliteReads):
         self._opened, self._owner = (database, Transitions(self, owner.name, self._owners)), owner
         await super().connect()
         await self._take_over()
+        if self._checks:  # without them, every job would count as readable
+            for key in await database.write(self._transitions.take_back):
+                self.report_taken_back(key)
 
     async def disconnect(self) -> None:
         """Close the file; the next sweep of another process takes over jobs that are still active here."""
@@ -110,20 +122,16 @@ class SqliteQueue(SqliteReads):
 
         `abort` is how long to wait for the worker of a stuck job to abort it, in seconds.
         """
-        await self._database.write(lambda connection: _prune(connection, time.time()))
+        await self._database.write(lambda connection: statements.prune(connection, time.time()))
         swept = await self._take_over()
         with exclusive(self._owners / ".sweep") as ours:
-            active = (
-                await self._database.read(lambda connection: statements.active(connection, self.name)) if ours else []
-            )
-            stuck = [job for job in map(self._transitions.read, active) if job.stuck]
+            stuck = await self._silent() if ours else []
             await asyncio.gather(*(self._release_stuck(job, abort) for job in stuck))
         return swept + [job.key for job in stuck]
 
-    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
-        """Store a worker's report for `ttl` seconds."""
-        report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
-        await self._database.write(lambda connection: statements.keep_report(connection, report))
+    async def clock(self) -> float:
+        """Return the time of this machine; see `JobQueue.clock`."""
+        return time.time()
 
     async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
         """Store a value under a name; see `JobQueue.remember`."""
@@ -135,6 +143,11 @@ class SqliteQueue(SqliteReads):
     async def recall(self, name: str) -> str | None:
         """Return the value under a name; see `JobQueue.recall`."""
         return await self._database.read(lambda connection: facts.recall(connection, self.name, name))
+
+    async def write_worker_info(self, worker_id: str, info: WorkerInfo, ttl: int) -> None:
+        """Store a worker's report for `ttl` seconds."""
+        report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
+        await self._database.write(lambda connection: statements.keep_report(connection, report))
 
     async def forget(self, name: str) -> bool:
         """Remove the value under a name; see `JobQueue.forget`."""
@@ -152,27 +165,51 @@ class SqliteQueue(SqliteReads):
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
         await self._database.write(self._transitions.finish(job))
 
+    async def _follow_clock(self) -> None:
+        """If the clock was set back, shorten the waits that end by it."""
+        at = time.time()
+        offset, before = at - time.clock_gettime(_STEADY), self._clock_offset
+        if before - offset > STEP_SECONDS:
+            await self._database.write(lambda connection: statements.shorten_waits(connection, at))
+        self._clock_offset = offset
+
     async def _take(self) -> Dequeued:
+        await self._follow_clock()
         taking = self._database.write(self._transitions.take)
         try:
-            return await asyncio.shield(taking)
+            taken = await asyncio.shield(taking)
         except asyncio.CancelledError:
             taking.add_done_callback(self._put_back)  # a commit cannot be interrupted, only undone afterwards
             raise
+        self._report(taken.set_aside)
+        return taken
+
+    def _report(self, unreadable: Iterable[SetAside]) -> None:
+        for one in unreadable:
+            self.report_set_aside(one.key, one.reason)
 
     def _put_back(self, taking: asyncio.Future[Dequeued]) -> None:
         if taking.cancelled() or taking.exception() is not None:
             return
+        self._report(taking.result().set_aside)
         row = taking.result().row
         if row is not None:
             self._database.write(self._transitions.put_back(row))
 
     async def _take_over(self) -> list[str]:
-        released = await self._database.write(self._transitions.take_over)
+        released, unreadable = await self._database.write(self._transitions.take_over)
+        self._report(unreadable)
         await asyncio.to_thread(lockfiles.remove_stale, self._owners)
         for job in released:
             self._tally(job)
         return [job.key for job in released]
+
+    async def _silent(self) -> list[Job]:
+        active = await self._database.read(lambda connection: statements.active(connection, self.name))
+        held = {row.key: self._transitions.readable(row) or row.body for row in active}
+        silent = self.heartbeats.silent(held)
+        # One that cannot be read here may be run by a newer version: its process lives, or it would be set aside.
+        return [job for key, job in held.items() if key in silent and isinstance(job, Job)]
 
     async def _release_stuck(self, job: Job, seconds: float) -> None:
         asked = job.status == Status.ABORTING and job.error
@@ -191,9 +228,3 @@ class SqliteQueue(SqliteReads):
         elif job.status == Status.QUEUED:
             self.retried += 1
         logger.info("Now %s: %s", job.status.value, job.info())
-
-
-def _prune(connection: sqlite3.Connection, now: float) -> None:
-    """Delete expired jobs, reports and facts."""
-    statements.prune(connection, now)
-    facts.prune(connection, now)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import msgspec
 from saq.job import Status
+from saq.types import WorkerInfo
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.base import JobQueue, QueueSnapshot
@@ -15,12 +18,12 @@ from proxy.queues.sqlite import statements
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from saq.job import Job
-    from saq.types import CountKind, QueueInfo, WorkerInfo
+    from saq.types import CountKind, QueueInfo
 
     from proxy.queues.sqlite.database import Database
     from proxy.queues.sqlite.transitions import Transitions
@@ -50,11 +53,12 @@ class SqliteReads(JobQueue):
         counted, reports, page = await self._database.read(read)
         told = []
         for number, row in enumerate(page, start=1):
-            told.append(self._transitions.read(row).to_dict())
+            if job := self._transitions.readable(row):
+                told.append(job.to_dict())
             if number % PAGE == 0:  # decoding thousands of jobs would block the event loop
                 await asyncio.sleep(0)
         return {
-            "workers": {worker_id: json.loads(report) for worker_id, report in reports.items()},
+            "workers": _reports(reports),
             "name": self.name,
             "queued": counted["queued"],
             "active": counted["active"],
@@ -70,8 +74,12 @@ class SqliteReads(JobQueue):
         return counted[kind]
 
     async def count_waiting(self) -> int:
-        """Return the number of waiting jobs, including those scheduled for a later retry."""
+        """Return the number of waiting jobs, including those scheduled for a later retry, without deferred ones."""
         return await self._database.read(lambda connection: statements.count_waiting(connection, self.name))
+
+    async def count_deferred(self) -> int:
+        """Return the number of waiting jobs that are deferred; see `JobQueue.count_deferred`."""
+        return await self._database.read(lambda connection: statements.count_deferred(connection, self.name))
 
     async def snapshot(self, known: AbstractSet[str], *, limit: int) -> QueueSnapshot:
         """Return the live jobs; of those in `known`, only the keys are read."""
@@ -88,8 +96,7 @@ class SqliteReads(JobQueue):
         for first in range(0, len(unknown), PAGE):  # decoding all at once would block the event loop
             jobs = await self.jobs(unknown[first : first + PAGE])
             new.update((job.key, job.kwargs or {}) for job in jobs if job)
-        workers: dict[str, WorkerInfo] = {worker_id: json.loads(report) for worker_id, report in reports.items()}
-        return QueueSnapshot(keys=set(keys), new=new, waiting=waiting, oldest=oldest, workers=workers)
+        return QueueSnapshot(keys=set(keys), new=new, waiting=waiting, oldest=oldest, workers=_reports(reports))
 
     async def job(self, job_key: str) -> Job | None:
         """Return the job under `job_key`; None if no such job is stored."""
@@ -101,7 +108,7 @@ class SqliteReads(JobQueue):
         found = await self._database.read(
             lambda connection: [statements.find(connection, self.name, key) for key in keys]
         )
-        return [None if row is None else self._transitions.read(row) for row in found]
+        return [None if row is None else self._transitions.readable(row) for row in found]
 
     async def iter_jobs(self, statuses: Iterable[Status] = tuple(Status), batch_size: int = PAGE) -> AsyncIterator[Job]:
         """Yield the jobs with these statuses in the order they were enqueued, `batch_size` per read."""
@@ -114,7 +121,8 @@ class SqliteReads(JobQueue):
         while page := await self._database.read(read):
             for row in page:
                 sequence = row.sequence or 0
-                yield self._transitions.read(row)
+                if job := self._transitions.readable(row):
+                    yield job
 
     @property
     def _database(self) -> Database:
@@ -128,3 +136,12 @@ class SqliteReads(JobQueue):
         if self._opened is None:
             raise QueueUnavailable(f"The queue {self._path} is not connected.")
         return self._opened
+
+
+def _reports(stored: Mapping[str, str]) -> dict[str, WorkerInfo]:
+    """Return the reports that can be read; a worker replaces its report every few seconds."""
+    found: dict[str, WorkerInfo] = {}
+    for worker_id, report in stored.items():
+        with suppress(ValueError):
+            found[worker_id] = msgspec.convert(json.loads(report), WorkerInfo)
+    return found

@@ -13,9 +13,10 @@ APPLICATION_ID = 0x47464A51
 """The id ("GFJQ") that identifies a file as ours, so that the database of another program is never written to."""
 
 SCHEMA_VERSION = 1
-"""Increment it for a change that older versions of this service cannot work with; a new index is not such a change."""
+"""Increment it for a change that older versions of this service cannot work with; a new index or table is none."""
 
 LIVE = "status IN ('new', 'queued', 'active', 'aborting')"
+DEFERRED = "status = 'queued' AND owner = 'deferred'"
 ENDED = "status IN ('complete', 'failed', 'aborted')"
 """SQLite uses a partial index only if a statement repeats the index's condition literally."""
 
@@ -38,6 +39,7 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, status, scheduled, due, sequence)",
     "DROP INDEX IF EXISTS jobs_in_line",  # created by earlier versions
     f"CREATE INDEX IF NOT EXISTS jobs_live ON jobs (queue, status, life, key) WHERE {LIVE}",
+    f"CREATE INDEX IF NOT EXISTS jobs_deferred ON jobs (queue) WHERE {DEFERRED}",
     f"CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (expires) WHERE {ENDED}",
     """
     CREATE TABLE IF NOT EXISTS workers (
@@ -46,6 +48,21 @@ _SCHEMA = (
         body TEXT NOT NULL,
         expires REAL NOT NULL,
         PRIMARY KEY (queue, worker_id)
+    )
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS set_aside (
+        sequence INTEGER PRIMARY KEY,
+        queue TEXT NOT NULL,
+        key TEXT NOT NULL,
+        life INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        scheduled REAL NOT NULL,
+        due REAL NOT NULL,
+        expires REAL NOT NULL,
+        owner TEXT,
+        body TEXT NOT NULL,
+        reason TEXT NOT NULL
     )
     """,
     """

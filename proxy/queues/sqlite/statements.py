@@ -11,11 +11,14 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from proxy.queues.sqlite.schema import ENDED, LIVE
+from proxy.queues.sqlite.schema import DEFERRED, ENDED, LIVE
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable
+
+
+DEFERRED_OWNER = "deferred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class JobRow:
     `scheduled`: the job does not start before this time; 0 is at once, whatever the clock.
     `due`: the position in the queue; the same as `scheduled` where that is not 0.
     `expires`: when an ended job may be deleted; None is never.
-    `owner`: the process that runs the job.
+    `owner`: the process that runs the job; `DEFERRED_OWNER` for a waiting job that is deferred.
     `body`: the job as SAQ serialises it; the column `status` overrides its status.
     """
 
@@ -98,9 +101,8 @@ def take(connection: sqlite3.Connection, row: JobRow, *, owner: str, body: str |
 def put_back(connection: sqlite3.Connection, row: JobRow) -> None:
     """Undo `take`; `row` is the row as it was before."""
     connection.execute(
-        "UPDATE jobs SET status = 'queued', owner = NULL, body = ?"
-        " WHERE sequence = ? AND life = ? AND status = 'active'",
-        (row.body, row.sequence, row.life),
+        "UPDATE jobs SET status = 'queued', owner = ?, body = ? WHERE sequence = ? AND life = ? AND status = 'active'",
+        (row.owner, row.body, row.sequence, row.life),
     )
 
 
@@ -110,12 +112,13 @@ def delete(connection: sqlite3.Connection, row: JobRow) -> None:
 
 
 def prune(connection: sqlite3.Connection, now: float) -> None:
-    """Delete expired jobs and expired workers' reports."""
+    """Delete what has expired: ended jobs, workers' reports, facts, and jobs that were set aside."""
     connection.execute(
         f"DELETE FROM jobs WHERE {ENDED} AND expires <= ?",  # noqa: S608 - built from constants
         (now,),
     )
-    connection.execute("DELETE FROM workers WHERE expires <= ?", (now,))
+    for table in ("workers", "facts", "set_aside"):
+        connection.execute(f"DELETE FROM {table} WHERE expires <= ?", (now,))  # noqa: S608 - built from constants
 
 
 def find(connection: sqlite3.Connection, queue: str, key: str) -> JobRow | None:
@@ -151,6 +154,36 @@ def next_scheduled(connection: sqlite3.Connection, queue: str) -> float:
         "SELECT min(scheduled) FROM jobs WHERE queue = ? AND status = 'queued'", (queue,)
     ).fetchone()[0]
     return math.inf if found is None else found
+
+
+REPORT_SECONDS = 60
+"""The TTL of a worker's report."""
+
+
+def shorten_waits(connection: sqlite3.Connection, now: float) -> None:
+    """Let no queued job of any queue wait longer than it did when its wait began, as if that began now.
+
+    If the clock is set back by a day, jobs would otherwise wait for a day longer. When a wait began is in the body, as
+    `touched`, or in `life`; both are times of the clock as it was.
+    """
+    connection.execute(
+        f"""
+        WITH waits AS (
+            SELECT sequence AS number, scheduled - max(life, CASE WHEN json_valid(body) THEN
+                coalesce(json_extract(body, '$.touched'), 0) ELSE 0 END) / 1000.0 AS seconds
+            FROM jobs WHERE status = 'queued' AND scheduled > ? AND {LIVE}
+        )
+        UPDATE jobs SET scheduled = ? + seconds, due = ? + seconds
+        FROM waits WHERE sequence = number AND scheduled > ? + seconds
+        """,  # noqa: S608 - built from constants
+        (now, now, now, now),
+    )
+    latest = now + REPORT_SECONDS
+    connection.execute("UPDATE workers SET expires = ? WHERE expires > ?", (latest, latest))
+    connection.execute(
+        f"UPDATE jobs SET due = ? WHERE status = 'queued' AND scheduled = 0 AND due > ? AND {LIVE}",  # noqa: S608 - as above
+        (now, now),
+    )
 
 
 def active(connection: sqlite3.Connection, queue: str) -> list[JobRow]:
@@ -190,19 +223,28 @@ def count(connection: sqlite3.Connection, queue: str, now: float) -> dict[str, i
     active: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status = 'active'", (queue,)
     ).fetchone()[0]
-    waiting = count_waiting(connection, queue)
+    waiting = count_waiting(connection, queue) + count_deferred(connection, queue)
     return {"queued": waiting - later, "active": active, "incomplete": waiting + active}
 
 
+def count_deferred(connection: sqlite3.Connection, queue: str) -> int:
+    """Return the number of waiting jobs that are deferred."""
+    found: int = connection.execute(
+        f"SELECT count(*) FROM jobs INDEXED BY jobs_deferred WHERE queue = ? AND {DEFERRED}",  # noqa: S608 - built from constants
+        (queue,),
+    ).fetchone()[0]
+    return found
+
+
 def count_waiting(connection: sqlite3.Connection, queue: str) -> int:
-    """Return the number of waiting jobs, scheduled ones included.
+    """Return the number of waiting jobs, scheduled ones included, without deferred ones.
 
     The count reads only the index, which takes 40 microseconds for a thousand jobs.
     """
     found: int = connection.execute(
         "SELECT count(*) FROM jobs WHERE queue = ? AND status IN ('new', 'queued')", (queue,)
     ).fetchone()[0]
-    return found
+    return found - count_deferred(connection, queue)
 
 
 def live_keys(connection: sqlite3.Connection, queue: str, limit: int) -> list[str]:

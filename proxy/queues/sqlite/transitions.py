@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import PAUSED, is_same_run
-from proxy.queues.sqlite import facts, statements
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, is_same_run, retry_delay
+from proxy.queues.readable import UnreadableJob
+from proxy.queues.sqlite import facts, set_aside, statements
 from proxy.system import lockfiles
 
 if TYPE_CHECKING:
@@ -23,10 +24,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from saq.queue.base import Queue
+    from proxy.queues.base import JobQueue
 
     T = TypeVar("T")
     Step: TypeAlias = Callable[[sqlite3.Connection], T]
+
+
+DAY_SECONDS = 86_400
+
+MOST_SET_ASIDE = 100
+"""How many unreadable jobs one dequeue sets aside; the next one continues, so that no transaction is long."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A job that cannot be read: the key of its row, and the reason."""
+
+    key: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +51,14 @@ class Dequeued:
     job: Job | None = None
     row: statements.JobRow | None = None
     next_scheduled: float = math.inf
+    set_aside: tuple[SetAside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
     """The transitions of jobs in `queue` by the process `owner`; `others` is the folder of the process lock files."""
 
-    queue: Queue
+    queue: JobQueue
     owner: str
     others: Path
 
@@ -52,18 +68,43 @@ class Transitions:
         return lambda connection: statements.insert(connection, row)
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
-        """Take the next job that is due, unless the queue is paused."""
+        """Take the next job that is due, unless the queue is paused; set aside those before it that cannot be read."""
         if facts.recall(connection, self.queue.name, PAUSED) is not None:
             return Dequeued()
-        row = statements.next_due(connection, self.queue.name, time.time())
-        if row is None:
-            return Dequeued(next_scheduled=statements.next_scheduled(connection, self.queue.name))
-        job = self.read(row, Status.ACTIVE)
+        unreadable: list[SetAside] = []
+        while len(unreadable) < MOST_SET_ASIDE:
+            row = statements.next_due(connection, self.queue.name, time.time())
+            if row is None:
+                later = statements.next_scheduled(connection, self.queue.name)
+                return Dequeued(next_scheduled=later, set_aside=tuple(unreadable))
+            try:
+                job = self.read(row, Status.ACTIVE)
+            except UnreadableJob as fault:
+                unreadable.append(self._set_aside(connection, row, fault))
+            else:
+                return self._begin(connection, row, job, tuple(unreadable))
+        return Dequeued(next_scheduled=0.0, set_aside=tuple(unreadable))
+
+    def _begin(
+        self, connection: sqlite3.Connection, row: statements.JobRow, job: Job, unreadable: tuple[SetAside, ...]
+    ) -> Dequeued:
         job.started = job.touched = now()
         job.attempts += 1  # stored before the worker counts it, so that a crash in between counts as an attempt
         statements.take(connection, row, owner=self.owner, body=self.queue.serialize(job))
         job.attempts -= 1
-        return Dequeued(job, row)
+        return Dequeued(job, row, set_aside=unreadable)
+
+    def _set_aside(self, connection: sqlite3.Connection, row: statements.JobRow, fault: UnreadableJob) -> SetAside:
+        set_aside.set_aside(connection, row, reason=str(fault), expires=time.time() + SET_ASIDE_DAYS * DAY_SECONDS)
+        return SetAside(row.key, str(fault))
+
+    def take_back(self, connection: sqlite3.Connection) -> list[str]:
+        """Queue the jobs again that were set aside and can be read by now; return their keys."""
+        rows = set_aside.set_aside_rows(connection, self.queue.name)
+        readable = [row for row in rows if self.readable(row)]
+        for row in readable:
+            set_aside.take_back(connection, row)
+        return [row.key for row in readable]
 
     def put_back(self, row: statements.JobRow) -> Step[None]:
         """Return a step that undoes `take`."""
@@ -81,7 +122,7 @@ class Transitions:
 
         def step(connection: sqlite3.Connection) -> bool:
             row = self._find(connection, claim)
-            stored = self.read(row) if row else None
+            stored = self.readable(row) if row else None
             if stored is None or not is_same_run(stored, claim):
                 return False
             stored.touched = touched
@@ -108,9 +149,9 @@ class Transitions:
 
         def step(connection: sqlite3.Connection) -> Job | None:
             row = self._find(connection, job)
-            if row is None or row.status in TERMINAL_STATUSES:
+            stored = self.readable(row) if row else None
+            if row is None or stored is None or stored.status in TERMINAL_STATUSES:
                 return None
-            stored = self.read(row)
             if stored.status in (Status.NEW, Status.QUEUED):
                 return self._aborted(connection, stored, error)
             stored.status, stored.error = Status.ABORTING, error
@@ -128,26 +169,52 @@ class Transitions:
 
         def step(connection: sqlite3.Connection) -> Job | None:
             row = self._find(connection, job) or forgotten
-            if row is None or row.status not in (Status.ABORTING, Status.ABORTED):
+            stored = self.readable(row) if row else None
+            if stored is None or stored.status not in (Status.ABORTING, Status.ABORTED):
                 return None
-            return self._retry_or_end(connection, self.read(row))
+            return self._retry_or_end(connection, stored)
 
         return step
 
-    def take_over(self, connection: sqlite3.Connection) -> list[Job]:
-        """Retry or abort every job whose process is dead."""
+    def take_over(self, connection: sqlite3.Connection) -> tuple[list[Job], list[SetAside]]:
+        """Retry or abort every job whose process is dead, and set aside those of them that cannot be read.
+
+        A job that another process holds may be unreadable only to this one, whose version may be older.
+        """
         active = statements.active(connection, self.queue.name)
         dead = {
             owner for owner in {row.owner for row in active} if owner and not lockfiles.is_alive(self.others, owner)
         }
-        return [self._retry_or_end(connection, self.read(row)) for row in active if row.owner in dead]
+        released: list[Job] = []
+        unreadable: list[SetAside] = []
+        for row in active:
+            if row.owner not in dead:
+                continue
+            try:
+                job = self.read(row)
+            except UnreadableJob as fault:
+                unreadable.append(self._set_aside(connection, row, fault))
+            else:
+                released.append(self._retry_or_end(connection, job))
+        return released, unreadable
 
     def read(self, row: statements.JobRow, status: Status | None = None) -> Job:
-        """Return the job of a row, with `status` if it is not None, else with the row's status."""
-        job = self.queue.deserialize(row.body, status or row.status)
-        if job is None:
-            raise ValueError(f"The row of job {row.key!r} is empty.")
+        """Return the job of a row, with `status` if it is not None, else with the row's status.
+
+        Raises:
+            UnreadableJob: this version cannot read the job, or the row's `life` is not that of the job.
+        """
+        job = self.queue.read(row.body, status=status or row.status, key=row.key)
+        if job.queued != row.life:
+            raise UnreadableJob(f"it was queued at {job.queued}, and its row at {row.life}")
         return job
+
+    def readable(self, row: statements.JobRow) -> Job | None:
+        """Return the job of a row; None if it cannot be read."""
+        try:
+            return self.read(row)
+        except UnreadableJob:
+            return None
 
     def _retry_or_end(self, connection: sqlite3.Connection, job: Job) -> Job:
         swept = self.queue.swept_error_message
@@ -171,11 +238,12 @@ class Transitions:
         return None if row is None or row.life != job.queued else row
 
     def _retry_row(self, job: Job) -> statements.JobRow:
-        delay = job.next_retry_delay()
+        delay = retry_delay(job)
         due = time.time() + delay
         if delay:
             job.scheduled = int(due)  # shown to readers; the row keeps the fraction
-        return self._row(job, scheduled=due if delay else 0.0, due=due)
+        owner = statements.DEFERRED_OWNER if job.priority == DEFERRED else None
+        return self._row(job, scheduled=due if delay else 0.0, due=due, owner=owner)
 
     def _row(
         self, job: Job, *, scheduled: float = 0.0, due: float = 0.0, owner: str | None = None

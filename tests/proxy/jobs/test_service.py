@@ -9,14 +9,16 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from saq import Status
 
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCallback, BadKey, Busy, QueueUnavailable, UnknownJob, UnknownSize
 from proxy.jobs.job import Job
+from proxy.jobs.job_ids import former_id
 from proxy.jobs.request import JobRequest
-from proxy.jobs.service import JobService
+from proxy.jobs.service import FUNCTION, JobService
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.sqlite import statements
@@ -189,3 +191,10 @@ async def test_the_file_of_ended_jobs_does_not_grow_for_ever(queue: JobQueue, tm
         sizes.append(sum(path.stat().st_size for path in tmp_path.glob("queue.db*") if path.is_file()))
         assert [job async for job in queue.iter_jobs()] == []
     assert sizes[-1] <= 1.2 * sizes[1]
+
+
+async def test_a_message_whose_job_an_older_version_created_gets_that_job(queue: JobQueue, jobs: JobService) -> None:
+    kwargs = msgspec.to_builtins(ORDER)
+    await queue.enqueue(FUNCTION, key=former_id("webhook-id\nmsg_1"), kwargs=kwargs, ttl=600)
+    job = await jobs.submit(ORDER, idempotency_key="webhook-id\nmsg_1")
+    assert job.id == former_id("webhook-id\nmsg_1")

@@ -14,6 +14,7 @@ import pytest
 
 from proxy.concurrency.backoff import RetryPolicy
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, UnexpectedError
+from proxy.jobs import worker
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import ATTEMPTS, JobService
@@ -338,3 +339,45 @@ async def test_a_worker_that_is_stopped_before_it_began_stops(site: Site) -> Non
     async with asyncio.timeout(10):
         async with site.worked():
             pass
+
+
+def test_an_unexpected_error_is_retried_for_a_day_with_growing_waits() -> None:
+    policy = RETRY_POLICIES[UnexpectedError]
+    waits = [policy.wait_seconds(number) for number in range(1, policy.attempts)]
+    assert 18 < sum(waits) / 3600 < 30
+    assert waits[0] < 15
+    assert waits[-1] > 7200
+
+
+async def deferred(site: Site, order: JobRequest) -> Job:
+    """Post a job that meets an unexpected error, and wait until it is to be tried again."""
+    posted = await site.jobs.submit(order)
+
+    async def scheduled() -> Job | None:
+        job = await site.jobs.get(posted.id)
+        return job if job.retry and job.retry.code == "internal" else None
+
+    return await until(scheduled)
+
+
+async def test_jobs_after_an_unexpected_error_take_no_room_in_the_queue(site: Site) -> None:
+    await site.workshop.upload()
+    site.workshop.store.fault = ValueError("a fault of ours")
+    async with site.worked():
+        waiting = await deferred(site, ORDER)
+    assert (await site.jobs.waiting()).jobs == 0
+    again = await site.jobs.submit(ORDER, idempotency_key="again")
+    assert again.id != waiting.id, "who posts it again does not wait for hours"
+    assert (await site.jobs.waiting()).jobs == 1
+
+
+async def test_the_number_of_jobs_that_wait_after_an_unexpected_error_is_bounded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "MOST_DEFERRED", 1)
+    await site.workshop.upload()
+    site.workshop.store.fault = ValueError("a fault of ours")
+    async with site.worked():
+        await deferred(site, ORDER)
+        further = await site.ended(await site.jobs.submit(JobRequest(key=ORIGINAL, force=True)))
+    assert (further.status, further.attempts, further.error and further.error.code) == ("error", 1, "internal")

@@ -8,10 +8,14 @@ import anyio
 from saq import Job, Status
 from saq.utils import now
 
+from proxy.queues.heartbeats import Heartbeats
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from saq import Queue
+
+    from proxy.queues.base import JobQueue
 
 DEADLINE_SECONDS = 15.0
 
@@ -34,6 +38,31 @@ async def take(queue: Queue) -> Job:
                 job.attempts += 1
                 await job.update(status=Status.ACTIVE)
                 return job
+
+
+class HandSetClock:
+    """A monotonic clock that stands still until a test advances it."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def watch(queue: JobQueue) -> HandSetClock:
+    """Have a queue watch heartbeats by a clock, which is returned."""
+    clock = HandSetClock()
+    queue.heartbeats = Heartbeats(clock)
+    return clock
+
+
+async def sweep_in_an_hour(queue: JobQueue, *, abort: float = 0.2) -> list[str]:
+    """Sweep now and an hour later, without a heartbeat in between; return what the second sweep released."""
+    clock = watch(queue)
+    await queue.sweep(abort=abort)
+    clock.seconds += 3600
+    return await queue.sweep(abort=abort)
 
 
 async def stored(queue: Queue, key: str) -> Job:

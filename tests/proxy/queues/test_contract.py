@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import anyio
 import pytest
 from saq import Status
 
-from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, take
+from proxy.queues.base import DEFERRED, is_deferred
+from tests.proxy.queues.asking import DEADLINE_SECONDS, counts, eventually, stored, sweep_in_an_hour, take
 
 if TYPE_CHECKING:
     from saq import Queue
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
 
-LONG_AGO_MS = 3_600_000
+LONG_SECONDS = 6
+"""Longer than one call of a server may take."""
 
 pytestmark = pytest.mark.anyio
 
@@ -126,22 +129,18 @@ async def test_an_update_keeps_the_status_unless_it_gives_one(queue: Queue) -> N
     assert (seen.status, seen.progress, seen.meta) == (Status.ACTIVE, 0.5, {"sizes": ["small"]})
 
 
-async def test_a_job_that_runs_too_long_goes_back_into_the_line(queue: Queue) -> None:
-    await queue.enqueue("paint", key="a", retries=2, timeout=60)
+async def test_a_job_that_runs_too_long_goes_back_into_the_line(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=2, timeout=60, heartbeat=10_000)
     job = await take(queue)
-    job.started -= LONG_AGO_MS
-    await job.update(status=Status.ACTIVE)
-    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    assert await sweep_in_an_hour(queue) == [job.id]
     again = await take(queue)
     assert (again.key, again.attempts, again.error) == ("a", 2, "swept")
 
 
-async def test_a_job_that_runs_too_long_ends_when_it_has_no_attempts_left(queue: Queue) -> None:
-    await queue.enqueue("paint", key="a", retries=1, timeout=60)
+async def test_a_job_that_runs_too_long_ends_when_it_has_no_attempts_left(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=1, timeout=60, heartbeat=10_000)
     job = await take(queue)
-    job.started -= LONG_AGO_MS
-    await job.update(status=Status.ACTIVE)
-    assert await queue.sweep(lock=1, abort=0.2) == [job.id]
+    assert await sweep_in_an_hour(queue) == [job.id]
     ended = await stored(queue, "a")
     assert (ended.status, ended.error) == (Status.ABORTED, "swept")
     assert await counts(queue) == (0, 0, 0)
@@ -217,3 +216,98 @@ async def test_a_queue_in_order_passes_its_check_which_counts_for_no_worker(queu
         await queue.check()
     assert await queue.count("incomplete") == 0
     assert all(report["stats"] is None for report in (await queue.info())["workers"].values())
+
+
+@pytest.mark.parametrize("days", [-1, 3])
+async def test_a_clock_that_is_set_stops_no_job(queue: JobQueue, days: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    await queue.enqueue("paint", key="a", retries=3, retry_delay=1)
+    await (await take(queue)).retry("the paint was wet")
+    await queue.enqueue("paint", key="b", scheduled=int(await queue.clock()) + 1)
+    await queue.enqueue("paint", key="c")
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+    await queue.enqueue("paint", key="d")
+    taken = [(await take(queue)).key for _ in range(4)]
+    assert sorted(taken) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("days", [-1, 3])
+async def test_a_clock_that_was_set_while_nobody_worked_stops_no_job(
+    queue: JobQueue, another: Another, days: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await queue.enqueue("paint", key="a", retries=3, retry_delay=1)
+    await (await take(queue)).retry("the paint was wet")
+    await queue.disconnect()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+    assert (await take(await another())).key == "a"
+
+
+@pytest.mark.parametrize("attempts", [1, 1024, 1025, 100_000])
+async def test_a_job_is_put_back_however_often_it_was(queue: JobQueue, attempts: int) -> None:
+    await queue.enqueue("paint", key="a", retries=1_000_000, retry_delay=0.01, retry_backoff=0.5)
+    job = await take(queue)
+    job.attempts = attempts
+    await job.retry("the paint was wet")
+    assert (await take(queue)).attempts == attempts + 1
+
+
+@pytest.mark.slow
+async def test_a_wait_that_is_longer_than_any_timeout_of_a_server_gets_the_job_that_comes(another: Another) -> None:
+    here, there = await another(), await another()
+    began = time.monotonic()
+    assert await here.dequeue(timeout=LONG_SECONDS) is None
+    assert time.monotonic() - began >= LONG_SECONDS - 0.1
+    waiting = asyncio.create_task(here.dequeue())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(waiting), LONG_SECONDS)
+    await there.enqueue("paint", key="a")
+    job = await asyncio.wait_for(waiting, DEADLINE_SECONDS)
+    assert job is not None
+    assert job.key == "a"
+
+
+async def test_a_fact_is_stored_once_and_read_by_all(another: Another) -> None:
+    here, there = await another(), await another()
+    assert await here.recall("colour") is None
+    assert await here.remember("colour", "red") == "red"
+    assert await there.remember("colour", "blue", seconds=60) == "red"
+    assert await there.recall("colour") == "red"
+
+
+async def test_a_fact_with_an_end_is_forgotten(queue: JobQueue) -> None:
+    await queue.remember("colour", "red", seconds=1)
+
+    async def is_gone() -> bool:
+        await queue.sweep(lock=1)
+        return await queue.recall("colour") is None
+
+    await eventually(is_gone)
+
+
+async def test_deferred_jobs_are_counted_apart_and_taken_in_their_turn(queue: JobQueue) -> None:
+    for key in ("a", "b"):
+        await queue.enqueue("paint", key=key, retries=9)
+    (await take(queue)).priority = DEFERRED  # only `retry` stores it
+    job = await take(queue)
+    job.priority, job.retry_delay = DEFERRED, 0.5
+    await job.retry("an unexpected error")
+    await queue.enqueue("paint", key="c")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (1, 1)
+    assert is_deferred(await queue.job(job.key))
+    taken = [await take(queue) for _ in range(2)]
+    assert sorted(one.key for one in taken) == ["b", "c"]
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 0)
+    again = next(one for one in taken if one.key == "b")
+    again.priority = 0
+    await again.retry("another error")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 1)
+
+
+async def test_a_deferred_job_that_is_aborted_is_not_counted(queue: JobQueue) -> None:
+    await queue.enqueue("paint", key="a", retries=9)
+    job = await take(queue)
+    job.priority, job.retry_delay = DEFERRED, 3600
+    await job.retry("an unexpected error")
+    await (await stored(queue, "a")).abort("nobody wants it")
+    assert (await queue.count_deferred(), await queue.count_waiting()) == (0, 0)

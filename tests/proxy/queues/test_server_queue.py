@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
+import psycopg
 import pytest
 from saq.queue.postgres import ENQUEUE
 
@@ -130,6 +131,24 @@ async def test_a_server_that_lets_nobody_in_is_told_from_one_that_is_away(
             await queue.connect()
         assert "hunter2" not in str(refusal.value)
         await queue.disconnect()
+
+
+async def test_a_postgresql_without_a_connection_left_is_not_said_to_reject_the_credentials(
+    postgres_server: PostgresServer,
+) -> None:
+    url = postgres_server.make_database()
+    with psycopg.connect(url, autocommit=True) as connection, ExitStack() as others:
+        connection.execute("DROP ROLE IF EXISTS painter")
+        connection.execute("CREATE ROLE painter LOGIN CONNECTION LIMIT 0")
+        for user in ("painter", "images"):
+            if user == "images":  # a superuser, who has no limit but the server's
+                with suppress(psycopg.OperationalError):
+                    while True:
+                        others.enter_context(psycopg.connect(url))
+            queue = open_queue(url.replace("images@", f"{user}@"), name="images")
+            with pytest.raises(QueueUnavailable, match=r"is not responding: .*too many"):
+                await queue.connect()
+            await queue.disconnect()
 
 
 async def test_a_redis_that_takes_nothing_more_is_found_out_although_it_answers() -> None:

@@ -207,8 +207,10 @@ def test_only_what_takes_posts_needs_a_secret_on_a_public_address(monkeypatch: p
 def test_callbacks_are_never_unsigned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLBACK_HOSTS", "example.org")
     assert [fault.partition(":")[0] for fault in faults()] == ["CALLBACK_HOSTS"]
-    monkeypatch.setenv("WEBHOOK_SECRETS", SECRET)
-    assert read_settings().callback_hosts == "example.org"
+    for name in ("WEBHOOK_SECRETS", "CALLBACK_SECRETS"):
+        with monkeypatch.context() as context:
+            context.setenv(name, SECRET)
+            assert read_settings().callback_hosts == "example.org"
 
 
 def test_a_secret_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

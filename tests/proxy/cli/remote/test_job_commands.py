@@ -10,12 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from loadtest.ports import free_port
-from loadtest.service import SECRET, Service, order, running, signed
+from loadtest.service import SECRET, Service, order, running, signed, started
 from proxy.cli.main import main
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -176,3 +177,14 @@ async def test_every_command_has_an_example_and_the_group_the_exit_codes(command
         CliRunner().invoke(main, ["jobs", command, "-h"]).stdout.split()
     )
     assert "Exit codes" in CliRunner().invoke(main, ["jobs", "-h"]).stdout
+
+
+async def test_a_service_with_an_origin_of_its_own_accepts_its_commands(tmp_path: Path) -> None:
+    with running(tmp_path, PUBLIC_ORIGIN="https://images.example.org") as one:
+        environment = {"SERVICE_URL": one.url, "WEBHOOK_SECRETS": SECRET}
+        assert run(environment, "pause").exit_code == 1
+        assert run(environment | {"PUBLIC_ORIGIN": "https://images.example.org"}, "pause").exit_code == 0
+    port = free_port()
+    own = Service(folder=tmp_path, settings={"PUBLIC_ORIGIN": f"http://127.0.0.1:{port}"}, port=port)
+    with started(own):
+        assert run(environment | {"SERVICE_URL": own.url}, "resume").exit_code == 0

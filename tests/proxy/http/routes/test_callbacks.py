@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,19 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
     (got,) = receiver.received
     assert (got.event.type, got.event.data, receiver.forged) == ("job.done", record, 0)
     assert got.event.timestamp == record["finished_at"]
+
+
+async def test_callbacks_are_signed_with_their_own_secrets_which_sign_no_job(tmp_path: Path) -> None:
+    own = "whsec_" + base64.b64encode(b"one of 24 bytes for callbacks").decode()
+    with receiving(secret=own) as receiver:
+        async with serving(tmp_path, callback_hosts=receiver.listed, callback_secrets=own) as site:
+            site.upload()
+            body = order(KEY, callback_url=receiver.url)
+            refused = await site.client.post("/v1/jobs", content=body, headers=sign(body, secret=own))
+            assert refused.status_code == HTTPStatus.UNAUTHORIZED
+            assert (await post(site, receiver.url)).status_code == HTTPStatus.ACCEPTED
+            await told(receiver)
+    assert receiver.forged == 0
 
 
 @pytest.mark.slow

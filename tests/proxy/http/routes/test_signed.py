@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -219,7 +220,7 @@ async def test_an_unsigned_request_learns_how_to_sign_and_what_was_verified(site
 
 
 async def test_below_a_stripped_prefix_addresses_are_those_that_callers_see(tmp_path: Path) -> None:
-    async with serving(tmp_path, base_path="/images") as site:
+    async with serving(tmp_path, base_path="/images", workers=0) as site:  # no job looks before the upload
         answer = await post(site, sign(BODY, secret=SECRET))
         location = answer.headers["location"]
         assert location.startswith("/images/v1/jobs/")
@@ -229,3 +230,50 @@ async def test_below_a_stripped_prefix_addresses_are_those_that_callers_see(tmp_
         site.upload()
         page_view = await site.client.get(f"/img/{KEY}/small")
         assert page_view.headers["location"].startswith("/images/files/")
+
+
+async def test_an_address_may_be_signed_without_the_prefix_that_a_proxy_strips(tmp_path: Path) -> None:
+    async with serving(tmp_path, base_path="/images") as site:
+        headers = sign(b"GET /v1/jobs", secret=SECRET)
+        assert (await site.client.get("/v1/jobs", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("base_path", ["", "/images"])
+async def test_a_request_without_a_body_names_the_service_it_is_for(tmp_path: Path, base_path: str) -> None:
+    origin = "https://images.example.org"
+    async with serving(tmp_path, public_origin=origin, base_path=base_path) as site:
+        for content in (b"GET /v1/jobs", b"GET https://other.example.org/v1/jobs", b"GET images.example.org/v1/jobs"):
+            answer = await site.client.get("/v1/jobs", headers=sign(content, secret=SECRET))
+            assert answer.status_code == 401
+            assert f"GET {origin}{base_path}/v1/jobs" in answer.json()["detail"]
+        for path in {"/v1/jobs", f"{base_path}/v1/jobs"}:
+            headers = sign(f"GET {origin}{path}".encode(), secret=SECRET)
+            assert (await site.client.get("/v1/jobs", headers=headers)).status_code == 200
+        assert (await post(site, sign(BODY, secret=SECRET))).status_code == 202, "a body needs no address"
+
+
+async def test_a_message_purges_once(own_site: Site) -> None:
+    own_site.upload()
+    address = f"/v1/derivatives/{KEY}"
+    seen, other = (sign(f"DELETE {address}".encode(), secret=SECRET) for _ in range(2))
+    await own_site.client.get(f"/img/{KEY}/small")
+    first = await own_site.client.delete(address, headers=seen)
+    assert first.json()["deleted"]
+    await own_site.client.get(f"/img/{KEY}/small")
+    again = await own_site.client.delete(address, headers=seen)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert (own_site.store / KEY.replace("original", "small")).exists()
+    assert (await own_site.client.delete(address, headers=other)).status_code == 200
+    assert not (own_site.store / KEY.replace("original", "small")).exists()
+
+
+async def test_the_id_of_a_job_does_not_follow_from_its_message(tmp_path: Path) -> None:
+    ids = []
+    for folder in ("one", "two"):
+        async with serving(tmp_path / folder, workers=0) as site:
+            headers = sign(BODY, secret=SECRET, message_id="msg_known")
+            ids.append((await post(site, headers)).json()["id"])
+            assert (await post(site, headers)).json()["id"] == ids[-1]
+            guess = hashlib.sha256(b"webhook-id\nmsg_known").hexdigest()[:32]
+            assert (await site.client.get(f"/v1/jobs/{guess}")).status_code == 404
+    assert ids[0] != ids[1]

@@ -13,7 +13,7 @@ from saq.utils import now
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite.queue import SqliteQueue
 from tests.held import flushes, no_file_above
-from tests.proxy.queues.asking import counts, eventually, stored, take
+from tests.proxy.queues.asking import counts, eventually, stored, sweep_in_an_hour, take, watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,12 +128,10 @@ async def test_a_late_worker_cannot_end_the_job_that_has_its_key_now(queue: Queu
     assert await counts(queue) == (1, 0, 1)
 
 
-async def test_a_stuck_job_that_was_to_be_aborted_is_not_run_again(queue: Queue) -> None:
+async def test_a_stuck_job_that_was_to_be_aborted_is_not_run_again(queue: JobQueue) -> None:
     await queue.enqueue("paint", key="a", retries=9, timeout=60)
-    job = await take(queue)
-    await job.update(started=now() - 3_600_000)
-    await job.abort("nobody wants it")
-    assert await queue.sweep(abort=0.1) == ["a"]
+    await (await take(queue)).abort("nobody wants it")
+    assert await sweep_in_an_hour(queue) == ["a"]
     ended = await stored(queue, "a")
     assert (ended.status, ended.error) == (Status.ABORTED, "nobody wants it")
 
@@ -141,9 +139,8 @@ async def test_a_stuck_job_that_was_to_be_aborted_is_not_run_again(queue: Queue)
 async def test_a_stuck_job_whose_worker_forgot_it_is_run_again(another: Another) -> None:
     here, there = await another(), await another()
     await here.enqueue("paint", key="a", retries=2, timeout=60, ttl=-1)
-    job = await take(here)
-    await job.update(started=now() - 3_600_000)
-    sweeping = asyncio.create_task(there.sweep(abort=1.0))
+    await take(here)
+    sweeping = asyncio.create_task(sweep_in_an_hour(there, abort=1.0))
 
     async def is_asked_to_end() -> bool:
         return (await stored(here, "a")).status == Status.ABORTING
@@ -158,7 +155,11 @@ async def test_a_stuck_job_whose_worker_forgot_it_is_run_again(another: Another)
 async def test_one_sweep_at_a_time_asks_stuck_jobs_to_end(another: Another) -> None:
     here, there = await another(), await another()
     await here.enqueue("paint", key="a", retries=9, timeout=60)
-    await (await take(here)).update(started=now() - 3_600_000)
+    await take(here)
+    for one in (here, there):
+        clock = watch(one)
+        await one.sweep(abort=0.1)
+        clock.seconds += 3600
     swept = await asyncio.gather(here.sweep(abort=0.3), there.sweep(abort=0.3))
     assert sorted(swept) == [[], ["a"]]
     assert here.retried + there.retried == 1
