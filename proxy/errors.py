@@ -7,10 +7,12 @@
     │   └── UnknownJobSize       a job was requested for an unknown size
     ├── NotFound                 no blob exists under this key
     │   └── UnknownJob           no job has this id, or its retention has expired
+    ├── JobEnded                 a job cannot be cancelled, because it has ended
     ├── BadCursor                a page of jobs was requested with an invalid cursor
     ├── BadSignature             a request is not signed with a known secret
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
+    │   └── CallbackForbidden    its address is private, and not listed
     ├── TooManyBytes             the original's file is larger than the limit
     ├── OutOfRange               the requested range is outside the blob
     ├── PreconditionFailed       the blob does not meet a condition of the request
@@ -81,6 +83,12 @@ class UnknownJob(NotFound):
     code = "unknown-job"
 
 
+class JobEnded(ImagesError):
+    """A job was to be cancelled, but it has ended."""
+
+    code = "job-ended"
+
+
 class BadCursor(ImagesError):
     """A page of jobs was requested with a cursor that no earlier page returned."""
 
@@ -103,6 +111,12 @@ class CallbackFailed(ImagesError):
     """The receiver of a callback cannot be reached, or its address is not allowed."""
 
     code = "callback-failed"
+
+
+class CallbackForbidden(CallbackFailed):
+    """The receiver of a callback has a private address that is not listed."""
+
+    public_message = "The host resolves to a private address that CALLBACK_HOSTS does not list."
 
 
 class TooManyBytes(ImagesError):

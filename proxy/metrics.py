@@ -42,6 +42,7 @@ A folder responds in 0.2 ms and writes in 10 ms. A bucket responds in 10 to 50 m
 jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Waiting jobs; NaN while the queue cannot be read")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "Age of the oldest waiting job")
+queue_paused = Gauge("queue_paused", "Whether the queue is paused: 1 or 0; NaN while the queue cannot be read")
 queue_outages_total = Counter("queue_outages_total", "Queue outages that workers detected")
 workers = Gauge("workers", "Maximum number of jobs that this process runs concurrently")
 jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken over from workers that sent no heartbeat")
@@ -91,7 +92,7 @@ _REASONS = tuple(error.code for error in BY_CODE.values() if not error.__subclas
 _OPERATIONS = ("head", "fetch", "open", "put", "put_new", "copy", "delete", "check")
 
 _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
-    jobs_total: (("done", "error"),),
+    jobs_total: (("done", "error", "cancelled"),),
     jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
     derivatives_total: (("cache", "store", "render"),),

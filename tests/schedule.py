@@ -24,6 +24,7 @@ SLOW = (
     "tests/pipeline/process/test_compare_worker.py",
     "tests/proxy/bulk/compare/test_planted.py",
     "tests/proxy/bulk/compare/test_sides.py",
+    "tests/proxy/cli/remote/",
     "tests/proxy/cli/test_promote.py",
     "tests/proxy/http/routes/test_shadow.py",
     "tests/proxy/queues/test_processes.py",

@@ -9,7 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 import pipeline.errors
 import proxy.errors
 from proxy import metrics
-from proxy.jobs.job import ABANDONED
+from proxy.jobs.job import ABANDONED, CANCELLED
 from proxy.settings.settings import list_settings
 
 ADDED: frozenset[str] = frozenset(
@@ -19,9 +19,13 @@ ADDED: frozenset[str] = frozenset(
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
         "PUBLIC_ORIGIN",
+        "SERVICE_URL",
+        "cancelled",
         "http_connections",
         "http_connections_closed_total",
+        "job-ended",
         "jobs_set_aside_total",
+        "queue_paused",
     }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""
@@ -84,7 +88,10 @@ SETTINGS = """
 def error_codes() -> set[str]:
     modules = (proxy.errors, pipeline.errors)
     errors = [one for module in modules for _, one in inspect.getmembers(module, inspect.isclass)]
-    return {error.code for error in errors if issubclass(error, Exception) and hasattr(error, "code")} | {ABANDONED}
+    return {error.code for error in errors if issubclass(error, Exception) and hasattr(error, "code")} | {
+        ABANDONED,
+        CANCELLED,
+    }
 
 
 def series() -> dict[str, MetricWrapperBase]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litestar import Litestar
+from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
@@ -13,10 +13,12 @@ from proxy.http.dependencies import JobApi
 from proxy.http.openapi import openapi, write_in
 from proxy.http.problems import answer_error
 from proxy.http.protocol.middleware import middleware
+from proxy.http.query import refuse_unknown_parameters
 from proxy.http.routes.files import files_route
 from proxy.http.routes.health import healthz, readyz
 from proxy.http.routes.images import Redirects, redirecting_route, shortcut, streaming_route
 from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
+from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, replay_jobs, resume_queue
 from proxy.http.routes.purge import purge_route
 from proxy.settings.validators import split
 
@@ -67,20 +69,21 @@ def routes(components: Components, settings: Settings) -> Litestar:
         if is_streaming
         else redirecting_route(components.derivatives, _redirects(settings))
     )
-    purge = purge_route(
-        components.derivatives,
-        verifier=components.verifier,
-        handled=components.handled,
-        base_path=settings.base_path,
-    )
-    mounts = [images, purge]
+    mounts = [images]
     has_files = is_streaming or settings.store.startswith("file://")  # otherwise browsers read the bucket directly
     if has_files:
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
     app = Litestar(
-        route_handlers=[*mounts, jobs_options, post_job, list_jobs, get_job, replay_job, healthz, readyz],
+        route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
         dependencies={
-            "api": _provide(JobApi(jobs=components.jobs, verifier=components.verifier, base_path=settings.base_path)),
+            "api": _provide(
+                JobApi(
+                    jobs=components.jobs,
+                    control=components.control,
+                    verifier=components.verifier,
+                    base_path=settings.base_path,
+                )
+            ),
             "readiness": _provide(components.readiness),
         },
         exception_handlers={Exception: answer_error},
@@ -90,6 +93,32 @@ def routes(components: Components, settings: Settings) -> Litestar:
     )
     write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
     return app
+
+
+def _version_1(components: Components, settings: Settings) -> Router:
+    """Return the routes below `/v1`, which refuse unknown query parameters."""
+    return Router(
+        "/",
+        guards=[refuse_unknown_parameters],
+        route_handlers=[
+            purge_route(
+                components.derivatives,
+                verifier=components.verifier,
+                handled=components.handled,
+                base_path=settings.base_path,
+            ),
+            jobs_options,
+            post_job,
+            list_jobs,
+            get_job,
+            replay_job,
+            replay_jobs,
+            cancel_job,
+            get_queue,
+            pause_queue,
+            resume_queue,
+        ],
+    )
 
 
 def _redirects(settings: Settings) -> Redirects:

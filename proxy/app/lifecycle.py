@@ -55,7 +55,7 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
             await stack.enter_async_context(_delivering(components.callback_delivery, draining=components.draining))
         if components.worker is not None:
             await stack.enter_async_context(_working(components.worker, draining=components.draining))
-        await stack.enter_async_context(_background(watch_queue(components.jobs)))
+        await stack.enter_async_context(_background(watch_queue(components.jobs, components.control)))
         components.readiness.is_open = True
         await stack.enter_async_context(_background(watch_readiness(components.readiness)))
         log.info(

@@ -17,6 +17,7 @@ from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
 from proxy.http.protocol.connections import Connections, default_connections
+from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
@@ -84,6 +85,7 @@ class Components:
     render_pool: RenderPool
     derivatives: DerivativeService
     jobs: JobService
+    control: JobControl
     worker: JobWorker | None
     """None if jobs run on other machines."""
     callback_delivery: CallbackDelivery | None
@@ -126,11 +128,12 @@ def build(settings: Settings) -> Components:
         queue=queue,
         outbox=outbox,
         recipe=recipe,
-        public_base_url=public_base_url(settings),
+        public_base_url=absolute_base_url(settings),
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
     )
+    control = JobControl(queue=queue, jobs=jobs)
     return Components(
         store=store,
         queue=queue,
@@ -138,6 +141,7 @@ def build(settings: Settings) -> Components:
         render_pool=render_pool,
         derivatives=derivatives,
         jobs=jobs,
+        control=control,
         worker=_worker(queue, derivatives, jobs, settings) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
         if settings.callback_hosts
@@ -149,7 +153,8 @@ def build(settings: Settings) -> Components:
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
         readiness=Readiness(
-            {"store": store.check, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
+            {"store": store.check, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
+            read_pause=control.paused_since,
         ),
         scratch=scratch,
         draining=asyncio.Event(),
@@ -232,6 +237,12 @@ def public_base_url(settings: Settings) -> str:
     """Return the base URL at which browsers read the store; a path of this service is below `BASE_PATH`."""
     is_path = settings.public_base_url.startswith("/")
     return settings.base_path + settings.public_base_url if is_path else settings.public_base_url
+
+
+def absolute_base_url(settings: Settings) -> str:
+    """Return the same base URL with the service's public origin, if that is known, for jobs and their callbacks."""
+    base = public_base_url(settings)
+    return settings.public_origin + base if base.startswith("/") else base
 
 
 def store_name(settings: Settings) -> str:

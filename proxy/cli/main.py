@@ -11,6 +11,8 @@ from proxy.cli.check import check
 from proxy.cli.compare import compare
 from proxy.cli.console import read_settings_or_exit
 from proxy.cli.promote import promote
+from proxy.cli.remote.job_commands import jobs
+from proxy.cli.remote.smoke import smoke
 from proxy.cli.render import render
 from proxy.cli.reprocess import reprocess
 from proxy.cli.serve import serve, worker
@@ -22,7 +24,7 @@ def main() -> None:
     """Render photographs in several sizes, without their metadata: by webhook, or on the first page view."""
 
 
-for command in (serve, worker, render, reprocess, compare, promote, check):
+for command in (serve, worker, jobs, smoke, render, reprocess, compare, promote, check):
     main.add_command(command)
 
 

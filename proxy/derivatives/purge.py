@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy.derivatives.recipe import PROFILE
-from proxy.errors import BadKey, StoreRefused
+from proxy.errors import BadKey, StoreError, StoreRefused
 from proxy.keys.shadow import REPLACED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from proxy.derivatives.recipe import Recipe
     from proxy.keys.layouts import Layout
@@ -19,19 +20,40 @@ if TYPE_CHECKING:
     from proxy.stores.base import Store
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgedKeys:
+    """The keys under which nothing exists any longer, and those of them that existed before, as far as that is known.
+
+    `existed` is None if the store could not be read.
+    """
+
+    keys: tuple[str, ...]
+    existed: tuple[str, ...] | None
+
+
 async def delete_derivatives(
     store: Store, recipe: Recipe, original: str
-) -> tuple[tuple[str, ...], list[BaseException | None]]:
+) -> tuple[PurgedKeys, list[BaseException | None]]:
     """Delete all derivatives of an original; return their keys, and the error of each deletion.
 
-    All deletions are attempted and have ended when it returns. Keys under which nothing existed are included.
+    All deletions are attempted and have ended when it returns.
 
     Raises:
         StoreError: the keys could not be listed, so nothing was deleted.
     """
     keys = await find_derivatives(store, recipe, original)
+    existed = await find_existing(store, keys)
     outcomes = await asyncio.gather(*map(store.delete, keys), return_exceptions=True)
-    return keys, outcomes
+    return PurgedKeys(keys=keys, existed=existed), outcomes
+
+
+async def find_existing(store: Store, keys: Sequence[str]) -> tuple[str, ...] | None:
+    """Return those keys under which a blob exists; None if the store cannot be read."""
+    try:
+        blobs = await asyncio.gather(*map(store.head, keys))
+    except StoreError:  # or credentials that may delete, but not read
+        return None
+    return tuple(key for key, blob in zip(keys, blobs, strict=True) if blob)
 
 
 async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple[str, ...]:

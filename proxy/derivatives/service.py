@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from proxy.concurrency.keyed_lock import KeyedLock
     from proxy.derivatives.cache import DerivativeCache
     from proxy.derivatives.policy import GenerationPolicy
+    from proxy.derivatives.purge import PurgedKeys
     from proxy.derivatives.recipe import Recipe
     from proxy.derivatives.results import Remake, Source
     from proxy.rendering.pool import RenderPool
@@ -143,23 +144,22 @@ class DerivativeService:
         )
         return await self._flights.run(request, lambda: self._start(request, priority))
 
-    async def purge(self, original: str) -> tuple[str, ...]:
-        """Delete all derivatives of an original but not the original; return the keys that are free now.
+    async def purge(self, original: str) -> PurgedKeys:
+        """Delete all derivatives of an original but not the original; return their keys.
 
-        A run that generates derivatives of this original finishes first, so that it leaves none behind. The keys
-        include those under which nothing existed.
+        A run that generates derivatives of this original finishes first, so that it leaves none behind.
 
         Raises:
             BadKey, StoreError: see `proxy.errors`.
         """
         self.recipe.check(original, [])
         async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
-            keys, outcomes = await delete_derivatives(self._store, self.recipe, original)
+            purged, outcomes = await delete_derivatives(self._store, self.recipe, original)
             self._purges += 1
-            self._cache.evict(original, *keys)
+            self._cache.evict(original, *purged.keys)
         if fault := next(faults(outcomes), None):
             raise fault
-        return keys
+        return purged
 
     async def close(self) -> None:
         """Cancel all running lookups and generations; the components they use are closed next."""

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.webhooks.signature import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobApi:
-    """The job service, and the verifier of signed requests."""
+    """The job service, what operators may do to its jobs, and the verifier of signed requests."""
 
     jobs: JobService
+    control: JobControl
     verifier: Verifier
     base_path: str = ""
     """The part of every path that a proxy before this service strips."""

@@ -40,9 +40,9 @@ MAX_SIZES = 64
 DESCRIPTION = """
 Renders photographs in several sizes: all sizes when a signed job is posted, and missing sizes when a page requests one.
 
-Posted jobs are signed as standardwebhooks.com describes. Requests without a body that need a signature (to list jobs,
-to run a job again, to delete derivatives) sign their method and path with the query instead, such as
-`GET /v1/jobs?status=error`.
+Posted jobs are signed as standardwebhooks.com describes. Requests without a body that need a signature (to list
+jobs, to run them again or cancel them, to pause the queue, to delete derivatives) sign their method and path with the
+query instead, such as `GET /v1/jobs?status=error`. Below `/v1`, unknown query parameters are errors.
 """
 
 INVALID_KEY = "The key is invalid, or is not the key of an original."
@@ -50,6 +50,8 @@ BAD_SIGNATURE = "The signature is missing or invalid, or its timestamp is more t
 STORE_FAILED = "The image store is unavailable, or rejects the operation."
 QUEUE_FAILED = "The job queue is unavailable."
 NO_CAPACITY = "The job queue is full or unavailable."
+NO_PARAMETERS = "The request has query parameters; this route has none."
+BAD_PARAMETER = "A query parameter is unknown, repeated or invalid."
 UNKNOWN_JOB = "No job has this id, or it ended too long ago."
 
 IMAGE_PROBLEMS = {
@@ -63,7 +65,7 @@ IMAGE_PROBLEMS = {
     504: "Rendering timed out.",
 }
 
-PURGE_PROBLEMS = {400: INVALID_KEY, 401: BAD_SIGNATURE, 502: STORE_FAILED}
+PURGE_PROBLEMS = {400: f"{INVALID_KEY} Or the request has query parameters.", 401: BAD_SIGNATURE, 502: STORE_FAILED}
 
 STREAMING_PROBLEMS = {
     412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
@@ -78,18 +80,30 @@ FILE_PROBLEMS = {
 }
 
 POST_PROBLEMS = {
-    400: "The body is not a valid job.",
+    400: "The body is not a valid job, or the request has query parameters.",
     401: BAD_SIGNATURE,
     413: "The body is too large.",
     422: "A size does not exist, or callbacks to this URL are not allowed.",
     503: NO_CAPACITY,
 }
 
-REPLAY_PROBLEMS = {401: BAD_SIGNATURE, 404: UNKNOWN_JOB, 503: NO_CAPACITY}
+REPLAY_PROBLEMS = {400: NO_PARAMETERS, 401: BAD_SIGNATURE, 404: UNKNOWN_JOB, 503: NO_CAPACITY}
 
-JOB_PROBLEMS = {404: UNKNOWN_JOB, 503: QUEUE_FAILED}
+REPLAY_MANY_PROBLEMS = {400: BAD_PARAMETER, 401: BAD_SIGNATURE, 503: NO_CAPACITY}
 
-LIST_PROBLEMS = {400: "A query parameter is invalid.", 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
+CANCEL_PROBLEMS = {
+    400: NO_PARAMETERS,
+    401: BAD_SIGNATURE,
+    404: UNKNOWN_JOB,
+    409: "The job has ended.",
+    503: QUEUE_FAILED,
+}
+
+QUEUE_PROBLEMS = {400: NO_PARAMETERS, 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
+
+JOB_PROBLEMS = {400: NO_PARAMETERS, 404: UNKNOWN_JOB, 503: QUEUE_FAILED}
+
+LIST_PROBLEMS = {400: BAD_PARAMETER, 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
 
 
 def problems(descriptions: Mapping[int, str]) -> dict[int, ResponseSpec]:
@@ -194,8 +208,16 @@ def _file_path() -> PathItem:
 def _purge_path() -> PathItem:
     purged = Schema(
         type=OpenAPIType.OBJECT,
-        required=["key", "deleted"],
-        properties={"key": TEXT, "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT)},
+        required=["key", "deleted", "existed"],
+        properties={
+            "key": TEXT,
+            "deleted": Schema(type=OpenAPIType.ARRAY, items=TEXT),
+            "existed": Schema(
+                type=[OpenAPIType.ARRAY, OpenAPIType.NULL],
+                items=TEXT,
+                description="Those keys that existed before; null if the store cannot be read.",
+            ),
+        },
     )
     deleted = OpenAPIResponse(
         description="The key of the original, which is kept, and the keys of its derivatives, which no longer exist.",

@@ -22,6 +22,7 @@ from proxy.errors import (
     DeadlineExceeded,
     DiedAgain,
     ImagesError,
+    JobEnded,
     NoRoom,
     NotFound,
     OutOfRange,
@@ -73,6 +74,7 @@ FOR_HALF_A_MINUTE = "public, max-age=30"
 ROWS: Mapping[type[Exception], ProblemRow] = {
     BadKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
     UnfitKey: ProblemRow(400, "Invalid key", FOR_A_MINUTE),
+    JobEnded: ProblemRow(409, "Job has ended"),
     BadCursor: ProblemRow(400, "Invalid cursor"),
     BadSignature: ProblemRow(401, "Missing or invalid signature"),
     UnknownJobSize: ProblemRow(422, "Unknown size"),

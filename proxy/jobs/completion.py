@@ -21,8 +21,12 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
 def callback_for(job: Job, callback_url: str, *, created_at: datetime) -> Callback:
     """Return the callback about a job that has ended.
 
-    Its id combines the job's id and creation time, so a job that is run again gets another callback.
+    See `callback_id` for its id.
     """
     body = msgspec.json.encode(JobEvent(type=f"job.{job.status}", timestamp=job.finished_at, data=job))
-    run = round(created_at.timestamp() * 1000)
-    return Callback(id=f"{job.id}-{run}", url=callback_url, body=body.decode())
+    return Callback(id=callback_id(job.id, created_at), url=callback_url, body=body.decode())
+
+
+def callback_id(job_id: str, created_at: datetime) -> str:
+    """Return the id of the callback about a job, which also depends on when the job was created or last run again."""
+    return f"{job_id}-{round(created_at.timestamp() * 1000)}"

@@ -13,6 +13,7 @@ from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import Derivative
 from proxy.jobs.request import JobRequest
 from proxy.keys.syntax import url
+from proxy.webhooks.delivery import CallbackState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 
 ABANDONED = "abandoned"
 """The error code of a job that no worker completed: it timed out or crashed at every attempt, or was aborted."""
+
+CANCELLED = "cancelled"
+"""The error code of a job that was cancelled on request."""
+
+CANCEL_REQUEST = "cancelled on request"
+"""How the queue records that an abort was requested by `JobControl.cancel`; a sweep records something else."""
 
 Status = Literal["queued", "processing", "done", "error"]
 SizeStatus = Literal["waiting", "done", "error"]
@@ -67,7 +74,8 @@ class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
-    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure.
+    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure. `callback` is
+    None if the job has none, and in the callback itself.
     """
 
     id: str
@@ -82,6 +90,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timings: Timings | None
     retry: ScheduledRetry | None
     error: JobError | None
+    callback: CallbackState | None = None
 
 
 class JobMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,9 +202,24 @@ def _scheduled_retry(outcome: JobOutcome) -> ScheduledRetry | None:
     return ScheduledRetry(at=at, code=outcome.error.code, detail=outcome.error.detail)
 
 
+def is_cancelled(queued: QueuedJob) -> bool:
+    """Return whether a job has ended because it was cancelled on request."""
+    return queued.status == QueueStatus.ABORTED and queued.error == CANCEL_REQUEST
+
+
+def error_code(queued: QueuedJob) -> str | None:
+    """Return the code of the error with which a job ended, or for which it waits for a retry; None if it has none."""
+    outcome = msgspec.convert(queued.result or {}, JobOutcome)
+    if status_of(queued) == "error":
+        return _error(queued, outcome).code
+    return outcome.error.code if outcome.error and status_of(queued) == "queued" else None
+
+
 def _error(queued: QueuedJob, outcome: JobOutcome) -> JobError:
     if queued.status == QueueStatus.COMPLETE and outcome.error:
         return outcome.error
+    if is_cancelled(queued):
+        return JobError(code=CANCELLED, detail="The job was cancelled on request. Replay it to run it.")
     last = f" Last error: {outcome.error.detail}" if outcome.error else ""
     return JobError(
         code=ABANDONED,

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from saq import Status as QueueStatus
 
 from proxy.errors import BadCursor
-from proxy.jobs.job import KEPT_AS, status_of
+from proxy.jobs.job import KEPT_AS, error_code, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from saq import Job as QueuedJob
     from saq import Queue
 
-    from proxy.jobs.job import Status
+    from proxy.jobs.job import Job, Status
 
 MOST_WALKED = 100_000
 """The maximum number of jobs read for a page: a week of one job every 6 s.
@@ -36,10 +37,39 @@ _CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListJobs:
-    """A request for a page of up to `limit` jobs, of one status or of all, starting after the previous page."""
+class JobFilter:
+    """A selection of jobs; each field that is not None restricts it. Ages are in seconds since a job was enqueued."""
 
+    key: str | None = None
+    """The key of the original."""
     status: Status | None = None
+    code: str | None = None
+    """The code of the error with which a job ended, or for which it waits for a retry."""
+    except_code: str | None = None
+    older_than_seconds: float | None = None
+    newer_than_seconds: float | None = None
+
+    def matches(self, job: QueuedJob, *, now: float) -> bool:
+        """Return whether a job is selected at the time `now`, in seconds since the epoch."""
+        age = now - job.queued / 1000
+        return (
+            (self.status is None or status_of(job) == self.status)
+            and (self.key is None or (job.kwargs or {}).get("key") == self.key)
+            and (self.older_than_seconds is None or age >= self.older_than_seconds)
+            and (self.newer_than_seconds is None or age <= self.newer_than_seconds)
+            and (self.code is None or error_code(job) == self.code)
+            and (self.except_code is None or error_code(job) != self.except_code)
+        )
+
+
+ANY_JOB = JobFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListJobs:
+    """A request for a page of up to `limit` of the selected jobs, starting after the previous page."""
+
+    selection: JobFilter = ANY_JOB
     limit: int
     cursor: str | None = None
     """The `cursor` of the previous page; None for the first page."""
@@ -76,7 +106,7 @@ class JobListing:
             newest, is_complete = await self._walk(asked, before)
         found = [job for _, _, job in sorted(newest, key=lambda entry: entry[:2], reverse=True)]
         jobs = found[: asked.limit]
-        cursor = f"{jobs[-1].queued}-{jobs[-1].key}" if len(found) > asked.limit else None
+        cursor = _cursor(jobs[-1].queued, jobs[-1].key) if len(found) > asked.limit else None
         return QueuePage(jobs=jobs, cursor=cursor, is_complete=is_complete)
 
     async def _walk(
@@ -85,19 +115,30 @@ class JobListing:
         newest: dict[str, tuple[int, str, QueuedJob]] = {}
         places: list[tuple[int, str]] = []  # a min-heap: the oldest first
         walked = 0
-        async for job in self._queue.iter_jobs(KEPT_AS[asked.status] if asked.status else list(QueueStatus)):
+        status, now = asked.selection.status, time.time()
+        async for job in self._queue.iter_jobs(KEPT_AS[status] if status else list(QueueStatus)):
             walked += 1
             if walked > self._most_walked:
                 return [*newest.values()], False
             place = (job.queued, job.key)
-            is_other = asked.status and status_of(job) != asked.status
-            if is_other or (before and place >= before) or job.key in newest:  # an iteration may yield a job twice
+            if job.key in newest or (before and place >= before):  # an iteration may yield a job twice
+                continue
+            if not asked.selection.matches(job, now=now):
                 continue
             newest[job.key] = (*place, job)
             heapq.heappush(places, place)
             if len(places) > asked.limit + 1:  # one extra job shows whether another page exists
                 del newest[heapq.heappop(places)[1]]
         return [*newest.values()], True
+
+
+def cursor_after(job: Job) -> str:
+    """Return the cursor of the page that begins with the job after this one."""
+    return _cursor(round(job.created_at.timestamp() * 1000) if job.created_at else 0, job.id)
+
+
+def _cursor(queued: int, job_id: str) -> str:
+    return f"{queued}-{job_id}"
 
 
 def _position(cursor: str) -> tuple[int, str]:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from proxy.concurrency.batcher import Batcher
 from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
-from proxy.jobs.completion import callback_for
+from proxy.jobs.completion import callback_for, callback_id
 from proxy.jobs.job import check_stored, read_job
 from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
 from proxy.queues.base import is_deferred
+from proxy.webhooks.delivery import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +130,7 @@ class JobService:
         except UnknownSize as fault:
             raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        job = self._describe(await self._posts.ask(await self._submission(request, idempotency_key)))
+        (job,) = await self._show([await self._posts.ask(await self._submission(request, idempotency_key))])
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same
         return job
 
@@ -138,7 +140,8 @@ class JobService:
         Raises:
             UnknownJob: no job has that id, or it ended too long ago.
         """
-        return self._describe(await self._queued_job(job_id))
+        (job,) = await self._show([await self._queued_job(job_id)])
+        return job
 
     async def page(self, asked: ListJobs) -> JobPage:
         """Return a page of jobs, newest first.
@@ -147,8 +150,7 @@ class JobService:
             BadCursor: the cursor is not that of an earlier page.
         """
         page = await self._listing.page(asked)
-        jobs = tuple(self._describe(queued) for queued in page.jobs)
-        return JobPage(jobs=jobs, cursor=page.cursor, is_complete=page.is_complete)
+        return JobPage(jobs=await self._show(page.jobs), cursor=page.cursor, is_complete=page.is_complete)
 
     async def replay(self, job_id: str, *, message_id: str | None = None) -> Job:
         """Run an ended job again with its original request; return a live job unchanged.
@@ -160,7 +162,7 @@ class JobService:
             Busy: the queue is full.
         """
         await self.complete(job_id)  # its worker may have died before this, and a replay discards the result
-        job = await self._replay(job_id, message_id)
+        (job,) = await self._show([await self._replay(job_id, message_id)])
         self._clear_failures(job.key)
         return job
 
@@ -177,12 +179,12 @@ class JobService:
             await self._outbox.enqueue_callback(callback_for(job, callback_url, created_at=job.created_at))
         return True
 
-    async def _replay(self, job_id: str, message_id: str | None) -> Job:
+    async def _replay(self, job_id: str, message_id: str | None) -> QueuedJob:
         async with self._deciding:
             queued = await self._queued_job(job_id)
             replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
             if is_live(queued) or message_id in replays:
-                return self._describe(queued)
+                return queued
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
@@ -193,7 +195,7 @@ class JobService:
                 replays=(*replays, message_id)[-MOST_REPLAYS:] if message_id else replays,
             )
             self._live.add(job_id, again.request)
-            return self._describe(await self._enqueue(again))
+            return await self._enqueue(again)
 
     async def check(self) -> None:
         """Raise unless everything works that a post needs of the queues; see `JobQueue.check`.
@@ -214,6 +216,23 @@ class JobService:
             days = self._keep_seconds / DAY_SECONDS
             raise UnknownJob(f"No job has the id {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
+
+    async def _show(self, stored: Sequence[QueuedJob]) -> tuple[Job, ...]:
+        """Return jobs as clients see them, with the states of their callbacks."""
+        jobs = [self._describe(queued) for queued in stored]
+        urls = [_request_of(queued).callback_url for queued in stored]
+        ended = {
+            callback_id(job.id, job.created_at): url
+            for job, url in zip(jobs, urls, strict=True)
+            if url and job.finished_at and job.created_at
+        }
+        states = await self._outbox.states(ended)
+        return tuple(
+            replace(job, callback=states.get(callback_id(job.id, job.created_at), waiting(url)))
+            if url and job.created_at
+            else job
+            for job, url in zip(jobs, urls, strict=True)
+        )
 
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)

@@ -18,7 +18,7 @@ from proxy.errors import (
     UnexpectedError,
     public_message,
 )
-from proxy.jobs.job import ABANDONED, JobError, JobOutcome
+from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancelled, status_of
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
@@ -121,10 +121,11 @@ class JobWorker(QueueWorker):
 
     async def on_end(self, job: saq.Job) -> None:
         """Count an ended job, and enqueue its callback if it has one."""
-        ended_well = job.status == saq.Status.COMPLETE and not (job.result or {}).get("error")
-        metrics.jobs_total.labels("done" if ended_well else "error").inc()
+        metrics.jobs_total.labels(CANCELLED if is_cancelled(job) else status_of(job)).inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
-        if job.status != saq.Status.COMPLETE:  # the queue ended it, not `make_derivatives`
+        if is_cancelled(job):
+            log.info("job_cancelled")
+        elif job.status != saq.Status.COMPLETE:  # the queue ended it, not `make_derivatives`
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
             await self._complete_job(job.key)

@@ -13,6 +13,7 @@ from proxy.errors import ImagesError
 from proxy.system import cgroups
 
 if TYPE_CHECKING:
+    from proxy.jobs.control import JobControl
     from proxy.jobs.service import JobService
     from proxy.observability.readiness import Readiness
 
@@ -33,13 +34,15 @@ def observe_memory() -> None:
     metrics.memory_limit_bytes.set_function(lambda: cgroups.memory_usage().limit)
 
 
-async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS) -> None:
+async def watch_queue(jobs: JobService, control: JobControl, *, every_seconds: float = QUEUE_SECONDS) -> None:
     """Update the queue metrics until cancelled; repeated failures to read the queue are logged once."""
-    is_logged = False
+    is_logged = is_paused = False
     while True:
-        depth, oldest_seconds = math.nan, math.nan  # instead of outdated values
+        depth, oldest_seconds, paused = math.nan, math.nan, math.nan  # instead of outdated values
         try:
             depth, oldest_seconds, _ = await jobs.waiting()
+            is_paused = await _watch_pause(control, was_paused=is_paused)
+            paused = float(is_paused)
             is_logged = False
         except ImagesError as fault:
             if not is_logged:
@@ -49,7 +52,18 @@ async def watch_queue(jobs: JobService, *, every_seconds: float = QUEUE_SECONDS)
             log.exception("queue_status_failed")
         metrics.queue_depth.set(depth)
         metrics.queue_oldest_seconds.set(oldest_seconds)
+        metrics.queue_paused.set(paused)
         await asyncio.sleep(every_seconds)
+
+
+async def _watch_pause(control: JobControl, *, was_paused: bool) -> bool:
+    """Return whether the queue is paused, and log it if that has changed, on any machine."""
+    since = await control.paused_since()
+    if since is not None and not was_paused:
+        log.warning("queue_paused", since=since.isoformat(timespec="seconds"))
+    if since is None and was_paused:
+        log.info("queue_resumed")
+    return since is not None
 
 
 async def watch_readiness(readiness: Readiness, *, every_seconds: float = READY_SECONDS) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
@@ -15,6 +17,7 @@ from proxy.errors import ImagesError, UnexpectedError
 log = structlog.get_logger(__name__)
 
 Probe = Callable[[], Awaitable[object]]
+ReadPause = Callable[[], Awaitable[datetime | None]]
 
 CHECK_SECONDS = 5.0
 """The timeout of all probes, which run concurrently. The health checks of platforms rarely wait for longer."""
@@ -23,11 +26,14 @@ CHECK_SECONDS = 5.0
 class Readiness:
     """The readiness of the service to accept work; concurrent requests share one check."""
 
-    def __init__(self, probes: Mapping[str, Probe]) -> None:
+    def __init__(self, probes: Mapping[str, Probe], *, read_pause: ReadPause | None = None) -> None:
         self._probes = probes
+        self._read_pause = read_pause
         self._flights: SingleFlight[list[str]] = SingleFlight()
         self.is_open = False
         """True from the end of the startup until draining begins."""
+        self.paused_since: datetime | None = None
+        """When the queue was paused, as of the last check that could read it; the service is ready nevertheless."""
 
     async def check(self) -> list[str]:
         """Return one message for each component that fails; an empty list means that the service is ready."""
@@ -36,10 +42,17 @@ class Readiness:
         return await self._flights.run("check", self._check)
 
     async def _check(self) -> list[str]:
+        pausing = asyncio.create_task(self._refresh_pause())
         outcomes = await asyncio.gather(*(_try(name, probe) for name, probe in self._probes.items()))
+        await pausing
         for name, fault in zip(self._probes, outcomes, strict=True):
             metrics.ready.labels(name).set(fault is None)
         return [fault for fault in outcomes if fault]
+
+    async def _refresh_pause(self) -> None:
+        with suppress(ImagesError, TimeoutError):  # the probe of the queue reports it
+            async with asyncio.timeout(CHECK_SECONDS):
+                self.paused_since = await self._read_pause() if self._read_pause else None
 
 
 async def _try(name: str, probe: Probe) -> str | None:

@@ -46,6 +46,12 @@ DEFERRED = 1
 CHECKER, CHECKER_SECONDS = "readiness", 60
 """The worker id of the test write, and its TTL in seconds."""
 
+PAUSED = "paused"
+"""The name under which a queue stores when it was paused, in seconds since the epoch."""
+
+PAUSE_POLL_SECONDS = 0.5
+"""How often a worker polls a paused queue, if the queue sends no notification."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
@@ -138,12 +144,32 @@ class JobQueue(Queue):
     async def remember(self, name: str, value: str, *, seconds: float | None = None) -> str:
         """Store a value under a name, unless one is stored there, and return the stored one.
 
-        It is kept for `seconds`; None is for ever.
+        It is kept for `seconds`; None is for ever. Every process and machine with this queue can read it.
         """
 
     @abstractmethod
     async def recall(self, name: str) -> str | None:
-        """Return the value that is stored under a name; None if there is none, or none any longer."""
+        """Return the value that is stored under a name; None if there is none."""
+
+    @abstractmethod
+    async def forget(self, name: str) -> bool:
+        """Remove the value that is stored under a name; return False if there is none."""
+
+    async def pause(self) -> None:
+        """Hand no more jobs to workers, on any machine, until `resume`; a paused queue stays as it is.
+
+        Running jobs continue, and new jobs are accepted. The pause survives restarts of the service and the server.
+        """
+        await self.remember(PAUSED, f"{time.time():.3f}")
+
+    async def resume(self) -> None:
+        """End a pause, if there is one."""
+        await self.forget(PAUSED)
+
+    async def paused_since(self) -> float | None:
+        """Return when the queue was paused, in seconds since the epoch; None if it is not paused."""
+        since = await self.recall(PAUSED)
+        return None if since is None else float(since)
 
     async def check(self) -> None:
         """Raise unless the queue can be written to; a read is not enough, because it succeeds on a full disk.

@@ -122,6 +122,18 @@ _PRUNE = (
     "DELETE FROM images_facts WHERE expires <= now()",
 )
 
+_END = """
+UPDATE {jobs} SET
+    job = %(job)s, status = %(status)s, expire_at = floor(extract(epoch FROM now()))::bigint + %(seconds)s
+WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s RETURNING key
+"""
+"""Ends a waiting job, unless it has changed."""
+
+_FORGET = """
+DELETE FROM {jobs}
+WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s RETURNING key
+"""
+
 _NOT_DENIED = ("the database system is", "too many", "connection slots are reserved")
 """Parts of the messages of a server that starts, stops or has no connection left: a later attempt may succeed."""
 
@@ -210,9 +222,14 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         found = await self._execute(question, name=name)
         return str(found[0][0]) if found else None
 
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        question = "DELETE FROM images_facts WHERE queue = %(queue)s AND name = %(name)s RETURNING name"
+        return bool(await self._execute(question, name=name))
+
     async def _dequeue(self) -> None:
         """Take as many jobs that are due as workers wait for, and set aside those that cannot be read."""
-        if self._dequeue_lock.locked():
+        if self._dequeue_lock.locked() or await self.paused_since() is not None:
             return
         async with self._dequeue_lock:
             is_left = True
@@ -311,3 +328,14 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
 
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         return await self._swap(stored, job)  # first in the queue: that is ordered by `scheduled`, which is long past
+
+    async def _end(self, stored: Stored, job: Job) -> bool:
+        values = {
+            "job": self.serialize(job),
+            "status": job.status.value,
+            "seconds": job.ttl if job.ttl > 0 else None,
+            "key": job.key,
+            "before": stored.body,
+            "was": stored.job.status.value,
+        }
+        return bool(await self._execute(_FORGET if job.ttl < 0 else _END, **values))

@@ -17,7 +17,7 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, retry_delay
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, retry_delay
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.server_queue import Broken, ServerQueue, Stored
 
@@ -74,6 +74,29 @@ redis.call('LPUSH', KEYS[4], KEYS[1])
 return 1
 """
 
+_END = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('LPOS', KEYS[2], KEYS[1]) then return 0 end
+redis.call('ZREM', KEYS[3], KEYS[1])
+redis.call('LREM', KEYS[4], 0, KEYS[1])
+redis.call('SREM', KEYS[5], KEYS[1])
+if tonumber(ARGV[3]) > 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+elseif tonumber(ARGV[3]) == 0 then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1
+"""
+"""Ends a waiting job, unless it has changed or a worker has just dequeued it."""
+
+_GIVE_BACK = """
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('LREM', KEYS[2], 0, KEYS[4]) == 0 then return 0 end
+redis.call('LPUSH', KEYS[3], KEYS[4])
+return 1
+"""
+"""Puts a job that was just dequeued back to the front, if the queue has been paused meanwhile."""
+
 
 _SCHEDULE = """
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], 1, redis.call('TIME')[1])
@@ -117,6 +140,8 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._held_script = self.redis.register_script(_ACTIVE)
         self._swap_script = self.redis.register_script(_SWAP)
         self._put_back_script = self.redis.register_script(_PUT_BACK)
+        self._end_script = self.redis.register_script(_END)
+        self._give_back_script = self.redis.register_script(_GIVE_BACK)
         self._due_script = self.redis.register_script(_SCHEDULE)
         self._move_aside_script = self.redis.register_script(_MOVE_ASIDE)
         self._take_back_script = self.redis.register_script(_TAKE_BACK)
@@ -160,11 +185,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         deadline = time.monotonic() + timeout if timeout > 0 else math.inf
         async with self._outage_guard.pausing():
+            if not await self._wait_for_resume(timeout):
+                return None
             while True:
                 left = deadline - time.monotonic()
                 job = await super().dequeue(max(min(left, BLOCK_SECONDS), SHORTEST_SECONDS), poll_interval)
                 if job is not None or left <= BLOCK_SECONDS:
-                    return job
+                    return None if job and await self._is_given_back(job) else job
 
     async def job(self, job_key: str) -> Job | None:
         """Return the job under `job_key`; None if there is none, or if it cannot be read."""
@@ -189,6 +216,15 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         found: bytes | None = await self.redis.get(self._fact(name))
         return None if found is None else found.decode()
 
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        return bool(await self.redis.delete(self._fact(name)))
+
+    async def _is_given_back(self, job: Job) -> bool:
+        """Return whether a job that was just dequeued is in the queue again, because that has been paused meanwhile."""
+        keys = [self._fact(PAUSED), self._active, self._queued, job.id]
+        return bool(await self._give_back_script(keys=keys))
+
     async def schedule(self, lock: int = 1) -> list[str]:  # noqa: ARG002 - SAQ's signature
         """Queue the scheduled jobs that are due, and return their ids."""
         due: list[bytes] = await self._due_script(keys=[self._incomplete, self._queued])
@@ -209,11 +245,6 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             pipe.set(job.id, self.serialize(job))
             await pipe.execute()
         await self.notify(job)
-
-    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:
-        """Abort a waiting job, or request that the worker of a running job abort it."""
-        await super().abort(job, error, ttl)
-        await _answer(self.redis.srem(self._deferred, job.id))
 
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:
         await super()._finish(job, status, result=result, error=error)
@@ -274,6 +305,13 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         keys = [job.id, self._active, self._incomplete, self._queued]
         return bool(await self._put_back_script(keys=keys, args=[stored.body, self.serialize(job)]))
+
+    async def _end(self, stored: Stored, job: Job) -> bool:
+        keys = [job.id, self._active, self._incomplete, self._queued, self._deferred]
+        has_ended = bool(await self._end_script(keys=keys, args=[stored.body, self.serialize(job), job.ttl]))
+        if has_ended:
+            await self.notify(job)
+        return has_ended
 
 
 async def _answer(call: Awaitable[T] | T) -> T:

@@ -7,21 +7,27 @@ Here one step compares each job with what was read and writes it back, so any ma
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from saq.job import Status
+from saq.job import TERMINAL_STATUSES, Status
 from saq.queue.base import logger
 from saq.utils import now
 
-from proxy.queues.base import JobQueue, is_same_run
+from proxy.queues.base import PAUSE_POLL_SECONDS, JobQueue, is_same_run
 from proxy.queues.readable import UnreadableJob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from saq.job import Job
+
+BEGIN_SECONDS = 0.05
+"""How long to wait for a worker that has dequeued a job to store that it runs; that takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,38 @@ class ServerQueue(JobQueue):
         if await self._move_aside(broken):
             self.report_set_aside(broken.key, broken.reason)
 
+    async def abort(self, job: Job, error: str, ttl: float = 5) -> None:  # noqa: ARG002 - SAQ's signature
+        """Abort a waiting job, or request that the worker of a running job abort it; ignore an ended job.
+
+        SAQ's own version writes back the caller's copy of the job, whatever has happened to it since.
+        """
+        while (stored := await self._stored(job.key)) and stored.job.queued == job.queued:
+            changed = self.copy(stored.job)
+            changed.error = error
+            if changed.status in TERMINAL_STATUSES or (changed.status, stored.job.error) == (Status.ABORTING, error):
+                return
+            if changed.status in (Status.NEW, Status.QUEUED):
+                changed.status, changed.completed = Status.ABORTED, now()
+                if await self._end(stored, changed):
+                    self.aborted += 1
+                    logger.info("Now aborted: %s", changed.info())
+                    return
+                await asyncio.sleep(BEGIN_SECONDS)  # a worker is about to store that it has begun
+                continue
+            changed.status = Status.ABORTING
+            if await self._swap(stored, changed):
+                return
+
+    async def _wait_for_resume(self, seconds: float) -> bool:
+        """Wait while the queue is paused, for `seconds` at most (0: forever); return False if it still is."""
+        deadline = time.monotonic() + seconds if seconds > 0 else math.inf
+        while await self.paused_since() is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await asyncio.sleep(min(left, PAUSE_POLL_SECONDS))
+        return True
+
     async def _release(self, stored: Stored) -> bool:
         released = self.copy(stored.job)
         if released.status == Status.ABORTING or not released.retryable:
@@ -142,3 +180,7 @@ class ServerQueue(JobQueue):
     @abstractmethod
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         """Do the same as `_swap` and put the job first in the queue, in one step."""
+
+    @abstractmethod
+    async def _end(self, stored: Stored, job: Job) -> bool:
+        """Do the same as `_swap` for a waiting job that ends; return False also if a worker has just dequeued it."""

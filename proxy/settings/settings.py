@@ -66,6 +66,11 @@ class Settings:
         "without a body sign it with their path",
         header_values.origin,
     )
+    service_url: str = _setting(
+        "",
+        "URL of the service that `gf-images jobs` and `gf-images smoke` call; empty: `HOST` and `PORT`",
+        validators.service_url,
+    )
     originals_base_url: str = _setting(
         "",
         "public URL from which the bucket is read, if the credentials can only write; not a CDN of `PUBLIC_BASE_URL`",

@@ -176,6 +176,13 @@ def endpoint_fault(value: str) -> str | None:
     return None
 
 
+def service_url(value: str) -> str | None:
+    """Return what is wrong with the URL of a service, or None; an empty URL is valid."""
+    if value and (web_fault(value) or urlsplit(value).username is not None):
+        return "must start with http:// or https:// and a host, without a user name, ? or #"
+    return None
+
+
 def bucket_fault(value: str) -> str | None:
     """Return what is wrong with a bucket's name, or None; an empty name is valid."""
     if not value or _BUCKET.fullmatch(value):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import httpx
 
-from proxy.errors import CallbackFailed
+from proxy.errors import CallbackFailed, CallbackForbidden
 
 if TYPE_CHECKING:
     import ssl
@@ -113,7 +113,7 @@ class WebhookClient:
         if not addresses:
             raise CallbackFailed(f"The name of {target} resolves to no address.")
         if private := [address for address in addresses if not self._allow_list.is_permitted(address)]:
-            raise CallbackFailed(
+            raise CallbackForbidden(
                 f"{target} resolves to {private[0]}, a private address that CALLBACK_HOSTS does not list."
             )
         return addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -13,8 +14,9 @@ from cachetools import LRUCache
 
 from proxy import metrics
 from proxy.concurrency.backoff import Backoff, jittered
-from proxy.errors import BadCallback, CallbackFailed
+from proxy.errors import BadCallback, CallbackFailed, public_message
 from proxy.queues.worker import QueueWorker, RetryLater
+from proxy.webhooks.delivery import DETAIL, FAILURES, TRIED_AT
 from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
 
 if TYPE_CHECKING:
@@ -111,13 +113,13 @@ class Dispatcher(QueueWorker):
                     raise _put_back(job)
                 answer = await self._post(job, callback)
         except BadCallback as fault:
-            return _ended("refused", str(fault))
+            return _ended(job, "refused", str(fault))
         except CallbackFailed as fault:
-            return self._put_off(job, str(fault))
+            return self._put_off(job, str(fault), shown=public_message(fault))
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-            return _ended("delivered", f"The receiver responded with {answer.status}.")
+            return _ended(job, "delivered", f"The receiver responded with {answer.status}.")
         if answer.status == HTTPStatus.GONE:
-            return _ended("gone", "The receiver responded with 410, so no more attempts are made.")
+            return _ended(job, "gone", "The receiver responded with 410, so no more attempts are made.")
         return self._put_off(job, f"The receiver responded with {answer.status}.", answer.retry_after_seconds)
 
     async def _post(self, job: saq.Job, callback: Callback) -> WebhookResponse:
@@ -125,13 +127,15 @@ class Dispatcher(QueueWorker):
             await job.update(retry_delay=AGAIN_SECONDS)
         return await self._webhook_client.post(url=callback.url, message_id=callback.id, body=callback.body)
 
-    def _put_off(self, job: saq.Job, detail: str, retry_after_seconds: float | None = None) -> Outcome:
+    def _put_off(
+        self, job: saq.Job, detail: str, retry_after_seconds: float | None = None, *, shown: str = ""
+    ) -> Outcome:
         failures = _failures(job)
         if failures >= len(self._waits_seconds):
-            return _ended("given_up", detail)
+            return _ended(job, "given_up", detail, shown=shown)
         wait = jittered(self._waits_seconds[failures])
         job.retry_delay = max(wait, min(retry_after_seconds or 0, LONGEST_WAIT_SECONDS))
-        job.meta["failures"] = failures + 1
+        job.meta |= {FAILURES: failures + 1, TRIED_AT: time.time(), DETAIL: shown or detail}
         metrics.callbacks_total.labels("put_off").inc()
         log.warning("callback_retry_scheduled", detail=detail, retry_in_seconds=round(job.retry_delay, 1))
         raise RetryLater(detail)
@@ -168,10 +172,12 @@ def _put_back(job: saq.Job) -> RetryLater:
 
 def _failures(job: saq.Job) -> int:
     """Return how many attempts failed at the receiver; attempts during which our own process died do not count."""
-    return int(job.meta.get("failures", 0))
+    return int(job.meta.get(FAILURES, 0))
 
 
-def _ended(outcome: Outcome, detail: str) -> Outcome:
+def _ended(job: saq.Job, outcome: Outcome, detail: str, *, shown: str = "") -> Outcome:
+    """Log and count the end of a callback; `shown` is the detail for clients, if it is another."""
+    job.meta[DETAIL] = shown or detail
     metrics.callbacks_total.labels(outcome).inc()
     if outcome == "delivered":
         log.info("callback_delivered", detail=detail)

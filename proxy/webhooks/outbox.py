@@ -19,12 +19,16 @@ import structlog
 
 from proxy import metrics
 from proxy.errors import BadCallback
+from proxy.webhooks.delivery import read_state, waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import saq
 
     from proxy.queues.base import JobQueue
     from proxy.webhooks.allowlist import AllowList
+    from proxy.webhooks.delivery import CallbackState
 
 log = structlog.get_logger(__name__)
 
@@ -110,7 +114,7 @@ class Outbox:
 
     async def enqueue_callback(self, callback: Callback) -> None:
         """Enqueue a callback, unless the queue already contains it."""
-        key = f"callback:{callback.id}"
+        key = _key(callback.id)
         if not self._is_listed(callback.url) or await self._queue.job(key) is not None:
             return
         await self._queue.enqueue(
@@ -123,6 +127,23 @@ class Outbox:
             ttl=self._keep_seconds,
         )
 
+    async def states(self, callbacks: Mapping[str, str]) -> dict[str, CallbackState]:
+        """Return how far the callbacks of jobs that have ended are, by their ids; `callbacks` is id -> URL."""
+        found: list[saq.Job | None] = [None] * len(callbacks)
+        if callbacks and self._allow_list.hosts:  # otherwise the queue is not connected
+            found = await self._queue.jobs([_key(one) for one in callbacks])
+        return {
+            callback_id: read_state(url, queued) if queued else waiting(url, is_listed=self._allows(url))
+            for (callback_id, url), queued in zip(callbacks.items(), found, strict=True)
+        }
+
+    def _allows(self, url: str) -> bool:
+        try:
+            self.check(url)
+        except BadCallback:
+            return False
+        return True
+
     def _is_listed(self, url: str) -> bool:
         """Return whether a URL that was permitted when its job was submitted still is; count and log it if not."""
         try:
@@ -132,6 +153,11 @@ class Outbox:
             log.warning("callback_refused", detail=str(fault))
             return False
         return True
+
+
+def _key(callback_id: str) -> str:
+    """Return the key of a callback in the queue."""
+    return f"callback:{callback_id}"
 
 
 class _WatchTask(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 import structlog
 from litestar import Response, route
@@ -16,11 +18,15 @@ RETRY_AFTER_SECONDS = "5"
 """The same value as in other responses after which the store or the queue may recover soon."""
 
 
-class Health(msgspec.Struct, frozen=True):
-    """The health of the service: "ok", or what is missing, one message each."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The health of the service: "ok", or what is missing, one message each; and since when the queue is paused.
+
+    A paused queue still accepts jobs, so the service is ready.
+    """
 
     status: str
     missing: list[str]
+    paused_since: datetime | None = None
 
 
 @route(
@@ -49,7 +55,7 @@ async def readyz(readiness: NamedDependency[Readiness]) -> Response[Health]:
     """
     missing = await readiness.check()
     return Response(
-        Health(status="unready" if missing else "ok", missing=missing),
+        Health(status="unready" if missing else "ok", missing=missing, paused_since=readiness.paused_since),
         status_code=503 if missing else 200,
         headers={"Cache-Control": "no-store", **({"Retry-After": RETRY_AFTER_SECONDS} if missing else {})},
     )

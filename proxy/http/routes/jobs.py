@@ -7,18 +7,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import JOB_PROBLEMS, LIST_PROBLEMS, MAX_SIZES, POST_PROBLEMS, REPLAY_PROBLEMS, problems
 from proxy.http.protocol.raw_paths import signed_addresses
-from proxy.jobs.job import Job, Status
+from proxy.http.query import (
+    LISTED,
+    CodeParameter,
+    CursorParameter,
+    KeyParameter,
+    LimitParameter,
+    NewerParameter,
+    OlderParameter,
+    StatusParameter,
+    address,
+    selection,
+)
+from proxy.jobs.job import Job
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
@@ -30,9 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 64 * 1024
-
-LISTED, MAX_LISTED = 50, 100
-"""How many jobs a page has: by default, and at most."""
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 
@@ -75,7 +83,7 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
     body = await _body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
-    return _accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
+    return accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
 
 
 @post(
@@ -93,7 +101,7 @@ async def replay_job(
     A job that has not ended is returned unchanged. The request has no body: sign its method and path instead.
     """
     api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
-    return _accepted(api, await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
+    return accepted(api, await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
 
 
 @route(
@@ -108,7 +116,7 @@ async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Respon
 
     The request needs no signature: the id of a job is enough.
     """
-    return _uncached(await api.jobs.get(job_id))
+    return uncached(await api.jobs.get(job_id))
 
 
 @route(
@@ -118,33 +126,36 @@ async def get_job(job_id: FromPath[str], api: NamedDependency[JobApi]) -> Respon
     response_description="A page of jobs, newest first.",
     responses=problems(LIST_PROBLEMS),
 )
-async def list_jobs(
+async def list_jobs(  # noqa: PLR0913 - each is a query parameter
     request: Request[None, None, State],
     api: NamedDependency[JobApi],
-    status: Annotated[Status | None, QueryParameter(description="List only jobs with this status.")] = None,
-    limit: Annotated[
-        int, QueryParameter(ge=1, le=MAX_LISTED, description="The maximum number of jobs on a page.")
-    ] = LISTED,
-    cursor: Annotated[
-        str | None, QueryParameter(description="The `cursor` in the `next` URL of the previous page.")
-    ] = None,
+    *,
+    key: KeyParameter = None,
+    status: StatusParameter = None,
+    code: CodeParameter = None,
+    older_than: OlderParameter = None,
+    newer_than: NewerParameter = None,
+    limit: LimitParameter = LISTED,
+    cursor: CursorParameter = None,
 ) -> Response[JobList]:
     """List jobs, newest first, for operators.
 
     The request has no body: sign its method and path with the query instead.
     """
     api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
-    page = await api.jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
-    more = {"status": status, "limit": limit, "cursor": page.cursor}
-    return _uncached(
-        JobList(
-            jobs=page.jobs,
-            next=f"{api.base_path}/v1/jobs?{urlencode({name: value for name, value in more.items() if value})}"
-            if page.cursor
-            else None,
-            complete=page.is_complete,
-        )
-    )
+    asked = selection(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
+    page = await api.jobs.page(ListJobs(selection=asked, limit=limit, cursor=cursor))
+    more = {
+        "key": key,
+        "status": status,
+        "code": code,
+        "older_than": older_than,
+        "newer_than": newer_than,
+        "limit": limit,
+        "cursor": page.cursor,
+    }
+    following = address(f"{api.base_path}/v1/jobs", more) if page.cursor else None
+    return uncached(JobList(jobs=page.jobs, next=following, complete=page.is_complete))
 
 
 @route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
@@ -204,10 +215,12 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             yield f"{name}: {fault}"
 
 
-def _accepted(api: JobApi, job: Job) -> Response[Job]:
+def accepted(api: JobApi, job: Job) -> Response[Job]:
+    """Return a job that was accepted, with its path."""
     headers = {"Location": f"{api.base_path}/v1/jobs/{job.id}", "Cache-Control": "no-store"}
     return Response(job, status_code=202, headers=headers)
 
 
-def _uncached(body: T) -> Response[T]:
-    return Response(body, headers={"Cache-Control": "no-store"})
+def uncached(body: T, *, status_code: int = 200) -> Response[T]:
+    """Return a response that no cache may keep."""
+    return Response(body, status_code=status_code, headers={"Cache-Control": "no-store"})

@@ -27,10 +27,14 @@ HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """The key of the original, which is kept, and the keys of its derivatives, none of which exists any longer."""
+    """The key of the original, which is kept, and the keys of its derivatives, none of which exists any longer.
+
+    `existed` are those that existed before; None if the store cannot be read.
+    """
 
     key: str
     deleted: tuple[str, ...]
+    existed: tuple[str, ...] | None
 
 
 def purge_route(
@@ -39,7 +43,8 @@ def purge_route(
     """Return the route under `/v1/derivatives`; it is mounted because of the keys, as `/img` is."""
 
     async def purge_now(key: str) -> str:
-        return msgspec.json.encode(Purged(key=key, deleted=await derivatives.purge(key))).decode()
+        purged = await derivatives.purge(key)
+        return msgspec.json.encode(Purged(key=key, deleted=purged.keys, existed=purged.existed)).decode()
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def purge(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature

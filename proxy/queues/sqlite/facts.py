@@ -18,3 +18,8 @@ def recall(connection: sqlite3.Connection, queue: str, name: str) -> str | None:
     """Return the value under a name; None if there is none."""
     found = connection.execute("SELECT value FROM facts WHERE queue = ? AND name = ?", (queue, name)).fetchone()
     return None if found is None else str(found[0])
+
+
+def forget(connection: sqlite3.Connection, queue: str, name: str) -> bool:
+    """Remove the value under a name; return False if there is none."""
+    return connection.execute("DELETE FROM facts WHERE queue = ? AND name = ?", (queue, name)).rowcount == 1

@@ -149,6 +149,10 @@ class SqliteQueue(SqliteReads):
         report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
+    async def forget(self, name: str) -> bool:
+        """Remove the value under a name; see `JobQueue.forget`."""
+        return await self._database.write(lambda connection: facts.forget(connection, self.name, name))
+
     async def _enqueue(self, job: Job) -> Job | None:
         return job if await self._database.write(self._transitions.enqueue(job)) else None
 

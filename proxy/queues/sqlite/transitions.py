@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, is_same_run, retry_delay
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, is_same_run, retry_delay
 from proxy.queues.readable import UnreadableJob
-from proxy.queues.sqlite import set_aside, statements
+from proxy.queues.sqlite import facts, set_aside, statements
 from proxy.system import lockfiles
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class Transitions:
         return lambda connection: statements.insert(connection, row)
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
-        """Take the next job that is due, and set aside those before it that cannot be read."""
+        """Take the next job that is due, unless the queue is paused; set aside those before it that cannot be read."""
+        if facts.recall(connection, self.queue.name, PAUSED) is not None:
+            return Dequeued()
         unreadable: list[SetAside] = []
         while len(unreadable) < MOST_SET_ASIDE:
             row = statements.next_due(connection, self.queue.name, time.time())

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from proxy.app.start_faults import store_fault
-from proxy.app.wiring import connections, store_config
+from proxy.app.wiring import absolute_base_url, connections, store_config
 from proxy.errors import StoreRefused
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes
+
+ORIGIN = "https://images.example.org"
 
 
 def test_every_job_and_every_page_view_in_line_can_put_all_its_sizes_at_once() -> None:
@@ -51,3 +53,16 @@ def test_browsers_see_what_is_cached_on_the_host_they_read_unless_it_is_the_buck
 def test_an_origin_that_must_not_be_read_is_named_by_its_setting() -> None:
     fault = StoreRefused("ORIGINALS_BASE_URL: is on the host of PUBLIC_BASE_URL.")
     assert store_fault(fault, settings=Settings(store=BUCKET)) == str(fault)
+
+
+def test_the_urls_of_jobs_are_absolute_where_a_public_address_is_known() -> None:
+    assert absolute_base_url(Settings()) == "/files"
+    assert absolute_base_url(Settings(public_base_url="https://cdn.example.org/a")) == "https://cdn.example.org/a"
+    assert (
+        absolute_base_url(Settings(public_origin=ORIGIN, base_path="/images"))
+        == "https://images.example.org/images/files"
+    )
+    assert (
+        absolute_base_url(Settings(public_origin=ORIGIN, public_base_url="https://cdn.example.org"))
+        == "https://cdn.example.org"
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.size import Size
-from proxy.derivatives.purge import find_derivatives
+from proxy.derivatives.purge import find_derivatives, find_existing
 from proxy.derivatives.recipe import PROFILE, Recipe
 from proxy.errors import BadKey, StoreRefused
 from proxy.keys.layouts import Layout, PrefixLayout, SiteLayout
@@ -59,9 +59,18 @@ async def found(layout: Layout, original: str, *, ours: list[str], others: list[
 async def test_every_derivative_goes_and_the_original_stays(workshop: Workshop) -> None:
     await workshop.upload()
     await workshop.derivatives.generate(ORIGINAL)
-    for _ in range(2):
-        assert sorted(await workshop.derivatives.purge(ORIGINAL)) == MADE
+    for existed in (MADE, []):
+        purged = await workshop.derivatives.purge(ORIGINAL)
+        assert (sorted(purged.keys), sorted(purged.existed or ())) == (MADE, existed)
         assert await keys(workshop.store) == [ORIGINAL]
+
+
+async def test_what_existed_is_unknown_where_the_store_may_not_be_read() -> None:
+    class WriteOnly(MemoryStore):
+        async def head(self, key: str) -> Blob | None:
+            raise StoreRefused(f"{key}: may not be read.")
+
+    assert await find_existing(WriteOnly(), ["a", "b"]) is None
 
 
 async def test_what_is_remembered_of_it_is_forgotten(workshop: Workshop) -> None:
@@ -82,7 +91,7 @@ async def test_nothing_is_left_over_from_a_flight_in_the_air(workshop: Workshop)
 
 async def _purge_once_it_is_fetched(workshop: Workshop, original: str) -> tuple[str, ...]:
     await workshop.store.fetched.wait()
-    return await workshop.derivatives.purge(original)
+    return (await workshop.derivatives.purge(original)).keys
 
 
 async def test_a_look_that_a_purge_overtakes_is_not_remembered(

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from proxy.errors import StoreUnavailable
+from proxy.jobs.control import JobControl
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.observability import gauges
@@ -116,7 +117,7 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
         return math.isnan(told("queue_depth") or 0) and math.isnan(told("queue_oldest_seconds") or 0)
 
     with structlog.testing.capture_logs() as lines:
-        async with going_on(gauges.watch_queue(jobs, every_seconds=0.01)):
+        async with going_on(gauges.watch_queue(jobs, JobControl(queue=queue, jobs=jobs), every_seconds=0.01)):
             for _ in range(2):
                 await until(is_read)
                 await queue.disconnect()
@@ -125,3 +126,37 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
             await until(is_read)
     await queue.disconnect()
     assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_status_failed"] * 2
+
+
+async def test_a_pause_is_exported_and_logged_once_and_so_is_its_end(workshop: Workshop, tmp_path: Path) -> None:
+    queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
+    jobs = JobService(
+        queue=queue,
+        outbox=outbox,
+        recipe=workshop.derivatives.recipe,
+        public_base_url="/files",
+        queue_size=9,
+        keep_seconds=60,
+    )
+    control = JobControl(queue=queue, jobs=jobs)
+    await queue.connect()
+
+    async def is_paused() -> bool:
+        return told("queue_paused") == 1
+
+    async def is_running() -> bool:
+        return told("queue_paused") == 0
+
+    with structlog.testing.capture_logs() as lines:
+        async with going_on(gauges.watch_queue(jobs, control, every_seconds=0.01)):
+            await until(is_running)
+            await queue.pause()
+            await until(is_paused)
+            await queue.resume()
+            await until(is_running)
+    await queue.disconnect()
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("queue_paused", "warning"),
+        ("queue_resumed", "info"),
+    ]

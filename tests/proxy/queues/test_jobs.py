@@ -12,7 +12,7 @@ from pipeline.size import Size
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import BadCursor
 from proxy.jobs import live_jobs
-from proxy.jobs.listing import JobListing, ListJobs
+from proxy.jobs.listing import JobFilter, JobListing, ListJobs
 from proxy.jobs.live_jobs import LiveIndex
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
@@ -54,7 +54,7 @@ async def listed(jobs: JobService, *, status: JobStatus | None = None, limit: in
     pages: list[list[str]] = []
     cursor = None
     while True:
-        page = await jobs.page(ListJobs(status=status, limit=limit, cursor=cursor))
+        page = await jobs.page(ListJobs(selection=JobFilter(status=status), limit=limit, cursor=cursor))
         assert page.is_complete
         pages.append([job.id for job in page.jobs])
         if (cursor := page.cursor) is None:

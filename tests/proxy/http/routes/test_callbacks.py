@@ -58,6 +58,7 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
             assert answer.status_code == 202
             await told(receiver)
             record = (await site.client.get(answer.headers["location"])).json()
+            record["callback"] = None  # how far it is, the callback itself cannot know
     (got,) = receiver.received
     assert (got.event.type, got.event.data, receiver.forged) == ("job.done", record, 0)
     assert got.event.timestamp == record["finished_at"]
@@ -131,3 +132,35 @@ async def test_a_callback_url_of_another_kind_is_a_fault_of_the_order(site: Site
 
 async def test_an_order_without_a_callback_needs_no_list(site: Site) -> None:
     assert (await post(site, "")).status_code == 202
+
+
+async def operate(site: Site, address: str) -> None:
+    signature = sign(f"POST {address}".encode(), secret=SECRET)
+    assert (await site.client.post(address, headers=signature)).is_success
+
+
+async def test_the_callback_of_a_cancelled_job_reports_that(tmp_path: Path) -> None:
+    with receiving(secret=SECRET) as receiver:
+        async with serving(tmp_path, callback_hosts=receiver.listed) as site:
+            await operate(site, "/v1/queue/pause")
+            location = (await post(site, receiver.url)).headers["location"]
+            await operate(site, f"{location}/cancel")
+            await told(receiver)
+    (got,) = receiver.received
+    assert (got.event.type, got.event.data["error"]["code"]) == ("job.error", "cancelled")
+
+
+async def test_a_job_does_not_reveal_the_private_address_of_its_receiver(tmp_path: Path) -> None:
+    async with serving(tmp_path, callback_hosts="http://localhost:1") as site:
+        site.upload()
+        location = (await post(site, "http://localhost:1/hook?token=1")).headers["location"]
+
+        async def tried() -> str | None:
+            answer = await site.client.get(location)
+            callback = answer.json()["callback"]
+            return answer.text if callback["status"] == "retrying" else None
+
+        record = await until(tried)
+    assert "a private address that CALLBACK_HOSTS does not list" in record
+    assert '"host":"localhost:1"' in record
+    assert all(hidden not in record for hidden in ("127.0.0.1", "::1", "token", "hook"))

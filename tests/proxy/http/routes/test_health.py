@@ -65,7 +65,12 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
         "/v1/derivatives/{key}",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
+        "/v1/jobs/{job_id}/cancel",
         "/v1/jobs/{job_id}/replay",
+        "/v1/jobs/replay",
+        "/v1/queue",
+        "/v1/queue/pause",
+        "/v1/queue/resume",
     }
     assert "requestBody" in document["paths"]["/v1/jobs"]["post"]
 
