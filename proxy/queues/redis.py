@@ -48,7 +48,7 @@ _UNKNOWN_AUTHORITY = (
 _ACTIVE = """
 local held = {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-  local body = redis.call('GET', id)
+  local body = redis.call('MGET', id)[1]
   if body then
     held[#held + 1] = {id, body}
   else
@@ -58,7 +58,10 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
 end
 return held
 """
-"""Returns the jobs that workers hold, and removes entries whose record has expired or was deleted by hand."""
+"""Returns the jobs that workers hold, and removes entries whose record has expired or was deleted by hand.
+
+MGET, unlike GET, returns nothing for a key that holds no text.
+"""
 
 _SWAP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -195,7 +198,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     async def job(self, job_key: str) -> Job | None:
         """Return the job under `job_key`; None if there is none, or if it cannot be read."""
-        return self.deserialize(await self.redis.get(self.job_id(job_key)))
+        return self.deserialize(await self._body(self.job_id(job_key)))
 
     async def clock(self) -> float:
         """Return the time of the server; see `JobQueue.clock`."""
@@ -253,7 +256,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     async def _get_job_by_id(self, job_id: bytes | str) -> Job | None:
         """Return the job that was just taken; set it aside if it cannot be read."""
-        body = await self.redis.get(job_id)
+        body = await self._body(job_id)
         if body is None:
             return None
         name = job_id if isinstance(job_id, str) else job_id.decode(errors="replace")
@@ -265,8 +268,12 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             await _answer(self.redis.srem(self._deferred, job_id))
         return found.job
 
+    async def _body(self, job_id: bytes | str) -> bytes | None:
+        found: list[bytes | None] = await self.redis.mget([job_id])
+        return found[0]
+
     async def _stored(self, key: str) -> Stored | None:
-        body = await self.redis.get(self.job_id(key))
+        body = await self._body(self.job_id(key))
         found = self.examine(body, key=key) if body else None
         return found if isinstance(found, Stored) else None
 

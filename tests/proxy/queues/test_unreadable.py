@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from proxy.queues.base import JobQueue
     from tests.proxy.queues.conftest import Another
+    from tests.servers import RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -209,6 +210,21 @@ async def test_a_job_that_was_set_aside_is_queued_again_by_a_version_that_can_re
     await job.finish(Status.COMPLETE)
     assert (await stored(new, "a")).status == Status.COMPLETE
     await new.disconnect()
+
+
+@pytest.mark.needs("redis-server", "redis-server")
+async def test_a_key_of_a_job_in_redis_that_holds_no_text_stops_no_other_job(redis_server: RedisServer) -> None:
+    queue = RedisQueue(redis_server.make_database(), name="images")
+    await queue.connect()
+    for key in ("a", "b"):
+        await queue.enqueue("paint", key=key)
+    await queue.redis.delete(queue.job_id("a"))
+    await queue.redis.lpush(queue.job_id("a"), "no", "text")  # type: ignore[misc] # not typed
+    assert (await take(queue)).key == "b"
+    assert await queue.job("a") is None
+    await queue.sweep()
+    assert await counts(queue) == (0, 1, 1)
+    await queue.disconnect()
 
 
 # Jobs and callbacks, whose arguments are checked as well
