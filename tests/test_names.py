@@ -13,7 +13,10 @@ from proxy.jobs.job import ABANDONED
 from proxy.settings.settings import list_settings
 
 ADDED: frozenset[str] = frozenset(
-    {"BASE_PATH", "KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "http_connections", "http_connections_closed_total"}
+    {
+        *("BASE_PATH", "KEEP_ALIVE_SECONDS", "MAX_CONNECTIONS", "PROBE_KEY"),
+        *("http_connections", "http_connections_closed_total", "store_paused"),
+    }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""
 
