@@ -236,8 +236,12 @@ class S3Store:
         return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
-        with s3_errors(self._shown), closed_on_error():
-            return await operation(Bucket=self._bucket.name, **parameters)
+        try:
+            with s3_errors(self._shown), closed_on_error():
+                return await operation(Bucket=self._bucket.name, **parameters)
+        except StoreRefused:
+            self._seen_until = 0.0  # the bucket may be gone: a HEAD does not show the difference to a missing key
+            raise
 
     def _headers(self, attributes: Attributes) -> dict[str, object]:
         headers = {
