@@ -98,7 +98,6 @@ async def _use_store(settings: Settings) -> None:
     store = open_store(store_config(settings))
     await store.start()
     try:
-        await store.check()
         if fault := (await build_probe(store, settings).run()).fault:
             raise fault
     finally:

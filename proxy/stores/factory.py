@@ -48,8 +48,8 @@ def open_probe(store: Store, *, key: str, public_url: str | None) -> WriteProbe:
     """Return the write probe of a store, which reads `public_url`, that of `key`, if it is set."""
     if public_url is None:
         return WriteProbe(store, key=key)
-    # Imported here, because aiohttp costs memory that a file store does not need.
-    from proxy.stores.probe.public_read import read_public  # noqa: PLC0415 - see above
+    # Imported here, because aiobotocore costs memory that a file store does not need.
+    from proxy.stores.s3.public_read import read_public  # noqa: PLC0415 - see above
 
     return WriteProbe(store, key=key, read_public=partial(read_public, public_url))
 

@@ -64,7 +64,7 @@ class WriteProbe:
         """
         try:
             async with asyncio.timeout(PROBE_SECONDS):
-                if writes or not self._is_public_pending:
+                if writes or not self._is_public_pending or await self._is_deleted():
                     self._is_public_pending = False
                     if result := await self._write_and_read():
                         return result
@@ -80,13 +80,18 @@ class WriteProbe:
 
     async def _write_and_read(self) -> ProbeResult | None:
         try:
+            await self._store.check()  # before a write, for which some servers create a bucket that is missing
             await self._write()
         except StoreDenied as denied:
             return ProbeResult(fault=await self._denial(denied), is_for_all=True)
         except StoreError as error:
             return ProbeResult(fault=await _complete(error), is_for_all=True)
         try:
-            await _retried(self._read)
+            try:
+                await self._read()
+            except NotFound:  # another process that probes may just have deleted it
+                await self._write()
+                await _retried(self._read)
         except StoreDenied as denied:
             return ProbeResult(fault=_put_only(denied), is_for_all=True)
         except StoreError as error:
@@ -95,6 +100,13 @@ class WriteProbe:
             return ProbeResult(fault=_not_found())
         self._is_public_pending = self._read_public is not None
         return None
+
+    async def _is_deleted(self) -> bool:
+        """Return whether the blob that was written is gone; another process that probes may delete it."""
+        try:
+            return await self._store.head(self._key) is None
+        except StoreError:
+            return True  # writing it again has the reason
 
     async def _write(self) -> None:
         with TemporaryDirectory(prefix="probe-") as folder:

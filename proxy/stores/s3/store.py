@@ -301,7 +301,10 @@ class S3Store:
 
 
 def _refuse_search(**_: object) -> None:
-    raise StoreRefused("The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL.")
+    raise StoreRefused(
+        "The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL.",
+        brief="the bucket is in another region",
+    )
 
 
 def _measured(path: Path) -> tuple[int, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,10 +11,12 @@ import pytest
 
 from proxy.errors import Untrusted
 from proxy.stores.certificates import BUNDLES, trust_bundles, with_issuer
+from proxy.stores.s3.public_read import read_public
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.origin.test_store import reader
 from tests.proxy.stores.s3.s3_stores import at, opened
 from tests.proxy.stores.scripted import Scripted, answer
+from tests.proxy.stores.tls import self_signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +26,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.needs("openssl", "openssl")]
 OK = answer(200, ETag='"abc"')
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the path of a self-signed certificate for the loopback address; its key is next to it."""
-    path = tmp_path_factory.mktemp("tls") / "server.crt"
-    made = ("-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    named = ("-subj", "/O=Made Up/CN=Some Authority", "-addext", "subjectAltName=IP:127.0.0.1")
-    files = ("-keyout", path.with_suffix(".key"), "-out", path)
-    subprocess.run(("openssl", "req", *made, *named, *files), check=True, capture_output=True)
-    return path
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    return tmp_path / "server.crt"
 
 
 @pytest.fixture
@@ -41,9 +36,7 @@ def tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """Return the context of a server with that certificate, which nobody trusts yet."""
     for name in BUNDLES:
         monkeypatch.delenv(name, raising=False)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    return context
+    return self_signed(certificate)
 
 
 async def test_a_stranger_is_refused_at_once_with_its_host_by_bucket_and_origin(
@@ -82,6 +75,17 @@ async def test_each_variable_serves_bucket_and_origin(
         origin = await held.enter_async_context(reader(server))
         assert (await bucket.put("a", tmp_path / "file", ATTRIBUTES)).etag == "abc"
         assert await origin.head("a") is None
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+async def test_each_variable_serves_the_public_url(
+    tls: ssl.SSLContext, certificate: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Scripted(answer(200, b"bytes"), tls=tls) as server:
+        with pytest.raises(Untrusted, match=f"127.0.0.1:{server.port} is not trusted"):
+            await read_public(f"{server.url}/a")
+        monkeypatch.setenv(name, str(certificate))
+        assert await read_public(f"{server.url}/a") == b"bytes"
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])

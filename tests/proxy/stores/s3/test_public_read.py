@@ -6,7 +6,7 @@ import pytest
 
 from loadtest.ports import free_port
 from proxy.errors import StoreRefused, StoreUnavailable
-from proxy.stores.probe.public_read import MAX_BYTES, read_public
+from proxy.stores.s3.public_read import MAX_BYTES, read_public
 from tests.proxy.stores.scripted import Scripted, answer
 
 pytestmark = pytest.mark.anyio

@@ -8,6 +8,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from anyio.to_thread import run_sync
+from botocore.httpsession import get_cert_path
 
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.certificates import certificate_fault, trust_bundles
@@ -29,8 +31,8 @@ async def read_public(url: str) -> bytes:
     """
     parts = urlsplit(url)
     where = f"PUBLIC_BASE_URL: {parts.scheme}://{parts.netloc}"
-    context = trust_bundles(ssl.create_default_context())
     try:
+        context = await run_sync(_context)
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as client,
             client.get(url, ssl=context, headers={"Cache-Control": "no-cache"}) as answer,
@@ -41,6 +43,11 @@ async def read_public(url: str) -> bytes:
         if untrusted := certificate_fault(error, host=parts.hostname or "", port=parts.port):
             raise untrusted from error
         raise StoreUnavailable(f"{where} cannot be reached ({type(error).__name__}).") from error
+
+
+def _context() -> ssl.SSLContext:
+    """Return a context that trusts the authorities that the bucket's client trusts by default, and `BUNDLES`."""
+    return trust_bundles(ssl.create_default_context(cafile=get_cert_path(verify=True)))
 
 
 def _check(status: int, where: str) -> None:
