@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from proxy.errors import CannotStart, ImagesError, StoreRefused
 from proxy.settings.validators import mask_passwords
+from proxy.stores.certificates import BUNDLES
 from proxy.system.faults import causes, path_fault, reason, system_error, with_reason
 from proxy.system.scratch import scratch_place
 
@@ -40,8 +41,8 @@ def store_fault(error: Exception, *, settings: Settings) -> str:
     if settings.store.startswith(_FOLDER):
         folder = Path(settings.store.removeprefix(_FOLDER)).absolute()
         return _path_fault(error, "STORE", folder, advice="set a folder that this user can write to")
-    if str(error).startswith("PUBLIC_BASE_URL"):
-        return with_reason(str(error), system_error(error))
+    if str(error).startswith(("PUBLIC_BASE_URL", *BUNDLES)):
+        return with_reason(str(error), None if str(error).startswith(BUNDLES) else system_error(error))
     if isinstance(error, StoreRefused) or (cause := system_error(error)) is None:
         if str(error).startswith("ORIGINALS_BASE_URL: "):
             return str(error)

@@ -7,7 +7,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy.errors import Untrusted
+from proxy.errors import StoreRefused, Untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,22 +29,29 @@ def trust_bundles(context: ssl.SSLContext) -> ssl.SSLContext:
     """Make `context` trust the authorities in the files of `BUNDLES` too, and return it.
 
     Raises:
-        OSError: a file cannot be read, or has no certificates; its name is in `filename`.
+        StoreRefused: a file cannot be read, or has no certificates; the message begins with the variable.
     """
-    for path in {os.environ.get(name, "") for name in BUNDLES} - {""}:
-        try:
-            context.load_verify_locations(cafile=path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror or str(error), path) from error
+    for name in BUNDLES:
+        if path := os.environ.get(name):
+            try:
+                context.load_verify_locations(cafile=path)
+            except OSError as error:
+                why = "it has no certificates" if isinstance(error, ssl.SSLError) else os.strerror(error.errno or 0)
+                raise StoreRefused(
+                    f"{name}: {path} cannot be used: {why}; set a file of certificates in PEM format.",
+                    brief="its file of certificates cannot be used",
+                ) from error
     return context
 
 
-def certificate_fault(error: BaseException, *, host: str = "", port: int | None = None) -> Untrusted | None:
-    """Return the error for a certificate that is not trusted, if that is among the causes of `error`, else None.
+def certificate_fault(error: BaseException, *, host: str = "", port: int | None = None) -> StoreRefused | None:
+    """Return the error about certificates among the causes of `error`, or None: one is not trusted, or a file is bad.
 
     `host` and `port` are those of the server, if no cause names them.
     """
     causes = [*_causes(error)]
+    if bad_file := next((one for one in causes if isinstance(one, StoreRefused)), None):  # by `trust_bundles`
+        return bad_file
     # aiohttp has a subclass of this error, without the message.
     verifications = (one for one in causes if isinstance(one, ssl.SSLCertVerificationError))
     cause = next((one for one in verifications if hasattr(one, "verify_message")), None)

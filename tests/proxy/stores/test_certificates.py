@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import Untrusted
+from proxy.errors import StoreRefused, Untrusted
 from proxy.stores.certificates import BUNDLES, trust_bundles, with_issuer
+from proxy.stores.s3.config import BucketConfig
 from proxy.stores.s3.public_read import read_public
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.origin.test_store import reader
@@ -89,11 +90,15 @@ async def test_each_variable_serves_the_public_url(
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])
-def test_a_bundle_that_cannot_be_read_is_named(
+async def test_a_bundle_that_cannot_be_read_is_named(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if content is not None:
         (tmp_path / "bundle.pem").write_text(content)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "bundle.pem"))
-    with pytest.raises(OSError, match=r"bundle\.pem"):
+    named = r"^AWS_CA_BUNDLE: .*bundle\.pem cannot be used"
+    with pytest.raises(StoreRefused, match=named):
         trust_bundles(ssl.create_default_context())
+    async with opened(BucketConfig(name="images", endpoint_url="https://127.0.0.1:1", region="us-east-1")) as bucket:
+        with pytest.raises(StoreRefused, match=named):
+            await bucket.check()
