@@ -28,7 +28,9 @@
     └── StoreError               a call of the store failed
         ├── StoreUnavailable     a retry may succeed: the store is unreachable, overloaded or failing
         └── StoreRefused         a retry would fail again: credentials or a policy
-            └── UnfitKey         the store cannot hold this key; the caller must change it
+            ├── StoreDenied      the credentials are valid but lack a permission
+            ├── Untrusted        the certificate of the server is not trusted
+            └── UnfitKey         the store cannot hold or read this key; the caller must change it
 
 Errors of the original itself are in `pipeline.errors`.
 """
@@ -218,14 +220,34 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """A retry would fail again: wrong credentials, a policy, or a key that the store cannot hold."""
+    """A retry would fail again: wrong credentials, a policy, or a key that the store cannot hold.
+
+    `brief` is the reason for anyone who may read `/readyz`: it names no bucket, host or account.
+    """
 
     code = "store-refused"
     public_message = "The image store rejects this operation; the operator has to fix the cause."
 
+    def __init__(self, detail: str, *, brief: str = "") -> None:
+        super().__init__(detail)
+        self.brief = brief
+
+
+class StoreDenied(StoreRefused):
+    """The credentials are valid but lack a permission."""
+
+
+class Untrusted(StoreRefused):
+    """The certificate of the server at `host` and `port` is not trusted."""
+
+    def __init__(self, detail: str, *, host: str, port: int) -> None:
+        super().__init__(detail, brief="its certificate is not trusted")
+        self.host = host
+        self.port = port
+
 
 class UnfitKey(StoreRefused):
-    """A key that this store cannot hold; the store itself works."""
+    """A key that this store cannot hold, or a blob that it cannot read; the store itself works."""
 
     code = "bad-key"
     public_message = ""

@@ -72,6 +72,7 @@ store_seconds = Histogram(
 store_errors_total = Counter(
     "store_errors_total", "Failed store calls, by operation and kind of error", ["operation", "kind"]
 )
+store_paused = Gauge("store_paused", "Whether jobs wait because the store refuses everything: 1 or 0")
 refused_total = Counter("refused_total", "Originals and requests refused, by reason", ["reason"])
 http_requests_total = Counter("http_requests_total", "HTTP requests, by route and status", ["route", "status"])
 http_connections = Gauge("http_connections", "Open HTTP connections")

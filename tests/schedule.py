@@ -44,6 +44,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_bad_days.py": 250,
     "tests/end_to_end/test_killed_machines.py": 170,
     "tests/end_to_end/test_killed_service.py": 160,
+    "tests/end_to_end/test_refusals.py": 160,
     "tests/end_to_end/test_queue_outage.py": 145,
     "tests/end_to_end/test_small_machine.py": 135,
     "tests/end_to_end/test_hostile.py": 125,

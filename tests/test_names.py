@@ -18,6 +18,7 @@ ADDED: frozenset[str] = frozenset(
         "CALLBACK_SECRETS",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
+        "PROBE_KEY",
         "PUBLIC_ORIGIN",
         "SERVICE_URL",
         "cancelled",
@@ -26,6 +27,7 @@ ADDED: frozenset[str] = frozenset(
         "job-ended",
         "jobs_set_aside_total",
         "queue_paused",
+        "store_paused",
     }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""

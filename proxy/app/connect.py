@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import Refused
 from proxy.app.start_faults import queue_fault, render_fault, scratch_fault, store_fault
-from proxy.app.wiring import build_scratch, store_config
+from proxy.app.wiring import build_probe, build_scratch, store_config
 from proxy.errors import ImagesError
 from proxy.queues.factory import open_queue
 from proxy.rendering.local import local_renderers
@@ -53,7 +53,7 @@ class ProbeResults:
 async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> ProbeResults:
     """Use every part once, all at the same time, and return all faults; each probe has `seconds`.
 
-    A folder gets a test file, and a bucket a request with the credentials. The queue gets a test write, the scratch
+    The store gets the write probe, which is read back where browsers read it. The queue gets a test write, the scratch
     folder a test file, and a render process renders a tiny picture.
     """
     probes = {
@@ -98,7 +98,8 @@ async def _use_store(settings: Settings) -> None:
     store = open_store(store_config(settings))
     await store.start()
     try:
-        await store.check()
+        if fault := (await build_probe(store, settings).run()).fault:
+            raise fault
     finally:
         await store.close()
 

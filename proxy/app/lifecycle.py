@@ -45,6 +45,7 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         stack.push_async_callback(components.render_pool.close)
         stack.push_async_callback(components.derivatives.close)
         await components.render_pool.start()
+        await stack.enter_async_context(_background(components.store_gate.watch()))
         metrics.workers.set(settings.workers)
         observe_memory()
         # Before the workers start: if the port is in use, startup fails, and jobs already taken would have to finish

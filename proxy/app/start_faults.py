@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from proxy.errors import CannotStart, ImagesError
+from proxy.errors import CannotStart, ImagesError, StoreRefused, StoreUnavailable
 from proxy.settings.validators import mask_passwords
+from proxy.stores.certificates import BUNDLES
 from proxy.system.faults import causes, path_fault, reason, system_error, with_reason
 from proxy.system.scratch import scratch_place
 
@@ -40,9 +41,10 @@ def store_fault(error: Exception, *, settings: Settings) -> str:
     if settings.store.startswith(_FOLDER):
         folder = Path(settings.store.removeprefix(_FOLDER)).absolute()
         return _path_fault(error, "STORE", folder, advice="set a folder that this user can write to")
-    if (cause := system_error(error)) is None:
-        if str(error).startswith("ORIGINALS_BASE_URL: "):
-            return str(error)
+    if str(error).startswith(("PUBLIC_BASE_URL", "ORIGINALS_BASE_URL: ", *BUNDLES)):
+        has_cause = isinstance(error, StoreUnavailable)
+        return with_reason(str(error), system_error(error)) if has_cause else str(error)
+    if isinstance(error, StoreRefused) or (cause := system_error(error)) is None:
         bucket = settings.store.removeprefix("s3://")
         return _located("STORE", f"bucket {bucket} at {settings.s3_endpoint_url or 'Amazon S3'}", str(error))
     if any("ORIGINALS_BASE_URL" in str(one) for one in causes(error)):

@@ -28,8 +28,9 @@ from proxy.queues.factory import open_queue
 from proxy.rendering.memory_budget import render_budget, scratch_budget
 from proxy.rendering.pool import RenderPool
 from proxy.settings.validators import split
-from proxy.stores.factory import StoreConfig, open_store
+from proxy.stores.factory import StoreConfig, open_probe, open_store
 from proxy.stores.instrumented import InstrumentedStore
+from proxy.stores.probe.gate import StoreGate
 from proxy.system.scratch import ScratchSpace, scratch_place
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.dispatcher import Dispatcher
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
+    from proxy.stores.probe.write_probe import WriteProbe
     from proxy.webhooks.allowlist import AllowList
     from proxy.webhooks.client import WebhookClient
 
@@ -80,6 +82,7 @@ class Components:
     """The components that live as long as the service, connected but not started."""
 
     store: Store
+    store_gate: StoreGate
     queue: JobQueue
     recipe: Recipe
     render_pool: RenderPool
@@ -107,7 +110,9 @@ class Components:
 
 def build(settings: Settings) -> Components:
     """Build every component; nothing is opened or started yet."""
-    store = InstrumentedStore(open_store(store_config(settings)))
+    opened = open_store(store_config(settings))
+    gate = StoreGate(build_probe(opened, settings).run)
+    store = InstrumentedStore(opened, gate=gate, probe_key=settings.probe_key)
     queue = open_queue(settings.queue, name="derivatives")
     recipe = Recipe(
         sizes=settings.sizes,
@@ -136,13 +141,14 @@ def build(settings: Settings) -> Components:
     control = JobControl(queue=queue, jobs=jobs)
     return Components(
         store=store,
+        store_gate=gate,
         queue=queue,
         recipe=recipe,
         render_pool=render_pool,
         derivatives=derivatives,
         jobs=jobs,
         control=control,
-        worker=_worker(queue, derivatives, jobs, settings) if settings.workers else None,
+        worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
         if settings.callback_hosts
         else None,
@@ -153,7 +159,12 @@ def build(settings: Settings) -> Components:
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
         readiness=Readiness(
-            {"store": store.check, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
+            {
+                "store": partial(_check_store, store, gate),
+                "queue": jobs.check,
+                "renderers": render_pool.check,
+                "scratch": scratch.check,
+            },
             read_pause=control.paused_since,
         ),
         scratch=scratch,
@@ -181,11 +192,28 @@ def _policy(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
     )
 
 
-def _worker(queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings) -> JobWorker:
+async def _check_store(store: Store, gate: StoreGate) -> None:
+    """Raise unless the store responds now and passed its last write probe."""
+    await store.check()
+    await gate.check()
+
+
+def build_probe(store: Store, settings: Settings) -> WriteProbe:
+    """Build the write probe of the store, with the URL at which browsers read it, if they do."""
+    is_read = settings.store.startswith("s3://") and settings.delivery == "redirect"
+    is_url = not settings.public_base_url.startswith("/")  # a path is relative to the address of a proxy
+    public_url = url(settings.public_base_url, settings.probe_key) if is_read and is_url else None
+    return open_probe(store, key=settings.probe_key, public_url=public_url)
+
+
+def _worker(
+    queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings, gate: StoreGate
+) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
         complete_job=jobs.complete,
+        store_gate=gate,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
@@ -228,9 +256,11 @@ def live_layout(settings: Settings) -> Layout:
     """Return the layout of the live keys, which browsers read even while derivatives are written to a shadow."""
     names = tuple(size.name for size in settings.sizes)
     if settings.key_layout == "site":
-        return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix)
+        return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix, reserved=settings.probe_key)
     formats = {size.name: size.format for size in settings.sizes if size.format}
-    return PrefixLayout(sizes=names, formats=formats, originals_prefix=settings.originals_prefix)
+    return PrefixLayout(
+        sizes=names, formats=formats, originals_prefix=settings.originals_prefix, reserved=settings.probe_key
+    )
 
 
 def public_base_url(settings: Settings) -> str:

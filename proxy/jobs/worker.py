@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeGuard
 
 import msgspec
 import saq
@@ -15,7 +16,10 @@ from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
     ImagesError,
+    StoreError,
+    StoreUnavailable,
     UnexpectedError,
+    UnfitKey,
     public_message,
 )
 from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancelled, status_of
@@ -23,7 +27,7 @@ from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
 from proxy.queues.base import DEFERRED
-from proxy.queues.worker import QueueWorker, RetryLater
+from proxy.queues.worker import DEQUEUE_SECONDS, QueueWorker, RetryLater
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,8 +37,12 @@ if TYPE_CHECKING:
     from proxy.derivatives.results import Remake
     from proxy.derivatives.service import DerivativeService
     from proxy.queues.base import JobQueue
+    from proxy.stores.probe.gate import StoreGate
 
 log = structlog.get_logger(__name__)
+
+ATTEMPTS_AGAINST_REFUSALS = 2
+"""How often an attempt runs if the store refuses it and then passes the write probe."""
 
 
 class JobWorker(QueueWorker):
@@ -48,6 +56,7 @@ class JobWorker(QueueWorker):
         complete_job: Callable[[str], Awaitable[bool]],
         concurrency: int,
         grace_seconds: float,
+        store_gate: StoreGate | None = None,
     ) -> None:
         super().__init__(
             queue,
@@ -57,13 +66,20 @@ class JobWorker(QueueWorker):
         )
         self._derivatives = derivatives
         self._complete_job = complete_job
+        self._store_gate = store_gate
+
+    async def process(self) -> bool:
+        """Take and run one job; while the store refuses everything, take none."""
+        if self._store_gate and not await self._store_gate.wait_until_open(seconds=DEQUEUE_SECONDS):
+            return False
+        return await super().process()
 
     async def make_derivatives(self, context: Context, **request: object) -> object:
         """Render the derivatives of a job, and return the outcome, which the queue stores with the job."""
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
-        made = await self._attempt(msgspec.convert(request, JobRequest), is_first_attempt=not job.meta.get("tries"))
+        made = await self._attempt_while_open(job, msgspec.convert(request, JobRequest))
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
             store_seconds=round(made.timings.store_seconds, 3),
@@ -74,6 +90,21 @@ class JobWorker(QueueWorker):
                 return msgspec.to_builtins(await self._fail_or_retry(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
+
+    async def _attempt_while_open(self, job: saq.Job, request: JobRequest) -> GenerationResult:
+        """Attempt a job; before it can end because of the store, the write probe decides whose fault that is.
+
+        Raises:
+            RetryLater: the store refuses everything, so the job waits, and this attempt does not count.
+        """
+        for _ in range(ATTEMPTS_AGAINST_REFUSALS):
+            made = await self._attempt(request, is_first_attempt=not job.meta.get("tries"))
+            if self._store_gate is None or not _ends_by_store(made.fault, job):
+                return made
+            if (fault := await self._store_gate.judge(made.fault)) is not None:
+                raise _held(job, made, fault)
+            # The store may have recovered between the refusal and the probe, so one more attempt decides.
+        return made
 
     async def _attempt(self, request: JobRequest, *, is_first_attempt: bool) -> GenerationResult:
         remake: Remake = "all" if request.force else "stale"
@@ -129,6 +160,23 @@ class JobWorker(QueueWorker):
             log.error("job_failed", code=ABANDONED, detail=(job.error or "").strip().rpartition("\n")[2])
         if (job.kwargs or {}).get("callback_url"):
             await self._complete_job(job.key)
+
+
+def _held(job: saq.Job, made: GenerationResult, fault: StoreError) -> RetryLater:
+    """Put a job back as it was before this attempt, with the reason in its result."""
+    job.attempts -= 1
+    job.retry_delay, job.retry_backoff = 0.0, False
+    job.result = msgspec.to_builtins(_outcome(replace(made, fault=fault), retry_at=time.time()))
+    log.debug("job_held", code=fault.code, detail=str(fault))
+    return RetryLater(f"{fault.code}: {fault}")
+
+
+def _ends_by_store(fault: Refused | ImagesError | None, job: saq.Job) -> TypeGuard[StoreError]:
+    """Return whether a job would end now because the store failed, not because of its own key."""
+    if isinstance(fault, StoreUnavailable):
+        tries: int = job.meta.get("tries", {}).get(fault.code, 0)
+        return tries + 1 >= RETRY_POLICIES[StoreUnavailable].attempts
+    return isinstance(fault, StoreError) and not isinstance(fault, UnfitKey)
 
 
 def _outcome(made: GenerationResult, *, retry_at: float | None = None) -> JobOutcome:

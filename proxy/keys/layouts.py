@@ -75,6 +75,8 @@ class SiteLayout:
 
     sizes: tuple[str, ...]
     originals_prefix: str = ""
+    reserved: str = ""
+    """A key that is no original's, because the service itself writes it."""
     _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +88,7 @@ class SiteLayout:
 
     def check_original(self, key: str) -> None:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
-        _check_inside(key, self.originals_prefix)
+        _check_inside(key, self.originals_prefix, reserved=self.reserved)
         match = self._name.fullmatch(key)
         if match is None or match["name"] != ORIGINAL:
             raise BadKey(
@@ -133,6 +135,8 @@ class PrefixLayout:
     sizes: tuple[str, ...]
     formats: Mapping[str, OutputFormat] = field(default_factory=dict)
     originals_prefix: str = ""
+    reserved: str = ""
+    """A key that is no original's, because the service itself writes it."""
 
     def __post_init__(self) -> None:
         _check_sizes(self.sizes)
@@ -141,7 +145,7 @@ class PrefixLayout:
 
     def check_original(self, key: str) -> None:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
-        _check_inside(key, self.originals_prefix)
+        _check_inside(key, self.originals_prefix, reserved=self.reserved)
         if key.startswith(DERIVATIVES):
             raise BadKey(
                 f"The key {shown(key)} is not that of an original: '{DERIVATIVES}' is reserved for derivatives."
@@ -200,11 +204,13 @@ def _check_size(size: str, sizes: tuple[str, ...]) -> None:
         raise UnknownSize(f"Unknown size {shown(size)}; the sizes are {', '.join(sizes)}.")
 
 
-def _check_inside(key: str, prefix: str) -> None:
+def _check_inside(key: str, prefix: str, *, reserved: str) -> None:
     check_key(key)
     name = key.rpartition("/")[2]
     if name.startswith("._") or name in DESKTOP_FILES:
         raise BadKey(f"The key {shown(key)} is not that of an original: macOS or Windows leaves files of such names.")
+    if key == reserved:
+        raise BadKey(f"The key {shown(key)} is not that of an original: the service itself writes it.")
     if not key.startswith(prefix):
         raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with '{prefix}'.")
 

@@ -64,7 +64,8 @@ async def _try(name: str, probe: Probe) -> str | None:
         return f"{name}: timed out after {CHECK_SECONDS:g} s"
     except (ImagesError, Refused) as fault:
         log.warning("component_not_ready", part=name, detail=str(fault))
-        return f"{name}: {fault.code}"
+        brief = getattr(fault, "brief", "")
+        return f"{name}: {fault.code}: {brief}" if brief else f"{name}: {fault.code}"
     except OSError as fault:  # a full disk, for example
         log.warning("component_not_ready", part=name, detail=str(fault))
         return f"{name}: {fault.strerror}"

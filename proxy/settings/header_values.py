@@ -34,6 +34,9 @@ ACLS: Final = (
 )
 """S3's canned ACLs of objects."""
 
+AUTO_ACL: Final = "auto"
+"""Not sent: the store finds out whether the bucket takes ACLs."""
+
 
 def unprintable(value: str) -> str | None:
     """Return a message if `value` has characters that no header can hold: others than printable ASCII."""
@@ -113,9 +116,9 @@ def _origin_fault(entry: str) -> str | None:
 
 def acl(value: str) -> str | None:
     """Return what is wrong with the ACL of derivatives, or None; an empty value sends none."""
-    if not value or value in ACLS:
+    if value in {"", AUTO_ACL, *ACLS}:
         return None
-    return f"must be one of {', '.join(ACLS)}, or empty for a bucket without ACLs, not {value!r}"
+    return f"must be {AUTO_ACL}, one of {', '.join(ACLS)}, or empty for a bucket without ACLs, not {value!r}"
 
 
 def region(value: str) -> str | None:

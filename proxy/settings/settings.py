@@ -13,7 +13,8 @@ from environs import EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
-from proxy.keys.layouts import DERIVATIVES
+from proxy.keys.layouts import DERIVATIVES, SiteLayout
+from proxy.keys.shadow import REPLACED
 from proxy.settings import header_values, validators
 from proxy.settings.folders import queue_in_store, temporary_in_store
 from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
@@ -82,10 +83,19 @@ class Settings:
         "addressing style of the bucket: `path` or `virtual` host; `auto` lets the client library decide",
         validators.one_of(*ADDRESSING),
     )
-    s3_acl: str = _setting("public-read", "ACL of each derivative; empty for buckets without ACLs", header_values.acl)
+    s3_acl: str = _setting(
+        "auto",
+        "ACL of each derivative; `auto`: `public-read` if the bucket takes ACLs, otherwise none; empty: none",
+        header_values.acl,
+    )
     conditional_writes: bool = _setting(
         default=False,
         description="page views write a derivative only if it does not exist: if machines race, one write is visible",
+    )
+    probe_key: str = _setting(
+        "gallformers-images/write-probe",
+        "key of the small blob that shows whether the store can be written and read; it is no original",
+        validators.probe_key,
     )
     aws_region: str = _setting("", "region of the bucket", header_values.region)
     queue: str = _setting(
@@ -219,7 +229,7 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
-    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _scratch, _queue_folder, _temporary_folder)
+    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _probe, _scratch, _queue_folder, _temporary_folder)
     cross_faults = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:
@@ -317,6 +327,14 @@ def _bucket(settings: Settings) -> str | None:
         return "PUBLIC_BASE_URL: must be set to the URL at which browsers read the bucket of STORE"
     if settings.originals_base_url and not settings.store.startswith("s3://"):
         return "ORIGINALS_BASE_URL: requires STORE=s3://<bucket>; leave it empty for a file store"
+    return None
+
+
+def _probe(settings: Settings) -> str | None:
+    key, sizes = settings.probe_key, tuple(size.name for size in settings.sizes)
+    prefixes = (DERIVATIVES, REPLACED, settings.shadow_prefix, settings.former_shadow_prefix)
+    if key.startswith(tuple(filter(None, prefixes))) or SiteLayout(sizes=sizes).original_of(key):
+        return f"PROBE_KEY: must not be the key of a derivative, but {key} is; choose another one"
     return None
 
 

@@ -197,3 +197,14 @@ def store_fault(value: str) -> str | None:
     if value.startswith("file://") and value != "file://":
         return None
     return "must be file://<folder> or s3://<bucket>"
+
+
+def probe_key(value: str) -> str | None:
+    """Return what is wrong with the key of the write probe, or None."""
+    try:
+        check_key(value)
+    except BadKey as error:
+        return f"must be a key: {error}"
+    if any(segment.startswith(".") for segment in value.split("/")):
+        return "must have no segment that begins with a dot, because such files are not served"
+    return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from proxy.stores.file.store import FileStore
+from proxy.stores.probe.write_probe import WriteProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,16 @@ def open_store(config: StoreConfig) -> Store:
     if config.store.startswith("file://"):
         return FileStore(Path(config.store.removeprefix("file://")))
     return _bucket_store(config)
+
+
+def open_probe(store: Store, *, key: str, public_url: str | None) -> WriteProbe:
+    """Return the write probe of a store, which reads `public_url`, that of `key`, if it is set."""
+    if public_url is None:
+        return WriteProbe(store, key=key)
+    # Imported here, because aiobotocore costs memory that a file store does not need.
+    from proxy.stores.s3.public_read import read_public  # noqa: PLC0415 - see above
+
+    return WriteProbe(store, key=key, read_public=partial(read_public, public_url))
 
 
 def _bucket_store(config: StoreConfig) -> Store:

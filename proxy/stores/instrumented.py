@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.probe.gate import StoreGate
     from proxy.stores.ranges import ByteRange
 
 
 class InstrumentedStore:
     """A wrapper that records the duration and the errors of each call to a store.
 
-    `UnfitKey` is not counted as an error, because the caller caused it.
+    `UnfitKey` is not counted as an error, because the caller caused it. While `gate` is closed, calls that read an
+    original to render it, or that write, fail at once. Listings omit `probe_key`, the key of the write probe.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, gate: StoreGate | None = None, probe_key: str = "") -> None:
         self._store = store
+        self._gate = gate
+        self._probe_key = probe_key
 
     async def start(self) -> None:
         """See `Store.start`."""
@@ -33,12 +37,13 @@ class InstrumentedStore:
 
     async def head(self, key: str) -> Blob | None:
         """See `Store.head`."""
-        with _measured("head"):
+        with self._measured("head"):
             return await self._store.head(key)
 
     async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
         """See `Store.fetch`."""
-        with _measured("fetch"):
+        self._pass_gate()
+        with self._measured("fetch"):
             return await self._store.fetch(key, path, max_bytes=max_bytes)
 
     def open(
@@ -50,53 +55,66 @@ class InstrumentedStore:
     @asynccontextmanager
     async def _open(self, key: str, byte_range: ByteRange | None) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
         async with AsyncExitStack() as stack:
-            with _measured("open"):
+            with self._measured("open"):
                 opened = await stack.enter_async_context(self._store.open(key, byte_range))
             yield opened
 
     async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
         """See `Store.put`."""
-        with _measured("put"):
+        self._pass_gate()
+        with self._measured("put", writes=True):
             return await self._store.put(key, path, attributes)
 
     async def put_new(self, key: str, path: Path, attributes: Attributes) -> Blob | None:
         """See `Store.put_new`."""
-        with _measured("put_new"):
+        self._pass_gate()
+        with self._measured("put_new", writes=True):
             return await self._store.put_new(key, path, attributes)
 
     async def copy(self, source: str, target: str) -> Blob:
         """See `Store.copy`."""
-        with _measured("copy"):
+        self._pass_gate()
+        with self._measured("copy", writes=True):
             return await self._store.copy(source, target)
 
     async def delete(self, key: str) -> None:
         """See `Store.delete`."""
-        with _measured("delete"):
+        with self._measured("delete"):
             await self._store.delete(key)
 
-    def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """See `Store.list`; not measured, because the duration depends on the consumer."""
-        return self._store.list(prefix, after=after)
+        async for blob in self._store.list(prefix, after=after):
+            if blob.key != self._probe_key:
+                yield blob
 
     async def check(self) -> None:
         """See `Store.check`."""
-        with _measured("check"):
+        with self._measured("check"):
             await self._store.check()
 
     async def close(self) -> None:
         """See `Store.close`."""
         await self._store.close()
 
+    def _pass_gate(self) -> None:
+        if self._gate:
+            self._gate.raise_if_closed()
 
-@contextmanager
-def _measured(operation: str) -> Iterator[None]:
-    started = time.perf_counter()
-    try:
-        yield
-    except UnfitKey:
-        raise
-    except StoreError as error:
-        metrics.store_errors_total.labels(operation, error.code).inc()
-        raise
-    finally:
-        metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)
+    @contextmanager
+    def _measured(self, operation: str, *, writes: bool = False) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        except UnfitKey:
+            raise
+        except StoreError as error:
+            metrics.store_errors_total.labels(operation, error.code).inc()
+            if self._gate:
+                self._gate.record_error(error)
+            raise
+        else:
+            if writes and self._gate:
+                self._gate.record_write()
+        finally:
+            metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)

@@ -59,7 +59,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 async def calm(weed: seaweed.Seaweed, photo: bytes, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Give the MD5 of each size as a calm day makes it; that day also fills every pool and cache of this process."""
     upload(weed, "calm", photo, jobs=WARM_UP_JOBS)
-    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path_factory.mktemp("calm")) as components:
+    async with FaultProxy(weed.port) as proxy, serving(weed, proxy, tmp_path_factory.mktemp("calm")) as components:
         jobs = await all_ended(components, "calm", jobs=WARM_UP_JOBS)
     md5s = stored(weed, jobs)
     assert len(set(md5s)) == 1
@@ -90,7 +90,7 @@ def stored(weed: seaweed.Seaweed, jobs: list[Job]) -> list[tuple[str, ...]]:
 
 
 @asynccontextmanager
-async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Components]:
+async def serving(weed: seaweed.Seaweed, proxy: FaultProxy, folder: Path) -> AsyncIterator[Components]:
     """Lend a service that reaches its bucket through the proxy, with workers for many jobs that wait."""
     settings = Settings(
         store=f"s3://{seaweed.PUBLIC_BUCKET}",
@@ -98,7 +98,7 @@ async def serving(proxy: FaultProxy, folder: Path) -> AsyncIterator[Components]:
         s3_addressing="path",
         s3_acl="",
         aws_region="us-east-1",
-        public_base_url="http://images.test",
+        public_base_url=f"{weed.url}/{seaweed.PUBLIC_BUCKET}",
         queue=f"sqlite:////{folder}/queue.db",
         queue_size=JOBS,
         workers=32,
@@ -141,7 +141,7 @@ async def test_two_hundred_jobs_all_end_done_and_what_they_make_is_what_a_calm_d
     upload(weed, day, photo)
     async with FaultProxy(weed.port) as proxy:
         before = descriptors()
-        async with serving(proxy, tmp_path) as components:
+        async with serving(weed, proxy, tmp_path) as components:
             resident = resident_bytes()
             proxy.fault = FAULTS[day]
             if proxy.fault.stopped:
@@ -164,7 +164,7 @@ async def test_two_hundred_jobs_all_end_done_and_what_they_make_is_what_a_calm_d
 async def test_a_store_that_hangs_costs_a_page_seconds_and_is_used_again_when_it_answers(
     weed: seaweed.Seaweed, calm: dict[str, str], tmp_path: Path
 ) -> None:
-    async with FaultProxy(weed.port) as proxy, serving(proxy, tmp_path) as components:
+    async with FaultProxy(weed.port) as proxy, serving(weed, proxy, tmp_path) as components:
         known = await components.derivatives.locate(key("calm", 0), "small")
         proxy.fault = Fault(stopped=True)
         assert (await components.derivatives.locate(key("calm", 0), "small")).key == known.key

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.base import UNKNOWN_LENGTH, UNKNOWN_TYPE, Blob
 from proxy.stores.headers import METADATA_PREFIX, PASSING_STATUSES, bare, md5s_in, stored_attributes, unescaped
 from proxy.stores.ranges import parse_content_range
@@ -26,12 +26,22 @@ def shown(url: httpx.URL) -> str:
     return f"{url.scheme}://{url.netloc.decode()}"
 
 
-def unfit(answer: httpx.Response) -> StoreError:
-    """Return the error for a response that is neither a blob nor a miss."""
+_UNFIT_KEY: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_URI_TOO_LONG})
+"""What a server responds to a URL that it does not accept: too long, or with a character that it does not allow."""
+
+
+def unfit(answer: httpx.Response, *, is_key: bool = True) -> StoreError:
+    """Return the error for a response that is neither a blob nor a miss; `is_key`: the request was for a real key."""
+    if is_key and answer.status_code in _UNFIT_KEY:
+        return UnfitKey(
+            f"The image store does not accept this key ({answer.status_code}); choose a shorter or simpler one."
+        )
     said = f"The origin {shown(answer.url)} responded with {answer.status_code}"
     if answer.status_code in PASSING_STATUSES:
         return StoreUnavailable(f"{said}: it is temporarily unavailable.")
-    return StoreRefused(f"{said}, not with a plain file of known length: check ORIGINALS_BASE_URL.")
+    return StoreRefused(
+        f"{said}, not with a plain file of known length: check ORIGINALS_BASE_URL.", brief=str(answer.status_code)
+    )
 
 
 def blob_of(key: str, answer: httpx.Response, *, length: int | None = None) -> Blob:

@@ -11,6 +11,7 @@ import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_LENGTH
+from proxy.stores.certificates import certificate_fault, trust_bundles
 from proxy.stores.origin.responses import blob_of, md5s_of, shown, unfit
 from proxy.stores.ranges import Changed, cut, parse_content_range
 from proxy.stores.retry import StoreRetryPolicy, with_retries
@@ -73,7 +74,8 @@ class OriginStore:
         limits = httpx.Limits(max_connections=self._config.connections)
         # Without compression, because compressed bytes would not match the announced length.
         headers = {"Accept-Encoding": "identity"}
-        client = httpx.AsyncClient(timeout=seconds, limits=limits, headers=headers)
+        context = trust_bundles(httpx.create_ssl_context())
+        client = httpx.AsyncClient(timeout=seconds, limits=limits, headers=headers, verify=context)
         self._client = await self._held.enter_async_context(client)
 
     async def close(self) -> None:
@@ -94,7 +96,7 @@ class OriginStore:
                 return
         async with self._answer("GET", NO_KEY) as answer:
             if not answer.is_success and answer.status_code not in _MISSING:
-                raise unfit(answer)
+                raise unfit(answer, is_key=False)
 
     async def head(self, key: str) -> Blob | None:
         """Return the blob under `key`, or None; see `Store.head`."""
@@ -228,6 +230,8 @@ def _http_errors(url: httpx.URL) -> Iterator[None]:
             raise StoreRefused(
                 f"The origin {shown(url)} redirects to an invalid URL: check the file and ORIGINALS_BASE_URL."
             ) from error
+        if untrusted := certificate_fault(error, host=url.host, port=url.port):
+            raise untrusted from error
         raise StoreUnavailable(
             f"The origin {shown(url)} is unreachable, or the connection failed ({type(error).__name__}); "
             "if this persists, check ORIGINALS_BASE_URL."

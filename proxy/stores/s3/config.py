@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from aiobotocore.config import AioConfig
 
 from proxy.stores.s3.session import Session
+
+AUTO_ACL: Final = "auto"
+PUBLIC_ACL: Final = "public-read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +26,15 @@ class Credentials:
 class BucketConfig:
     """The name of a bucket and the options for connecting to it.
 
-    `acl` is sent with every put and copy; it is empty for buckets that take no ACLs. `connections` is the size of the
-    connection pool.
+    `acl` is sent with every put and copy; it is empty for buckets that take no ACLs. `AUTO_ACL` stands for `PUBLIC_ACL`
+    if the bucket takes ACLs, and for none if it does not. `connections` is the size of the connection pool.
     """
 
     name: str
     endpoint_url: str | None = None
     region: str | None = None
     addressing: Literal["auto", "path", "virtual"] = "auto"
-    acl: str = "public-read"
+    acl: str = PUBLIC_ACL
     connections: int = 20
     connect_seconds: float = 5.0
     read_seconds: float = 10.0

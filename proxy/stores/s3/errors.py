@@ -23,11 +23,12 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as ConnectingError
 from botocore.parsers import ResponseParserError
 
-from proxy.errors import ImagesError, NotFound, StoreRefused, StoreUnavailable
+from proxy.errors import ImagesError, NotFound, StoreDenied, StoreRefused, StoreUnavailable, UnfitKey
+from proxy.stores.certificates import certificate_fault
 from proxy.stores.headers import PASSING_STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Failures of the request or the response in transit: none of them concerns the requested object itself.
 _PASSING: Final = (
@@ -60,20 +61,36 @@ _ELSEWHERE: Final = "The bucket is in another region or at another endpoint: che
 _KEYS: Final = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 
 _HINTS: Final = {
-    "AccessControlListNotSupported": "The bucket does not support ACLs: leave S3_ACL empty, and make the bucket "
-    "public with a policy.",
+    "AccessControlListNotSupported": "The bucket does not support ACLs: set S3_ACL to auto or leave it empty, and make "
+    "the bucket public with a policy.",
     "AccessDenied": "Its policy must allow the operation, s3:PutObjectAcl if S3_ACL is set, and s3:ListBucket, without "
     "which a missing key looks like a forbidden one.",
-    "AuthorizationHeaderMalformed": "Check AWS_REGION.",
+    "AuthorizationHeaderMalformed": "The region is wrong: check AWS_REGION.",
     "ExpiredToken": "The session token has expired: renew AWS_SESSION_TOKEN.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID.",
-    "InvalidArgument": "Check S3_ACL: it must be one of S3's canned ACLs, or empty.",
+    "InvalidArgument": "Check S3_ACL: it must be auto, one of S3's canned ACLs, or empty.",
     "NoSuchBucket": "Check STORE or S3_BUCKET.",
     "NotImplemented": "The server does not support the request: leave S3_ACL empty, set CONDITIONAL_WRITES to false.",
     "PermanentRedirect": _ELSEWHERE,
     "RequestTimeTooSkewed": "Check this machine's clock.",
     "SignatureDoesNotMatch": "Check AWS_SECRET_ACCESS_KEY.",
 }
+
+_UNFIT_CODES: Final = frozenset(
+    {
+        *("KeyTooLongError", "KeyTooLong", "InvalidObjectName", "InvalidURI"),
+        *("XMinioInvalidObjectName", "XMinioInvalidResourceName"),
+        *("XMinioObjectExistsAsDirectory", "XMinioParentIsObject"),
+    }
+)
+"""Codes that are about the key alone: Amazon's, Ceph's and R2's, and MinIO's."""
+
+_CUSTOMER_KEY: Final = "server side encryption"
+"""What a server's message contains if a blob cannot be read without a key of the customer (SSE-C). The code is only
+`InvalidRequest`."""
+
+MAX_SHOWN: Final = 200
+"""How many characters of a server's message are shown."""
 
 
 _PRECLUDED: Final = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE}
@@ -85,12 +102,20 @@ _MISSING: Final = {
 }
 
 
-class Denied(StoreRefused):
-    """The credentials are valid but lack a permission."""
+class AclRefused(StoreRefused):
+    """The bucket or the server does not support ACLs."""
 
 
 class Precluded(StoreRefused):
     """A precondition failed: the key of a `put_new` exists, or the blob is not the expected one."""
+
+
+_KINDS: Final[Mapping[str, type[StoreRefused]]] = {
+    "AccessControlListNotSupported": AclRefused,
+    "AccessDenied": StoreDenied,
+    "NotImplemented": AclRefused,
+}
+"""The errors of the codes that callers treat differently."""
 
 
 @contextmanager
@@ -101,6 +126,8 @@ def s3_errors(bucket: str) -> Iterator[None]:
     except ClientError as error:
         raise _translated(error, bucket) from error
     except _PASSING as error:
+        if untrusted := certificate_fault(error):
+            raise untrusted from error
         raise StoreUnavailable(
             f"The {bucket} is unreachable, or the connection failed ({type(error).__name__}); if this persists, check "
             "S3_ENDPOINT_URL."
@@ -114,14 +141,36 @@ def s3_errors(bucket: str) -> Iterator[None]:
 
 def _translated(error: ClientError, bucket: str) -> ImagesError:
     code = str(error.response.get("Error", {}).get("Code", ""))
+    message = str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # Not by the code alone: a proxy in front of the bucket may return an HTML page without one.
     if code == "NoSuchKey" or (status == HTTPStatus.NOT_FOUND and code != "NoSuchBucket"):
         return NotFound("No file exists under this key.")
+    if unfit := _key_fault(code, status, message):
+        return UnfitKey(unfit)
     said = f"{code or 'no error code'} ({status})"
+    quoted = f"{said}: {_shown(message)}" if _shown(message) else f"{said}."
     if code in _PASSING_CODES or status in PASSING_STATUSES:
-        return StoreUnavailable(f"The {bucket} is temporarily unavailable: {said}.")
+        return StoreUnavailable(f"The {bucket} is temporarily unavailable: {quoted}")
     hint = _HINTS.get(code, _ELSEWHERE if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST else "")
-    precluded = Precluded if status in _PRECLUDED else StoreRefused
-    refused = Denied if code == "AccessDenied" else precluded
-    return refused(f"The {bucket} rejected the request: {said}. {hint}".rstrip())
+    refused = Precluded if status in _PRECLUDED else _KINDS.get(code, StoreRefused)
+    return refused(f"The {bucket} rejected the request: {quoted} {hint}".rstrip(), brief=said)
+
+
+def _key_fault(code: str, status: int, message: str) -> str | None:
+    """Return what is wrong with one key, if the response is about that key alone; the text is for clients."""
+    if code in _UNFIT_CODES or (status == HTTPStatus.REQUEST_URI_TOO_LONG and not code):
+        return f"The image store does not accept this key ({code or status}); choose a shorter or simpler one."
+    if status == HTTPStatus.BAD_REQUEST and _CUSTOMER_KEY in message.lower().replace("-", " "):
+        return (
+            "The file under this key is encrypted with a key of the customer (SSE-C), which this service does not "
+            "have; store it without such a key."
+        )
+    return None
+
+
+def _shown(message: str) -> str:
+    """Return a server's message in one printable line that ends like a sentence, or an empty text."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in message).split())
+    line = line if len(line) <= MAX_SHOWN else f"{line[:MAX_SHOWN]}..."
+    return line if not line or line.endswith((".", "!", "?")) else f"{line}."

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiobotocore.httpsession import AIOHTTPSession
 
+from proxy.stores.certificates import trust_bundles
+
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
     from aiohttp import ClientResponse, ClientSession
@@ -23,12 +26,17 @@ MAX_ANSWER_BYTES: Final = 16 << 20
 class Session(AIOHTTPSession):  # type: ignore[misc] # it ships no types
     """aiobotocore's session, without redirects and with a size limit for responses that are read whole.
 
+    It trusts the authorities of `certificates.BUNDLES`.
+
     Following a redirect would send the body and the session token, signed for another host, to the redirect's target.
     botocore itself repeats a request where it knows the right host.
     """
 
     async def _get_session(self, proxy_url: str | None) -> _Narrow:
         return _Narrow(await super()._get_session(proxy_url))
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        return trust_bundles(super()._get_ssl_context())
 
 
 _answers: ContextVar[list[ClientResponse]] = ContextVar("_answers")

@@ -12,18 +12,19 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import structlog
 from aiobotocore.session import get_session
 from anyio.to_thread import run_sync
 from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreDenied, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_LENGTH, Attributes, Blob, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.ranges import Changed
 from proxy.stores.retry import StoreRetryPolicy, with_retries
-from proxy.stores.s3.config import client_options
-from proxy.stores.s3.errors import Denied, Precluded, s3_errors
+from proxy.stores.s3.config import AUTO_ACL, PUBLIC_ACL, client_options
+from proxy.stores.s3.errors import AclRefused, Precluded, s3_errors
 from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, is_chunked, lenient_timestamp, listed
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import bounded, check_bytes, save
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from proxy.stores.ranges import ByteRange
     from proxy.stores.retry import Attempt
     from proxy.stores.s3.config import BucketConfig, Credentials
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -49,6 +52,8 @@ class S3Store:
         self, bucket: BucketConfig, credentials: Credentials | None = None, retry_policy: StoreRetryPolicy | None = None
     ) -> None:
         self._bucket = bucket
+        self._is_acl_known = bucket.acl != AUTO_ACL
+        self._acl = bucket.acl if self._is_acl_known else PUBLIC_ACL
         self._credentials = credentials
         self._retry_policy = retry_policy or StoreRetryPolicy()
         self._shown = f"bucket {bucket.name} at {bucket.endpoint_url or 'Amazon S3'}"
@@ -92,7 +97,7 @@ class S3Store:
         """Raise if the bucket cannot be used with these credentials; they need no permission to list."""
         try:
             await self._call_with_retries(self._client.list_objects_v2, MaxKeys=1)
-        except Denied:
+        except StoreDenied:
             return
         except NotFound as error:
             raise StoreRefused(f"The {self._shown} does not exist: check S3_ENDPOINT_URL and STORE.") from error
@@ -178,10 +183,12 @@ class S3Store:
     async def copy(self, source: str, target: str) -> Blob:
         """Copy a blob from `source` to `target`; see `Store.copy`."""
         check_length(target)
-        acl = {"ACL": self._bucket.acl} if self._bucket.acl else {}
-        await self._call_with_retries(
-            self._client.copy_object, Key=target, CopySource={"Bucket": self._bucket.name, "Key": source}, **acl
-        )
+
+        async def ask(acl: dict[str, str]) -> None:
+            whence = {"Bucket": self._bucket.name, "Key": source}
+            await self._call_with_retries(self._client.copy_object, Key=target, CopySource=whence, **acl)
+
+        await self._with_acl(ask)
         if blob := await self.head(target):
             return blob
         raise StoreUnavailable("The copy was deleted right after it was written; retry the request.")
@@ -192,8 +199,8 @@ class S3Store:
             await self._call_with_retries(self._client.delete_object, Key=key)
         except NotFound:
             return  # Amazon S3 does not report a missing key, some other servers do
-        except Denied:
-            raise Denied(
+        except StoreDenied:
+            raise StoreDenied(
                 "The store's credentials may not delete: the bucket's policy must allow s3:DeleteObject."
             ) from None
 
@@ -215,8 +222,8 @@ class S3Store:
     async def _get_page(self, **page: str) -> S3Page:
         try:
             return await self._call_with_retries(self._client.list_objects_v2, **page)
-        except Denied:
-            raise Denied(
+        except StoreDenied:
+            raise StoreDenied(
                 "The store's credentials may not list: the bucket's policy must allow s3:ListBucket."
             ) from None
         except NotFound as error:
@@ -229,39 +236,75 @@ class S3Store:
         return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
-        with s3_errors(self._shown), closed_on_error():
-            return await operation(Bucket=self._bucket.name, **parameters)
+        try:
+            with s3_errors(self._shown), closed_on_error():
+                return await operation(Bucket=self._bucket.name, **parameters)
+        except StoreRefused:
+            self._seen_until = 0.0  # the bucket may be gone: a HEAD does not show the difference to a missing key
+            raise
 
     def _headers(self, attributes: Attributes) -> dict[str, object]:
         headers = {
             "ContentType": attributes.content_type,
             "CacheControl": attributes.cache_control,
             "Metadata": escaped(attributes.metadata),
-            "ACL": self._bucket.acl,
         }
         return {name: value for name, value in headers.items() if value}
 
     async def _put(self, key: str, path: Path, headers: dict[str, object], attributes: Attributes) -> Blob:
         check_length(key)
         size, md5 = await run_sync(_measured, path)
+        fixed = {"Key": key, "ContentMD5": base64.b64encode(md5).decode(), **headers}
 
-        async def ask(attempt: Attempt) -> S3Response:
-            attempt.move(size)
-            with path.open("rb") as file:
-                return await self._call(
-                    self._client.put_object, Key=key, Body=file, ContentMD5=base64.b64encode(md5).decode(), **headers
-                )
+        async def write(acl: dict[str, str]) -> S3Response:
+            async def ask(attempt: Attempt) -> S3Response:
+                attempt.move(size)
+                with path.open("rb") as file:
+                    return await self._call(self._client.put_object, Body=file, **fixed, **acl)
+
+            return await with_retries(ask, self._retry_policy, whom=self._shown)
 
         try:
-            answer = await with_retries(ask, self._retry_policy, whom=self._shown)
+            answer = await self._with_acl(write)
         except NotFound as error:
-            raise StoreRefused(f"The {self._shown} responded to an upload with 404: check S3_ENDPOINT_URL.") from error
+            raise StoreRefused(
+                f"The {self._shown} responded to an upload with 404: check S3_ENDPOINT_URL.", brief="404 to an upload"
+            ) from error
         told: S3Response = {**answer, "ContentLength": size, "LastModified": datetime.now(UTC)}
         return replace(blob_of(key, told), attributes=attributes)
 
+    async def _with_acl(self, write: Callable[[dict[str, str]], Awaitable[T]]) -> T:
+        """Return the result of `write` with the ACL; with `S3_ACL=auto`, without it where the bucket takes none."""
+        acl = {"ACL": self._acl} if self._acl else {}
+        try:
+            written = await write(acl)
+        except AclRefused:
+            if self._is_acl_known:
+                raise
+            written = await write({})
+        except StoreDenied:
+            if self._is_acl_known:
+                raise
+            written = await write({})
+            # The credentials may just have been restored. Without its ACL, the blob would then stay private.
+            try:
+                return await write(acl)
+            except StoreDenied:
+                pass
+            except StoreRefused:  # a conditional write cannot be repeated
+                return written
+        else:
+            return written
+        self._is_acl_known, self._acl = True, ""
+        log.info("bucket_without_acls", detail=f"The {self._shown} takes no ACLs; blobs are written without.")
+        return written
+
 
 def _refuse_search(**_: object) -> None:
-    raise StoreRefused("The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL.")
+    raise StoreRefused(
+        "The bucket is in another region or at another endpoint: check AWS_REGION and S3_ENDPOINT_URL.",
+        brief="the bucket is in another region",
+    )
 
 
 def _measured(path: Path) -> tuple[int, bytes]:

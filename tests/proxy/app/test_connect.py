@@ -12,8 +12,11 @@ import pytest
 from loadtest.ports import free_port
 from proxy.app.connect import probe_parts
 from proxy.settings.settings import Settings
+from proxy.stores.certificates import BUNDLES
 from proxy.system.scratch import scratch_place
 from tests.proxy.stores import seaweed
+from tests.proxy.stores.scripted import Scripted, answer, refusal
+from tests.proxy.stores.tls import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,6 +145,65 @@ async def test_a_bucket_is_used_with_its_credentials_and_its_origin(
     )
     assert "AWS_SECRET_ACCESS_KEY" in said
     assert "hunter2" not in said
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_bucket_that_browsers_cannot_read_is_named_with_its_public_url(
+    tmp_path: Path, weed: seaweed.Seaweed
+) -> None:
+    bucket = {**BUCKET, "s3_endpoint_url": weed.url, "public_base_url": f"{weed.url}/{seaweed.BUCKET}"}
+    said = str((await faults(on_files(tmp_path, **{**bucket, "store": f"s3://{seaweed.BUCKET}"})))["store"])
+    assert said.startswith(f"PUBLIC_BASE_URL: {weed.url} responds with 403")
+    assert "is not public there" in said
+    public = {"store": f"s3://{seaweed.PUBLIC_BUCKET}", "public_base_url": f"{weed.url}/{seaweed.PUBLIC_BUCKET}"}
+    assert await faults(on_files(tmp_path, **{**bucket, **public})) == WORKS
+    nobody = f"http://127.0.0.1:{free_port()}"
+    said = str((await faults(on_files(tmp_path, **{**bucket, **public, "public_base_url": nobody})))["store"])
+    assert said.startswith(f"PUBLIC_BASE_URL: {nobody} cannot be reached")
+    assert said.endswith("(ECONNREFUSED)")
+    stream = {"public_base_url": nobody, "delivery": "stream"}
+    assert await faults(on_files(tmp_path, **{**bucket, **public, **stream})) == WORKS
+
+
+@pytest.mark.parametrize("origin", [False, True])
+async def test_credentials_that_only_put_are_enough_with_an_origin_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weed: seaweed.Seaweed, *, origin: bool
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", seaweed.WRITER.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", seaweed.WRITER.secret_access_key)
+    url = f"{weed.url}/{seaweed.PUBLIC_BUCKET}"
+    bucket = {**BUCKET, "store": f"s3://{seaweed.PUBLIC_BUCKET}", "s3_endpoint_url": weed.url, "public_base_url": url}
+    found = (await faults(on_files(tmp_path, **bucket, **({"originals_base_url": url} if origin else {}))))["store"]
+    if origin:
+        assert found is None
+        return
+    assert str(found).startswith("STORE: The credentials can write but not read")
+    assert f"bucket {seaweed.PUBLIC_BUCKET} at {weed.url}" in str(found)
+    assert "ORIGINALS_BASE_URL" in str(found)
+    assert "AccessDenied (403)" in str(found)
+
+
+@pytest.mark.usefixtures("credentials")
+async def test_a_region_that_is_wrong_is_named_with_the_buckets_own_words(tmp_path: Path) -> None:
+    said = "The authorization header is malformed; expecting 'eu-west-1'"
+    async with Scripted(refusal(400, "AuthorizationHeaderMalformed", said)) as server:
+        found = str((await faults(on_files(tmp_path, **BUCKET, s3_endpoint_url=server.url)))["store"])
+    assert f"AuthorizationHeaderMalformed (400): {said}." in found
+    assert "AWS_REGION" in found
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.needs("openssl", "openssl")
+async def test_a_certificate_that_is_not_trusted_is_named_with_host_and_issuer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in BUNDLES:
+        monkeypatch.delenv(name, raising=False)
+    tls = self_signed(tmp_path / "server.crt")
+    async with Scripted(answer(200, b"gallformers-images write probe"), tls=tls) as server:
+        found = str((await faults(on_files(tmp_path, **BUCKET, s3_endpoint_url=server.url)))["store"])
+        host = f"127.0.0.1:{server.port}"
+    assert f"The certificate of {host}, issued by Made Up, Some Authority, is not trusted" in found
 
 
 async def test_a_probe_that_hangs_in_a_thread_keeps_nobody_waiting(tmp_path: Path) -> None:

@@ -244,3 +244,11 @@ def test_what_desktops_leave_in_folders_is_no_original(name: str) -> None:
 def test_names_that_only_resemble_those_are_originals() -> None:
     for key in ("g/.1_original.jpg", "g/_1_original.jpg", "._g/1_original.jpg"):
         SITE.check_original(key)
+
+
+@pytest.mark.parametrize("key", ["gallformers-images/write-probe", "a/b_original.jpg"])
+def test_the_key_that_the_service_itself_writes_is_never_an_originals(key: str) -> None:
+    for layout in (SiteLayout(sizes=SIZES, reserved=key), PrefixLayout(sizes=SIZES, reserved=key)):
+        with pytest.raises(BadKey, match="not that of an original"):
+            layout.check_original(key)
+    PrefixLayout(sizes=SIZES).check_original(key)

@@ -365,3 +365,19 @@ def test_room_for_originals_must_be_enough_for_the_largest(monkeypatch: pytest.M
     monkeypatch.setenv("MAX_UPLOAD_MB", "29")
     monkeypatch.setenv("MEMORY_BUDGET_MB", "64")
     assert read_settings().scratch_mb == 29
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "/probe", ".probe", "a/.b/probe", "a//b", "a/../b", "gall/1/1_1_small.jpg", "derivatives/a", "shadow/a"],
+)
+def test_a_key_of_the_probe_that_is_none_or_that_of_a_derivative_is_named(
+    monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("PROBE_KEY", key)
+    assert [fault.partition(":")[0] for fault in faults()] == ["PROBE_KEY"]
+
+
+def test_the_probe_may_have_any_other_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROBE_KEY", "gall/is it there?")
+    assert read_settings().probe_key == "gall/is it there?"

@@ -30,6 +30,28 @@ _BUSY = {500: "InternalError", 503: "SlowDown", 429: "TooManyRequests"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An error response in S3's format to every request, or to those with this method, header and part of the path."""
+
+    status: int = 403
+    code: str = "AccessDenied"
+    method: str = ""
+    header: str = ""
+    path: str = ""
+
+    def covers(self, seen: Seen) -> bool:
+        """Return whether a request is refused."""
+        has_header = not self.header or self.header in seen.headers
+        return has_header and self.method in {"", seen.method} and self.path in seen.target
+
+    def answer(self, seen: Seen) -> bytes:
+        """Return the response."""
+        body = f"<Error><Code>{self.code}</Code><Message>on purpose</Message></Error>".encode()
+        head = f"HTTP/1.1 {self.status} No\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + (b"" if seen.method == "HEAD" else body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """The faults to inject; each fraction, from 0 to 1, is of all requests."""
 
@@ -45,6 +67,8 @@ class Fault:
     """The fraction whose body and Content-Length are both cut to half, so that only the bytes show it."""
     garbles: float = 0.0
     """The fraction whose response body has one wrong byte, with length and headers unchanged."""
+    refusal: Refusal | None = None
+    """What is refused, without forwarding it."""
     stopped: bool = False
     """Whether to accept and keep connections without forwarding requests or responding."""
 
@@ -156,6 +180,8 @@ class FaultProxy:
             await reader.readexactly(length // 2)
             return _reset(writer)
         body = await reader.readexactly(length)
+        if (refusal := self._fault.refusal) and refusal.covers(seen):
+            return _answer(writer, refusal.answer(seen))
         if stroke == "errors" and self._random.random() < 0.5:
             return _answer(writer, self._error(seen))
         answer = await self._passed_on(head, body)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from tests.proxy.stores.fault_proxy import Seen, parsed
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
 
 
@@ -19,23 +20,24 @@ def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
     return f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode("latin-1") + body
 
 
-def refusal(status: int, code: str) -> bytes:
+def refusal(status: int, code: str, message: str = "on purpose") -> bytes:
     """Return an error response in S3's format."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>on purpose</Message></Error>"
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return answer(status, body.encode(), Content_Type="application/xml")
 
 
 class Scripted:
-    """A server that sends `answers` in order, one per request, and then repeats the last one."""
+    """A server that sends `answers` in order, one per request, and then repeats the last one; with `tls`, by HTTPS."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: bytes, tls: ssl.SSLContext | None = None) -> None:
         self.answers = answers
+        self._tls = tls
         self.seen: list[Seen] = []
         """All requests so far."""
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -53,7 +55,7 @@ class Scripted:
     @property
     def url(self) -> str:
         """Return the URL of the server."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, EOFError):

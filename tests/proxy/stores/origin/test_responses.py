@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import StoreRefused, StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable, UnfitKey
 from tests.proxy.stores.origin.test_store import BRIEF, reader
 from tests.proxy.stores.scripted import Scripted, answer
 
@@ -40,6 +40,15 @@ async def test_an_origin_that_is_set_wrong_fails_the_check_with_the_settings_nam
     async with Scripted(said) as server, reader(server) as store:
         with pytest.raises(StoreRefused, match="ORIGINALS_BASE_URL"):
             await store.check()
+
+
+@pytest.mark.parametrize("status", [400, 414])
+async def test_a_key_that_an_origin_does_not_accept_is_the_keys_fault(status: int, tmp_path: Path) -> None:
+    async with Scripted(answer(status)) as server, reader(server) as store:
+        for asked in (store.head("a"), store.fetch("a", tmp_path / "copy", max_bytes=5)):
+            with pytest.raises(UnfitKey, match=str(status)) as raised:
+                await asked
+            assert "127.0.0.1" not in str(raised.value)
 
 
 async def test_an_origin_that_is_not_there_fails_the_check_and_says_where_it_looked() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.s3.config import BucketConfig, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3.s3_stores import BRIEF, at, opened
@@ -51,6 +51,7 @@ LASTING = [
     (400, "InvalidArgument", "S3_ACL"),
     (404, "NoSuchBucket", "S3_BUCKET"),
     (301, "PermanentRedirect", "S3_ENDPOINT_URL"),
+    (400, "AuthorizationHeaderMalformed", "AWS_REGION"),
     (400, "EntityTooLarge", "EntityTooLarge"),
     (501, "NotImplemented", "S3_ACL .*CONDITIONAL_WRITES"),
     (412, "PreconditionFailed", "PreconditionFailed"),
@@ -82,6 +83,48 @@ async def test_what_will_not_pass_is_refused_at_once_with_what_to_do(
         with pytest.raises(StoreRefused, match=hint):
             await store.put("a", file, ATTRIBUTES)
         assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("code", ["KeyTooLongError", "XMinioInvalidObjectName", "InvalidObjectName"])
+async def test_what_is_said_against_one_key_is_the_keys_fault_and_names_no_bucket(file: Path, code: str) -> None:
+    async with Scripted(refusal(400, code)) as server, opened(at(server)) as store:
+        for asked in (
+            store.put("a", file, ATTRIBUTES),
+            store.put_new("a", file, ATTRIBUTES),
+            store.head("a"),
+            store.fetch("a", file.with_name("copy"), max_bytes=9),
+        ):
+            with pytest.raises(UnfitKey, match=code) as raised:
+                await asked
+            assert "127.0.0.1" not in str(raised.value)
+
+
+async def test_a_segment_that_seaweed_cannot_hold_is_the_keys_fault_or_a_miss(weed: Seaweed, file: Path) -> None:
+    async with opened(weed.bucket()) as store:
+        with pytest.raises(UnfitKey, match="KeyTooLongError"):
+            await store.put("a" * 256, file, ATTRIBUTES)
+        assert await store.head("a" * 256) is None
+
+
+async def test_a_blob_under_a_customers_key_has_a_sentence_of_its_own(file: Path) -> None:
+    said = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided."
+    async with Scripted(refusal(400, "InvalidRequest", said)) as server, opened(at(server)) as store:
+        for asked in (store.head("a"), store.fetch("a", file.with_name("copy"), max_bytes=9)):
+            with pytest.raises(UnfitKey, match="SSE-C"):
+                await asked
+
+
+async def test_the_servers_own_message_is_shown_in_one_line_that_is_not_endless(file: Path) -> None:
+    said = "the region 'us-east-1' is wrong;\n expecting 'eu-west-1'"
+    answers = (refusal(400, "AuthorizationHeaderMalformed", said), refusal(403, "Strange", "x\u202e" * 5000))
+    async with Scripted(*answers) as server, opened(at(server)) as store:
+        with pytest.raises(StoreRefused, match=r"is wrong; expecting 'eu-west-1'\. The region is wrong") as raised:
+            await store.put("a", file, ATTRIBUTES)
+        assert raised.value.brief == "AuthorizationHeaderMalformed (400)"
+        with pytest.raises(StoreRefused) as raised:
+            await store.put("a", file, ATTRIBUTES)
+        assert str(raised.value).isprintable()
+        assert len(str(raised.value)) < 400
 
 
 @pytest.mark.parametrize(("status", "code", "hint"), LASTING)
