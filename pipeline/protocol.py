@@ -114,6 +114,12 @@ class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     detail: str
 
 
+class Fault(msgspec.Struct, frozen=True, tag="fault"):
+    """The response if our code failed: the traceback, for the log; no caller sees it."""
+
+    trace: str
+
+
 class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
     """Properties of one of two compared files; `traces` names the kinds of metadata in it."""
 
@@ -171,4 +177,4 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
 
 
 Question = Probe | Render
-Answer = Ready | Probed | Derived | Compared | Refusal
+Answer = Ready | Probed | Derived | Compared | Refusal | Fault

@@ -16,7 +16,7 @@ from pipeline.size import Size
 from proxy import metrics
 from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.timings import Timings
-from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.errors import DeadlineExceeded, ProcessDied, UnexpectedError
 from proxy.rendering.process import RenderProcess
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ class RenderPool:
             Refused: the original cannot be rendered, see `pipeline.errors`.
             DeadlineExceeded: the render timed out; its process was killed.
             ProcessDied: the process died during the render.
+            UnexpectedError: our code in the process failed.
         """
         own = Timings()
         try:
@@ -217,6 +218,8 @@ class RenderPool:
             ) from None
         except ProcessDied:
             _count_death("died")
+            raise
+        except UnexpectedError:  # it answered, and was replaced: no death
             raise
         except BaseException:  # cancelled
             _count_death("cancelled")
