@@ -108,10 +108,11 @@ class Derived(msgspec.Struct, frozen=True, tag="derived"):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The response for an original that cannot be rendered: an error's code and message."""
+    """The response for an original that cannot be rendered: an error's code, message, and cause for the log."""
 
     code: str
     detail: str
+    cause: str = ""
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault"):

@@ -35,7 +35,7 @@ libvips adds them to the files that it writes.
 def leaks(original: Original) -> tuple[str, ...]:
     """Return the kinds of metadata in a file, in alphabetical order: "camera", "gps", "owner", "xmp" and others."""
     header = original.header
-    fields = header.get_fields()
+    fields = [field.decode(errors="replace") for field in vips.fields(header)]
     kinds = {kind for field in fields if (kind := _kind(field))}
     if vips.EXIF in fields and not any(field.startswith(_TAG) for field in fields):
         kinds.add(CAMERA)  # other programs may read a block that libvips cannot

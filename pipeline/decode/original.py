@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode import heic
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import gif, jpeg, tiff
+from pipeline.formats.decoder_warnings import Verdict, verdict
 from pipeline.formats.registry import recognise
 from pipeline.image import colour, orientation, vips
 from pipeline.image.transfer_curve import TOP
@@ -44,12 +45,8 @@ _MAX_UNCACHED_REDUCTION = 3
 From 4 on libvips needs more lines than a loader keeps, or fails with "out of order read".
 """
 
-_HARMLESS_WARNING = re.compile(
-    r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters"
-)
-"""libjpeg's warnings about defects outside the image data; whole generations of phones write such files."""
-
-_END = "0xd9"
+_TRAILING = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""libjpeg's warning about stray bytes before the end marker, which only it can count."""
 
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
 """The supported interpretations of pixels, and their number of bands without alpha."""
@@ -159,34 +156,22 @@ def _jpeg(
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
         raise Corrupt("The file is damaged: some of its image data is missing; upload an intact copy.")
-    try:
-        return vips.evaluate(through(_open_pixels(original, sides)))
-    except Corrupt as warning:
-        behind = _trailing_bytes(warning)
-    try:
-        return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
-    except Corrupt as warning:
-        if behind or not _trailing_bytes(warning):
-            raise
-        behind = _trailing_bytes(warning)
-    return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
+    repaired, behind = None, 0
+    while True:
+        try:
+            return vips.evaluate(through(_open_pixels(original, sides, repaired)))
+        except Corrupt as warning:
+            trailing = _TRAILING.search(warning.cause)
+            is_news = repaired is None or (trailing and not behind)
+            if not is_news or verdict(warning.cause) is Verdict.LOST:
+                raise
+            behind = int(trailing[1]) if trailing else 0
+        repaired = jpeg.repair(original.path, behind=behind)
 
 
 def _refuse_truncated_animation(original: Original) -> None:
     if original.readable.name == "gif" and original.frames > 1 and not gif.is_complete(original.path):
         raise Corrupt("The animation is truncated; upload an intact copy.")
-
-
-def _trailing_bytes(warning: Corrupt) -> int:
-    """Return the number of stray bytes after the image; 0 if the harmless defect is elsewhere.
-
-    Raises:
-        Corrupt: the warning is not about a harmless defect.
-    """
-    found = _HARMLESS_WARNING.search(str(warning))
-    if not found:
-        raise warning
-    return int(found[1]) if found[2] == _END else 0
 
 
 def _open_pixels(original: Original, sides: tuple[int, int], repaired: Repaired | None = None) -> pyvips.Image:

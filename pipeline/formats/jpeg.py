@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 END = b"\xff\xd9"
 """The end-of-image marker."""
 
-_SOI, _SOS, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xEE, 0xFE
+_SOI, _SOS, _APP0, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xE0, 0xEE, 0xFE
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 """The markers of frame headers, which list the components; other kinds of frames are not decoded here.
 
@@ -43,8 +43,13 @@ look-ahead. An empty scan is shorter than the longest header, so the next header
 _LONGEST_SCAN = 16
 _COEFFICIENTS = 64
 _MISSING_SCAN = 99
-_YCC = 1
-"""Adobe's code for the colours that JFIF uses (YCbCr); libjpeg assumes it if the code is unknown."""
+_TRANSFORMS = {3: b"\0\1", 4: b"\0\2"}
+"""Adobe's codes for the colours of 3 and 4 components: RGB or YCbCr, CMYK or YCCK.
+
+If the code is another one, libjpeg assumes the second.
+"""
+
+_JFIF, _JFIF_MAJOR_VERSION = b"JFIF\0", 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +66,32 @@ def repair(path: Path, *, behind: int) -> Repaired:
     """Return the JPEG without its harmless defects, so that any warning left is about lost image data.
 
     Stray bytes between the segments of the header are removed, as are the `behind` bytes after the image that libjpeg
-    counted. Invalid parameters of a sequential scan and an unknown colour code of Adobe's are corrected.
+    counted. Invalid parameters of a sequential scan, an unknown version of JFIF and a colour code of Adobe's that does
+    not fit the components are corrected. A missing end marker is added.
 
     Raises:
         Corrupt: the file has no scan, or far more data before it than an image needs.
     """
-    head, is_progressive = bytearray((0xFF, _SOI)), False
+    segments, length = [], 0
     with path.open("rb") as file:
         for marker, content in _segments(file):
-            is_progressive |= marker in _PROGRESSIVE
-            sound = _sound(marker, content, is_progressive=is_progressive)
-            head += bytes((0xFF, marker)) + (len(sound) + 2).to_bytes(2, "big") + sound
+            segments.append((marker, content))
+            length += len(content)
             if marker == _SOS:
                 rest = file.tell()
-                return Repaired(path, bytes(head), rest, max(rest, _end(file) - behind))
-            if len(head) > _HEAD_BYTES:
+                return Repaired(path, _sound_head(segments), rest, max(rest, _end(file) - behind))
+            if length > _HEAD_BYTES:
                 break
     raise Corrupt("The file is damaged: no image data was found; upload an intact copy.")
+
+
+def _sound_head(segments: list[tuple[int, bytes]]) -> bytes:
+    frame = next((one for one in segments if one[0] in _SEQUENTIAL | _PROGRESSIVE), (0, b""))
+    head = bytearray((0xFF, _SOI))
+    for marker, content in segments:
+        sound = _sound(marker, content, is_progressive=frame[0] in _PROGRESSIVE, components=len(frame[1][6::3]))
+        head += bytes((0xFF, marker)) + (len(sound) + 2).to_bytes(2, "big") + sound
+    return bytes(head)
 
 
 def is_complete(path: Path) -> bool:
@@ -134,11 +148,14 @@ def _marker(file: BinaryIO) -> int:
     return 0
 
 
-def _sound(marker: int, content: bytes, *, is_progressive: bool) -> bytes:
+def _sound(marker: int, content: bytes, *, is_progressive: bool, components: int) -> bytes:
     if marker == _SOS and not is_progressive:
         return content[:-3] + bytes((0, _COEFFICIENTS - 1, 0))
-    if marker == _ADOBE and content.startswith(b"Adobe") and content[11:12] > b"\2":
-        return content[:11] + bytes((_YCC,))
+    if marker == _ADOBE and content.startswith(b"Adobe"):
+        known = _TRANSFORMS.get(components, content[11:12])
+        return content[:11] + (content[11:12] if content[11:12] in known else known[-1:]) + content[12:]
+    if marker == _APP0 and content.startswith(_JFIF) and len(content) > _JFIF_MAJOR_VERSION:
+        return content[:_JFIF_MAJOR_VERSION] + b"\1" + content[_JFIF_MAJOR_VERSION + 1 :]
     return content
 
 

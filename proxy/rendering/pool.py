@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
 from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
 from pipeline.size import Size
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from pipeline.protocol import Answer, ImageInfo, Question
     from proxy.concurrency.admission import Admission
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound="Answer")
 
@@ -261,6 +265,7 @@ def _count_death(cause: str) -> None:
 def _expected(answer: Answer, kind: type[T]) -> T:
     """Return a response of the expected kind; raise a refusal as its error."""
     if isinstance(answer, Refusal):
+        log.info("original_refused", code=answer.code, cause=answer.cause)
         raise BY_CODE.get(answer.code, Refused)(answer.detail)
     if not isinstance(answer, kind):
         raise ProcessDied(f"The render process returned {type(answer).__name__} instead of {kind.__name__}.")
