@@ -177,7 +177,7 @@ def _refuse_truncated_animation(original: Original) -> None:
 def _open_pixels(original: Original, sides: tuple[int, int], repaired: Repaired | None = None) -> pyvips.Image:
     readable = original.readable
     if readable.name == "heic":
-        return heic.load(original.path, colour.profile(original.header))
+        return colour.without_foreign_profile(heic.load(original.path, colour.profile(original.header)))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
     if repaired:
@@ -203,9 +203,12 @@ def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
 
 
 def _normalise_bands(image: pyvips.Image) -> pyvips.Image:
-    """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both."""
+    """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both.
+
+    A profile for other colours is dropped too.
+    """
     is_deep = image.format == "ushort"
     if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
         image = image.copy(interpretation=vips.interpretation(image.bands, is_deep=is_deep))
     most = _COLOUR_BANDS[image.interpretation] + 1
-    return image if image.bands <= most else image.extract_band(0, n=most)
+    return colour.without_foreign_profile(image if image.bands <= most else image.extract_band(0, n=most))

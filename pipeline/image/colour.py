@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pipeline.formats import icc
 from pipeline.image import vips
 from pipeline.image.transfer_curve import TOP
 
@@ -15,6 +16,9 @@ _RGB = ("srgb", "rgb16")
 _GREY = ("b-w", "grey16")
 
 _LAB = ("lab", "labs")
+_SPACES = {"b-w": icc.GREY, "grey16": icc.GREY, "cmyk": icc.CMYK, "lab": icc.LAB, "labs": icc.LAB}
+"""The colour space that a profile of pixels of each interpretation must have; RGB for others."""
+
 
 _SAME_COLOUR = 3
 """Levels of 0 to 255. A profile that shifts the test patches by no more than this counts as sRGB.
@@ -35,6 +39,14 @@ _GREYS = bytes((0, 32, 64, 128, 192, 255))
 def profile(image: pyvips.Image) -> bytes | None:
     """Return the image's ICC profile, or None if it has none."""
     return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
+
+
+def without_foreign_profile(image: pyvips.Image) -> pyvips.Image:
+    """Return the image without an ICC profile that is for another colour space than its own; browsers ignore it too."""
+    embedded = profile(image)
+    if embedded is None or icc.describes(embedded, _SPACES.get(image.interpretation, icc.RGB)):
+        return image
+    return without_profile(image)
 
 
 def without_profile(image: pyvips.Image) -> pyvips.Image:
@@ -101,9 +113,12 @@ def is_wide(image: pyvips.Image) -> bool:
 def keeps_profile(image: pyvips.Image, gamut: str) -> bool:
     """Return whether a derivative keeps the image's profile: its `Size.gamut` is `keep`, and the profile is wide.
 
-    Others are converted to sRGB, as are images whose profile is too large to embed.
+    Others are converted to sRGB, as are images whose profile is too large to embed, or too damaged for some encoder.
     """
-    return gamut == "keep" and is_wide(image) and len(profile(image) or b"") <= _MAX_PROFILE_BYTES
+    if gamut != "keep" or not is_wide(image):
+        return False
+    embedded = profile(image) or b""
+    return len(embedded) <= _MAX_PROFILE_BYTES and icc.is_embeddable(embedded)
 
 
 def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:
