@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     frames exceed `animation_pixels` in total is not refused: only its first frame is rendered.
     """
 
-    pixels: int = 100_000_000
+    pixels: int = 120_000_000
     frames: int = 1000
     animation_pixels: int = 25_000_000
 

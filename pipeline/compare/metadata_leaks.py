@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.formats import jpeg
+from pipeline.formats import jpeg, png
 from pipeline.image import vips
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ def leaks(original: Original) -> tuple[str, ...]:
         kinds.add(CAMERA)  # other programs may read a block that libvips cannot
     if _XMP in fields and b"GPSL" in bytes(header.get(_XMP)):
         kinds.add(GPS)
-    if original.readable.name == "jpeg" and jpeg.has_comment(original.path):  # libvips ignores these
+    # libvips ignores the comments of JPEGs, and is given no compressed texts of PNGs.
+    has_comment = {"jpeg": jpeg.has_comment, "png": png.has_text}.get(original.readable.name)
+    if has_comment and has_comment(original.path):
         kinds.add(COMMENT)
     return tuple(sorted(kinds))
 

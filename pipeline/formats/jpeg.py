@@ -6,10 +6,10 @@ libjpeg alone cannot: it reports only its first warning.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import Corrupt
+from pipeline.errors import Corrupt, NeedsTooMuchMemory
+from pipeline.formats.spliced import MAX_PROFILE_BYTES, Spliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 END = b"\xff\xd9"
 """The end-of-image marker."""
 
-_SOI, _SOS, _APP0, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xE0, 0xEE, 0xFE
+_SOI, _SOS, _APP0, _APP1, _APP2, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_APPLICATION = range(0xE0, 0xF0)
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 """The markers of frame headers, which list the components; other kinds of frames are not decoded here.
 
@@ -29,8 +30,8 @@ Source: ITU-T T.81, table B.1.
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
 """Markers without length and content."""
 
-_HEAD_BYTES, _MAX_STRAY_BYTES = 4 << 20, 1 << 16
-"""Limits for a file with harmless defects: bytes before its first scan, and stray bytes before any marker."""
+_MAX_STRAY_BYTES = 1 << 16
+"""The most stray bytes that are skipped before a marker."""
 
 _CHUNK_BYTES = 1 << 18
 _LATER_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e](?=([\1-\4].{5,11}))", re.DOTALL)
@@ -49,40 +50,44 @@ _TRANSFORMS = {3: b"\0\1", 4: b"\0\2"}
 If the code is another one, libjpeg assumes the second.
 """
 
-_JFIF, _JFIF_MAJOR_VERSION = b"JFIF\0", 5
+_JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0", b"ICC_PROFILE\0"
+_KEPT = {_APP0: (_JFIF,), _APP1: (_EXIF,), _APP2: (_ICC,), _ADOBE: (b"Adobe",)}
+"""The application segments that are used, by how they begin."""
+
+_JFIF_MAJOR_VERSION = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """A JPEG with its header replaced: `head`, then the file's bytes from `rest` to `end`, then the end marker."""
-
-    path: Path
-    head: bytes
-    rest: int
-    end: int
-
-
-def repair(path: Path, *, behind: int) -> Repaired:
+def repair(path: Path, *, behind: int = 0) -> Spliced:
     """Return the JPEG without its harmless defects, so that any warning left is about lost image data.
 
     Stray bytes between the segments of the header are removed, as are the `behind` bytes after the image that libjpeg
     counted. Invalid parameters of a sequential scan, an unknown version of JFIF and a colour code of Adobe's that does
-    not fit the components are corrected. A missing end marker is added.
+    not fit the components are corrected. A missing end marker is added. Metadata that is never used is left out.
 
     Raises:
-        Corrupt: the file has no scan, or far more data before it than an image needs.
+        Corrupt: the file has no scan.
+        NeedsTooMuchMemory: the ICC profile is far larger than any real one.
     """
-    segments, length = [], 0
+    segments, profile_bytes = [], 0
     with path.open("rb") as file:
         for marker, content in _segments(file):
-            segments.append((marker, content))
-            length += len(content)
+            if _is_used(marker, content):
+                segments.append((marker, content))
+            profile_bytes += len(content) if marker == _APP2 and content.startswith(_ICC) else 0
+            if profile_bytes > MAX_PROFILE_BYTES:
+                raise NeedsTooMuchMemory("The colour profile in the file is too large; embed a smaller one, or none.")
             if marker == _SOS:
                 rest = file.tell()
-                return Repaired(path, _sound_head(segments), rest, max(rest, _end(file) - behind))
-            if length > _HEAD_BYTES:
-                break
+                end = max(rest, _end(file) - behind)
+                return Spliced(path, (_sound_head(segments), range(rest, end), END))
     raise Corrupt("The file is damaged: no image data was found; upload an intact copy.")
+
+
+def _is_used(marker: int, content: bytes) -> bool:
+    """Return whether a segment affects pixels, colours, orientation or the names that are kept."""
+    if marker in _APPLICATION:
+        return content.startswith(_KEPT.get(marker, ()))
+    return marker != _COMMENT
 
 
 def _sound_head(segments: list[tuple[int, bytes]]) -> bytes:

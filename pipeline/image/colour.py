@@ -10,6 +10,8 @@ from pipeline.image import vips
 from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyvips
 
 _RGB = ("srgb", "rgb16")
@@ -41,12 +43,17 @@ def profile(image: pyvips.Image) -> bytes | None:
     return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
 
 
-def without_foreign_profile(image: pyvips.Image) -> pyvips.Image:
-    """Return the image without an ICC profile that is for another colour space than its own; browsers ignore it too."""
+def with_own_profile(image: pyvips.Image) -> pyvips.Image:
+    """Return the image without an ICC profile for another colour space than its own; browsers ignore it too.
+
+    Bytes behind the end of the profile are removed.
+    """
     embedded = profile(image)
-    if embedded is None or icc.describes(embedded, _SPACES.get(image.interpretation, icc.RGB)):
+    if embedded is None:
         return image
-    return without_profile(image)
+    if not icc.describes(embedded, _SPACES.get(image.interpretation, icc.RGB)):
+        return without_profile(image)
+    return vips.with_profile(image, trimmed) if len(trimmed := icc.trimmed(embedded)) < len(embedded) else image
 
 
 def without_profile(image: pyvips.Image) -> pyvips.Image:
@@ -70,6 +77,26 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation == "cmyk":
         image = _transformed(image, input_profile="cmyk")
     return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def from_ycbcr(image: pyvips.Image, luma: Sequence[float], reference: Sequence[float]) -> pyvips.Image:
+    """Convert YCbCr of 8 bits to RGB, as TIFF 6.0 defines it in section 21.
+
+    `luma` has the coefficients of red, green and blue; `reference` has black and white of each of the three samples.
+    """
+    red, green, blue = luma
+    scales = [
+        whole / ((white - black) or 1)
+        for whole, black, white in zip((255, 127, 127), reference[::2], reference[1::2], strict=True)
+    ]
+    plain = image.linear(scales, [-black * scale for black, scale in zip(reference[::2], scales, strict=True)])
+    towards_red, towards_blue = 2 - 2 * red, 2 - 2 * blue
+    matrix = [
+        [1, 0, towards_red],
+        [1, -blue * towards_blue / (green or 1), -red * towards_red / (green or 1)],
+        [1, towards_blue, 0],
+    ]
+    return plain.recomb(matrix).rint().cast("uchar").copy(interpretation="srgb")
 
 
 def _from_lab(image: pyvips.Image) -> pyvips.Image:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pyvips
 
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
-from pipeline.formats import jpeg
 from pipeline.formats.decoder_warnings import Verdict, verdict
 from pipeline.image import decoder_messages, tuning
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.formats.jpeg import Repaired
+    from pipeline.formats.spliced import Spliced
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of the loaded libvips."""
@@ -55,7 +54,9 @@ Image = pyvips.Image
 SOURCE_LOADER = "source"
 """Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
-_READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
+_READ = (
+    "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "TiffSource", "HeifFile",
+)  # fmt: skip
 """The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`."""
 
 
@@ -92,10 +93,10 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
-def load_repaired(repaired: Repaired, **options: float) -> pyvips.Image:
-    """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
+def load_spliced(spliced: Spliced, *, fail_on: str, **options: float) -> pyvips.Image:
+    """Open a spliced JPEG, PNG or TIFF as `load` does."""
     with _translate_errors():
-        return _streamed_from(_repaired_source(repaired), fail_on="warning", **options)
+        return _streamed_from(_spliced_source(spliced), fail_on=fail_on, **options)
 
 
 def evaluate(image: pyvips.Image) -> pyvips.Image:
@@ -194,6 +195,14 @@ def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
     return labelled
 
 
+def with_metadata(image: pyvips.Image, *, exif: bytes, orientation: int) -> pyvips.Image:
+    """Return the image with this EXIF block and this orientation; pixels stay unchanged."""
+    labelled = image.copy()
+    labelled.set_type(pyvips.GValue.blob_type, EXIF, exif)
+    labelled.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    return labelled
+
+
 def keep_flags(*, exif: bool, profile: bool) -> int:
     """Return libvips' flags for the metadata that a saver writes."""
     return _EXIF * exif | _ICC * profile
@@ -222,18 +231,14 @@ def _source(path: Path) -> pyvips.Source:
     return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
 
 
-def _repaired_source(repaired: Repaired) -> pyvips.Source:
-    file = os.open(repaired.path, os.O_RDONLY | os.O_CLOEXEC)
-    shift, last = len(repaired.head) - repaired.rest, len(repaired.head) + repaired.end - repaired.rest
+def _spliced_source(spliced: Spliced) -> pyvips.Source:
+    file = os.open(spliced.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(start: int, most: int) -> bytes:
-        if start < len(repaired.head):
-            return repaired.head[start : start + most]
-        if start < last:
-            return os.pread(file, min(most, last - start), start - shift)
-        return jpeg.END[start - last :][:most]
+        part = spliced.locate(start)
+        return part[:most] if isinstance(part, bytes) else os.pread(file, min(most, len(part)), part.start)
 
-    return _custom_source(file, read, ends=last + len(jpeg.END))
+    return _custom_source(file, read, ends=spliced.length)
 
 
 def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:

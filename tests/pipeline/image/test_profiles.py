@@ -17,9 +17,11 @@ from tests.pipeline.rendering import render_into, seen
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pipeline.size import OutputFormat
+
 SMALL = Photograph(width=300, height=200)
 COLOUR_BANDS = 3
-FORMATS = ("jpeg", "png", "webp", "avif")
+FORMATS: tuple[OutputFormat, ...] = ("jpeg", "png", "webp", "avif")
 
 
 def with_header(profile: bytes, start: int, value: bytes) -> bytes:
@@ -79,18 +81,18 @@ def test_what_is_no_profile_is_ignored(tmp_path: Path, profile: bytes, bands: in
     "damage",
     [
         (0, b"\0\0\xff\xff"),
-        (0, b"\0\0\0\x90"),
         (8, b"\4\x40"),
         (20, b"Luv "),
         (64, b"\xff\xff\xff\xff"),
         (140, b"\x7f\xff\xff\xff"),
     ],
-    ids=["too long", "too short", "unaligned", "connection space", "intent", "tag"],
+    ids=["too long", "unaligned", "connection space", "intent", "tag"],
 )
 def test_a_wide_profile_that_png_refuses_is_not_kept(tmp_path: Path, damage: tuple[int, bytes]) -> None:
     """Its colours are converted, if they can be, or else are sRGB; in every format of derivatives alike."""
     original = tmp_path / "original.jpg"
-    profile = with_header(profiled(1.0) + b"\0\0", *damage)
+    whole = profiled(1.0) + b"\0\0"
+    profile = with_header(with_header(whole, 0, len(whole).to_bytes(4, "big")), *damage)
     labelled(pixels(SMALL).copy(interpretation="srgb"), profile).jpegsave(str(original), Q=95)
     kept = render_into(
         tmp_path / "kept", original, *(Size(name=name, width=150, format=name, gamut="keep") for name in FORMATS)
@@ -98,6 +100,18 @@ def test_a_wide_profile_that_png_refuses_is_not_kept(tmp_path: Path, damage: tup
     (shown,) = render_into(tmp_path / "out", original, Size(name="png", width=150, format="png")).derivatives
     assert all("icc_profile" not in seen(derivative.path).info for derivative in kept)
     assert seen(kept[1].path).tobytes() == seen(shown.path).tobytes()
+
+
+@pytest.mark.parametrize("behind", [b"\0", bytes(2), bytes(77)])
+def test_bytes_behind_a_profile_are_not_kept_with_it(tmp_path: Path, behind: bytes) -> None:
+    original = tmp_path / "original.jpg"
+    profile = profiled(1.0)
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    labelled(pixels(SMALL).copy(interpretation="srgb"), profile + behind).jpegsave(str(original), Q=95)
+    for derivative in render_into(
+        tmp_path / "out", original, *(Size(name=name, width=150, format=name, gamut="keep") for name in FORMATS)
+    ).derivatives:
+        assert seen(derivative.path).info["icc_profile"] == profile
 
 
 @pytest.mark.parametrize("keyword", [b"Aut\xefr", b"\xff\xfe", b"Titel\x80"])
