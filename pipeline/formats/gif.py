@@ -24,7 +24,7 @@ _HAS_COLOURS, _COLOURS = 0x80, 0x07
 
 _DISPOSAL_SHIFT, _DISPOSAL_BITS = 2, 7
 CLEARED, RESTORED = 2, 3
-"""What becomes of a frame's area before the next frame: it is cleared, or as it was before."""
+"""Disposals of a frame's area before the next frame: it is cleared, or restored."""
 
 _MOST_BLOCKS = 20_000
 """Blocks of a file. A frame has two or three."""
@@ -32,7 +32,7 @@ _MOST_BLOCKS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The area of the canvas that a frame paints, in pixels, and what becomes of it before the next frame."""
+    """The area of the canvas that a frame paints, in pixels, and its disposal."""
 
     left: int
     top: int

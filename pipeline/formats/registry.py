@@ -245,11 +245,14 @@ def recognise(path: Path) -> Readable:
     """Return the format of a file, recognised by its first bytes; its name and extension are ignored.
 
     Raises:
-        NotAnImage: the file does not start like any known format.
+        NotAnImage: the file is empty, or does not start like any known format.
         UnsupportedFormat: the format is known but not supported.
     """
     with path.open("rb") as file:
-        name = _format_of(file.read(HEAD_BYTES))
+        head = file.read(HEAD_BYTES)
+    name = _format_of(head)
+    if not head:
+        raise NotAnImage("The file is empty; upload it again.")
     if name is None:
         raise NotAnImage(f"The file is not an image in a known format; upload a {_READABLE_TITLES} file.")
     if name not in READABLE:
