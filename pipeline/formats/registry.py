@@ -35,6 +35,10 @@ take 13 ms, and its coefficients as much memory again as its pixels.
 """
 
 
+MAX_PALETTE_PIXELS = 4_000_000
+"""The largest derivative that is reduced to a palette: it is held in memory several times."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:
     """A format of originals, and the formats of their derivatives unless the size chooses one."""

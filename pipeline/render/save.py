@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.formats import png
+from pipeline.formats.registry import MAX_PALETTE_PIXELS
 from pipeline.image import colour, metadata, vips
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def save(
     """Save the image with the metadata that the size keeps: a wide gamut's profile, and the copyright names.
 
     A PNG of few colours stays one: its pixels are copied if `is_whole` and no colour has to be converted. Otherwise it
-    is reduced to a palette if it would be larger than the original.
+    is reduced to a palette if it would be larger than the original, and is not too large for that.
     """
     owner = metadata.owner(original.header, original.path) if size.keep_copyright else {}
     exif = metadata.exif(owner) if owner else b""
@@ -42,7 +43,7 @@ def save(
         return
     options: dict[str, int | float | str] = {**writable.options(size, image.width)}
     _encode(image, path, size, writable, exif=exif, options=options)
-    if has_few_colours:
+    if has_few_colours and image.width * image.height <= MAX_PALETTE_PIXELS:
         most = original.path.stat().st_size
         for palette in _PALETTES:
             if path.stat().st_size > most:
