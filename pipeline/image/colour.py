@@ -75,7 +75,9 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation in _LAB:
         return _from_lab(image)
     if image.interpretation == "cmyk":
-        image = _transformed(image, input_profile="cmyk")
+        embedded = profile(image)
+        own = image if embedded is None or _converts_inks(embedded) else without_profile(image)
+        image = _transformed(own, input_profile="cmyk")
     return image.colourspace("rgb16" if is_deep else "srgb")
 
 
@@ -154,6 +156,17 @@ def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:
         return image
     colours = image.bands - 1
     return image.extract_band(0, n=colours) if image.extract_band(colours).min() == TOP[image.format] else image
+
+
+@lru_cache(maxsize=32)
+def _converts_inks(embedded: bytes) -> bool:
+    """Return whether a profile converts a patch of inks; libvips fails if it can read a profile but not apply it."""
+    patch = vips.from_bytes(bytes(4), (1, 1), bands=4).copy(interpretation="cmyk")
+    try:
+        _transformed(vips.with_profile(patch, embedded), input_profile="cmyk").avg()
+    except vips.Error:
+        return False
+    return True
 
 
 @lru_cache(maxsize=32)
