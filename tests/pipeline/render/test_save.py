@@ -51,7 +51,7 @@ def test_transparent_colours_of_a_palette_are_kept(tmp_path: Path) -> None:
     transparent = picture.getpixel((160, 100))
     picture.save(original, transparency=transparent)
     for derivative in render_into(tmp_path / "out", original, *SIZES).derivatives:
-        assert seen(derivative.path).convert("RGBA").getchannel("A").getextrema()[0] < 100
+        assert min(seen(derivative.path).convert("RGBA").getchannel("A").tobytes()) < 255
     assert (
         seen(str(tmp_path / "out" / "whole.png")).convert("RGBA").tobytes()
         == seen(str(original)).convert("RGBA").tobytes()
