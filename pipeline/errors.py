@@ -21,6 +21,11 @@ class Refused(Exception):
 
     code: ClassVar[str] = "refused"
 
+    def __init__(self, detail: str, *, cause: str = "") -> None:
+        super().__init__(detail)
+        self.cause = cause
+        """The decoder's own message, for the log; callers do not get it."""
+
 
 class Unreadable(Refused):
     """The file is not an image that can be decoded."""

@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     frames exceed `animation_pixels` in total is not refused: only its first frame is rendered.
     """
 
-    pixels: int = 100_000_000
+    pixels: int = 120_000_000
     frames: int = 1000
     animation_pixels: int = 25_000_000
 
@@ -108,10 +108,17 @@ class Derived(msgspec.Struct, frozen=True, tag="derived"):
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
-    """The response for an original that cannot be rendered: an error's code and message."""
+    """The response for an original that cannot be rendered: an error's code, message, and cause for the log."""
 
     code: str
     detail: str
+    cause: str = ""
+
+
+class Fault(msgspec.Struct, frozen=True, tag="fault"):
+    """The response if our code failed: the traceback, for the log; no caller sees it."""
+
+    trace: str
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
@@ -171,4 +178,4 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
 
 
 Question = Probe | Render
-Answer = Ready | Probed | Derived | Compared | Refusal
+Answer = Ready | Probed | Derived | Compared | Refusal | Fault

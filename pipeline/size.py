@@ -11,11 +11,11 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RENDERING_VERSION = 5
+RENDERING_VERSION = 6
 """Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
 
 MAX_SIDE = 16_383
-"""Pixels. The largest side that WebP supports (14 bits); JPEG, PNG and AVIF support more."""
+"""Pixels. The largest side that WebP supports (14 bits), and of the box of a size; JPEG, PNG and AVIF support more."""
 
 Fit = Literal["limit", "fill"]
 Position = Literal["centre", "attention"]
@@ -68,28 +68,29 @@ class Size:
         if faults:
             raise ValueError("; ".join(faults))
 
-    def dimensions(self, *, width: int, height: int) -> tuple[int, int]:
+    def dimensions(self, *, width: int, height: int, highest: int = MAX_SIDE) -> tuple[int, int]:
         """Return the derivative's width and height in pixels for an original of `width` x `height`.
 
         Both the original's dimensions and the result are after the orientation is applied.
 
         `limit` shrinks the original to fit the box and never enlarges it. The aspect ratio is kept to the nearest pixel
-        (halves round up, at least one pixel). Without a `height` the box is `MAX_SIDE` high, so that every format can
-        hold the result.
+        (halves round up, at least one pixel). Without a `height` the box is `highest` high, the most that the format of
+        the derivative can hold.
 
         `fill` returns the dimensions of the box. An original too small to cover the box is not enlarged: it is cropped
         to the aspect ratio of the box at its own resolution. The result is the largest rectangle of that aspect ratio
         within the original.
         """
+        box_height = self.height or highest
         if self.fit == "limit":
-            return _shrunk(width, height, into=(self.width, self._box_height))
-        if width >= self.width and height >= self._box_height:
-            return self.width, self._box_height
-        return _shrunk(self.width, self._box_height, into=(width, height))
+            return _shrunk(width, height, into=(self.width, box_height))
+        if width >= self.width and height >= box_height:
+            return self.width, box_height
+        return _shrunk(self.width, box_height, into=(width, height))
 
-    def cover(self, *, width: int, height: int) -> tuple[int, int]:
+    def cover(self, *, width: int, height: int, highest: int = MAX_SIDE) -> tuple[int, int]:
         """Return the width and height in pixels that the whole original is shrunk to, before `fill` crops it."""
-        box = self.dimensions(width=width, height=height)
+        box = self.dimensions(width=width, height=height, highest=highest)
         return box if self.fit == "limit" else _covering(width, height, box=box)
 
     @property
@@ -101,10 +102,6 @@ class Size:
     def is_large(self) -> bool:
         """Whether this size is shrunk in 8 bits; images with alpha or more than 8 bits always use 16."""
         return self.width > LARGE_WIDTH
-
-    @property
-    def _box_height(self) -> int:
-        return self.height or MAX_SIDE
 
     def _faults(self) -> Iterator[str]:
         if not _NAME.fullmatch(self.name):

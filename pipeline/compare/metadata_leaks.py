@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.formats import jpeg
+from pipeline.formats import jpeg, png
 from pipeline.image import vips
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ libvips adds them to the files that it writes.
 def leaks(original: Original) -> tuple[str, ...]:
     """Return the kinds of metadata in a file, in alphabetical order: "camera", "gps", "owner", "xmp" and others."""
     header = original.header
-    fields = header.get_fields()
+    fields = [field.decode(errors="replace") for field in vips.fields(header)]
     kinds = {kind for field in fields if (kind := _kind(field))}
     if vips.EXIF in fields and not any(field.startswith(_TAG) for field in fields):
         kinds.add(CAMERA)  # other programs may read a block that libvips cannot
     if _XMP in fields and b"GPSL" in bytes(header.get(_XMP)):
         kinds.add(GPS)
-    if original.readable.name == "jpeg" and jpeg.has_comment(original.path):  # libvips ignores these
+    # libvips ignores the comments of JPEGs, and is given no compressed texts of PNGs.
+    has_comment = {"jpeg": jpeg.has_comment, "png": png.has_text}.get(original.readable.name)
+    if has_comment and has_comment(original.path):
         kinds.add(COMMENT)
     return tuple(sorted(kinds))
 

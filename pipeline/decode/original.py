@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.decode import heic
+from pipeline.decode.declared import declared
 from pipeline.errors import Corrupt, UnsupportedFormat
-from pipeline.formats import gif, jpeg, tiff
+from pipeline.formats import jpeg, png
+from pipeline.formats.decoder_warnings import Verdict, verdict
 from pipeline.formats.registry import recognise
-from pipeline.image import colour, orientation, vips
+from pipeline.image import canvas, colour, metadata, orientation, vips
 from pipeline.image.transfer_curve import TOP
+from pipeline.protocol import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 
     import pyvips
 
-    from pipeline.formats.jpeg import Repaired
+    from pipeline.decode.declared import Declared
     from pipeline.formats.registry import Readable
+    from pipeline.formats.spliced import Spliced
 
 _SHRINKS = (8, 4, 2)
 _MIN_OVERSAMPLING = 1.15
@@ -44,17 +48,14 @@ _MAX_UNCACHED_REDUCTION = 3
 From 4 on libvips needs more lines than a loader keeps, or fails with "out of order read".
 """
 
-_HARMLESS_WARNING = re.compile(
-    r"(\d+) extraneous bytes before marker (0x\w+)|Unknown Adobe color|Invalid SOS parameters"
-)
-"""libjpeg's warnings about defects outside the image data; whole generations of phones write such files."""
-
-_END = "0xd9"
+_TRAILING = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""libjpeg's warning about stray bytes before the end marker, which only it can count."""
 
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
 """The supported interpretations of pixels, and their number of bands without alpha."""
 
 
+_COLOURS = 3
 _LAB = ("lab", "labs")
 _LAB_FORMATS = ("short", "float")
 """The pixel formats in which libvips decodes the Lab of 16-bit and of 32-bit floating-point TIFFs."""
@@ -67,13 +68,28 @@ class Original:
     path: Path
     readable: Readable
     header: pyvips.Image
-    bands: int | None = None
-    """The number of bands that are colour or alpha; None if the file does not declare it."""
+    declared: Declared
 
     @property
     def frames(self) -> int:
         """The number of frames or pages in the file."""
         return vips.number(self.header, "n-pages", default=1)
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether the image is stored upright."""
+        return orientation.read(self.header) == orientation.UPRIGHT
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the image has a profile for its colours that differ from sRGB."""
+        return colour.is_wide(colour.with_own_profile(self.header))
+
+    @property
+    def has_few_colours(self) -> bool:
+        """Whether the file is a PNG with a palette, or with fewer than 256 levels of grey."""
+        declared = png.header(self.path) if self.readable.name == "png" else None
+        return declared is not None and declared.has_few_colours
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -99,23 +115,27 @@ class Original:
         return next((times for times in _SHRINKS if times <= most), 1)
 
 
-def open_original(path: Path) -> Original:
+def open_original(path: Path, *, limits: Limits = Limits()) -> Original:  # noqa: B008 - a value that cannot change
     """Read an original's format and header.
 
     Raises:
         NotAnImage: the file does not start like any known image format.
         UnsupportedFormat: the format, or this variant of it, is not supported.
         Corrupt: the header is invalid.
+        TooManyFrames, NeedsTooMuchMemory: even reading the header would take too much.
     """
     readable = recognise(path)
-    bands = _colour_bands(path) if readable.name == "tiff" else None
-    header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
+    known = declared(path, readable, limits)
+    header = _load(path, readable, known, fail_on="error")
+    header = _with_alpha_of_canvas(_used_bands(header, known), known)
+    if known.exif:
+        header = metadata.labelled(header, known.exif)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
             f"{readable.title} files with samples of type {header.format} are not supported; "
             "export the image with 8 or 16 bits per sample."
         )
-    return Original(path=path, readable=readable, header=header, bands=bands)
+    return Original(path=path, readable=readable, header=header, declared=known)
 
 
 def first_frame(
@@ -146,7 +166,11 @@ def frames(original: Original) -> list[pyvips.Image]:
         colour.to_rgb(_normalise_bands(vips.load(original.readable.loader, original.path, fail_on="error", n=-1)))
     )
     height = vips.number(roll, "page-height", default=roll.height)
-    return [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+    images = [roll.crop(0, top, roll.width, height) for top in range(0, roll.height, height)]
+    if roll.hasalpha() or not original.header.hasalpha() or not original.declared.animation:
+        return images
+    masks = canvas.masks(original.declared.animation.frames, (roll.width, height))
+    return [image.bandjoin(mask) for image, mask in zip(images, masks, strict=False)]
 
 
 def _jpeg(
@@ -159,68 +183,72 @@ def _jpeg(
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
         raise Corrupt("The file is damaged: some of its image data is missing; upload an intact copy.")
-    try:
-        return vips.evaluate(through(_open_pixels(original, sides)))
-    except Corrupt as warning:
-        behind = _trailing_bytes(warning)
-    try:
-        return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
-    except Corrupt as warning:
-        if behind or not _trailing_bytes(warning):
-            raise
-        behind = _trailing_bytes(warning)
-    return vips.evaluate(through(_open_pixels(original, sides, jpeg.repair(original.path, behind=behind))))
+    repaired, behind = None, 0
+    while True:
+        try:
+            return vips.evaluate(through(_open_pixels(original, sides, repaired)))
+        except Corrupt as warning:
+            trailing = _TRAILING.search(warning.cause)
+            is_news = repaired is None or (trailing and not behind)
+            if not is_news or verdict(warning.cause) is Verdict.LOST:
+                raise
+            behind = int(trailing[1]) if trailing else 0
+        repaired = jpeg.repair(original.path, behind=behind)
 
 
 def _refuse_truncated_animation(original: Original) -> None:
-    if original.readable.name == "gif" and original.frames > 1 and not gif.is_complete(original.path):
+    survey = original.declared.animation
+    if survey and original.frames > 1 and not survey.is_complete:
         raise Corrupt("The animation is truncated; upload an intact copy.")
 
 
-def _trailing_bytes(warning: Corrupt) -> int:
-    """Return the number of stray bytes after the image; 0 if the harmless defect is elsewhere.
-
-    Raises:
-        Corrupt: the warning is not about a harmless defect.
-    """
-    found = _HARMLESS_WARNING.search(str(warning))
-    if not found:
-        raise warning
-    return int(found[1]) if found[2] == _END else 0
-
-
-def _open_pixels(original: Original, sides: tuple[int, int], repaired: Repaired | None = None) -> pyvips.Image:
-    readable = original.readable
+def _open_pixels(original: Original, sides: tuple[int, int], repaired: Spliced | None = None) -> pyvips.Image:
+    readable, known = original.readable, original.declared
     if readable.name == "heic":
-        return heic.load(original.path, colour.profile(original.header))
+        return colour.with_own_profile(heic.load(original.path, colour.profile(original.header)))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
-    if repaired:
-        image = vips.load_repaired(repaired, **options)
-    else:
-        image = vips.load(readable.loader, original.path, fail_on=readable.fail_on, **options)
-    return _normalise_bands(
-        _first_bands(
-            vips.without_line_cache(image) if image.height < _MAX_UNCACHED_REDUCTION * sides[1] else image,
-            original.bands,
-        )
-    )
+    image = _load(original.path, readable, known, repaired, fail_on=readable.fail_on, **options)
+    if known.exif:
+        image = metadata.labelled(image, known.exif)
+    lean = vips.without_line_cache(image) if image.height < _MAX_UNCACHED_REDUCTION * sides[1] else image
+    return _normalise_bands(_with_alpha_of_canvas(_used_bands(lean, known), known))
 
 
-def _colour_bands(path: Path) -> int | None:
-    directory = tiff.directory(path)
-    directory.check()
-    return directory.colour_bands
+def _load(
+    path: Path, readable: Readable, known: Declared, repaired: Spliced | None = None, *, fail_on: str, **options: float
+) -> pyvips.Image:
+    view = repaired or known.view
+    if view:
+        return vips.load_spliced(view, fail_on=fail_on, **options)
+    return vips.load(readable.loader, path, fail_on=fail_on, **options)
 
 
-def _first_bands(image: pyvips.Image, bands: int | None) -> pyvips.Image:
-    return image.extract_band(0, n=bands) if bands and bands < image.bands else image
+def _used_bands(image: pyvips.Image, known: Declared) -> pyvips.Image:
+    """Return the bands of a TIFF that are colours or alpha, as RGB if they are YCbCr."""
+    if not known.directory:
+        return image
+    unused = known.directory.unused_bands
+    used = image.extract_band(0, n=image.bands - unused) if 0 < unused < image.bands else image
+    ycbcr = known.directory.ycbcr
+    return colour.from_ycbcr(used, ycbcr.luma, ycbcr.reference) if ycbcr and used.bands == _COLOURS else used
+
+
+def _with_alpha_of_canvas(image: pyvips.Image, known: Declared) -> pyvips.Image:
+    """Return a GIF's first frame transparent where it does not cover the canvas; the decoder paints it black."""
+    first = known.animation.frames[0] if known.animation and known.animation.frames else None
+    if image.hasalpha() or first is None or first.covers(image.width, image.height):
+        return image
+    return image.bandjoin(canvas.mask(first, (image.width, image.height)))
 
 
 def _normalise_bands(image: pyvips.Image) -> pyvips.Image:
-    """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both."""
+    """Interpret unnamed bands as colours, and drop bands that are neither colour nor alpha; some TIFFs have both.
+
+    A profile for other colours is dropped too.
+    """
     is_deep = image.format == "ushort"
     if image.interpretation not in _COLOUR_BANDS or (is_deep and image.interpretation in ("srgb", "b-w")):
         image = image.copy(interpretation=vips.interpretation(image.bands, is_deep=is_deep))
     most = _COLOUR_BANDS[image.interpretation] + 1
-    return image if image.bands <= most else image.extract_band(0, n=most)
+    return colour.with_own_profile(image if image.bands <= most else image.extract_band(0, n=most))

@@ -32,7 +32,7 @@ def probe(path: Path, *, limits: Limits, sizes: Sequence[Size] = ()) -> ImageInf
         TooManyPixels: one frame has more pixels than `limits` allows.
         TooManyFrames: the file has more frames or pages than `limits` allows.
     """
-    return describe(open_original(path), limits=limits, sizes=sizes)
+    return describe(open_original(path, limits=limits), limits=limits, sizes=sizes)
 
 
 def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:

@@ -1,43 +1,104 @@
-"""Detection of truncated GIFs from their block structure: the decoder does not report damage in later frames."""
+"""The blocks of a GIF: frames are counted before the decoder opens the file, and truncation is found.
+
+The decoder reports no damage in later frames, and paints black what no frame covers.
+"""
 
 from __future__ import annotations
 
-import os
+import struct
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING
 
+from pipeline.errors import TooManyFrames
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
 _SCREEN_BYTES, _SCREEN_FLAGS = 13, 10
 _IMAGE_BYTES, _IMAGE_FLAGS = 9, 8
-_EXTENSION, _IMAGE = b"!", b","
+_EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 _HAS_COLOURS, _COLOURS = 0x80, 0x07
 """Bits of a block's flags: whether a colour table follows, and its size. GIF89a uses the same bits in all blocks."""
 
+_DISPOSAL_SHIFT, _DISPOSAL_BITS = 2, 7
+CLEARED, RESTORED = 2, 3
+"""Disposals of a frame's area before the next frame: it is cleared, or restored."""
 
-def is_complete(path: Path) -> bool:
-    """Return whether every block is complete; data after the last block is ignored."""
-    with path.open("rb") as file:
-        _skip_colours(file, file.read(_SCREEN_BYTES)[_SCREEN_FLAGS:])
-        while (kind := file.read(1)) in (_EXTENSION, _IMAGE):
-            if kind == _IMAGE:
-                _skip_colours(file, file.read(_IMAGE_BYTES)[_IMAGE_FLAGS:])
-            file.seek(1, os.SEEK_CUR)  # the extension's label, or the size of the first code in bits
-            if not _ends(file):
-                return False
-    return True
+_MOST_BLOCKS = 20_000
+"""Blocks of a file. A frame has two or three."""
 
 
-def _skip_colours(file: BinaryIO, flags: bytes) -> None:
-    if flags and flags[0] & _HAS_COLOURS:
-        file.seek(3 << (flags[0] & _COLOURS) + 1, os.SEEK_CUR)
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The area of the canvas that a frame paints, in pixels, and its disposal."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    disposal: int = 0
+
+    def covers(self, width: int, height: int) -> bool:
+        """Return whether the frame covers a canvas of this size."""
+        return self.left == self.top == 0 and self.width >= width and self.height >= height
 
 
-def _ends(file: BinaryIO) -> bool:
-    """Skip the sub-blocks of a block; return whether they end with the empty one that terminates it."""
-    while length := file.read(1):
-        if length == b"\0":
-            return True
-        file.seek(length[0], os.SEEK_CUR)
-    return False
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The frames of a file, and whether every block is complete; data after the last block is ignored."""
+
+    frames: tuple[Frame, ...]
+    is_complete: bool
+
+
+def survey(path: Path, *, most_frames: int) -> Survey:
+    """Return the frames of a GIF.
+
+    Raises:
+        TooManyFrames: there are more than `most_frames`, or far more blocks than frames need.
+    """
+    frames: list[Frame] = []
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        try:
+            for frame in _frames(content):
+                frames.append(frame)
+                if len(frames) > most_frames:
+                    raise TooManyFrames(f"The file has more than {most_frames} frames; upload one with fewer.")
+        except (IndexError, struct.error):
+            return Survey(tuple(frames), is_complete=False)
+    return Survey(tuple(frames), is_complete=True)
+
+
+def _frames(content: mmap) -> Iterator[Frame]:
+    """Yield the frames up to the last block.
+
+    Raises:
+        IndexError, struct.error: the file ends within a block.
+    """
+    position = _SCREEN_BYTES + _colours(content[_SCREEN_FLAGS])
+    disposal, last = 0, len(content)
+    for _ in range(_MOST_BLOCKS):
+        if position >= last or content[position] not in (_EXTENSION, _IMAGE):
+            return
+        is_image = content[position] == _IMAGE
+        position += 1
+        if is_image:
+            left, top, width, height = struct.unpack_from("<HHHH", content, position)
+            frame = Frame(left, top, width, height, disposal)
+            position += _IMAGE_BYTES + _colours(content[position + _IMAGE_FLAGS])
+        elif content[position] == _CONTROL:
+            disposal = content[position + 2] >> _DISPOSAL_SHIFT & _DISPOSAL_BITS
+        position += 1  # the extension's label, or the size of the first code in bits
+        while length := content[position]:
+            position += length + 1
+        position += 1
+        if is_image:
+            yield frame
+            disposal = 0
+    raise TooManyFrames(f"The file has more than {_MOST_BLOCKS} blocks; upload one with fewer frames.")
+
+
+def _colours(flags: int) -> int:
+    return 3 << (flags & _COLOURS) + 1 if flags & _HAS_COLOURS else 0

@@ -6,10 +6,10 @@ libjpeg alone cannot: it reports only its first warning.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import Corrupt
+from pipeline.errors import Corrupt, NeedsTooMuchMemory
+from pipeline.formats.spliced import MAX_PROFILE_BYTES, Spliced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 END = b"\xff\xd9"
 """The end-of-image marker."""
 
-_SOI, _SOS, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xEE, 0xFE
+_SOI, _SOS, _APP0, _APP1, _APP2, _ADOBE, _COMMENT = 0xD8, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_APPLICATION = range(0xE0, 0xF0)
 _SEQUENTIAL, _PROGRESSIVE = frozenset({0xC0, 0xC1, 0xC9}), frozenset({0xC2, 0xCA})
 """The markers of frame headers, which list the components; other kinds of frames are not decoded here.
 
@@ -29,8 +30,8 @@ Source: ITU-T T.81, table B.1.
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
 """Markers without length and content."""
 
-_HEAD_BYTES, _MAX_STRAY_BYTES = 4 << 20, 1 << 16
-"""Limits for a file with harmless defects: bytes before its first scan, and stray bytes before any marker."""
+_MAX_STRAY_BYTES = 1 << 16
+"""The most stray bytes that are skipped before a marker."""
 
 _CHUNK_BYTES = 1 << 18
 _LATER_SCAN = re.compile(rb"\xff\xda\0[\x08\x0a\x0c\x0e](?=([\1-\4].{5,11}))", re.DOTALL)
@@ -43,41 +44,59 @@ look-ahead. An empty scan is shorter than the longest header, so the next header
 _LONGEST_SCAN = 16
 _COEFFICIENTS = 64
 _MISSING_SCAN = 99
-_YCC = 1
-"""Adobe's code for the colours that JFIF uses (YCbCr); libjpeg assumes it if the code is unknown."""
+_TRANSFORMS = {3: b"\0\1", 4: b"\0\2"}
+"""Adobe's codes for the colours of 3 and 4 components: RGB or YCbCr, CMYK or YCCK.
+
+If the code is another one, libjpeg assumes the second.
+"""
+
+_JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0", b"ICC_PROFILE\0"
+_KEPT = {_APP0: (_JFIF,), _APP1: (_EXIF,), _APP2: (_ICC,), _ADOBE: (b"Adobe",)}
+"""The application segments that are used, by how they begin."""
+
+_JFIF_MAJOR_VERSION = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """A JPEG with its header replaced: `head`, then the file's bytes from `rest` to `end`, then the end marker."""
-
-    path: Path
-    head: bytes
-    rest: int
-    end: int
-
-
-def repair(path: Path, *, behind: int) -> Repaired:
+def repair(path: Path, *, behind: int = 0) -> Spliced:
     """Return the JPEG without its harmless defects, so that any warning left is about lost image data.
 
     Stray bytes between the segments of the header are removed, as are the `behind` bytes after the image that libjpeg
-    counted. Invalid parameters of a sequential scan and an unknown colour code of Adobe's are corrected.
+    counted. Invalid parameters of a sequential scan, an unknown version of JFIF and a colour code of Adobe's that does
+    not fit the components are corrected. A missing end marker is added. Metadata that is never used is left out.
 
     Raises:
-        Corrupt: the file has no scan, or far more data before it than an image needs.
+        Corrupt: the file has no scan.
+        NeedsTooMuchMemory: the ICC profile is far larger than any real one.
     """
-    head, is_progressive = bytearray((0xFF, _SOI)), False
+    segments, profile_bytes = [], 0
     with path.open("rb") as file:
         for marker, content in _segments(file):
-            is_progressive |= marker in _PROGRESSIVE
-            sound = _sound(marker, content, is_progressive=is_progressive)
-            head += bytes((0xFF, marker)) + (len(sound) + 2).to_bytes(2, "big") + sound
+            if _is_used(marker, content):
+                segments.append((marker, content))
+            profile_bytes += len(content) if marker == _APP2 and content.startswith(_ICC) else 0
+            if profile_bytes > MAX_PROFILE_BYTES:
+                raise NeedsTooMuchMemory("The colour profile in the file is too large; embed a smaller one, or none.")
             if marker == _SOS:
                 rest = file.tell()
-                return Repaired(path, bytes(head), rest, max(rest, _end(file) - behind))
-            if len(head) > _HEAD_BYTES:
-                break
+                end = max(rest, _end(file) - behind)
+                return Spliced(path, (_sound_head(segments), range(rest, end), END))
     raise Corrupt("The file is damaged: no image data was found; upload an intact copy.")
+
+
+def _is_used(marker: int, content: bytes) -> bool:
+    """Return whether a segment affects pixels, colours, orientation or the names that are kept."""
+    if marker in _APPLICATION:
+        return content.startswith(_KEPT.get(marker, ()))
+    return marker != _COMMENT
+
+
+def _sound_head(segments: list[tuple[int, bytes]]) -> bytes:
+    frame = next((one for one in segments if one[0] in _SEQUENTIAL | _PROGRESSIVE), (0, b""))
+    head = bytearray((0xFF, _SOI))
+    for marker, content in segments:
+        sound = _sound(marker, content, is_progressive=frame[0] in _PROGRESSIVE, components=len(frame[1][6::3]))
+        head += bytes((0xFF, marker)) + (len(sound) + 2).to_bytes(2, "big") + sound
+    return bytes(head)
 
 
 def is_complete(path: Path) -> bool:
@@ -134,11 +153,14 @@ def _marker(file: BinaryIO) -> int:
     return 0
 
 
-def _sound(marker: int, content: bytes, *, is_progressive: bool) -> bytes:
+def _sound(marker: int, content: bytes, *, is_progressive: bool, components: int) -> bytes:
     if marker == _SOS and not is_progressive:
         return content[:-3] + bytes((0, _COEFFICIENTS - 1, 0))
-    if marker == _ADOBE and content.startswith(b"Adobe") and content[11:12] > b"\2":
-        return content[:11] + bytes((_YCC,))
+    if marker == _ADOBE and content.startswith(b"Adobe"):
+        known = _TRANSFORMS.get(components, content[11:12])
+        return content[:11] + (content[11:12] if content[11:12] in known else known[-1:]) + content[12:]
+    if marker == _APP0 and content.startswith(_JFIF) and len(content) > _JFIF_MAJOR_VERSION:
+        return content[:_JFIF_MAJOR_VERSION] + b"\1" + content[_JFIF_MAJOR_VERSION + 1 :]
     return content
 
 

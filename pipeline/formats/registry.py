@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NotAnImage, UnsupportedFormat
+from pipeline.size import MAX_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,10 @@ _HUFFMAN_WIDTH = 1200
 That saves 3 % of the bytes in the median, and 19 % for images mostly out of focus, for 1 to 5 ms. A larger image would
 take 13 ms, and its coefficients as much memory again as its pixels.
 """
+
+
+MAX_PALETTE_PIXELS = 4_000_000
+"""The largest derivative that is reduced to a palette: it is held in memory several times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +76,8 @@ class Writable:
     pixel_bytes: tuple[int, int]
     """Bytes per pixel that the encoder holds in memory, opaque and transparent; see `pipeline.decode.memory_model`."""
     holds_alpha: bool = True
+    max_side: int
+    """Pixels. The largest width or height that the encoder takes."""
     options: Callable[[Size, int], Mapping[str, int | str]]
     """The encoder's options for a size and the width of the image in pixels."""
 
@@ -156,6 +163,7 @@ WRITABLE = {
             saver="jpegsave",
             pixel_bytes=(1, 1),
             holds_alpha=False,
+            max_side=65_500,
             options=lambda size, width: {
                 "Q": size.quality,
                 "quant_table": _QUANT_TABLE,
@@ -168,6 +176,7 @@ WRITABLE = {
             extension=".png",
             saver="pngsave",
             pixel_bytes=(2, 2),
+            max_side=1_000_000,
             options=lambda size, _: {"filter": "all", "compression": _effort(size, default=6)},
         ),
         Writable(
@@ -176,6 +185,7 @@ WRITABLE = {
             extension=".webp",
             saver="webpsave",
             pixel_bytes=(7, 40),
+            max_side=MAX_SIDE,
             options=lambda size, _: {"Q": size.quality, "effort": min(6, _effort(size, default=2))},
         ),
         Writable(
@@ -184,6 +194,7 @@ WRITABLE = {
             extension=".avif",
             saver="heifsave",
             pixel_bytes=(30, 40),
+            max_side=16_384,
             options=lambda size, _: {
                 "Q": size.quality,
                 "effort": _effort(size, default=1),
@@ -238,11 +249,14 @@ def recognise(path: Path) -> Readable:
     """Return the format of a file, recognised by its first bytes; its name and extension are ignored.
 
     Raises:
-        NotAnImage: the file does not start like any known format.
+        NotAnImage: the file is empty, or does not start like any known format.
         UnsupportedFormat: the format is known but not supported.
     """
     with path.open("rb") as file:
-        name = _format_of(file.read(HEAD_BYTES))
+        head = file.read(HEAD_BYTES)
+    name = _format_of(head)
+    if not head:
+        raise NotAnImage("The file is empty; upload it again.")
     if name is None:
         raise NotAnImage(f"The file is not an image in a known format; upload a {_READABLE_TITLES} file.")
     if name not in READABLE:
@@ -265,6 +279,13 @@ def output_by_extension(extension: str) -> Writable:
 def output(readable: Readable, size: Size, *, has_alpha: bool) -> Writable:
     """Return the format of a derivative: the size's own choice, or the closest one that all browsers support."""
     return WRITABLE[size.format or (readable.transparent_output if has_alpha else readable.opaque_output)]
+
+
+def highest(readable: Readable, size: Size, *, has_alpha: bool) -> int:
+    """Return the largest height of a derivative in pixels; alpha that turns out to be opaque changes its format."""
+    if size.animate and readable.animates:
+        return WRITABLE["webp"].max_side
+    return min(output(readable, size, has_alpha=alpha).max_side for alpha in {has_alpha, False})
 
 
 def _format_of(head: bytes) -> str | None:

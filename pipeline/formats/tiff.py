@@ -20,6 +20,8 @@ ARTIST, COPYRIGHT = 315, 33_432
 _NEW_SUBFILE_TYPE, _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _SAMPLE_FORMAT = 254, 258, 262, 277, 338, 339
 _COMPRESSION, _ROWS, _PLANES = 259, 278, 284
 _DNG_VERSION = 50_706
+_COEFFICIENTS, _SUBSAMPLING, _REFERENCE = 529, 530, 532
+ORIENTATION = 274
 """The tag numbers of TIFF 6.0 and DNG 1.7."""
 
 _READ = frozenset(
@@ -34,6 +36,10 @@ _READ = frozenset(
         _COMPRESSION,
         _ROWS,
         _PLANES,
+        _COEFFICIENTS,
+        _SUBSAMPLING,
+        _REFERENCE,
+        ORIENTATION,
     }
 )
 _TEXTS = frozenset({2, 129})
@@ -44,14 +50,31 @@ _TEXT_BYTES = 500
 _SHAPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """The types of integers, and their format characters for `struct`."""
 
+_RATIONAL = 5
+"""The type of fractions of two integers."""
+
 _REDUCED = 1
 _CIELAB, _ICCLAB, _ITULAB = 8, 9, 10
 _SENSORS = frozenset({32_803, 34_892})
 _MEASUREMENTS = frozenset({3, 5, 6})
+_PALETTE, _YCBCR = 3, 6
+_JPEG = 7
 _ALPHAS = frozenset({1, 2})
 _LAB_BANDS = 3
 _PLANAR = 2
 _BYTE = 8
+
+
+_LUMA, _FULL_RANGE = (0.299, 0.587, 0.114), (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
+"""The coefficients of TIFF 6.0, section 21, and the range in which JFIF stores YCbCr."""
+
+
+@dataclass(frozen=True, slots=True)
+class YCbCr:
+    """The coefficients of red, green and blue in the luma, and black and white of the three samples."""
+
+    luma: tuple[float, ...]
+    reference: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +83,31 @@ class Directory:
 
     fields: Mapping[int, tuple[int, ...]]
     texts: Mapping[int, bytes]
+    fractions: Mapping[int, tuple[float, ...]]
 
     @property
-    def colour_bands(self) -> int | None:
-        """The number of samples per pixel that are colour or alpha, or None if the file does not declare it.
+    def unused_bands(self) -> int:
+        """The number of samples per pixel that are neither colour nor alpha; 0 if the file does not declare it.
 
-        Alpha beside Lab is not supported, so it is not counted.
+        Alpha beside Lab is not supported, so it is counted here.
         """
-        if self.first(_PHOTOMETRIC) == _CIELAB:
-            return _LAB_BANDS
         extra, samples = self.fields.get(_EXTRA), self.first(_SAMPLES)
+        if self.first(_PHOTOMETRIC) == _CIELAB:
+            return max(0, (samples or 0) - _LAB_BANDS)
         if not extra or not samples or len(extra) >= samples:
+            return 0
+        return len(extra) - (extra[0] in _ALPHAS)
+
+    @property
+    def ycbcr(self) -> YCbCr | None:
+        """How the colours are stored if they are YCbCr that decoders do not convert; None if they are not."""
+        if self.first(_PHOTOMETRIC) != _YCBCR or self.first(_COMPRESSION) == _JPEG:
             return None
-        return samples - len(extra) + (extra[0] in _ALPHAS)
+        luma, reference = self.fractions.get(_COEFFICIENTS, ()), self.fractions.get(_REFERENCE, ())
+        return YCbCr(
+            luma=luma if len(luma) == len(_LUMA) else _LUMA,
+            reference=reference if len(reference) == len(_FULL_RANGE) else _FULL_RANGE,
+        )
 
     @property
     def strip_rows(self) -> int | None:
@@ -110,6 +145,8 @@ class Directory:
             )
         if photometric in (_ICCLAB, _ITULAB) or (photometric == _CIELAB and self.first(_BITS) == _BYTE):
             raise UnsupportedFormat("TIFFs with 8-bit Lab colours are not supported; export the image as a JPEG.")
+        if photometric == _YCBCR and self.first(_BITS) not in (None, _BYTE):
+            raise UnsupportedFormat("TIFFs with YCbCr colours of more than 8 bits are not supported; export a JPEG.")
         if photometric != _CIELAB and _MEASUREMENTS.intersection(kinds):
             raise UnsupportedFormat(
                 "TIFFs with floating-point or complex samples are not supported; "
@@ -128,42 +165,53 @@ def directory_of(file: BinaryIO) -> Directory:
     try:
         return _directory(file)
     except (struct.error, ValueError, OverflowError, OSError):  # truncated, or an offset beyond what a file can have
-        return Directory({}, {})
+        return Directory({}, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class TiffLayout:
     """How a TIFF encodes its numbers: the byte order, and the formats of the entry count, an entry and an offset."""
 
     order: str
     count: str
     entry: str
     offset: str
+    first: int
+    """The position of the offset of the first directory."""
 
     def read(self, file: BinaryIO, shape: str) -> tuple[Any, ...]:
+        """Read values with this format of `struct`; raise `struct.error` at the end of the file."""
         return struct.unpack(self.order + shape, file.read(struct.calcsize(self.order + shape)))
 
 
-def _directory(file: BinaryIO) -> Directory:
+def layout_of(file: BinaryIO) -> TiffLayout:
+    """Return how the TIFF open at its start encodes its numbers."""
     head = file.read(4)
     order = "<" if head.startswith(b"II") else ">"
-    is_big = b"+" in head
-    layout = _Layout(order, "Q", "HHQ8s", "Q") if is_big else _Layout(order, "H", "HHI4s", "I")
-    file.seek(8 if is_big else 4)
+    return TiffLayout(order, "Q", "HHQ8s", "Q", 8) if b"+" in head else TiffLayout(order, "H", "HHI4s", "I", 4)
+
+
+def _directory(file: BinaryIO) -> Directory:
+    layout = layout_of(file)
+    order = layout.order
+    file.seek(layout.first)
     file.seek(layout.read(file, layout.offset)[0])
     (entries,) = layout.read(file, layout.count)
     length = struct.calcsize(order + layout.entry)
     block = file.read(length * min(entries, _ENTRIES))
-    numbers, texts = {}, {}
+    numbers, texts, fractions = {}, {}, {}
     for field, kind, values, inline in struct.iter_unpack(order + layout.entry, block[: len(block) // length * length]):
         if field in _READ and kind in _SHAPES:
             numbers[field] = _values(file, layout, inline, f"{min(values, _VALUES)}{_SHAPES[kind]}")
+        if field in _READ and kind == _RATIONAL:
+            parts = _values(file, layout, inline, f"{2 * min(values, _VALUES)}I")
+            fractions[field] = tuple(part / (whole or 1) for part, whole in zip(parts[::2], parts[1::2], strict=True))
         if field in _OWNER and kind in _TEXTS:
             (texts[field],) = _values(file, layout, inline, f"{min(values, _TEXT_BYTES)}s")
-    return Directory(numbers, texts)
+    return Directory(numbers, texts, fractions)
 
 
-def _values(file: BinaryIO, layout: _Layout, values: bytes, shape: str) -> tuple[Any, ...]:
+def _values(file: BinaryIO, layout: TiffLayout, values: bytes, shape: str) -> tuple[Any, ...]:
     """Return the values of a field, from its entry if they fit into it, otherwise from the offset given there."""
     length = struct.calcsize(layout.order + shape)
     if length <= len(values):

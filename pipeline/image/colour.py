@@ -5,16 +5,22 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from pipeline.formats import icc
 from pipeline.image import vips
 from pipeline.image.transfer_curve import TOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyvips
 
 _RGB = ("srgb", "rgb16")
 _GREY = ("b-w", "grey16")
 
 _LAB = ("lab", "labs")
+_SPACES = {"b-w": icc.GREY, "grey16": icc.GREY, "cmyk": icc.CMYK, "lab": icc.LAB, "labs": icc.LAB}
+"""The colour space that a profile of pixels of each interpretation must have; RGB for others."""
+
 
 _SAME_COLOUR = 3
 """Levels of 0 to 255. A profile that shifts the test patches by no more than this counts as sRGB.
@@ -37,6 +43,19 @@ def profile(image: pyvips.Image) -> bytes | None:
     return bytes(image.get(vips.PROFILE)) if image.get_typeof(vips.PROFILE) else None
 
 
+def with_own_profile(image: pyvips.Image) -> pyvips.Image:
+    """Return the image without an ICC profile for another colour space than its own; browsers ignore it too.
+
+    Bytes behind the end of the profile are removed.
+    """
+    embedded = profile(image)
+    if embedded is None:
+        return image
+    if not icc.describes(embedded, _SPACES.get(image.interpretation, icc.RGB)):
+        return without_profile(image)
+    return vips.with_profile(image, trimmed) if len(trimmed := icc.trimmed(embedded)) < len(embedded) else image
+
+
 def without_profile(image: pyvips.Image) -> pyvips.Image:
     """Return the image without its ICC profile; pixel values stay unchanged."""
     bare = image.copy()
@@ -56,8 +75,30 @@ def to_rgb(image: pyvips.Image) -> pyvips.Image:
     if image.interpretation in _LAB:
         return _from_lab(image)
     if image.interpretation == "cmyk":
-        image = _transformed(image, input_profile="cmyk")
+        embedded = profile(image)
+        own = image if embedded is None or _converts_inks(embedded) else without_profile(image)
+        image = _transformed(own, input_profile="cmyk")
     return image.colourspace("rgb16" if is_deep else "srgb")
+
+
+def from_ycbcr(image: pyvips.Image, luma: Sequence[float], reference: Sequence[float]) -> pyvips.Image:
+    """Convert YCbCr of 8 bits to RGB, as TIFF 6.0 defines it in section 21.
+
+    `luma` has the coefficients of red, green and blue; `reference` has black and white of each of the three samples.
+    """
+    red, green, blue = luma
+    scales = [
+        whole / ((white - black) or 1)
+        for whole, black, white in zip((255, 127, 127), reference[::2], reference[1::2], strict=True)
+    ]
+    plain = image.linear(scales, [-black * scale for black, scale in zip(reference[::2], scales, strict=True)])
+    towards_red, towards_blue = 2 - 2 * red, 2 - 2 * blue
+    matrix = [
+        [1, 0, towards_red],
+        [1, -blue * towards_blue / (green or 1), -red * towards_red / (green or 1)],
+        [1, towards_blue, 0],
+    ]
+    return plain.recomb(matrix).rint().cast("uchar").copy(interpretation="srgb")
 
 
 def _from_lab(image: pyvips.Image) -> pyvips.Image:
@@ -101,9 +142,12 @@ def is_wide(image: pyvips.Image) -> bool:
 def keeps_profile(image: pyvips.Image, gamut: str) -> bool:
     """Return whether a derivative keeps the image's profile: its `Size.gamut` is `keep`, and the profile is wide.
 
-    Others are converted to sRGB, as are images whose profile is too large to embed.
+    Others are converted to sRGB, as are images whose profile is too large to embed, or too damaged for some encoder.
     """
-    return gamut == "keep" and is_wide(image) and len(profile(image) or b"") <= _MAX_PROFILE_BYTES
+    if gamut != "keep" or not is_wide(image):
+        return False
+    embedded = profile(image) or b""
+    return len(embedded) <= _MAX_PROFILE_BYTES and icc.is_embeddable(embedded)
 
 
 def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:
@@ -112,6 +156,17 @@ def without_opaque_alpha(image: pyvips.Image) -> pyvips.Image:
         return image
     colours = image.bands - 1
     return image.extract_band(0, n=colours) if image.extract_band(colours).min() == TOP[image.format] else image
+
+
+@lru_cache(maxsize=32)
+def _converts_inks(embedded: bytes) -> bool:
+    """Return whether a profile converts a patch of inks; libvips fails if it can read a profile but not apply it."""
+    patch = vips.from_bytes(bytes(4), (1, 1), bands=4).copy(interpretation="cmyk")
+    try:
+        _transformed(vips.with_profile(patch, embedded), input_profile="cmyk").avg()
+    except vips.Error:
+        return False
+    return True
 
 
 @lru_cache(maxsize=32)

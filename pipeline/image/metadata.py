@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from pipeline.formats import tiff
-from pipeline.image import vips
+from pipeline.image import orientation, vips
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,12 @@ def owner(image: pyvips.Image, path: Path) -> dict[int, bytes]:
         directory = tiff.directory(path)
     texts = {field: _bounded(directory.texts.get(field, b""), names=names) for field, names in _OWNER.items()}
     return {field: text for field, text in texts.items() if text}
+
+
+def labelled(image: pyvips.Image, block: bytes) -> pyvips.Image:
+    """Return the image with an EXIF block that its decoder did not find, and with the orientation in it."""
+    directory = tiff.directory_of(BytesIO(block))
+    return vips.with_metadata(image, exif=block, orientation=directory.first(tiff.ORIENTATION) or orientation.UPRIGHT)
 
 
 def exif(owner: dict[int, bytes]) -> bytes:

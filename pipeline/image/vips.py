@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pyvips
 
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
-from pipeline.formats import jpeg
-from pipeline.image import tuning
+from pipeline.formats.decoder_warnings import Verdict, verdict
+from pipeline.image import decoder_messages, tuning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from pipeline.formats.jpeg import Repaired
+    from pipeline.formats.spliced import Spliced
 
 VERSION = ".".join(str(pyvips.version(part)) for part in range(3))
 """The version of the loaded libvips."""
@@ -29,7 +29,9 @@ PROFILE = "icc-profile-data"
 EXIF = "exif-data"
 """The header field with the EXIF block."""
 
-_METADATA_PREFIXES = ("exif-", "xmp-", "iptc-", "photoshop-", "jpeg-thumbnail", "gainmap", "png-comment", "orientation")
+_METADATA_PREFIXES = (
+    b"exif-", b"xmp-", b"iptc-", b"photoshop-", b"jpeg-thumbnail", b"gainmap", b"png-comment", b"orientation",
+)  # fmt: skip
 """Prefixes of the header fields that hold metadata."""
 
 _EXIF, _ICC = 1, 8
@@ -40,8 +42,11 @@ _HEIF_LIMIT = "Security"
 
 _UNSUPPORTED = re.compile(
     r"[Uu]nsupported|[Nn]ot supported|not configured|not been built in|not implemented|not SGI|No space for"
+    r"|not a whole number of bytes"
 )
 """Error messages of decoders for a feature they do not support; the file itself may be valid."""
+
+_DAMAGED = "The file is damaged or truncated; upload an intact copy."
 
 Error = pyvips.Error
 Image = pyvips.Image
@@ -49,7 +54,9 @@ Image = pyvips.Image
 SOURCE_LOADER = "source"
 """Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
-_READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
+_READ = (
+    "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "TiffSource", "HeifFile",
+)  # fmt: skip
 """The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`."""
 
 
@@ -86,20 +93,26 @@ def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.I
         return getattr(pyvips.Image, loader)(str(path), access="sequential", fail_on=fail_on, **options)
 
 
-def load_repaired(repaired: Repaired, **options: float) -> pyvips.Image:
-    """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
+def load_spliced(spliced: Spliced, *, fail_on: str, **options: float) -> pyvips.Image:
+    """Open a spliced JPEG, PNG or TIFF as `load` does."""
     with _translate_errors():
-        return _streamed_from(_repaired_source(repaired), fail_on="warning", **options)
+        return _streamed_from(_spliced_source(spliced), fail_on=fail_on, **options)
 
 
 def evaluate(image: pyvips.Image) -> pyvips.Image:
     """Evaluate operations on an original, and return the resulting image in memory.
 
+    A decoder that repairs its input silently is not believed: its messages count, unless they concern no pixel.
+
     Raises:
         Corrupt: the file is truncated or invalid.
     """
-    with _translate_errors():
-        return image.copy_memory()
+    with _translate_errors(), decoder_messages.listening() as messages:
+        made = image.copy_memory()
+    heard = "\n".join(messages)
+    if verdict(heard) is not Verdict.COMPLETE:
+        raise Corrupt(_DAMAGED, cause=heard)
+    return made
 
 
 def without_line_cache(image: pyvips.Image) -> pyvips.Image:
@@ -123,11 +136,32 @@ def number(image: pyvips.Image, field: str, *, default: int) -> int:
     return int(image.get(field)) if image.get_typeof(field) else default
 
 
+def fields(image: pyvips.Image) -> list[bytes]:
+    """Return the names of an image's header fields.
+
+    pyvips' own method returns text, and fails if a name is not UTF-8: the keywords of PNG are Latin-1.
+    """
+    found, names = pyvips.vips_lib.vips_image_get_fields(image.pointer), list[bytes]()
+    while found[len(names)] != pyvips.ffi.NULL:
+        names.append(pyvips.ffi.string(found[len(names)]))
+        pyvips.glib_lib.g_free(found[len(names) - 1])
+    pyvips.glib_lib.g_free(found)
+    return names
+
+
 def text_lengths(image: pyvips.Image) -> Iterator[int]:
     """Yield the length of each text and binary block in an image's header, such as EXIF, XMP and the profile."""
-    for field in image.get_fields():
-        if image.get_typeof(field) in (pyvips.GValue.blob_type, pyvips.GValue.gstr_type, pyvips.GValue.refstr_type):
-            yield len(image.get(field) or b"")  # pyvips returns None for an empty text
+    length = pyvips.ffi.new("size_t *")
+    read = {
+        pyvips.GValue.blob_type: pyvips.vips_lib.vips_value_get_blob,
+        pyvips.GValue.refstr_type: pyvips.vips_lib.vips_value_get_ref_string,
+    }
+    for field in fields(image):
+        if measure := read.get(image.get_typeof(field)):
+            value = pyvips.GValue()
+            pyvips.vips_lib.vips_image_get(image.pointer, field, value.pointer)
+            measure(value.gvalue, length)  # the text itself may be in any encoding, so pyvips must not decode it
+            yield int(length[0])
 
 
 def interpretation(bands: int, *, is_deep: bool) -> str:
@@ -153,11 +187,19 @@ def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
 def with_exif(image: pyvips.Image, exif: bytes) -> pyvips.Image:
     """Return the image without any metadata except its ICC profile, and with `exif` if it is not empty."""
     labelled = image.copy()
-    for field in image.get_fields():
+    for field in fields(image):
         if field.startswith(_METADATA_PREFIXES):
             labelled.remove(field)
     if exif:
         labelled.set_type(pyvips.GValue.blob_type, EXIF, b"Exif\0\0" + exif)
+    return labelled
+
+
+def with_metadata(image: pyvips.Image, *, exif: bytes, orientation: int) -> pyvips.Image:
+    """Return the image with this EXIF block and this orientation; pixels stay unchanged."""
+    labelled = image.copy()
+    labelled.set_type(pyvips.GValue.blob_type, EXIF, exif)
+    labelled.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     return labelled
 
 
@@ -189,18 +231,14 @@ def _source(path: Path) -> pyvips.Source:
     return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
 
 
-def _repaired_source(repaired: Repaired) -> pyvips.Source:
-    file = os.open(repaired.path, os.O_RDONLY | os.O_CLOEXEC)
-    shift, last = len(repaired.head) - repaired.rest, len(repaired.head) + repaired.end - repaired.rest
+def _spliced_source(spliced: Spliced) -> pyvips.Source:
+    file = os.open(spliced.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def read(start: int, most: int) -> bytes:
-        if start < len(repaired.head):
-            return repaired.head[start : start + most]
-        if start < last:
-            return os.pread(file, min(most, last - start), start - shift)
-        return jpeg.END[start - last :][:most]
+        part = spliced.locate(start)
+        return part[:most] if isinstance(part, bytes) else os.pread(file, min(most, len(part)), part.start)
 
-    return _custom_source(file, read, ends=last + len(jpeg.END))
+    return _custom_source(file, read, ends=spliced.length)
 
 
 def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
@@ -235,19 +273,18 @@ def _translate_errors() -> Iterator[None]:
 
     An error anywhere else is caused by our code or by the machine, and must not be blamed on the original.
     """
+    decoder_messages.take_error_buffer()
     try:
         yield
-    except pyvips.Error as error:
-        if _HEIF_LIMIT in str(error.detail):
-            raise TooManyPixels("The image is larger than its decoder supports; upload a smaller one.") from error
-        if _UNSUPPORTED.search(str(error.detail)):
-            raise UnsupportedFormat(
-                f"The file uses a feature that is not supported ({_reason(error)}); export the image as a JPEG."
+    except (pyvips.Error, UnicodeDecodeError) as error:
+        cause = decoder_messages.detail(error)
+        if _HEIF_LIMIT in cause:
+            raise TooManyPixels(
+                "The image is larger than its decoder supports; upload a smaller one.", cause=cause
             ) from error
-        raise Corrupt(f"The file is damaged or truncated ({_reason(error)}); upload an intact copy.") from error
-
-
-def _reason(error: pyvips.Error) -> str:
-    """Return the last line of libvips' error message, which holds the cause, unless it may contain a path."""
-    lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
-    return lines[-1] if lines and "/" not in lines[-1] else "it cannot be decoded"
+        if _UNSUPPORTED.search(cause):
+            raise UnsupportedFormat(
+                "The file uses a feature that is not supported; export the image as an ordinary JPEG.",
+                cause=cause,
+            ) from error
+        raise Corrupt(_DAMAGED, cause=cause) from error

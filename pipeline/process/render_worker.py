@@ -29,7 +29,7 @@ def answer(question: Question) -> Answer:
             return Probed(info=probe(Path(question.path), limits=question.limits, sizes=question.sizes))
         return render(question)
     except Refused as refused:
-        return Refusal(code=refused.code, detail=str(refused))
+        return Refusal(code=refused.code, detail=str(refused), cause=refused.cause)
 
 
 def _warm_up() -> Ready:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import traceback
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import msgspec
+
+from pipeline.protocol import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +30,10 @@ FILE_BYTES = 256 << 20
 """Limit on the size of a written file; derivatives are about a thousandth of it."""
 
 OPEN_FILES = 64
+
+TRACE_CHARACTERS = 8_000
+"""The end of a traceback that is passed on: it holds the exception and the innermost calls."""
+
 CPU_SECONDS = 120
 """CPU limit for one request, unless the parent passes another.
 
@@ -37,8 +44,8 @@ The parent enforces the deadline; this limit ends a render whose parent has exit
 def serve(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Callable[[], Ready]) -> None:
     """Answer every request on stdin; `sys.argv[1]`, if present, is the CPU limit per request in seconds.
 
-    Any exception from `answer` ends the process with a traceback. The parent then starts a new process, which is
-    cheaper than continuing with a library in an unknown state.
+    Any exception from `answer` is answered with a `Fault`: it is a defect of our code or of the machine, and must not
+    look like the death of a decoder. A request that cannot be read ends the process.
     """
     answers = _reserve_stdout()
     _set_resource_limits()
@@ -47,7 +54,14 @@ def serve(read: Callable[[bytes], Q], answer: Callable[[Q], A], *, get_ready: Ca
     for line in sys.stdin.buffer:
         question = read(line)
         _allow_cpu_seconds(seconds)
-        _send(answers, answer(question))
+        _send(answers, _answer_or_fault(answer, question))
+
+
+def _answer_or_fault(answer: Callable[[Q], A], question: Q) -> A | Fault:
+    try:
+        return answer(question)
+    except Exception:  # noqa: BLE001 - the outermost loop: the parent logs the trace, and replaces this process
+        return Fault(trace=traceback.format_exc()[-TRACE_CHARACTERS:])
 
 
 def _reserve_stdout() -> BinaryIO:

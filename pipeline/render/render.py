@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode.original import frames, open_original
 from pipeline.decode.probe import describe
-from pipeline.formats.registry import WRITABLE, output
-from pipeline.image import colour, metadata, orientation, vips
+from pipeline.formats.registry import WRITABLE, highest, output
+from pipeline.image import colour, orientation, vips
 from pipeline.protocol import Derived, Rendered
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
+from pipeline.render.save import save
 from pipeline.size import Size, render_profile
 
 if TYPE_CHECKING:
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
     import pyvips
 
     from pipeline.decode.original import Original
-    from pipeline.formats.registry import Writable
     from pipeline.protocol import Render
-
-_WHITE = 255.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +36,11 @@ class Target:
     profile: str
     folder: Path
 
+    def is_whole(self, original: Original) -> bool:
+        """Return whether the derivative has the very pixels of the original, if its colours need no conversion."""
+        sides = (original.header.width, original.header.height)
+        return self.cover == sides == self.box and original.is_upright and not self.is_animated
+
 
 def render(question: Render) -> Derived:
     """Render the wanted sizes of an original.
@@ -49,7 +52,7 @@ def render(question: Render) -> Derived:
     Raises:
         Refused: the original cannot be rendered.
     """
-    original = open_original(Path(question.path))
+    original = open_original(Path(question.path), limits=question.limits)
     info = describe(original, limits=question.limits, sizes=question.sizes)
     targets = [_target(original, size, question) for size in question.sizes]
     made = {
@@ -82,11 +85,12 @@ STEPS = (crop, apply_orientation, convert_gamut)
 
 def _target(original: Original, size: Size, question: Render) -> Target:
     width, height = original.sides
+    most = highest(original.readable, size, has_alpha=bool(original.header.hasalpha()))
     most_frames = question.limits.animation_pixels // (width * height)
     return Target(
         size=size,
-        cover=original.as_stored(size.cover(width=width, height=height)),
-        box=original.as_stored(size.dimensions(width=width, height=height)),
+        cover=original.as_stored(size.cover(width=width, height=height, highest=most)),
+        box=original.as_stored(size.dimensions(width=width, height=height, highest=most)),
         is_animated=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
         is_wanted=not question.wanted or size.name in question.wanted,
         profile=render_profile(size, among=question.sizes, libvips=vips.VERSION),
@@ -153,7 +157,8 @@ def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> 
     has_alpha = bool(made[0].hasalpha())
     writable = WRITABLE["webp"] if target.is_animated else output(original.readable, target.size, has_alpha=has_alpha)
     path = target.folder / f"{target.size.name}{writable.extension}"
-    _save(vips.join_frames(made) if target.is_animated else made[0], path, original, target, writable)
+    picture = vips.join_frames(made) if target.is_animated else made[0]
+    save(picture, path, original, target.size, writable, is_whole=target.is_whole(original))
     return Rendered(
         size=target.size.name,
         path=str(path),
@@ -169,20 +174,3 @@ def _apply_steps(picture: pyvips.Image, target: Target) -> pyvips.Image:
     for step in STEPS:
         picture = step(picture, target)
     return picture
-
-
-def _save(image: pyvips.Image, path: Path, original: Original, target: Target, writable: Writable) -> None:
-    """Save the image with the metadata that the size keeps: a wide gamut's profile, and the copyright names."""
-    if image.hasalpha() and not writable.holds_alpha:
-        image = image.flatten(background=[_WHITE])
-    owner = metadata.owner(original.header, original.path) if target.size.keep_copyright else {}
-    exif = metadata.exif(owner) if owner else b""
-    vips.save(
-        vips.with_exif(image, exif),
-        writable.saver,
-        path,
-        keep=vips.keep_flags(exif=bool(exif), profile=colour.keeps_profile(image, target.size.gamut)),
-        **writable.options(target.size, image.width),
-    )
-    if exif:
-        metadata.replace_exif(path, exif)

@@ -10,13 +10,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
 from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
 from pipeline.size import Size
 from proxy import metrics
 from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.timings import Timings
-from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.errors import DeadlineExceeded, ProcessDied, UnexpectedError
 from proxy.rendering.process import RenderProcess
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
     from pipeline.protocol import Answer, ImageInfo, Question
     from proxy.concurrency.admission import Admission
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T", bound="Answer")
 
@@ -155,6 +159,7 @@ class RenderPool:
             Refused: the original cannot be rendered, see `pipeline.errors`.
             DeadlineExceeded: the render timed out; its process was killed.
             ProcessDied: the process died during the render.
+            UnexpectedError: our code in the process failed.
         """
         own = Timings()
         try:
@@ -218,6 +223,8 @@ class RenderPool:
         except ProcessDied:
             _count_death("died")
             raise
+        except UnexpectedError:  # it answered, and was replaced: no death
+            raise
         except BaseException:  # cancelled
             _count_death("cancelled")
             raise
@@ -258,6 +265,7 @@ def _count_death(cause: str) -> None:
 def _expected(answer: Answer, kind: type[T]) -> T:
     """Return a response of the expected kind; raise a refusal as its error."""
     if isinstance(answer, Refusal):
+        log.info("original_refused", code=answer.code, cause=answer.cause)
         raise BY_CODE.get(answer.code, Refused)(answer.detail)
     if not isinstance(answer, kind):
         raise ProcessDied(f"The render process returned {type(answer).__name__} instead of {kind.__name__}.")

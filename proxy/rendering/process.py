@@ -15,8 +15,8 @@ import msgspec
 import structlog
 
 import pipeline
-from pipeline.protocol import ENVIRONMENT, Answer, Compare, Question, Ready
-from proxy.errors import ProcessDied
+from pipeline.protocol import ENVIRONMENT, Answer, Compare, Fault, Question, Ready
+from proxy.errors import ProcessDied, UnexpectedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -113,10 +113,11 @@ class RenderProcess:
         Raises:
             TimeoutError: there was no response within `deadline_seconds`.
             ProcessDied: the process ended before it responded, or its response is invalid.
+            UnexpectedError: our code in the process failed, which the original did not cause; the log has the trace.
         """
         try:
             async with asyncio.timeout(deadline_seconds):
-                return await self._exchange(question)
+                return self._without_fault(await self._exchange(question))
         except BaseException:  # also if the caller is cancelled
             await self.kill()
             raise
@@ -131,6 +132,12 @@ class RenderProcess:
             self._process.stdin.write(msgspec.json.encode(question) + b"\n")
             await self._process.stdin.drain()
         return await self._answer()
+
+    def _without_fault(self, answer: Answer) -> Answer:
+        if isinstance(answer, Fault):
+            log.error("render_process_fault", trace=answer.trace, pid=self._process.pid)
+            raise UnexpectedError("The render process raised an unexpected error; see render_process_fault.")
+        return answer
 
     async def _answer(self) -> Answer:
         if self._process.stdout is None:

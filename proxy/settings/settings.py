@@ -152,7 +152,7 @@ class Settings:
     )
     max_upload_mb: int = _setting(30, "maximum size of an original, in MiB", validators.between(1, 1024))
     max_pixels: int = _setting(
-        100_000_000,
+        120_000_000,
         "maximum number of pixels of an original; of one frame, if it is animated",
         validators.between(1, 10**10),
     )

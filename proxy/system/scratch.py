@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from anyio import CancelScope, to_thread
 
-from proxy.errors import CannotStart, NoRoom, ProcessDied
+from proxy.errors import CannotStart, NoRoom, ProcessDied, UnexpectedError
 from proxy.system.private_folders import UnsafeFolder
 from proxy.system.process_folder import ProcessFolder
 
@@ -84,7 +84,7 @@ class ScratchSpace:
 
         Raises:
             Busy: the reservation timed out, or would time out.
-            NoRoom: the disk is full or fails, which may also be why a render process died.
+            NoRoom: the disk is full or fails, which may also be why a render process died or failed.
         """
         parent = self.own_folder()
         with self._room.admit(ticket):
@@ -94,8 +94,8 @@ class ScratchSpace:
                 try:
                     with self._faults(_OF_THE_DISK):
                         yield Path(folder.name)
-                except ProcessDied:
-                    await self.check()  # before the folder is removed: a full disk may be why the process died
+                except (ProcessDied, UnexpectedError):
+                    await self.check()  # before the folder is removed: a full disk may be the cause
                     raise
                 finally:
                     with CancelScope(shield=True):

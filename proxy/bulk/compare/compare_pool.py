@@ -45,6 +45,7 @@ class ComparePool:
         Raises:
             DeadlineExceeded: the comparison exceeded its deadline; the process was killed.
             ProcessDied: the process died.
+            UnexpectedError: our code in the process failed.
         """
         async with self._slots:
             process = self._idle.pop() if self._idle else await self._start_process()

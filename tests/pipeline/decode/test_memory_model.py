@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint, pixels
@@ -87,6 +88,15 @@ def test_no_prediction_is_too_low_for_sizes_that_are_small_or_crop_a_panorama(
     sizes = tuple(Size(name=f"fill-{side}", width=side, height=side * 3 // 4, fit="fill") for side in boxes)
     info, used = peak(original, tmp_path, sizes)
     assert used <= info.render_bytes <= 2 * used
+
+
+@pytest.mark.parametrize("colours", [2, 4, 200])
+def test_no_prediction_is_too_low_for_a_palette(tmp_path: Path, colours: int) -> None:
+    original = tmp_path / "original.png"
+    PIL.Image.effect_noise((4000, 3000), 60).convert("RGB").quantize(colours, kmeans=0).save(original)
+    for sizes in (SITE, (Size(name="whole", width=4000),)):
+        info, used = peak(original, tmp_path, sizes)
+        assert used <= info.render_bytes
 
 
 def test_what_a_file_says_about_its_picture_is_predicted_as_well(tmp_path: Path) -> None:

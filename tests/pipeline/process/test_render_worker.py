@@ -11,7 +11,7 @@ import pytest
 from loadtest.paint import Photograph, paint
 from pipeline.image import vips
 from pipeline.process.sandbox import ADDRESS_BYTES, CPU_SECONDS, FILE_BYTES, OPEN_FILES
-from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
+from pipeline.protocol import Derived, Fault, Probe, Probed, Refusal, Render
 from tests.pipeline.rendering import SITE, RenderProcess
 
 
@@ -55,11 +55,10 @@ def test_what_is_nobodys_picture_ends_the_process_with_a_trace(tmp_path: Path, o
 
 def test_a_folder_that_is_not_there_is_not_blamed_on_the_original(tmp_path: Path, original: Path) -> None:
     with RenderProcess() as process:
-        process.say(
-            b'{"type":"render","path":"%s","folder":"/nowhere","sizes":[{"name":"a","width":9}]}' % bytes(original)
-        )
-        assert process.line() == b""
-        assert process.finish()[0] == 1
+        fault = process.ask(Render(path=str(original), folder="/nowhere", sizes=SITE))
+        assert isinstance(fault, Fault)
+        assert "pyvips.error.Error" in fault.trace
+        assert process.finish() == (0, b"", b"")
 
 
 def limits(process: RenderProcess) -> dict[str, str]:

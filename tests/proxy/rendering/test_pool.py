@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from pipeline.errors import NotAnImage
 from pipeline.protocol import Render
 from proxy.concurrency.admission import Admission, Priority, Ticket
-from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.errors import DeadlineExceeded, ProcessDied, UnexpectedError
+from proxy.metrics import render_process_deaths_total
 from proxy.rendering.pool import RenderPool
 from tests.proxy.conftest import BUDGET_BYTES, SIZES
 
@@ -111,6 +113,19 @@ async def test_a_process_that_dies_at_work_is_replaced(render_pool: RenderPool, 
     with pytest.raises(ProcessDied):
         await rendering
     assert len((await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives) == 3
+
+
+async def test_a_fault_of_our_own_code_is_logged_once_is_no_death_and_the_process_is_replaced(
+    render_pool: RenderPool, photo: Path
+) -> None:
+    pids, deaths = render_pids(), list(render_process_deaths_total.collect())
+    with structlog.testing.capture_logs() as lines, pytest.raises(UnexpectedError) as caught:
+        await render_pool.render(question(photo, Path("/nowhere")), Ticket(Priority.JOB))
+    assert [line["event"] for line in lines] == ["render_process_fault"]
+    assert "/nowhere" in lines[0]["trace"]
+    assert "/nowhere" not in str(caught.value)
+    assert not pids & render_pids()
+    assert list(render_process_deaths_total.collect()) == deaths
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(

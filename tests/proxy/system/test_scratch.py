@@ -12,7 +12,7 @@ from tempfile import gettempdir
 import pytest
 
 from proxy.concurrency.admission import Admission, Priority, Ticket
-from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied
+from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied, UnexpectedError
 from proxy.rendering.memory_budget import scratch_budget
 from proxy.system.scratch import ScratchSpace, scratch_place
 from tests.held import no_file_above
@@ -257,13 +257,16 @@ async def test_a_disk_that_is_full_is_our_error_and_what_is_not_the_disks_is_not
 
 
 @pytest.mark.anyio
-async def test_a_render_process_that_found_no_room_died_of_that(scratch: ScratchSpace) -> None:
-    with pytest.raises(ProcessDied):
+@pytest.mark.parametrize("fault", [ProcessDied, UnexpectedError])
+async def test_a_render_process_that_found_no_room_failed_because_of_that(
+    scratch: ScratchSpace, fault: type[ProcessDied | UnexpectedError]
+) -> None:
+    with pytest.raises(fault):
         async with scratch.folder(1, JOB):
-            raise ProcessDied("It died.")
+            raise fault("It failed.")
     with pytest.raises(NoRoom), no_file_above(1024):
         async with scratch.folder(1, JOB):
-            raise ProcessDied("It died.")
+            raise fault("It failed.")
 
 
 @pytest.mark.anyio

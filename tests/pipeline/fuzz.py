@@ -1,0 +1,184 @@
+"""Mutated files against every recipe, through a real render process: `python -m tests.pipeline.fuzz --count 20000`.
+
+Every answer must be derivatives or a refusal. A fault is a defect of our code; a decoder that dies is killed by a
+signal, which is counted and shown, and its input kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import PIL.Image
+
+from loadtest.paint import Photograph, pixels
+from pipeline.protocol import Derived, Refusal, Render
+from pipeline.size import Size
+from tests.pipeline.rendering import RenderProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RECIPES: tuple[tuple[Size, ...], ...] = (
+    (Size(name="small", width=50), Size(name="large", width=1200)),
+    (
+        Size(name="kept", width=60, gamut="keep", keep_copyright=True),
+        Size(name="png", width=70, format="png", gamut="keep", keep_copyright=True),
+        Size(name="webp", width=1100, format="webp", gamut="keep"),
+    ),
+    (
+        Size(name="moving", width=40, animate=True, keep_copyright=True),
+        Size(name="fill", width=30, height=20, fit="fill", position="attention", format="png"),
+        Size(name="avif", width=40, format="avif", effort=0, gamut="keep"),
+    ),
+)
+"""Recipes that together use every option of a size."""
+
+SECONDS = 30
+SMALL = Photograph(width=96, height=64, noise=20)
+_SPECIAL = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\xff\xd9", b"\x80", b"\xef", b"\0")
+
+
+def seeds() -> dict[str, bytes]:
+    """Return small sound files of every format, by a name with their extension."""
+    plain = pixels(SMALL).copy(interpretation="srgb")
+    alpha = plain.bandjoin(plain.extract_band(1)).cast("uchar").copy(interpretation="srgb")
+    wide = plain.icc_transform("p3", input_profile="srgb")
+    deep = (plain * 257).cast("ushort").copy(interpretation="rgb16")
+    inks = plain.icc_transform("cmyk", input_profile="srgb")
+    found = {
+        "plain.jpg": plain.jpegsave_buffer(),
+        "progressive.jpg": wide.jpegsave_buffer(interlace=True, profile="p3"),
+        "restarts.jpg": plain.jpegsave_buffer(restart_interval=2),
+        "inks.jpg": inks.jpegsave_buffer(profile="cmyk"),
+        "plain.png": wide.pngsave_buffer(profile="p3"),
+        "interlaced.png": alpha.pngsave_buffer(interlace=True),
+        "deep.png": deep.pngsave_buffer(),
+        "palette.png": plain.pngsave_buffer(palette=True),
+        "plain.webp": wide.webpsave_buffer(profile="p3"),
+        "lossless.webp": alpha.webpsave_buffer(lossless=True),
+        "plain.avif": alpha.heifsave_buffer(compression="av1", effort=0),
+    }
+    for compression in ("none", "lzw", "deflate", "packbits", "jpeg"):
+        found[f"{compression}.tif"] = plain.tiffsave_buffer(compression=compression)
+        found[f"{compression}-tiles.tif"] = plain.tiffsave_buffer(
+            compression=compression, tile=True, tile_width=32, tile_height=32
+        )
+    found["lab.tif"] = deep.colourspace("labs").tiffsave_buffer()
+    return found | _from_pillow(PIL.Image.open(io.BytesIO(found["plain.jpg"])).convert("RGB"))
+
+
+def _from_pillow(picture: PIL.Image.Image) -> dict[str, bytes]:
+    exif = PIL.Image.Exif()
+    exif[274], exif[315], exif[33_432] = 6, "An Artist", "A Copyright"
+    turned = [picture.transpose(PIL.Image.Transpose.ROTATE_180), picture]
+    made: dict[str, tuple[str, PIL.Image.Image, dict[str, Any]]] = {
+        "exif.jpg": ("JPEG", picture, {"exif": exif}),
+        "exif.png": ("PNG", picture, {"exif": exif}),
+        "ycbcr.tif": ("TIFF", picture.convert("YCbCr"), {}),
+        "pages.tif": ("TIFF", picture, {"save_all": True, "append_images": turned}),
+        "palette.tif": ("TIFF", picture.quantize(50), {}),
+        "plain.gif": ("GIF", picture, {}),
+        "moving.gif": ("GIF", picture, {"save_all": True, "append_images": turned, "disposal": 2}),
+        "moving.webp": ("WEBP", picture, {"save_all": True, "append_images": turned}),
+    }
+    found = {}
+    for name, (kind, image, options) in made.items():
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        found[name] = buffer.getvalue()
+    return found
+
+
+def mutate(content: bytes, dice: random.Random) -> bytes:
+    """Return a file with up to six changes, half of them near its start, where formats declare what follows."""
+    mutant = bytearray(content)
+    for _ in range(dice.choice([1, 1, 1, 2, 6])):
+        place = dice.randrange(max(1, dice.choice([100, 700, len(mutant), len(mutant)]))) % max(1, len(mutant))
+        end = min(len(mutant), place + dice.choice([1, 2, 4, 16, 200]))
+        match dice.randrange(6):
+            case 0:
+                mutant[place : place + 1] = bytes((dice.randrange(256),))
+            case 1:
+                special = dice.choice(_SPECIAL)
+                mutant[place : place + len(special)] = special
+            case 2:
+                del mutant[place:end]
+            case 3:
+                mutant[place:place] = mutant[place:end]
+            case 4:
+                mutant[place:place] = dice.randbytes(dice.choice([1, 4, 12]))
+            case _:
+                del mutant[-dice.choice([1, 2, 9, 1 + len(mutant) // 4]) :]
+    return bytes(mutant)
+
+
+def run(count: int, *, seed: int, kept: Path) -> Iterator[tuple[str, str]]:
+    """Render `count` mutants; yield for each how it ended and its name.
+
+    It ends as "derived", as a refusal's code, as "fault", "died by signal N", "exited" or "timeout". The last four
+    leave their input in `kept`.
+    """
+    originals = sorted(seeds().items())
+    process = RenderProcess()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for number in range(count):
+                dice = random.Random(f"{seed}-{number}")  # noqa: S311 - reproducible mutants, not cryptography
+                name, content = originals[number % len(originals)]
+                path = Path(folder, "original")
+                path.write_bytes(mutate(content, dice))
+                recipe = RECIPES[number // len(originals) % len(RECIPES)]
+                ending = _ending(process, Render(path=str(path), folder=folder, sizes=recipe))
+                if process.has_ended() or ending == "timeout":
+                    process.__exit__()
+                    process = RenderProcess()
+                if ending in ("fault", "timeout", "exited") or ending.startswith("died"):
+                    (kept / f"{seed}-{number}-{name}").write_bytes(path.read_bytes())
+                yield ending, f"{seed}-{number}-{name}"
+    finally:
+        process.__exit__()
+
+
+def _ending(process: RenderProcess, question: Render) -> str:
+    try:
+        answer = process.ask(question, seconds=SECONDS)
+    except TimeoutError:
+        return "timeout"
+    except EOFError:
+        status = process.process.wait()
+        return f"died by signal {-status}" if status < 0 else "exited"
+    if isinstance(answer, Derived):
+        return "derived"
+    return answer.code if isinstance(answer, Refusal) else "fault"
+
+
+def main() -> int:
+    """Run from the command line; the exit code is 1 if an answer was neither derivatives nor a refusal."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()), help="folder for inputs that failed")
+    options = parser.parse_args()
+    endings = Counter[str]()
+    for ending, name in run(options.count, seed=options.seed, kept=options.kept):
+        endings[ending] += 1
+        if ending in ("fault", "timeout", "exited") or ending.startswith("died"):
+            _show(f"{ending} {options.kept / name}")
+    _show(", ".join(f"{ending} {times}" for ending, times in endings.most_common()))
+    return int(any(ending in ("fault", "timeout", "exited") for ending in endings))
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
