@@ -11,7 +11,7 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RENDERING_VERSION = 5
+RENDERING_VERSION = 6
 """Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
 
 MAX_SIDE = 16_383

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.decode import heic
+from pipeline.decode import heif as heif_decoder
 from pipeline.errors import Corrupt, UnsupportedFormat
-from pipeline.formats import gif, jpeg, tiff
+from pipeline.formats import gif, heif, jpeg, tiff
 from pipeline.formats.registry import recognise
 from pipeline.image import colour, orientation, vips
 from pipeline.image.transfer_curve import TOP
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pyvips
 
+    from pipeline.formats.heif import MainImage
     from pipeline.formats.jpeg import Repaired
     from pipeline.formats.registry import Readable
 
@@ -55,6 +56,7 @@ _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab":
 """The supported interpretations of pixels, and their number of bands without alpha."""
 
 
+_HEIF = ("heic", "avif")
 _LAB = ("lab", "labs")
 _LAB_FORMATS = ("short", "float")
 """The pixel formats in which libvips decodes the Lab of 16-bit and of 32-bit floating-point TIFFs."""
@@ -69,6 +71,8 @@ class Original:
     header: pyvips.Image
     bands: int | None = None
     """The number of bands that are colour or alpha; None if the file does not declare it."""
+    picture: MainImage | None = None
+    """What the main image of a HEIC or AVIF consists of."""
 
     @property
     def frames(self) -> int:
@@ -108,14 +112,18 @@ def open_original(path: Path) -> Original:
         Corrupt: the header is invalid.
     """
     readable = recognise(path)
+    picture = heif.read(path) if readable.name in _HEIF else None
     bands = _colour_bands(path) if readable.name == "tiff" else None
-    header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
+    if picture:
+        header = heif_decoder.header(path, picture)
+    else:
+        header = _first_bands(vips.load(readable.loader, path, fail_on="error"), bands)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(
             f"{readable.title} files with samples of type {header.format} are not supported; "
             "export the image with 8 or 16 bits per sample."
         )
-    return Original(path=path, readable=readable, header=header, bands=bands)
+    return Original(path=path, readable=readable, header=header, bands=bands, picture=picture)
 
 
 def first_frame(
@@ -131,6 +139,8 @@ def first_frame(
     """
     if original.readable.name == "jpeg":
         return _jpeg(original, through, sides=sides)
+    if original.picture:
+        return heif_decoder.evaluate(original.path, original.picture, original.header, through)
     _refuse_truncated_animation(original)
     return vips.evaluate(through(_open_pixels(original, sides)))
 
@@ -191,8 +201,6 @@ def _trailing_bytes(warning: Corrupt) -> int:
 
 def _open_pixels(original: Original, sides: tuple[int, int], repaired: Repaired | None = None) -> pyvips.Image:
     readable = original.readable
-    if readable.name == "heic":
-        return heic.load(original.path, colour.profile(original.header))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
     if repaired:

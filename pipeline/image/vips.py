@@ -49,8 +49,14 @@ Image = pyvips.Image
 SOURCE_LOADER = "source"
 """Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
-_READ = ("JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile")
-"""The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`."""
+_READ = (
+    "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "HeifFile",
+    "TiffSource", "HeifBuffer",
+)  # fmt: skip
+"""The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`.
+
+The last two read only files that this service composes: an image that is decoded in rows, and one AV1 image.
+"""
 
 
 def _set_up() -> None:
@@ -90,6 +96,17 @@ def load_repaired(repaired: Repaired, **options: float) -> pyvips.Image:
     """Open a repaired JPEG as `load` does; any warning of the decoder is an error."""
     with _translate_errors():
         return _streamed_from(_repaired_source(repaired), fail_on="warning", **options)
+
+
+def load_avif(file: bytes) -> pyvips.Image:
+    """Open an AVIF in memory; the errors are those of `load`."""
+    with _translate_errors():
+        return pyvips.Image.heifload_buffer(file, access="sequential", fail_on="error")
+
+
+def load_rows(read: Callable[[int, int], bytes | memoryview], *, ends: int) -> pyvips.Image:
+    """Open a TIFF of `ends` bytes that `read` computes, from a position and a number of bytes, while it is read."""
+    return _streamed_from(_custom_source(read, ends=ends), fail_on="error")
 
 
 def evaluate(image: pyvips.Image) -> pyvips.Image:
@@ -143,6 +160,30 @@ def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bo
     return picture.copy(interpretation=interpretation(bands, is_deep=is_deep))
 
 
+def blank(sides: tuple[int, int], bands: int, *, like: pyvips.Image) -> pyvips.Image:
+    """Return an image without content, of the sample type and with the profile and metadata of `like`."""
+    empty = pyvips.Image.black(*sides, bands=bands).cast(like.format)
+    return with_fields(empty.copy(interpretation=interpretation(bands, is_deep=like.format != "uchar")), like)
+
+
+def with_fields(image: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
+    """Return an image with the profile, the metadata and the orientation of `like`, in the place of its own.
+
+    EXIF comes first, because libvips also sets the orientation that it names.
+    """
+    labelled, plain = image.copy(), pyvips.Image.black(1, 1).get_fields()
+    for field in sorted(set(like.get_fields()).difference(plain), key=EXIF.__ne__):
+        labelled.set_type(like.get_typeof(field), field, like.get(field))
+    return labelled
+
+
+def with_number(image: pyvips.Image, field: str, value: int) -> pyvips.Image:
+    """Return an image with an integer in its header."""
+    labelled = image.copy()
+    labelled.set_type(pyvips.GValue.gint_type, field, value)
+    return labelled
+
+
 def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     """Return the image with `profile` as its ICC profile; pixel values stay unchanged."""
     labelled = image.copy()
@@ -166,6 +207,22 @@ def keep_flags(*, exif: bool, profile: bool) -> int:
     return _EXIF * exif | _ICC * profile
 
 
+def first_band(image: pyvips.Image) -> pyvips.Image:
+    """Return the first band of an image as grey."""
+    return image.extract_band(0).copy(interpretation=interpretation(1, is_deep=image.format != "uchar"))
+
+
+def side_by_side(images: Sequence[pyvips.Image]) -> pyvips.Image:
+    """Return images of the same height as one, from left to right."""
+    return pyvips.Image.arrayjoin(list(images), across=len(images))
+
+
+def samples(image: pyvips.Image) -> memoryview:
+    """Return the samples of an image that is decoded from an original; the errors are those of `evaluate`."""
+    with _translate_errors():
+        return memoryview(image.write_to_memory())
+
+
 def join_frames(frames: Sequence[pyvips.Image]) -> pyvips.Image:
     """Join frames into one tall image, the form in which libvips' savers expect an animation.
 
@@ -186,7 +243,9 @@ def _source(path: Path) -> pyvips.Source:
     libvips itself would map the file into memory, and the mapped pages would count as this process's memory.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+    source = _custom_source(lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+    weakref.finalize(source, os.close, file)
+    return source
 
 
 def _repaired_source(repaired: Repaired) -> pyvips.Source:
@@ -200,17 +259,19 @@ def _repaired_source(repaired: Repaired) -> pyvips.Source:
             return os.pread(file, min(most, last - start), start - shift)
         return jpeg.END[start - last :][:most]
 
-    return _custom_source(file, read, ends=last + len(jpeg.END))
+    source = _custom_source(read, ends=last + len(jpeg.END))
+    weakref.finalize(source, os.close, file)
+    return source
 
 
-def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
-    """Return a libvips source that reads through `read`; `file` is closed with the source.
+def _custom_source(read: Callable[[int, int], bytes | memoryview], *, ends: int) -> pyvips.Source:
+    """Return a libvips source that reads through `read`, from a position and at most a number of bytes.
 
     The callbacks never raise: libvips would take an exception for position 0 or for the end of the file.
     """
     position = 0
 
-    def read_on(most: int) -> bytes:
+    def read_on(most: int) -> bytes | memoryview:
         nonlocal position
         found = read(position, most)
         position += len(found)
@@ -223,7 +284,6 @@ def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -
         return position if wanted >= 0 else -1
 
     source = pyvips.SourceCustom()
-    weakref.finalize(source, os.close, file)
     source.on_read(read_on)
     source.on_seek(seek)
     return source
