@@ -25,7 +25,7 @@ MOST_HELD_BYTES = 200_000_000
 """Two of the progressive photographs at once would hold 235 MB, one was seen with 158."""
 
 JOBS = 30
-PHONES = 6
+PHONES = 4
 
 LARGE, SMALL = (6000, 4000), (2000, 1500)
 
