@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
   --custom-compile-command 'make lock' pyproject.toml --group build
-# The extras of the image, 5 MB of wheels. HEIC would add 13 MB.
+# The extras of the image, 5 MB of wheels.
 EXTRAS := --extra redis --extra postgres
 
 # Compiling every test anew would take longer than running the quick ones.
@@ -84,7 +84,7 @@ loadtest: dev ## run a load test with locust on a service in 256 MB, or on URL=.
 rehearse-cutover: dev ## rehearse the cut-over with an old backend and 200 photographs; report in var/rehearsal
 	$(BIN)/python -m tests.main_site.rehearsal $(OPTIONS)
 
-image: ## build the image with docker, podman or buildah into build/image; BUILD='--build-arg HEIC=1' adds HEIC
+image: ## build the image with docker, podman or buildah into build/image
 	.ci/image/build gallformers-images build/image $(BUILD)
 
 image-test: dev ## run a job inside the built image, and check its size, start time and memory; requires root
@@ -107,7 +107,6 @@ house: dev ## report folder sizes, names, lengths and unused code; fails if a ru
 
 lock: dev ## update the lock files to the newest dependencies
 	$(UV) --upgrade $(EXTRAS) -o requirements.txt
-	$(UV) --upgrade $(EXTRAS) --extra heic -c requirements.txt -o requirements-heic.txt
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
 
 licences: dev ## check that NOTICE lists every installed package with its licence

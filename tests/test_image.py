@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-heic.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt")
 CARRIED = ("redis", "postgres")
-"""The extras: what queues on servers need. HEIC's is 13 MB more."""
+"""The extras: what queues on servers need."""
 
 
 def environment() -> dict[str, str]:
@@ -43,7 +43,15 @@ def test_the_lock_file_holds_what_the_queues_on_servers_need() -> None:
     names = {re.split(r"[\[>]", requirement)[0] for extra in CARRIED for requirement in extras[extra]}
     for name in (*names, "redis", "psycopg-binary", "psycopg-pool"):
         assert re.search(rf"^{name}(\[.*\])?==", lock, re.MULTILINE), name
-    assert "pillow" not in lock
+
+
+def test_heic_is_in_every_installation_and_nothing_of_it_is_under_the_gpl() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert any(requirement.startswith("pi-heif") for requirement in project["dependencies"])
+    assert project["optional-dependencies"]["heic"] == []  # installations that name it keep working
+    lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert re.search(r"^pi-heif==", lock, re.MULTILINE)
+    assert "pillow-heif" not in lock  # its wheel has x265 in it
 
 
 @pytest.mark.parametrize("name", LOCKS)

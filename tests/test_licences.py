@@ -11,8 +11,7 @@ from tests.licences import faults, locked, named, said
 
 ROOT = Path(__file__).parents[1]
 NOTICE = (ROOT / "NOTICE").read_text(encoding="utf-8")
-REQUIREMENTS = (ROOT / "requirements-heic.txt").read_text(encoding="utf-8")
-"""The most that an image can be built with."""
+REQUIREMENTS = (ROOT / "requirements.txt").read_text(encoding="utf-8")
 
 
 def test_all_that_is_locked_is_named_with_the_licence_that_it_says_it_has() -> None:

@@ -8,6 +8,7 @@ It runs in the first stage of the Dockerfile, with the Python that the environme
 from __future__ import annotations
 
 import compileall
+import os
 import re
 import shutil
 import ssl
@@ -187,8 +188,13 @@ def elves(root: Path) -> Iterator[Path]:
 
 
 def linked(elf: Path) -> set[Path]:
-    """Ask the system's linker which libraries it would load with a file."""
-    told = subprocess.run(["ldd", str(elf)], check=False, capture_output=True, text=True).stdout
+    """Ask the system's linker which libraries it would load with a file.
+
+    A library of a wheel may need its neighbours, which are found by the module that loads them all.
+    """
+    beside = {"LD_LIBRARY_PATH": str(elf.parent)} if fnmatch(elf.parent.name, AS_BUILT) else {}
+    environment = {**os.environ, **beside}
+    told = subprocess.run(["ldd", str(elf)], check=False, capture_output=True, text=True, env=environment).stdout
     if "not found" in told:
         sys.exit(f"{elf} is linked with what is not there:\n{told}")
     return {Path(path) for path in re.findall(r"(?:=> |^\s+)(/\S+) \(", told, re.MULTILINE)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.formats import gif, jpeg, png, tiff, tiff_pages
+from pipeline.formats import gif, heif, jpeg, png, tiff, tiff_pages
 from pipeline.formats.spliced import MAX_UNUSED_BYTES
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pipeline.formats.registry import Readable
     from pipeline.formats.spliced import Spliced
     from pipeline.protocol import Limits
+
+_HEIF = ("heic", "avif")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class Declared:
     """The frames of a GIF."""
     directory: tiff.Directory | None = None
     """The first directory of a TIFF."""
+    picture: heif.MainImage | None = None
+    """What the main image of a HEIC or AVIF consists of."""
 
 
 def declared(path: Path, readable: Readable, limits: Limits) -> Declared:
@@ -49,4 +53,6 @@ def declared(path: Path, readable: Readable, limits: Limits) -> Declared:
         directory = tiff.directory(path)
         directory.check()
         return Declared(view=tiff_pages.reduced(path, most_pages=limits.frames), directory=directory)
+    if readable.name in _HEIF:
+        return Declared(picture=heif.read(path))
     return Declared()

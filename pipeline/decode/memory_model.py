@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.formats import jpeg, tiff
+from pipeline.formats import jpeg, tiff, webp
+from pipeline.formats.heif import AV1, HEVC
 from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
 from pipeline.image import vips
 
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.decode.original import Original
+    from pipeline.formats.heif import Plane
     from pipeline.size import Size
 
 _PROCESS = 40_000_000
 """Bytes. The render process itself: the interpreter, libvips, and the code that every image needs."""
 
-_PILLOW = 14_000_000
 _LINES = 800
 """Lines of the decoded image that libvips keeps for the operations that follow."""
 
@@ -29,8 +30,28 @@ _SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
 _FLOAT = 4
 """Bytes. One sample in floating point, in which images are shrunk if they have alpha or are in linear light."""
 
-_FRAME_BYTES = {"webp": 7, "gif": 6, "avif": 16, "heic": 5}
-"""Bytes per pixel of the decoders that hold whole frames, at 8 bits per sample."""
+_GIF_BYTES = 6
+"""Bytes per pixel of the frame that the GIF decoder holds."""
+
+_CODED_BYTES = {HEVC: 5.5, AV1: 16}
+"""Bytes per pixel of the decoders of one coded image of a HEIC or AVIF, at 8 bits per sample."""
+
+_DATA_COPIES = 2
+"""Copies held of compressed data: as read, and in the decoder."""
+
+_ROW_COPIES = 2
+"""Copies held of a row of tiles: the tiles, and the row as it is read."""
+
+_WEBP_BYTES = {True: 7, False: 5}
+"""Bytes per pixel of a WebP that is decoded, perhaps shrunk; lossy or not."""
+
+_WEBP_ALPHA_BYTES = 3
+_WEBP_WHOLE_BYTES = {True: 0, False: 4}
+"""Bytes per pixel of a WebP as stored; lossy or not."""
+
+_WEBP_WHOLE_ALPHA_BYTES = 1
+"""Bytes per pixel of the alpha of a lossy WebP as stored."""
+
 
 _DEEP_FACTOR = 1.5
 """Factor for those decoders if a sample has more than 8 bits."""
@@ -40,9 +61,6 @@ _HUFFMAN_BYTES = 5
 
 _PALETTE_BYTES = 24
 """Bytes per pixel for reducing a derivative to a palette; 21 were measured."""
-
-_WHOLE_ALPHA = 3
-"""Additional bytes per pixel of a WebP with alpha."""
 
 _TILES = 2.4
 """Rows of tiles held: the one being read and the one being decoded."""
@@ -76,7 +94,7 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
     )
     sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _LINEAR_BYTES
     shared = max(width * height for (width, height), _ in chain) * original.header.bands * sample
-    decoding = _decoder(original) + _first_step_lines(original, *chain[0])
+    decoding = _decoder(original, chain[0][0]) + _first_step_lines(original, *chain[0])
     return _PROCESS + int(
         _metadata_bytes(original)
         + shared
@@ -97,19 +115,47 @@ def _sample(original: Original) -> int:
     return _SAMPLE[original.header.format]
 
 
-def _decoder(original: Original) -> float:
-    """Return the bytes that the decoder of the first frame holds."""
+def _decoder(original: Original, cover: tuple[int, int]) -> float:
+    """Return the bytes that the decoder of the first frame holds, if the largest image covers `cover`."""
     header = original.header
     pixels = float(header.width * header.height)
     name = original.readable.name
-    if name in _FRAME_BYTES:
-        extra = _PILLOW if name == "heic" else 0
-        alpha = _WHOLE_ALPHA if name == "webp" and header.hasalpha() else 0
-        return extra + pixels * (_FRAME_BYTES[name] + alpha) * (_DEEP_FACTOR if _sample(original) > 1 else 1)
+    if picture := original.declared.picture:
+        planes = [picture.colour, picture.alpha]
+        return sum(_plane_bytes(plane, _sample(original)) for plane in planes if plane)
+    if name == "webp":
+        return _webp_bytes(original, pixels, original.shrink(original.as_stored(cover)))
+    if name == "gif":
+        return pixels * _GIF_BYTES
     if vips.number(header, "interlaced", default=0):
-        return pixels * int(header.bands) * (_coefficients(original) if name == "jpeg" else _sample(original))
+        samples = jpeg.samples_per_pixel(original.path) if name == "jpeg" else None
+        return pixels * (
+            _COEFFICIENT * samples
+            if samples
+            else header.bands * (_COEFFICIENT if name == "jpeg" else _sample(original))
+        )
     tiles = _TILES * vips.number(header, "tile-height", default=0)
     return _strip(original) + float(tiles * header.width * header.bands * _sample(original))
+
+
+def _plane_bytes(plane: Plane, sample: int) -> float:
+    """Return the bytes held of the colours or the alpha of a HEIC or AVIF: one coded image, and a row of tiles."""
+    width, height = plane.tile_sides
+    factor = _DEEP_FACTOR if sample > 1 else 1
+    coded = width * height * _CODED_BYTES[plane.tiles[0].codec] * factor
+    data = _DATA_COPIES * max(tile.length for tile in plane.tiles)
+    if len(plane.tiles) == 1:
+        return coded + data
+    bands = 1 if plane.is_grey else 3
+    return coded + data + _ROW_COPIES * float(plane.columns * width * height * bands * sample)
+
+
+def _webp_bytes(original: Original, pixels: float, shrink: int) -> float:
+    """Return the bytes held by the WebP decoder, which reads lossy images in lines, and others as a whole."""
+    is_lossy, has_alpha = webp.is_lossy(original.path), bool(original.header.hasalpha())
+    shrunk = _WEBP_BYTES[is_lossy] + _WEBP_ALPHA_BYTES * has_alpha
+    whole = _WEBP_WHOLE_BYTES[is_lossy] or _WEBP_WHOLE_ALPHA_BYTES * has_alpha
+    return original.path.stat().st_size + pixels * (whole + shrunk / shrink**2)
 
 
 def _strip(original: Original) -> float:
@@ -130,15 +176,6 @@ def _metadata_bytes(original: Original) -> int:
     if original.readable.name == "jpeg":
         return _METADATA_COPIES * jpeg.head_bytes(original.path)
     return _METADATA_COPIES * sum(vips.text_lengths(original.header))
-
-
-def _coefficients(original: Original) -> float:
-    """Return the bytes of coefficients per sample.
-
-    libvips reports any halving of the colour resolution as 4:2:0, so 4:2:2 is assumed, which takes the most memory.
-    """
-    is_halved = original.header.get("jpeg-chroma-subsample") == "4:2:0"
-    return _COEFFICIENT * (2 / 3 if is_halved else 1)
 
 
 def _first_step_lines(original: Original, cover: tuple[int, int], size: Size) -> float:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.decode import heic
+from pipeline.decode import heif
 from pipeline.decode.declared import declared
 from pipeline.errors import Corrupt, UnsupportedFormat
 from pipeline.formats import jpeg, png
@@ -126,8 +126,10 @@ def open_original(path: Path, *, limits: Limits = Limits()) -> Original:  # noqa
     """
     readable = recognise(path)
     known = declared(path, readable, limits)
-    header = _load(path, readable, known, fail_on="error")
-    header = _with_alpha_of_canvas(_used_bands(header, known), known)
+    if known.picture:
+        header = colour.with_own_profile(heif.header(path, known.picture))
+    else:
+        header = _with_alpha_of_canvas(_used_bands(_load(path, readable, known, fail_on="error"), known), known)
     if known.exif:
         header = metadata.labelled(header, known.exif)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
@@ -151,6 +153,8 @@ def first_frame(
     """
     if original.readable.name == "jpeg":
         return _jpeg(original, through, sides=sides)
+    if picture := original.declared.picture:
+        return heif.evaluate(original.path, picture, original.header, through)
     _refuse_truncated_animation(original)
     return vips.evaluate(through(_open_pixels(original, sides)))
 
@@ -204,8 +208,6 @@ def _refuse_truncated_animation(original: Original) -> None:
 
 def _open_pixels(original: Original, sides: tuple[int, int], repaired: Spliced | None = None) -> pyvips.Image:
     readable, known = original.readable, original.declared
-    if readable.name == "heic":
-        return colour.with_own_profile(heic.load(original.path, colour.profile(original.header)))
     times = original.shrink(sides)
     options = readable.shrinks(times) if readable.shrinks and times > 1 else {}
     image = _load(original.path, readable, known, repaired, fail_on=readable.fail_on, **options)

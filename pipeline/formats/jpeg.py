@@ -125,6 +125,20 @@ def head_bytes(path: Path) -> int:
         return sum(len(content) for marker, content in _segments(file) if marker != _COMMENT)
 
 
+def samples_per_pixel(path: Path) -> float | None:
+    """Return the number of samples per pixel over all components: 1.5 if two colours are halved both ways (4:2:0).
+
+    None if the file has no valid frame header.
+    """
+    with path.open("rb") as file:
+        for marker, content in _segments(file):
+            if marker in _SEQUENTIAL | _PROGRESSIVE:
+                factors = [(factor >> 4, factor & 15) for factor in content[7::3]]
+                most = max((across for across, _ in factors), default=0) * max((down for _, down in factors), default=0)
+                return sum(across * down for across, down in factors) / most if most else None
+    return None
+
+
 def has_comment(path: Path) -> bool:
     """Return whether the file has a comment before the first scan."""
     with path.open("rb") as file:

@@ -56,8 +56,12 @@ SOURCE_LOADER = "source"
 
 _READ = (
     "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "TiffSource", "HeifFile",
+    "HeifBuffer",
 )  # fmt: skip
-"""The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`."""
+"""The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`.
+
+The last one reads only files that this service composes, of one AV1 image.
+"""
 
 
 def _set_up() -> None:
@@ -97,6 +101,17 @@ def load_spliced(spliced: Spliced, *, fail_on: str, **options: float) -> pyvips.
     """Open a spliced JPEG, PNG or TIFF as `load` does."""
     with _translate_errors():
         return _streamed_from(_spliced_source(spliced), fail_on=fail_on, **options)
+
+
+def load_avif(file: bytes) -> pyvips.Image:
+    """Open an AVIF in memory; the errors are those of `load`."""
+    with _translate_errors():
+        return pyvips.Image.heifload_buffer(file, access="sequential", fail_on="error")
+
+
+def load_rows(read: Callable[[int, int], bytes | memoryview], *, ends: int) -> pyvips.Image:
+    """Open a TIFF of `ends` bytes that `read` computes, from a position and a number of bytes, while it is read."""
+    return _streamed_from(_custom_source(read, ends=ends), fail_on="error")
 
 
 def evaluate(image: pyvips.Image) -> pyvips.Image:
@@ -177,6 +192,30 @@ def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bo
     return picture.copy(interpretation=interpretation(bands, is_deep=is_deep))
 
 
+def blank(sides: tuple[int, int], bands: int, *, like: pyvips.Image) -> pyvips.Image:
+    """Return an image without content, of the sample type and with the profile and metadata of `like`."""
+    empty = pyvips.Image.black(*sides, bands=bands).cast(like.format)
+    return with_fields(empty.copy(interpretation=interpretation(bands, is_deep=like.format != "uchar")), like)
+
+
+def with_fields(image: pyvips.Image, like: pyvips.Image) -> pyvips.Image:
+    """Return an image with the profile, the metadata and the orientation of `like`, in the place of its own.
+
+    EXIF comes first, because libvips also sets the orientation that it names.
+    """
+    labelled, plain = image.copy(), fields(pyvips.Image.black(1, 1))
+    for field in sorted({*fields(like)}.difference(plain), key=EXIF.encode().__ne__):
+        labelled.set_type(like.get_typeof(field), field, like.get(field))
+    return labelled
+
+
+def with_number(image: pyvips.Image, field: str, value: int) -> pyvips.Image:
+    """Return an image with an integer in its header."""
+    labelled = image.copy()
+    labelled.set_type(pyvips.GValue.gint_type, field, value)
+    return labelled
+
+
 def with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     """Return the image with `profile` as its ICC profile; pixel values stay unchanged."""
     labelled = image.copy()
@@ -208,6 +247,22 @@ def keep_flags(*, exif: bool, profile: bool) -> int:
     return _EXIF * exif | _ICC * profile
 
 
+def first_band(image: pyvips.Image) -> pyvips.Image:
+    """Return the first band of an image as grey."""
+    return image.extract_band(0).copy(interpretation=interpretation(1, is_deep=image.format != "uchar"))
+
+
+def side_by_side(images: Sequence[pyvips.Image]) -> pyvips.Image:
+    """Return images of the same height as one, from left to right."""
+    return pyvips.Image.arrayjoin(list(images), across=len(images))
+
+
+def samples(image: pyvips.Image) -> memoryview:
+    """Return the samples of an image that is decoded from an original; the errors are those of `evaluate`."""
+    with _translate_errors():
+        return memoryview(image.write_to_memory())
+
+
 def join_frames(frames: Sequence[pyvips.Image]) -> pyvips.Image:
     """Join frames into one tall image, the form in which libvips' savers expect an animation.
 
@@ -228,7 +283,9 @@ def _source(path: Path) -> pyvips.Source:
     libvips itself would map the file into memory, and the mapped pages would count as this process's memory.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return _custom_source(file, lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+    source = _custom_source(lambda start, most: os.pread(file, most, start), ends=os.fstat(file).st_size)
+    weakref.finalize(source, os.close, file)
+    return source
 
 
 def _spliced_source(spliced: Spliced) -> pyvips.Source:
@@ -238,17 +295,19 @@ def _spliced_source(spliced: Spliced) -> pyvips.Source:
         part = spliced.locate(start)
         return part[:most] if isinstance(part, bytes) else os.pread(file, min(most, len(part)), part.start)
 
-    return _custom_source(file, read, ends=spliced.length)
+    source = _custom_source(read, ends=spliced.length)
+    weakref.finalize(source, os.close, file)
+    return source
 
 
-def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -> pyvips.Source:
-    """Return a libvips source that reads through `read`; `file` is closed with the source.
+def _custom_source(read: Callable[[int, int], bytes | memoryview], *, ends: int) -> pyvips.Source:
+    """Return a libvips source that reads through `read`, from a position and at most a number of bytes.
 
     The callbacks never raise: libvips would take an exception for position 0 or for the end of the file.
     """
     position = 0
 
-    def read_on(most: int) -> bytes:
+    def read_on(most: int) -> bytes | memoryview:
         nonlocal position
         found = read(position, most)
         position += len(found)
@@ -261,7 +320,6 @@ def _custom_source(file: int, read: Callable[[int, int], bytes], *, ends: int) -
         return position if wanted >= 0 else -1
 
     source = pyvips.SourceCustom()
-    weakref.finalize(source, os.close, file)
     source.on_read(read_on)
     source.on_seek(seek)
     return source

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +23,12 @@ if TYPE_CHECKING:
 
     from proxy.rendering.pool import RenderPool
 
-SUFFIXES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif")
-WITH_EXTRA = (".heic",) if find_spec("pillow_heif") else ()
+SUFFIXES = (".jpg", ".jpeg", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic")
 
 EVERY = 1 if os.environ.get("WHOLE_CORPUS") else 5
 """Each fifth photograph, unless WHOLE_CORPUS asks for all of them: three renders each take their time."""
 
-PHOTOS = [*photographs(*SUFFIXES)[::EVERY], *(photographs(*WITH_EXTRA)[::EVERY] if WITH_EXTRA else ())]
+PHOTOS = photographs(*SUFFIXES)[::EVERY]
 
 pytestmark = pytest.mark.anyio
 

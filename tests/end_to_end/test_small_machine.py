@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import PIL.Image
 import pytest
 
 from loadtest.groups import CannotMakeGroups, memory_group
-from loadtest.paint import Photograph, paint
+from loadtest.paint import Photograph, paint, pixels
+from tests.pipeline.formats.heifs import repeated, turn, write
 from tests.small_machine import MACHINE_BYTES, crowd
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ MOST_HELD_BYTES = 200_000_000
 """Two of the progressive photographs at once would hold 235 MB, one was seen with 158."""
 
 JOBS = 30
+PHONES = 4
 
 LARGE, SMALL = (6000, 4000), (2000, 1500)
 
@@ -76,3 +79,20 @@ async def test_nothing_is_killed_and_every_job_is_done_or_refused_for_its_memory
             assert (job.status, (job.error or {}).get("code")) == ("error", "needs-too-much-memory")
         else:
             assert (job.status, job.error, len(job.derivatives)) == ("done", None, 4)
+
+
+async def test_photographs_of_phones_become_every_size(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Phones write HEIC of 24 megapixels in tiles, turned by a property."""
+    picture = pixels(Photograph(width=512, height=512, noise=4))
+    tile = PIL.Image.frombytes("RGB", (512, 512), bytes(picture.write_to_memory()))
+    main, *tiles = repeated(tile, 512, (5712, 4284), "heic")
+    turned = replace(main, properties=(*main.properties, turn(3)))
+    photo = write(tmp_path / "original.heic", [turned, *tiles], "heic")
+    outcome = await crowd(tmp_path, [photo], jobs=PHONES, seconds=DEADLINE_SECONDS)
+    record_property("crowd", outcome.told())
+    assert outcome.kills == 0
+    assert outcome.held_bytes < MOST_HELD_BYTES
+    for job in outcome.jobs:
+        assert (job.status, job.error, len(job.derivatives)) == ("done", None, 4)

@@ -10,6 +10,7 @@ import pytest
 from loadtest.paint import Photograph, paint, pixels
 from pipeline.protocol import Derived, Render
 from pipeline.size import Size
+from tests.pipeline.formats.heifs import Codec, coded, repeated, write
 from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ def peak(path: Path, folder: Path, sizes: tuple[Size, ...] = SITE) -> tuple[Imag
         answer = process.ask(Render(path=str(path), folder=str(folder), sizes=sizes))
         assert isinstance(answer, Derived)
         return answer.info, process.peak_bytes()
+
+
+def picture(width: int, height: int) -> PIL.Image.Image:
+    painted = pixels(Photograph(width=width, height=height, noise=4))
+    return PIL.Image.frombytes("RGB", (width, height), bytes(painted.write_to_memory()))
 
 
 @pytest.mark.parametrize(("width", "height", "most"), [(4000, 3000, 50), (6000, 4000, 60)])
@@ -74,6 +80,46 @@ def test_no_prediction_is_too_low_for_what_is_seldom_seen(
     shown.copy(interpretation="srgb").write_to_file(str(original), **options)
     info, used = peak(original, tmp_path)
     assert used <= info.render_bytes
+
+
+@pytest.mark.parametrize("codec", ["heic", "avif"])
+@pytest.mark.parametrize("side", [512, 2400])
+def test_the_prediction_for_tiles_and_for_whole_images_is_close(tmp_path: Path, codec: Codec, side: int) -> None:
+    shown = picture(side, side)
+    parts = repeated(shown, side, (4000, 3000), codec) if side == 512 else [coded(shown, codec)]
+    info, used = peak(write(tmp_path / "original", parts, codec), tmp_path)
+    assert used <= info.render_bytes <= 1.5 * used
+
+
+@pytest.mark.parametrize("codec", ["heic", "avif"])
+def test_a_photograph_in_tiles_of_24_megapixels_takes_little_memory(tmp_path: Path, codec: Codec) -> None:
+    """Phones write such files by default; a service in 256 MB has 152 MB for all renders."""
+    original = write(tmp_path / "original", repeated(picture(512, 512), 512, (5712, 4284), codec), codec)
+    info, used = peak(original, tmp_path)
+    assert (info.width, info.height) == (5712, 4284)
+    assert used <= info.render_bytes <= 1.5 * used
+    assert info.render_bytes < 110 * MIB
+
+
+@pytest.mark.parametrize("width", [3000, 4800])
+@pytest.mark.parametrize("options", [{}, {"lossless": True, "Q": 0}])
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_the_prediction_for_webp_is_close(
+    tmp_path: Path, width: int, options: dict[str, int], *, has_alpha: bool
+) -> None:
+    original, shown = tmp_path / "original.webp", pixels(Photograph(width=width, height=width * 2 // 3, noise=6))
+    shown = shown.bandjoin(128).cast("uchar") if has_alpha else shown
+    shown.copy(interpretation="srgb").webpsave(str(original), effort=0, **options)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes <= 1.75 * used
+
+
+@pytest.mark.parametrize("subsample_mode", ["on", "off"])
+def test_the_prediction_for_a_progressive_photograph_is_close(tmp_path: Path, subsample_mode: str) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=6000, height=4000, noise=6), interlace=True, subsample_mode=subsample_mode)
+    info, used = peak(original, tmp_path)
+    assert used <= info.render_bytes <= 1.3 * used
 
 
 @pytest.mark.parametrize(
