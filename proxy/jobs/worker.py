@@ -165,6 +165,7 @@ class JobWorker(QueueWorker):
 def _held(job: saq.Job, made: GenerationResult, fault: StoreError) -> RetryLater:
     """Put a job back as it was before this attempt, with the reason in its result."""
     job.attempts -= 1
+    job.priority = 0  # an earlier unexpected error may have deferred it
     job.retry_delay, job.retry_backoff = 0.0, False
     job.result = msgspec.to_builtins(_outcome(replace(made, fault=fault), retry_at=time.time()))
     log.debug("job_held", code=fault.code, detail=str(fault))
