@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.formats import gif, heif, jpeg, png, tiff, tiff_pages
+from pipeline.formats import gif, jpeg, png, tiff, tiff_pages
+from pipeline.formats.heif import main_image
 from pipeline.formats.spliced import MAX_UNUSED_BYTES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Declared:
     """The frames of a GIF."""
     directory: tiff.Directory | None = None
     """The first directory of a TIFF."""
-    picture: heif.MainImage | None = None
+    picture: main_image.MainImage | None = None
     """What the main image of a HEIC or AVIF consists of."""
 
 
@@ -54,5 +55,5 @@ def declared(path: Path, readable: Readable, limits: Limits) -> Declared:
         directory.check()
         return Declared(view=tiff_pages.reduced(path, most_pages=limits.frames), directory=directory)
     if readable.name in _HEIF:
-        return Declared(picture=heif.read(path))
+        return Declared(picture=main_image.read(path))
     return Declared()

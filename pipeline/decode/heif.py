@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode import hevc
 from pipeline.errors import Refused
-from pipeline.formats import heif
-from pipeline.formats.heif_boxes import damaged
-from pipeline.formats.heif_excerpt import excerpt
+from pipeline.formats.heif import main_image
+from pipeline.formats.heif.boxes import damaged
+from pipeline.formats.heif.excerpt import excerpt
 from pipeline.image import vips, ycbcr
 from pipeline.image.rows import Rows
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pipeline.formats.heif import Coded, MainImage, Plane
+    from pipeline.formats.heif.main_image import Coded, MainImage, Plane
 
 _COLOURS = 3
 _WORD_PER_BYTE = 257
@@ -100,8 +100,8 @@ class _Decoder:
         return vips.samples(whole)
 
     def _coded(self, image: Coded) -> vips.Image:
-        if image.codec == heif.HEVC:
-            found = hevc.decode(image, heif.payload(self.path, image))
+        if image.codec == main_image.HEVC:
+            found = hevc.decode(image, main_image.payload(self.path, image))
         else:
             found = _av1(excerpt(self.path, image), image)
         if (found.width, found.height) != image.sides:

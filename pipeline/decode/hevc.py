@@ -14,13 +14,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pipeline.errors import TooManyPixels, UnsupportedFormat
-from pipeline.formats.heif_boxes import Cursor, damaged
+from pipeline.formats.heif.boxes import Cursor, damaged
 from pipeline.image import ycbcr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.formats.heif import Coded
+    from pipeline.formats.heif.main_image import Coded
     from pipeline.image import vips
 
 _MODULE = "_pi_heif"

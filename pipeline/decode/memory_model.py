@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.formats import jpeg, tiff, webp
-from pipeline.formats.heif import AV1, HEVC
+from pipeline.formats.heif.main_image import AV1, HEVC
 from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
 from pipeline.image import vips
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipeline.decode.original import Original
-    from pipeline.formats.heif import Plane
+    from pipeline.formats.heif.main_image import Plane
     from pipeline.size import Size
 
 _PROCESS = 40_000_000

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pipeline.heap import release_memory
 from proxy import metrics
 
 if TYPE_CHECKING:
-    from proxy.http.protocol.connection import BoundedProtocol
+    from asyncio import Transport
 
 LINGER_SECONDS: Final = 5.0
 """How long the rest of a body is dropped after its response: closing at once would reset the connection and lose it."""
@@ -39,13 +39,32 @@ def default_connections() -> int:
     )
 
 
+class OpenConnection(Protocol):
+    """What the registry must know of a connection, and do with it."""
+
+    transport: Transport
+    held_bytes: int
+    last_seen: float
+    deadline: float
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response is due to the client."""
+
+    def expire(self) -> None:
+        """Close the connection, whose deadline has passed."""
+
+    def abort(self, reason: str) -> None:
+        """Close the connection now."""
+
+
 class Connections:
     """The open connections of one server, and what all of them together may hold."""
 
     def __init__(self, *, most: int, idle_seconds: float) -> None:
         self.most = most
         self.idle_seconds = idle_seconds
-        self.open: dict[BoundedProtocol, None] = {}
+        self.open: dict[OpenConnection, None] = {}
         """In the order in which they came."""
         self._held_bytes = 0
         self._sweeping: asyncio.TimerHandle | None = None
@@ -56,7 +75,7 @@ class Connections:
         """Return the number of open connections."""
         return len(self.open)
 
-    def add(self, connection: BoundedProtocol) -> None:
+    def add(self, connection: OpenConnection) -> None:
         """Admit a connection; close the one that has been silent longest if there are too many."""
         self.open[connection] = None
         self._most_open = max(self._most_open, len(self.open))
@@ -67,13 +86,13 @@ class Connections:
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
 
-    def remove(self, connection: BoundedProtocol) -> None:
+    def remove(self, connection: OpenConnection) -> None:
         """Forget a connection that is closed."""
         self.open.pop(connection, None)
         self.hold(connection, 0)
         metrics.http_connections.set(len(self.open))
 
-    def hold(self, connection: BoundedProtocol, size: int) -> None:
+    def hold(self, connection: OpenConnection, size: int) -> None:
         """Record that a connection holds `size` bytes of an unfinished request; close the largest past the bound."""
         self._held_bytes += size - connection.held_bytes
         connection.held_bytes = size
@@ -94,6 +113,6 @@ class Connections:
         self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep) if self.open else None
 
 
-def _eviction_order(connection: BoundedProtocol) -> tuple[bool, float]:
+def _eviction_order(connection: OpenConnection) -> tuple[bool, float]:
     """Sort connections that wait for their client before those that a response is due to, the most silent first."""
     return connection.is_answering, connection.last_seen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pillow_heif
 
-from pipeline.formats import heif
+from pipeline.formats.heif import main_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def part_of(file: bytes) -> Part:
     with NamedTemporaryFile() as stored:
         stored.write(file)
         stored.flush()
-        image = heif.read(Path(stored.name)).colour.tiles[0]
+        image = main_image.read(Path(stored.name)).colour.tiles[0]
     data = b"".join(file[extent.start : extent.start + extent.length] for extent in image.extents)
     return Part(kind=image.codec, data=data, properties=image.properties)
 

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from pipeline.errors import Corrupt, Refused, UnsupportedFormat
-from pipeline.formats import heif, heif_boxes
+from pipeline.formats.heif import boxes, main_image
 from tests.pipeline.formats.heifs import Part, box, coded, compose, full_box, grid, size, tiled, write
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def tile() -> Part:
 
 
 def test_a_grid_is_read_with_its_tiles_in_their_order(tmp_path: Path) -> None:
-    picture = heif.read(write(tmp_path / "a", tiled(PIL.Image.new("RGB", (300, 200)), 128, "heic"), "heic"))
+    picture = main_image.read(write(tmp_path / "a", tiled(PIL.Image.new("RGB", (300, 200)), 128, "heic"), "heic"))
     assert (picture.sides, picture.orientation, picture.alpha, picture.crop) == ((300, 200), 1, None, None)
     assert (picture.colour.columns, picture.colour.tile_sides, len(picture.colour.tiles)) == (3, (128, 128), 6)
     starts = [tile.extents[0].start for tile in picture.colour.tiles]
@@ -38,7 +38,7 @@ def test_a_grid_is_read_with_its_tiles_in_their_order(tmp_path: Path) -> None:
 def test_one_tile_may_stand_at_several_places(tmp_path: Path, tile: Part) -> None:
     layout, *_ = grid([tile] * 4, 2, (128, 128))
     parts = [Part(kind=b"grid", data=layout.data, properties=(size(128, 128),), references={b"dimg": [1] * 4}), tile]
-    assert len(heif.read(write(tmp_path / "a", parts, "heic")).colour.tiles) == 4
+    assert len(main_image.read(write(tmp_path / "a", parts, "heic")).colour.tiles) == 4
 
 
 def test_every_part_must_lie_in_the_file(tmp_path: Path, tile: Part) -> None:
@@ -46,17 +46,17 @@ def test_every_part_must_lie_in_the_file(tmp_path: Path, tile: Part) -> None:
     content = compose([tile, Part(kind=b"Exif", data=bytes(100))], "heic")
     path = tmp_path / "a"
     path.write_bytes(content)
-    heif.read(path)
+    main_image.read(path)
     path.write_bytes(content[:-1])
     with pytest.raises(Corrupt, match="beyond its end"):
-        heif.read(path)
+        main_image.read(path)
 
 
 @pytest.mark.parametrize("kind", [b"jpeg", b"iovl", b"iden", b"unci", b"mime"])
 def test_other_kinds_of_images_are_refused_as_unsupported(tmp_path: Path, tile: Part, kind: bytes) -> None:
     parts = [Part(kind=kind, data=tile.data, properties=tile.properties, references={b"dimg": [1]}), tile]
     with pytest.raises(UnsupportedFormat, match="not supported"):
-        heif.read(write(tmp_path / "a", parts, "heic"))
+        main_image.read(write(tmp_path / "a", parts, "heic"))
 
 
 def test_a_grid_of_grids_is_refused_without_recursion(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_grid_of_grids_is_refused_without_recursion(tmp_path: Path) -> None:
         references={b"dimg": [0]},
     )  # fmt: skip
     with pytest.raises(UnsupportedFormat):
-        heif.read(write(tmp_path / "a", [inner], "heic"))
+        main_image.read(write(tmp_path / "a", [inner], "heic"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_grid_with_another_number_of_tiles_is_refused(
     layout = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *sides)
     parts = [Part(kind=b"grid", data=layout, properties=(size(*sides),), references={b"dimg": [1] * count}), tile]
     with pytest.raises(Corrupt, match="do not match"):
-        heif.read(write(tmp_path / "a", parts, "heic"))
+        main_image.read(write(tmp_path / "a", parts, "heic"))
 
 
 def of(meta: bytes) -> BytesIO:
@@ -99,8 +99,8 @@ def described(**changed: bytes) -> BytesIO:
 
 
 def test_the_sound_description_of_these_tests_is_read() -> None:
-    contents = heif_boxes.read(described())
-    assert contents.items[1].extents == (heif_boxes.Extent(0, 8),)
+    contents = boxes.read(described())
+    assert contents.items[1].extents == (boxes.Extent(0, 8),)
     assert [one.kind for one in contents.properties_of(contents.items[1])] == [b"ispe"]
 
 
@@ -121,7 +121,7 @@ def test_the_sound_description_of_these_tests_is_read() -> None:
 def test_counts_and_lengths_are_bounded(changed: dict[str, bytes]) -> None:
     started = time.monotonic()
     with pytest.raises(Corrupt):
-        heif_boxes.read(described(**changed))
+        boxes.read(described(**changed))
     assert time.monotonic() - started < MOST_SECONDS
 
 
@@ -141,7 +141,7 @@ def test_counts_and_lengths_are_bounded(changed: dict[str, bytes]) -> None:
 )
 def test_boxes_that_are_missing_too_many_or_too_large_are_refused(file: BytesIO) -> None:
     with pytest.raises(Corrupt):
-        heif_boxes.read(file)
+        boxes.read(file)
 
 
 def test_any_damage_to_the_boxes_is_answered_in_time(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_any_damage_to_the_boxes_is_answered_in_time(tmp_path: Path) -> None:
             mutant[dice.randrange(24, 1500) % len(mutant)] = dice.choice([0, 1, 255, dice.randrange(256)])
         path.write_bytes(mutant)
         try:
-            picture = heif.read(path)
+            picture = main_image.read(path)
         except Refused:
             continue
         assert all(

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.formats.heif import HEVC, payload
+from pipeline.formats.heif.main_image import HEVC, payload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.formats.heif import Coded
+    from pipeline.formats.heif.main_image import Coded
 
 _ESSENTIAL = 0x80
 _WIDTHS = b"\x44\0"

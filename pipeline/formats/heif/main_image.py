@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UnsupportedFormat
-from pipeline.formats import heif_boxes
-from pipeline.formats.heif_boxes import Cursor, Item, Property, damaged
+from pipeline.formats.heif import boxes
+from pipeline.formats.heif.boxes import Cursor, Item, Property, damaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pipeline.formats.heif_boxes import Contents, Extent
+    from pipeline.formats.heif.boxes import Contents, Extent
 
 HEVC, AV1 = b"hvc1", b"av01"
 _CONFIGURATION = {HEVC: b"hvcC", AV1: b"av1C"}
@@ -108,14 +108,14 @@ def read(path: Path) -> MainImage:
         UnsupportedFormat: the image has a structure or a codec that is not supported.
     """
     with path.open("rb") as file:
-        contents = heif_boxes.read(file)
+        contents = boxes.read(file)
         return _picture(_Reader(contents, _grids(file, contents), _alphas(contents)), contents)
 
 
 def payload(path: Path, image: Coded) -> bytes:
     """Return the compressed data of an image."""
     with path.open("rb") as file:
-        return heif_boxes.bytes_of(file, image.extents)
+        return boxes.bytes_of(file, image.extents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +216,11 @@ def _picture(reader: _Reader, contents: Contents) -> MainImage:
     )
 
 
-def _grids(file: heif_boxes.File, contents: Contents) -> dict[int, bytes]:
+def _grids(file: boxes.File, contents: Contents) -> dict[int, bytes]:
     return {
-        number: heif_boxes.bytes_of(file, item.extents)
+        number: boxes.bytes_of(file, item.extents)
         for number, item in contents.items.items()
-        if item.kind == b"grid" and sum(extent.length for extent in item.extents) <= heif_boxes.MOST_GRID_BYTES
+        if item.kind == b"grid" and sum(extent.length for extent in item.extents) <= boxes.MOST_GRID_BYTES
     }
 
 

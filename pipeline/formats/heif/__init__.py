@@ -1,0 +1,1 @@
+"""What a HEIC or AVIF consists of."""
