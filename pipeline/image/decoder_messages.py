@@ -28,7 +28,9 @@ class _Listener(logging.Handler):
 
 
 _listener = _Listener()
-logging.getLogger("pyvips").addHandler(_listener)
+_logger = logging.getLogger("pyvips")
+_logger.addHandler(_listener)
+_logger.setLevel(logging.WARNING)  # whatever the level of other events is
 
 
 @contextmanager

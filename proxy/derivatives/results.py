@@ -17,7 +17,9 @@ Remake = Literal["missing", "unproven", "stale", "all"]
 """Which wanted derivatives to generate: those that do not exist; those and what `Provenance` does not accept; those
 that do not exist or are stale; or all."""
 
-Source = Literal["cache", "store", "render"]
+Source = Literal["cache", "store", "unproven", "render"]
+"""Where a derivative was found: "unproven" is a picture in the store that may not be ours, and that could not be
+generated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

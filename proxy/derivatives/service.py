@@ -170,27 +170,37 @@ class DerivativeService:
         timings = Timings()
         try:
             location = await self._find(key, original, timings)
-            if location is None:
+            if location is None or location.source == "unproven":
                 made = await self.generate(original, remake="unproven", priority=Priority.PAGE)
                 timings.add(made.timings)
-                if made.fault and size not in [one.size for one in made.derivatives]:
+                if made.fault is None or size in [one.size for one in made.derivatives]:
+                    location = Location(key=key, source="render")
+                elif location is None:
                     return LookupResult(fault=made.fault, timings=timings)
-                location = Location(key=key, source="render")
+                # Otherwise a picture that may not be ours is better than none: its original may not even exist.
         except (Refused, ImagesError) as fault:
             return LookupResult(fault=fault, timings=timings)
         return LookupResult(location=location, timings=timings)
 
     async def _find(self, key: str, original: str, timings: Timings) -> Location | None:
-        """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure."""
+        """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure.
+
+        A picture that may not be ours is "unproven" unless its original is known to fail.
+        """
         purges = self._purges
         with timings.measure_store():
             if key == original:
                 await self._head(original, unbounded=False)
                 return Location(key=key, source="store")
             source = await self._look_up(key)
-            if source is None:
-                await self._raise_known_failure(original)
-                return None
+            if source in (None, "unproven"):
+                try:
+                    await self._raise_known_failure(original)
+                except (Refused, ImagesError):
+                    if source is None:
+                        raise
+                    return Location(key=key, source="store")
+                return Location(key=key, source="unproven") if source else None
         if purges == self._purges:  # otherwise it may have been purged since
             self._cache.known.put(key, value=True)
         return Location(key=key, source=source)
@@ -205,11 +215,12 @@ class DerivativeService:
             raise
         if blob and self._generator.provenance.accepts(blob):
             return "store"
+        has_picture = blob is not None and is_picture(blob)
         # A cache in front of the store may still have what we have replaced.
-        if blob and is_picture(blob) and self._cache.known.get_stale(key):
+        if has_picture and self._cache.known.get_stale(key):
             return "cache"
         self._cache.known.evict(key)
-        return None
+        return "unproven" if has_picture else None
 
     async def _raise_known_failure(self, original: str) -> None:
         """Raise the cached failure of an original, if it still applies."""

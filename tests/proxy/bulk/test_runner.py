@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.lowlevel
 import pytest
+import structlog
 from msgspec.structs import replace
 
 from proxy.bulk.checkpoint import IN_A_ROW, RunTally, new_checkpoint
@@ -220,9 +221,7 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
     assert (rig.progress.after, rig.progress.tally.changed) == (NAMES[7], 8)
 
 
-async def test_an_unexpected_error_of_one_original_is_its_failure_and_is_logged(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+async def test_an_unexpected_error_of_one_original_is_its_failure_and_is_logged() -> None:
     rig = Rig()
 
     async def step(key: str) -> OriginalDone:
@@ -230,10 +229,11 @@ async def test_an_unexpected_error_of_one_original_is_its_failure_and_is_logged(
             raise ZeroDivisionError("by zero")
         return await make(key)
 
-    assert await rig.run(Names(NAMES), step)
+    with structlog.testing.capture_logs() as logs:
+        assert await rig.run(Names(NAMES), step)
     assert rig.progress.tally.faults == {"internal": 1}
     assert rig.progress.tally.changed == 19
-    assert "unexpected_error" in capsys.readouterr().out
+    assert "unexpected_error" in [line["event"] for line in logs]
 
 
 async def test_unexpected_errors_of_many_originals_in_a_row_end_the_run() -> None:

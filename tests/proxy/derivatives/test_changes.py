@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+import structlog
 
 from loadtest.paint import Photograph, paint
 from proxy.derivatives.recipe import ETAG
@@ -214,7 +215,7 @@ async def test_an_original_whose_etag_never_stays_the_same_is_rendered_twice_at_
 
 
 async def test_a_store_that_may_not_delete_keeps_what_is_left_and_the_log_says_so(
-    worker: Workshop, store: InterruptedStore, capsys: pytest.CaptureFixture[str]
+    worker: Workshop, store: InterruptedStore
 ) -> None:
     await worker.upload()
 
@@ -223,10 +224,11 @@ async def test_a_store_that_may_not_delete_keeps_what_is_left_and_the_log_says_s
         store.refused = "gall/58/58_1_small.jpg"
 
     store.plan(LAST_LOOKUP, "before", vanish)
-    made = await worker.derivatives.generate(ORIGINAL)
+    with structlog.testing.capture_logs() as logs:
+        made = await worker.derivatives.generate(ORIGINAL)
     assert isinstance(made.fault, NotFound)
     assert [blob.key for blob in await derivatives(store)] == ["gall/58/58_1_small.jpg"]
-    assert "derivatives_not_deleted" in capsys.readouterr().out
+    assert "derivatives_not_deleted" in [line["event"] for line in logs]
 
 
 async def test_a_store_that_fails_after_the_uploads_is_reported_beside_what_was_made(

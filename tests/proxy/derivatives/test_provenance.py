@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
+from pipeline.errors import Refused
 from proxy.derivatives.provenance import Provenance
 from proxy.derivatives.recipe import PROFILE
+from proxy.errors import NotFound
 from proxy.stores.base import Attributes, Blob
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
@@ -110,19 +113,35 @@ async def test_a_job_renders_again_what_is_no_picture_whatever_its_metadata(
 
 
 async def test_a_store_without_metadata_costs_one_render_and_one_warning(
-    render_pool: RenderPool, photo: Path, policy: GenerationPolicy, capsys: pytest.CaptureFixture[str]
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     workshop = open_workshop(render_pool, photo=photo, policy=policy, store=ForgetfulStore())
     for number in range(3):
         await workshop.upload(f"gall/{number}/{number}_1_original.jpg")
         for size in ("small", "large", "xlarge"):
             await workshop.plant(f"gall/{number}/{number}_1_{size}.jpg")
-    sources = [
-        (await workshop.derivatives.locate(f"gall/{number}/{number}_1_original.jpg", "small")).source
-        for number in range(3)
-    ]
+    with structlog.testing.capture_logs() as logs:
+        sources = [
+            (await workshop.derivatives.locate(f"gall/{number}/{number}_1_original.jpg", "small")).source
+            for number in range(3)
+        ]
     assert sources == ["render", "store", "store"]
-    assert capsys.readouterr().out.count("metadata_not_returned") == 1
+    assert [line["event"] for line in logs].count("metadata_not_returned") == 1
+
+
+@pytest.mark.parametrize("failure", ["missing", "damaged"])
+async def test_a_picture_that_may_not_be_ours_is_better_than_none(
+    workshop: Workshop, tmp_path: Path, failure: str
+) -> None:
+    await workshop.store.put(SMALL, workshop.photo, Attributes(content_type="image/jpeg"))
+    await workshop.store.put("gall/58/58_1_large.jpg", workshop.photo, Attributes(content_type="text/html"))
+    if failure == "damaged":
+        (tmp_path / "damaged").write_bytes(b"\xff\xd8\xff" + bytes(100))
+        await workshop.upload(path=tmp_path / "damaged")
+    for _ in range(2):  # the second time, the failure is known
+        assert (await workshop.derivatives.locate(ORIGINAL, "small")).key == SMALL
+    with pytest.raises((NotFound, Refused)):
+        await workshop.derivatives.locate(ORIGINAL, "large")
 
 
 async def test_nothing_is_read_back_while_nothing_is_in_doubt(workshop: Workshop) -> None:

@@ -251,8 +251,8 @@ async def test_what_is_known_or_stored_waits_for_no_render(photo: Path, policy: 
         admission.reserve(Ticket(Priority.JOB), BUDGET_BYTES),
     ):
         workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=BRIEFLY))
-        for key in (ORIGINAL, "gall/58/58_1_small.jpg"):
-            await workshop.upload(key)
+        await workshop.upload()
+        await workshop.plant("gall/58/58_1_small.jpg")
         sources = [
             (await workshop.derivatives.locate(ORIGINAL, size)).source for size in ("small", "small", "original")
         ]
