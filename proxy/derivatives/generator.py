@@ -15,6 +15,7 @@ from proxy.derivatives.provenance import Provenance, is_picture
 from proxy.derivatives.recipe import ETAG, Derivative, derivative_of
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -218,6 +219,7 @@ class Generator:
         attributes = self._recipe.attributes(rendered, original=original)
         put = self._store.put_new if only_new else self._store.put
         blob = await put(key, Path(rendered.path), attributes)
+        reached("derivative-put")
         if blob is None:  # another machine wrote it first, with the same bytes
             metrics.writes_lost_total.inc()
             blob = await self._store.head(key)
