@@ -118,6 +118,8 @@ class Promises:
         unread = [(job, run) for job, promise in self._site.promises.items() for run in promise.runs]
         told = {(one.event.data["id"], one.event.data["created_at"]) for one in self._received()}
         silent = [job for job, run in unread if (job, run) not in told]
+        for job in silent:
+            self._ended(job)  # nothing is live any longer: a job that is lost is never reported
         return f"the end of these jobs was not reported: {silent}" if silent else ""
 
     def check_idle(self) -> None:

@@ -193,6 +193,19 @@ class Steps(RuleBasedStateMachine):
 
         self._act(f"kill {node} after {after_ms} ms{'' if with_children else ', not its renders'}", act)
 
+    @rule(node=nodes, has_callback=st.booleans())
+    def cut_power_in_stall(self, node: int, *, has_callback: bool) -> None:
+        """Kill a machine while it waits for the queue to store the job of a new picture."""
+
+        def act() -> None:
+            picture = self.site.add_picture()
+            self.world.queue.stall()
+            self.site.post(picture, self._node(node), has_callback=has_callback)
+            self._node(node).kill()
+            self.world.queue.resume()
+
+        self._act(f"post to {node}, whose power is cut while the queue is stalled", act)
+
     @rule(node=nodes)
     def terminate(self, node: int) -> None:
         """Ask a machine to end; the platform starts it again."""
@@ -284,7 +297,9 @@ class Steps(RuleBasedStateMachine):
         self._node(node).is_wanted = True
 
     def _begin(self) -> None:
-        self.site.add_pictures(PICTURES + BUSY)
+        self.site.forget()
+        for _ in range(PICTURES + BUSY):
+            self.site.add_picture()
         for number, picture in enumerate(self.site.pictures):
             self.site.post(picture, self._node(number % 2), has_callback=True)
 

@@ -121,14 +121,18 @@ class Site:
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._client.close()
 
-    def add_pictures(self, number: int) -> None:
-        """Begin with new pictures; jobs of earlier ones stay promised."""
+    def forget(self) -> None:
+        """Begin without pictures."""
         self.posts.clear()
         self.pictures = []
-        for _ in range(number):
-            unique = next(self._numbers)
-            self.pictures.append(Picture(key=f"gall/{unique}/{unique}_1_original.jpg"))
-            self.write(self.pictures[-1])
+
+    def add_picture(self) -> Picture:
+        """Upload a new picture, and return it."""
+        number = next(self._numbers)
+        picture = Picture(key=f"gall/{number}/{number}_1_original.jpg")
+        self.write(picture)
+        self.pictures.append(picture)
+        return picture
 
     def tick(self) -> int:
         """Return the next tick."""
