@@ -36,6 +36,9 @@ STARTS = {"job_started"}
 NAMES = re.compile(r"\b[0-9a-f]{32}\b|\bgall/[0-9]+/[0-9]+_1_original\.jpg")
 """Ids of jobs and keys of originals."""
 
+LAST_LINES = 12
+"""How many lines of the log of each running process are shown when something is broken."""
+
 CLOCK_SECONDS = 0.05
 """Events are logged a little before or after what they report."""
 
@@ -220,12 +223,14 @@ def _events(life: Life) -> Iterator[tuple[str, str, float]]:
 
 
 def evidence(nodes: Sequence[Node], broken: str) -> Iterator[str]:
-    """Yield what the machines logged about the jobs and keys that a sentence names, each line after its time."""
+    """Yield what the machines logged about the jobs and keys that a sentence names, and last, each after its time."""
     names = [name.encode() for name in NAMES.findall(broken)]
     for node in nodes:
         for life in node.lives:
-            for line in life.log.read_bytes().splitlines():
-                if any(name in line for name in names):
+            lines = life.log.read_bytes().splitlines()
+            last = len(lines) - LAST_LINES if life is node.lives[-1] else len(lines)
+            for number, line in enumerate(lines):
+                if number >= last or any(name in line for name in names):
                     with suppress(msgspec.DecodeError, KeyError):
                         told = msgspec.json.decode(line, type=dict[str, Any])
                         at = datetime.fromisoformat(told.pop("time")).timestamp()
