@@ -171,6 +171,7 @@ class Generator:
         )
         rendering = await self._render_pool.render(question, task.ticket, task.timings)
         metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+        reached("original-rendered")
         with task.timings.measure_store():
             newer_etag = await self._newer_etag(task, fetched)
             # All uploads finish before the folder is removed; the first failure is returned only then.

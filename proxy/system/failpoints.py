@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 VARIABLE: Final = "FAILPOINTS"
 """The environment variable; it is never set in production, and no setting of the service."""
 
-Point = Literal["job-enqueued", "derivative-put", "derivatives-made", "job-ended", "jobs-taken-over"]
+Point = Literal[
+    "job-enqueued", "original-rendered", "derivative-put", "derivatives-made", "job-ended", "jobs-taken-over"
+]
 """A step of a job.
 
 - `job-enqueued`: the queue has stored the job, and the 202 is not sent yet
+- `original-rendered`: the derivatives are on the disk of this machine, and none is uploaded yet
 - `derivative-put`: the store has confirmed one derivative, and others may be missing
 - `derivatives-made`: the store has confirmed all derivatives, and the job is not done yet
 - `job-ended`: the queue has stored the end of the job, and its callback is not in the outbox yet

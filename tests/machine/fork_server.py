@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.cli.main import main as run
 from proxy.concurrency.backoff import Backoff
-from proxy.errors import NotFound
+from proxy.errors import NoRoom, StoreUnavailable
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.webhooks.dispatcher import Dispatcher
 from proxy.webhooks.outbox import Outbox
@@ -28,6 +28,7 @@ KNOWN_SECONDS: Final = 0.3
 """How long a derivative that was found counts as present."""
 
 WAITS: Final = {
+    "proxy.queues.heartbeats.HEARTBEAT_SECONDS": LEASE_SECONDS,
     "proxy.queues.base.HEARTBEAT_SECONDS": LEASE_SECONDS,
     "proxy.queues.worker.HEARTBEAT_SECONDS": LEASE_SECONDS,
     "proxy.queues.worker.HEARTBEAT_INTERVAL_SECONDS": 0.5,
@@ -45,7 +46,7 @@ RETRY_SECONDS, RETRIES = 0.3, 1000
 """The wait before a job is tried again, and how often what waits for the end of a fault is tried."""
 
 MISSES = 3
-"""How often a job looks for an original that is not there."""
+"""How often a job tries at most what no end of a fault helps, such as to find an original that is not there."""
 
 WATCH_SECONDS = 1.0
 """After that, a callback that nobody put into the outbox is found."""
@@ -64,7 +65,7 @@ def shorten_waits() -> None:
             raise AttributeError(name)
         setattr(place, constant, wait)
     for kind, policy in RETRY_POLICIES.items():
-        attempts = MISSES if kind is NotFound else RETRIES if policy.attempts > 11 else policy.attempts
+        attempts = RETRIES if kind in (StoreUnavailable, NoRoom) else min(policy.attempts, MISSES)
         shorter = replace(policy, attempts=attempts, first_seconds=RETRY_SECONDS, longest_seconds=RETRY_SECONDS)
         RETRY_POLICIES[kind] = shorter  # type: ignore[index] # a mapping to all others
     _set_default(Dispatcher, "waits_seconds", (RETRY_SECONDS,) * RETRIES)

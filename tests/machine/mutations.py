@@ -49,9 +49,16 @@ MUTATIONS: Final = {
         queue="redis",
     ),
     "c": Mutation(
-        mistake="no last look at the original: it may have been replaced during the render",
+        mistake="no last look at the original before the uploads",
+        path="proxy/derivatives/generator.py",
+        right="newer_etag = await self._newer_etag(task, fetched)",
+        wrong="newer_etag = None",
+        queue="postgres",
+    ),
+    "d": Mutation(
+        mistake="no look at the original after the uploads: it may have been replaced meanwhile",
         path="proxy/derivatives/service.py",
-        right="return made, (await self._head(request.original, unbounded=ticket.is_unbounded)).etag != blob.etag",
+        right="return made, now.etag != blob.etag",
         wrong="return made, False",
         queue="postgres",
     ),

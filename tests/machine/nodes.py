@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Action = Literal["kill", "stop"]
 
+LOOK_EVERY_SECONDS: Final = 0.01
+
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -132,6 +134,13 @@ class Node:
         with suppress(OSError):
             return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "T"
         return False
+
+    def wait_until_frozen(self, seconds: float) -> bool:
+        """Wait until its process is stopped; return False on a timeout."""
+        deadline = time.monotonic() + seconds
+        while not self.is_frozen and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
+        return self.is_frozen
 
     def thaw(self) -> None:
         """Continue its process."""

@@ -28,6 +28,9 @@ PICTURES = 3
 BUSY = 2
 """How many more pictures are posted, replaced and viewed meanwhile."""
 
+FROZEN_SECONDS = 1.0
+"""How long a step waits until a machine has stopped at a failpoint."""
+
 EXAMPLE_STEPS = 40
 """After so many steps all faults end, and everything is checked."""
 
@@ -144,6 +147,43 @@ class Steps(RuleBasedStateMachine):
                 self.site.replay(promised[number % len(promised)], self._node(node))
 
         self._act(f"replay {number} at {node}", act)
+
+    @rule(number=any_number, node=nodes)
+    def cancel(self, number: int, node: int) -> None:
+        """Cancel a job."""
+
+        def act() -> None:
+            if promised := list(self.site.promises):
+                self.site.cancel(promised[number % len(promised)], self._node(node))
+
+        self._act(f"cancel {number} at {node}", act)
+
+    @rule(node=nodes, steps=durations)
+    def pause(self, node: int, steps: int) -> None:
+        """Pause the queue for a while."""
+
+        def act() -> None:
+            self.world.is_paused = True
+            self.site.pause(self._node(node), is_paused=True)
+            self._later(steps, "the queue is resumed", lambda: self._resume(node))
+
+        self._act(f"pause at {node} for {steps} steps", act)
+
+    @rule(picture=pictures, node=nodes)
+    def take_down_in_render(self, picture: int, node: int) -> None:
+        """Take a picture down at one machine while another renders it, and has its power cut at its first upload."""
+
+        def act() -> None:
+            renders, other = self._node(node), self._node(1 - node)
+            renders.order("original-rendered", "stop")
+            self.site.write(self._picture(picture))
+            self.site.post(self._picture(picture), renders, has_callback=True)
+            renders.wait_until_frozen(FROZEN_SECONDS)
+            self.site.purge(self._picture(picture), other, with_original=True)
+            renders.order("derivative-put", "kill")
+            renders.thaw()
+
+        self._act(f"take down {picture} at {1 - node} while {node} renders it", act)
 
     @rule(picture=pictures, node=nodes, size=st.sampled_from(list(SIZES)))
     def view(self, picture: int, node: int, size: str) -> None:
@@ -292,6 +332,9 @@ class Steps(RuleBasedStateMachine):
             if turn % 3 == 1:
                 self.site.write(picture)
             self.site.post(picture, node, has_callback=True)
+
+    def _resume(self, node: int) -> None:
+        self.world.is_paused = not self.site.pause(self._node(node), is_paused=False)
 
     def _want(self, node: int) -> None:
         self._node(node).is_wanted = True

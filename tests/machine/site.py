@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import threading
 import time
@@ -30,6 +29,12 @@ ANSWER_SECONDS = 8.0
 
 SENDERS = 24
 """How many requests may wait for answers at once: those to a stopped machine wait for long."""
+
+PAUSE_SECONDS = 1.0
+"""How long a step waits until the queue is paused or resumed."""
+
+CANNOT_CANCEL = {httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE}
+"""The job has ended, or the queue does not respond."""
 
 MOMENT_SECONDS = 0.1
 """How long a step waits for its own answer, before the next step is taken all the same."""
@@ -75,11 +80,8 @@ class Post:
     has_callback: bool
     began: int
     """The tick before it was first sent."""
-
-    @property
-    def job_id(self) -> str:
-        """The id of the job that this message creates, unless a live job covers it."""
-        return hashlib.sha256(self.message_id.encode()).hexdigest()[:32]
+    is_answered: bool = False
+    """Whether it was accepted or refused: a message without an answer may have created a job."""
 
 
 @dataclass(kw_only=True)
@@ -91,6 +93,8 @@ class Promise:
     """The tick before the last message that was answered with this job."""
     first: int
     """The tick before the first one."""
+    is_cancelled: bool = False
+    """Whether somebody tried to cancel it."""
     runs: set[str] = field(default_factory=set)
     """When each run of it was created, as the answers state it, if its end has to be reported."""
 
@@ -169,6 +173,20 @@ class Site:
         self._begin(self.promises[job_id].picture)
         self._do(lambda: self._replay(job_id, node))
 
+    def cancel(self, job_id: str, node: Node) -> None:
+        """Cancel a job."""
+        self.promises[job_id].is_cancelled = True
+        self._do(lambda: self._cancel(job_id, node))
+
+    def pause(self, node: Node, *, is_paused: bool) -> bool:
+        """Pause the queue, or resume it; return whether that succeeded."""
+        address = f"/v1/queue/{'pause' if is_paused else 'resume'}"
+        with suppress(httpx.TransportError):
+            return self._client.post(
+                f"{node.url}{address}", headers=signed(f"POST {address}".encode()), timeout=PAUSE_SECONDS
+            ).is_success
+        return False
+
     def purge(self, picture: Picture, node: Node, *, with_original: bool) -> None:
         """Delete all derivatives of a picture, with or without its original."""
         began = self.tick()
@@ -235,6 +253,7 @@ class Site:
         self._note("post", post.picture, node, answer)
         if answer.status_code == httpx.codes.ACCEPTED:
             self._keep(answer.json(), post)
+            post.is_answered = True
         elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             self.violations.append(f"a post was answered {answer.status_code}: {answer.text}")
 
@@ -245,8 +264,9 @@ class Site:
             known = self.named.get(post.message_id)
             if known and known != job["id"]:
                 self.violations.append(f"{post.message_id} created {known}, and was then answered {job['id']}")
-            if job["id"] == post.job_id:
-                self.named[post.message_id] = job["id"]
+            others = [one for one in self.posts if one.picture is post.picture and one is not post]
+            if job["id"] not in self.promises and all(one.is_answered for one in others):
+                self.named[post.message_id] = job["id"]  # no other message can have created it
             fresh = Promise(picture=post.picture, accepted=post.began, first=post.began)
             promise = self.promises.setdefault(job["id"], fresh)
             promise.accepted = max(promise.accepted, post.began)
@@ -265,6 +285,13 @@ class Site:
                     promise.runs.add(answer.json()["created_at"])
         elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             self.violations.append(f"a replay was answered {answer.status_code}: {answer.text}")
+
+    def _cancel(self, job_id: str, node: Node) -> None:
+        address = f"/v1/jobs/{job_id}/cancel"
+        answer = self._client.post(f"{node.url}{address}", headers=signed(f"POST {address}".encode()))
+        self._note("cancel", self.promises[job_id].picture, node, answer)
+        if not answer.is_success and answer.status_code not in CANNOT_CANCEL:
+            self.violations.append(f"a cancellation was answered {answer.status_code}: {answer.text}")
 
     def _purge(self, picture: Picture, node: Node, began: int) -> None:
         address = f"/v1/derivatives/{quote(picture.key)}"

@@ -15,7 +15,7 @@ from loadtest.seaweed import ADMIN
 from loadtest.service import on_bucket
 from tests.machine.bucket import SIZES, Bucket, FaultyPath, serving_cdn
 from tests.machine.nodes import Node
-from tests.machine.promises import QUEUE_SIZE, WORKERS, Promises
+from tests.machine.promises import END_SECONDS, QUEUE_SIZE, WORKERS, Promises
 from tests.machine.queues import running_queue
 from tests.machine.site import ANSWER_SECONDS, Site, Violation
 from tests.proxy.stores.fault_proxy import CALM
@@ -42,6 +42,8 @@ class World:
         self.promises = Promises(site, receiver.taken)
         self.trace: list[str] = []
         """Every step so far, with its time."""
+        self.is_paused = False
+        """Whether the queue may be paused."""
         self.seconds_idle = 0.0
         """How long it took in all until the service was idle."""
 
@@ -72,6 +74,7 @@ class World:
             node.disarm()
             node.is_wanted = True
         self._tend()
+        self._resume_jobs()
         for _ in range(20):
             if self.site.wait(ANSWER_SECONDS / 4):
                 break
@@ -81,6 +84,13 @@ class World:
         self.promises.wait_until_idle(self._tend)
         self.promises.check_idle()
         self.seconds_idle += time.monotonic() - began
+
+    def _resume_jobs(self) -> None:
+        """Resume the queue, should an operator have paused it."""
+        deadline = time.monotonic() + END_SECONDS
+        while self.is_paused and time.monotonic() < deadline:
+            self._tend()
+            self.is_paused = not self.site.pause(self.nodes[0], is_paused=False)
 
     def _tend(self) -> None:
         """Start what was killed, and continue what was stopped, even at a failpoint just now."""
