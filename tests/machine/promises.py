@@ -121,11 +121,12 @@ class Promises:
                 return "the jobs cannot be listed"
             if jobs:
                 return f"jobs are {status}: {[job['id'] for job in jobs]}"
+        # A job may be queued again between the two lists.
+        if live := [job_id for job_id in self._site.promises if not self._has_ended(job_id)]:
+            return f"these jobs have not ended: {live}"
         unread = [(job, run) for job, promise in self._site.promises.items() for run in promise.runs]
         told = {(one.event.data["id"], one.event.data["created_at"]) for one in self._received()}
         silent = [job for job, run in unread if (job, run) not in told]
-        for job in silent:
-            self._ended(job)  # nothing is live any longer: a job that is lost is never reported
         return f"the end of these jobs was not reported: {silent}" if silent else ""
 
     def check_idle(self) -> None:
@@ -146,6 +147,17 @@ class Promises:
             _check_bounds(node)
         self._site.promises.clear()
         self._site.named.clear()
+
+    def _has_ended(self, job_id: str) -> bool:
+        """Return whether a job has ended.
+
+        Raises:
+            Violation: the service does not know it.
+        """
+        job = self._site.job(job_id, self._site.nodes[0])
+        if self._site.violations:
+            raise Violation(self._site.violations.popleft())
+        return job is not None and job["status"] in {"done", "error"}
 
     def _ended(self, job_id: str) -> dict[str, Any]:
         job = self._site.job(job_id, self._site.nodes[0])
