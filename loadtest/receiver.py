@@ -51,6 +51,7 @@ class Receiver(ThreadingHTTPServer):
         """How many attempts were not signed with the secret; their response is 401."""
         self._webhook = Webhook(secret)
         self._statuses = list(statuses)
+        self._refusal: int | None = None
         self._news = threading.Condition()
 
     @property
@@ -62,6 +63,11 @@ class Receiver(ThreadingHTTPServer):
     def listed(self) -> str:
         """This receiver's entry in CALLBACK_HOSTS."""
         return f"http://127.0.0.1:{self.server_port}"
+
+    def refuse(self, status: int | None) -> None:
+        """Answer each attempt with `status` from now on, as a receiver that is down; None ends that."""
+        with self._news:
+            self._refusal = status
 
     def taken(self) -> list[Received]:
         """Return the callbacks that were answered with success; the same one may occur more than once."""
@@ -85,7 +91,7 @@ class Receiver(ThreadingHTTPServer):
             except (WebhookVerificationError, ValueError):
                 self.forged += 1
                 return HTTPStatus.UNAUTHORIZED
-            status = self._statuses.pop(0) if self._statuses else HTTPStatus.NO_CONTENT
+            status = self._refusal or (self._statuses.pop(0) if self._statuses else HTTPStatus.NO_CONTENT)
             event = msgspec.json.decode(body, type=Event)
             self.received.append(Received(id=headers["webhook-id"], event=event, headers=headers, status=status))
             self._news.notify_all()

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 SLOW = (
     "tests/end_to_end/",
     "tests/loadtest/",
+    "tests/machine/test_machine.py",
     "tests/main_site/",
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
@@ -42,6 +43,7 @@ SLOW_FIXTURES = {"moto", "planted", "postgres_server", "redis_server", "weed"}
 
 MODULE_SECONDS = {
     "tests/end_to_end/test_bad_days.py": 250,
+    "tests/machine/test_machine.py": 210,
     "tests/end_to_end/test_killed_machines.py": 170,
     "tests/end_to_end/test_killed_service.py": 160,
     "tests/end_to_end/test_refusals.py": 160,

@@ -15,6 +15,7 @@ from proxy.derivatives.provenance import Provenance, is_picture
 from proxy.derivatives.recipe import ETAG, Derivative, derivative_of
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -170,6 +171,7 @@ class Generator:
         )
         rendering = await self._render_pool.render(question, task.ticket, task.timings)
         metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+        reached("original-rendered")
         with task.timings.measure_store():
             newer_etag = await self._newer_etag(task, fetched)
             # All uploads finish before the folder is removed; the first failure is returned only then.
@@ -218,6 +220,7 @@ class Generator:
         attributes = self._recipe.attributes(rendered, original=original)
         put = self._store.put_new if only_new else self._store.put
         blob = await put(key, Path(rendered.path), attributes)
+        reached("derivative-put")
         if blob is None:  # another machine wrote it first, with the same bytes
             metrics.writes_lost_total.inc()
             blob = await self._store.head(key)

@@ -20,6 +20,7 @@ from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
 from proxy.queues.base import is_deferred
+from proxy.system.failpoints import reached
 from proxy.webhooks.delivery import waiting
 
 if TYPE_CHECKING:
@@ -297,6 +298,7 @@ class JobService:
             ttl=self._keep_seconds,
             meta={"request_id": posted.request_id} | ({"replays": posted.replays} if posted.replays else {}),
         )
+        reached("job-enqueued")
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued

@@ -28,6 +28,7 @@ from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
 from proxy.queues.base import DEFERRED
 from proxy.queues.worker import DEQUEUE_SECONDS, QueueWorker, RetryLater
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,6 +81,7 @@ class JobWorker(QueueWorker):
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
         made = await self._attempt_while_open(job, msgspec.convert(request, JobRequest))
+        reached("derivatives-made")
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
             store_seconds=round(made.timings.store_seconds, 3),
@@ -152,6 +154,7 @@ class JobWorker(QueueWorker):
 
     async def on_end(self, job: saq.Job) -> None:
         """Count an ended job, and enqueue its callback if it has one."""
+        reached("job-ended")
         metrics.jobs_total.labels(CANCELLED if is_cancelled(job) else status_of(job)).inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
         if is_cancelled(job):

@@ -17,6 +17,7 @@ from proxy import metrics
 from proxy.errors import QueueUnavailable
 from proxy.queues.base import CONCURRENCY
 from proxy.queues.heartbeats import HEARTBEAT_SECONDS
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,6 +118,8 @@ class QueueWorker(saq.Worker[Context]):
             await asyncio.sleep(HEARTBEAT_SECONDS)
             raise
         metrics.jobs_taken_over_total.inc(len(taken_over))
+        if taken_over:
+            reached("jobs-taken-over")
         prefix = self.queue.job_id("")  # some of SAQ's queues return ids with a prefix
         for job in await self.queue.jobs([one.removeprefix(prefix) for one in taken_over]) if taken_over else ():
             if job is not None:

@@ -24,6 +24,15 @@ def test_it_writes_down_what_is_signed_and_answers_as_it_was_told() -> None:
         assert not receiver.wait_for({"another"}, seconds=0)
 
 
+def test_a_receiver_that_is_down_refuses_until_it_is_up() -> None:
+    with receiving() as receiver:
+        receiver.refuse(503)
+        assert httpx.post(receiver.url, content=BODY, headers=signed(BODY)).status_code == 503
+        assert receiver.taken() == []
+        receiver.refuse(None)
+        assert httpx.post(receiver.url, content=BODY, headers=signed(BODY)).status_code == 204
+
+
 def test_what_is_not_signed_is_counted_and_not_written_down() -> None:
     with receiving() as receiver:
         assert httpx.post(receiver.url, content=BODY).status_code == 401

@@ -1,0 +1,56 @@
+"""Failpoints: named steps at which a test can kill or stop this process.
+
+`FAILPOINTS` names a file. When the process reaches a point, and the file contains `<point> <action>`, the file is
+removed and the action is taken, so an order strikes once and a test can give orders to a running process. Without the
+variable, a point is a call of an empty function.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIABLE: Final = "FAILPOINTS"
+"""The environment variable; it is never set in production, and no setting of the service."""
+
+Point = Literal[
+    "job-enqueued", "original-rendered", "derivative-put", "derivatives-made", "job-ended", "jobs-taken-over"
+]
+"""A step of a job.
+
+- `job-enqueued`: the queue has stored the job, and the 202 is not sent yet
+- `original-rendered`: the derivatives are on the disk of this machine, and none is uploaded yet
+- `derivative-put`: the store has confirmed one derivative, and others may be missing
+- `derivatives-made`: the store has confirmed all derivatives, and the job is not done yet
+- `job-ended`: the queue has stored the end of the job, and its callback is not in the outbox yet
+- `jobs-taken-over`: the queue has jobs of silent workers back, and nothing of it is logged yet
+"""
+
+ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+def armed(path: Path) -> Callable[[Point], None]:
+    """Return the function that takes the action in the file at `path`, if its order is for that point."""
+
+    def reach(point: Point) -> None:
+        with suppress(FileNotFoundError):
+            ordered, _, action = path.read_text(encoding="ascii").strip().partition(" ")
+            if ordered == point:
+                path.unlink()
+                os.kill(os.getpid(), ACTIONS[action])
+
+    return reach
+
+
+def _pass(_point: Point) -> None:
+    """Do nothing."""
+
+
+reached: Callable[[Point], None] = armed(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else _pass
+"""Called at each point. Which function it is, the environment decides when the module is imported."""

@@ -1,0 +1,97 @@
+"""Mistakes in the product that the state machine has to find, each applied to a copy of the tree."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.machine.nodes import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.machine.queues import QueueKind
+
+PARTS: Final = ("proxy", "pipeline", "loadtest", "tests", "config", "pyproject.toml")
+"""What of the tree is copied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """A mistake: in one file, the text `right` becomes `wrong`; `queue` is the one on which it shows."""
+
+    mistake: str
+    path: str
+    right: str
+    wrong: str
+    queue: QueueKind
+
+
+MUTATIONS: Final = {
+    "a": Mutation(
+        mistake="the 202 does not wait until the job is on disk",
+        path="proxy/queues/sqlite/queue.py",
+        right="return job if await self._database.write(self._transitions.enqueue(job)) else None",
+        wrong="return job if self._database.write(self._transitions.enqueue(job)) else None",
+        queue="sqlite",
+    ),
+    "b": Mutation(
+        mistake="the job is done before the last derivative is in the store",
+        path="proxy/derivatives/generator.py",
+        right="kept = await asyncio.gather(*puts, return_exceptions=True)",
+        wrong="kept = await asyncio.gather(*[asyncio.ensure_future(put) for put in puts][:-1], return_exceptions=True)",
+        queue="redis",
+    ),
+    "c": Mutation(
+        mistake="no last look at the original before the uploads",
+        path="proxy/derivatives/generator.py",
+        right="newer_etag = await self._newer_etag(task, fetched)",
+        wrong="newer_etag = None",
+        queue="postgres",
+    ),
+    "d": Mutation(
+        mistake="no look at the original after the uploads: it may have been replaced meanwhile",
+        path="proxy/derivatives/service.py",
+        right="return made, now.etag != blob.etag",
+        wrong="return made, False",
+        queue="postgres",
+    ),
+}
+
+
+@contextmanager
+def mutated(mutation: Mutation) -> Iterator[Path]:
+    """Yield a copy of the tree with a mistake in it.
+
+    Raises:
+        LookupError: the product has changed, and the mistake cannot be made in it any longer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for part in PARTS:
+            place = ROOT / part
+            if place.is_dir():
+                shutil.copytree(place, copy / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(place, copy / part)
+        path = copy / mutation.path
+        source = path.read_text()
+        if source.count(mutation.right) != 1:
+            raise LookupError(f"{mutation.path} does not have this line exactly once: {mutation.right}")
+        path.write_text(source.replace(mutation.right, mutation.wrong))
+        yield copy
+
+
+def hunt(mutation: Mutation, *, steps: int, chosen: int) -> subprocess.CompletedProcess[str]:
+    """Run the state machine on a copy of the tree with a mistake in it; exit status 1 is a find."""
+    words = ["--queue", mutation.queue, "--steps", str(steps), "--seed", str(chosen)]
+    with mutated(mutation) as copy:
+        return subprocess.run(
+            [sys.executable, "-m", "tests.machine", *words], cwd=copy, capture_output=True, text=True, check=False
+        )

@@ -1,0 +1,67 @@
+"""What the state machine relies on: the names in the product that it uses, and its own sharp eyes."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from tests.machine.fork_server import WAITS
+from tests.machine.mutations import MUTATIONS
+from tests.machine.nodes import ROOT, Life, Node
+from tests.machine.promises import read_runs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STARTED, DONE = "job_started", "job_done"
+
+
+@pytest.mark.parametrize("name", [*MUTATIONS])
+def test_each_mutation_can_still_be_made_in_the_product(name: str) -> None:
+    mutation = MUTATIONS[name]
+    assert (ROOT / mutation.path).read_text().count(mutation.right) == 1
+
+
+@pytest.mark.parametrize("name", [*WAITS])
+def test_each_wait_that_is_shortened_is_one_of_the_service(name: str) -> None:
+    module, _, constant = name.rpartition(".")
+    assert hasattr(importlib.import_module(module), constant)
+
+
+def logged(folder: Path, *events: tuple[str, float]) -> Life:
+    """Return a process that logged these events of one job, each at a second."""
+    lines = [
+        msgspec.json.encode({"event": event, "job_id": "a", "time": f"2026-01-01T00:00:{second:06.3f}Z"})
+        for event, second in events
+    ]
+    log = folder / "log.jsonl"
+    log.write_bytes(b"\n".join([b"not JSON", *lines]))
+    return Life(pid=0, descriptor=-1, log=log, began=0.0)
+
+
+def seconds(folder: Path, life: Life) -> list[tuple[float, float]]:
+    """Return when the work of a process began and ended, in seconds of that minute."""
+    node = Node("one", folder, {})
+    return [(round(run.began % 60, 3), round(run.ended % 60, 3)) for run in read_runs(node, life)]
+
+
+def test_work_lasts_from_its_start_to_its_end_in_the_log(tmp_path: Path) -> None:
+    life = logged(tmp_path, (STARTED, 1), (DONE, 2.5), (STARTED, 4), ("job_lease_lost", 5))
+    assert seconds(tmp_path, life) == [(1, 2.5), (4, 5)]
+
+
+def test_work_of_a_process_that_was_killed_lasts_to_the_last_thing_that_it_logged(tmp_path: Path) -> None:
+    life = logged(tmp_path, (STARTED, 1), ("request", 3))
+    life.ended = time.time()
+    assert seconds(tmp_path, life) == [(1, 3)]
+
+
+def test_work_of_a_process_that_was_stopped_for_a_lease_does_not_count(tmp_path: Path) -> None:
+    life = logged(tmp_path, (STARTED, 1), (DONE, 9))
+    began = next(read_runs(Node("one", tmp_path, {}), life)).began
+    life.frozen.append((began + 1, began + 7))
+    assert seconds(tmp_path, life) == []
