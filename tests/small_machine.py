@@ -19,6 +19,7 @@ from loadtest.groups import memory_group
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, order, signed, started
 from loadtest.viewers import viewing
+from tests.planted import plant
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def crowd(folder: Path, photos: Sequence[Path], *, jobs: int, seconds: flo
     ):
         keys = [_uploaded(service, number, photo) for number, photo in enumerate(islice(cycle(photos), jobs))]
         began = time.monotonic()
-        pages = _known_pages(service, folder)
+        pages = await _known_pages(service, folder)
         async with viewing(service.port, pages, a_second=VIEWS_A_SECOND) as views, _watched(group) as held:
             ended = await _all_ended(service, keys, seconds=seconds)
         took = time.monotonic() - began
@@ -84,11 +85,10 @@ def _uploaded(service: Service, number: int, photo: Path) -> str:
     return key
 
 
-def _known_pages(service: Service, folder: Path) -> list[str]:
+async def _known_pages(service: Service, folder: Path) -> list[str]:
     picture = folder / "known.jpg"
     paint(picture, Photograph(width=64, height=48))
-    for number in range(KNOWN):
-        service.put(f"known/{number}_1_small.jpg", picture)
+    await plant(service.store, [f"known/{number}_1_small.jpg" for number in range(KNOWN)], picture)
     return [f"/img/known/{number}_1_original.jpg/small" for number in range(KNOWN)]
 
 

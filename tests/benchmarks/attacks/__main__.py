@@ -26,6 +26,7 @@ from loadtest.groups import CannotMakeGroups, memory_group
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, started
 from tests.benchmarks.attacks.prober import latencies
+from tests.planted import plant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -165,7 +166,7 @@ def main(seconds: float, kinds: str) -> None:
             sys.exit(str(reason))
         service = stack.enter_context(started(Service(folder=folder, entry=group.entry)))
         paint(folder / "known.jpg", Photograph(width=64, height=48))
-        service.put("known/1_1_small.jpg", folder / "known.jpg")
+        asyncio.run(plant(service.store, ["known/1_1_small.jpg"], folder / "known.jpg"))
         paths = ["/healthz", "/img/known/1_1_original.jpg/small"]
         for kind in kinds.split(","):
             is_met &= asyncio.run(_attack(kind.strip(), service, group, paths, seconds))

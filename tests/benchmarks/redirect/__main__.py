@@ -8,6 +8,7 @@ another one. Ends with 1 if ours is below the bar.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ import httpx
 from loadtest.ports import free_port
 from loadtest.service import Service, started
 from tests.benchmarks.redirect import wrk
+from tests.planted import plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,14 +71,15 @@ def main(connections: int, seconds: int, rounds: int, originals: int) -> None:
 
 def _put_derivatives(service: Service, originals: int) -> list[str]:
     """Put what page views will find into the folder of the store; tell their paths."""
-    paths = []
+    picture = service.folder / "picture"
+    picture.write_bytes(b"\xff\xd8\xff")
+    paths, keys = [], []
     for number in range(originals):
         key = f"gall/{number}/{number}_1586986467_original.jpg"
         for size in SIZES:
-            path = service.store / key.replace("original", size)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"\xff\xd8\xff")
+            keys.append(key.replace("original", size))
             paths.append(f"/img/{key}/{size}")
+    asyncio.run(plant(service.store, keys, picture))
     return paths
 
 
