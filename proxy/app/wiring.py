@@ -25,13 +25,13 @@ from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
-from proxy.rendering.memory_budget import render_budget, scratch_budget
+from proxy.rendering.memory_budget import render_budget
 from proxy.rendering.pool import RenderPool
 from proxy.settings.validators import split
 from proxy.stores.factory import StoreConfig, open_probe, open_store
 from proxy.stores.instrumented import InstrumentedStore
 from proxy.stores.probe.gate import StoreGate
-from proxy.system.scratch import ScratchSpace, scratch_place
+from proxy.system.scratch import ScratchSpace, scratch_budget, scratch_place
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.dispatcher import Dispatcher
 from proxy.webhooks.handled import HandledMessages

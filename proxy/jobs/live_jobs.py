@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from saq.job import TERMINAL_STATUSES
 
+from proxy.jobs.advised_wait import AdvisedWait
 from proxy.jobs.request import JobRequest
-from proxy.jobs.retry_after import RetryAfter
 from proxy.queues.base import CONCURRENCY
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class LiveIndex:
         self._refresh_after = -math.inf
         self._oldest: float | None = None
         self._workers = 0
-        self._retry_after = RetryAfter()
+        self._retry_after = AdvisedWait()
 
     async def status(self) -> QueueStatus:
         """Refresh the index, and return the status of the queue."""

@@ -1,10 +1,8 @@
-"""The memory and the disk space that renders may use on this machine."""
+"""The memory that renders may use on this machine."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,18 +52,6 @@ def budget_excess(megabytes: int, *, beside_bytes: int = 0, root: Path = Path("/
 
 def _left(beside_bytes: int, root: Path) -> int:
     return min(_limits(root)) - SERVICE_BYTES - beside_bytes
-
-
-def scratch_budget(place: Path, *, least_bytes: int) -> int:
-    """Return how many bytes originals in progress may use at `place`: half of what is free, at least `least_bytes`.
-
-    The other half is for their derivatives, which are smaller, and for other users of the disk. `place` need not exist
-    or be accessible: opening the scratch space reports that.
-    """
-    for folder in (place, *place.parents):
-        with suppress(OSError):
-            return max(least_bytes, shutil.disk_usage(folder).free // 2)
-    return least_bytes
 
 
 def _limits(root: Path) -> Iterator[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import asynccontextmanager, contextmanager
+import shutil
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Final
@@ -137,6 +138,18 @@ class ScratchSpace:
             if kinds is not None and fault.errno not in kinds:
                 raise
             raise NoRoom(_lost(self._place, fault)) from fault
+
+
+def scratch_budget(place: Path, *, least_bytes: int) -> int:
+    """Return how many bytes originals in progress may use at `place`: half of what is free, at least `least_bytes`.
+
+    The other half is for their derivatives, which are smaller, and for other users of the disk. `place` need not exist
+    or be accessible: opening the scratch space reports that.
+    """
+    for folder in (place, *place.parents):
+        with suppress(OSError):
+            return max(least_bytes, shutil.disk_usage(folder).free // 2)
+    return least_bytes
 
 
 def _unusable(place: Path, fault: OSError) -> str:

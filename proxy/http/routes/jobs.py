@@ -16,7 +16,7 @@ from litestar.params import FromPath
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import JOB_PROBLEMS, LIST_PROBLEMS, MAX_SIZES, POST_PROBLEMS, REPLAY_PROBLEMS, problems
-from proxy.http.protocol.raw_paths import signed_addresses
+from proxy.http.protocol.signed_address import signed_addresses
 from proxy.http.query import (
     LISTED,
     CodeParameter,

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import CANCEL_PROBLEMS, QUEUE_PROBLEMS, REPLAY_MANY_PROBLEMS, problems
-from proxy.http.protocol.raw_paths import signed_addresses
+from proxy.http.protocol.signed_address import signed_addresses
 from proxy.http.query import (
     LISTED,
     CodeParameter,

@@ -9,7 +9,8 @@ import msgspec
 from litestar import asgi
 from litestar.datastructures import Headers
 
-from proxy.http.protocol.raw_paths import path_below, signed_addresses
+from proxy.http.protocol.raw_paths import path_below
+from proxy.http.protocol.signed_address import signed_addresses
 from proxy.keys.syntax import decode_path
 from proxy.webhooks.signature import ID_HEADER
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from proxy.rendering.memory_budget import LEAST_BUDGET_BYTES, SERVICE_BYTES, render_budget, scratch_budget
+from proxy.rendering.memory_budget import LEAST_BUDGET_BYTES, SERVICE_BYTES, render_budget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,8 +87,3 @@ def test_without_a_limit_the_machine_bounds_it(tmp_path: Path, files: dict[str, 
 def test_a_machine_too_small_gets_enough_for_a_small_photograph(tmp_path: Path) -> None:
     small = at(tmp_path, V2 | {f"{IN_V2}/memory.max": f"{64 * MEBIBYTE}\n"})
     assert render_budget(0, root=small) == LEAST_BUDGET_BYTES
-
-
-def test_the_room_for_originals_is_a_part_of_the_disk_but_at_least_enough_for_one(tmp_path: Path) -> None:
-    assert 1 < scratch_budget(tmp_path / "not" / "there" / "yet", least_bytes=1) < 1 << 60
-    assert scratch_budget(tmp_path, least_bytes=1 << 60) == 1 << 60

@@ -13,8 +13,7 @@ import pytest
 
 from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied, UnexpectedError
-from proxy.rendering.memory_budget import scratch_budget
-from proxy.system.scratch import ScratchSpace, scratch_place
+from proxy.system.scratch import ScratchSpace, scratch_budget, scratch_place
 from tests.held import no_file_above
 
 ROOM_BYTES = 100
@@ -323,3 +322,8 @@ async def test_a_place_that_another_took_while_it_ran_is_our_error(tmp_path: Pat
                 async with scratch.folder(1, JOB):
                     pass
     assert files(victim) == before
+
+
+def test_the_room_for_originals_is_a_part_of_the_disk_but_at_least_enough_for_one(tmp_path: Path) -> None:
+    assert 1 < scratch_budget(tmp_path / "not" / "there" / "yet", least_bytes=1) < 1 << 60
+    assert scratch_budget(tmp_path, least_bytes=1 << 60) == 1 << 60

@@ -24,7 +24,7 @@ UNKNOWN_SECONDS = 5
 """The answer before anything was measured: the default queue of 64 empties in about 15 s."""
 
 
-class RetryAfter:
+class AdvisedWait:
     """Measures how fast jobs end while others wait, from the counts that workers report."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

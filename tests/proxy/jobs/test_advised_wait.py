@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.jobs.retry_after import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, RetryAfter
+from proxy.jobs.advised_wait import LEAST_SECONDS, MOST_SECONDS, UNKNOWN_SECONDS, AdvisedWait
 
 
 @dataclass
@@ -20,10 +20,10 @@ class Clock:
         return self.seconds
 
 
-def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> RetryAfter:
+def worked(*, jobs_a_second: float, seconds: int, waiting: int = 64) -> AdvisedWait:
     """Give what was seen of one worker, second by second."""
     clock = Clock()
-    retry_after = RetryAfter(clock)
+    retry_after = AdvisedWait(clock)
     for second in range(seconds + 1):
         retry_after.record({"worker": int(second * jobs_a_second)}, waiting=waiting)
         clock.seconds += 1
@@ -36,7 +36,7 @@ def test_a_sender_is_told_to_come_back_when_half_of_the_line_will_be_gone() -> N
 
 
 def test_before_anything_was_seen_it_is_a_guess() -> None:
-    assert RetryAfter().seconds(64) == UNKNOWN_SECONDS
+    assert AdvisedWait().seconds(64) == UNKNOWN_SECONDS
     assert worked(jobs_a_second=4, seconds=10).seconds(64) == UNKNOWN_SECONDS
 
 
@@ -46,7 +46,7 @@ def test_a_line_that_does_not_move_is_worth_the_longest_wait() -> None:
 
 def test_only_the_last_two_minutes_count() -> None:
     clock = Clock()
-    retry_after = RetryAfter(clock)
+    retry_after = AdvisedWait(clock)
     for second in range(600):
         retry_after.record({"worker": second * 100 if second < 300 else 30_000 + second}, waiting=64)
         clock.seconds += 1
@@ -55,7 +55,7 @@ def test_only_the_last_two_minutes_count() -> None:
 
 def test_time_without_work_does_not_count() -> None:
     clock = Clock()
-    retry_after = RetryAfter(clock)
+    retry_after = AdvisedWait(clock)
     for second in range(100):
         retry_after.record({"worker": 0}, waiting=0 if second < 60 else 64)
         clock.seconds += 1
@@ -73,7 +73,7 @@ def test_the_last_pace_is_remembered_when_the_line_was_empty_meanwhile() -> None
 
 def test_workers_come_go_and_begin_anew() -> None:
     clock = Clock()
-    retry_after = RetryAfter(clock)
+    retry_after = AdvisedWait(clock)
     retry_after.record({"gone": 500, "anew": 90}, waiting=64)
     clock.seconds += 60
     retry_after.record({"anew": 3, "new": 120}, waiting=64)
@@ -88,7 +88,7 @@ def test_whatever_was_seen_the_answer_lies_between_floor_and_ceiling(
     seen: list[tuple[dict[str, int], int]], waiting: int
 ) -> None:
     clock = Clock()
-    retry_after = RetryAfter(clock)
+    retry_after = AdvisedWait(clock)
     for ended, waited in seen:
         retry_after.record(ended, waiting=waited)
         clock.seconds += 7

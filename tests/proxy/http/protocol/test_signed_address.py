@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from proxy.http.protocol.raw_paths import signed_addresses
+from proxy.http.protocol.signed_address import signed_addresses
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope
