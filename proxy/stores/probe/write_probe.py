@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from anyio.to_thread import run_sync
 
 from proxy.errors import ImagesError, NotFound, StoreDenied, StoreError, StoreRefused, StoreUnavailable, Untrusted
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 
     from proxy.stores.base import Store
 
+log = structlog.get_logger(__name__)
+
 PROBE_SECONDS: Final = 20.0
 """The timeout of a probe; a store that rejects it does so within a second."""
 
 READ_WAITS_SECONDS: Final = (0.2, 0.6, 1.5)
 """The waits before the next read of a blob that does not show yet: stores and caches may lag."""
+
+MAX_BYTES: Final = 4096
+"""How much of a blob under the key of the probe is read."""
 
 _START: Final = b"gallformers-images write probe "
 _ATTRIBUTES: Final = Attributes(content_type="text/plain", cache_control="no-store")
@@ -114,8 +120,15 @@ class WriteProbe:
             await self._store.put(self._key, path, _ATTRIBUTES)
 
     async def _read(self) -> None:
-        async with self._store.open(self._key) as (_, chunks):
-            _check_content(b"".join([chunk async for chunk in chunks]), "The store")
+        with TemporaryDirectory(prefix="probe-") as folder:
+            path = Path(folder, "probe")  # originals are fetched in the same way
+            await self._store.fetch(self._key, path, max_bytes=MAX_BYTES)
+            body = await run_sync(path.read_bytes)
+        if not body.startswith(_START):
+            raise StoreRefused(
+                "The store does not return the content that was just written: is it another bucket or folder?",
+                brief="the content that was written does not come back",
+            )
 
     async def _denial(self, denied: StoreDenied) -> StoreDenied:
         """Return the error for credentials that may not write: they may be read-only."""
@@ -131,10 +144,17 @@ class WriteProbe:
 
     async def _public_fault(self, read_public: Callable[[], Awaitable[bytes]]) -> StoreError | None:
         async def read() -> None:
-            _check_content(await read_public(), "PUBLIC_BASE_URL")
+            if not (await read_public()).startswith(_START):
+                raise NotFound("The public URL returns other content.")
 
         try:
             await _retried(read)
+        except NotFound:  # a cache may keep what was there before, whatever its headers are, so this is not sure
+            log.warning(
+                "public_url_differs",
+                detail="PUBLIC_BASE_URL returns other content than was just written. If it is not a cache of the "
+                "store, browsers get no derivatives: correct it.",
+            )
         except StoreError as error:
             return await _complete(error)
         return None
@@ -156,14 +176,6 @@ async def _retried(read: Callable[[], Awaitable[None]]) -> None:
                 raise
             await asyncio.sleep(seconds)
     return await read()
-
-
-def _check_content(body: bytes, where: str) -> None:
-    if not body.startswith(_START):
-        raise StoreRefused(
-            f"{where} does not return the content that was just written: is it another bucket or folder?",
-            brief="the content that was written does not come back",
-        )
 
 
 async def _complete(error: StoreError) -> StoreError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from proxy.errors import StoreRefused
@@ -10,12 +9,10 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.probe.write_probe import ProbeResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from proxy.errors import ImagesError
     from proxy.stores.base import Attributes, Blob
-    from proxy.stores.ranges import ByteRange
 
 REFUSED = ProbeResult(
     fault=StoreRefused("The bucket rejected the request.", brief="AccessDenied (403)"), is_for_all=True
@@ -43,13 +40,9 @@ class FailingStore(MemoryStore):
         self._call("put")
         return await super().put(key, path, attributes)
 
-    @asynccontextmanager
-    async def open(
-        self, key: str, byte_range: ByteRange | None = None
-    ) -> AsyncIterator[tuple[Blob, AsyncIterator[bytes]]]:
-        self._call("open")
-        async with super().open(key, byte_range) as opened:
-            yield opened
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        self._call("fetch")
+        return await super().fetch(key, path, max_bytes=max_bytes)
 
     async def delete(self, key: str) -> None:
         self._call("delete")
