@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from loadtest.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from proxy.system.failpoints import Point
 
@@ -135,13 +135,6 @@ class Node:
             return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "T"
         return False
 
-    def wait_until_frozen(self, seconds: float) -> bool:
-        """Wait until its process is stopped; return False on a timeout."""
-        deadline = time.monotonic() + seconds
-        while not self.is_frozen and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
-        return self.is_frozen
-
     def thaw(self) -> None:
         """Continue its process."""
         if self.is_frozen:
@@ -185,3 +178,13 @@ class Node:
         life = self.lives[-1]
         life.frozen.append((self._stopped_at or life.began, time.time()))
         self._stopped_at = None
+
+
+def wait_until_one_is_frozen(nodes: Sequence[Node], seconds: float) -> Node | None:
+    """Return the first machine whose process is stopped; None if none is within that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if frozen := [node for node in nodes if node.is_frozen]:
+            return frozen[0]
+        time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
+    return None
