@@ -49,6 +49,8 @@ class Node:
         self.lives: list[Life] = []
         self.is_wanted = True
         """Whether it is started again when it ends."""
+        self.is_ending = False
+        """Whether its process was asked to end."""
         self._orders = folder / name / "orders"
         self._stopped_at: float | None = None
         self._server: subprocess.Popen[str] | None = None
@@ -89,6 +91,7 @@ class Node:
         log.touch()  # the process may be killed before it opens its log
         self._server.stdin.write(f"{log}\n")
         self._server.stdin.flush()
+        self.is_ending = False
         pid = int(self._server.stdout.readline())
         self.lives.append(Life(pid=pid, descriptor=os.pidfd_open(pid), log=log))
 
@@ -118,6 +121,7 @@ class Node:
 
     def terminate(self) -> None:
         """Ask its process to end, as a platform does."""
+        self.is_ending = True
         self._signal(signal.SIGTERM)
 
     def freeze(self) -> None:
