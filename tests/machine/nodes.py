@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from loadtest.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from proxy.system.failpoints import Point
 
@@ -49,6 +49,8 @@ class Node:
         self.lives: list[Life] = []
         self.is_wanted = True
         """Whether it is started again when it ends."""
+        self.is_ending = False
+        """Whether its process was asked to end."""
         self._orders = folder / name / "orders"
         self._stopped_at: float | None = None
         self._server: subprocess.Popen[str] | None = None
@@ -89,6 +91,7 @@ class Node:
         log.touch()  # the process may be killed before it opens its log
         self._server.stdin.write(f"{log}\n")
         self._server.stdin.flush()
+        self.is_ending = False
         pid = int(self._server.stdout.readline())
         self.lives.append(Life(pid=pid, descriptor=os.pidfd_open(pid), log=log))
 
@@ -118,6 +121,7 @@ class Node:
 
     def terminate(self) -> None:
         """Ask its process to end, as a platform does."""
+        self.is_ending = True
         self._signal(signal.SIGTERM)
 
     def freeze(self) -> None:
@@ -134,13 +138,6 @@ class Node:
         with suppress(OSError):
             return stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] == "T"
         return False
-
-    def wait_until_frozen(self, seconds: float) -> bool:
-        """Wait until its process is stopped; return False on a timeout."""
-        deadline = time.monotonic() + seconds
-        while not self.is_frozen and time.monotonic() < deadline:
-            time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
-        return self.is_frozen
 
     def thaw(self) -> None:
         """Continue its process."""
@@ -185,3 +182,13 @@ class Node:
         life = self.lives[-1]
         life.frozen.append((self._stopped_at or life.began, time.time()))
         self._stopped_at = None
+
+
+def wait_until_one_is_frozen(nodes: Sequence[Node], seconds: float) -> Node | None:
+    """Return the first machine whose process is stopped; None if none is within that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if frozen := [node for node in nodes if node.is_frozen]:
+            return frozen[0]
+        time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
+    return None

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from proxy.system.failpoints import ACTIONS, Point
 from tests.machine.bucket import SIZES
+from tests.machine.nodes import wait_until_one_is_frozen
 from tests.machine.promises import evidence
 from tests.machine.site import Violation
 from tests.proxy.stores.fault_proxy import CALM, Fault
@@ -28,7 +29,7 @@ PICTURES = 3
 BUSY = 2
 """How many more pictures are posted, replaced and viewed meanwhile."""
 
-FROZEN_SECONDS = 1.0
+FROZEN_SECONDS = 2.0
 """How long a step waits until a machine has stopped at a failpoint."""
 
 EXAMPLE_STEPS = 40
@@ -169,21 +170,25 @@ class Steps(RuleBasedStateMachine):
 
         self._act(f"pause at {node} for {steps} steps", act)
 
-    @rule(picture=pictures, node=nodes)
-    def take_down_in_render(self, picture: int, node: int) -> None:
-        """Take a picture down at one machine while another renders it, and has its power cut at its first upload."""
+    @rule(node=nodes)
+    def take_down_in_render(self, node: int) -> None:
+        """Take a new picture down at one machine while another renders it and has its power cut at an upload."""
 
         def act() -> None:
-            renders, other = self._node(node), self._node(1 - node)
-            renders.order("original-rendered", "stop")
-            self.site.write(self._picture(picture))
-            self.site.post(self._picture(picture), renders, has_callback=True)
-            renders.wait_until_frozen(FROZEN_SECONDS)
-            self.site.purge(self._picture(picture), other, with_original=True)
-            renders.order("derivative-put", "kill")
-            renders.thaw()
+            picture = self.site.add_picture()
+            for one in self.world.nodes:
+                one.order("original-rendered", "stop")
+            self.site.post(picture, self._node(node), has_callback=True)
+            renders = wait_until_one_is_frozen(self.world.nodes, FROZEN_SECONDS)
+            for one in self.world.nodes:
+                one.disarm()
+            if renders:
+                (other,) = (one for one in self.world.nodes if one is not renders)
+                self.site.purge(picture, other, with_original=True)
+                renders.order("derivative-put", "kill")
+                renders.thaw()
 
-        self._act(f"take down {picture} at {1 - node} while {node} renders it", act)
+        self._act(f"post to {node}, and take the picture down while it is rendered", act)
 
     @rule(picture=pictures, node=nodes, size=st.sampled_from(list(SIZES)))
     def view(self, picture: int, node: int, size: str) -> None:

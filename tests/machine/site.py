@@ -255,7 +255,7 @@ class Site:
             self._keep(answer.json(), post)
             post.is_answered = True
         elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            self.violations.append(f"a post was answered {answer.status_code}: {answer.text}")
+            self._refused("post", node, answer)
 
     def _keep(self, job: dict[str, Any], post: Post) -> None:
         with self._lock:
@@ -284,14 +284,14 @@ class Site:
                 if promise.runs:
                     promise.runs.add(answer.json()["created_at"])
         elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            self.violations.append(f"a replay was answered {answer.status_code}: {answer.text}")
+            self._refused("replay", node, answer)
 
     def _cancel(self, job_id: str, node: Node) -> None:
         address = f"/v1/jobs/{job_id}/cancel"
         answer = self._client.post(f"{node.url}{address}", headers=signed(f"POST {address}".encode()))
         self._note("cancel", self.promises[job_id].picture, node, answer)
         if not answer.is_success and answer.status_code not in CANNOT_CANCEL:
-            self.violations.append(f"a cancellation was answered {answer.status_code}: {answer.text}")
+            self._refused("cancellation", node, answer)
 
     def _purge(self, picture: Picture, node: Node, began: int) -> None:
         address = f"/v1/derivatives/{quote(picture.key)}"
@@ -318,6 +318,11 @@ class Site:
                     f"a page view of {picture.key} at {size} by {node.name} led to {answer.headers['location']}, "
                     f"which answers {shown.status_code}"
                 )
+
+    def _refused(self, what: str, node: Node, answer: httpx.Response) -> None:
+        """Note an answer that was not to be expected, unless the process was about to end: it then gives up."""
+        if not node.is_ending:
+            self.violations.append(f"a {what} was answered {answer.status_code} by {node.name}: {answer.text}")
 
     def _note(self, what: str, picture: Picture, node: Node, answer: httpx.Response) -> None:
         told = ""
