@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob, Store
 
 log = structlog.get_logger(__name__)
+
+MAX_FOLLOWED_CHANGES: Final = 10
+"""How many changes of an original one run follows: more in one run are no uploads of people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,12 +258,15 @@ class DerivativeService:
     async def _generate_and_follow(
         self, request: RequestKey, ticket: Ticket, lock: KeyedLock, timings: Timings
     ) -> GenerationResult:
-        """Generate what is requested; if the original changes meanwhile, generate once more.
+        """Generate what is requested; whenever the original changes meanwhile, generate once more.
 
-        The request for the new bytes may have joined this run. Only one change is followed, because some origins return
-        a different ETag to each request.
+        The request for the new bytes may have joined this run. Some origins return a different ETag to each request, so
+        only one such change is followed there.
         """
-        for is_last in (False, True):
+        for followed in range(MAX_FOLLOWED_CHANGES + 1):
+            is_last = followed == MAX_FOLLOWED_CHANGES or (
+                followed > 0 and await self._is_unsteady(request.original, unbounded=ticket.is_unbounded)
+            )
             made, changed = GenerationResult(timings=timings), request
             try:
                 async with AsyncExitStack() as stack:
@@ -277,8 +283,18 @@ class DerivativeService:
             except ImagesError as fault:
                 return GenerationResult(fault=fault, timings=timings)
             request = changed
+            if is_last:
+                break
         log.warning("original_keeps_changing", key=request.original)
         return made
+
+    async def _is_unsteady(self, original: str, *, unbounded: bool) -> bool:
+        """Return whether two lookups in a row return different ETags of an original."""
+        try:
+            first, second = [await self._head(original, unbounded=unbounded) for _ in range(2)]
+        except ImagesError:  # the next look reports it
+            return False
+        return first.etag != second.etag
 
     async def _generate(
         self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool

@@ -39,9 +39,6 @@ NAMES = re.compile(r"\b[0-9a-f]{32}\b|\bgall/[0-9]+/[0-9]+_1_original\.jpg")
 LAST_LINES = 12
 """How many lines of the log of each running process are shown when something is broken."""
 
-KEPT_CHANGING = b"original_keeps_changing"
-"""The event of a run whose derivatives may be of an older upload, even for a post that it was joined by."""
-
 CLOCK_SECONDS = 0.05
 """Events are logged a little before or after what they report."""
 
@@ -189,18 +186,10 @@ class Promises:
             and promise.accepted > max(picture.written, picture.purged)
             and jobs[job_id]["status"] == "done"
         ]
-        if ended and picture.etag and not self._is_known_limit(picture) and (missing := self._missing(picture)):
+        if ended and picture.etag and (missing := self._missing(picture)):
             raise Violation(f"job {ended[0]} is done, but of {picture.key} {missing}")
         if picture.is_purged and picture.etag is None and (left := self._site.bucket.derivatives(picture.key)):
             raise Violation(f"{picture.key} was removed and purged, but {sorted(left)} are there")
-
-    def _is_known_limit(self, picture: Picture) -> bool:
-        """Return whether a run gave up following an original that kept changing, as docs/operating.md has it."""
-        lives = [life for node in self._site.nodes for life in node.lives]
-        name = picture.key.encode()
-        return any(
-            KEPT_CHANGING in line and name in line for life in lives for line in life.log.read_bytes().splitlines()
-        )
 
     def _missing(self, picture: Picture) -> str:
         """Return which derivatives of today's original are missing or stale; empty if none."""

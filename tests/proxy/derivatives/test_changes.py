@@ -14,6 +14,7 @@ from loadtest.paint import Photograph, paint
 from proxy.derivatives.recipe import ETAG
 from proxy.errors import NotFound, StoreUnavailable
 from proxy.stores.base import Attributes
+from proxy.stores.memory import MemoryStore
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def new_photo(tmp_path: Path) -> Path:
     return tmp_path / "new.jpg"
 
 
-async def derivatives(store: InterruptedStore) -> list[Blob]:
+async def derivatives(store: CountingStore) -> list[Blob]:
     return [blob async for blob in store.list() if blob.key != ORIGINAL]
 
 
@@ -212,6 +213,35 @@ async def test_an_original_whose_etag_never_stays_the_same_is_rendered_twice_at_
     made = await workshop.derivatives.generate(ORIGINAL, remake="all")
     assert (len(made.derivatives), made.fault) == (3, None)
     assert workshop.calls["fetch"] <= 4
+
+
+class BusySite(CountingStore):
+    """A store whose site uploads the next of some photographs each time that an original was fetched."""
+
+    def __init__(self, photos: list[Path]) -> None:
+        super().__init__(Counter())
+        self.photos = photos
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        blob = await super().fetch(key, path, max_bytes=max_bytes)
+        if self.photos:
+            await MemoryStore.put(self, key, self.photos.pop(), Attributes())
+        return blob
+
+
+async def test_every_change_of_an_original_is_followed(
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy, tmp_path: Path
+) -> None:
+    photos = [tmp_path / f"{number}.jpg" for number in range(4)]
+    for number, path in enumerate(photos):
+        paint(path, Photograph(width=80 + number, height=60))
+    workshop = open_workshop(render_pool, photo=photo, policy=policy, store=BusySite([*photos]))
+    await workshop.upload()
+    made = await workshop.derivatives.generate(ORIGINAL)
+    assert (len(made.derivatives), made.fault) == (3, None)
+    newest = await workshop.store.head(ORIGINAL)
+    assert newest is not None
+    assert {one.attributes.metadata[ETAG] for one in await derivatives(workshop.store)} == {newest.etag}
 
 
 async def test_a_store_that_may_not_delete_keeps_what_is_left_and_the_log_says_so(
