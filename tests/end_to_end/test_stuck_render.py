@@ -13,6 +13,7 @@ from loadtest import demo
 from loadtest.paint import Photograph, paint
 from loadtest.service import order, running, signed
 from tests.end_to_end.senders import metric
+from tests.planted import plant
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ async def test_hits_redirects_health_and_metrics_wait_for_no_render(tmp_path: Pa
     photo = tmp_path / "photo.jpg"
     paint(photo, Photograph(width=64, height=48))
     with running(tmp_path, WORKERS="1") as service:
-        for key in (KNOWN, STUCK, "gall/1/1_1_small.jpg"):
+        for key in (KNOWN, STUCK):
             service.put(key, photo)
+        await plant(service.store, ["gall/1/1_1_small.jpg"], photo)
         processes = service.children()
         for pid in processes:
             os.kill(pid, signal.SIGSTOP)
