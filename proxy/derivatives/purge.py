@@ -60,8 +60,8 @@ async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple
     """Return the keys of all derivatives of an original, including sizes that are no longer configured.
 
     Keys of today's sizes are returned whether or not they exist. `recipe.other_layouts` are searched too: a former
-    shadow, and what a promotion kept. Keys that only match the naming pattern, as a site's own files beside an original
-    may, count if their metadata has a render profile; what a promotion kept counts without one. Where the credentials
+    shadow, and what a promotion kept. A key that only matches the naming pattern may belong to the site itself: it
+    counts only if its metadata has a render profile. What a promotion kept counts without one. Where the credentials
     may not list, only today's sizes are returned.
     """
     keys = [recipe.key(original, size) for size in recipe.names]
