@@ -36,7 +36,8 @@ def upload(service: Service, photos: Sequence[Path], *, originals: int) -> list[
 
 async def post_all(posts: Sequence[tuple[Service, str, str | None]]) -> list[httpx.Response]:
     """Post jobs at once, each for a key to a service, with a message id of its own or that given."""
-    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=CONNECTIONS)) as client:
+    timeout = httpx.Timeout(60, pool=None)  # posts wait for one of the connections as long as it takes
+    async with httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=CONNECTIONS)) as client:
 
         async def post(service: Service, key: str, message_id: str | None) -> httpx.Response:
             body = order(key)
