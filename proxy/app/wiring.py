@@ -139,6 +139,7 @@ def build(settings: Settings) -> Components:
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
+    check_store = partial(_check_store, store, gate)
     return Components(
         store=store,
         store_gate=gate,
@@ -159,12 +160,7 @@ def build(settings: Settings) -> Components:
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
         readiness=Readiness(
-            {
-                "store": partial(_check_store, store, gate),
-                "queue": jobs.check,
-                "renderers": render_pool.check,
-                "scratch": scratch.check,
-            },
+            {"store": check_store, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
             read_pause=control.paused_since,
         ),
         scratch=scratch,

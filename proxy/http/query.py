@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 from urllib.parse import parse_qsl, urlencode
 
 from litestar.exceptions import ValidationException
@@ -76,16 +76,24 @@ def refuse_unknown_parameters(
         raise ValidationException(extra=faults)
 
 
-def selection(
-    *, key: str | None, status: Status | None, code: str | None, older_than: str | None, newer_than: str | None
-) -> JobFilter:
+class Selected(TypedDict):
+    """The query parameters that select jobs, as they were sent."""
+
+    key: str | None
+    status: Status | None
+    code: str | None
+    older_than: str | None
+    newer_than: str | None
+
+
+def selection(selected: Selected) -> JobFilter:
     """Return the filter that the query parameters of a route describe."""
     return JobFilter(
-        key=key,
-        status=status,
-        code=code,
-        older_than_seconds=_seconds(older_than),
-        newer_than_seconds=_seconds(newer_than),
+        key=selected["key"],
+        status=selected["status"],
+        code=selected["code"],
+        older_than_seconds=_seconds(selected["older_than"]),
+        newer_than_seconds=_seconds(selected["newer_than"]),
     )
 
 

@@ -10,6 +10,7 @@ from loadtest.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
 )
 def queue(request: pytest.FixtureRequest) -> str:
     """Give the address of an empty queue, on each server in turn."""
+    address: str = request.getfixturevalue(f"{request.param}_server").make_database()
+    return address
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
+        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
+    ]
+)
+def any_queue(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty queue, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:////{tmp_path}/queue.db"
     address: str = request.getfixturevalue(f"{request.param}_server").make_database()
     return address
 

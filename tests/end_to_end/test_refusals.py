@@ -60,21 +60,6 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
-        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
-    ]
-)
-def any_queue(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty queue, of each kind in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:////{tmp_path}/queue.db"
-    address: str = request.getfixturevalue(f"{request.param}_server").make_database()
-    return address
-
-
 def upload(weed: seaweed.Seaweed, folder: str, photo: Path, *, jobs: int) -> list[str]:
     keys = [f"{folder}/{number}_1_original.jpg" for number in range(jobs)]
     for key in keys:

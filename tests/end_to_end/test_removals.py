@@ -27,30 +27,15 @@ JOB_SECONDS = 0.6
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(
-    params=[
-        "sqlite",
-        pytest.param("redis", marks=pytest.mark.needs("redis-server", "redis-server")),
-        pytest.param("postgres", marks=pytest.mark.needs("postgres", "postgresql")),
-    ]
-)
-def queue_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty queue, on each kind in turn."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/queue.db"
-    address: str = request.getfixturevalue(f"{request.param}_server").make_database()
-    return address
-
-
 @pytest.fixture
-def front(queue_url: str, tmp_path: Path) -> Iterator[Service]:
-    with started(Service(folder=tmp_path / "front", settings={"WORKERS": "0", "QUEUE": queue_url})) as one:
+def front(any_queue: str, tmp_path: Path) -> Iterator[Service]:
+    with started(Service(folder=tmp_path / "front", settings={"WORKERS": "0", "QUEUE": any_queue})) as one:
         yield one
 
 
 @pytest.fixture
-def worker(front: Service, queue_url: str, tmp_path: Path) -> Iterator[Service]:
-    settings = {"QUEUE": queue_url, "STORE": f"file://{front.store}"}
+def worker(front: Service, any_queue: str, tmp_path: Path) -> Iterator[Service]:
+    settings = {"QUEUE": any_queue, "STORE": f"file://{front.store}"}
     with started(Service(folder=tmp_path / "worker", settings=settings, command="worker")) as one:
         yield one
 

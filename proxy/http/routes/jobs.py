@@ -25,6 +25,7 @@ from proxy.http.query import (
     LimitParameter,
     NewerParameter,
     OlderParameter,
+    Selected,
     StatusParameter,
     address,
     selection,
@@ -37,6 +38,8 @@ from proxy.webhooks.signature import ID_HEADER
 
 if TYPE_CHECKING:
     from litestar.datastructures import State
+
+    from proxy.jobs.service import JobPage
 
 T = TypeVar("T")
 
@@ -100,8 +103,7 @@ async def replay_job(
 
     A job that has not ended is returned unchanged. The request has no body: sign its method and path instead.
     """
-    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
-    return accepted(api, await api.jobs.replay(job_id, message_id=request.headers.get(ID_HEADER)))
+    return accepted(api, await api.jobs.replay(job_id, message_id=verified_id(api, request)))
 
 
 @route(
@@ -142,20 +144,10 @@ async def list_jobs(  # noqa: PLR0913 - each is a query parameter
 
     The request has no body: sign its method and path with the query instead.
     """
-    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
-    asked = selection(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
-    page = await api.jobs.page(ListJobs(selection=asked, limit=limit, cursor=cursor))
-    more = {
-        "key": key,
-        "status": status,
-        "code": code,
-        "older_than": older_than,
-        "newer_than": newer_than,
-        "limit": limit,
-        "cursor": page.cursor,
-    }
-    following = address(f"{api.base_path}/v1/jobs", more) if page.cursor else None
-    return uncached(JobList(jobs=page.jobs, next=following, complete=page.is_complete))
+    verified_id(api, request)
+    selected = Selected(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
+    page = await api.jobs.page(ListJobs(selection=selection(selected), limit=limit, cursor=cursor))
+    return uncached(job_list(page, f"{api.base_path}/v1/jobs", selected, limit=limit))
 
 
 @route("/v1/jobs", http_method="OPTIONS", include_in_schema=False, sync_to_thread=False)
@@ -213,6 +205,18 @@ def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
             msgspec.json.decode(posted[name], type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
             yield f"{name}: {fault}"
+
+
+def verified_id(api: JobApi, request: Request[None, None, State]) -> str | None:
+    """Verify the signature of a request without a body, and return the id of its message."""
+    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
+    return request.headers.get(ID_HEADER)
+
+
+def job_list(page: JobPage, path: str, selected: Selected, *, limit: int) -> JobList:
+    """Return a page of selected jobs; `path` is that of the route, for the next page."""
+    following = address(path, {**selected, "limit": limit, "cursor": page.cursor}) if page.cursor else None
+    return JobList(jobs=page.jobs, next=following, complete=page.is_complete)
 
 
 def accepted(api: JobApi, job: Job) -> Response[Job]:

@@ -12,7 +12,6 @@ from litestar.params import FromPath
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import CANCEL_PROBLEMS, QUEUE_PROBLEMS, REPLAY_MANY_PROBLEMS, problems
-from proxy.http.protocol.signed_address import signed_addresses
 from proxy.http.query import (
     LISTED,
     CodeParameter,
@@ -22,13 +21,12 @@ from proxy.http.query import (
     LimitParameter,
     NewerParameter,
     OlderParameter,
-    address,
+    Selected,
     selection,
 )
-from proxy.http.routes.jobs import JobList, accepted, uncached
+from proxy.http.routes.jobs import JobList, accepted, job_list, uncached, verified_id
 from proxy.jobs.job import Job
 from proxy.jobs.listing import ListJobs
-from proxy.webhooks.signature import ID_HEADER
 
 REPLAY = "/v1/jobs/replay"
 
@@ -64,25 +62,17 @@ async def replay_jobs(  # noqa: PLR0913 - each is a query parameter
     limit: LimitParameter = LISTED,
     cursor: CursorParameter = None,
 ) -> Response[JobList]:
-    """Run the selected jobs again that have ended, newest first; those that failed, unless `status` is `done`.
+    """Run ended jobs again, newest first: those that failed, or with `status=done` those that succeeded.
 
     Cancelled jobs are left out unless `code=cancelled` selects them. If the queue becomes full, `next` continues with
     the next job. The request has no body: sign its method and path with the query instead.
     """
-    message_id = _verified(api, request)
-    asked = selection(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
-    page = await api.control.replay(ListJobs(selection=asked, limit=limit, cursor=cursor), message_id=message_id)
-    more = {
-        "key": key,
-        "status": status,
-        "code": code,
-        "older_than": older_than,
-        "newer_than": newer_than,
-        "limit": limit,
-        "cursor": page.cursor,
-    }
-    following = address(f"{api.base_path}{REPLAY}", more) if page.cursor else None
-    return uncached(JobList(jobs=page.jobs, next=following, complete=page.is_complete), status_code=202)
+    message_id = verified_id(api, request)
+    selected = Selected(key=key, status=status, code=code, older_than=older_than, newer_than=newer_than)
+    page = await api.control.replay(
+        ListJobs(selection=selection(selected), limit=limit, cursor=cursor), message_id=message_id
+    )
+    return uncached(job_list(page, f"{api.base_path}{REPLAY}", selected, limit=limit), status_code=202)
 
 
 @post(
@@ -100,7 +90,7 @@ async def cancel_job(
     A waiting job ends at once. A running job ends within seconds, and derivatives that are stored by then remain. The
     request has no body: sign its method and path instead.
     """
-    message_id = _verified(api, request)
+    message_id = verified_id(api, request)
     return accepted(api, await api.control.cancel(job_id, message_id=message_id))
 
 
@@ -116,7 +106,7 @@ async def get_queue(request: Request[None, None, State], api: NamedDependency[Jo
 
     The request has no body: sign its method and path instead.
     """
-    _verified(api, request)
+    verified_id(api, request)
     return await _state(api)
 
 
@@ -133,7 +123,7 @@ async def pause_queue(request: Request[None, None, State], api: NamedDependency[
     Jobs are still accepted, page views still render, and callbacks are still sent. The pause survives restarts. The
     request has no body: sign its method and path instead.
     """
-    await api.control.pause(message_id=_verified(api, request))
+    await api.control.pause(message_id=verified_id(api, request))
     return await _state(api)
 
 
@@ -149,14 +139,8 @@ async def resume_queue(request: Request[None, None, State], api: NamedDependency
 
     The request has no body: sign its method and path instead.
     """
-    await api.control.resume(message_id=_verified(api, request))
+    await api.control.resume(message_id=verified_id(api, request))
     return await _state(api)
-
-
-def _verified(api: JobApi, request: Request[None, None, State]) -> str | None:
-    """Verify the signature of a request without a body, and return the id of its message."""
-    api.verifier.verify_address(signed_addresses(request.scope, api.base_path), request.headers)
-    return request.headers.get(ID_HEADER)
 
 
 async def _state(api: JobApi) -> Response[QueueState]:
