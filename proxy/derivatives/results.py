@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from proxy.errors import ImagesError
 
 Remake = Literal["missing", "unproven", "stale", "all"]
-"""Which wanted derivatives to generate: those that do not exist; those and what `Provenance` does not accept; those
-that do not exist or are stale; or all."""
+"""Which wanted derivatives to generate. "missing": those that do not exist. "unproven": also those that `Provenance`
+does not accept. "stale": those that do not exist or are stale. "all": all."""
 
 Source = Literal["cache", "store", "unproven", "render"]
 """Where a derivative was found: "unproven" is a picture in the store that may not be ours, and that could not be

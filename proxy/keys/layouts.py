@@ -23,7 +23,7 @@ DERIVATIVES: Final = "derivatives/"
 """The prefix of all derivatives in `PrefixLayout`, so no original may have it."""
 
 DESKTOP_FILES: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
-"""Names of files that desktops leave in folders; so are those that begin with `._`, which macOS leaves beside files."""
+"""Names of files that desktops leave in folders. macOS also leaves files whose names begin with `._`."""
 
 _SIZE_NAME = re.compile(r"[a-z0-9-]+")
 
