@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[1]
+
+MOST_AVERAGE_WORDS, MOST_WORDS = 20, 40
+"""Bounds of the sentences of a document: of all on average, and of each."""
 
 CODE = ("proxy", "pipeline", "loadtest")
 """Folders whose docstrings, comments and strings are checked."""
@@ -128,6 +131,29 @@ def texts(name: str) -> Iterator[Text]:
 def test_no_text_uses_the_dialect() -> None:
     matches = [f"{name}:{match}" for name in checked() for match in found(texts(name), allowed=ALLOWED.get(name, ()))]
     assert not matches, "\n".join(matches)
+
+
+def sentences_of_prose(source: str) -> Iterator[str]:
+    """Yield the sentences of a document, without headings, tables and code blocks; items of lists stand alone."""
+    for text in texts_of_prose(source):
+        lines = [line for line in text.words.splitlines() if not line.startswith(("#", "|", "    "))]
+        for part in re.split(r"\n[ ]*(?:[-*]|[0-9]+[.]) ", "\n" + "\n".join(lines)):
+            yield from re.split(r"(?<=[.!?:])\s+", " ".join(re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", part).split()))
+
+
+def test_sentences_of_documents_are_short(record_property: Callable[[str, object], None]) -> None:
+    lengths: dict[str, list[int]] = {}
+    for name in checked():
+        if name.endswith(".md"):
+            sizes = [
+                len(sentence.split()) for sentence in sentences_of_prose((ROOT / name).read_text(encoding="utf-8"))
+            ]
+            lengths[name] = [size for size in sizes if size > 1]
+    average = {name: sum(sizes) / len(sizes) for name, sizes in lengths.items()}
+    longest = max(max(sizes) for sizes in lengths.values())
+    record_property("words a sentence", f"at most {max(average.values()):.1f} on average, {longest} in the longest")
+    assert not {name: words for name, words in average.items() if words > MOST_AVERAGE_WORDS}
+    assert longest <= MOST_WORDS
 
 
 def test_every_allowed_phrase_is_needed() -> None:
