@@ -40,7 +40,7 @@ run: install ## start the service on port 8080 with the defaults
 demo: $(if $(filter s3,$(STORE)),dev,install) ## render one photo by job and by page view; PHOTO=path for your own, STORE=s3 for a real SeaweedFS
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
 
-test: dev ## run every test that this machine can run; in CI with coverage
+test: dev ## run every test that this machine can run; in CI with coverage, and like THOROUGH=true, which tries more often
 	$(BIN)/python -m pytest -n auto --junit-xml=build/tests.xml $(if $(CI),--cov --cov-report=)
 
 # Slow tests alone use the plugins that are left out here.
@@ -49,7 +49,7 @@ quick-test: dev
 
 quick: ## run format, lint, types, layers and the tests that are not slow, in parallel; under a minute
 	@$(MAKE) --no-print-directory dev
-	@$(MAKE) --no-print-directory --jobs --output-sync=target format lint types layers quick-test CI=true
+	@$(MAKE) --no-print-directory --jobs --output-sync=target format lint types layers quick-test CHECK=true
 
 check: format lint types layers test ## run everything that must pass before a merge
 	$(if $(CI),$(BIN)/python -m coverage report --fail-under=90)
@@ -91,7 +91,7 @@ image-test: dev ## run a job inside the built image, and check its size, start t
 	$(BIN)/python -m loadtest.image build/image
 
 format: dev
-	$(BIN)/ruff format $(if $(CI),--check) .
+	$(BIN)/ruff format $(if $(or $(CI),$(CHECK)),--check) .
 
 lint: dev
 	$(BIN)/ruff check .

@@ -11,11 +11,12 @@ import httpx
 from loadtest.paint import Photograph, paint
 from loadtest.receiver import receiving
 from loadtest.service import Service, order, running, signed
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ROUNDS, JOBS = 8, 6
+ROUNDS, JOBS = count(8, otherwise=2), 6
 
 TOLD_SECONDS = 100.0
 """A promise is looked at once a minute; a service that was killed starts within some seconds."""

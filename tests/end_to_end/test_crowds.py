@@ -13,6 +13,7 @@ import pytest
 from loadtest import demo
 from loadtest.service import Service, order, running, signed, started
 from tests.end_to_end.senders import all_ended, check_store, metric, paint_originals, write_sizes
+from tests.thorough import count
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ORIGINALS, POSTS = 100, 1000
-QUEUE_SIZE, TOO_MANY = 64, 200
+ORIGINALS, POSTS = count(100, otherwise=25), count(1000, otherwise=250)
+QUEUE_SIZE, TOO_MANY = 64, count(200, otherwise=100)
 CONNECTIONS = 250
 """At once: a sender on a slow machine that opens more takes so long until it sends that the service closes them."""
 
@@ -64,7 +65,7 @@ async def until_counted(service: Service, name: str, count: int) -> None:
     await until(look)
 
 
-async def test_a_thousand_posts_of_a_hundred_originals_are_a_hundred_renders(
+async def test_ten_posts_of_each_original_at_once_are_one_render_each(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     with running(tmp_path, QUEUE_SIZE="1000", SIZES_FILE=str(write_sizes(tmp_path))) as service:

@@ -17,13 +17,14 @@ from proxy.app.asgi import routes
 from proxy.app.wiring import build
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from requests import PreparedRequest
 
-EXAMPLES = 40
+EXAMPLES = count(40, otherwise=8)
 """How many requests are made up for each way to break or to keep to the document."""
 
 

@@ -21,6 +21,7 @@ from tests.end_to_end.senders import (
     paint_originals,
     write_sizes,
 )
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
     from loadtest.receiver import Receiver
 
-KILLS = 20
+KILLS = count(20, otherwise=5)
 WORKING_SECONDS = 0.5
 """A kill falls within that time after a job was accepted."""
 
-JOBS = 200
+JOBS = count(200, otherwise=60)
 
 TAKEN_OVER_SECONDS = 60
 

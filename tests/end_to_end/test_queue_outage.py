@@ -15,6 +15,7 @@ import pytest
 from loadtest.service import Service, order, signed, started, starting
 from tests import servers
 from tests.end_to_end.senders import Senders, check_store, counts, jobs_done, paint_originals, write_sizes
+from tests.thorough import count
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Change = Callable[[RedisServer | PostgresServer], None]
 
-JOBS = 30
+JOBS = count(30, otherwise=10)
 """As many before the queue goes away as after it is back."""
 
 AWAY_SECONDS = 12.0

@@ -16,14 +16,15 @@ from loadtest.paint import Photograph, paint
 from loadtest.service import Service, on_bucket, running, started
 from tests.end_to_end.reprocesses import SIZES, fill, made, reprocessing, run
 from tests.proxy.stores.fault_proxy import Fault, FaultProxy
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 COARSE = SIZES.replace("\n[", "\nquality = 40\n[") + "quality = 40\n"
-ORIGINALS = 300
-KILLS = 5
+ORIGINALS = count(300, otherwise=80)
+KILLS = count(5, otherwise=2)
 UNDERWAY = 8
 """Originals underway at once with two workers."""
 

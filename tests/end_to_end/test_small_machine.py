@@ -12,6 +12,7 @@ from loadtest.groups import CannotMakeGroups, memory_group
 from loadtest.paint import Photograph, paint, pixels
 from tests.pipeline.formats.heifs import repeated, turn, write
 from tests.small_machine import MACHINE_BYTES, crowd
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ DEADLINE_SECONDS = 500.0
 MOST_HELD_BYTES = 200_000_000
 """Two of the progressive photographs at once would hold 235 MB, one was seen with 158."""
 
-JOBS = 30
+JOBS = count(30, otherwise=6)
 PHONES = 4
 
 LARGE, SMALL = (6000, 4000), (2000, 1500)

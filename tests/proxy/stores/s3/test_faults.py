@@ -18,6 +18,7 @@ from proxy.stores.s3.store import S3Store
 from tests.held import descriptors, resident_bytes
 from tests.proxy.stores.fault_proxy import CALM, Fault, FaultProxy
 from tests.proxy.stores.seaweed import ADMIN, Seaweed
+from tests.thorough import count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-BLOBS = 200
+BLOBS = count(200, otherwise=60)
 CONNECTIONS = 50
 MAX_GROWTH_BYTES = 24 * 1024 * 1024
 DEADLINE_SECONDS = 90
