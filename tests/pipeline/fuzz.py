@@ -1,7 +1,7 @@
 """Mutated files against every recipe, through a real render process: `python -m tests.pipeline.fuzz --count 20000`.
 
 Every answer must be derivatives or a refusal. A fault is a defect of our code; a decoder that dies is killed by a
-signal, which is counted and shown, and its input kept.
+signal, which is counted and shown, and its input kept. The memory that the render process holds is shown as it goes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ import PIL.Image
 from loadtest.paint import Photograph, pixels
 from pipeline.protocol import Derived, Refusal, Render
 from pipeline.size import Size
+from tests.pipeline.formats.heifs import Codec, coded, compose, tiled
 from tests.pipeline.rendering import RenderProcess
 
 if TYPE_CHECKING:
@@ -41,8 +43,31 @@ RECIPES: tuple[tuple[Size, ...], ...] = (
 """Recipes that together use every option of a size."""
 
 SECONDS = 30
+MB = 1_000_000
+SHOWN_EVERY = 5_000
 SMALL = Photograph(width=96, height=64, noise=20)
+TILE = 64
 _SPECIAL = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1", b"\xff\xd9", b"\x80", b"\xef", b"\0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a mutant ended: "derived", a refusal's code, "fault", "died by signal N", "exited" or "timeout"."""
+
+    how: str
+    name: str
+    held_bytes: int
+    """Resident memory of the render process afterwards; 0 if it has exited."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether there was neither a derivative nor a refusal."""
+        return self.how in ("fault", "timeout", "exited") or self.is_death
+
+    @property
+    def is_death(self) -> bool:
+        """Whether a signal killed the render process."""
+        return self.how.startswith("died")
 
 
 def seeds() -> dict[str, bytes]:
@@ -93,7 +118,13 @@ def _from_pillow(picture: PIL.Image.Image) -> dict[str, bytes]:
         buffer = io.BytesIO()
         image.save(buffer, kind, **options)
         found[name] = buffer.getvalue()
-    return found
+    return found | _in_tiles(picture)
+
+
+def _in_tiles(picture: PIL.Image.Image) -> dict[str, bytes]:
+    codecs: tuple[Codec, ...] = ("heic", "avif")
+    found = {f"tiles.{codec}": compose(tiled(picture, TILE, codec), codec) for codec in codecs}
+    return found | {"plain.heic": compose([coded(picture, "heic")], "heic")}
 
 
 def mutate(content: bytes, dice: random.Random) -> bytes:
@@ -119,12 +150,8 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
     return bytes(mutant)
 
 
-def run(count: int, *, seed: int, kept: Path) -> Iterator[tuple[str, str]]:
-    """Render `count` mutants; yield for each how it ended and its name.
-
-    It ends as "derived", as a refusal's code, as "fault", "died by signal N", "exited" or "timeout". The last four
-    leave their input in `kept`.
-    """
+def run(count: int, *, seed: int, kept: Path) -> Iterator[Ending]:
+    """Render `count` mutants; yield for each how it ended. Failures leave their input in `kept`."""
     originals = sorted(seeds().items())
     process = RenderProcess()
     try:
@@ -135,13 +162,14 @@ def run(count: int, *, seed: int, kept: Path) -> Iterator[tuple[str, str]]:
                 path = Path(folder, "original")
                 path.write_bytes(mutate(content, dice))
                 recipe = RECIPES[number // len(originals) % len(RECIPES)]
-                ending = _ending(process, Render(path=str(path), folder=folder, sizes=recipe))
-                if process.has_ended() or ending == "timeout":
+                how = _ending(process, Render(path=str(path), folder=folder, sizes=recipe))
+                held = 0 if process.has_ended() else process.held_bytes()
+                ending = Ending(how=how, name=f"{seed}-{number}-{name}", held_bytes=held)
+                if ending.is_failure:
                     process.__exit__()
                     process = RenderProcess()
-                if ending in ("fault", "timeout", "exited") or ending.startswith("died"):
-                    (kept / f"{seed}-{number}-{name}").write_bytes(path.read_bytes())
-                yield ending, f"{seed}-{number}-{name}"
+                    (kept / ending.name).write_bytes(path.read_bytes())
+                yield ending
     finally:
         process.__exit__()
 
@@ -166,13 +194,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()), help="folder for inputs that failed")
     options = parser.parse_args()
-    endings = Counter[str]()
-    for ending, name in run(options.count, seed=options.seed, kept=options.kept):
-        endings[ending] += 1
-        if ending in ("fault", "timeout", "exited") or ending.startswith("died"):
-            _show(f"{ending} {options.kept / name}")
-    _show(", ".join(f"{ending} {times}" for ending, times in endings.most_common()))
-    return int(any(ending in ("fault", "timeout", "exited") for ending in endings))
+    endings, most = Counter[str](), 0
+    for number, ending in enumerate(run(options.count, seed=options.seed, kept=options.kept), start=1):
+        endings[ending.how] += 1
+        most = max(most, ending.held_bytes)
+        if ending.is_failure:
+            _show(f"{ending.how} {options.kept / ending.name}")
+        if number % SHOWN_EVERY == 0:
+            _show(f"{number} files: {ending.held_bytes / MB:.0f} MB held, {most / MB:.0f} MB at most")
+    _show(", ".join(f"{how} {times}" for how, times in endings.most_common()))
+    return int(any(how in ("fault", "timeout", "exited") for how in endings))
 
 
 def _show(line: str) -> None:
