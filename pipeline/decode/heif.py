@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode import hevc
 from pipeline.errors import Refused
-from pipeline.formats.heif import main_image
+from pipeline.formats.heif import excerpt, main_image
 from pipeline.formats.heif.boxes import damaged
-from pipeline.formats.heif.excerpt import excerpt
 from pipeline.image import vips, ycbcr
 from pipeline.image.rows import Rows
 
@@ -32,12 +31,10 @@ _TOP = {"uchar": 255, "ushort": _WORD_TOP}
 def header(path: Path, picture: MainImage) -> vips.Image:
     """Return the header of a HEIC or AVIF: dimensions as stored, the orientation, the profile and metadata.
 
-    libvips reports the dimensions after turns and crops.
-
     Raises:
         Refused: libvips cannot read the header.
     """
-    read = vips.load("heifload", path, fail_on="error")
+    read = vips.load_heif(excerpt.header(path, picture))
     bands = (1 if picture.colour.is_grey else _COLOURS) + (picture.alpha is not None)
     return vips.with_number(vips.blank(picture.sides, bands, like=read), "orientation", picture.orientation)
 
@@ -103,7 +100,7 @@ class _Decoder:
         if image.codec == main_image.HEVC:
             found = hevc.decode(image, main_image.payload(self.path, image))
         else:
-            found = _av1(excerpt(self.path, image), image)
+            found = _av1(excerpt.excerpt(self.path, image), image)
         if (found.width, found.height) != image.sides:
             raise damaged("a part has other dimensions than it should")
         return found
@@ -111,7 +108,7 @@ class _Decoder:
 
 def _av1(file: bytes, image: Coded) -> vips.Image:
     """Decode one AV1 image; libvips decodes grey as three equal bands, and does not stretch a limited range of grey."""
-    found = vips.load_avif(file)
+    found = vips.load_heif(file)
     if not image.is_grey:
         return found
     grey = vips.first_band(found)

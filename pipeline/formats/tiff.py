@@ -58,7 +58,8 @@ _CIELAB, _ICCLAB, _ITULAB = 8, 9, 10
 _SENSORS = frozenset({32_803, 34_892})
 _MEASUREMENTS = frozenset({3, 5, 6})
 _PALETTE, _YCBCR = 3, 6
-_JPEG = 7
+_OLD_JPEG, _JPEG = 6, 7
+_DEPTHS = frozenset({1, 2, 4, 8, 16, 32, 64})
 _ALPHAS = frozenset({1, 2})
 _LAB_BANDS = 3
 _PLANAR = 2
@@ -134,7 +135,7 @@ class Directory:
 
         Raises:
             UnsupportedFormat: the file is a camera's raw file or starts with a thumbnail, has colours that libvips
-                misinterprets, or holds floating-point measurements.
+                misinterprets, or holds samples or a compression that libvips does not read.
         """
         photometric, kinds = self.first(_PHOTOMETRIC), self.fields.get(_SAMPLE_FORMAT, ())
         is_reduced = (self.first(_NEW_SUBFILE_TYPE) or 0) & _REDUCED
@@ -142,6 +143,14 @@ class Directory:
             raise UnsupportedFormat(
                 "Camera raw files, and TIFFs whose first image is a thumbnail, are not supported; "
                 "export the image as a JPEG."
+            )
+        if self.first(_COMPRESSION) == _OLD_JPEG:
+            raise UnsupportedFormat(
+                "TIFFs with old-style JPEG compression are not supported; export the image as a JPEG."
+            )
+        if (bits := self.first(_BITS) or 1) not in _DEPTHS:
+            raise UnsupportedFormat(
+                f"TIFFs with {bits} bits per sample are not supported; export the image with 8 or 16 bits per sample."
             )
         if photometric in (_ICCLAB, _ITULAB) or (photometric == _CIELAB and self.first(_BITS) == _BYTE):
             raise UnsupportedFormat("TIFFs with 8-bit Lab colours are not supported; export the image as a JPEG.")

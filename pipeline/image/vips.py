@@ -55,12 +55,11 @@ SOURCE_LOADER = "source"
 """Not the name of a loader: this module reads the file, and libvips chooses an allowed loader by magic bytes."""
 
 _READ = (
-    "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "TiffSource", "HeifFile",
-    "HeifBuffer",
+    "JpegSource", "JpegFile", "PngSource", "PngFile", "WebpFile", "NsgifFile", "TiffFile", "TiffSource", "HeifBuffer",
 )  # fmt: skip
 """The only allowed loaders: libvips' class names without the prefix `VipsForeignLoad`.
 
-The last one reads only files that this service composes, of one AV1 image.
+The last one reads only files that this service composes.
 """
 
 
@@ -103,8 +102,8 @@ def load_spliced(spliced: Spliced, *, fail_on: str, **options: float) -> pyvips.
         return _streamed_from(_spliced_source(spliced), fail_on=fail_on, **options)
 
 
-def load_avif(file: bytes) -> pyvips.Image:
-    """Open an AVIF in memory; the errors are those of `load`."""
+def load_heif(file: bytes) -> pyvips.Image:
+    """Open a HEIC or AVIF in memory; the errors are those of `load`."""
     with _translate_errors():
         return pyvips.Image.heifload_buffer(file, access="sequential", fail_on="error")
 

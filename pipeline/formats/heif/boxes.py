@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST_GRID_BYTES = 12
 """Bytes. The longest description of a grid."""
 
+MIME = b"mime"
+"""The kind of an item with a media type."""
+
 _MOST_BOX_BYTES = 1 << 20
 """Bytes. The largest box that is read; the boxes of a photograph of 200 megapixels in tiles have 40,000."""
 
@@ -66,6 +69,8 @@ class Item:
     """An item of the file, such as a coded image, a grid or an EXIF block."""
 
     kind: bytes
+    content_type: bytes
+    """The media type of an item of the kind `mime`."""
     is_protected: bool
     extents: tuple[Extent, ...]
     associations: tuple[tuple[int, bool], ...]
@@ -167,11 +172,12 @@ def read(file: File) -> Contents:
         items={
             number: Item(
                 kind=kind,
+                content_type=content_type,
                 is_protected=is_protected,
                 extents=extents.get(number, ()),
                 associations=associations.get(number, ()),
             )
-            for number, (kind, is_protected) in kinds.items()
+            for number, (kind, content_type, is_protected) in kinds.items()
         },
         properties=properties,
         references=_references(Cursor(_read(file, places[b"iref"]))) if b"iref" in places else {},
@@ -225,8 +231,8 @@ def _primary(cursor: Cursor) -> int:
     return cursor.number(4 if version else 2)
 
 
-def _kinds(cursor: Cursor) -> dict[int, tuple[bytes, bool]]:
-    """Return each item's kind, and whether it is encrypted."""
+def _kinds(cursor: Cursor) -> dict[int, tuple[bytes, bytes, bool]]:
+    """Return each item's kind, its media type if it is `mime`, and whether it is encrypted."""
     version, _ = cursor.version()
     cursor.count(4 if version else 2, _MOST_ITEMS)
     found = {}
@@ -236,7 +242,9 @@ def _kinds(cursor: Cursor) -> dict[int, tuple[bytes, bool]]:
         if kind == b"infe" and version >= 2:  # noqa: PLR2004 - older ones have no kind
             number = entry.number(2 if version == 2 else 4)  # noqa: PLR2004 - as above
             is_protected = entry.number(2) > 0
-            found[number] = entry.take(4), is_protected
+            item = entry.take(4)
+            _, *texts = entry.take(entry.left).split(b"\0") if item == MIME else [b""]
+            found[number] = item, texts[0] if texts else b"", is_protected
     return found
 
 

@@ -14,7 +14,7 @@ from pipeline.formats.heif import boxes
 from pipeline.formats.heif.boxes import Cursor, Item, Property, damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pipeline.formats.heif.boxes import Contents, Extent
@@ -31,6 +31,9 @@ _ALPHA = (
     b"urn:mpeg:hevc:2015:auxid:1",
 )
 _NCLX, _FULL_RANGE = b"nclx", 0x80
+_PROFILES = (b"prof", b"rICC")
+_EXIF, _XMP = b"Exif", b"application/rdf+xml"
+_MOST_METADATA_BYTES = 1 << 20
 _COLOUR_BYTES = 19
 _MOST_SIDE = 1 << 20
 _MOST_TILES = 4096
@@ -85,6 +88,15 @@ class Plane:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """A block of EXIF or XMP, with the media type of the latter."""
+
+    kind: bytes
+    content_type: bytes
+    extents: tuple[Extent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MainImage:
     """The main image of a file; `orientation` is EXIF's, applied after `crop` (left, top, width, height)."""
 
@@ -93,6 +105,10 @@ class MainImage:
     is_premultiplied: bool
     crop: tuple[int, int, int, int] | None
     orientation: int
+    profile: bytes
+    """The box with the ICC profile; empty if there is none."""
+    metadata: tuple[Metadata, ...]
+    """At most 1 MiB each; what is longer is left out."""
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -112,8 +128,8 @@ def read(path: Path) -> MainImage:
         return _picture(_Reader(contents, _grids(file, contents), _alphas(contents)), contents)
 
 
-def payload(path: Path, image: Coded) -> bytes:
-    """Return the compressed data of an image."""
+def payload(path: Path, image: Coded | Metadata) -> bytes:
+    """Return the compressed data of an image, or a block of metadata."""
     with path.open("rb") as file:
         return boxes.bytes_of(file, image.extents)
 
@@ -186,6 +202,14 @@ class _Reader:
         """Return how an image is cropped, turned and mirrored, in this order."""
         return tuple(one for one in self._properties(self._item(number)) if one.kind in (_CROP, _TURN, _MIRROR))
 
+    def profile(self, number: int) -> bytes:
+        """Return the box with the ICC profile of an image, or of its first tile; empty if there is none."""
+        for part in (number, *self.contents.references.get((b"dimg", number), ())[:1]):
+            for one in self._properties(self._item(part)):
+                if one.kind == _COLOUR and one.content[:4] in _PROFILES:
+                    return one.box
+        return b""
+
     def _item(self, number: int) -> Item:
         try:
             return self.contents.items[number]
@@ -213,7 +237,22 @@ def _picture(reader: _Reader, contents: Contents) -> MainImage:
         is_premultiplied=bool(alpha and contents.references.get((b"prem", number))),
         crop=crop,
         orientation=orientation,
+        profile=reader.profile(number),
+        metadata=tuple(_metadata(contents)),
     )
+
+
+def _metadata(contents: Contents) -> Iterator[Metadata]:
+    """Yield the first block of EXIF and of XMP that describe the main image."""
+    seen = set()
+    for number, item in contents.items.items():
+        is_known = item.kind == _EXIF or item.content_type == _XMP
+        describes = contents.primary in contents.references.get((b"cdsc", number), ())
+        length = sum(extent.length for extent in item.extents)
+        if is_known and describes and item.kind not in seen and not item.is_protected:
+            seen.add(item.kind)
+            if length <= _MOST_METADATA_BYTES:
+                yield Metadata(kind=item.kind, content_type=item.content_type, extents=item.extents)
 
 
 def _grids(file: boxes.File, contents: Contents) -> dict[int, bytes]:
