@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode import hevc
 from pipeline.errors import Refused
+from pipeline.formats import icc
 from pipeline.formats.heif import excerpt, main_image
 from pipeline.formats.heif.boxes import damaged
-from pipeline.image import vips, ycbcr
+from pipeline.image import tone, vips, ycbcr
 from pipeline.image.rows import Rows
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def header(path: Path, picture: MainImage) -> vips.Image:
         Refused: libvips cannot read the header.
     """
     read = vips.load_heif(excerpt.header(path, picture))
+    if not picture.profile and (profile := icc.of_primaries(picture.colour.tiles[0].primaries)):
+        read = vips.with_profile(read, profile)
     bands = (1 if picture.colour.is_grey else _COLOURS) + (picture.alpha is not None)
     return vips.with_number(vips.blank(picture.sides, bands, like=read), "orientation", picture.orientation)
 
@@ -51,6 +54,9 @@ def evaluate(
     decoder = _Decoder(path)
     try:
         image = decoder.plane(picture.colour)
+        transfer = picture.colour.tiles[0].transfer
+        if transfer is not None and tone.is_hdr(transfer) and not picture.profile:
+            image = tone.to_sdr(image, transfer)
         if picture.alpha:
             alpha = decoder.plane(picture.alpha)
             image = _with_alpha(image, alpha, is_premultiplied=picture.is_premultiplied)

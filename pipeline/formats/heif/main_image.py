@@ -58,6 +58,9 @@ class Coded:
     """The codec's configuration record."""
     matrix: int | None
     """H.273's number of the matrix between RGB and the coded colours; None if only the bit stream defines it."""
+    primaries: int | None
+    transfer: int | None
+    """H.273's numbers; None as above."""
     is_grey: bool
     is_full_range: bool | None
     """None as above."""
@@ -180,6 +183,8 @@ class _Reader:
             properties=(*carried, colour) if colour else carried,
             configuration=configuration,
             matrix=int.from_bytes(colour[-3:-1], "big") if colour else None,
+            primaries=int.from_bytes(colour[-7:-5], "big") if colour else None,
+            transfer=int.from_bytes(colour[-5:-3], "big") if colour else None,
             is_grey=_is_grey(codec, configuration),
             is_full_range=bool(colour[-1] & _FULL_RANGE) if colour else None,
         )
