@@ -6,7 +6,7 @@ one row of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pipeline.decode import hevc
@@ -51,14 +51,11 @@ def evaluate(
         UnsupportedFormat: there is no decoder, or the image uses a feature that is not supported.
         Corrupt: the file is damaged.
     """
-    decoder = _Decoder(path)
+    decoder = _Decoder(path, transfer=None if picture.profile else picture.colour.tiles[0].transfer)
     try:
         image = decoder.plane(picture.colour)
-        transfer = picture.colour.tiles[0].transfer
-        if transfer is not None and tone.is_hdr(transfer) and not picture.profile:
-            image = tone.to_sdr(image, transfer)
         if picture.alpha:
-            alpha = decoder.plane(picture.alpha)
+            alpha = replace(decoder, transfer=None).plane(picture.alpha)
             image = _with_alpha(image, alpha, is_premultiplied=picture.is_premultiplied)
         if picture.crop:
             image = image.crop(*picture.crop)
@@ -71,9 +68,13 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class _Decoder:
-    """Decodes parts of a file; `faults` are the errors that occur while libvips reads rows, and cannot pass on."""
+    """Decodes parts of a file; `faults` are the errors that occur while libvips reads rows, and cannot pass on.
+
+    HDR is mapped in each tile, because libvips holds a few lines of floats for each step.
+    """
 
     path: Path
+    transfer: int | None
     faults: list[Exception] = field(default_factory=list)
 
     def plane(self, plane: Plane) -> vips.Image:
@@ -109,7 +110,7 @@ class _Decoder:
             found = _av1(excerpt.excerpt(self.path, image), image)
         if (found.width, found.height) != image.sides:
             raise damaged("a part has other dimensions than it should")
-        return found
+        return tone.to_sdr(found, self.transfer) if self.transfer in tone.HDR else found
 
 
 def _av1(file: bytes, image: Coded) -> vips.Image:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import pyvips
 
-PQ, HLG = 16, 18
+PQ, HLG = HDR = 16, 18
 """H.273's numbers of the transfer functions for HDR."""
 
 _WHITE_NITS, _PEAK_NITS = 203, 1000
@@ -24,11 +24,6 @@ _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 _SYSTEM_GAMMA = 1.2
 _LUMINANCE = (0.2627, 0.6780, 0.0593)
 _WORD = 65_535
-
-
-def is_hdr(transfer: int | None) -> bool:
-    """Return whether levels with this transfer function, by H.273's number, are for HDR screens."""
-    return transfer in (PQ, HLG)
 
 
 def to_sdr(image: pyvips.Image, transfer: int) -> pyvips.Image:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import random
 import sys
 import tempfile
+import time
 from collections import Counter
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import PIL.Image
@@ -25,7 +29,7 @@ from tests.pipeline.formats.heifs import Codec, coded, compose, tiled
 from tests.pipeline.rendering import RenderProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 RECIPES: tuple[tuple[Size, ...], ...] = (
     (Size(name="small", width=50), Size(name="large", width=1200)),
@@ -150,13 +154,13 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
     return bytes(mutant)
 
 
-def run(count: int, *, seed: int, kept: Path) -> Iterator[Ending]:
-    """Render `count` mutants; yield for each how it ended. Failures leave their input in `kept`."""
+def run(numbers: Iterable[int], *, seed: int, kept: Path) -> Iterator[Ending]:
+    """Render the mutants with these numbers; yield for each how it ended. Failures leave their input in `kept`."""
     originals = sorted(seeds().items())
     process = RenderProcess()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for number in range(count):
+            for number in numbers:
                 dice = random.Random(f"{seed}-{number}")  # noqa: S311 - reproducible mutants, not cryptography
                 name, content = originals[number % len(originals)]
                 path = Path(folder, "original")
@@ -192,18 +196,39 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()), help="folder for inputs that failed")
     options = parser.parse_args()
-    endings, most = Counter[str](), 0
-    for number, ending in enumerate(run(options.count, seed=options.seed, kept=options.kept), start=1):
-        endings[ending.how] += 1
-        most = max(most, ending.held_bytes)
-        if ending.is_failure:
-            _show(f"{ending.how} {options.kept / ending.name}")
-        if number % SHOWN_EVERY == 0:
-            _show(f"{number} files: {ending.held_bytes / MB:.0f} MB held, {most / MB:.0f} MB at most")
-    _show(", ".join(f"{how} {times}" for how, times in endings.most_common()))
-    return int(any(how in ("fault", "timeout", "exited") for how in endings))
+    endings, started = _Endings(kept=options.kept), time.monotonic()
+    with ThreadPoolExecutor(options.processes) as threads:
+        shares = [range(first, options.count, options.processes) for first in range(options.processes)]
+        list(threads.map(lambda share: endings.note(run(share, seed=options.seed, kept=options.kept)), shares))
+    _show(", ".join(f"{how} {times}" for how, times in endings.counts.most_common()))
+    _show(f"{time.monotonic() - started:.0f} seconds")
+    return int(any(how in ("fault", "timeout", "exited") for how in endings.counts))
+
+
+@dataclass(kw_only=True)
+class _Endings:
+    """How often mutants of all threads ended in which way."""
+
+    kept: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    most_bytes: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def note(self, endings: Iterable[Ending]) -> None:
+        """Count endings, and show failures and progress."""
+        for ending in endings:
+            with self.lock:
+                self.counts[ending.how] += 1
+                self.most_bytes = max(self.most_bytes, ending.held_bytes)
+                if ending.is_failure:
+                    _show(f"{ending.how} {self.kept / ending.name}")
+                if (number := self.counts.total()) % SHOWN_EVERY == 0:
+                    _show(
+                        f"{number} files: {ending.held_bytes / MB:.0f} MB held, {self.most_bytes / MB:.0f} MB at most"
+                    )
 
 
 def _show(line: str) -> None:

@@ -8,9 +8,11 @@ import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint, pixels
+from pipeline.image import tone
 from pipeline.protocol import Derived, Render
 from pipeline.size import Size
 from tests.pipeline.formats.heifs import Codec, coded, repeated, write
+from tests.pipeline.image.test_tone import P3, labelled
 from tests.pipeline.rendering import SITE, RenderProcess, needs_corpus, photographs
 from tests.thorough import count
 
@@ -90,6 +92,15 @@ def test_the_prediction_for_tiles_and_for_whole_images_is_close(tmp_path: Path, 
     parts = repeated(shown, side, (4000, 3000), codec) if side == 512 else [coded(shown, codec)]
     info, used = peak(write(tmp_path / "original", parts, codec), tmp_path)
     assert used <= info.render_bytes <= 1.5 * used
+
+
+@pytest.mark.parametrize("transfer", tone.HDR)
+@pytest.mark.parametrize("side", [512, 2400])
+def test_no_prediction_is_too_low_for_hdr(tmp_path: Path, side: int, transfer: int) -> None:
+    parts = repeated(picture(side, side), side, (4000, 3000) if side == 512 else (side, side), "heic")
+    marked = [parts[0], *(labelled(part, P3, transfer) for part in parts[1:])]
+    info, used = peak(write(tmp_path / "original", marked, "heic"), tmp_path)
+    assert used <= info.render_bytes
 
 
 @pytest.mark.parametrize("codec", ["heic", "avif"])
