@@ -15,7 +15,7 @@ PQ, HLG = HDR = 16, 18
 
 _WHITE_NITS, _PEAK_NITS = 203, 1000
 _PEAK = _PEAK_NITS / _WHITE_NITS
-"""The brightest light that is told apart, relative to white."""
+"""The light that becomes the brightest level, relative to white."""
 
 _M1, _M2 = 2610 / 16_384, 2523 / 32
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
