@@ -210,6 +210,10 @@ class JobService:
         """Return how many jobs wait, how long the oldest has waited, and the total concurrency of the workers."""
         return await self._live.status()
 
+    async def deferred(self) -> int:
+        """Return how many jobs wait outside of the size of the queue, for a retry after an unexpected error."""
+        return await self._queue.count_deferred()
+
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
