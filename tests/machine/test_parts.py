@@ -53,8 +53,9 @@ def seconds(folder: Path, life: Life) -> list[tuple[float, float]]:
 
 
 def test_work_lasts_from_its_start_to_its_end_in_the_log(tmp_path: Path) -> None:
-    life = logged(tmp_path, (STARTED, 1), (DONE, 2.5), (STARTED, 4), ("job_lease_lost", 5))
-    assert seconds(tmp_path, life) == [(1, 2.5), (4, 5)]
+    ends = ("job_lease_lost", 5), (STARTED, 6), ("job_cancelled", 7)
+    life = logged(tmp_path, (STARTED, 1), (DONE, 2.5), (STARTED, 4), *ends)
+    assert seconds(tmp_path, life) == [(1, 2.5), (4, 5), (6, 7)]
 
 
 def test_work_of_a_process_that_was_killed_lasts_to_the_last_thing_that_it_logged(tmp_path: Path) -> None:
