@@ -1,7 +1,7 @@
 """Runs load tests: on a service in 256 MB, with its bucket on a SeaweedFS outside of that, or on any other service.
 
     python -m loadtest [webhook_burst] [page_views] [cold_views] [mixed] [--megapixels 24] [--jobs 1000]
-    WEBHOOK_SECRET=whsec_... python -m loadtest --url https://... [--store s3://...]
+    WEBHOOK_SECRET=whsec_... [PUBLIC_ORIGIN=...] python -m loadtest --url https://... [--store s3://...]
 
 Exits with 1 if a bar is missed, and writes locust's report of each scenario to a folder.
 """
@@ -45,6 +45,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     out: Path
 
 
+ORIGIN_VARIABLE = "PUBLIC_ORIGIN"
+"""The environment variable with the origin for which the service wants requests without a body to be signed."""
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """The service under load, the store of its originals and, for a service of our own, its memory limit."""
 
@@ -56,7 +60,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 @click.command()
 @click.argument("scenarios", nargs=-1, type=click.Choice([*PEOPLE]))
-@click.option("--url", default="", help="A service that runs; WEBHOOK_SECRET signs. Without it: one of our own.")
+@click.option(
+    "--url", default="", help="A service that runs; WEBHOOK_SECRET signs, for PUBLIC_ORIGIN. Default: one of our own."
+)
 @click.option(
     "--store", default="", help="With --url: where it reads originals, file://… or s3://…; ours are put there."
 )
@@ -112,7 +118,7 @@ def _elsewhere(asked: Asked) -> Load:
     secret = os.environ.get(plan.SECRET_VARIABLE)
     if not secret:
         raise click.UsageError(f"{plan.SECRET_VARIABLE} is not set: orders and purges are signed with it")
-    target = originals.Target(asked.url.rstrip("/"), secret)
+    target = originals.Target(asked.url.rstrip("/"), secret, origin=os.environ.get(ORIGIN_VARIABLE, ""))
     originals.reach(target)
     return Load(target=target, store=opened(asked.store) if asked.store else None)
 
@@ -147,7 +153,7 @@ def _met(one: plan.Plan, load: Load, asked: Asked) -> bool:
 
 def _run(one: plan.Plan, target: originals.Target, report: Path, *, seconds: int) -> bool:
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        plan.write(one, Path(file.name))
+        plan.write(msgspec.structs.replace(one, origin=target.origin), Path(file.name))
         people = str(sum(one.people.values()))
         bounds = ["--users", people, "--spawn-rate", people, "--run-time", f"{seconds}s", "--host", target.url]
         quiet = ["--headless", "--only-summary", "--loglevel", "WARNING", "--html", str(report)]

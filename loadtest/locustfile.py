@@ -79,7 +79,7 @@ class _Person(FastHttpUser):
     def first_look(self, key: str) -> None:
         """View a page for the first time: purge its derivatives, view it, and fetch what it redirects to."""
         address = f"/v1/derivatives/{quote(key)}"
-        headers = signed(f"DELETE {address}".encode(), secret=SECRET)
+        headers = signed(f"DELETE {PLAN.origin}{address}".encode(), secret=SECRET)
         with self.client.delete(address, headers=headers, name=bars.PURGE, catch_response=True) as answer:
             _take(answer, 200, 204)
         led = self.look(key, name=bars.FIRST)

@@ -31,11 +31,17 @@ class Target:
 
     url: str
     secret: str
+    origin: str = ""
+    """The origin that requests without a body sign: its `PUBLIC_ORIGIN`, if that is set."""
+
+    def signed(self, method: str, address: str) -> dict[str, str]:
+        """Return the headers that sign a request without a body."""
+        return signed(f"{method} {self.origin}{address}".encode(), secret=self.secret)
 
     def purge(self, client: httpx.Client, key: str) -> None:
         """Delete the derivatives of an original."""
         address = f"/v1/derivatives/{quote(key)}"
-        client.delete(address, headers=signed(f"DELETE {address}".encode(), secret=self.secret)).raise_for_status()
+        client.delete(address, headers=self.signed("DELETE", address)).raise_for_status()
 
     def client(self) -> httpx.Client:
         """Return an HTTP client for the service."""
@@ -97,7 +103,7 @@ def found(target: Target, *, count: int) -> list[str]:
     address: str | None = "/v1/jobs?status=done&limit=100"
     with target.client() as client:
         while address and len(keys) < count:
-            answer = client.get(address, headers=signed(f"GET {address}".encode(), secret=target.secret))
+            answer = client.get(address, headers=target.signed("GET", address))
             if not answer.is_success:
                 raise click.ClickException(f"the service does not list its jobs: {answer.text}")
             page = msgspec.json.decode(answer.content, type=_Page)

@@ -31,6 +31,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     views: int = 0
     views_a_second: float = 50.0
     seed: int = 1
+    origin: str = ""
+    """The origin that requests without a body sign, if the service has one."""
 
 
 def write(plan: Plan, path: Path) -> None:

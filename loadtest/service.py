@@ -207,10 +207,12 @@ def started(service: Service) -> Iterator[Service]:
         service.stop()
 
 
-def signed(body: bytes, *, secret: str = SECRET, message_id: str | None = None) -> dict[str, str]:
-    """Return the headers that sign a body by the Standard Webhooks scheme."""
+def signed(
+    body: bytes, *, secret: str = SECRET, message_id: str | None = None, now: datetime | None = None
+) -> dict[str, str]:
+    """Return the headers that sign a body by the Standard Webhooks scheme, at a time (default: this moment)."""
     message_id = message_id or f"msg_{uuid4().hex}"
-    now = datetime.now(tz=UTC)
+    now = now or datetime.now(tz=UTC)
     return {
         "content-type": "application/json",
         "webhook-id": message_id,

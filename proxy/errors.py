@@ -28,6 +28,7 @@
     └── StoreError               a call of the store failed
         ├── StoreUnavailable     a retry may succeed: the store is unreachable, overloaded or failing
         └── StoreRefused         a retry would fail again: credentials or a policy
+            ├── UnreadableFolders  a listing lacks what folders contain that cannot be read
             ├── StoreDenied      the credentials are valid but lack a permission
             ├── Untrusted        the certificate of the server is not trusted
             └── UnfitKey         the store cannot hold or read this key; the caller must change it
@@ -37,7 +38,13 @@ Errors of the original itself are in `pipeline.errors`.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_NAMED: Final = 5
+"""How many folders a message names."""
 
 
 class ImagesError(Exception):
@@ -231,6 +238,15 @@ class StoreRefused(StoreError):
     def __init__(self, detail: str, *, brief: str = "") -> None:
         super().__init__(detail)
         self.brief = brief
+
+
+class UnreadableFolders(StoreRefused):
+    """A listing is complete but for these folders, which cannot be read; their keys end with a slash."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        named = ", ".join(map(repr, folders[:MOST_NAMED])) + (" and others" if len(folders) > MOST_NAMED else "")
+        super().__init__(f"The file store cannot read {named}: grant the user of this service access to the folder.")
+        self.folders = tuple(folders)
 
 
 class StoreDenied(StoreRefused):

@@ -26,6 +26,7 @@ ADDED: frozenset[str] = frozenset(
         "http_connections_closed_total",
         "job-ended",
         "jobs_set_aside_total",
+        "queue_deferred",
         "queue_paused",
         "store_paused",
     }

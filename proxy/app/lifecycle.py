@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import structlog
 
 from proxy import metrics
 from proxy.app.start_faults import explained, queue_fault, scratch_fault, store_fault
+from proxy.concurrency.cancellation import cancel
 from proxy.observability.exposition import serving_metrics
 from proxy.observability.gauges import observe_memory, watch_queue, watch_readiness
 from proxy.queues.worker import running_worker
@@ -99,6 +99,6 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await cancel([task])
+        if not task.cancelled() and (fault := task.exception()):
+            raise fault

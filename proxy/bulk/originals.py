@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from anyio import open_file
 
-from proxy.errors import CannotStart
+from proxy.errors import CannotStart, UnreadableFolders
 from proxy.keys.layouts import is_original
 
 if TYPE_CHECKING:
@@ -157,34 +158,42 @@ def _parse_failure(line: bytes) -> FailedOriginal | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampledOriginals:
-    """A sample of originals, held in memory."""
+    """A sample of originals, held in memory; `fault` is raised at the end of a walk."""
 
     chosen: tuple[str, ...]
+    fault: UnreadableFolders | None = None
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         """Yield the keys in their order; with `after`, only those that follow it."""
         for key in self.chosen:
             if key > after:
                 yield key
+        if self.fault:
+            raise self.fault.with_traceback(None)
 
 
 async def sample(originals: Originals, number: int, *, seed: int) -> SampledOriginals:
     """Return a random sample of `number` originals; a seed always selects the same ones, whatever their order."""
     least: list[tuple[int, str]] = []  # a heap of negated draws: its first entry is the largest one kept
-    async for key in originals.walk():
-        drawn = int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
-        if len(least) < number:
-            heapq.heappush(least, (-drawn, key))
-        else:
-            heapq.heappushpop(least, (-drawn, key))
-    return SampledOriginals(chosen=tuple(sorted(key for _, key in least)))
+    unreadable: UnreadableFolders | None = None
+    try:
+        async for key in originals.walk():
+            drawn = int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
+            if len(least) < number:
+                heapq.heappush(least, (-drawn, key))
+            else:
+                heapq.heappushpop(least, (-drawn, key))
+    except UnreadableFolders as fault:
+        unreadable = fault
+    return SampledOriginals(chosen=tuple(sorted(key for _, key in least)), fault=unreadable)
 
 
 async def count(originals: Originals, *, after: str = "") -> int:
     """Count the originals in a separate walk; with `after`, only those that follow it."""
     number = 0
-    async for _ in originals.walk(after=after):
-        number += 1
+    with suppress(UnreadableFolders):
+        async for _ in originals.walk(after=after):
+            number += 1
     return number
 
 

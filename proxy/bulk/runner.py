@@ -11,7 +11,7 @@ import structlog
 from proxy.bulk.events import Counted
 from proxy.bulk.originals import Walk, count
 from proxy.bulk.stop import Stopped
-from proxy.errors import GaveUp, ImagesError, UnexpectedError
+from proxy.errors import GaveUp, ImagesError, UnexpectedError, UnreadableFolders
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -132,13 +132,22 @@ class Runner(Generic[Outcome]):
         """Start one original after another; return whether all were started."""
         walk = Walk(originals, after=self._progress.after)
         with suppress(Stopped):
-            while (key := await self._outage_retry.call(walk.next)) is not None:
-                if not await self._wait_for_room():
-                    self.has_reached_limit = True
-                    return True
-                if await self._progress.begin(key):
-                    self._begin(key, step)
+            try:
+                while (key := await self._outage_retry.call(walk.next)) is not None:
+                    if not await self._wait_for_room():
+                        self.has_reached_limit = True
+                        return True
+                    if await self._progress.begin(key):
+                        self._begin(key, step)
+            except UnreadableFolders as fault:  # it lists everything else
+                await self._fail_folders(fault)
         return not self._stop.is_requested
+
+    async def _fail_folders(self, fault: UnreadableFolders) -> None:
+        """Count each folder that cannot be read as an original that failed."""
+        for folder in fault.folders:
+            if await self._progress.begin(folder):
+                await self._record(self._progress.failure(folder, UnreadableFolders([folder])))
 
     async def _wait_for_room(self) -> bool:
         """Wait until one more original may start; return False once the limit is reached."""
@@ -166,13 +175,16 @@ class Runner(Generic[Outcome]):
 
     async def _run_step(self, key: str, step: Callable[[str], Awaitable[Outcome]]) -> None:
         try:
-            events = await self._progress.record(await self._outcome(key, step))
+            outcome = await self._outcome(key, step)
         except Stopped:
             return  # not done: the next run starts with it
         except GaveUp as fault:
             self._stop.request(str(fault))
             return
-        for event in events:
+        await self._record(outcome)
+
+    async def _record(self, outcome: Outcome) -> None:
+        for event in await self._progress.record(outcome):
             self._reporter.emit(event)
         self._reporter.update(self._progress.tally, self._total)
         if self._progress.stop_reason:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 from msgspec.structs import replace
+from saq import Job as QueuedJob
 
 from proxy.concurrency.batcher import Batcher
 from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
@@ -19,14 +20,12 @@ from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
-from proxy.queues.base import is_deferred
+from proxy.queues.base import QueueFull, is_deferred
 from proxy.system.failpoints import reached
 from proxy.webhooks.delivery import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from saq import Job as QueuedJob
 
     from proxy.derivatives.recipe import Recipe
     from proxy.jobs.job import Job
@@ -211,6 +210,10 @@ class JobService:
         """Return how many jobs wait, how long the oldest has waited, and the total concurrency of the workers."""
         return await self._live.status()
 
+    async def deferred(self) -> int:
+        """Return how many jobs wait outside of the size of the queue, for a retry after an unexpected error."""
+        return await self._queue.count_deferred()
+
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
@@ -287,7 +290,7 @@ class JobService:
 
     async def _enqueue(self, posted: _Submission) -> QueuedJob:
         await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
-        queued = await self._queue.enqueue(
+        job = QueuedJob(
             FUNCTION,
             key=posted.job_id,
             kwargs=msgspec.to_builtins(posted.request),
@@ -298,6 +301,10 @@ class JobService:
             ttl=self._keep_seconds,
             meta={"request_id": posted.request_id} | ({"replays": posted.replays} if posted.replays else {}),
         )
+        try:
+            queued = await self._queue.enqueue_within(self._queue_size, job)
+        except QueueFull as full:  # by other processes, since the waiting jobs were counted
+            raise self._busy(full.waiting) from None
         reached("job-enqueued")
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)

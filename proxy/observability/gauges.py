@@ -38,9 +38,10 @@ async def watch_queue(jobs: JobService, control: JobControl, *, every_seconds: f
     """Update the queue metrics until cancelled; repeated failures to read the queue are logged once."""
     is_logged = is_paused = False
     while True:
-        depth, oldest_seconds, paused = math.nan, math.nan, math.nan  # instead of outdated values
+        depth, oldest_seconds, deferred, paused = (math.nan,) * 4  # instead of outdated values
         try:
             depth, oldest_seconds, _ = await jobs.waiting()
+            deferred = await jobs.deferred()
             is_paused = await _watch_pause(control, was_paused=is_paused)
             paused = float(is_paused)
             is_logged = False
@@ -52,6 +53,7 @@ async def watch_queue(jobs: JobService, control: JobControl, *, every_seconds: f
             log.exception("queue_status_failed")
         metrics.queue_depth.set(depth)
         metrics.queue_oldest_seconds.set(oldest_seconds)
+        metrics.queue_deferred.set(deferred)
         metrics.queue_paused.set(paused)
         await asyncio.sleep(every_seconds)
 

@@ -53,6 +53,14 @@ PAUSE_POLL_SECONDS = 0.5
 """How often a worker polls a paused queue, if the queue sends no notification."""
 
 
+class QueueFull(Exception):
+    """As many jobs wait as may; `waiting` is how many."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(waiting)
+        self.waiting = waiting
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
     """The live jobs of a queue (waiting or running), and the reports of its workers."""
@@ -122,6 +130,17 @@ class JobQueue(Queue):
     def report_taken_back(self, key: str) -> None:
         """Log a job that had been set aside and is queued again."""
         log.info("job_taken_back", queue=self.name, job_id=key)
+
+    async def enqueue_within(self, size: int, job: Job) -> Job | None:  # noqa: ARG002 - for queues that can count
+        """Enqueue a job and return it, or None if a live job has its key.
+
+        The caller has counted the waiting jobs. A queue that can count them again in the same step, after whatever
+        other processes enqueued, does so.
+
+        Raises:
+            QueueFull: `size` jobs wait already.
+        """
+        return await self.enqueue(job)
 
     @abstractmethod
     async def touch(self, job: Job) -> bool:

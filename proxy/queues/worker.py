@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import saq
 import structlog
 from saq.types import Context
-from saq.utils import cancel_tasks
 
 from proxy import metrics
+from proxy.concurrency.cancellation import cancel
 from proxy.errors import QueueUnavailable
 from proxy.queues.base import CONCURRENCY
 from proxy.queues.heartbeats import HEARTBEAT_SECONDS
@@ -88,8 +88,7 @@ class QueueWorker(saq.Worker[Context]):
         self.event.set()
         if working := [task for task in self.tasks if task.get_name() == "process"]:
             await asyncio.wait(working, timeout=self._grace_seconds)
-        if timers := [task for task in self.tasks if task.get_name() != "process"]:
-            await cancel_tasks(timers)
+        await cancel([task for task in self.tasks if task.get_name() != "process"])
         await super().stop()
 
     async def upkeep(self) -> list[asyncio.Task[None]]:

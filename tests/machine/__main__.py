@@ -11,7 +11,7 @@ import click
 
 from tests.machine.mutations import MUTATIONS, hunt
 from tests.machine.queues import QueueKind
-from tests.machine.rules import run_steps
+from tests.machine.steps.walk import run_steps
 from tests.machine.world import running_world
 
 

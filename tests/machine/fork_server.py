@@ -9,8 +9,10 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import select
 import signal
 import sys
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -18,6 +20,7 @@ from proxy.cli.main import main as run
 from proxy.concurrency.backoff import Backoff
 from proxy.errors import NoRoom, StoreUnavailable
 from proxy.jobs.retry_policies import RETRY_POLICIES
+from proxy.stores.probe.gate import StoreGate
 from proxy.webhooks.dispatcher import Dispatcher
 from proxy.webhooks.outbox import Outbox
 
@@ -37,6 +40,7 @@ WAITS: Final = {
     "proxy.queues.circuit_breaker.PAUSE_SECONDS": 0.2,
     "proxy.queues.circuit_breaker.OPEN_SECONDS": 0.2,
     "proxy.webhooks.dispatcher.BUSY_RECEIVER": Backoff(first_seconds=0.1, longest_seconds=0.5),
+    "proxy.stores.probe.write_probe.PROBE_SECONDS": 3.0,
     "proxy.app.wiring.KNOWN_SECONDS": KNOWN_SECONDS,
     "proxy.app.wiring.ABSENT_SECONDS": KNOWN_SECONDS,
 }
@@ -50,6 +54,9 @@ MISSES = 3
 
 WATCH_SECONDS = 1.0
 """After that, a callback that nobody put into the outbox is found."""
+
+FAKED = "FAKETIME_TIMESTAMP_FILE"
+"""The variable that is set if the clock can be changed; see `tests.machine.clock`."""
 
 PR_SET_PDEATHSIG = 1
 LAZY = ("proxy.webhooks.client", "proxy.stores.s3.store", "proxy.queues.redis", "proxy.queues.postgres")
@@ -70,6 +77,8 @@ def shorten_waits() -> None:
         RETRY_POLICIES[kind] = shorter  # type: ignore[index] # a mapping to all others
     _set_default(Dispatcher, "waits_seconds", (RETRY_SECONDS,) * RETRIES)
     _set_default(Outbox, "watch_seconds", WATCH_SECONDS)
+    _set_default(StoreGate, "failed", Backoff(first_seconds=RETRY_SECONDS, longest_seconds=RETRY_SECONDS))
+    _set_default(StoreGate, "refusal_seconds", RETRY_SECONDS)
 
 
 def _set_default(made: type, name: str, value: object) -> None:
@@ -77,6 +86,11 @@ def _set_default(made: type, name: str, value: object) -> None:
     if name not in defaults:
         raise AttributeError(name)
     defaults[name] = value
+
+
+def sleep(seconds: float) -> None:
+    """Sleep; Python's own way, until a time of the monotonic clock, raises an error under libfaketime 0.9.10."""
+    select.select((), (), (), seconds)
 
 
 def serve_orders() -> None:
@@ -110,4 +124,6 @@ if __name__ == "__main__":
     for module in LAZY:
         importlib.import_module(module)
     shorten_waits()
+    if FAKED in os.environ:
+        time.sleep = sleep  # type: ignore[assignment] # takes no other numbers
     serve_orders()

@@ -37,8 +37,8 @@ MUTATIONS: Final = {
     "a": Mutation(
         mistake="the 202 does not wait until the job is on disk",
         path="proxy/queues/sqlite/queue.py",
-        right="return job if await self._database.write(self._transitions.enqueue(job)) else None",
-        wrong="return job if self._database.write(self._transitions.enqueue(job)) else None",
+        right="return job if await self._database.write(self._transitions.enqueue(job, size=size)) else None",
+        wrong="return job if self._database.write(self._transitions.enqueue(job, size=size)) else None",
         queue="sqlite",
     ),
     "b": Mutation(
@@ -54,6 +54,13 @@ MUTATIONS: Final = {
         right="newer_etag = await self._newer_etag(task, fetched)",
         wrong="newer_etag = None",
         queue="postgres",
+    ),
+    "e": Mutation(
+        mistake="the queue takes any number of jobs",
+        path="proxy/jobs/service.py",
+        right="if waiting + len(new) >= self._queue_size:",
+        wrong="if waiting + len(new) < 0:",
+        queue="redis",
     ),
     "d": Mutation(
         mistake="no look at the original after the uploads: it may have been replaced meanwhile",

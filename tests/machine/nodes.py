@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from loadtest.service import Service
+from tests.machine.clock import Clock, remove_shared_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +52,7 @@ class Node:
         """Whether it is started again when it ends."""
         self.is_ending = False
         """Whether its process was asked to end."""
+        self.clock = Clock(folder / name / "clock")
         self._orders = folder / name / "orders"
         self._stopped_at: float | None = None
         self._server: subprocess.Popen[str] | None = None
@@ -63,7 +65,7 @@ class Node:
     def open(self) -> None:
         """Start the process that starts the machine's processes."""
         self.service.scratch.mkdir(parents=True, exist_ok=True)
-        environment = {**self.service.environment(), "FAILPOINTS": str(self._orders)}
+        environment = {**self.service.environment(), "FAILPOINTS": str(self._orders), **self.clock.environment()}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.machine.fork_server"],
             cwd=ROOT,
@@ -80,6 +82,7 @@ class Node:
             self._server.stdin.close()
             self._server.wait(timeout=30)
             self._server.stdout.close()
+            remove_shared_memory(self._server.pid)
         for life in self.lives:
             os.close(life.descriptor)
 

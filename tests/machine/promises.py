@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from tests.machine.bucket import SIZES
+from tests.machine.clock import true_time
 from tests.machine.fork_server import LEASE_SECONDS
 from tests.machine.site import Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from loadtest.receiver import Received
     from tests.machine.nodes import Life, Node
@@ -25,13 +27,13 @@ if TYPE_CHECKING:
 
 QUEUE_SIZE = 8
 WORKERS = 2
-MOST_WAITING = QUEUE_SIZE + 2 + 2 * WORKERS
-"""Two machines may each accept one job too many at the same moment, and running jobs may return to the queue."""
+LIMBO_SECONDS = 30.0
+"""For that long after the end of a process, the jobs that it ran may return to the queue."""
 
 MOST_RESIDENT_BYTES = 160 << 20
 """What a service may have resident beyond what it shares with the process that forked it."""
 
-ENDS = {"job_done", "job_failed", "job_retry_scheduled", "job_lease_lost", "job_lease_abandoned"}
+ENDS = {"job_done", "job_failed", "job_cancelled", "job_retry_scheduled", "job_lease_lost", "job_lease_abandoned"}
 STARTS = {"job_started"}
 NAMES = re.compile(r"\b[0-9a-f]{32}\b|\bgall/[0-9]+/[0-9]+_1_original\.jpg")
 """Ids of jobs and keys of originals."""
@@ -67,6 +69,8 @@ class Promises:
         self._site = site
         self._received = received
         self._read = 0
+        self._ended_runs: dict[Path, list[Run]] = {}
+        """The log of a process that has ended -> its work."""
 
     def check_now(self) -> None:
         """Check what must hold at every moment.
@@ -78,8 +82,19 @@ class Promises:
         for one in told[self._read :]:
             self._check_told(one)
         self._read = len(told)
+        self._check_queue()
         if self._site.violations:
             raise Violation(self._site.violations.popleft())
+
+    def _check_queue(self) -> None:
+        """Check how many jobs waited, besides those that returned to the queue from processes that took them."""
+        nodes, oldest = self._site.nodes, time.time() - LIMBO_SECONDS
+        lives = [life for node in nodes for life in node.lives if life.ended is None or life.ended > oldest]
+        # Each machine but one may accept a job too many, if all of them accept one at the same moment.
+        most = QUEUE_SIZE + len(nodes) - 1 + WORKERS * len(lives)
+        if self._site.most_waiting > most:
+            raise Violation(f"{self._site.most_waiting} jobs waited, but {QUEUE_SIZE} may; {len(lives)} processes ran")
+        self._site.most_waiting = 0
 
     def _check_told(self, one: Received) -> None:
         job = one.event.data
@@ -202,12 +217,20 @@ class Promises:
         runs: dict[str, list[Run]] = defaultdict(list)
         for node in self._site.nodes:
             for life in node.lives:
-                for run in read_runs(node, life):
+                for run in self._runs_of(node, life):
                     runs[run.job].append(run)
         for job, worked in runs.items():
             for one, other in combinations(sorted(worked, key=lambda run: run.began), 2):
                 if other.began + CLOCK_SECONDS < one.ended:
                     raise Violation(f"job {job} was worked on twice at once: {one} and {other}")
+
+    def _runs_of(self, node: Node, life: Life) -> list[Run]:
+        if (kept := self._ended_runs.get(life.log)) is not None:
+            return kept
+        found = [*read_runs(node, life)]
+        if life.ended is not None:
+            self._ended_runs[life.log] = found
+        return found
 
 
 def read_runs(node: Node, life: Life) -> Iterator[Run]:
@@ -233,7 +256,12 @@ def _events(life: Life) -> Iterator[tuple[str, str, float]]:
     for line in life.log.read_bytes().splitlines():
         with suppress(msgspec.DecodeError, KeyError):
             told = msgspec.json.decode(line, type=dict[str, Any])
-            yield told["event"], told.get("job_id", ""), datetime.fromisoformat(told["time"]).timestamp()
+            yield told["event"], told.get("job_id", ""), _at(told["time"], life)
+
+
+def _at(told: str, life: Life) -> float:
+    """Return when something happened that a process logged, whatever its clock showed."""
+    return true_time(datetime.fromisoformat(told).timestamp(), began=life.began, ended=life.ended or time.time())
 
 
 def evidence(nodes: Sequence[Node], broken: str) -> Iterator[str]:
@@ -247,7 +275,7 @@ def evidence(nodes: Sequence[Node], broken: str) -> Iterator[str]:
                 if number >= last or any(name in line for name in names):
                     with suppress(msgspec.DecodeError, KeyError):
                         told = msgspec.json.decode(line, type=dict[str, Any])
-                        at = datetime.fromisoformat(told.pop("time")).timestamp()
+                        at = _at(told.pop("time"), life)
                         yield f"{at:.3f} log of {node.name} ({life.pid}): {told.pop('event')} {told}"
 
 

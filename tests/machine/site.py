@@ -9,6 +9,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -32,6 +33,12 @@ SENDERS = 24
 
 PAUSE_SECONDS = 1.0
 """How long a step waits until the queue is paused or resumed."""
+
+PROBLEM = "application/problem+json"
+"""The content type of every error."""
+
+DECLINED = {httpx.codes.SERVICE_UNAVAILABLE}
+"""The queue is full, or does not respond."""
 
 CANNOT_CANCEL = {httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE}
 """The job has ended, or the queue does not respond."""
@@ -112,6 +119,8 @@ class Site:
         self.violations: deque[str] = deque()
         self.answers: deque[str] = deque(maxlen=200)
         """What was answered last, for the report of a failure."""
+        self.most_waiting = 0
+        """How many jobs waited at most, since it was last set to 0."""
         self._callback_url = callback_url
         self._numbers = itertools.count(1)
         self._ticks = itertools.count(1)
@@ -183,7 +192,7 @@ class Site:
         address = f"/v1/queue/{'pause' if is_paused else 'resume'}"
         with suppress(httpx.TransportError):
             return self._client.post(
-                f"{node.url}{address}", headers=signed(f"POST {address}".encode()), timeout=PAUSE_SECONDS
+                f"{node.url}{address}", headers=_signed(node, f"POST {address}".encode()), timeout=PAUSE_SECONDS
             ).is_success
         return False
 
@@ -202,6 +211,17 @@ class Site:
         """View a page with a picture."""
         self._begin(picture)
         self._do(lambda: self._look(picture, node, size))
+
+    def count_waiting(self, node: Node) -> None:
+        """Look how many jobs wait; `most_waiting` is the highest number so far."""
+
+        def look() -> None:
+            address = "/v1/queue"
+            answer = self._client.get(f"{node.url}{address}", headers=_signed(node, f"GET {address}".encode()))
+            if answer.is_success:
+                self.most_waiting = max(self.most_waiting, answer.json()["waiting"])
+
+        self._do(look)
 
     def wait(self, seconds: float) -> bool:
         """Wait until every request was answered, or given up; return False on a timeout."""
@@ -224,7 +244,7 @@ class Site:
         """Return the jobs with a status; None if there is no answer."""
         address = f"/v1/jobs?status={status}&limit=100"
         with suppress(httpx.TransportError):
-            answer = self._client.get(f"{node.url}{address}", headers=signed(f"GET {address}".encode()))
+            answer = self._client.get(f"{node.url}{address}", headers=_signed(node, f"GET {address}".encode()))
             if answer.is_success:
                 jobs: list[dict[str, Any]] = answer.json()["jobs"]
                 return jobs
@@ -248,14 +268,14 @@ class Site:
             future.result(MOMENT_SECONDS)
 
     def _send(self, post: Post, node: Node) -> None:
-        headers = signed(post.body, message_id=post.message_id)
+        began, headers = time.monotonic(), _signed(node, post.body, message_id=post.message_id)
         answer = self._client.post(f"{node.url}/v1/jobs", content=post.body, headers=headers)
         self._note("post", post.picture, node, answer)
         if answer.status_code == httpx.codes.ACCEPTED:
             self._keep(answer.json(), post)
             post.is_answered = True
-        elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            self._refused("post", node, answer)
+        elif answer.status_code not in DECLINED:
+            self._refused("post", node, answer, began=began)
 
     def _keep(self, job: dict[str, Any], post: Post) -> None:
         with self._lock:
@@ -274,29 +294,29 @@ class Site:
                 promise.runs.add(job["created_at"])
 
     def _replay(self, job_id: str, node: Node) -> None:
-        address, began = f"/v1/jobs/{job_id}/replay", self.tick()
-        answer = self._client.post(f"{node.url}{address}", headers=signed(f"POST {address}".encode()))
+        address, tick, began = f"/v1/jobs/{job_id}/replay", self.tick(), time.monotonic()
+        answer = self._client.post(f"{node.url}{address}", headers=_signed(node, f"POST {address}".encode()))
         promise = self.promises[job_id]
         self._note("replay", promise.picture, node, answer)
         if answer.is_success:
             with self._lock:
-                promise.accepted = max(promise.accepted, began)
+                promise.accepted = max(promise.accepted, tick)
                 if promise.runs:
                     promise.runs.add(answer.json()["created_at"])
-        elif answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-            self._refused("replay", node, answer)
+        elif answer.status_code not in DECLINED:
+            self._refused("replay", node, answer, began=began)
 
     def _cancel(self, job_id: str, node: Node) -> None:
-        address = f"/v1/jobs/{job_id}/cancel"
-        answer = self._client.post(f"{node.url}{address}", headers=signed(f"POST {address}".encode()))
+        address, began = f"/v1/jobs/{job_id}/cancel", time.monotonic()
+        answer = self._client.post(f"{node.url}{address}", headers=_signed(node, f"POST {address}".encode()))
         self._note("cancel", self.promises[job_id].picture, node, answer)
         if not answer.is_success and answer.status_code not in CANNOT_CANCEL:
-            self._refused("cancellation", node, answer)
+            self._refused("cancellation", node, answer, began=began)
 
     def _purge(self, picture: Picture, node: Node, began: int) -> None:
         address = f"/v1/derivatives/{quote(picture.key)}"
         try:
-            answer = self._client.delete(f"{node.url}{address}", headers=signed(f"DELETE {address}".encode()))
+            answer = self._client.delete(f"{node.url}{address}", headers=_signed(node, f"DELETE {address}".encode()))
         except httpx.TransportError:
             picture.is_purged = False
             raise
@@ -319,13 +339,20 @@ class Site:
                     f"which answers {shown.status_code}"
                 )
 
-    def _refused(self, what: str, node: Node, answer: httpx.Response) -> None:
-        """Note an answer that was not to be expected, unless the process was about to end: it then gives up."""
-        if not node.is_ending:
+    def _refused(self, what: str, node: Node, answer: httpx.Response, *, began: float) -> None:
+        """Note an answer that was not to be expected, unless the machine's clock was set meanwhile."""
+        if answer.status_code != httpx.codes.UNAUTHORIZED or node.clock.changed_at < began:
             self.violations.append(f"a {what} was answered {answer.status_code} by {node.name}: {answer.text}")
 
     def _note(self, what: str, picture: Picture, node: Node, answer: httpx.Response) -> None:
+        if answer.is_error and answer.headers.get("content-type") != PROBLEM:
+            self.violations.append(f"a {what} was answered {answer.status_code} by {node.name} without a problem")
         told = ""
         with suppress(ValueError):
             told = answer.json().get("id", "") or answer.json().get("type", "")
         self.answers.append(f"{time.time():.3f} {what} {picture.key} by {node.name}: {answer.status_code} {told}")
+
+
+def _signed(node: Node, body: bytes, *, message_id: str | None = None) -> dict[str, str]:
+    """Return the headers that sign a body by the clock of a machine: a sender whose clock agrees with it."""
+    return signed(body, message_id=message_id, now=datetime.fromtimestamp(node.clock.now(), tz=UTC))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machine.rules import run_steps
+from tests.machine.steps.walk import run_steps
 from tests.machine.world import running_world
 
 if TYPE_CHECKING:

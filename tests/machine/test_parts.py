@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from tests.machine.clock import DAY_SECONDS, Clock, remove_shared_memory, true_time
 from tests.machine.fork_server import WAITS
 from tests.machine.mutations import MUTATIONS
 from tests.machine.nodes import ROOT, Life, Node
@@ -50,8 +53,9 @@ def seconds(folder: Path, life: Life) -> list[tuple[float, float]]:
 
 
 def test_work_lasts_from_its_start_to_its_end_in_the_log(tmp_path: Path) -> None:
-    life = logged(tmp_path, (STARTED, 1), (DONE, 2.5), (STARTED, 4), ("job_lease_lost", 5))
-    assert seconds(tmp_path, life) == [(1, 2.5), (4, 5)]
+    ends = ("job_lease_lost", 5), (STARTED, 6), ("job_cancelled", 7)
+    life = logged(tmp_path, (STARTED, 1), (DONE, 2.5), (STARTED, 4), *ends)
+    assert seconds(tmp_path, life) == [(1, 2.5), (4, 5), (6, 7)]
 
 
 def test_work_of_a_process_that_was_killed_lasts_to_the_last_thing_that_it_logged(tmp_path: Path) -> None:
@@ -65,3 +69,38 @@ def test_work_of_a_process_that_was_stopped_for_a_lease_does_not_count(tmp_path:
     began = next(read_runs(Node("one", tmp_path, {}), life)).began
     life.frozen.append((began + 1, began + 7))
     assert seconds(tmp_path, life) == []
+
+
+TELL_TIMES = """
+import sys, time
+for _ in sys.stdin:
+    print(time.time(), time.monotonic(), flush=True)
+"""
+
+
+@pytest.mark.needs("faketime", "faketime")
+def test_the_clock_of_a_process_is_set_while_it_runs_but_not_its_monotonic_one(tmp_path: Path) -> None:
+    clock = Clock(tmp_path / "clock")
+    with subprocess.Popen(
+        [sys.executable, "-c", TELL_TIMES],
+        env=clock.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for offset in (0, -DAY_SECONDS, 3600, 0):
+            clock.set(offset)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            wall, monotonic = map(float, process.stdout.readline().split())
+            assert wall == pytest.approx(clock.now(), abs=60)
+            assert monotonic == pytest.approx(time.monotonic(), abs=60)
+        process.stdin.close()
+    remove_shared_memory(process.pid)
+
+
+@pytest.mark.parametrize("offset", [0, -DAY_SECONDS, 3600])
+def test_a_time_in_a_log_is_that_of_the_clock_less_what_it_was_off(offset: int) -> None:
+    assert true_time(1_000_500 + offset, began=1_000_000, ended=1_001_000) == 1_000_500

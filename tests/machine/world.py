@@ -36,8 +36,12 @@ GRACE_SECONDS = 3
 class World:
     """What the steps act on."""
 
-    def __init__(self, *, path: FaultyPath, queue: MortalQueue, receiver: Receiver, site: Site) -> None:
+    def __init__(
+        self, *, path: FaultyPath, queue: MortalQueue, receiver: Receiver, site: Site, has_one_clock: bool
+    ) -> None:
         self.path, self.queue, self.receiver, self.site = path, queue, receiver, site
+        self.has_one_clock = has_one_clock
+        """Whether the machines stand for two services on one machine, which share a file."""
         self.nodes = site.nodes
         self.promises = Promises(site, receiver.taken)
         self.trace: list[str] = []
@@ -72,6 +76,7 @@ class World:
         self.receiver.refuse(None)
         for node in self.nodes:
             node.disarm()
+            node.clock.set(0)
             node.is_wanted = True
         self._tend()
         self._resume_jobs()
@@ -119,7 +124,7 @@ def running_world(kind: QueueKind, *, seed: int) -> Iterator[World]:
             node.open()
         site = Site(nodes, Bucket(weed), _paint(folder), receiver.url)
         stack.callback(site.close)
-        yield World(path=path, queue=queue, receiver=receiver, site=site)
+        yield World(path=path, queue=queue, receiver=receiver, site=site, has_one_clock=kind == "sqlite")
 
 
 def _settings(

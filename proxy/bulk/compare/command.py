@@ -102,8 +102,13 @@ class Sources:
     async def opened(self) -> AsyncIterator[None]:
         """Yield with all sides open."""
         async with AsyncExitStack() as stack:
-            for one in {id(one.store): one for one in (self.old, self.new, self.listing) if one}.values():
+            sides = {id(one.store): one for one in (self.old, self.new, self.listing) if one}
+            for one in sides.values():
                 await stack.enter_async_context(one.opened())
+            behind = {id(one.known): one.known for one in (self.old, self.new) if one.known}
+            for store in (behind[number] for number in behind.keys() - sides.keys()):
+                await store.start()
+                stack.push_async_callback(store.close)
             yield
 
     async def check(self) -> None:
@@ -120,7 +125,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         OtherComparison: the unfinished comparison in the folder has other options.
     """
     components, started = build(settings), time.monotonic()
-    sources = _sources(options, components)
+    sources = _sources(options, components, public_base_url=settings.public_base_url)
     database = FindingsDatabase(options.report / _DATABASE, await run_sync(_create_folders, options.report))
     head = _head(options, settings, components)
     async with AsyncExitStack() as stack:
@@ -220,8 +225,11 @@ def _create_folders(folder: Path) -> Path:
     return pictures
 
 
-def _sources(options: CompareOptions, components: Components) -> Sources:
-    old, new = (open_side(name, open_store=lambda: components.store) for name in (options.old, options.new))
+def _sources(options: CompareOptions, components: Components, *, public_base_url: str) -> Sources:
+    old, new = (
+        open_side(name, open_store=lambda: components.store, public_base_url=public_base_url)
+        for name in (options.old, options.new)
+    )
     if options.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
         return Sources(old=old, new=new, listing=listing or open_side(STORE, open_store=lambda: components.store))

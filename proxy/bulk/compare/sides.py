@@ -41,6 +41,11 @@ class Side:
     prefix: str = ""
     folder: Path | None = None
     can_list: bool = True
+    known: Store | None = None
+    """The store behind a base URL: only what it has is requested, as a CDN would keep that the rest is missing.
+
+    It is not opened with the side, because the other side may be that store.
+    """
 
     @property
     def has_headers(self) -> bool:
@@ -83,6 +88,8 @@ class Side:
             TooManyBytes: the file is too large to be a derivative.
             StoreError: the store failed.
         """
+        if self.known and await self.known.head(key) is None:
+            return None
         try:
             return await self.store.fetch(self.prefix + key, path, max_bytes=MAX_BYTES)
         except NotFound:
@@ -94,11 +101,15 @@ class Side:
             yield replace(blob, key=blob.key.removeprefix(self.prefix))
 
 
-def open_side(name: str, *, open_store: Callable[[], Store]) -> Side:
-    """Return the side with this name: `prefix:shadow/` (in the configured store), a base URL, or a folder."""
+def open_side(name: str, *, open_store: Callable[[], Store], public_base_url: str = "") -> Side:
+    """Return the side with this name: `prefix:shadow/` (in the configured store), a base URL, or a folder.
+
+    `public_base_url` is the base URL at which browsers read the configured store.
+    """
     if name.startswith(STORE):
         return Side(name=name, store=open_store(), prefix=name.removeprefix(STORE))
     if name.startswith(_WEB):
-        return Side(name=name, store=OriginStore(partial(url, name), MemoryStore()), can_list=False)
+        known = open_store() if name.rstrip("/") == public_base_url.rstrip("/") else None
+        return Side(name=name, store=OriginStore(partial(url, name), MemoryStore()), can_list=False, known=known)
     folder = Path(name.removeprefix("file://")).resolve()
     return Side(name=name, store=FileStore(folder), folder=folder)

@@ -181,7 +181,12 @@ def _step(
     step = RenderStep(derivatives=components.derivatives, sizes=sizes, remake=remake, stop=stop).run
     if options.through_queue:
         step = EnqueueStep(
-            jobs=components.jobs, inspector=inspector, queue_size=settings.queue_size, run=checkpoint.run, stop=stop
+            jobs=components.jobs,
+            inspector=inspector,
+            queue_size=settings.queue_size,
+            run=checkpoint.run,
+            stop=stop,
+            read_pause=components.control.paused_since,
         ).run
     if options.each_seconds:
         return ThrottledStep(inspector=inspector, throttle=Throttle(options.each_seconds), step=step, stop=stop).run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -33,13 +35,19 @@ LOOK_SECONDS = 0.5
 """Seconds between two polls for room in the queue, or for the end of a job."""
 
 
+ReadPause = Callable[[], Awaitable[datetime | None]]
+"""Returns when the queue was paused; None if it is not."""
+
+
 class EnqueueStep:
     """A step that queues a job for an original with due sizes, and waits for the job to end.
 
     Idempotency keys derive from `run`: after a kill, a resumed run finds the jobs that it had queued.
     """
 
-    def __init__(self, *, jobs: JobService, inspector: Inspector, queue_size: int, run: str, stop: Stop) -> None:
+    def __init__(
+        self, *, jobs: JobService, inspector: Inspector, queue_size: int, run: str, stop: Stop, read_pause: ReadPause
+    ) -> None:
         self._jobs = jobs
         self._inspector = inspector
         self._max_waiting = max(1, int(queue_size * SHARE))
@@ -47,6 +55,8 @@ class EnqueueStep:
         self._stop = stop
         self._submitting = asyncio.Lock()
         self._has_warned = False
+        self._read_pause = read_pause
+        self._is_paused = False
 
     async def run(self, key: str) -> OriginalDone:
         """Return the outcome of an original.
@@ -63,7 +73,7 @@ class EnqueueStep:
             JobRequest(key=key, sizes=self._inspector.sizes, force=self._inspector.remake == "all", batch=True)
         )
         while job.status in ("queued", "processing") and not _is_deferred(job):
-            await self._stop.sleep(LOOK_SECONDS)
+            await self._wait()
             job = await self._jobs.get(job.id)
         if fault := job.error or job.retry:
             return OriginalDone(key=key, result="failed", code=fault.code, detail=fault.detail)
@@ -80,7 +90,15 @@ class EnqueueStep:
                         pass
                 elif not line.workers:
                     self._warn_no_workers()
-                await self._stop.sleep(LOOK_SECONDS)
+                await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait until it is time to look again; log once that the queue is paused, whose workers start no jobs."""
+        since = await self._read_pause()
+        if since is not None and not self._is_paused:
+            log.warning("queue_paused", since=since.isoformat(timespec="seconds"))
+        self._is_paused = since is not None
+        await self._stop.sleep(LOOK_SECONDS)
 
     def _warn_no_workers(self) -> None:
         """Log once that no worker is running; otherwise a run without workers would seem to hang."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import lru_cache
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from litestar.enums import ScopeType
 
 from proxy import metrics
 from proxy.http.protocol.date import date
+from proxy.http.protocol.rejections import STOPPING, document
 from proxy.http.protocol.request_id import REQUEST_ID, request_id_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DATE = b"date"
+
+RETRY_AFTER = b"5"
+"""Seconds after which another process may have taken over."""
 
 SHOWN_BYTES = 4096
 """The maximum length of a logged path: longer than any key, percent-encoded."""
@@ -43,22 +48,40 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASG
         request_id = request_id_of(scope["headers"])
         if scope["method"] == "HEAD" and scope["path"].startswith(GET_ONLY):
             scope = {**scope, "method": "GET"}  # the server drops the body
-        status = 500
+        status, has_started = 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, has_started
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, has_started = message["status"], True
                 message["headers"] = [*message["headers"], (DATE, date()), (REQUEST_ID, request_id), *fixed_headers]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
             try:
                 await app(scope, receive, send_with_headers)
+            except asyncio.CancelledError:  # by the server, at the end of its grace period
+                if has_started:
+                    raise
+                await _give_up(send_with_headers, request_id)
             finally:
                 _record(scope, status=status, seconds=time.perf_counter() - started)
 
     return observed
+
+
+async def _give_up(send: Send, request_id: bytes) -> None:
+    """Answer a request that the server no longer waits for; its own answer would be plain text."""
+    body = document(STOPPING, request_id)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", RETRY_AFTER),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": int(STOPPING.status), "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _record(scope: Scope, *, status: int, seconds: float) -> None:

@@ -81,6 +81,14 @@ BAD_TRANSFER_ENCODING: Final = Rejection(
     detail="Transfer-Encoding must be exactly `chunked`; send the body so, or with a Content-Length.",
 )
 
+STOPPING: Final = Rejection(
+    status=HTTPStatus.SERVICE_UNAVAILABLE,
+    reason="busy",
+    title="Service busy",
+    detail="The service stops and has given this request up, which may have taken effect; send it again.",
+)
+"""How a request is answered that the end of the grace period cuts off; the reason is that of other full services."""
+
 
 def rejection_for(error: httptools.HttpParserError) -> Rejection:
     """Return why the parser stopped."""
@@ -95,9 +103,9 @@ def rejection_for(error: httptools.HttpParserError) -> Rejection:
     return BAD_REQUEST
 
 
-def problem(rejection: Rejection, request_id: bytes) -> bytes:
-    """Return the whole response to a refused request: a problem document (RFC 9457)."""
-    body = msgspec.json.encode(
+def document(rejection: Rejection, request_id: bytes) -> bytes:
+    """Return a problem document (RFC 9457)."""
+    return msgspec.json.encode(
         {
             "type": f"/problems/{rejection.reason}",
             "title": rejection.title,
@@ -106,6 +114,11 @@ def problem(rejection: Rejection, request_id: bytes) -> bytes:
             "request_id": request_id.decode(),
         }
     )
+
+
+def problem(rejection: Rejection, request_id: bytes) -> bytes:
+    """Return the whole response to a refused request: a problem document."""
+    body = document(rejection, request_id)
     head = (
         f"HTTP/1.1 {int(rejection.status)} {rejection.status.phrase}\r\n"
         f"date: {date().decode()}\r\n"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.queue.base import logger
+from saq.utils import now
 
 from proxy.queues.circuit_breaker import OutageGuard
 from proxy.queues.sqlite import facts, schema, statements
@@ -105,6 +106,12 @@ class SqliteQueue(SqliteReads):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, taken.next_scheduled - time.time(), RECHECK_SECONDS)):
                         await change.wait()
+
+    async def enqueue_within(self, size: int, job: Job) -> Job | None:
+        """Enqueue a job, unless `size` jobs wait; see `JobQueue.enqueue_within`."""
+        job.queue, job.queued, job.status = self, now(), Status.QUEUED
+        await self._before_enqueue(job)
+        return job if await self._database.write(self._transitions.enqueue(job, size=size)) else None
 
     async def touch(self, job: Job) -> bool:
         """Send a heartbeat for `job`; see `JobQueue.touch`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, is_same_run, retry_delay
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, QueueFull, is_same_run, retry_delay
 from proxy.queues.readable import UnreadableJob
 from proxy.queues.sqlite import facts, set_aside, statements
 from proxy.system import lockfiles
@@ -62,10 +62,19 @@ class Transitions:
     owner: str
     others: Path
 
-    def enqueue(self, job: Job) -> Step[bool]:
-        """Return a step that enqueues a job; the step returns False if a live job has the same key."""
+    def enqueue(self, job: Job, *, size: int | None = None) -> Step[bool]:
+        """Return a step that enqueues a job; the step returns False if a live job has the same key.
+
+        The step raises `QueueFull` if `size` jobs wait already.
+        """
         row = self._row(job, scheduled=job.scheduled, due=job.scheduled or time.time())
-        return lambda connection: statements.insert(connection, row)
+
+        def insert(connection: sqlite3.Connection) -> bool:
+            if size is not None and (waiting := statements.count_waiting(connection, self.queue.name)) >= size:
+                raise QueueFull(waiting)
+            return statements.insert(connection, row)
+
+        return insert
 
     def take(self, connection: sqlite3.Connection) -> Dequeued:
         """Take the next job that is due, unless the queue is paused; set aside those before it that cannot be read."""

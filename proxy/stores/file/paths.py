@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import unicodedata
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 MAX_SEGMENT_BYTES: Final = 255
 """The longest file name on Linux's file systems (NAME_MAX)."""
+
+_OF_THE_PROCESS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN, errno.ESTALE}
+"""Errors of reading a folder for which that folder is not the cause."""
 
 
 def locate(root: Path, key: str) -> Path:
@@ -38,10 +42,13 @@ def locate(root: Path, key: str) -> Path:
     return path
 
 
-def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.stat_result | None]]:
+def walk(
+    root: Path, prefix: str, *, after: str = "", unreadable: list[str]
+) -> Iterator[tuple[str, os.stat_result | None]]:
     """Yield the keys that begin with `prefix` and follow `after`, in the order of their UTF-8 bytes.
 
-    The status is None if it cannot be read: one bad entry does not end the walk. Only the names in the folders on the
+    The status is None if it cannot be read: one bad entry does not end the walk. Nor does a folder that cannot be read;
+    its key, with a slash at its end, is appended to `unreadable`. Only the names in the folders on the
     path to the current key are held in memory, never those of the whole tree.
     """
     above, slash, start = prefix.rpartition("/")
@@ -50,7 +57,7 @@ def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.
     except StoreRefused:
         return
     begin = after.encode()
-    for key, path in _walk(folder, above + slash, os.fsencode(start), after=begin):
+    for key, path in _walk(folder, above + slash, os.fsencode(start), after=begin, unreadable=unreadable):
         if key.encode() > begin:
             try:
                 status = path.lstat()
@@ -63,9 +70,16 @@ def walk(root: Path, prefix: str, *, after: str = "") -> Iterator[tuple[str, os.
                     yield key, status
 
 
-def _walk(folder: Path, above: str, start: bytes, *, after: bytes) -> Iterator[tuple[str, Path]]:
+def _walk(folder: Path, above: str, start: bytes, *, after: bytes, unreadable: list[str]) -> Iterator[tuple[str, Path]]:
     """Yield the key and path of each entry that can be a key; skip folders whose keys all precede `after`."""
-    for name in _names(folder, start):
+    try:
+        names = _names(folder, start)
+    except OSError as error:
+        if not above or error.errno in _OF_THE_PROCESS:
+            raise
+        unreadable.append(above)
+        return
+    for name in names:
         segment = os.fsdecode(name.removesuffix(b"/"))
         key = above + segment
         if _fault(segment) or len(key.encode()) > MAX_KEY_BYTES:
@@ -74,7 +88,7 @@ def _walk(folder: Path, above: str, start: bytes, *, after: bytes) -> Iterator[t
         if not name.endswith(b"/"):
             yield key, path
         elif not _is_before(f"{key}/".encode(), after):
-            yield from _walk(path, f"{key}/", b"", after=after)
+            yield from _walk(path, f"{key}/", b"", after=after, unreadable=unreadable)
 
 
 def _is_before(folder: bytes, after: bytes) -> bool:

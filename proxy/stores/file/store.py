@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from anyio.to_thread import run_sync
 
 from pipeline.formats.registry import HEAD_BYTES, content_type_of
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnreadableFolders
 from proxy.stores.base import UNKNOWN_TYPE, AlreadyThere, Attributes, Blob
 from proxy.stores.file.atomic import (
     Identity,
@@ -102,13 +102,20 @@ class FileStore:
         await run_sync(self._delete, key)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty."""
-        found = walk(self._root, prefix, after=after)
+        """Yield the blobs under `prefix`; see `Store.list`. Their attributes are empty.
+
+        Raises:
+            UnreadableFolders: everything else was listed.
+        """
+        unreadable: list[str] = []
+        found = walk(self._root, prefix, after=after, unreadable=unreadable)
         blobs = (_listed(key, status) for key, status in found)
         while batch := await run_sync(_batch, blobs):
             for blob in batch:
                 yield blob
         await run_sync(self._check_exists)  # the walk also ends if the root folder was removed
+        if unreadable:
+            raise UnreadableFolders(unreadable)
 
     async def check(self) -> None:
         """Raise if no file can be written below the root.

@@ -66,7 +66,8 @@ _HINTS: Final = {
     "AccessDenied": "Its policy must allow the operation, s3:PutObjectAcl if S3_ACL is set, and s3:ListBucket, without "
     "which a missing key looks like a forbidden one.",
     "AuthorizationHeaderMalformed": "The region is wrong: check AWS_REGION.",
-    "ExpiredToken": "The session token has expired: renew AWS_SESSION_TOKEN.",
+    "ExpiredToken": "The session token has expired: renew AWS_SESSION_TOKEN, or the credentials file, which is "
+    "then read again.",
     "InvalidAccessKeyId": "Check AWS_ACCESS_KEY_ID.",
     "InvalidArgument": "Check S3_ACL: it must be auto, one of S3's canned ACLs, or empty.",
     "NoSuchBucket": "Check STORE or S3_BUCKET.",
@@ -110,10 +111,19 @@ class Precluded(StoreRefused):
     """A precondition failed: the key of a `put_new` exists, or the blob is not the expected one."""
 
 
+class CredentialsRefused(StoreRefused):
+    """The access key or its token is unknown, disabled or expired: others may have been written to its file since."""
+
+
 _KINDS: Final[Mapping[str, type[StoreRefused]]] = {
     "AccessControlListNotSupported": AclRefused,
     "AccessDenied": StoreDenied,
+    "ExpiredToken": CredentialsRefused,
+    "InvalidAccessKeyId": CredentialsRefused,
+    "InvalidToken": CredentialsRefused,
     "NotImplemented": AclRefused,
+    "SignatureDoesNotMatch": CredentialsRefused,
+    "TokenRefreshRequired": CredentialsRefused,
 }
 """The errors of the codes that callers treat differently."""
 

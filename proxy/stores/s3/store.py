@@ -24,7 +24,8 @@ from proxy.stores.headers import escaped
 from proxy.stores.ranges import Changed
 from proxy.stores.retry import StoreRetryPolicy, with_retries
 from proxy.stores.s3.config import AUTO_ACL, PUBLIC_ACL, client_options
-from proxy.stores.s3.errors import AclRefused, Precluded, s3_errors
+from proxy.stores.s3.credentials import RenewableCredentials, provide
+from proxy.stores.s3.errors import AclRefused, CredentialsRefused, Precluded, s3_errors
 from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, is_chunked, lenient_timestamp, listed
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import bounded, check_bytes, save
@@ -32,6 +33,8 @@ from proxy.stores.transfer import bounded, check_bytes, save
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
+
+    from botocore.credentials import ReadOnlyCredentials
 
     from proxy.stores.ranges import ByteRange
     from proxy.stores.retry import Attempt
@@ -57,6 +60,8 @@ class S3Store:
         self._credentials = credentials
         self._retry_policy = retry_policy or StoreRetryPolicy()
         self._shown = f"bucket {bucket.name} at {bucket.endpoint_url or 'Amazon S3'}"
+        self._renewable: RenewableCredentials | None = None
+        """None if the credentials were given."""
         self._seen_until = 0.0
         self._held = AsyncExitStack()
 
@@ -72,8 +77,11 @@ class S3Store:
         session = get_session()
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lenient_timestamp)
         with s3_errors(self._shown):
-            if not (self._credentials or await session.get_credentials()):
-                raise NoCredentialsError
+            if not self._credentials:
+                self._renewable = await RenewableCredentials.create()
+                if not self._renewable:
+                    raise NoCredentialsError
+                provide(session, self._renewable)
             try:
                 made = session.create_client("s3", **client_options(self._bucket, self._credentials))
                 self._client = await self._held.enter_async_context(made)
@@ -236,12 +244,18 @@ class S3Store:
         return await with_retries(ask, self._retry_policy, whom=self._shown)
 
     async def _call(self, operation: Callable[..., Awaitable[T]], **parameters: object) -> T:
+        used = await self._renewable.get_frozen_credentials() if self._renewable else None
         try:
             with s3_errors(self._shown), closed_on_error():
                 return await operation(Bucket=self._bucket.name, **parameters)
-        except StoreRefused:
+        except StoreRefused as refused:
             self._seen_until = 0.0  # the bucket may be gone: a HEAD does not show the difference to a missing key
+            if isinstance(refused, CredentialsRefused) and used and await self._renew(used):
+                raise StoreUnavailable(f"{refused} Other credentials were found, so it is retried.") from refused
             raise
+
+    async def _renew(self, refused: ReadOnlyCredentials) -> bool:
+        return self._renewable is not None and await self._renewable.renew(refused)
 
     def _headers(self, attributes: Attributes) -> dict[str, object]:
         headers = {

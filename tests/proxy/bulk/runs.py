@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from proxy.bulk.checkpoint import CheckpointStore
     from proxy.bulk.events import Event, OriginalDone
+    from proxy.bulk.originals import Originals
     from proxy.bulk.reporters import Reporter, Tally
 
 OPTIONS = RunOptions(
@@ -102,7 +103,7 @@ class Rig:
 
     async def run(
         self,
-        originals: Names,
+        originals: Originals,
         step: Callable[[str], Awaitable[OriginalDone]],
         *,
         concurrency: int = 3,

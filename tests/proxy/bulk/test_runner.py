@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from proxy.bulk.checkpoint import IN_A_ROW, RunTally, new_checkpoint
 from proxy.bulk.events import Counted, OriginalDone, RetryScheduled, Stopping
+from proxy.bulk.originals import count, sample
 from proxy.bulk.reporters import GuardedReporter
 from proxy.bulk.runner import LOOK_AHEAD
 from proxy.bulk.state_dir import StateDir
 from proxy.bulk.stop import Stop
-from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable
+from proxy.errors import NotFound, ProcessDied, StoreRefused, StoreUnavailable, UnreadableFolders
 from tests.proxy.bulk.runs import OPTIONS, Heard, Names, Rig, counted
 from tests.waiting import until
 
@@ -219,6 +220,23 @@ async def test_a_listing_that_is_refused_is_raised_once_what_is_underway_is_over
     with pytest.raises(StoreRefused, match="may not list"):
         await rig.run(names, make)
     assert (rig.progress.after, rig.progress.tally.changed) == (NAMES[7], 8)
+
+
+async def test_each_folder_that_cannot_be_read_counts_as_a_failure_after_everything_else() -> None:
+    rig = Rig()
+    names = Names(NAMES, broken_after=NAMES[-1], trouble=UnreadableFolders(["a/", "b/"]))
+    assert await rig.run(names, make)
+    assert sorted(seen(rig)) == sorted([*NAMES, "a/", "b/"])
+    assert (rig.progress.tally.changed, rig.progress.tally.failed) == (20, 2)
+    assert rig.progress.tally.faults == {"store-refused": 2}
+
+
+async def test_a_sample_lacks_only_what_a_folder_contains_that_cannot_be_read() -> None:
+    names = Names(NAMES, broken_after=NAMES[-1], trouble=UnreadableFolders(["a/"]))
+    assert await count(names) == 20
+    rig = Rig()
+    assert await rig.run(await sample(names, 3, seed=1), make)
+    assert (rig.progress.tally.changed, rig.progress.tally.failed) == (3, 1)
 
 
 async def test_an_unexpected_error_of_one_original_is_its_failure_and_is_logged() -> None:

@@ -103,6 +103,26 @@ async def test_no_more_wait_than_may_however_many_come_at_once(jobs: JobService)
     assert all(refusal.retry_after_seconds > 0 for refusal in refused)
 
 
+async def test_no_more_wait_than_may_however_many_come_at_once_to_two_processes_on_one_file(
+    queue: JobQueue, jobs: JobService, tmp_path: Path
+) -> None:
+    beside = open_queue(f"sqlite:////{tmp_path}/queue.db", name=queue.name)
+    await beside.connect()
+    try:
+        services = (jobs, jobs_of(beside, queue_size=3))
+        outcomes = await asyncio.gather(
+            *(services[number % 2].submit(other(number)) for number in range(60)), return_exceptions=True
+        )
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Busy)]
+        assert (len(refused), (await jobs.waiting())[0]) == (57, 3)
+        again = next(number for number, outcome in enumerate(outcomes) if isinstance(outcome, Busy))
+        for service in services:  # what was refused does not count as live
+            with pytest.raises(Busy):
+                await service.submit(other(again))
+    finally:
+        await beside.disconnect()
+
+
 async def test_a_job_that_is_known_is_told_even_when_the_queue_is_full(jobs: JobService) -> None:
     first = await jobs.submit(other(0), idempotency_key="msg_1")
     await jobs.submit(other(1))

@@ -114,9 +114,16 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[str]:
-    """Yield the base URL of an HTTP server on loopback that serves a folder."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root))) as server:
+def serving(root: Path, requested: list[str] | None = None) -> Iterator[str]:
+    """Yield the base URL of an HTTP server on loopback that serves a folder; each path is added to `requested`."""
+
+    class Recorded(Quiet):
+        def translate_path(self, path: str) -> str:
+            if requested is not None:
+                requested.append(path)
+            return super().translate_path(path)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Recorded, directory=str(root))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -124,3 +131,18 @@ def serving(root: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.anyio
+async def test_below_the_public_base_url_nothing_is_requested_that_the_store_lacks(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    requested: list[str] = []
+    with serving(root, requested) as address:
+        (root / "a.jpg").write_bytes(b"bytes")
+        store = FileStore(root)
+        side = open_side(address, open_store=lambda: store, public_base_url=address.rstrip("/"))
+        async with side.opened():
+            assert await side.fetch("missing.jpg", tmp_path / "fetched") is None
+            assert await side.fetch("a.jpg", tmp_path / "fetched") is not None
+    assert requested == ["/a.jpg"]

@@ -10,13 +10,14 @@ import anyio
 import pytest
 import structlog
 
-from proxy.bulk.reprocess.enqueue import JOBS_PER_WORKER, EnqueueStep
+from proxy.bulk.reprocess.enqueue import JOBS_PER_WORKER, EnqueueStep, ReadPause
 from proxy.bulk.reprocess.inspect import Inspector
 from proxy.bulk.reprocess.render import RenderStep
 from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
 from proxy.bulk.stop import Stop, Stopped
 from proxy.derivatives.recipe import Recipe
 from proxy.errors import NoRoom, NotFound, StoreUnavailable
+from proxy.jobs.control import JobControl
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
@@ -168,8 +169,21 @@ def worker(workshop: Workshop, queue: JobQueue, jobs: JobService) -> JobWorker:
     )
 
 
-def orderer(workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake = "stale") -> EnqueueStep:
-    return EnqueueStep(jobs=jobs, inspector=inspector(workshop, remake), queue_size=QUEUE_SIZE, run="run", stop=stop)
+async def no_pause() -> None:
+    return
+
+
+def orderer(
+    workshop: Workshop, jobs: JobService, stop: Stop, *, remake: Remake = "stale", read_pause: ReadPause = no_pause
+) -> EnqueueStep:
+    return EnqueueStep(
+        jobs=jobs,
+        inspector=inspector(workshop, remake),
+        queue_size=QUEUE_SIZE,
+        run="run",
+        stop=stop,
+        read_pause=read_pause,
+    )
 
 
 class WatchedJobs(JobService):
@@ -229,6 +243,27 @@ async def test_who_orders_where_nobody_works_is_told_so_once(
             async with running_worker(worker(workshop, queue, jobs)):
                 await asyncio.gather(*ordering)
     assert [line["log_level"] for line in lines if line["event"] == "no_workers"] == ["warning"]
+
+
+async def test_a_run_that_waits_for_a_paused_queue_logs_that_once(
+    workshop: Workshop, queue: JobQueue, jobs: JobService
+) -> None:
+    await workshop.upload()
+    control = JobControl(queue=queue, jobs=jobs)
+    await control.pause()
+    with structlog.testing.capture_logs() as lines, anyio.fail_after(60):
+        async with running_worker(worker(workshop, queue, jobs)):
+            ordering = asyncio.create_task(
+                orderer(workshop, jobs, Stop(), read_pause=control.paused_since).run(ORIGINAL)
+            )
+
+            async def is_told() -> bool:
+                return "queue_paused" in [line["event"] for line in lines]
+
+            await until(is_told)
+            await control.resume()
+            assert (await ordering).result == "rendered"
+    assert [line["log_level"] for line in lines if line["event"] == "queue_paused"] == ["warning"]
 
 
 def _results(originals: list[OriginalDone]) -> dict[str, int]:

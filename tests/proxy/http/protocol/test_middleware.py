@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
+import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import structlog
+import uvicorn
 from prometheus_client import REGISTRY
 
 from loadtest.service import order, signed
+from proxy.cli.serve import Server
+from proxy.http.protocol.connection import BoundedProtocol
+from proxy.http.protocol.connections import Connections
+from proxy.http.protocol.middleware import middleware
 from tests.proxy.http.conftest import KEY, SECRET, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from litestar.types import Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +110,36 @@ async def test_a_path_of_any_length_is_one_line_of_a_length_that_has_an_end(site
         await site.client.get(f"/img/{'x/' * 10_000}small")
     (line,) = [line for line in lines if line["event"] == "request"]
     assert len(line["path"]) == 4096
+
+
+async def test_a_request_that_the_end_of_the_grace_period_cuts_off_gets_a_problem_document() -> None:
+    arrived = asyncio.Event()
+
+    async def hang(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    opened = Connections(most=10, idle_seconds=60.0)
+    server = Server(
+        uvicorn.Config(
+            middleware(hang, fixed_headers=[]),
+            http=partial(BoundedProtocol, opened, None),  # type: ignore[arg-type] # called as the class would be
+            lifespan="off",
+            log_config=None,
+            date_header=False,
+            timeout_graceful_shutdown=0,
+        )
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/jobs/x/cancel"
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with httpx.AsyncClient() as client:
+            asking = asyncio.create_task(client.post(url))
+            await arrived.wait()
+            server.should_exit = True
+            answer = await asking
+        await serving
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert (answer.headers["retry-after"], answer.headers["connection"]) == ("5", "close")
+    assert answer.json()["type"] == "/problems/busy"
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from proxy.errors import StoreRefused, UnreadableFolders
 from proxy.stores.file.paths import walk
 from tests.proxy.stores.file.file_stores import started
 
@@ -58,9 +60,50 @@ async def test_the_times_of_usual_files_are_exact(tmp_path: Path) -> None:
 def test_an_entry_that_cannot_be_read_is_listed_without_a_status(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).write_bytes(b"bytes")
-    listed = walk(tmp_path, "")
+    listed = walk(tmp_path, "", unreadable=[])
     keys = [next(listed)[0]]
     (tmp_path / "b").unlink()
     (tmp_path / "b").symlink_to(tmp_path / "c")
     keys += [key for key, _ in listed]
     assert keys == ["a", "c"]  # a link is no blob
+
+
+@pytest.fixture
+def locked_folder(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the path of a folder that no user can read, not even root, for whom permissions do not count."""
+    scan = os.scandir
+
+    def refuse(path: bytes) -> object:
+        if path.endswith(b"/locked"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return Path("locked")
+
+
+async def test_a_folder_that_cannot_be_read_is_named_when_everything_else_is_listed(
+    tmp_path: Path, locked_folder: Path
+) -> None:
+    store = await started(tmp_path)
+    for folder in (Path("a"), locked_folder, Path("z")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_bytes(b"bytes")
+    found: list[str] = []
+
+    async def collect() -> None:
+        async for blob in store.list():
+            found.append(blob.key)  # noqa: PERF401 - the error comes after what was listed
+
+    with pytest.raises(UnreadableFolders, match="'locked/'") as refusal:
+        await collect()
+    assert found == ["a/file", "z/file"]
+    assert refusal.value.folders == ("locked/",)
+    assert [blob.key async for blob in store.list("z/")] == ["z/file"]
+    assert [blob.key async for blob in store.list(after="m")] == ["z/file"]
+
+
+async def test_a_root_folder_that_cannot_be_read_is_a_fault_of_the_store(tmp_path: Path, locked_folder: Path) -> None:
+    store = await started(tmp_path / locked_folder)
+    with pytest.raises(StoreRefused, match="rejected"):
+        [blob.key async for blob in store.list()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.base import Attributes
 from proxy.stores.s3.config import BucketConfig
 from tests.proxy.stores.s3.s3_stores import at, opened
@@ -162,3 +162,58 @@ async def test_too_many_bytes_are_not_even_read(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="limit is 4; upload a smaller one"):
             await store.fetch("a", tmp_path / "copy", max_bytes=4)
         assert len(server.seen) == 1
+
+
+CREDENTIALS_FILE = "[default]\naws_access_key_id = {0}\naws_secret_access_key = s\naws_session_token = {0}-token\n"
+
+
+@pytest.fixture
+def credentials_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of credentials without an expiry, which is all that botocore finds."""
+    path = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    path.write_text(CREDENTIALS_FILE.format("first"))
+    return path
+
+
+def tokens(server: Scripted) -> list[str]:
+    return [seen.headers["x-amz-security-token"] for seen in server.seen]
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
+async def test_credentials_that_are_refused_are_read_again_from_their_file(
+    file: Path, credentials_file: Path, code: str
+) -> None:
+    answers = (PUT_OK, refusal(400, code), PUT_OK)
+    async with Scripted(*answers) as server, opened(at(server), credentials=None) as store:
+        await store.put("a", file, ATTRIBUTES)
+        credentials_file.write_text(CREDENTIALS_FILE.format("second"))
+        await store.put("b", file, ATTRIBUTES)
+    assert tokens(server) == ["first-token", "first-token", "second-token"]
+    assert "Credential=second/" in server.seen[2].headers["authorization"]
+
+
+async def test_credentials_that_are_refused_and_have_not_changed_are_no_passing_fault(
+    file: Path, credentials_file: Path
+) -> None:
+    assert credentials_file.exists()
+    async with Scripted(refusal(400, "ExpiredToken")) as server, opened(at(server), credentials=None) as store:
+        with pytest.raises(StoreRefused, match="ExpiredToken"):
+            await store.put("a", file, ATTRIBUTES)
+    assert tokens(server) == ["first-token"]
+
+
+@pytest.mark.parametrize("content", ["", "[default", "[default]\naws_access_key_id = alone\n"])
+async def test_a_credentials_file_that_is_just_being_written_changes_nothing(
+    file: Path, credentials_file: Path, content: str
+) -> None:
+    async with Scripted(refusal(400, "ExpiredToken"), PUT_OK) as server, opened(at(server), credentials=None) as store:
+        credentials_file.write_text(content)
+        with pytest.raises(StoreRefused, match="ExpiredToken"):
+            await store.put("a", file, ATTRIBUTES)
+        await store.put("a", file, ATTRIBUTES)
+    assert tokens(server) == ["first-token", "first-token"]
