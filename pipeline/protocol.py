@@ -1,7 +1,15 @@
-"""Requests to a render process and its responses, as JSON documents, one per line.
+"""Messages between the service, a fork server and its children, as JSON.
 
-A process sends `Ready` once after it has started, then answers each request with exactly one line. Files are passed by
-local path; no pixels travel over the pipe.
+The service starts a fork server, which sends `Ready` once. For each original the service sends `Fork` with two sockets,
+the child's channel and its log, and gets `Forked`. It ends a child with `Reap`, and gets `Reaped`.
+
+On its channel, a child receives one request, and sends and receives one message a line:
+
+- `Render`: the child sends `Probed` and waits for `Proceed`. It then sends `Made` for each size, and `Finished`.
+- `Compare`: the child sends `Compared`.
+
+In place of any of these, it may send `Refusal` or `Fault` as its last message. Files are passed by local path; no
+pixels travel over a channel.
 """
 
 from __future__ import annotations
@@ -54,7 +62,7 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """One derivative, written to the folder of the request."""
+    """One derivative, as a local file."""
 
     size: str
     path: str
@@ -66,45 +74,79 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     """Render profile: our rendering version, the libvips version and a CRC-32 of the recipe; see `render_profile`."""
 
 
-class Probe(msgspec.Struct, frozen=True, tag="probe"):
-    """Request the properties of the original at `path` and the predicted memory for rendering `sizes` of it."""
+class Derived(msgspec.Struct, frozen=True):
+    """What the service made of the answers of a child: the wanted derivatives in the order of the recipe."""
 
-    path: str
-    sizes: tuple[Size, ...] = ()
-    limits: Limits = Limits()
+    info: ImageInfo
+    derivatives: tuple[Rendered, ...]
+
+
+class Fork(msgspec.Struct, frozen=True, tag="fork"):
+    """Request a child; the message carries two sockets: its channel, and where it writes its log."""
+
+
+class Forked(msgspec.Struct, frozen=True, tag="forked"):
+    """The response to `Fork`; `pid` is 0 if the kernel refused to fork."""
+
+    pid: int
+
+
+class Reap(msgspec.Struct, frozen=True, tag="reap"):
+    """Request to collect the exit status of a child; until then its process id is not used again."""
+
+    pid: int
+
+
+class Reaped(msgspec.Struct, frozen=True, tag="reaped"):
+    """The response to `Reap`, once the child has ended: its exit status, or minus the number of its signal."""
+
+    pid: int
+    status: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The fork server is ready for requests; `libvips` is the version that its children render with."""
+
+    libvips: str
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):
-    """Request derivatives of the original at `path`, written to `folder`.
+    """Request derivatives of the original at `path`, written to `folder` as files with the names of the sizes.
 
     `sizes` is always the whole recipe; `wanted` names the sizes to render, all if empty. Smaller sizes are shrunk from
-    larger ones, so the whole recipe is needed to render a size to the same bytes in every request.
+    larger ones, so the whole recipe is needed to render a size to the same bytes in every request. `first` names the
+    wanted size that may be encoded before all others; empty if none is.
     """
 
     path: str
     folder: str
     sizes: tuple[Size, ...]
     wanted: tuple[str, ...] = ()
+    first: str = ""
     limits: Limits = Limits()
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The process is ready for requests; `libvips` is the version it renders with."""
-
-    libvips: str
-
-
 class Probed(msgspec.Struct, frozen=True, tag="probed"):
-    """The response to `Probe`."""
+    """The first response to `Render`; `first_bytes` is the memory for encoding `first` before larger sizes."""
 
     info: ImageInfo
+    first_bytes: int = 0
 
 
-class Derived(msgspec.Struct, frozen=True, tag="derived"):
-    """The response to `Render`: the wanted derivatives in the order of `sizes`."""
+class Proceed(msgspec.Struct, frozen=True, tag="proceed"):
+    """The memory is reserved; `first` is encoded before all other sizes, if it is not empty."""
 
-    info: ImageInfo
-    derivatives: tuple[Rendered, ...]
+    first: str = ""
+
+
+class Made(msgspec.Struct, frozen=True, tag="made"):
+    """The derivative of one size is complete."""
+
+    size: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """All wanted derivatives are complete."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
@@ -177,5 +219,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True, tag="compared"):
     pictures: dict[str, str]
 
 
-Question = Probe | Render
-Answer = Ready | Probed | Derived | Compared | Refusal | Fault
+Order = Fork | Reap
+"""Messages to a fork server."""
+
+Report = Ready | Forked | Reaped
+"""Messages of a fork server."""
+
+Answer = Probed | Made | Finished | Compared | Refusal | Fault
+"""Messages of a child."""

@@ -64,7 +64,7 @@ render_seconds = Histogram(
 )
 render_budget_bytes = Gauge("render_budget_bytes", "Memory that all renders together may use")
 render_reserved_bytes = Gauge(
-    "render_reserved_bytes", "Part of this memory that renders and idle render processes have reserved"
+    "render_reserved_bytes", "Part of this memory that renders have reserved, or that the idle fork server holds"
 )
 render_process_deaths_total = Counter(
     "render_process_deaths_total", "Render processes that died or were killed, by cause", ["cause"]

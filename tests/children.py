@@ -18,7 +18,7 @@ GRACE_SECONDS = 5.0
 """How long a process that was killed may take to go."""
 
 LOOK_EVERY_SECONDS = 0.01
-RENDER_WORKER = "pipeline.process.render_worker"
+RENDER_WORKER = "pipeline.process.render_server"
 
 
 def children() -> dict[int, str]:

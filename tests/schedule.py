@@ -29,7 +29,7 @@ SLOW = (
     "tests/pipeline/decode/test_memory_model.py",
     "tests/pipeline/decode/test_original.py",
     "tests/pipeline/image/test_profiles.py",
-    "tests/pipeline/process/test_compare_worker.py",
+    "tests/pipeline/process/test_compare_server.py",
     "tests/pipeline/process/test_hostile.py",
     "tests/pipeline/render/test_photographs.py",
     "tests/proxy/app/test_connect.py",

@@ -62,6 +62,6 @@ def test_a_process_that_was_killed_and_not_waited_for_is_gone(census: Census) ->
 
 
 def test_what_renders_for_several_tests_is_to_be_gone_after_the_last(census: Census) -> None:
-    with child("pipeline.process.render_worker") as renders:
+    with child("pipeline.process.render_server") as renders:
         assert census.left(renders=False, grace_seconds=0) == {}
         assert {*census.left(grace_seconds=0)} == {renders.pid}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -158,9 +158,15 @@ def _check(code: int) -> None:
         raise damaged("image data is lost")
 
 
+def load() -> None:
+    """Load the decoder, if it is installed; otherwise the first HEIC loads it."""
+    with suppress(UnsupportedFormat):
+        _library()
+
+
 @cache
 def _library() -> ctypes.CDLL:
-    """Load libde265, for the first HEIC only.
+    """Load libde265, once.
 
     Symbols are also found in the libraries that pi-heif's module is linked with.
     """

@@ -86,12 +86,7 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
 
     An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
     """
-    across, down = original.sides
-    chain = sorted(
-        ((size.cover(width=across, height=down, highest=_highest(original, size)), size) for size in sizes),
-        key=_sort_key,
-        reverse=True,
-    )
+    chain = _chain(original, sizes)
     sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _LINEAR_BYTES
     shared = max(width * height for (width, height), _ in chain) * original.header.bands * sample
     decoding = _decoder(original, chain[0][0]) + _first_step_lines(original, *chain[0])
@@ -100,6 +95,29 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
         + shared
         + max(decoding, _costliest_step(original, chain), *(_encoder_bytes(original, size) for size in sizes))
         + _animation_bytes(original, sizes, most_pixels=animation_pixels)
+    )
+
+
+def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
+    """Return the additional bytes for holding the images that are larger than the size `first` until it is encoded.
+
+    The largest image is held for any render, and `render_bytes` includes it.
+    """
+    held = 0
+    for (width, height), size in _chain(original, sizes)[1:]:
+        if size.name == first:
+            return held
+        held += width * height * original.header.bands * _LINEAR_BYTES
+    return 0
+
+
+def _chain(original: Original, sizes: Sequence[Size]) -> list[tuple[tuple[int, int], Size]]:
+    """Return the sizes with the dimensions that the original is shrunk to for each, the largest first."""
+    across, down = original.sides
+    return sorted(
+        ((size.cover(width=across, height=down, highest=_highest(original, size)), size) for size in sizes),
+        key=_sort_key,
+        reverse=True,
     )
 
 

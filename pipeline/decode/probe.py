@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.decode.memory_model import render_bytes
-from pipeline.decode.original import open_original
 from pipeline.errors import TooManyFrames, TooManyPixels
 from pipeline.image import orientation, vips
 from pipeline.protocol import ImageInfo
@@ -13,7 +12,6 @@ from pipeline.size import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from pipeline.decode.original import Original
     from pipeline.protocol import Limits
@@ -24,19 +22,13 @@ _USUAL = (Size(name="usual", width=2000),)
 _BITS = {"uchar": 8, "ushort": 16, "short": 16, "float": 32}
 
 
-def probe(path: Path, *, limits: Limits, sizes: Sequence[Size] = ()) -> ImageInfo:
-    """Return the properties of the original at `path`, read from its header alone.
+def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
+    """Return the properties of an opened original, read from its header alone.
 
     Raises:
-        Unreadable: the file is not a supported image, or its header is invalid.
         TooManyPixels: one frame has more pixels than `limits` allows.
         TooManyFrames: the file has more frames or pages than `limits` allows.
     """
-    return describe(open_original(path, limits=limits), limits=limits, sizes=sizes)
-
-
-def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> ImageInfo:
-    """Return the properties of an opened original; if it exceeds `limits`, raise the same errors as `probe`."""
     header = original.header
     _refuse_over(limits, pixels=header.width * header.height, frames=original.frames)
     width, height = original.sides

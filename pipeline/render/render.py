@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.decode.memory_model import held_bytes
 from pipeline.decode.original import frames, open_original
 from pipeline.decode.probe import describe
 from pipeline.formats.registry import WRITABLE, highest, output
 from pipeline.image import colour, orientation, vips
-from pipeline.protocol import Derived, Rendered
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.render.save import save
-from pipeline.size import Size, render_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.decode.original import Original
     from pipeline.protocol import Render
+    from pipeline.size import Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,7 @@ class Target:
     box: tuple[int, int]
     is_animated: bool
     is_wanted: bool
-    profile: str
-    folder: Path
+    path: Path
 
     def is_whole(self, original: Original) -> bool:
         """Return whether the derivative has the very pixels of the original, if its colours need no conversion."""
@@ -42,23 +41,49 @@ class Target:
         return self.cover == sides == self.box and original.is_upright and not self.is_animated
 
 
-def render(question: Render) -> Derived:
-    """Render the wanted sizes of an original.
+class Rendering:
+    """An opened original, and the derivatives wanted of it.
 
-    How a size is rendered depends on the original and on the whole recipe, never on which sizes are wanted. So a
-    derivative has the same bytes whichever sizes are requested with it. All still sizes share one decode; animations,
-    and 16-bit originals whose gamut is kept, are decoded separately.
-
-    Raises:
-        Refused: the original cannot be rendered.
+    How a size is rendered depends on the original and on the whole recipe, never on which sizes are wanted, nor on
+    their order. So a derivative has the same bytes whichever sizes are requested with it. All still sizes share one
+    decode; animations, and 16-bit originals whose gamut is kept, are decoded separately.
     """
-    original = open_original(Path(question.path), limits=question.limits)
-    info = describe(original, limits=question.limits, sizes=question.sizes)
-    targets = [_target(original, size, question) for size in question.sizes]
-    made = {
-        derivative.size: derivative for derivative in (*_stills(original, targets), *_animations(original, targets))
-    }
-    return Derived(info=info, derivatives=tuple(made[size.name] for size in question.sizes if size.name in made))
+
+    def __init__(self, question: Render) -> None:
+        """Open the original and read its header.
+
+        Raises:
+            Refused: the original cannot be rendered.
+        """
+        self._original = open_original(Path(question.path), limits=question.limits)
+        self._targets = [_target(self._original, size, question) for size in question.sizes]
+        self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
+        self.first_bytes = held_bytes(self._original, question.sizes, question.first)
+
+    def run(self, *, first: str = "") -> Iterator[str]:
+        """Render the derivatives, and yield the name of each size once its file is complete.
+
+        The size `first` is written before all others of its chain. Larger images wait for it in memory, which takes
+        `first_bytes` at most.
+
+        Raises:
+            Refused: the original cannot be rendered.
+        """
+        stills, moving = [one for one in self._targets if not one.is_animated], self._moving()
+        is_deep = self._original.header.format != "uchar"
+        kept = [target for target in stills if is_deep and target.size.gamut == "keep"]
+        shown = [target for target in stills if target not in kept]
+        parts = [
+            (kept, _render_chain(self._original, kept, colour.to_rgb, first)),
+            (shown, _render_chain(self._original, shown, _srgb if is_deep else colour.to_rgb, first)),
+            (moving, _animations(self._original, moving, first)),
+        ]
+        parts.sort(key=lambda part: not _is_among(first, part[0]))
+        for _, names in parts:
+            yield from names
+
+    def _moving(self) -> list[Target]:
+        return [target for target in self._targets if target.is_animated and target.is_wanted]
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
@@ -93,39 +118,38 @@ def _target(original: Original, size: Size, question: Render) -> Target:
         box=original.as_stored(size.dimensions(width=width, height=height, highest=most)),
         is_animated=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
         is_wanted=not question.wanted or size.name in question.wanted,
-        profile=render_profile(size, among=question.sizes, libvips=vips.VERSION),
-        folder=Path(question.folder),
+        path=Path(question.folder, size.name),
     )
-
-
-def _stills(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
-    """Yield the wanted derivatives of the first frame.
-
-    For 16-bit originals, the sizes that keep the gamut are rendered from a decode of their own.
-    """
-    is_deep = original.header.format != "uchar"
-    kept = [target for target in targets if is_deep and target.size.gamut == "keep"]
-    yield from _render_chain(original, kept, colour.to_rgb)
-    shown = _srgb if is_deep else colour.to_rgb
-    yield from _render_chain(original, [target for target in targets if target not in kept], shown)
 
 
 def _srgb(image: pyvips.Image) -> pyvips.Image:
     return colour.to_srgb(colour.to_rgb(image))
 
 
+def _is_among(name: str, targets: Sequence[Target]) -> bool:
+    return any(target.size.name == name and target.is_wanted for target in targets)
+
+
 def _render_chain(
-    original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image]
-) -> Iterator[Rendered]:
-    """Yield the wanted derivatives of one chain of sizes, the largest first."""
-    chain = sorted((target for target in targets if not target.is_animated), key=_sort_key, reverse=True)
+    original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image], first: str
+) -> Iterator[str]:
+    """Write the wanted derivatives of one chain of sizes, `first` before all others, then the largest first."""
+    chain = sorted(targets, key=_sort_key, reverse=True)
     while chain and not chain[-1].is_wanted:
         chain.pop()
     steps = [target for target in chain if target.is_wanted or target.size.is_source or target is chain[0]]
     pictures = resize_all(original, [_step(target) for target in steps], to_colour=to_colour)
+    held: list[tuple[Target, pyvips.Image]] = []
+    is_ahead = _is_among(first, steps)
     for target, picture in zip(steps, pictures, strict=True):
+        is_ahead = is_ahead and target.size.name != first
         if target.is_wanted:
-            yield _write(original, target, [_apply_steps(picture, target)])
+            held.insert(0 if target.size.name == first else len(held), (target, picture))
+        while held and not is_ahead:
+            name = held[0][0].size.name
+            _write(original, held[0][0], [_apply_steps(held[0][1], held[0][0])])
+            del held[0]  # before the size is reported, to free the image
+            yield name
 
 
 def _step(target: Target) -> ResizeStep:
@@ -137,37 +161,27 @@ def _sort_key(target: Target) -> tuple[tuple[int, int], bool]:
     return target.cover, target.size.is_source
 
 
-def _animations(original: Original, targets: Sequence[Target]) -> Iterator[Rendered]:
-    """Yield the wanted animated derivatives.
+def _animations(original: Original, moving: Sequence[Target], first: str) -> Iterator[str]:
+    """Write the animated derivatives, `first` before all others.
 
     Each frame is computed at once, because a hundred pending ones would hold as many caches.
     """
-    moving = [target for target in targets if target.is_animated and target.is_wanted]
     join_frames = frames(original) if moving else []
-    for target in moving:
-        yield _write(
+    for target in sorted(moving, key=lambda target: target.size.name != first):
+        _write(
             original,
             target,
             [_apply_steps(resize_frame(frame, target.cover), target).copy_memory() for frame in join_frames],
         )
+        yield target.size.name
 
 
-def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Rendered:
+def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> None:
     """Write the finished image, or the frames of an animation, in the format of the size."""
     has_alpha = bool(made[0].hasalpha())
     writable = WRITABLE["webp"] if target.is_animated else output(original.readable, target.size, has_alpha=has_alpha)
-    path = target.folder / f"{target.size.name}{writable.extension}"
     picture = vips.join_frames(made) if target.is_animated else made[0]
-    save(picture, path, original, target.size, writable, is_whole=target.is_whole(original))
-    return Rendered(
-        size=target.size.name,
-        path=str(path),
-        width=made[0].width,
-        height=made[0].height,
-        bytes=path.stat().st_size,
-        content_type=writable.content_type,
-        profile=target.profile,
-    )
+    save(picture, target.path, original, target.size, writable, is_whole=target.is_whole(original))
 
 
 def _apply_steps(picture: pyvips.Image, target: Target) -> pyvips.Image:

@@ -169,8 +169,10 @@ class Admission:
         """Return whether a new reservation of `size` bytes would be granted at once, at any priority."""
         return not self._waiting and self._fits(size)
 
-    async def resize(self, reservation: Reservation, size: int) -> None:
-        """Change a reservation to `size` bytes, waiting if they are not free.
+    async def resize(
+        self, reservation: Reservation, size: int, *, before_wait: Callable[[], None] | None = None
+    ) -> None:
+        """Change a reservation to `size` bytes, waiting if they are not free; `before_wait` is called only then.
 
         They are granted at once if they are free and no other reservation is before it in the queue. The slot and the
         bytes it holds are released first, so that two reservations that grow never wait for each other. It keeps its
@@ -183,7 +185,7 @@ class Admission:
         reservation.bytes = size
         priority = reservation.ticket.priority
         self._bypassed[priority] = max(reservation.bypassed, self._bypassed.get(priority, 0))
-        await self._wait_for_grant(reservation)
+        await self._wait_for_grant(reservation, before_wait)
 
     def estimated_wait_seconds(self, ticket: Ticket) -> float:
         """Estimate the wait of a new reservation from recent hold times and the reservations ahead of it."""
@@ -203,11 +205,13 @@ class Admission:
         seconds = max(RETRY_AFTER_SECONDS, math.ceil(self.estimated_wait_seconds(ticket)))
         return Busy(f"{why}; try again in {seconds} s.", retry_after_seconds=seconds)
 
-    async def _wait_for_grant(self, reservation: Reservation) -> None:
+    async def _wait_for_grant(self, reservation: Reservation, before_wait: Callable[[], None] | None = None) -> None:
         reservation.is_granted.clear()
         reservation.ticket.on_priority_change = self._grant
         self._waiting.append(reservation)
         self._grant()
+        if before_wait and not reservation.is_granted.is_set():
+            before_wait()
         try:
             async with asyncio.timeout_at(reservation.deadline):
                 await reservation.is_granted.wait()

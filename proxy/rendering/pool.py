@@ -1,36 +1,34 @@
-"""The pool of render processes: every render has a slot, a memory reservation and a deadline."""
+"""The pool of renders: each has a slot, a memory reservation, a deadline, and a process of its own."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import structlog
-
-from pipeline.errors import BY_CODE, NeedsTooMuchMemory, Refused
-from pipeline.protocol import Derived, Probe, Probed, Refusal, Render
+from pipeline.errors import NeedsTooMuchMemory
+from pipeline.protocol import Derived, Render
 from pipeline.size import Size
 from proxy import metrics
 from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.timings import Timings
-from proxy.errors import DeadlineExceeded, ProcessDied, UnexpectedError
-from proxy.rendering.process import RenderProcess
+from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.rendering.conversation import Conversation
+from proxy.rendering.fork_server import ForkServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from pipeline.protocol import Answer, ImageInfo, Question
+    from pipeline.protocol import ImageInfo, Probed, Rendered
     from proxy.concurrency.admission import Admission
 
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T", bound="Answer")
+MODULE = "pipeline.process.render_server"
 
 PROBE_BYTES = 44_000_000
 """The peak memory of a process that reads headers: 43 MB after the 369 hostile files of the corpus, 30 MB after the 70
@@ -71,7 +69,7 @@ def temporary_folder() -> Path:
 
 
 class RenderPool:
-    """A pool of reusable render processes; `admission` limits how many work at once."""
+    """Renders each original in a process of its own; `admission` limits how many work at once."""
 
     def __init__(
         self,
@@ -84,10 +82,12 @@ class RenderPool:
         self._admission = admission
         self._deadline_seconds = deadline_seconds
         self._work_folder = work_folder
-        self._idle: list[RenderProcess] = []
-        self._at_work: set[RenderProcess] = set()
-        self._is_closed = False
-        self._libvips = ""
+        self._server = ForkServer(
+            MODULE,
+            cpu_seconds=2 * math.ceil(deadline_seconds),
+            work_folder=work_folder,
+            on_lost=lambda: _count_death("idle"),
+        )
         self._clock = clock
         self._last_answer = clock() - RECENT_SECONDS
         self._began: dict[object, float] = {}
@@ -95,8 +95,8 @@ class RenderPool:
 
     @property
     def libvips(self) -> str:
-        """The libvips version reported by the process that started last; empty before `start`."""
-        return self._libvips
+        """The libvips version reported by the fork server that started last; empty before `start`."""
+        return self._server.libvips
 
     @property
     def budget_bytes(self) -> int:
@@ -105,14 +105,14 @@ class RenderPool:
 
     @property
     def reserved_bytes(self) -> int:
-        """How much of the budget is reserved, by renders and by idle processes."""
-        return self._admission.reserved_bytes + len(self._idle) * IDLE_BYTES
+        """How much of the budget is reserved by renders, or held by the fork server while there are none."""
+        return max(self._admission.reserved_bytes, IDLE_BYTES * self._server.is_running)
 
     async def start(self) -> None:
-        """Start one process, so that a broken installation fails now and the first request does not wait."""
+        """Start the fork server, so that a broken installation fails now and the first request does not wait."""
         metrics.render_budget_bytes.set(self._admission.budget_bytes)
         metrics.render_reserved_bytes.set_function(lambda: self.reserved_bytes)
-        self._idle.append(await self._process())
+        await self._server.start()
 
     def admit(self, ticket: Ticket) -> AbstractContextManager[None]:
         """Admit the caller for the length of the block; see `Admission.admit`."""
@@ -143,50 +143,91 @@ class RenderPool:
 
     async def close(self) -> None:
         """Kill every process, including those at work: no caller waits for them any more."""
-        self._is_closed = True
-        for process in (*self._idle, *self._at_work):
-            await process.kill()
-        self._idle.clear()
+        await self._server.close()
 
-    async def render(self, question: Render, ticket: Ticket, timings: Timings | None = None) -> RenderResult:
-        """Render an original in a process, after reserving a slot and memory.
+    async def render(
+        self,
+        question: Render,
+        ticket: Ticket,
+        timings: Timings | None = None,
+        *,
+        on_made: Callable[[Rendered], None] | None = None,
+    ) -> RenderResult:
+        """Render an original in a process of its own, after reserving a slot and memory.
+
+        `on_made` is called with each derivative as soon as its file is complete; the result has all of them. The files
+        lie in `question.folder`, and nothing changes them any more. The size `question.first` is made first if the
+        budget has the memory for that.
 
         Durations are added to `timings`, on failure too. Cancelling the caller kills the process, because a running
         render cannot be stopped otherwise.
 
         Raises:
             Busy: no slot or memory was granted in time.
-            Refused: the original cannot be rendered, see `pipeline.errors`.
+            Refused: the original cannot be rendered, see `pipeline.errors`; `on_made` may have got some sizes.
             DeadlineExceeded: the render timed out; its process was killed.
-            ProcessDied: the process died during the render.
+            ProcessDied: the process died during the render, or sent an invalid answer.
             UnexpectedError: our code in the process failed.
         """
         own = Timings()
         try:
-            derived = await self._render(question, ticket, own)
+            derived = await self._render(question, ticket, own, on_made or _ignore)
         finally:
             if timings:
                 timings.add(own)
         return RenderResult(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
 
-    async def _render(self, question: Render, ticket: Ticket, timings: Timings) -> Derived:
+    async def _render(
+        self, question: Render, ticket: Ticket, timings: Timings, on_made: Callable[[Rendered], None]
+    ) -> Derived:
         async with AsyncExitStack() as stack:
             with timings.measure_wait():
                 reservation = await stack.enter_async_context(self._admission.reserve(ticket, PROBE_BYTES))
             with timings.measure_render():
-                needed_bytes = (await self._probe(question)).render_bytes
-                self._refuse_over_budget(needed_bytes)
+                conversation, probed = await self._probe(question, stack)
+                needed_bytes, first = self._needs(probed, question)
             with timings.measure_wait():
-                await self._admission.resize(reservation, needed_bytes)
+                await self._admission.resize(reservation, needed_bytes, before_wait=conversation.abandon)
             with timings.measure_render():
-                derived = await self._request(question, Derived, seconds=self._deadline_seconds)
+                if conversation.is_abandoned:
+                    conversation, again = await self._probe(question, stack)
+                    if again != probed:
+                        raise ProcessDied("The render process answered otherwise than before.")
+                derived = await self._make(conversation, question, probed.info, first, on_made)
             self._last_answer = self._clock()
             return derived
 
-    async def _probe(self, question: Render) -> ImageInfo:
-        """Read the header in a render process: this process never reads an original."""
-        probe = Probe(path=question.path, sizes=question.sizes, limits=question.limits)
-        return (await self._request(probe, Probed, seconds=PROBE_SECONDS)).info
+    async def _probe(self, question: Render, stack: AsyncExitStack) -> tuple[Conversation, Probed]:
+        """Read the header in a child, which waits then: this process never reads an original."""
+        with self._watched():
+            conversation = Conversation(await self._server.fork(), question, libvips=self._server.libvips)
+            await stack.enter_async_context(conversation)
+            async with _deadline(PROBE_SECONDS):
+                return conversation, await conversation.probe()
+
+    async def _make(
+        self,
+        conversation: Conversation,
+        question: Render,
+        info: ImageInfo,
+        first: str,
+        on_made: Callable[[Rendered], None],
+    ) -> Derived:
+        made: dict[str, Rendered] = {}
+        with self._watched():
+            async with _deadline(self._deadline_seconds):
+                async for derivative in conversation.render(info, first=first):
+                    made[derivative.size] = derivative
+                    on_made(derivative)
+        return Derived(info=info, derivatives=tuple(made[size.name] for size in question.sizes if size.name in made))
+
+    def _needs(self, probed: Probed, question: Render) -> tuple[int, str]:
+        """Return the bytes that a render needs, and the size that is made first if there is the memory for it."""
+        needed_bytes = max(probed.info.render_bytes, PROBE_BYTES)
+        self._refuse_over_budget(needed_bytes)
+        if question.first and needed_bytes + probed.first_bytes <= self._admission.budget_bytes:
+            return needed_bytes + probed.first_bytes, question.first
+        return needed_bytes, ""
 
     def _refuse_over_budget(self, needed_bytes: int) -> None:
         budget_bytes = self._admission.budget_bytes
@@ -196,12 +237,9 @@ class RenderPool:
                 f"{budget_bytes / _MEGA:.0f} MB; upload a smaller image, or this one as a baseline JPEG."
             )
 
-    async def _request(self, question: Question, kind: type[T], *, seconds: float) -> T:
-        with self._running():
-            return _expected(await self._ask(question, seconds=seconds), kind)
-
     @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _watched(self) -> Iterator[None]:
+        """Note when a request began, for `check`."""
         request = object()
         self._began[request] = self._clock()
         try:
@@ -209,67 +247,32 @@ class RenderPool:
         finally:
             del self._began[request]
 
-    async def _ask(self, question: Question, *, seconds: float) -> Answer:
-        await self._free_memory()
-        process = await self._idle_or_new_process()
-        self._at_work.add(process)
-        try:
-            answer = await process.ask(question, deadline_seconds=seconds)
-        except TimeoutError:
-            _count_death("deadline")
-            raise DeadlineExceeded(
-                f"Rendering took longer than {seconds:g} s; try again, or upload a smaller original."
-            ) from None
-        except ProcessDied:
-            _count_death("died")
-            raise
-        except UnexpectedError:  # it answered, and was replaced: no death
-            raise
-        except BaseException:  # cancelled
-            _count_death("cancelled")
-            raise
-        finally:
-            self._at_work.discard(process)
-        self._idle.append(process)
-        return answer
 
-    async def _free_memory(self) -> None:
-        """Kill idle processes while a render needs their memory, but keep one for the current request."""
-        while len(self._idle) > 1 and self.reserved_bytes - IDLE_BYTES > self._admission.budget_bytes:
-            await self._idle.pop(0).kill()
-
-    async def _idle_or_new_process(self) -> RenderProcess:
-        while self._idle:
-            process = self._idle.pop()
-            if process.is_alive:
-                return process
-            _count_death("idle")
-            await process.kill()
-        return await self._process()
-
-    async def _process(self) -> RenderProcess:
-        process = await RenderProcess.start(
-            work_folder=self._work_folder(), cpu_seconds=2 * math.ceil(self._deadline_seconds)
-        )
-        if self._is_closed:  # during the start: no other code would kill it
-            await process.kill()
-            raise ProcessDied("The service is shutting down and renders nothing more.")
-        self._libvips = process.libvips
-        return process
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    """Limit the time of the block, and count the death of a process in it."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        _count_death("deadline")
+        raise DeadlineExceeded(
+            f"Rendering took longer than {seconds:g} s; try again, or upload a smaller original."
+        ) from None
+    except ProcessDied:
+        _count_death("died")
+        raise
+    except asyncio.CancelledError:
+        _count_death("cancelled")
+        raise
 
 
 def _count_death(cause: str) -> None:
     metrics.render_process_deaths_total.labels(cause).inc()
 
 
-def _expected(answer: Answer, kind: type[T]) -> T:
-    """Return a response of the expected kind; raise a refusal as its error."""
-    if isinstance(answer, Refusal):
-        log.info("original_refused", code=answer.code, cause=answer.cause)
-        raise BY_CODE.get(answer.code, Refused)(answer.detail)
-    if not isinstance(answer, kind):
-        raise ProcessDied(f"The render process returned {type(answer).__name__} instead of {kind.__name__}.")
-    return answer
+def _ignore(_: Rendered) -> None:
+    """Do nothing with a derivative: the caller waits for all of them."""
 
 
 def _tiny_question(folder: Path) -> Render:

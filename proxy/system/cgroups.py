@@ -83,14 +83,19 @@ def own_bytes() -> float:
 
 
 def render_bytes() -> float:
-    """Return the total resident memory in bytes of this process's children, which are its render processes.
+    """Return the total resident memory in bytes of this process's descendants, which are its render processes.
 
     Memory that they share, such as the code of libvips, is counted once per process.
     """
-    tasks = Path("/proc/self/task").glob("*/children")
-    children = [pid for task in tasks for pid in read_text(task).split()]
-    # A child may have ended since it was listed.
-    return sum(resident for pid in children if not math.isnan(resident := _resident_bytes(pid)))
+    # A process may have ended since it was listed.
+    return sum(resident for pid in _descendants("self") if not math.isnan(resident := _resident_bytes(pid)))
+
+
+def _descendants(pid: str) -> Iterator[str]:
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in read_text(task).split():
+            yield child
+            yield from _descendants(child)
 
 
 def memory_usage(root: Path = ROOT) -> MemoryUsage:

@@ -212,6 +212,6 @@ def is_running(pid: int) -> bool:
     """Tell whether a render process is still there."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 - it may vanish at any step
-            return b"pipeline.process.render_worker" in file.read()
+            return b"pipeline.process.render_server" in file.read()
     except OSError:
         return False

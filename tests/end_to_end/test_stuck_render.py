@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 KNOWN, STUCK = "gall/1/1_1_original.jpg", "gall/2/2_1_original.jpg"
 IDLE_BYTES = 20_000_000
-"""What the service counts for a process that has nothing to do: more of its budget is taken once one is at work."""
+"""What the service counts while nothing renders: more of its budget is taken once a render has begun."""
 
 
 async def test_hits_redirects_health_and_metrics_wait_for_no_render(tmp_path: Path) -> None:

@@ -157,25 +157,18 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
 def run(numbers: Iterable[int], *, seed: int, kept: Path) -> Iterator[Ending]:
     """Render the mutants with these numbers; yield for each how it ended. Failures leave their input in `kept`."""
     originals = sorted(seeds().items())
-    process = RenderProcess()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for number in numbers:
-                dice = random.Random(f"{seed}-{number}")  # noqa: S311 - reproducible mutants, not cryptography
-                name, content = originals[number % len(originals)]
-                path = Path(folder, "original")
-                path.write_bytes(mutate(content, dice))
-                recipe = RECIPES[number // len(originals) % len(RECIPES)]
-                how = _ending(process, Render(path=str(path), folder=folder, sizes=recipe))
-                held = 0 if process.has_ended() else process.held_bytes()
-                ending = Ending(how=how, name=f"{seed}-{number}-{name}", held_bytes=held)
-                if ending.is_failure:
-                    process.__exit__()
-                    process = RenderProcess()
-                    (kept / ending.name).write_bytes(path.read_bytes())
-                yield ending
-    finally:
-        process.__exit__()
+    with RenderProcess() as process, tempfile.TemporaryDirectory() as folder:
+        for number in numbers:
+            dice = random.Random(f"{seed}-{number}")  # noqa: S311 - reproducible mutants, not cryptography
+            name, content = originals[number % len(originals)]
+            path = Path(folder, "original")
+            path.write_bytes(mutate(content, dice))
+            recipe = RECIPES[number // len(originals) % len(RECIPES)]
+            how = _ending(process, Render(path=str(path), folder=folder, sizes=recipe))
+            ending = Ending(how=how, name=f"{seed}-{number}-{name}", held_bytes=process.held_bytes())
+            if ending.is_failure:
+                (kept / ending.name).write_bytes(path.read_bytes())
+            yield ending
 
 
 def _ending(process: RenderProcess, question: Render) -> str:
@@ -183,8 +176,8 @@ def _ending(process: RenderProcess, question: Render) -> str:
         answer = process.ask(question, seconds=SECONDS)
     except TimeoutError:
         return "timeout"
-    except EOFError:
-        status = process.process.wait()
+    except EOFError as end:
+        (status,) = end.args
         return f"died by signal {-status}" if status < 0 else "exited"
     if isinstance(answer, Derived):
         return "derived"

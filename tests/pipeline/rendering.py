@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -14,14 +18,37 @@ import msgspec
 import PIL.Image
 import pytest
 
-from pipeline.protocol import ENVIRONMENT, Answer, Compare, Derived, Question, Ready, Render
-from pipeline.render.render import render
+from pipeline.image import vips
+from pipeline.protocol import (
+    ENVIRONMENT,
+    Answer,
+    Compare,
+    Compared,
+    Derived,
+    Fault,
+    Finished,
+    Fork,
+    Forked,
+    Made,
+    Probed,
+    Proceed,
+    Ready,
+    Reap,
+    Reaped,
+    Refusal,
+    Render,
+)  # fmt: skip
+from pipeline.render.render import Rendering
 from pipeline.size import Size
+from proxy.rendering.made_files import MadeFiles, made_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from pipeline.protocol import ImageInfo, Limits
 
 F = TypeVar("F", bound="Callable[..., object]")
+S = TypeVar("S", Ready, Forked, Reaped)
 
 CORPUS = Path(os.environ.get("IMAGE_CORPUS", Path(__file__).parents[3] / "shared" / "images"))
 """Photographs and hostile files that are too large for the repository."""
@@ -58,10 +85,29 @@ def photographs(*suffixes: str) -> list[Path]:
     )
 
 
-def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = ()) -> Derived:
+def render_into(folder: Path, path: Path, *sizes: Size, wanted: tuple[str, ...] = (), first: str = "") -> Derived:
     """Render within this process; the sizes default to those of the live site."""
     folder.mkdir(parents=True, exist_ok=True)
-    return render(Render(path=str(path), folder=str(folder), sizes=sizes or SITE, wanted=wanted))
+    return render(Render(path=str(path), folder=str(folder), sizes=sizes or SITE, wanted=wanted, first=first))
+
+
+def render(question: Render) -> Derived:
+    """Render within this process, and take the files as the service does."""
+    with made_files(Path(question.folder)) as files:
+        rendering = Rendering(msgspec.structs.replace(question, folder=str(files.made)))
+        names = rendering.run(first=question.first)
+        return _derived(question, rendering.info, files, names)
+
+
+def probe(path: Path, *, limits: Limits, sizes: tuple[Size, ...] = ()) -> ImageInfo:
+    """Return the properties of an original within this process."""
+    return Rendering(Render(path=str(path), folder="", sizes=sizes, limits=limits)).info
+
+
+def _derived(question: Render, info: ImageInfo, files: MadeFiles, names: Iterable[str]) -> Derived:
+    sizes = {size.name: size for size in question.sizes}
+    made = {name: files.take(sizes[name], question, info, libvips=vips.VERSION) for name in names}
+    return Derived(info=info, derivatives=tuple(made[name] for name in sizes if name in made))
 
 
 def seen(path: str) -> PIL.Image.Image:
@@ -72,20 +118,28 @@ def seen(path: str) -> PIL.Image.Image:
 
 
 class RenderProcess:
-    """A real render process, queried over its pipes and killed at the end of the `with` block."""
+    """A real fork server, asked by this process as by the service; it is killed at the end of the `with` block.
 
-    def __init__(self, *arguments: str, module: str = "pipeline.process.render_worker", **environment: str) -> None:
+    The child of a request lives until the next request, so that a test can look at it.
+    """
+
+    def __init__(self, *arguments: str, module: str = "pipeline.process.render_server", **environment: str) -> None:
         # A file, because an unread pipe would fill up and block the process.
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT, **environment},
-        )
+        self.control, its_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its_control:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=its_control.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=self.errors,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **ENVIRONMENT, **environment},
+            )
+        self.child = 0
+        """The process id of the last child that was forked, until it is collected."""
+        self.channel: socket.SocketIO | None = None
         try:
-            self.ready = msgspec.json.decode(self.line(), type=Ready)
+            self.ready = self._report(Ready)
         except BaseException:
             self.__exit__()
             raise
@@ -95,60 +149,114 @@ class RenderProcess:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.control.close()
         self.errors.close()
+        if self.channel:
+            self.channel.close()
 
-    def has_ended(self) -> bool:
-        """Return whether the process has exited."""
-        return self.process.poll() is not None
+    def fork(self) -> None:
+        """Collect the last child, and fork another."""
+        self.reap()
+        channel, its_channel = socket.socketpair()
+        with channel, its_channel:
+            descriptors = [its_channel.fileno(), self.errors.fileno()]
+            socket.send_fds(self.control, [msgspec.json.encode(Fork())], descriptors)
+            self.child = self._report(Forked).pid
+            self.channel = channel.makefile("rwb", buffering=0)
 
-    def line(self) -> bytes:
-        """Read one line of the process's stdout; empty if it has exited."""
-        assert self.process.stdout
-        return self.process.stdout.readline()
+    def reap(self) -> int | None:
+        """Kill the last child, and return its exit status; None if there is none."""
+        if not self.child:
+            return None
+        with suppress(ProcessLookupError):
+            os.killpg(self.child, signal.SIGKILL)
+        self.control.send(msgspec.json.encode(Reap(pid=self.child)))
+        self.child = 0
+        if self.channel:
+            self.channel.close()
+        return self._report(Reaped).status
+
+    def _report(self, kind: type[S]) -> S:
+        return msgspec.json.decode(self.control.recv(4096), type=kind)
 
     def say(self, line: bytes) -> None:
-        """Write one line to the process's stdin."""
-        assert self.process.stdin
-        self.process.stdin.write(line + b"\n")
-        self.process.stdin.flush()
+        """Send one line to the child."""
+        assert self.channel
+        self.channel.write(line + b"\n")
 
-    def ask(self, question: Question | Compare, *, seconds: float = 60) -> Answer:
-        """Send a request and return the response.
+    def line(self) -> bytes:
+        """Read one line of the child's answers; empty if it has exited."""
+        assert self.channel
+        return self.channel.readline()
+
+    def ask(self, question: Render | Compare, *, seconds: float = 60) -> Derived | Compared | Refusal | Fault:
+        """Let a new child answer the request, and return the outcome.
 
         Raises:
-            TimeoutError: the process did not respond in time.
-            EOFError: the process exited instead; the arguments are the result of `finish`.
+            TimeoutError: the child did not answer in time.
+            EOFError: the child exited instead; the argument is its exit status.
         """
-        self.say(msgspec.json.encode(question))
-        assert self.process.stdout
-        if not select.select([self.process.stdout], [], [], seconds)[0]:
+        self.fork()
+        deadline = time.monotonic() + seconds
+        if isinstance(question, Compare):
+            self.say(msgspec.json.encode(question))
+            return self._outcome(self._answer(deadline))
+        with made_files(Path(question.folder)) as files:
+            self.say(msgspec.json.encode(msgspec.structs.replace(question, folder=str(files.made))))
+            probed = self._answer(deadline)
+            if not isinstance(probed, Probed):
+                return self._outcome(probed)
+            self.say(msgspec.json.encode(Proceed(first=question.first)))
+            names = []
+            while isinstance(answer := self._answer(deadline), Made):
+                names.append(answer.size)
+            if not isinstance(answer, Finished):
+                return self._outcome(answer)
+            return _derived(question, probed.info, files, names)
+
+    def probe(self, path: Path, *sizes: Size) -> Probed | Refusal | Fault:
+        """Let a new child read the header of an original, within ten seconds."""
+        self.fork()
+        self.say(msgspec.json.encode(Render(path=str(path), folder="/nowhere", sizes=sizes)))
+        answer = self._answer(time.monotonic() + 10)
+        assert isinstance(answer, Probed | Refusal | Fault)
+        return answer
+
+    def _answer(self, deadline: float) -> Answer:
+        assert self.channel
+        if not select.select([self.channel.fileno()], [], [], max(0, deadline - time.monotonic()))[0]:
             raise TimeoutError
-        line = self.line()
-        if not line:
-            raise EOFError(*self.finish())
+        if not (line := self.line()):
+            raise EOFError(self.reap())
         answer: Answer = msgspec.json.decode(line, type=Answer)
         return answer
 
+    def _outcome(self, answer: Answer) -> Compared | Refusal | Fault:
+        assert isinstance(answer, Compared | Refusal | Fault)
+        return answer
+
     def peak_bytes(self) -> int:
-        """Return the peak resident memory of the process so far."""
-        return self._status_bytes("VmHWM:")
+        """Return the peak resident memory of the last child so far."""
+        return self._status_bytes("VmHWM:", self.child)
 
     def held_bytes(self) -> int:
-        """Return the current resident memory of the process."""
-        return self._status_bytes("VmRSS:")
+        """Return the current resident memory of the fork server."""
+        return self._status_bytes("VmRSS:", self.process.pid)
 
-    def _status_bytes(self, name: str) -> int:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+    def _status_bytes(self, name: str, pid: int) -> int:
+        status = Path(f"/proc/{pid}/status").read_text()
         return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(name)))
 
     def limit(self, name: str) -> str:
-        """Return a resource limit of the process, by its name in `/proc/<pid>/limits`."""
-        lines = Path(f"/proc/{self.process.pid}/limits").read_text().splitlines()
+        """Return a resource limit of the last child, by its name in `/proc/<pid>/limits`."""
+        lines = Path(f"/proc/{self.child}/limits").read_text().splitlines()
         return next(line.removeprefix(name).split()[0] for line in lines if line.startswith(name))
 
-    def finish(self) -> tuple[int, bytes, bytes]:
-        """Close the process's stdin; return its exit code, the rest of its stdout, and its stderr."""
-        out, _ = self.process.communicate(timeout=20)
+    def finish(self) -> tuple[int, bytes]:
+        """Close the socket to the fork server; return its exit code, and what was written to stderr."""
+        self.reap()
+        self.control.close()
+        self.process.wait(timeout=20)
         self.errors.seek(0)
-        return self.process.returncode, out, self.errors.read()
+        return self.process.returncode, self.errors.read()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.protocol import Answer, Derived
+from pipeline.protocol import Derived, Render
 from tests.benchmarks.pipeline import programs
+from tests.pipeline.rendering import RenderProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +48,7 @@ class Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soaked:
-    """The memory that one process holds after so many renders of photographs of every format, and what it refused."""
+    """The memory that the fork server holds after so many renders of all formats, and how many were refused."""
 
     early_bytes: int
     late_bytes: int
@@ -93,29 +95,34 @@ def once(photo: Photograph, program: Program, *, warm: bool = True) -> Spent:
 
 
 def soak(paths: Sequence[Path]) -> Soaked:
-    """Render photographs of every format over and over in one process, and read its memory."""
-    program, refused, early = programs.ours(), 0, 0
-    with tempfile.TemporaryDirectory() as folder, program.start() as child:
+    """Render photographs of every format over and over through one fork server, and read its memory."""
+    refused, early = 0, 0
+    with tempfile.TemporaryDirectory() as folder, RenderProcess() as process:
         for done in range(1, SOAK_LATE + 1):
-            answer, _ = child.ask(program.question(paths[done % len(paths)], Path(folder)))
-            refused += not isinstance(msgspec.json.decode(answer, type=Answer), Derived)
+            question = Render(path=str(paths[done % len(paths)]), folder=folder, sizes=programs.SIZES)
+            refused += not isinstance(process.ask(question), Derived)
             if done == SOAK_EARLY:
-                early = child.resident_bytes()
-        return Soaked(early_bytes=early, late_bytes=child.resident_bytes(), refused=refused)
+                early = process.held_bytes()
+        return Soaked(early_bytes=early, late_bytes=process.held_bytes(), refused=refused)
 
 
 def hand_over(paths: Sequence[Path]) -> HandOver:
-    """Time the way through a render process of an image so small that the way is all there is."""
+    """Time the way through a fork server and its child of an image so small that the way is all there is."""
     path = next(path for path in paths if path.suffix == ".jpg" and path.stat().st_size <= _SMALL_BYTES)
-    program = programs.ours()
-    with tempfile.TemporaryDirectory() as folder, program.start() as child:
-        question = program.question(path, Path(folder))
-        _, first = child.ask(question)
-        seconds = sorted(child.ask(question)[1].wall_seconds for _ in range(_HAND_OVERS))
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, RenderProcess() as process:
+        question = Render(path=str(path), folder=folder, sizes=programs.SIZES)
+        process.ask(question)
+        with_start_seconds = time.perf_counter() - began
+        seconds = []
+        for _ in range(_HAND_OVERS):
+            asked = time.perf_counter()
+            process.ask(question)
+            seconds.append(time.perf_counter() - asked)
         return HandOver(
             photo=path.name,
-            seconds=seconds[len(seconds) // 2],
-            with_start_seconds=child.start_seconds + first.wall_seconds,
+            seconds=sorted(seconds)[len(seconds) // 2],
+            with_start_seconds=with_start_seconds,
         )
 
 

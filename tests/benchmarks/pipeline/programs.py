@@ -67,13 +67,13 @@ class Program:
 
 
 def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
-    """Give the render process as the service runs it; with other quality numbers, or with nothing lost in encoding."""
+    """Give our rendering in one process; with other quality numbers, or with nothing lost in encoding."""
     sizes = SIZES if quality is None else tuple(replace(size, quality=quality) for size in SIZES)
     if lossless:
         sizes = tuple(replace(size, format=LOSSLESS) for size in sizes)
     return Program(
         name="ours",
-        command=(sys.executable, "-m", "pipeline.process.render_worker"),
+        command=(sys.executable, str(_HERE / "peers" / "ours.py")),
         environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
         question=lambda path, folder: msgspec.json.encode(Render(path=str(path), folder=str(folder), sizes=sizes)),
     )

@@ -9,13 +9,12 @@ import PIL.Image
 import pytest
 import pyvips
 
-from pipeline.decode.probe import probe
 from pipeline.errors import Corrupt, NotAnImage, UnsupportedFormat
 from pipeline.protocol import Limits
 from pipeline.size import Size
 from tests.pipeline.decode.test_declared import tiff
 from tests.pipeline.render.test_render import colour_at
-from tests.pipeline.rendering import render_into, seen
+from tests.pipeline.rendering import probe, render_into, seen
 
 if TYPE_CHECKING:
     from pathlib import Path

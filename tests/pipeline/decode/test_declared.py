@@ -11,16 +11,15 @@ import pytest
 import pyvips
 
 from loadtest.paint import Photograph, paint, pixels
-from pipeline.decode.probe import probe
 from pipeline.errors import Corrupt, NeedsTooMuchMemory, TooManyFrames
 from pipeline.formats.gif import Frame
 from pipeline.image import canvas
-from pipeline.protocol import Limits, Probe, Probed
+from pipeline.protocol import Limits, Probed
 from pipeline.size import Size
 from proxy.rendering.pool import PROBE_BYTES
 from tests.pipeline.image.test_profiles import insert_chunk
 from tests.pipeline.render.test_render import assert_painted
-from tests.pipeline.rendering import SITE, RenderProcess, render_into, seen
+from tests.pipeline.rendering import SITE, RenderProcess, probe, render_into, seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +95,7 @@ def test_probing_keeps_within_its_share(tmp_path: Path, suffix: str, content: Ca
     path = tmp_path / f"original{suffix}"
     path.write_bytes(content())
     with RenderProcess() as process:
-        process.ask(Probe(path=str(path), sizes=SITE), seconds=10)
+        process.probe(path, *SITE)
         assert process.peak_bytes() < PROBE_BYTES
 
 
@@ -157,7 +156,7 @@ def test_layers_beside_the_picture_of_a_tiff_are_left_out(tmp_path: Path) -> Non
     path = tmp_path / "original.tif"
     path.write_bytes(tiff({37_724: (7, bytes(LARGE)), 274: (3, struct.pack("<H", 6))}))
     with RenderProcess() as process:
-        probed = process.ask(Probe(path=str(path), sizes=SITE))
+        probed = process.probe(path, *SITE)
         assert isinstance(probed, Probed)
         assert probed.info.orientation == 6
         assert probed.info.render_bytes < PROBE_BYTES

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint, pixels
-from pipeline.decode.probe import probe
 from pipeline.errors import Corrupt, TooManyFrames, TooManyPixels
 from pipeline.image import vips
 from pipeline.protocol import Limits
 from pipeline.size import Size
-from tests.pipeline.rendering import CORPUS, SITE, needs_corpus
+from tests.pipeline.rendering import CORPUS, SITE, needs_corpus, probe
 
 if TYPE_CHECKING:
     from pathlib import Path

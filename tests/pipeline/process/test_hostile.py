@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.protocol import Answer
+    from pipeline.protocol import Compared, Fault
 
 
 DEADLINE_SECONDS = 10
@@ -30,28 +30,13 @@ LIBRARY_WORDS = ("libvips", "vips2", "2vips", "libpng", "libheif", "vipsjpeg", "
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[list[RenderProcess]]:
-    """All processes started so far."""
-    processes: list[RenderProcess] = []
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.__exit__()
+def process() -> Iterator[RenderProcess]:
+    """Yield one fork server for all tests; a file that ends its child fails only its own test."""
+    with RenderProcess() as server:
+        yield server
 
 
-@pytest.fixture
-def process(started: list[RenderProcess]) -> RenderProcess:
-    """One process for all tests, because it must survive every file; replaced if a file ended it.
-
-    So a file that ends the process fails only its own test.
-    """
-    if not started or started[-1].has_ended():
-        started.append(RenderProcess())
-    return started[-1]
-
-
-def answer(process: RenderProcess, path: Path, folder: Path) -> Answer:
+def answer(process: RenderProcess, path: Path, folder: Path) -> Derived | Compared | Refusal | Fault:
     return process.ask(Render(path=str(path), folder=str(folder), sizes=SIZES), seconds=DEADLINE_SECONDS)
 
 

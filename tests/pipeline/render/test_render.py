@@ -16,9 +16,8 @@ from PIL import ImageStat
 from loadtest.paint import CORNERS, Photograph, paint
 from pipeline.errors import NotAnImage, Refused
 from pipeline.protocol import Limits, Render, Rendered
-from pipeline.render.render import render
 from pipeline.size import Size
-from tests.pipeline.rendering import SITE, needs_corpus, photographs, render_into, seen
+from tests.pipeline.rendering import SITE, needs_corpus, photographs, render, render_into, seen
 
 TOLERANCE = 6
 """Levels of 0 to 255 by which JPEG may change a colour."""

@@ -19,9 +19,10 @@ from proxy.errors import Busy
 from proxy.rendering.pool import IDLE_BYTES, PROBE_BYTES, RenderPool
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.rendering.test_pool import render_pids
+from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from proxy.derivatives.policy import GenerationPolicy
@@ -41,8 +42,10 @@ class WatchedLimiter(Admission):
         super().__init__(slots=slots, budget_bytes=budget_bytes, waiting=waiting)
         self.reserved_after_resizing: list[int] = []
 
-    async def resize(self, reservation: Reservation, size: int) -> None:
-        await super().resize(reservation, size)
+    async def resize(
+        self, reservation: Reservation, size: int, *, before_wait: Callable[[], None] | None = None
+    ) -> None:
+        await super().resize(reservation, size, before_wait=before_wait)
         self.reserved_after_resizing.append(self.reserved_bytes)
 
 
@@ -118,22 +121,30 @@ async def test_renders_that_do_not_fit_beside_each_other_run_one_after_another(l
     assert admission.reserved_after_resizing == [needed_bytes] * 3
 
 
-async def test_idle_processes_make_room_for_a_render_that_needs_their_memory(
-    photo: Path, large: Path, tmp_path: Path
-) -> None:
+async def test_a_render_that_must_wait_holds_no_process(large: Path, tmp_path: Path) -> None:
     async with pool(BUDGET_BYTES) as (render_pool, _):
         needed_bytes = await predicted(render_pool, large, tmp_path)
-    before = render_pids()
-    async with pool(needed_bytes + IDLE_BYTES, slots=3) as (render_pool, admission):
-        async with AsyncExitStack() as stack:
-            for _ in range(2):  # so that two processes are needed at once, however busy the machine is
-                await stack.enter_async_context(admission.reserve(Ticket(Priority.JOB), 1))
-            await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
-        render_pool._idle.extend([await render_pool._process(), await render_pool._process()])  # noqa: SLF001 - as two renders leave them
-        assert len(render_pids() - before) == 3
-        await render_pool.render(question(large, tmp_path), Ticket(Priority.JOB))
-        assert len(render_pids() - before) == 2
-        assert render_pool.reserved_bytes == 2 * IDLE_BYTES
+    async with pool(needed_bytes + 1) as (render_pool, admission), AsyncExitStack() as stack:
+        held = admission.reserve(Ticket(Priority.JOB), needed_bytes - PROBE_BYTES)
+        await stack.enter_async_context(held)
+        rendering = asyncio.create_task(render_pool.render(question(large, tmp_path), Ticket(Priority.JOB)))
+
+        async def has_probed() -> bool:
+            return bool(admission._waiting) and not render_pids(children=True)  # noqa: SLF001 - it holds nothing
+
+        await until(has_probed)
+        assert admission.reserved_bytes == needed_bytes - PROBE_BYTES
+        await stack.aclose()
+        assert len((await rendering).derived.derivatives) == len(SIZES)
+
+
+async def test_the_fork_server_counts_only_while_nothing_renders(photo: Path, tmp_path: Path) -> None:
+    async with pool(BUDGET_BYTES) as (render_pool, admission):
+        assert render_pool.reserved_bytes == IDLE_BYTES
+        async with admission.reserve(Ticket(Priority.JOB), PROBE_BYTES):
+            assert render_pool.reserved_bytes == PROBE_BYTES
+        await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
+        assert render_pool.reserved_bytes == IDLE_BYTES
 
 
 async def test_everything_is_given_back_when_a_caller_goes_away_at_any_moment(photo: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import structlog
 
@@ -18,11 +19,14 @@ from pipeline.protocol import Render
 from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import DeadlineExceeded, ProcessDied, UnexpectedError
 from proxy.metrics import render_process_deaths_total
-from proxy.rendering.pool import RenderPool
+from proxy.rendering.pool import MODULE, RenderPool
 from tests.proxy.conftest import BUDGET_BYTES, SIZES
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from pipeline.protocol import Rendered
 
 pytestmark = pytest.mark.anyio
 
@@ -31,27 +35,36 @@ def question(photo: Path, folder: Path) -> Render:
     return Render(path=str(photo), folder=str(folder), sizes=SIZES)
 
 
-def render_pids() -> set[int]:
-    """Return the ids of the render processes started by this process."""
-    return {
-        int(stat.parent.name)
-        for stat in Path("/proc").glob("[0-9]*/stat")
-        if (fields := _fields(stat)) and fields[1] == str(os.getpid()) and _is_worker(stat.parent)
-    }
+def render_pids(*, children: bool = False) -> set[int]:
+    """Return the ids of the fork servers that this process started, or of their children."""
+    servers = {pid for pid in _children(os.getpid()) if MODULE.encode() in _read(pid, "cmdline")}
+    return {child for pid in servers for child in _children(pid)} if children else servers
 
 
-def _fields(stat: Path) -> list[str]:
+def _children(pid: int) -> list[int]:
+    tasks = [*Path(f"/proc/{pid}/task").glob("*/children")]
+    found = [int(child) for task in tasks for child in _read_file(task).split()]
+    return [child for child in found if _read(child, "stat").rpartition(b")")[2].split()[:1] != [b"Z"]]
+
+
+def _read(pid: int, name: str) -> bytes:
+    return _read_file(Path(f"/proc/{pid}/{name}"))
+
+
+def _read_file(path: Path) -> bytes:
     try:
-        return stat.read_text().rpartition(")")[2].split()
+        return path.read_bytes()
     except OSError:
-        return []
+        return b""
 
 
-def _is_worker(folder: Path) -> bool:
-    try:
-        return b"pipeline.process.render_worker" in (folder / "cmdline").read_bytes()
-    except OSError:
-        return False
+async def child_of(*servers: int) -> int:
+    """Wait for the only child of these fork servers."""
+
+    async def look() -> int | None:
+        return next((child for server in servers for child in _children(server)), None)
+
+    return await until(look)
 
 
 @pytest.fixture
@@ -77,78 +90,106 @@ async def test_it_says_what_is_wrong_with_an_original(render_pool: RenderPool, t
         await render_pool.render(question(tmp_path / "text", tmp_path), Ticket(Priority.JOB))
 
 
-async def test_a_process_is_used_again(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
+async def test_one_fork_server_serves_all_renders(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
     before = render_pids()
-    for _ in range(3):
-        await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    await asyncio.gather(*(render_pool.render(question(photo, folder), Ticket(Priority.JOB)) for folder in folders))
     assert render_pids() == before
+    assert not render_pids(children=True)
 
 
-async def test_a_render_over_its_deadline_is_killed_and_the_next_gets_a_new_process(
+async def test_each_size_is_reported_as_soon_as_it_is_complete_and_the_first_before_all(
+    render_pool: RenderPool, photo: Path, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    def on_made(made: Rendered) -> None:
+        assert Path(made.path).stat().st_size == made.bytes
+        seen.append(made.size)
+
+    asked = msgspec.structs.replace(question(photo, tmp_path), first="large")
+    rendering = await render_pool.render(asked, Ticket(Priority.JOB), on_made=on_made)
+    assert seen == ["large", "xlarge", "small"]
+    assert [one.size for one in rendering.derived.derivatives] == ["small", "large", "xlarge"]
+    assert {path.name for path in tmp_path.iterdir()} == {Path(one.path).name for one in rendering.derived.derivatives}
+
+
+async def test_a_render_over_its_deadline_is_killed_and_the_fork_server_goes_on(
     hurried: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
     before = render_pids()
     with pytest.raises(DeadlineExceeded):
         await hurried.render(question(photo, tmp_path), Ticket(Priority.JOB))
-    assert not before & render_pids()
+    assert render_pids() == before
+    assert not render_pids(children=True)
 
 
-async def test_a_process_that_died_idle_is_replaced_before_it_is_asked(
-    render_pool: RenderPool, photo: Path, tmp_path: Path
-) -> None:
+async def test_a_fork_server_that_was_killed_is_replaced(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
     (pid,) = render_pids()
     os.kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):  # asyncio may have collected its exit status already
-        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     rendering = await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert len(rendering.derived.derivatives) == 3
+    assert not render_pids() & {pid}
 
 
-async def test_a_process_that_dies_at_work_is_replaced(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
-    (pid,) = render_pids()
-    os.kill(pid, signal.SIGSTOP)
+async def test_renders_die_with_the_fork_server_and_the_next_ones_do_not(
+    render_pool: RenderPool, photo: Path, tmp_path: Path
+) -> None:
+    (server,) = render_pids()
     rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-    await asyncio.sleep(0)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(await child_of(server), signal.SIGSTOP)
+    os.kill(server, signal.SIGKILL)
     with pytest.raises(ProcessDied):
         await rendering
     assert len((await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives) == 3
 
 
-async def test_a_fault_of_our_own_code_is_logged_once_is_no_death_and_the_process_is_replaced(
-    render_pool: RenderPool, photo: Path
+async def test_a_process_that_dies_at_work_fails_its_own_render_only(
+    render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
-    pids, deaths = render_pids(), list(render_process_deaths_total.collect())
+    (server,) = render_pids()
+    rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+    os.kill(await child_of(server), signal.SIGKILL)
+    with pytest.raises(ProcessDied, match="ended with status -9"):
+        await rendering
+    assert len((await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))).derived.derivatives) == 3
+    assert render_pids() == {server}
+
+
+async def test_a_fault_of_our_own_code_is_logged_once_and_is_no_death(render_pool: RenderPool, tmp_path: Path) -> None:
+    deaths = list(render_process_deaths_total.collect())
     with structlog.testing.capture_logs() as lines, pytest.raises(UnexpectedError) as caught:
-        await render_pool.render(question(photo, Path("/nowhere")), Ticket(Priority.JOB))
+        await render_pool.render(question(tmp_path, tmp_path), Ticket(Priority.JOB))  # a folder is no original
     assert [line["event"] for line in lines] == ["render_process_fault"]
-    assert "/nowhere" in lines[0]["trace"]
-    assert "/nowhere" not in str(caught.value)
-    assert not pids & render_pids()
+    assert "IsADirectoryError" in lines[0]["trace"]
+    assert str(tmp_path) not in str(caught.value)
     assert list(render_process_deaths_total.collect()) == deaths
 
 
 async def test_a_caller_that_goes_away_takes_its_process_with_it(
     render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
-    (pid,) = render_pids()
+    (server,) = render_pids()
     rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-    await asyncio.sleep(0)
+    await child_of(server)
     rendering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await rendering
-    assert pid not in render_pids()
+    assert not render_pids(children=True)
 
 
 async def test_no_process_outlives_its_pool_although_it_is_at_work(
     render_pool: RenderPool, photo: Path, tmp_path: Path
 ) -> None:
-    (pid,) = render_pids()
-    os.kill(pid, signal.SIGSTOP)
+    (server,) = render_pids()
     rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-    await asyncio.sleep(0)
+    child = await child_of(server)
+    os.kill(child, signal.SIGSTOP)
     await render_pool.close()
     assert not render_pids()
+    assert not Path(f"/proc/{child}").exists()
     with pytest.raises(ProcessDied):
         await rendering
 
@@ -206,11 +247,9 @@ async def stopped_render(photo: Path, tmp_path: Path, clock: Clock, *, slots: in
     pool = RenderPool(admission=admission, deadline_seconds=30, clock=clock)
     before = render_pids()
     await pool.start()
-    (pid,) = render_pids() - before
     clock.now += 3600
-    os.kill(pid, signal.SIGSTOP)
     rendering = asyncio.create_task(pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-    await asyncio.sleep(0)
+    os.kill(await child_of(*render_pids() - before), signal.SIGSTOP)
     try:
         yield pool
     finally:

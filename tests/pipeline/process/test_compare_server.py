@@ -32,7 +32,7 @@ def test_it_is_confined_and_compares_two_derivatives_in_bounded_memory(tmp_path:
     paint(tmp_path / "old.jpg", Photograph(width=2000, height=1500, noise=20), Q=95)
     paint(tmp_path / "new.jpg", Photograph(width=2000, height=1500, noise=20), Q=70)
     question = Compare(folder=str(tmp_path), old=str(tmp_path / "old.jpg"), new=str(tmp_path / "new.jpg"))
-    with RenderProcess(module="pipeline.process.compare_worker") as process:
+    with RenderProcess(module="pipeline.process.compare_server") as process:
         compared = process.ask(question)
         assert isinstance(compared, Compared)
         assert compared.likeness
@@ -46,18 +46,14 @@ def test_it_is_confined_and_compares_two_derivatives_in_bounded_memory(tmp_path:
 def test_hostile_files_are_answered_or_end_the_process_and_nothing_else(tmp_path: Path) -> None:
     good = tmp_path / "good.jpg"
     paint(good, Photograph(width=400, height=300))
-    answered, process = 0, RenderProcess(module="pipeline.process.compare_worker")
-    try:
+    answered = 0
+    with RenderProcess(module="pipeline.process.compare_server") as process:
         for path in hostile():
             try:
                 compared = process.ask(Compare(folder=str(tmp_path), old=str(path), new=str(good)))
             except (EOFError, TimeoutError):
-                process.__exit__()
-                process = RenderProcess(module="pipeline.process.compare_worker")
                 continue
             assert isinstance(compared, Compared)
             assert not isinstance(compared.new, Refusal)
             answered += 1
-    finally:
-        process.__exit__()
     assert answered == len(hostile())

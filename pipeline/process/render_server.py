@@ -1,0 +1,44 @@
+"""Entry point of the fork server whose children render originals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.decode import hevc
+from pipeline.errors import Refused
+from pipeline.image import vips
+from pipeline.process.fork_loop import serve
+from pipeline.protocol import Finished, Made, Probed, Proceed, Ready, Refusal, Render
+from pipeline.render.render import Rendering
+
+if TYPE_CHECKING:
+    from pipeline.process.channel import ServiceChannel
+
+
+def main() -> None:
+    """Fork a child for each original until the service closes the socket."""
+    serve(answer, get_ready=_load)
+
+
+def answer(channel: ServiceChannel) -> None:
+    """Render one original over its channel; a fault of the original is sent as a `Refusal`."""
+    question = channel.receive(Render)
+    try:
+        rendering = Rendering(question)
+        channel.send(Probed(info=rendering.info, first_bytes=rendering.first_bytes))
+        proceed = channel.receive(Proceed)
+        for size in rendering.run(first=proceed.first):
+            channel.send(Made(size=size))
+        channel.send(Finished())
+    except Refused as refused:
+        channel.send(Refusal(code=refused.code, detail=str(refused), cause=refused.cause))
+
+
+def _load() -> Ready:
+    """Load what a child would otherwise load for itself each time."""
+    hevc.load()
+    return Ready(libvips=vips.VERSION)
+
+
+if __name__ == "__main__":
+    main()
