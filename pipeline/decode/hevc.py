@@ -13,6 +13,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import TooManyPixels, UnsupportedFormat
 from pipeline.formats.heif.boxes import Cursor, damaged
 from pipeline.image import ycbcr
@@ -154,7 +155,7 @@ def _plane(picture: int, channel: int, owner: _Owner) -> ycbcr.Channel:
 def _check(code: int) -> None:
     if code:
         if _LIMIT in _library().de265_get_error_text(code):
-            raise TooManyPixels("The image is larger than its decoder supports; upload a smaller one.")
+            raise TooManyPixels(sentences.DECODER_LIMIT)
         raise damaged("image data is lost")
 
 
@@ -172,7 +173,7 @@ def _library() -> ctypes.CDLL:
     """
     module = find_spec(_MODULE)
     if not module or not module.origin:
-        raise UnsupportedFormat("HEIC is not supported here, because pi-heif is not installed; upload a JPEG.")
+        raise UnsupportedFormat(sentences.NO_HEIC_DECODER)
     library = ctypes.CDLL(module.origin)
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, f"de265_{name}")

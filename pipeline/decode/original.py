@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.decode import heif
 from pipeline.decode.declared import declared
 from pipeline.errors import Corrupt, UnsupportedFormat
@@ -133,10 +134,7 @@ def open_original(path: Path, *, limits: Limits = Limits()) -> Original:  # noqa
     if known.exif:
         header = metadata.labelled(header, known.exif)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
-        raise UnsupportedFormat(
-            f"{readable.title} files with samples of type {header.format} are not supported; "
-            "export the image with 8 or 16 bits per sample."
-        )
+        raise UnsupportedFormat(sentences.UNSUPPORTED_SAMPLES.format(title=readable.title, sample=header.format))
     return Original(path=path, readable=readable, header=header, declared=known)
 
 
@@ -186,7 +184,7 @@ def _jpeg(
     also removes stray bytes after the image, if the first one warns about them.
     """
     if vips.number(original.header, "interlaced", default=0) and not jpeg.is_complete(original.path):
-        raise Corrupt("The file is damaged: some of its image data is missing; upload an intact copy.")
+        raise Corrupt(sentences.IMAGE_DATA_MISSING)
     repaired, behind = None, 0
     while True:
         try:
@@ -203,7 +201,7 @@ def _jpeg(
 def _refuse_truncated_animation(original: Original) -> None:
     survey = original.declared.animation
     if survey and original.frames > 1 and not survey.is_complete:
-        raise Corrupt("The animation is truncated; upload an intact copy.")
+        raise Corrupt(sentences.TRUNCATED_ANIMATION)
 
 
 def _open_pixels(original: Original, sides: tuple[int, int], repaired: Spliced | None = None) -> pyvips.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.decode.memory_model import render_bytes
 from pipeline.errors import TooManyFrames, TooManyPixels
 from pipeline.image import orientation, vips
@@ -48,14 +49,9 @@ def describe(original: Original, *, limits: Limits, sizes: Sequence[Size]) -> Im
 
 def _refuse_over(limits: Limits, *, pixels: int, frames: int) -> None:
     if pixels > limits.pixels:
-        raise TooManyPixels(
-            f"The image has {_megapixels(pixels)} megapixels, but the limit is {_megapixels(limits.pixels)}; "
-            "upload a smaller one."
-        )
+        raise TooManyPixels(sentences.MEGAPIXELS.format(number=_megapixels(pixels), limit=_megapixels(limits.pixels)))
     if frames > limits.frames:
-        raise TooManyFrames(
-            f"The file has {frames} frames or pages, but the limit is {limits.frames}; upload one with fewer."
-        )
+        raise TooManyFrames(sentences.FRAMES_OR_PAGES.format(number=frames, limit=limits.frames))
 
 
 def _megapixels(pixels: int) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import TooManyFrames
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def survey(path: Path, *, most_frames: int) -> Survey:
             for frame in _frames(content):
                 frames.append(frame)
                 if len(frames) > most_frames:
-                    raise TooManyFrames(f"The file has more than {most_frames} frames; upload one with fewer.")
+                    raise TooManyFrames(sentences.FRAMES.format(limit=most_frames))
         except (IndexError, struct.error):
             return Survey(tuple(frames), is_complete=False)
     return Survey(tuple(frames), is_complete=True)
@@ -97,7 +98,7 @@ def _frames(content: mmap) -> Iterator[Frame]:
         if is_image:
             yield frame
             disposal = 0
-    raise TooManyFrames(f"The file has more than {_MOST_BLOCKS} blocks; upload one with fewer frames.")
+    raise TooManyFrames(sentences.BLOCKS.format(limit=_MOST_BLOCKS))
 
 
 def _colours(flags: int) -> int:

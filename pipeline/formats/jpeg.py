@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import Corrupt, NeedsTooMuchMemory
 from pipeline.formats.spliced import MAX_PROFILE_BYTES, Spliced
 
@@ -75,12 +76,12 @@ def repair(path: Path, *, behind: int = 0) -> Spliced:
                 segments.append((marker, content))
             profile_bytes += len(content) if marker == _APP2 and content.startswith(_ICC) else 0
             if profile_bytes > MAX_PROFILE_BYTES:
-                raise NeedsTooMuchMemory("The colour profile in the file is too large; embed a smaller one, or none.")
+                raise NeedsTooMuchMemory(sentences.LARGE_PROFILE)
             if marker == _SOS:
                 rest = file.tell()
                 end = max(rest, _end(file) - behind)
                 return Spliced(path, (_sound_head(segments), range(rest, end), END))
-    raise Corrupt("The file is damaged: no image data was found; upload an intact copy.")
+    raise Corrupt(sentences.NO_IMAGE_DATA)
 
 
 def _is_used(marker: int, content: bytes) -> bool:

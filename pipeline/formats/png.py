@@ -8,6 +8,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import NeedsTooMuchMemory
 from pipeline.formats import icc
 from pipeline.formats.spliced import MAX_PROFILE_BYTES, MAX_UNUSED_BYTES, Spliced
@@ -100,7 +101,7 @@ def survey(path: Path) -> PngSurvey:
             file.seek(exif.start)
             block = file.read(min(exif.length, _EXIF_BYTES))
         if any(chunk.kind == _PROFILE and _is_large_profile(file, chunk) for chunk in chunks):
-            raise NeedsTooMuchMemory("The colour profile in the file is too large; embed a smaller one, or none.")
+            raise NeedsTooMuchMemory(sentences.LARGE_PROFILE)
         return PngSurvey(_view(path, chunks, os.fstat(file.fileno()).st_size), block)
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import NotAnImage, UnsupportedFormat
 from pipeline.size import MAX_SIDE
 
@@ -151,7 +152,7 @@ READABLE = {
 """All formats of originals, by name."""
 
 *_OTHERS, _LAST = (readable.title for readable in READABLE.values())
-_READABLE_TITLES = f"{', '.join(_OTHERS)} or {_LAST}"
+READABLE_TITLES = f"{', '.join(_OTHERS)} or {_LAST}"
 
 WRITABLE = {
     writable.name: writable
@@ -242,6 +243,9 @@ _MAGIC = (
 Sources: each format's own specification, and file(1).
 """
 
+RECOGNISED = frozenset(name for _, name in _MAGIC)
+"""The names of all formats that are recognised, supported or not."""
+
 _PATTERNS = tuple((re.compile(pattern, re.DOTALL), name) for pattern, name in _MAGIC)
 
 
@@ -256,11 +260,11 @@ def recognise(path: Path) -> Readable:
         head = file.read(HEAD_BYTES)
     name = _format_of(head)
     if not head:
-        raise NotAnImage("The file is empty; upload it again.")
+        raise NotAnImage(sentences.EMPTY)
     if name is None:
-        raise NotAnImage(f"The file is not an image in a known format; upload a {_READABLE_TITLES} file.")
+        raise NotAnImage(sentences.UNKNOWN_FORMAT.format(titles=READABLE_TITLES))
     if name not in READABLE:
-        raise UnsupportedFormat(f"Files of type {name} are not supported; upload a {_READABLE_TITLES} file.")
+        raise UnsupportedFormat(sentences.OTHER_FORMAT.format(type=name, titles=READABLE_TITLES))
     return READABLE[name]
 
 

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline import sentences
 from pipeline.errors import UnsupportedFormat
 
 if TYPE_CHECKING:
@@ -140,27 +141,17 @@ class Directory:
         photometric, kinds = self.first(_PHOTOMETRIC), self.fields.get(_SAMPLE_FORMAT, ())
         is_reduced = (self.first(_NEW_SUBFILE_TYPE) or 0) & _REDUCED
         if _DNG_VERSION in self.fields or photometric in _SENSORS or is_reduced:
-            raise UnsupportedFormat(
-                "Camera raw files, and TIFFs whose first image is a thumbnail, are not supported; "
-                "export the image as a JPEG."
-            )
+            raise UnsupportedFormat(sentences.RAW)
         if self.first(_COMPRESSION) == _OLD_JPEG:
-            raise UnsupportedFormat(
-                "TIFFs with old-style JPEG compression are not supported; export the image as a JPEG."
-            )
+            raise UnsupportedFormat(sentences.TIFF_OLD_JPEG)
         if (bits := self.first(_BITS) or 1) not in _DEPTHS:
-            raise UnsupportedFormat(
-                f"TIFFs with {bits} bits per sample are not supported; export the image with 8 or 16 bits per sample."
-            )
+            raise UnsupportedFormat(sentences.TIFF_DEPTH.format(number=bits))
         if photometric in (_ICCLAB, _ITULAB) or (photometric == _CIELAB and self.first(_BITS) == _BYTE):
-            raise UnsupportedFormat("TIFFs with 8-bit Lab colours are not supported; export the image as a JPEG.")
+            raise UnsupportedFormat(sentences.TIFF_LAB)
         if photometric == _YCBCR and self.first(_BITS) not in (None, _BYTE):
-            raise UnsupportedFormat("TIFFs with YCbCr colours of more than 8 bits are not supported; export a JPEG.")
+            raise UnsupportedFormat(sentences.TIFF_YCBCR)
         if photometric != _CIELAB and _MEASUREMENTS.intersection(kinds):
-            raise UnsupportedFormat(
-                "TIFFs with floating-point or complex samples are not supported; "
-                "export the image with 8 or 16 bits per sample."
-            )
+            raise UnsupportedFormat(sentences.TIFF_FLOAT)
 
 
 def directory(path: Path) -> Directory:

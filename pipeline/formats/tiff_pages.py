@@ -6,6 +6,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import NeedsTooMuchMemory, TooManyFrames
 from pipeline.formats.spliced import MAX_PROFILE_BYTES, MAX_UNUSED_BYTES, Spliced
 from pipeline.formats.tiff import ARTIST, COPYRIGHT, TiffLayout, layout_of
@@ -85,7 +86,7 @@ def _count(file: BinaryIO, layout: TiffLayout, first: int, *, most_pages: int) -
     while offset and offset not in seen:
         seen.add(offset)
         if len(seen) > most_pages:
-            raise TooManyFrames(f"The file has more than {most_pages} pages; upload one with fewer.")
+            raise TooManyFrames(sentences.PAGES.format(limit=most_pages))
         try:
             _entries(file, layout, offset)
             (offset,) = layout.read(file, layout.offset)
@@ -101,12 +102,9 @@ def _check(layout: TiffLayout, entries: list[bytes], *, file_bytes: int) -> None
         if _bytes(layout, entry) > file_bytes:
             continue
         if tag in _STRIPS and values > _MAX_STRIPS:
-            raise NeedsTooMuchMemory(
-                f"The image is stored in {values} strips or tiles, but the limit is {_MAX_STRIPS}; "
-                "store it in larger ones."
-            )
+            raise NeedsTooMuchMemory(sentences.STRIPS.format(number=values, limit=_MAX_STRIPS))
         if tag == _PROFILE and _bytes(layout, entry) > MAX_PROFILE_BYTES:
-            raise NeedsTooMuchMemory("The colour profile in the file is too large; embed a smaller one, or none.")
+            raise NeedsTooMuchMemory(sentences.LARGE_PROFILE)
 
 
 def _only(path: Path, layout: TiffLayout, entries: list[bytes]) -> Spliced:

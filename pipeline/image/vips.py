@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
+from pipeline import sentences
 from pipeline.errors import Corrupt, TooManyPixels, UnsupportedFormat
 from pipeline.formats.decoder_warnings import Verdict, verdict
 from pipeline.image import decoder_messages, tuning
@@ -45,8 +46,6 @@ _UNSUPPORTED = re.compile(
     r"|not a whole number of bytes"
 )
 """Error messages of decoders for a feature they do not support; the file itself may be valid."""
-
-_DAMAGED = "The file is damaged or truncated; upload an intact copy."
 
 Error = pyvips.Error
 Image = pyvips.Image
@@ -125,7 +124,7 @@ def evaluate(image: pyvips.Image) -> pyvips.Image:
         made = image.copy_memory()
     heard = "\n".join(messages)
     if verdict(heard) is not Verdict.COMPLETE:
-        raise Corrupt(_DAMAGED, cause=heard)
+        raise Corrupt(sentences.DAMAGED, cause=heard)
     return made
 
 
@@ -336,12 +335,7 @@ def _translate_errors() -> Iterator[None]:
     except (pyvips.Error, UnicodeDecodeError) as error:
         cause = decoder_messages.detail(error)
         if _HEIF_LIMIT in cause:
-            raise TooManyPixels(
-                "The image is larger than its decoder supports; upload a smaller one.", cause=cause
-            ) from error
+            raise TooManyPixels(sentences.DECODER_LIMIT, cause=cause) from error
         if _UNSUPPORTED.search(cause):
-            raise UnsupportedFormat(
-                "The file uses a feature that is not supported; export the image as an ordinary JPEG.",
-                cause=cause,
-            ) from error
-        raise Corrupt(_DAMAGED, cause=cause) from error
+            raise UnsupportedFormat(sentences.UNSUPPORTED_FEATURE, cause=cause) from error
+        raise Corrupt(sentences.DAMAGED, cause=cause) from error

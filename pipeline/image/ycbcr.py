@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyvips
 
+from pipeline import sentences
 from pipeline.errors import UnsupportedFormat
 from pipeline.image import vips
 
@@ -105,7 +106,7 @@ def _tables(depths: tuple[int, ...], matrix: int, *, is_full_range: bool, bits: 
             (2 * (1 - red), -2 * red * (1 - red) / green, 0),
         )
     else:
-        raise UnsupportedFormat(f"Colours coded with matrix {matrix} are not supported; export the image as a JPEG.")
+        raise UnsupportedFormat(sentences.UNSUPPORTED_MATRIX.format(number=matrix))
     top = ((1 << bits) - 1) << _FRACTION_BITS
     tables = []
     for plane, (depth, share) in enumerate(zip(depths, shares, strict=True)):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Converse = Callable[[ServiceChannel], None]
 
-TRACE_CHARACTERS = 8_000
+_TRACE_CHARACTERS = 8_000
 """The end of a traceback that is passed on: it holds the exception and the innermost calls."""
 
 _MESSAGE_BYTES = 4096
@@ -154,7 +154,7 @@ def _answer(converse: Converse, channel: ServiceChannel) -> None:
     except Closed:
         raise
     except Exception:  # noqa: BLE001 - the outermost call: the service logs the trace
-        channel.send(Fault(trace=traceback.format_exc()[-TRACE_CHARACTERS:]))
+        channel.send(Fault(trace=traceback.format_exc()[-_TRACE_CHARACTERS:]))
     channel.wait_for_end()  # the service ends a child, and may look at it before
 
 

@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 LINE_BYTES = 64 * 1024
 """The longest answer that is read; real ones are below 16 KiB."""
 
+TRACE_CHARACTERS = 8_000
+"""The end of a traceback that is logged: it holds the exception and the innermost calls."""
+
 PIPES_SECONDS = 1.0
 """How long the sockets of a killed child may stay open; a process that it has started could keep them open for ever."""
 
@@ -95,7 +98,7 @@ class Child:
         except (msgspec.DecodeError, RecursionError):  # its text may quote the answer
             raise ProcessDied("The render process sent an invalid answer.") from None
         if isinstance(answer, Fault):
-            log.error("render_process_fault", trace=answer.trace, pid=self.pid)
+            log.error("render_process_fault", trace=answer.trace[-TRACE_CHARACTERS:], pid=self.pid)
             raise UnexpectedError("The render process raised an unexpected error; see render_process_fault.")
         return answer
 

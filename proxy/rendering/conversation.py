@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import msgspec
 import structlog
 
-from pipeline.errors import BY_CODE, Refused
 from pipeline.protocol import Finished, Made, Probed, Proceed, Refusal
 from proxy.errors import ProcessDied
+from proxy.rendering.answers import MOST_BYTES, check_info
 from proxy.rendering.made_files import made_files
+from proxy.rendering.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,7 +64,11 @@ class Conversation:
         """
         self._files = self._folders.enter_context(made_files(Path(self._question.folder)))
         self._child.send(msgspec.structs.replace(self._question, folder=str(self._files.made)))
-        return await self._expect(Probed)
+        probed = await self._expect(Probed)
+        check_info(probed.info, self._question.limits)
+        if not 0 <= probed.first_bytes <= MOST_BYTES:
+            raise ProcessDied("The render process sent an answer with values that are out of range.")
+        return probed
 
     async def render(self, info: ImageInfo, *, first: str) -> AsyncIterator[Rendered]:
         """Yield each wanted derivative once it is complete; the memory for them must be reserved.
@@ -78,7 +83,7 @@ class Conversation:
         while left:
             made = await self._expect(Made)
             if made.size not in left:
-                raise ProcessDied("The render process sent a size that is not wanted.")
+                raise ProcessDied("The render process sent a size that is not wanted, or sent it twice.")
             left.remove(made.size)
             take = asyncio.to_thread(self._files.take, sizes[made.size], self._question, info, libvips=self._libvips)
             self._taking = asyncio.ensure_future(take)
@@ -89,8 +94,9 @@ class Conversation:
         """Return the next answer, which must be of this kind, or raise a refusal as its error."""
         answer = await self._child.receive()
         if isinstance(answer, Refusal):
-            log.info("original_refused", code=answer.code, cause=answer.cause)
-            raise BY_CODE.get(answer.code, Refused)(answer.detail)
+            fault = refused(answer)
+            log.info("original_refused", code=fault.code, cause=fault.cause)
+            raise fault
         if not isinstance(answer, kind):
             raise ProcessDied(f"The render process sent {type(answer).__name__} instead of {kind.__name__}.")
         return answer

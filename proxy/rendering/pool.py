@@ -78,12 +78,13 @@ class RenderPool:
         deadline_seconds: float,
         work_folder: Callable[[], Path] = temporary_folder,
         clock: Callable[[], float] = time.monotonic,
+        module: str = MODULE,
     ) -> None:
         self._admission = admission
         self._deadline_seconds = deadline_seconds
         self._work_folder = work_folder
         self._server = ForkServer(
-            MODULE,
+            module,
             cpu_seconds=2 * math.ceil(deadline_seconds),
             work_folder=work_folder,
             on_lost=lambda: _count_death("idle"),

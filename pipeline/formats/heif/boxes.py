@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from pipeline import sentences
 from pipeline.errors import Corrupt, UnsupportedFormat
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ _WIDE, _TO_THE_END = 1, 0
 File = BinaryIO
 
 
-def damaged(reason: str) -> Corrupt:
+def damaged(reason: sentences.DamageReason) -> Corrupt:
     """Return the error for an invalid file."""
-    return Corrupt(f"The file is damaged or truncated ({reason}); upload an intact copy.")
+    return Corrupt(sentences.DAMAGED_BECAUSE.format(reason=reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ def _extents(cursor: Cursor, *, end: int, data: Extent | None) -> dict[int, tupl
         number = cursor.number(2 if version < 2 else 4)  # noqa: PLR2004 - as above
         method = cursor.number(2) & 15 if version else _FILE
         if cursor.number(2) or method not in (_FILE, _DATA_BOX):
-            raise UnsupportedFormat("HEIF images that refer to other data are not supported; export a JPEG.")
+            raise UnsupportedFormat(sentences.HEIF_OTHER_DATA)
         base = cursor.number(base_width)
         count = cursor.count(2, most)
         most -= count

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import sentences
 from pipeline.errors import UnsupportedFormat
 from pipeline.formats.heif import boxes
 from pipeline.formats.heif.boxes import Cursor, Item, Property, damaged
@@ -163,10 +164,7 @@ class _Reader:
         item = self._item(number)
         codec = HEVC if item.kind == b"hev1" else item.kind
         if codec not in _CONFIGURATION:
-            raise UnsupportedFormat(
-                f"Images of the kind {item.kind.decode('latin-1')!r} in a HEIC or AVIF file are not supported; "
-                "export the image as a JPEG."
-            )
+            raise UnsupportedFormat(sentences.HEIF_KIND.format(kind=repr(item.kind.decode("latin-1"))))
         properties = self._properties(item)
         boxes = {one.kind: one.box for one in properties}
         configuration = boxes.get(_CONFIGURATION[codec], b"")[8:]
@@ -225,9 +223,7 @@ class _Reader:
         found = self.contents.properties_of(item)
         unknown = [one.kind for one in found if one.is_essential and one.kind not in _KNOWN]
         if unknown or item.is_protected:
-            raise UnsupportedFormat(
-                "The file uses a feature of HEIF that is not supported; export the image as a JPEG."
-            )
+            raise UnsupportedFormat(sentences.HEIF_FEATURE)
         return found
 
 
@@ -336,7 +332,7 @@ def _transformed(
     for one in properties:
         if one.kind == _CROP:
             if (is_mirrored, turns) != (False, 0) or crop:
-                raise UnsupportedFormat("HEIF images that are cropped after a turn are not supported; export a JPEG.")
+                raise UnsupportedFormat(sentences.HEIF_CROP)
             crop = _crop(Cursor(one.content), sides)
         elif one.kind == _TURN:
             turns -= Cursor(one.content).number(1) & 3  # counted against the clock in the file

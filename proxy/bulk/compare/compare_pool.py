@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.protocol import Compared
 from proxy.errors import DeadlineExceeded, ProcessDied
+from proxy.rendering.answers import check_copies, checked_comparison
 from proxy.rendering.fork_server import ForkServer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pipeline.protocol import Compare
 
 MODULE = "pipeline.process.compare_server"
@@ -63,7 +63,9 @@ class ComparePool:
                 raise DeadlineExceeded(f"The comparison took longer than {self._deadline_seconds:g} s.") from None
         if not isinstance(answer, Compared):
             raise ProcessDied(f"The process sent an unexpected {type(answer).__name__}.")
-        return answer
+        compared = checked_comparison(answer, question.limits)
+        check_copies(compared, Path(question.folder))
+        return compared
 
     async def close(self) -> None:
         """Kill all of them."""

@@ -10,6 +10,7 @@ import pytest
 from pipeline.errors import BY_CODE
 from pipeline.protocol import Derived, Refusal, Render
 from pipeline.size import Size
+from proxy.rendering.refusals import refused
 from tests.pipeline import fuzz
 from tests.pipeline.rendering import CORPUS, RenderProcess, needs_corpus, photographs, seen
 
@@ -49,6 +50,7 @@ def test_a_hostile_file_is_rendered_or_refused(process: RenderProcess, tmp_path:
         for derivative in got.derivatives:
             assert seen(derivative.path).size == (derivative.width, derivative.height)
     else:
+        assert str(refused(got)) == got.detail
         assert str(CORPUS) not in got.detail
         assert not [word for word in LIBRARY_WORDS if word in got.detail.lower()]
 

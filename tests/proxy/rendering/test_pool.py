@@ -58,6 +58,16 @@ def _read_file(path: Path) -> bytes:
         return b""
 
 
+def _open_files(pid: int) -> int:
+    return len([*Path(f"/proc/{pid}/fd").iterdir()])
+
+
+def _is_alive(group: int) -> bool:
+    """Return whether a process group has a process that has not ended."""
+    stats = (_read_file(stat).rpartition(b")")[2].split() for stat in Path("/proc").glob("[0-9]*/stat"))
+    return any(fields[2:3] == [str(group).encode()] and fields[0] != b"Z" for fields in stats)
+
+
 async def child_of(*servers: int) -> int:
     """Wait for the only child of these fork servers."""
 
@@ -124,6 +134,47 @@ async def test_a_render_over_its_deadline_is_killed_and_the_fork_server_goes_on(
         await hurried.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert render_pids() == before
     assert not render_pids(children=True)
+
+
+async def test_a_deadline_ends_a_child_whatever_it_does_and_all_that_it_started(tmp_path: Path) -> None:
+    admission = Admission(slots=1, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=0.3, module="tests.proxy.rendering.forger")
+    await pool.start()
+    group = tmp_path / "group"
+    start = f"import signal, threading\nopen({str(group)!r}, 'w').write(str(os.getpid()))\nforger.probed()\n"
+    for code in (
+        "for number in (1, 2, 3, 13, 14, 15): signal.signal(number, signal.SIG_IGN)\nsignal.pause()",
+        "threading.Thread(target=signal.pause).start(); signal.pause()",
+        "os.kill(os.getpid(), signal.SIGSTOP)",
+        "os.fork(); signal.pause()",
+        "os.setpgid(0, os.getpgid(os.getppid())); signal.pause()",
+    ):
+        (tmp_path / "original").write_text(start + code)
+        with pytest.raises(DeadlineExceeded):
+            await pool.render(question(tmp_path / "original", tmp_path), Ticket(Priority.JOB))
+        assert not render_pids(children=True)
+
+        async def has_ended() -> bool:
+            return not _is_alive(int(group.read_text()))
+
+        await until(has_ended)
+    await pool.close()
+
+
+async def test_many_renders_leave_neither_a_process_nor_a_descriptor(
+    render_pool: RenderPool, photo: Path, tmp_path: Path
+) -> None:
+    (server,) = render_pids()
+
+    async def rendered() -> tuple[set[int], int, int]:
+        await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
+        return render_pids(children=True), _open_files(os.getpid()), _open_files(server)
+
+    first = await rendered()
+    for _ in range(9):
+        assert await rendered() == first
+    tasks = [*Path(f"/proc/{server}/task").glob("*/children")]
+    assert [_read_file(task) for task in tasks] == [b""]  # no zombie either
 
 
 async def test_a_fork_server_that_was_killed_is_replaced(render_pool: RenderPool, photo: Path, tmp_path: Path) -> None:
