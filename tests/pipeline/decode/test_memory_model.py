@@ -10,6 +10,7 @@ import pytest
 from loadtest.paint import Photograph, paint, pixels
 from pipeline.image import tone
 from pipeline.protocol import Derived, Render
+from pipeline.render.render import Rendering
 from pipeline.size import Size
 from tests.pipeline.formats.heifs import Codec, coded, repeated, write
 from tests.pipeline.image.test_tone import P3, labelled
@@ -43,6 +44,17 @@ def test_a_baseline_photograph_takes_little_memory(tmp_path: Path, width: int, h
     info, used = peak(original, tmp_path)
     assert used < most * MIB
     assert used <= info.render_bytes <= 2 * used
+
+
+@pytest.mark.parametrize("first", ["large", "medium", "small"])
+def test_a_small_size_that_is_made_first_takes_no_more_than_predicted(tmp_path: Path, first: str) -> None:
+    original = tmp_path / "original.jpg"
+    paint(original, Photograph(width=4000, height=3000, noise=12, orientation=6), Q=92)
+    question = Render(path=str(original), folder=str(tmp_path), sizes=SITE, first=first)
+    with RenderProcess() as process:
+        answer = process.ask(question)
+        assert isinstance(answer, Derived)
+        assert process.peak_bytes() <= answer.info.render_bytes + Rendering(question).first_bytes
 
 
 @pytest.mark.parametrize(
