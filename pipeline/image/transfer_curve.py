@@ -87,6 +87,20 @@ _FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], flo
 }
 """The formula of each conversion, and the pixel format of its result."""
 
+_PIXEL_FORMATS = {
+    TransferCurve.SRGB: ("uchar", "ushort"),
+    TransferCurve.CURVE: ("uchar",),
+    TransferCurve.LINEAR: ("ushort",),
+}
+"""The pixel formats that are converted from each curve."""
+
+
+def load_tables() -> None:
+    """Compute the lookup tables of all conversions now, which takes some 50 ms."""
+    for source, wanted in _FORMULAS:
+        for pixel_format in _PIXEL_FORMATS[source]:
+            _table(source, wanted, pixel_format)
+
 
 @cache
 def _table(source: TransferCurve, wanted: TransferCurve, pixel_format: str) -> pyvips.Image:

@@ -79,6 +79,19 @@ def _set_up() -> None:
 _set_up()
 
 
+_USUAL_OPERATIONS = (
+    "VipsForeignLoadJpegSource", "autorot", "black", "cast", "conv", "copy", "extract_band", "jpegsave", "maplut",
+    "resize",
+)  # fmt: skip
+"""The operations of a usual photograph, by the names under which pyvips knows them."""
+
+
+def load_operations() -> None:
+    """Let pyvips look up the arguments of the usual operations now, which takes a millisecond."""
+    for name in _USUAL_OPERATIONS:
+        pyvips.Introspect.get(name)
+
+
 def load(loader: str, path: Path, *, fail_on: str, **options: float) -> pyvips.Image:
     """Open a file with one loader, for a single read from top to bottom; reads only the header for now.
 

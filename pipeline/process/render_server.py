@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode import hevc
 from pipeline.errors import Refused
 from pipeline.image import vips
+from pipeline.image.transfer_curve import load_tables
 from pipeline.process.fork_loop import serve
 from pipeline.protocol import Finished, Made, Probed, Proceed, Ready, Refusal, Render
 from pipeline.render.render import Rendering
@@ -37,6 +38,8 @@ def answer(channel: ServiceChannel) -> None:
 def _load() -> Ready:
     """Load what a child would otherwise load for itself each time."""
     hevc.load()
+    load_tables()
+    vips.load_operations()
     return Ready(libvips=vips.VERSION)
 
 
