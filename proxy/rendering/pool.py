@@ -38,9 +38,9 @@ PROBE_SECONDS = 10.0
 """The timeout for reading a header. On a busy machine it took 11 ms for the median photograph, and 1.2 s for the worst
 hostile file."""
 
-IDLE_BYTES = 20_000_000
-"""The memory of an idle process alone: 19 MB after the 70 photographs. It shares another 24 MB of libraries with the
-processes at work, and every render's prediction includes these."""
+IDLE_BYTES = 30_000_000
+"""The memory of the fork server: 13 MB of its own, and 17 MB of libraries. Its children share most of both, so the
+prediction of a render includes it."""
 
 RECENT_SECONDS = 5.0
 """For how long a successful render proves that rendering works."""

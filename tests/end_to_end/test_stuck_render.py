@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 KNOWN, STUCK = "gall/1/1_1_original.jpg", "gall/2/2_1_original.jpg"
-IDLE_BYTES = 20_000_000
+IDLE_BYTES = 30_000_000
 """What the service counts while nothing renders: more of its budget is taken once a render has begun."""
 
 

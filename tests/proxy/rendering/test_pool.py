@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 from contextlib import asynccontextmanager
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from pipeline.protocol import Rendered
 
 pytestmark = pytest.mark.anyio
+
+PR_SET_CHILD_SUBREAPER = 36
+"""Of `linux/prctl.h`: orphans below this process become its children."""
 
 
 def question(photo: Path, folder: Path) -> Render:
@@ -183,6 +187,25 @@ async def test_a_fork_server_that_was_killed_is_replaced(render_pool: RenderPool
     rendering = await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
     assert len(rendering.derived.derivatives) == 3
     assert not render_pids() & {pid}
+
+
+async def test_no_child_of_a_killed_fork_server_stays_a_zombie_of_the_service(
+    render_pool: RenderPool, photo: Path, tmp_path: Path
+) -> None:
+    (server,) = render_pids()
+    set_option = ctypes.CDLL(None).prctl
+    set_option(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # as process 1 of a container
+    try:
+        rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
+        child = await child_of(server)
+        os.kill(child, signal.SIGSTOP)
+        os.kill(server, signal.SIGKILL)
+        with pytest.raises(ProcessDied):
+            await rendering
+        await render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB))
+        assert not Path(f"/proc/{child}").exists()
+    finally:
+        set_option(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 async def test_renders_die_with_the_fork_server_and_the_next_ones_do_not(
