@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 MODULE = "pipeline.process.render_server"
 
 PROBE_BYTES = 44_000_000
-"""The peak memory of a process that reads headers: 43 MB after the 369 hostile files of the corpus, 30 MB after the 70
-photographs. This much must be free before anything is known of an original."""
+"""The memory that must be free before anything is known of an original. A child holds 24 MB at most when it has read a
+header: that of any of the 70 photographs and 369 hostile files of the corpus. It shares part of them with the fork
+server, whose 30 MB a render includes."""
 
 PROBE_SECONDS = 10.0
 """The timeout for reading a header. On a busy machine it took 11 ms for the median photograph, and 1.2 s for the worst
