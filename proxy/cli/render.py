@@ -72,8 +72,11 @@ async def _render_all(
     files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings, overwrite: bool
 ) -> list[local.LocalResult]:
     limits = Limits(pixels=settings.max_pixels)
-    budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
-    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as render_pool:
+    async with local.local_renderers(
+        budget_bytes=render_budget(settings.memory_budget_mb),
+        deadline_seconds=settings.render_timeout_seconds,
+        sandbox=settings.sandbox,
+    ) as render_pool:
         return [
             await local.render_file(render_pool, file, out=out, sizes=sizes, limits=limits, overwrite=overwrite)
             for file in files
