@@ -166,6 +166,7 @@ def test_every_attempt_is_stopped_and_reaches_nothing(attacked: Attacked) -> Non
     ends = dict(line.split(" ends: ", 1) for line in _told(service, " ends: "))
     ended = {name: ends.get(f"attempt {name}", "SIGSYS") for name in ATTEMPTS}
     assert {name: (end, STOPPED[name][1]) for name, end in ended.items()} == STOPPED
+    assert [line for line in lines(service) if "killed by its sandbox" in str(line.get("detail"))]
     assert (service.folder / str(attacked.order["store"])).read_bytes() == SECRET_BYTES
     assert not list((service.folder / "outside").iterdir())
     with pytest.raises(BlockingIOError):
