@@ -110,10 +110,30 @@ class Reaped(msgspec.Struct, frozen=True, tag="reaped"):
     status: int
 
 
+SandboxLevel = Literal["require", "best", "off"]
+"""What to do if the kernel lacks Landlock or seccomp: fail, or go on without; or use neither."""
+
+
+class InForce(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel enforces on a process that opens originals.
+
+    `landlock` is the version of Landlock's ABI, 0 if it is not in force. `missing` has a sentence on each part that is
+    not.
+    """
+
+    landlock: int = 0
+    seccomp: bool = False
+    missing: tuple[str, ...] = ()
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The fork server is ready for requests; `libvips` is the version that its children render with."""
+    """The fork server is ready for requests.
+
+    `libvips` is the version that its children render with, `sandbox` what the kernel enforces on them.
+    """
 
     libvips: str
+    sandbox: InForce = InForce()
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):

@@ -66,6 +66,11 @@ render_budget_bytes = Gauge("render_budget_bytes", "Memory that all renders toge
 render_reserved_bytes = Gauge(
     "render_reserved_bytes", "Part of this memory that renders have reserved, or that the idle fork server holds"
 )
+render_sandbox = Gauge(
+    "render_sandbox",
+    "Sandbox in force for renders: the ABI of `landlock`, 1 for `seccomp`; 0 if a part is not in force",
+    ["part"],
+)
 render_process_deaths_total = Counter(
     "render_process_deaths_total", "Render processes that died or were killed, by cause", ["cause"]
 )

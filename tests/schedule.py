@@ -91,6 +91,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_prometheus.py": 40,
     "tests/end_to_end/test_removals.py": 40,
     "tests/proxy/webhooks/test_dispatcher.py": 35,
+    "tests/end_to_end/test_sandbox.py": 30,
     "tests/proxy/jobs/test_worker.py": 30,
     "tests/proxy/queues/test_server_queue.py": 30,
     "tests/proxy/queues/test_worker.py": 30,

@@ -20,6 +20,7 @@ ADDED: frozenset[str] = frozenset(
         "MAX_CONNECTIONS",
         "PROBE_KEY",
         "PUBLIC_ORIGIN",
+        "SANDBOX",
         "SERVICE_URL",
         "cancelled",
         "http_connections",
@@ -28,6 +29,7 @@ ADDED: frozenset[str] = frozenset(
         "jobs_set_aside_total",
         "queue_deferred",
         "queue_paused",
+        "render_sandbox",
         "store_paused",
     }
 )

@@ -1,7 +1,7 @@
 """Measures a built image and runs the demo in it: `python -m loadtest.image build/image`.
 
 Prints the size of the image, its start time and its memory. Exits with 1 if its size or memory exceeds the limits, if
-it contains packages that NOTICE does not name, or if the demo fails.
+it contains packages that NOTICE does not name, if an attempt of a decoder's code is not stopped, or if the demo fails.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import httpx
 
 from loadtest import demo
 from loadtest.image import layout
+from loadtest.image.attempts import check_attempts
 from loadtest.image.container import unnamed, unpacked
 from loadtest.service import started
 
@@ -82,6 +83,7 @@ def _run_main_job(files: Unpacked) -> None:
         if (found := service.stands()) != AS_IT_SHOULD:
             sys.exit(f"its main process should be {AS_IT_SHOULD}, and is {found}")
         _check_health(files, service)
+        check_attempts(files.service(service.folder, HOST="127.0.0.1"))
         httpx.get(f"{service.url}/healthz").raise_for_status()
         demo.show_main_job(service)
 

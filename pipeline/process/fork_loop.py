@@ -12,19 +12,21 @@ import signal
 import socket
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from pipeline.heap import release_memory
 from pipeline.process import sandbox
 from pipeline.process.channel import Closed, ServiceChannel
+from pipeline.process.confinement.trial import try_out
 from pipeline.protocol import Fault, Fork, Forked, Order, Reap, Reaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pipeline.protocol import Ready
+    from pipeline.protocol import Ready, SandboxLevel
 
     Converse = Callable[[ServiceChannel], None]
 
@@ -39,20 +41,29 @@ _CHANNEL, _OUTPUT, _LOG = 0, 1, 2
 """The descriptors of a child."""
 
 
-def serve(converse: Converse, *, get_ready: Callable[[], Ready]) -> None:
+def serve(converse: Callable[[ServiceChannel, SandboxLevel], None], *, get_ready: Callable[[], Ready]) -> None:
     """Fork a child for each `Fork` until the service closes the socket; `converse` is what a child does.
 
-    `sys.argv[1]`, if present, limits the CPU time of a child, in seconds. An exception of `converse` is sent as a
-    `Fault`: it is a defect of our code or of the machine, and must not look like the death of a decoder.
+    `sys.argv[1]`, if present, limits the CPU time of a child, in seconds, and `sys.argv[2]` is its `SandboxLevel`. An
+    exception of `converse` is sent as a `Fault`: it is a defect of our code or of the machine, and must not look like
+    the death of a decoder.
     """
     seconds = int(sys.argv[1]) if sys.argv[1:] else sandbox.CPU_SECONDS
-    server = _Server(socket.socket(fileno=os.dup(_CHANNEL)), converse, cpu_seconds=seconds)
-    ready = get_ready()
+    level = cast("SandboxLevel", sys.argv[2]) if sys.argv[2:] else "best"
+    server = _Server(
+        socket.socket(fileno=os.dup(_CHANNEL)), lambda channel: converse(channel, level), cpu_seconds=seconds
+    )
+    ready = msgspec.structs.replace(get_ready(), sandbox=try_out(_temporary_folder(), level))
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise write to every object, and so copy all pages
     release_memory()
     server.send(ready)
     server.run()
+
+
+def _temporary_folder() -> Path:
+    # tempfile is avoided: it imports 1.3 MB of compression and random-number modules.
+    return Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108 - nothing is written there
 
 
 class _Server:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.decode import hevc
 from pipeline.errors import Refused
 from pipeline.image import vips
 from pipeline.image.transfer_curve import load_tables
+from pipeline.process.confinement.confine import confine
 from pipeline.process.fork_loop import serve
 from pipeline.protocol import Finished, Made, Probed, Proceed, Ready, Refusal, Render
 from pipeline.render.render import Rendering
 
 if TYPE_CHECKING:
     from pipeline.process.channel import ServiceChannel
+    from pipeline.protocol import SandboxLevel
 
 
 def main() -> None:
@@ -21,9 +24,10 @@ def main() -> None:
     serve(answer, get_ready=_load)
 
 
-def answer(channel: ServiceChannel) -> None:
+def answer(channel: ServiceChannel, level: SandboxLevel) -> None:
     """Render one original over its channel; a fault of the original is sent as a `Refusal`."""
     question = channel.receive(Render)
+    confine(Path(question.folder), level=level, reads=[Path(question.path)])
     try:
         rendering = Rendering(question)
         channel.send(Probed(info=rendering.info, first_bytes=rendering.first_bytes))

@@ -48,6 +48,8 @@ class ProbeResults:
 
     faults: Mapping[str, str | None]
     is_late: bool
+    sandbox: str
+    """What confines render processes, in words; empty if none started."""
 
 
 async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> ProbeResults:
@@ -56,11 +58,12 @@ async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> 
     The store gets the write probe, which is read back where browsers read it. The queue gets a test write, the scratch
     folder a test file, and a render process renders a tiny picture.
     """
+    found: list[str] = []
     probes = {
         "store": PartProbe(use=partial(_use_store, settings), explain=partial(store_fault, settings=settings)),
         "queue": PartProbe(use=partial(_use_queue, settings), explain=partial(queue_fault, settings=settings)),
         "scratch": PartProbe(use=partial(_use_scratch, settings), explain=scratch_fault),
-        "renderers": PartProbe(use=partial(_render, seconds), explain=render_fault),
+        "renderers": PartProbe(use=partial(_render, settings, seconds, found), explain=render_fault),
     }
     tasks = {name: asyncio.create_task(_error(probe, seconds)) for name, probe in probes.items()}
     await asyncio.wait(tasks.values(), timeout=seconds + ENDING_SECONDS)
@@ -68,6 +71,7 @@ async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> 
     return ProbeResults(
         faults={name: probes[name].explain(error) if error else None for name, error in errors.items()},
         is_late=any(isinstance(error, Late) for error in errors.values()),
+        sandbox="".join(found),
     )
 
 
@@ -121,6 +125,10 @@ async def _use_scratch(settings: Settings) -> None:
         await scratch.check()
 
 
-async def _render(seconds: float) -> None:
-    async with local_renderers(budget_bytes=LEAST_BUDGET_BYTES, deadline_seconds=seconds) as render_pool:
+async def _render(settings: Settings, seconds: float, found: list[str]) -> None:
+    """Render a tiny picture, and append what confined the render process to `found`."""
+    async with local_renderers(
+        budget_bytes=LEAST_BUDGET_BYTES, deadline_seconds=seconds, sandbox=settings.sandbox
+    ) as render_pool:
         await render_pool.check()
+        found.append(render_pool.sandbox)

@@ -65,6 +65,7 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
             queue=settings.queue.partition("://")[0],
             workers=settings.workers,
             render_budget_mb=components.render_pool.budget_bytes >> 20,
+            sandbox=components.render_pool.sandbox,
         )
         yield
         components.readiness.is_open = False

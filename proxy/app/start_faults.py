@@ -78,6 +78,8 @@ def scratch_fault(error: Exception) -> str:
 
 def render_fault(error: Exception) -> str:
     """Return why nothing can be rendered."""
+    if isinstance(error, CannotStart):  # it names the setting
+        return str(error)
     cause = system_error(error)
     return f"renderers: a render process cannot be started: {reason(cause)}" if cause else f"renderers: {error}"
 

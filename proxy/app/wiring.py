@@ -175,7 +175,10 @@ def _render_pool(settings: Settings, scratch: ScratchSpace) -> RenderPool:
         waiting=settings.waiting,
     )
     return RenderPool(
-        admission=admission, deadline_seconds=settings.render_timeout_seconds, work_folder=scratch.own_folder
+        admission=admission,
+        deadline_seconds=settings.render_timeout_seconds,
+        sandbox=settings.sandbox,
+        work_folder=scratch.own_folder,
     )
 
 

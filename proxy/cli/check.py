@@ -22,6 +22,7 @@ from proxy.settings.validators import mask_passwords
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from proxy.app.connect import ProbeResults
     from proxy.settings.settings import Settings
 
 
@@ -39,12 +40,12 @@ def check(*, connect: bool, as_json: bool) -> None:
     values: dict[str, object] = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
     warnings = _warnings(settings)
     if not connect:
-        _show(settings, values, warnings, {}, as_json=as_json)
+        _show(settings, values, warnings, None, as_json=as_json)
         return
     configure_logs(level="WARNING", form="console")
     with asyncio.Runner() as runner:
         results = runner.run(probe_parts(settings))
-        _show(settings, values, warnings, results.faults, as_json=as_json)
+        _show(settings, values, warnings, results, as_json=as_json)
         status = REFUSED if any(results.faults.values()) else 0
         if results.is_late:  # the interpreter would wait for its threads
             sys.stdout.flush()
@@ -64,12 +65,13 @@ def _show(
     settings: Settings,
     values: Mapping[str, object],
     warnings: list[str],
-    faults: Mapping[str, str | None],
+    results: ProbeResults | None,
     *,
     as_json: bool,
 ) -> None:
+    faults = results.faults if results else {}
     if as_json:
-        parts = {"parts": faults} if faults else {}
+        parts = {"parts": faults, "sandbox": results.sandbox} if results else {}
         click.echo(msgspec.json.encode({**values, "warnings": warnings, **parts}))
         return
     for name, value in values.items():
@@ -78,6 +80,8 @@ def _show(
         click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
     for part, fault in faults.items():
         click.echo(f"{part}: {'does not work' if fault else 'works'}")
+    if results and results.sandbox:
+        click.echo(f"sandbox: {results.sandbox}")
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     for fault in filter(None, faults.values()):

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pipeline.protocol import Limits
 from proxy.cli.console import REFUSED, exit_on_faults, read_settings_or_exit
+from proxy.errors import CannotStart
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local
 from proxy.rendering.memory_budget import render_budget
@@ -59,7 +60,11 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, overw
         out.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise click.UsageError(f"--out: {_readable(out)} cannot be created ({fault.strerror}).") from fault
-    outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings, overwrite=overwrite))
+    try:
+        outcomes = asyncio.run(_render_all(files, out=out, sizes=sizes, settings=settings, overwrite=overwrite))
+    except CannotStart as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(REFUSED)
     if as_json:
         for outcome in outcomes:
             click.echo(msgspec.json.encode(outcome, enc_hook=_readable))
@@ -72,8 +77,11 @@ async def _render_all(
     files: Sequence[Path], *, out: Path, sizes: Sequence[Size], settings: Settings, overwrite: bool
 ) -> list[local.LocalResult]:
     limits = Limits(pixels=settings.max_pixels)
-    budget_bytes, deadline_seconds = render_budget(settings.memory_budget_mb), settings.render_timeout_seconds
-    async with local.local_renderers(budget_bytes=budget_bytes, deadline_seconds=deadline_seconds) as render_pool:
+    async with local.local_renderers(
+        budget_bytes=render_budget(settings.memory_budget_mb),
+        deadline_seconds=settings.render_timeout_seconds,
+        sandbox=settings.sandbox,
+    ) as render_pool:
         return [
             await local.render_file(render_pool, file, out=out, sizes=sizes, limits=limits, overwrite=overwrite)
             for file in files

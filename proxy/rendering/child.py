@@ -134,4 +134,6 @@ def kill_group(pid: int) -> None:
 
 
 def _ending(status: int | None) -> str:
+    if status == -signal.SIGSYS:
+        return "The render process was killed by its sandbox: it made a system call that only an attack makes."
     return f"The render process ended {'' if status is None else f'with status {status} '}before it answered."

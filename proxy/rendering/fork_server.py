@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from pipeline.protocol import InForce
 from proxy.errors import ProcessDied
 from proxy.rendering.child import Child
+from proxy.rendering.sandbox_level import check_sandbox
 from proxy.rendering.server_process import ServerProcess, lower_priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pipeline.protocol import SandboxLevel
 
 log = structlog.get_logger(__name__)
 
@@ -24,15 +28,22 @@ START_SECONDS = 20.0
 class ForkServer:
     """Forks children that run `module`; the process is started when it is needed, and again if it has ended.
 
-    A child may use `cpu_seconds` of CPU time. `work_folder` returns the folder for temporary files. `on_lost` is called
-    when the process has ended by itself.
+    A child may use `cpu_seconds` of CPU time, and is confined as the level `sandbox` demands. `work_folder` returns the
+    folder for temporary files. `on_lost` is called when the process has ended by itself.
     """
 
     def __init__(
-        self, module: str, *, cpu_seconds: int, work_folder: Callable[[], Path], on_lost: Callable[[], None]
+        self,
+        module: str,
+        *,
+        cpu_seconds: int,
+        sandbox: SandboxLevel,
+        work_folder: Callable[[], Path],
+        on_lost: Callable[[], None],
     ) -> None:
         self._module = module
         self._cpu_seconds = cpu_seconds
+        self._level: SandboxLevel = sandbox
         self._work_folder = work_folder
         self._on_lost = on_lost
         self._process: ServerProcess | None = None
@@ -41,6 +52,8 @@ class ForkServer:
         self._closed = asyncio.Event()
         self.libvips = ""
         """The version of libvips in the process that was started last."""
+        self.in_force = InForce()
+        """What the kernel enforces on its children."""
 
     @property
     def is_running(self) -> bool:
@@ -52,6 +65,7 @@ class ForkServer:
 
         Raises:
             ProcessDied: the process ended, was not ready in time, or the fork server is closed.
+            CannotStart: the kernel does not enforce the sandbox that is required.
         """
         async with self._starting:
             if not self.is_running:
@@ -105,12 +119,14 @@ class ForkServer:
             await self._process.stop()
             log.warning("fork_server_lost", pid=self._process.pid)
         self._process = process = ServerProcess.start(
-            self._module, str(self._cpu_seconds), work_folder=self._work_folder()
+            self._module, str(self._cpu_seconds), self._level, work_folder=self._work_folder()
         )
         try:
             lower_priority(process.pid)
             async with asyncio.timeout(START_SECONDS):
-                self.libvips = (await process.ready).libvips
+                ready = await process.ready
+            check_sandbox(self._level, ready.sandbox)
+            self.libvips, self.in_force = ready.libvips, ready.sandbox
         except BaseException as fault:  # also if the caller is cancelled: no other code would kill the process
             await process.stop()
             self._process = None

@@ -23,6 +23,7 @@ from proxy.rendering.pool import RenderPool
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from pipeline.protocol import SandboxLevel
     from pipeline.size import Size
 
 
@@ -37,9 +38,13 @@ class LocalResult:
 
 
 @asynccontextmanager
-async def local_renderers(*, budget_bytes: int, deadline_seconds: float) -> AsyncIterator[RenderPool]:
+async def local_renderers(
+    *, budget_bytes: int, deadline_seconds: float, sandbox: SandboxLevel = "best"
+) -> AsyncIterator[RenderPool]:
     """Yield a pool of one render process."""
-    render_pool = RenderPool(admission=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds)
+    render_pool = RenderPool(
+        admission=Admission(slots=1, budget_bytes=budget_bytes), deadline_seconds=deadline_seconds, sandbox=sandbox
+    )
     try:
         yield render_pool
     finally:

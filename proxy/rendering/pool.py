@@ -20,12 +20,13 @@ from proxy.concurrency.timings import Timings
 from proxy.errors import DeadlineExceeded, ProcessDied
 from proxy.rendering.conversation import Conversation
 from proxy.rendering.fork_server import ForkServer
+from proxy.rendering.sandbox_level import describe_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from pipeline.protocol import ImageInfo, Probed, Rendered
+    from pipeline.protocol import ImageInfo, Probed, Rendered, SandboxLevel
     from proxy.concurrency.admission import Admission
 
 MODULE = "pipeline.process.render_server"
@@ -77,6 +78,7 @@ class RenderPool:
         *,
         admission: Admission,
         deadline_seconds: float,
+        sandbox: SandboxLevel = "best",
         work_folder: Callable[[], Path] = temporary_folder,
         clock: Callable[[], float] = time.monotonic,
         module: str = MODULE,
@@ -87,6 +89,7 @@ class RenderPool:
         self._server = ForkServer(
             module,
             cpu_seconds=2 * math.ceil(deadline_seconds),
+            sandbox=sandbox,
             work_folder=work_folder,
             on_lost=lambda: _count_death("idle"),
         )
@@ -101,6 +104,11 @@ class RenderPool:
         return self._server.libvips
 
     @property
+    def sandbox(self) -> str:
+        """What confines renders, in words; `none` before `start`."""
+        return describe_sandbox(self._server.in_force)
+
+    @property
     def budget_bytes(self) -> int:
         """How much memory all renders together may use."""
         return self._admission.budget_bytes
@@ -111,7 +119,12 @@ class RenderPool:
         return max(self._admission.reserved_bytes, IDLE_BYTES * self._server.is_running)
 
     async def start(self) -> None:
-        """Start the fork server, so that a broken installation fails now and the first request does not wait."""
+        """Start the fork server, so that a broken installation fails now and the first request does not wait.
+
+        Raises:
+            CannotStart: the kernel does not enforce the sandbox that is required.
+            ProcessDied: the fork server does not start.
+        """
         metrics.render_budget_bytes.set(self._admission.budget_bytes)
         metrics.render_reserved_bytes.set_function(lambda: self.reserved_bytes)
         await self._server.start()

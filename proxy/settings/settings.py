@@ -6,7 +6,7 @@ import ipaddress
 import os
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import msgspec
 from environs import EnvValidationError, FileAwareEnv
@@ -157,6 +157,11 @@ class Settings:
         validators.between(1, 10**10),
     )
     render_timeout_seconds: float = _setting(60.0, "timeout for rendering one original", validators.between(1, 3600))
+    sandbox: Literal["require", "best", "off"] = _setting(
+        "best",
+        "sandbox of render processes: `require` all of it, `best` for what the kernel has, or `off`; see SECURITY.md",
+        validators.one_of("require", "best", "off"),
+    )
     delivery: str = _setting(
         "redirect",
         "response to a page view: a `redirect` to `PUBLIC_BASE_URL`, or a `stream` of the bytes",

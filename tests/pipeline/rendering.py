@@ -218,7 +218,7 @@ class RenderProcess:
     def probe(self, path: Path, *sizes: Size) -> Probed | Refusal | Fault:
         """Let a new child read the header of an original, within ten seconds."""
         self.fork()
-        self.say(msgspec.json.encode(Render(path=str(path), folder="/nowhere", sizes=sizes)))
+        self.say(msgspec.json.encode(Render(path=str(path), folder=str(path.parent), sizes=sizes)))
         answer = self._answer(time.monotonic() + 10)
         assert isinstance(answer, Probed | Refusal | Fault)
         return answer

@@ -38,6 +38,7 @@ from proxy.errors import CannotStart
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from pipeline.protocol import SandboxLevel
     from proxy.app.wiring import Components
     from proxy.bulk.originals import Originals
     from proxy.bulk.stop import Stop
@@ -140,7 +141,9 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         )
         outage_retry = OutageRetry(check=sources.check, stop=stop, emit=reporter.emit)
         layout = live_layout(settings)
-        comparer = await stack.enter_async_context(_comparer(options, sources, layout, sizes=head.sizes))
+        comparer = await stack.enter_async_context(
+            _comparer(options, sources, layout, sizes=head.sizes, sandbox=settings.sandbox)
+        )
         runner = Runner(
             concurrency=options.processes * UNDERWAY,
             progress=progress,
@@ -177,11 +180,11 @@ def _head(options: CompareOptions, settings: Settings, components: Components) -
 
 @asynccontextmanager
 async def _comparer(
-    options: CompareOptions, sources: Sources, layout: Layout, *, sizes: tuple[str, ...]
+    options: CompareOptions, sources: Sources, layout: Layout, *, sizes: tuple[str, ...], sandbox: SandboxLevel
 ) -> AsyncIterator[Comparer]:
     """Yield a comparer whose processes run; `layout` is the layout of the live names."""
     with _work_folder(options.report / _WORK) as work_folder:
-        processes = ComparePool(most=options.processes, work_folder=work_folder)
+        processes = ComparePool(most=options.processes, work_folder=work_folder, sandbox=sandbox)
         try:
             await processes.start()
             yield Comparer(

@@ -13,7 +13,7 @@ from proxy.rendering.answers import check_copies, checked_comparison
 from proxy.rendering.fork_server import ForkServer
 
 if TYPE_CHECKING:
-    from pipeline.protocol import Compare
+    from pipeline.protocol import Compare, SandboxLevel
 
 MODULE = "pipeline.process.compare_server"
 
@@ -24,12 +24,20 @@ DEADLINE_SECONDS = 120.0
 class ComparePool:
     """Compares up to `most` pairs at once, each in a process of its own; `work_folder` is for temporary files."""
 
-    def __init__(self, *, most: int, work_folder: Path, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        most: int,
+        work_folder: Path,
+        sandbox: SandboxLevel = "best",
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> None:
         self._slots = asyncio.Semaphore(most)
         self._deadline_seconds = deadline_seconds
         self._server = ForkServer(
             MODULE,
             cpu_seconds=2 * math.ceil(deadline_seconds),
+            sandbox=sandbox,
             work_folder=lambda: work_folder,
             on_lost=lambda: None,
         )
@@ -39,6 +47,7 @@ class ComparePool:
 
         Raises:
             ProcessDied: it does not start.
+            CannotStart: the kernel does not enforce the sandbox that is required.
         """
         await self._server.start()
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadtest.paint import Photograph, paint
@@ -13,6 +16,7 @@ from pipeline.image import vips
 from pipeline.process.sandbox import ADDRESS_BYTES, CPU_SECONDS, FILE_BYTES, OPEN_FILES
 from pipeline.protocol import Derived, Fault, Probed, Refusal, Render
 from tests.pipeline.rendering import SITE, RenderProcess
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -28,6 +32,10 @@ def threads(pid: int) -> int:
 
 def descriptors(pid: int) -> set[str]:
     return {path.name for path in Path(f"/proc/{pid}/fd").iterdir()}
+
+
+async def has_closed_the_original(child: int) -> bool:
+    return descriptors(child) <= {"0", "1", "2"}
 
 
 def test_it_answers_until_its_input_ends(tmp_path: Path, original: Path) -> None:
@@ -49,7 +57,7 @@ def test_it_has_one_thread_opens_nothing_and_starts_no_code_anew_for_a_child(tmp
             process.ask(Render(path=str(original), folder=str(tmp_path), sizes=SITE))
             assert threads(process.process.pid) == 1
             assert threads(process.child) > 1
-            assert descriptors(process.child) <= {"0", "1", "2"}
+            asyncio.run(until(partial(has_closed_the_original, process.child)))
             assert os.getpgid(process.child) == process.child
             assert os.getsid(process.child) == os.getsid(process.process.pid)
         process.reap()
@@ -83,9 +91,9 @@ def test_a_refusal_is_an_answer_and_the_next_question_is_answered_too(tmp_path: 
 
 def test_a_folder_that_is_not_there_is_not_blamed_on_the_original(original: Path) -> None:
     with RenderProcess() as process:
-        process.probe(original, *SITE)  # with no folder to write to
-        process.say(b'{"type": "proceed"}')
-        assert b"pyvips.error.Error" in process.line()
+        process.fork()
+        process.say(msgspec.json.encode(Render(path=str(original), folder="/nowhere", sizes=SITE)))
+        assert b"FileNotFoundError" in process.line()
         assert process.finish() == (0, b"")
 
 

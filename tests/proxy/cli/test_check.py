@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -13,7 +14,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from pipeline.process.confinement.syscalls import LANDLOCK_CREATE_RULESET
 from proxy.cli.main import main
+from tests.pipeline.process.confinement.lacking import fail_calls
 from tests.prometheus import START_SECONDS
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def test_connecting_names_what_works_and_every_fault(tmp_path: Path, monkeypatch
         monkeypatch.setenv(name, value)
     result = run("--connect")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.endswith("store: works\nqueue: works\nscratch: works\nrenderers: works\n")
+    assert "store: works\nqueue: works\nscratch: works\nrenderers: works\nsandbox: " in result.stdout
     (tmp_path / "file").touch()
     for name, value in settings(tmp_path / "file").items():
         monkeypatch.setenv(name, value)
@@ -114,3 +117,25 @@ def test_the_service_starts_with_the_same_sentences(tmp_path: Path, command: str
     details = [msgspec.json.decode(line).get("detail") for line in events]
     assert "WORKER: is not a setting, and is ignored; is it WORKERS?" in details
     assert "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("level", "status", "told"),
+    [("best", 0, "sandbox: seccomp"), ("require", 1, "SANDBOX: is require, but Landlock is not in force: this kernel")],
+)
+def test_a_kernel_without_landlock_is_reported_and_is_a_fault_if_it_is_required(
+    level: str, status: int, told: str, tmp_path: Path
+) -> None:
+    def without_landlock() -> None:
+        fail_calls(LANDLOCK_CREATE_RULESET, errno.ENOSYS)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "proxy", "check", "--connect"],
+        env={**os.environ, **settings(tmp_path), "SANDBOX": level},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=without_landlock,
+    )
+    assert result.returncode == status
+    assert told in result.stdout + result.stderr

@@ -14,6 +14,7 @@ from pipeline.protocol import Finished, ImageInfo, Made, Probed, Proceed, Ready,
 
 if TYPE_CHECKING:
     from pipeline.process.channel import ServiceChannel
+    from pipeline.protocol import SandboxLevel
 
 INFO = ImageInfo(
     format="png",
@@ -64,8 +65,8 @@ class Forger:
         self.channel.send(Finished())
 
 
-def answer(channel: ServiceChannel) -> None:
-    """Run the original; `place` is where the derivative `small` belongs, and `aside` a path beside it."""
+def answer(channel: ServiceChannel, _: SandboxLevel) -> None:
+    """Run the original without a sandbox; `place` is where the derivative `small` belongs, `aside` a path beside it."""
     forger = Forger(channel)
     place, aside = forger.folder / "small", forger.folder / "aside"
     names = {"forger": forger, "place": place, "aside": aside, "PICTURE": PICTURE, "os": os, "socket": socket}
