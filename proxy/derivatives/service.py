@@ -14,7 +14,7 @@ from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.keyed_lock import KeyedLocks
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Timings
-from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, faults
+from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, absence, faults
 from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult
@@ -174,7 +174,8 @@ class DerivativeService:
         try:
             location = await self._find(key, original, timings)
             if location is None or location.source == "unproven":
-                made = await self.generate(original, remake="unproven", priority=Priority.PAGE)
+                remake: Remake = "unproven" if location else "unseen"
+                made = await self.generate(original, remake=remake, priority=Priority.PAGE)
                 timings.add(made.timings)
                 if made.fault is None or size in [one.size for one in made.derivatives]:
                     location = Location(key=key, source="render")
@@ -236,7 +237,7 @@ class DerivativeService:
     async def _head(self, original: str, *, unbounded: bool) -> Blob:
         blob = await self._policy.timeouts.lookup(self._store.head(original), unbounded=unbounded)
         if blob is None:
-            raise NotFound(f"The original {original!r} does not exist; upload it first.")
+            raise absence(original)
         self._cache.absent.evict(original)
         return blob
 
@@ -300,27 +301,26 @@ class DerivativeService:
         self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool
     ) -> tuple[GenerationResult, bool]:
         """Generate what is requested, and return whether the original changed meanwhile."""
-        try:
-            with timings.measure_store():
-                blob = await self._head(request.original, unbounded=ticket.is_unbounded)
-        except NotFound as absence:
-            self._cache.absent.put(request.original, str(absence))
-            raise
+        is_unseen = request.remake == "unseen" and self._may_be_new(request)
+        original = None if is_unseen else await self._look_at(request, ticket, timings)
         # A job may bring news of the original, so what page views cached is evicted. This happens only after the store
         # has answered: while it fails, page views need their cache.
         if request.clears_failures:
             self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
         made = await self._generator.make(
             GenerationTask(
-                original=blob,
+                key=request.original,
+                original=original,
                 wanted=request.sizes,
-                remake=request.remake,
+                remake="unproven" if request.remake == "unseen" and not is_unseen else request.remake,
                 is_last=is_last,
                 ticket=ticket,
                 timings=timings,
             )
         )
-        if not (made.is_final or made.put_keys):
+        if made.original is None and isinstance(made.fault, NotFound):
+            self._cache.absent.put(request.original, str(made.fault))
+        if made.original is None or not (made.is_final or made.put_keys):
             return made, False
         try:
             with timings.measure_store():
@@ -331,7 +331,20 @@ class DerivativeService:
                     return await self._withdraw(made, request.original, ticket)
         except ImagesError as fault:  # what was generated exists all the same
             return replace(made, fault=made.fault or fault), False
-        return made, now.etag != blob.etag
+        return made, now.etag != made.original.etag
+
+    def _may_be_new(self, request: RequestKey) -> bool:
+        """Return whether nothing is known of an original whose derivative was found missing."""
+        keys = (self.recipe.key(request.original, size) for size in request.sizes)
+        return self._generator.may_fetch_unseen and not any(map(self._cache.known.get_stale, keys))
+
+    async def _look_at(self, request: RequestKey, ticket: Ticket, timings: Timings) -> Blob:
+        try:
+            with timings.measure_store():
+                return await self._head(request.original, unbounded=ticket.is_unbounded)
+        except NotFound as missing:
+            self._cache.absent.put(request.original, str(missing))
+            raise
 
     async def _withdraw(self, made: GenerationResult, original: str, ticket: Ticket) -> tuple[GenerationResult, bool]:
         """Delete what was just uploaded, because its original is gone; return whether the original is there again.
