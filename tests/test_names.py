@@ -21,6 +21,7 @@ ADDED: frozenset[str] = frozenset(
         "PROBE_KEY",
         "PUBLIC_ORIGIN",
         "SERVICE_URL",
+        "STREAM_CACHE_MB",
         "cancelled",
         "http_connections",
         "http_connections_closed_total",

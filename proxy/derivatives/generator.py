@@ -264,7 +264,10 @@ class Generator:
         is_for_page = task.remake in ("missing", "unproven", "unseen")
         only_new = is_for_page and self._policy.conditional_writes and rendered.size in batch.absent
         upload = self._upload(rendered, key, original=fetched, only_new=only_new)
-        return await self._policy.timeouts.transfer(upload, rendered.bytes, unbounded=task.ticket.is_unbounded)
+        try:
+            return await self._policy.timeouts.transfer(upload, rendered.bytes, unbounded=task.ticket.is_unbounded)
+        finally:
+            self._cache.remembered.evict(key)  # after the upload, even one that failed: it may have reached the store
 
     async def _upload(self, rendered: Rendered, key: str, *, original: Blob, only_new: bool) -> Derivative:
         attributes = self._recipe.attributes(rendered, original=original)

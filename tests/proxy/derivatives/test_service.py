@@ -288,7 +288,7 @@ async def test_what_is_not_where_it_was_known_to_be_is_made_again(workshop: Work
     location = await workshop.derivatives.locate(ORIGINAL, "small")
     await workshop.store.delete(location.key)
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
-    assert (await workshop.derivatives.locate_anew(ORIGINAL, "small")).source == "render"
+    assert (await workshop.derivatives.locate_missing(ORIGINAL, "small")).source == "render"
     assert await workshop.store.head(location.key) is not None
 
 

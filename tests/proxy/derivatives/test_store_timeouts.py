@@ -20,6 +20,7 @@ from proxy.errors import DeadlineExceeded, NotFound, StoreError, StoreRefused, S
 from proxy.keys.syntax import url
 from proxy.stores.base import Attributes
 from proxy.stores.factory import StoreConfig, open_store
+from proxy.stores.remembered import RememberedBlobs
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 from tests.proxy.stores.scripted import Scripted, refusal
 
@@ -97,6 +98,7 @@ def remembering(workshop: Workshop, policy: GenerationPolicy, clock: Clock) -> W
         known=TtlCache(entries=100, seconds=60, stale_seconds=3600, clock=clock),
         absent=TtlCache(entries=100, seconds=0),
         failures=TtlCache(entries=100, seconds=0),
+        remembered=RememberedBlobs(room_bytes=0, seconds=0),
     )
     derivatives = DerivativeService(
         store=workshop.store,
