@@ -21,6 +21,7 @@ from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, r
 from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, replay_jobs, resume_queue
 from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
+from proxy.optional_imports import unavailable
 from proxy.settings.validators import split
 
 if TYPE_CHECKING:
@@ -82,24 +83,26 @@ def routes(components: Components, settings: Settings) -> Litestar:
     mounts = [images]
     if has_files := _has_files(settings):
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
-    app = Litestar(
-        route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
-        dependencies={
-            "api": _provide(
-                JobApi(
-                    jobs=components.jobs,
-                    control=components.control,
-                    verifier=components.verifier,
-                    base_path=settings.base_path,
-                )
-            ),
-            "readiness": _provide(components.readiness),
-        },
-        exception_handlers={Exception: answer_error},
-        cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
-        openapi_config=openapi(),
-        logging_config=None,
-    )
+    # It would load plugins for libraries that no route uses, if other packages have installed them; they cost 10 MB.
+    with unavailable("attr", "attrs", "pydantic"):
+        app = Litestar(
+            route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
+            dependencies={
+                "api": _provide(
+                    JobApi(
+                        jobs=components.jobs,
+                        control=components.control,
+                        verifier=components.verifier,
+                        base_path=settings.base_path,
+                    )
+                ),
+                "readiness": _provide(components.readiness),
+            },
+            exception_handlers={Exception: answer_error},
+            cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
+            openapi_config=openapi(),
+            logging_config=None,
+        )
     write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
     return app
 
