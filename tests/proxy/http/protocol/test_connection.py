@@ -122,7 +122,8 @@ async def serving(
                 await running.close()
         finally:
             app.may_answer.set()
-            server.should_exit = server.force_exit = True
+            server.force_exit = True
+            server.leave()
             await serving_task
 
 
