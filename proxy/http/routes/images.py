@@ -86,6 +86,7 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
 
 def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
     """Return the route under `/img` that sends the bytes; `cache_control` applies to blobs without one of their own."""
+    reading: set[str] = set()
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,14 +94,15 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
         original, size = key_and_size(path_below(PATH, scope, template=TEMPLATE))
         exchange = Exchange(scope, receive, send)
         try:
-            if size == ORIGINAL:
+            key = original if size == ORIGINAL else derivatives.recipe.key(original, size)
+            is_known = derivatives.is_known(key)
+            if size == ORIGINAL or (key in reading and not is_known):  # the others of a crowd share one lookup
                 location = await derivatives.locate(original, size, timings)
             else:
-                key = derivatives.recipe.key(original, size)
-                source = "cache" if derivatives.is_known(key) else "store"
-                await exchange.answer(reader, key, cache_control=cache_control, accepts=derivatives.accepts)
+                with _reading(reading, key):
+                    await exchange.answer(reader, key, cache_control=cache_control, accepts=derivatives.accepts)
                 derivatives.record_found(key)
-                metrics.derivatives_total.labels(source).inc()
+                metrics.derivatives_total.labels("cache" if is_known else "store").inc()
                 return
         except NotAccepted:
             location = await derivatives.locate(original, size, timings)
@@ -111,6 +113,15 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
             await exchange.answer(reader, location.key, cache_control=cache_control)
 
     return stream
+
+
+@contextmanager
+def _reading(reading: set[str], key: str) -> Iterator[None]:
+    reading.add(key)
+    try:
+        yield
+    finally:
+        reading.discard(key)
 
 
 @contextmanager
