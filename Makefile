@@ -78,6 +78,9 @@ bench-attacks: dev ## attack the socket of a service in 256 MB, and measure what
 bench-redirect: dev ## measure known page views a second on one core, against a bare ASGI application; requires wrk (apt-get install wrk)
 	$(BIN)/python -m tests.benchmarks.redirect $(OPTIONS)
 
+bench-stream: dev ## measure the CPU time of a streamed derivative, against another checkout; requires wrk; OPTIONS='--base ../other'
+	$(BIN)/python -m tests.benchmarks.stream $(OPTIONS)
+
 bench-reprocess: dev ## reprocess 20,000 originals in 512 MB with kills, into docs/benchmarks-reprocess.md; hours
 	$(BIN)/python -m tests.benchmarks.reprocess $(OPTIONS)
 

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 
+from proxy.optional_imports import unavailable
+
 TERMINATED = 128 + signal.SIGTERM
 """The exit status after a SIGTERM during start-up, as shells report it. Nothing was started that has to be stopped."""
 
@@ -27,7 +29,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # File names may contain bytes that are not UTF-8, and PYTHONIOENCODING may select another encoding.
             stream.reconfigure(errors="backslashreplace")
-    from proxy.cli.main import main as run  # noqa: PLC0415 - after the handler is installed
+    with unavailable("rich"):  # structlog would load it for colours, which cost 4 MB
+        import structlog  # noqa: F401, PLC0415 - after the handler is installed
+    from proxy.cli.main import main as run  # noqa: PLC0415 - the same
 
     run()
 

@@ -22,6 +22,7 @@ ADDED: frozenset[str] = frozenset(
         "PUBLIC_ORIGIN",
         "SANDBOX",
         "SERVICE_URL",
+        "STREAM_CACHE_MB",
         "cancelled",
         "http_connections",
         "http_connections_closed_total",

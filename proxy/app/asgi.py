@@ -20,6 +20,8 @@ from proxy.http.routes.images import Redirects, redirecting_route, shortcut, str
 from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, replay_jobs, resume_queue
 from proxy.http.routes.purge import purge_route
+from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
+from proxy.optional_imports import unavailable
 from proxy.settings.validators import split
 
 if TYPE_CHECKING:
@@ -39,16 +41,25 @@ def create_app(components: Components, settings: Settings) -> ASGIApp:
     return middleware(routes(components, settings), fixed_headers=_fixed_headers(settings))
 
 
-def create_shortcut(components: Components, settings: Settings) -> Shortcut | None:
-    """Return what answers page views of cached derivatives before the application, or None if nothing does."""
+def create_shortcut(components: Components, settings: Settings) -> Shortcut:
+    """Return what answers requests for cached and for remembered derivatives before the application."""
+    fixed_headers, has_cors = _fixed_headers(settings), bool(settings.cors_origins)
+    recall = components.reader.recall
     if settings.delivery == STREAM:
-        return None
-    return shortcut(
-        components.derivatives,
-        _redirects(settings),
-        fixed_headers=_fixed_headers(settings),
-        has_cors=bool(settings.cors_origins),
-    )
+        views = image_route(components.recipe, cache_control=settings.cache_control)
+        images = remembered_shortcut(views, recall, fixed_headers=fixed_headers, has_cors=has_cors)
+    else:
+        redirects = _redirects(settings)
+        images = shortcut(components.derivatives, redirects, fixed_headers=fixed_headers, has_cors=has_cors)
+    if not _has_files(settings):
+        return images
+    files = remembered_shortcut(file_route(), recall, fixed_headers=fixed_headers, has_cors=has_cors)
+    return lambda method, target, headers: images(method, target, headers) or files(method, target, headers)
+
+
+def _has_files(settings: Settings) -> bool:
+    """Return whether the service serves the files of the store; otherwise browsers read the bucket directly."""
+    return settings.delivery == STREAM or settings.store.startswith("file://")
 
 
 def _fixed_headers(settings: Settings) -> Headers:
@@ -70,27 +81,28 @@ def routes(components: Components, settings: Settings) -> Litestar:
         else redirecting_route(components.derivatives, _redirects(settings))
     )
     mounts = [images]
-    has_files = is_streaming or settings.store.startswith("file://")  # otherwise browsers read the bucket directly
-    if has_files:
+    if has_files := _has_files(settings):
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
-    app = Litestar(
-        route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
-        dependencies={
-            "api": _provide(
-                JobApi(
-                    jobs=components.jobs,
-                    control=components.control,
-                    verifier=components.verifier,
-                    base_path=settings.base_path,
-                )
-            ),
-            "readiness": _provide(components.readiness),
-        },
-        exception_handlers={Exception: answer_error},
-        cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
-        openapi_config=openapi(),
-        logging_config=None,
-    )
+    # It would load plugins for libraries that no route uses, if other packages have installed them; they cost 10 MB.
+    with unavailable("attr", "attrs", "pydantic"):
+        app = Litestar(
+            route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
+            dependencies={
+                "api": _provide(
+                    JobApi(
+                        jobs=components.jobs,
+                        control=components.control,
+                        verifier=components.verifier,
+                        base_path=settings.base_path,
+                    )
+                ),
+                "readiness": _provide(components.readiness),
+            },
+            exception_handlers={Exception: answer_error},
+            cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
+            openapi_config=openapi(),
+            logging_config=None,
+        )
     write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
     return app
 

@@ -31,6 +31,7 @@ from proxy.settings.validators import split
 from proxy.stores.factory import StoreConfig, open_probe, open_store
 from proxy.stores.instrumented import InstrumentedStore
 from proxy.stores.probe.gate import StoreGate
+from proxy.stores.remembered import RememberedBlobs
 from proxy.system.scratch import ScratchSpace, scratch_budget, scratch_place
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.dispatcher import Dispatcher
@@ -60,6 +61,9 @@ ABSENT_ENTRIES, ABSENT_SECONDS = 2_500, 30.0
 FAILURE_ENTRIES, FAILURE_SECONDS = 2_500, 3600.0
 """Originals that were refused or failed: a result holds for as long as the bytes stay the same. The cache takes 1 MB
 when full, and some 0.4 MB of messages."""
+
+FREE_CACHE_MB = 8
+"""The size of the cache of streamed derivatives that is part of the memory that the service needs beside renders."""
 
 PAGE_VIEW_RENDERS = 2
 """How many renders run at once with WORKERS=0, when only page views render: the default of WORKERS."""
@@ -120,6 +124,7 @@ def build(settings: Settings) -> Components:
         cache_control=settings.cache_control,
         other_layouts=_elsewhere(settings),
     )
+    remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
     scratch = build_scratch(settings)
     render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
@@ -127,7 +132,7 @@ def build(settings: Settings) -> Components:
     callback_queue = open_queue(settings.queue, name="callbacks")
     outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=keep_seconds)
     derivatives = DerivativeService(
-        store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(), policy=policy
+        store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
     jobs = JobService(
         queue=queue,
@@ -153,7 +158,7 @@ def build(settings: Settings) -> Components:
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
         if settings.callback_hosts
         else None,
-        reader=BlobReader(store),
+        reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=Connections(
             most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
         ),
@@ -325,13 +330,18 @@ def _readers(settings: Settings) -> int:
 
 
 def stream_bytes(settings: Settings) -> int:
-    """Return the memory of responses that are streamed to clients; 0 if page views are redirected."""
-    return _readers(settings) * READER_BYTES
+    """Return the memory of responses that are streamed to clients; 0 if page views are redirected.
+
+    What exceeds `FREE_CACHE_MB` of the cache is added.
+    """
+    beyond = max(0, settings.stream_cache_mb - FREE_CACHE_MB) * MEBIBYTE
+    return _readers(settings) * READER_BYTES + beyond
 
 
-def _derivative_cache() -> DerivativeCache:
+def _derivative_cache(remembered: RememberedBlobs) -> DerivativeCache:
     return DerivativeCache(
         known=TtlCache(entries=KNOWN_ENTRIES, seconds=KNOWN_SECONDS, stale_seconds=KNOWN_STALE_SECONDS),
         absent=TtlCache(entries=ABSENT_ENTRIES, seconds=ABSENT_SECONDS),
         failures=TtlCache(entries=FAILURE_ENTRIES, seconds=FAILURE_SECONDS),
+        remembered=remembered,
     )

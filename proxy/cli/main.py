@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Final
+
 import click
-import msgspec
 
-from proxy.app.asgi import routes
-from proxy.app.wiring import build
-from proxy.cli.check import check
-from proxy.cli.compare import compare
-from proxy.cli.console import read_settings_or_exit
-from proxy.cli.promote import promote
-from proxy.cli.remote.job_commands import jobs
-from proxy.cli.remote.smoke import smoke
-from proxy.cli.render import render
-from proxy.cli.reprocess import reprocess
-from proxy.cli.serve import serve, worker
+COMMANDS: Final = {
+    "check": "proxy.cli.check",
+    "compare": "proxy.cli.compare",
+    "jobs": "proxy.cli.remote.job_commands",
+    "openapi": "proxy.cli.openapi",
+    "promote": "proxy.cli.promote",
+    "render": "proxy.cli.render",
+    "reprocess": "proxy.cli.reprocess",
+    "serve": "proxy.cli.serve",
+    "smoke": "proxy.cli.remote.smoke",
+    "worker": "proxy.cli.serve",
+}
+"""The module of each command, which has its name there."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class LazyGroup(click.Group):
+    """A group that imports the module of a command when it is used: those that do not run would cost a service 8 MB."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Return a command, or None if there is none of this name."""
+        module = COMMANDS.get(cmd_name)
+        command = getattr(import_module(module), cmd_name) if module else None
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gallformers-images", prog_name="gf-images")
 def main() -> None:
     """Render photographs in several sizes, without their metadata: by webhook, or on the first page view."""
-
-
-for command in (serve, worker, jobs, smoke, render, reprocess, compare, promote, check):
-    main.add_command(command)
-
-
-@main.command("openapi")
-def print_openapi() -> None:
-    """Print the OpenAPI document of the service.
-
-    Example: gf-images openapi > openapi.json
-    """
-    settings = read_settings_or_exit(accepts_jobs=False)
-    click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from pipeline.heap import release_memory
 from proxy.app.asgi import create_app, create_shortcut
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
@@ -107,7 +108,18 @@ def _run(program: Callable[[Components, Settings], Coroutine[object, object, Non
 
 async def _work(components: Components, settings: Settings) -> None:
     async with running(components, settings):
+        _settle_memory()
         await components.draining.wait()
+
+
+def _settle_memory() -> None:
+    """Return what the start has left over to the system, and treat all objects so far as permanent.
+
+    To collect them again would block all requests for 60 ms.
+    """
+    gc.collect()
+    release_memory()
+    gc.freeze()
 
 
 async def _serve(components: Components, settings: Settings) -> None:
@@ -126,7 +138,7 @@ async def _serve(components: Components, settings: Settings) -> None:
     )
     with listening(host=settings.host, port=settings.port) as socket:
         async with running(components, settings), asyncio.TaskGroup() as tasks:
-            gc.freeze()  # objects created so far are permanent; collecting them would block all requests for 60 ms
+            _settle_memory()
             leaving = tasks.create_task(server.leave_when(components.draining))
             await server.serve(sockets=[socket])
             leaving.cancel()
@@ -135,10 +147,23 @@ async def _serve(components: Components, settings: Settings) -> None:
 class Server(uvicorn.Server):
     """A server without signal handlers: a signal stops HTTP and jobs at once, not HTTP first."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._leaves = asyncio.Event()
+
     async def leave_when(self, draining: asyncio.Event) -> None:
         """Wait for the event, then finish the open requests and exit."""
         await draining.wait()
+        self.leave()
+
+    def leave(self) -> None:
+        """Finish the open requests and exit."""
         self.should_exit = True
+        self._leaves.set()
+
+    async def main_loop(self) -> None:
+        """Wait until it is to exit; uvicorn's own wakes up ten times a second, for limits that are not set here."""
+        await self._leaves.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -187,6 +187,11 @@ class Admission:
         self._bypassed[priority] = max(reservation.bypassed, self._bypassed.get(priority, 0))
         await self._wait_for_grant(reservation, before_wait)
 
+    def shrink(self, reservation: Reservation, size: int) -> None:
+        """Give back what a granted reservation holds beyond `size` bytes."""
+        reservation.bytes = min(reservation.bytes, size)
+        self._grant()
+
     def estimated_wait_seconds(self, ticket: Ticket) -> float:
         """Estimate the wait of a new reservation from recent hold times and the reservations ahead of it."""
         ahead = sum(other.priority <= ticket.priority for other in self._admitted)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from proxy.concurrency.ttl_cache import TtlCache
+    from proxy.stores.remembered import RememberedBlobs
 
 TOLERATED_FAILURES: Final[Mapping[type[Exception], int]] = {
     Refused: 0,
@@ -39,11 +40,12 @@ class CachedFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DerivativeCache:
-    """Caches of existing derivatives, missing originals and originals that failed."""
+    """Caches of existing derivatives, missing originals, originals that failed, and what was read of derivatives."""
 
     known: TtlCache[bool]
     absent: TtlCache[str]
     failures: TtlCache[CachedFailure]
+    remembered: RememberedBlobs
 
     def settled_failure(self, original: str) -> CachedFailure | None:
         """Return the failure that rules out another attempt while the bytes stay the same, or None."""
@@ -73,6 +75,7 @@ class DerivativeCache:
         self.evict(original)
         for key in derivatives:
             self.known.mark_stale(key)
+            self.remembered.evict(key)
 
     def evict(self, original: str, *derivatives: str) -> None:
         """Evict the cached failure or absence of an original, and these derivatives."""
@@ -80,6 +83,7 @@ class DerivativeCache:
         self.failures.evict(original)
         for key in derivatives:
             self.known.evict(key)
+            self.remembered.evict(key)
 
 
 def _tolerated(kind: type[Exception]) -> int:

@@ -12,10 +12,12 @@ from proxy.errors import TooManyBytes
 if TYPE_CHECKING:
     from proxy.derivatives.recipe import Derivative
     from proxy.errors import ImagesError
+    from proxy.stores.base import Blob
 
-Remake = Literal["missing", "unproven", "stale", "all"]
+Remake = Literal["missing", "unproven", "unseen", "stale", "all"]
 """Which wanted derivatives to generate. "missing": those that do not exist. "unproven": also those that `Provenance`
-does not accept. "stale": those that do not exist or are stale. "all": all."""
+does not accept. "unseen": the same, but none is looked up unless one is cached: where one is missing, all are.
+"stale": those that do not exist or are stale. "all": all."""
 
 Source = Literal["cache", "store", "unproven", "render"]
 """Where a derivative was found: "unproven" is a picture in the store that may not be ours, and that could not be
@@ -30,6 +32,8 @@ class GenerationResult:
     fault: Refused | ImagesError | None = None
     was_generated: bool = False
     """Whether any derivative was due; otherwise all existed already."""
+    original: Blob | None = None
+    """The original as it was looked up or fetched; None if neither happened."""
     put_keys: tuple[str, ...] = ()
     """The keys to which derivatives were uploaded, including uploads that failed: they may have reached the store."""
     timings: Timings = field(default_factory=Timings)

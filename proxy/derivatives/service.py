@@ -14,7 +14,7 @@ from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.keyed_lock import KeyedLocks
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Timings
-from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, faults
+from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, absence, faults
 from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult
@@ -76,6 +76,10 @@ class DerivativeService:
         """Return whether a derivative is cached as existing."""
         return bool(self._cache.known.get(key))
 
+    def accepts(self, blob: Blob) -> bool:
+        """Return whether a blob is under the key of a derivative, and page views accept it as one."""
+        return self.recipe.layout.original_of(blob.key) is not None and self._generator.provenance.accepts(blob)
+
     def clear_failures(self, original: str) -> None:
         """Evict the cached failure or absence of an original, so that the next page view tries it again.
 
@@ -84,10 +88,17 @@ class DerivativeService:
         with suppress(BadKey):  # under today's layout, an old job's key may not be an original's
             self._cache.mark_stale(original, *(self.recipe.key(original, size) for size in self.recipe.names))
 
-    async def locate(self, original: str, size: str, timings: Timings | None = None) -> Location:
+    def record_found(self, key: str) -> None:
+        """Cache a derivative as existing that a caller has read from the store."""
+        self._cache.known.put(key, value=True)
+
+    async def locate(
+        self, original: str, size: str, timings: Timings | None = None, *, is_missing: bool = False
+    ) -> Location:
         """Return where a size of an original is; if it does not exist, generate all missing sizes first.
 
-        Concurrent calls for the same size share one lookup. Durations are added to `timings`, on failure too.
+        Concurrent calls for the same size share one lookup. With `is_missing`, the caller has just found it missing.
+        Durations are added to `timings`, on failure too.
 
         Raises:
             BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
@@ -99,18 +110,20 @@ class DerivativeService:
         elif self.is_known(key := self.recipe.key(original, size)):
             return Location(key=key, source="cache")
         # A call after a purge does not share a lookup that began before it.
-        lookup = await self._lookups.run((self._purges, key), lambda: self._look_up_or_generate(key, original, size))
+        lookup = await self._lookups.run(
+            (self._purges, key), lambda: self._look_up_or_generate(key, original, size, is_missing=is_missing)
+        )
         if timings:
             timings.add(lookup.timings)
         if lookup.fault:
             raise lookup.fault
         return cast("Location", lookup.location)
 
-    async def locate_anew(self, original: str, size: str, timings: Timings | None = None) -> Location:
-        """Locate a size again whose cached location proved wrong; raises what `locate` raises."""
+    async def locate_missing(self, original: str, size: str, timings: Timings | None = None) -> Location:
+        """Locate a size that the caller has just found missing; raises what `locate` raises."""
         if size != ORIGINAL:
             self._cache.known.evict(self.recipe.key(original, size))
-        return await self.locate(original, size, timings)
+        return await self.locate(original, size, timings, is_missing=size != ORIGINAL)
 
     async def generate(
         self,
@@ -169,12 +182,13 @@ class DerivativeService:
         await self._lookups.close()
         await self._flights.close()
 
-    async def _look_up_or_generate(self, key: str, original: str, size: str) -> LookupResult:
+    async def _look_up_or_generate(self, key: str, original: str, size: str, *, is_missing: bool) -> LookupResult:
         timings = Timings()
         try:
-            location = await self._find(key, original, timings)
+            location = await self._find(key, original, timings, is_missing=is_missing)
             if location is None or location.source == "unproven":
-                made = await self.generate(original, remake="unproven", priority=Priority.PAGE)
+                remake: Remake = "unproven" if location else "unseen"
+                made = await self.generate(original, remake=remake, priority=Priority.PAGE)
                 timings.add(made.timings)
                 if made.fault is None or size in [one.size for one in made.derivatives]:
                     location = Location(key=key, source="render")
@@ -185,7 +199,7 @@ class DerivativeService:
             return LookupResult(fault=fault, timings=timings)
         return LookupResult(location=location, timings=timings)
 
-    async def _find(self, key: str, original: str, timings: Timings) -> Location | None:
+    async def _find(self, key: str, original: str, timings: Timings, *, is_missing: bool) -> Location | None:
         """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure.
 
         A picture that may not be ours is "unproven" unless its original is known to fail.
@@ -195,7 +209,7 @@ class DerivativeService:
             if key == original:
                 await self._head(original, unbounded=False)
                 return Location(key=key, source="store")
-            source = await self._look_up(key)
+            source = None if is_missing else await self._look_up(key)
             if source in (None, "unproven"):
                 try:
                     await self._raise_known_failure(original)
@@ -236,7 +250,7 @@ class DerivativeService:
     async def _head(self, original: str, *, unbounded: bool) -> Blob:
         blob = await self._policy.timeouts.lookup(self._store.head(original), unbounded=unbounded)
         if blob is None:
-            raise NotFound(f"The original {original!r} does not exist; upload it first.")
+            raise absence(original)
         self._cache.absent.evict(original)
         return blob
 
@@ -300,27 +314,26 @@ class DerivativeService:
         self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool
     ) -> tuple[GenerationResult, bool]:
         """Generate what is requested, and return whether the original changed meanwhile."""
-        try:
-            with timings.measure_store():
-                blob = await self._head(request.original, unbounded=ticket.is_unbounded)
-        except NotFound as absence:
-            self._cache.absent.put(request.original, str(absence))
-            raise
+        is_unseen = request.remake == "unseen" and self._may_be_new(request)
+        original = None if is_unseen else await self._look_at(request, ticket, timings)
         # A job may bring news of the original, so what page views cached is evicted. This happens only after the store
         # has answered: while it fails, page views need their cache.
         if request.clears_failures:
             self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
         made = await self._generator.make(
             GenerationTask(
-                original=blob,
+                key=request.original,
+                original=original,
                 wanted=request.sizes,
-                remake=request.remake,
+                remake="unproven" if request.remake == "unseen" and not is_unseen else request.remake,
                 is_last=is_last,
                 ticket=ticket,
                 timings=timings,
             )
         )
-        if not (made.is_final or made.put_keys):
+        if made.original is None and isinstance(made.fault, NotFound):
+            self._cache.absent.put(request.original, str(made.fault))
+        if made.original is None or not (made.is_final or made.put_keys):
             return made, False
         try:
             with timings.measure_store():
@@ -331,7 +344,20 @@ class DerivativeService:
                     return await self._withdraw(made, request.original, ticket)
         except ImagesError as fault:  # what was generated exists all the same
             return replace(made, fault=made.fault or fault), False
-        return made, now.etag != blob.etag
+        return made, now.etag != made.original.etag
+
+    def _may_be_new(self, request: RequestKey) -> bool:
+        """Return whether nothing is known of an original whose derivative was found missing."""
+        keys = (self.recipe.key(request.original, size) for size in request.sizes)
+        return self._generator.may_fetch_unseen and not any(map(self._cache.known.get_stale, keys))
+
+    async def _look_at(self, request: RequestKey, ticket: Ticket, timings: Timings) -> Blob:
+        try:
+            with timings.measure_store():
+                return await self._head(request.original, unbounded=ticket.is_unbounded)
+        except NotFound as missing:
+            self._cache.absent.put(request.original, str(missing))
+            raise
 
     async def _withdraw(self, made: GenerationResult, original: str, ticket: Ticket) -> tuple[GenerationResult, bool]:
         """Delete what was just uploaded, because its original is gone; return whether the original is there again.

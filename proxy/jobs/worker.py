@@ -26,8 +26,8 @@ from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancel
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
-from proxy.queues.base import DEFERRED
-from proxy.queues.worker import DEQUEUE_SECONDS, QueueWorker, RetryLater
+from proxy.queues.base import DEFERRED, DEQUEUE_SECONDS
+from proxy.queues.worker import QueueWorker, RetryLater
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:

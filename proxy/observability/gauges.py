@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-QUEUE_SECONDS = 1.0
-"""How often the length of the queue is read."""
+QUEUE_SECONDS = 5.0
+"""How often the length of the queue is read: several times between two scrapes of Prometheus."""
 
-READY_SECONDS = 15.0
-"""How often readiness is checked: as often as platforms and Prometheus poll."""
+READY_SECONDS = 30.0
+"""How often readiness is checked, if no platform requests it: each check writes to the store and renders."""
 
 
 def observe_memory() -> None:

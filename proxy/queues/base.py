@@ -49,6 +49,9 @@ CHECKER, CHECKER_SECONDS = "readiness", 60
 PAUSED = "paused"
 """The name under which a queue stores when it was paused, in seconds since the epoch."""
 
+DEQUEUE_SECONDS = 0.5
+"""How long a worker waits for a job before it checks whether it should stop, if the wait cannot be interrupted."""
+
 PAUSE_POLL_SECONDS = 0.5
 """How often a worker polls a paused queue, if the queue sends no notification."""
 
@@ -79,6 +82,9 @@ class JobQueue(Queue):
 
     is_shared = True
     """Whether other machines may enqueue and take jobs."""
+
+    dequeue_seconds = DEQUEUE_SECONDS
+    """How long a worker waits for a job at a time."""
 
     _wrote = -math.inf
     """When a test write last succeeded (monotonic seconds)."""
@@ -173,6 +179,9 @@ class JobQueue(Queue):
     @abstractmethod
     async def forget(self, name: str) -> bool:
         """Remove the value that is stored under a name; return False if there is none."""
+
+    def interrupt(self) -> None:
+        """End the waits for jobs in `dequeue` that have begun, if they may be longer than `DEQUEUE_SECONDS`."""
 
     async def pause(self) -> None:
         """Hand no more jobs to workers, on any machine, until `resume`; a paused queue stays as it is.

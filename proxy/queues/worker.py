@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DEQUEUE_SECONDS = 0.5
-"""How long a worker waits for a job before it checks whether it should stop."""
-
 HEARTBEAT_INTERVAL_SECONDS = 5.0
 """How often a worker sends a heartbeat for each of its jobs; three may be lost before the worker counts as dead."""
 
@@ -68,7 +65,7 @@ class QueueWorker(saq.Worker[Context]):
             queue,
             functions,
             concurrency=concurrency,
-            dequeue_timeout=DEQUEUE_SECONDS,
+            dequeue_timeout=queue.dequeue_seconds,
             before_process=self._begin,
             after_process=self._end,
             metadata={CONCURRENCY: concurrency},
@@ -86,6 +83,7 @@ class QueueWorker(saq.Worker[Context]):
         """Stop taking jobs, wait for running ones until the grace period ends, and requeue the rest."""
         # SAQ's own grace period also waits for its upkeep timers, which sleep for up to a minute.
         self.event.set()
+        self.queue.interrupt()
         if working := [task for task in self.tasks if task.get_name() == "process"]:
             await asyncio.wait(working, timeout=self._grace_seconds)
         await cancel([task for task in self.tasks if task.get_name() != "process"])

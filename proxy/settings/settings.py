@@ -167,6 +167,12 @@ class Settings:
         "response to a page view: a `redirect` to `PUBLIC_BASE_URL`, or a `stream` of the bytes",
         validators.one_of("redirect", "stream"),
     )
+    stream_cache_mb: int = _setting(
+        8,
+        "memory for derivatives that were read within the last minute, in MiB: they are sent without a call of the "
+        "store; 0 disables it",
+        validators.between(0, 10_000),
+    )
     cache_control: str = _setting(
         "public, max-age=86400",
         "`Cache-Control` that is stored with each derivative and sent by the store",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from proxy.optional_imports import unavailable
 from proxy.stores.file.store import FileStore
 from proxy.stores.probe.write_probe import WriteProbe
 
@@ -55,11 +56,11 @@ def open_probe(store: Store, *, key: str, public_url: str | None) -> WriteProbe:
 
 
 def _bucket_store(config: StoreConfig) -> Store:
-    # Imported here, because aiobotocore costs 40 MB and httpx some more, which a file store does not need.
-    from proxy.stores.origin.bucket_first import BucketFirstStore  # noqa: PLC0415 - see above
-    from proxy.stores.origin.store import OriginConfig  # noqa: PLC0415 - see above
-    from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
-    from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above
+    # Imported here, because aiobotocore costs 20 MB, which a file store does not need. It imports httpx, which imports
+    # rich, if they are installed; it does not use them here, and they cost 9 MB.
+    with unavailable("httpx"):
+        from proxy.stores.s3.config import BucketConfig  # noqa: PLC0415 - see above
+        from proxy.stores.s3.store import S3Store  # noqa: PLC0415 - see above
 
     bucket = S3Store(
         BucketConfig(
@@ -73,6 +74,9 @@ def _bucket_store(config: StoreConfig) -> Store:
     )
     if config.public_address is None:
         return bucket
+    from proxy.stores.origin.bucket_first import BucketFirstStore  # noqa: PLC0415 - it imports httpx
+    from proxy.stores.origin.store import OriginConfig  # noqa: PLC0415 - the same
+
     return BucketFirstStore(
         config.public_address,
         bucket,

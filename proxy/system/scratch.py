@@ -20,7 +20,7 @@ from proxy.system.process_folder import ProcessFolder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Container, Iterator
 
-    from proxy.concurrency.admission import Admission, Ticket
+    from proxy.concurrency.admission import Admission, Reservation, Ticket
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,7 @@ class ScratchSpace:
         self._place = place
         self._room = room
         self._own: ProcessFolder | None = None
+        self._reservations: dict[Path, Reservation] = {}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -89,11 +90,11 @@ class ScratchSpace:
         """
         parent = self.own_folder()
         with self._room.admit(ticket):
-            async with self._room.reserve(ticket, size):
+            async with self._room.reserve(ticket, size) as reservation:
                 with self._faults():
                     folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
                 try:
-                    with self._faults(_OF_THE_DISK):
+                    with self._faults(_OF_THE_DISK), self._shrinkable(Path(folder.name), reservation):
                         yield Path(folder.name)
                 except (ProcessDied, UnexpectedError):
                     await self.check()  # before the folder is removed: a full disk may be the cause
@@ -101,6 +102,18 @@ class ScratchSpace:
                 finally:
                     with CancelScope(shield=True):
                         await to_thread.run_sync(folder.cleanup)
+
+    def shrink(self, folder: Path, size: int) -> None:
+        """Give back what a folder of `folder` has reserved beyond `size` bytes."""
+        self._room.shrink(self._reservations[folder], size)
+
+    @contextmanager
+    def _shrinkable(self, folder: Path, reservation: Reservation) -> Iterator[None]:
+        self._reservations[folder] = reservation
+        try:
+            yield
+        finally:
+            del self._reservations[folder]
 
     async def check(self) -> None:
         """Raise if it is not possible to write to this process's folder.

@@ -24,6 +24,7 @@ from proxy.keys.layouts import SiteLayout
 from proxy.rendering.pool import RenderPool
 from proxy.stores.base import Attributes
 from proxy.stores.memory import MemoryStore
+from proxy.stores.remembered import RememberedBlobs
 from proxy.system.scratch import ScratchSpace
 from tests.proxy.stores import seaweed
 
@@ -215,6 +216,7 @@ def open_derivatives(
             known=TtlCache(entries=100, seconds=60),
             absent=TtlCache(entries=100, seconds=30),
             failures=TtlCache(entries=100, seconds=600),
+            remembered=RememberedBlobs(room_bytes=0, seconds=0),
         ),
         policy=policy,
     )

@@ -60,9 +60,9 @@ HEAD_END: Final = b"\r\n\r\n"
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of a request that has a body, or asks whether to send one."""
 
-Shortcut = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], bytes | None]
-"""Returns the whole response to a request without a body, given its method, target and headers; or None, to let the
-application answer."""
+Shortcut = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], tuple[bytes, bytes] | None]
+"""Returns the head and the body of the response to a request without a body, given its method, target and headers; or
+None, to let the application answer."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -317,10 +317,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         if parser.get_http_version() != "1.1" or any(name in BODY_HEADERS for name, _ in self.headers):
             return False
+        if self._registry.has_many_unread():
+            return False
         response = shortcut(parser.get_method(), self.url, self.headers)
         if response is None:
             return False
-        self.transport.write(response)
+        head, body = response
+        if body:
+            self.transport.writelines((head, body))  # not joined: all clients share the bytes of the body
+            self._registry.note_unread(self)
+        else:
+            self.transport.write(head)
         return True
 
     def on_body(self, body: bytes) -> None:

@@ -27,6 +27,9 @@ MAX_CONNECTIONS: Final = 1024
 SWEEP_SECONDS: Final = 0.5
 """How often connections past their deadline are looked for."""
 
+MOST_UNREAD: Final = 32
+"""How many clients may leave responses unread that were written at once; then the application answers, which waits."""
+
 MANY: Final = 128
 """Connections after which, once most of them are closed, their memory goes back to the operating system."""
 
@@ -70,6 +73,8 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
         self._most_open = 0
         """Since memory was last released."""
+        self._unread: set[OpenConnection] = set()
+        """Those whose client may not have read the response that was written at once."""
 
     def __len__(self) -> int:
         """Return the number of open connections."""
@@ -89,6 +94,7 @@ class Connections:
     def remove(self, connection: OpenConnection) -> None:
         """Forget a connection that is closed."""
         self.open.pop(connection, None)
+        self._unread.discard(connection)
         self.hold(connection, 0)
         metrics.http_connections.set(len(self.open))
 
@@ -98,6 +104,17 @@ class Connections:
         connection.held_bytes = size
         while self._held_bytes > MAX_HELD_BYTES:
             max(self.open, key=lambda other: other.held_bytes).abort("too-many-bytes")
+
+    def note_unread(self, connection: OpenConnection) -> None:
+        """Record that a response was written at once, if the client has not read it yet."""
+        if connection.transport.get_write_buffer_size():
+            self._unread.add(connection)
+
+    def has_many_unread(self) -> bool:
+        """Return whether `MOST_UNREAD` clients have not read their responses."""
+        if len(self._unread) >= MOST_UNREAD:
+            self._unread = {one for one in self._unread if one.transport.get_write_buffer_size()}
+        return len(self._unread) >= MOST_UNREAD
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ from proxy.stores.headers import is_entity_tag
 from proxy.stores.ranges import Changed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from anyio import CancelScope
     from litestar.types import HTTPScope, Receive, Scope, Send
@@ -39,6 +39,10 @@ OK, PARTIAL_CONTENT, NOT_MODIFIED = 200, 206, 304
 Headers = list[tuple[bytes, bytes]]
 
 
+class NotAccepted(Exception):
+    """A blob was found that the caller of `Exchange.answer` does not accept; nothing was sent."""
+
+
 class Exchange:
     """A request for the bytes of a blob, and its response."""
 
@@ -50,25 +54,36 @@ class Exchange:
         self._receive = receive
         self._send = send
 
-    async def answer(self, reader: BlobReader, key: str, *, cache_control: str = "") -> None:
+    async def answer(
+        self,
+        reader: BlobReader,
+        key: str,
+        *,
+        cache_control: str = "",
+        accepts: Callable[[Blob], bool] = lambda _: True,
+    ) -> None:
         """Send the blob under `key` as the request's conditions require.
 
         `cache_control` applies to blobs that have none of their own.
 
         Raises:
             NotFound, StoreError, Busy, OutOfRange, PreconditionFailed: nothing was sent.
+            NotAccepted: `accepts` returned False; nothing was sent.
         """
-        told = _BlobResponse(cache_control, self._timings)
+        told = BlobResponse(cache_control, self._timings)
         try:
-            await self._answer(reader, key, told)
+            await self._answer(reader, key, told, accepts)
         except Changed:  # replaced between the lookup and the read
-            await self._answer(reader, key, told)
+            reader.forget(key)
+            await self._answer(reader, key, told, accepts)
 
-    async def _answer(self, reader: BlobReader, key: str, told: _BlobResponse) -> None:
+    async def _answer(self, reader: BlobReader, key: str, told: BlobResponse, accepts: Callable[[Blob], bool]) -> None:
         byte_range = None
         if self._asked.need_blob:
             with self._timings.measure_store():
                 blob = await reader.look(key)
+            if not accepts(blob):
+                raise NotAccepted
             self._asked.check(blob)
             if self._asked.has(blob):
                 await self._send_head(NOT_MODIFIED, told.of_unchanged(blob), more_body=False)
@@ -81,6 +96,8 @@ class Exchange:
             with self._timings.measure_store():
                 opened = reader.open(key, byte_range, client=self._client)
                 blob, chunks, evicted = await stack.enter_async_context(opened)
+            if not accepts(blob):
+                raise NotAccepted
             await self._send_head(PARTIAL_CONTENT if byte_range else OK, told.of(blob, byte_range), more_body=True)
             await self._send_all(chunks, key, evicted)
 
@@ -123,7 +140,7 @@ class Exchange:
         sending.cancel()
 
 
-class _BlobResponse:
+class BlobResponse:
     """The headers of a response about a blob."""
 
     def __init__(self, cache_control: str, timings: Timings) -> None:
@@ -131,6 +148,7 @@ class _BlobResponse:
         self._timings = timings
 
     def of_unchanged(self, blob: Blob) -> Headers:
+        """Return the headers of a 304."""
         cache_control = blob.attributes.cache_control or self._cache_control
         return [
             *([(b"etag", f'"{blob.etag}"'.encode())] if is_entity_tag(blob.etag) else []),
@@ -140,6 +158,7 @@ class _BlobResponse:
         ]
 
     def of(self, blob: Blob, byte_range: ByteRange | None = None) -> Headers:
+        """Return the headers of a 200, or of a 206 with a part of the blob."""
         sent = f"bytes {byte_range.first}-{byte_range.end - 1}/{blob.bytes}".encode() if byte_range else b""
         return [
             (b"content-type", blob.attributes.content_type.encode()),

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from proxy.keys.layouts import Layout
 
 PATH = "/files"
+TEMPLATE = "/{key}"
+
+key_of = decode_path
+"""Returns the key that a path below `PATH` stands for; raises `BadKey` if there is none."""
 
 
 def files_route(reader: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
@@ -26,7 +30,7 @@ def files_route(reader: BlobReader, *, layout: Layout) -> ASGIRouteHandler:
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def file(scope: Scope, receive: Receive, send: Send) -> None:
-        key = decode_path(path_below(PATH, scope, template="/{key}"))
+        key = key_of(path_below(PATH, scope, template=TEMPLATE))
         if layout.original_of(key) is None:
             _check_original(key, layout)
         await Exchange(scope, receive, send).answer(reader, key)

@@ -20,7 +20,8 @@ from proxy.http.protocol.middleware import count
 from proxy.http.protocol.raw_paths import READING, path_below
 from proxy.http.protocol.request_id import request_id_of
 from proxy.http.protocol.server_timing import server_timing, start_timing
-from proxy.http.protocol.streaming import Exchange
+from proxy.http.protocol.streaming import Exchange, NotAccepted
+from proxy.keys.layouts import ORIGINAL
 from proxy.keys.syntax import decode_path, url
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def redirect(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
         timings = start_timing(scope)
-        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        original, size = key_and_size(path_below(PATH, scope, template=TEMPLATE))
         location = await derivatives.locate(original, size, timings)
         metrics.derivatives_total.labels(location.source).inc()
         headers = redirects.to(location.key, server_timing(timings).encode())
@@ -85,24 +86,42 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
 
 def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache_control: str) -> ASGIRouteHandler:
     """Return the route under `/img` that sends the bytes; `cache_control` applies to blobs without one of their own."""
+    reading: set[str] = set()
 
     @asgi(PATH, is_mount=True, copy_scope=False)
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         timings = start_timing(scope)
-        original, size = _key_and_size(path_below(PATH, scope, template=TEMPLATE))
+        original, size = key_and_size(path_below(PATH, scope, template=TEMPLATE))
         exchange = Exchange(scope, receive, send)
-
-        location = await derivatives.locate(original, size, timings)
         try:
+            key = original if size == ORIGINAL else derivatives.recipe.key(original, size)
+            is_known = derivatives.is_known(key)
+            if size == ORIGINAL or (key in reading and not is_known):  # the others of a crowd share one lookup
+                location = await derivatives.locate(original, size, timings)
+            else:
+                with _reading(reading, key):
+                    await exchange.answer(reader, key, cache_control=cache_control, accepts=derivatives.accepts)
+                derivatives.record_found(key)
+                metrics.derivatives_total.labels("cache" if is_known else "store").inc()
+                return
+        except NotAccepted:
+            location = await derivatives.locate(original, size, timings)
+        except NotFound:
+            location = await derivatives.locate_missing(original, size, timings)
+        metrics.derivatives_total.labels(location.source).inc()
+        with _confirmed():
             await exchange.answer(reader, location.key, cache_control=cache_control)
-        except NotFound:  # cached as existing, but deleted since
-            location = await derivatives.locate_anew(original, size, timings)
-            with _confirmed():
-                await exchange.answer(reader, location.key, cache_control=cache_control)
-        finally:
-            metrics.derivatives_total.labels(location.source).inc()
 
     return stream
+
+
+@contextmanager
+def _reading(reading: set[str], key: str) -> Iterator[None]:
+    reading.add(key)
+    try:
+        yield
+    finally:
+        reading.discard(key)
 
 
 @contextmanager
@@ -125,14 +144,14 @@ def shortcut(
     @lru_cache(SHORT_PATHS)
     def locate(raw_path: bytes) -> tuple[str, bytes] | None:
         try:
-            original, size = _key_and_size(raw_path.removeprefix(_BEGIN))
+            original, size = key_and_size(raw_path.removeprefix(_BEGIN))
             key = derivatives.recipe.key(original, size)
         except ImagesError:
             return None  # the route reports what is wrong with it
         lines = [name + b": " + value for name, value in (*redirects.to(key, _AT_ONCE), *fixed_headers)]
         return key, b"\r\n".join([b"HTTP/1.1 302 Found", *lines, b""])
 
-    def answer(method: bytes, target: bytes, headers: Headers) -> bytes | None:
+    def answer(method: bytes, target: bytes, headers: Headers) -> tuple[bytes, bytes] | None:
         started = time.perf_counter()
         if not target.startswith(_BEGIN) or len(target) > SHORT_PATH_BYTES or b"#" in target or method not in _READING:
             return None
@@ -144,7 +163,7 @@ def shortcut(
         response = b"%sdate: %s\r\nx-request-id: %s\r\n\r\n" % (located[1], date(), request_id_of(headers))
         _known.inc()
         count(PATH + TEMPLATE, HTTPStatus.FOUND, time.perf_counter() - started)
-        return response
+        return response, b""
 
     return answer
 
@@ -153,7 +172,12 @@ _READING = tuple(method.encode() for method in READING)
 _known = metrics.derivatives_total.labels("cache")
 
 
-def _key_and_size(raw_path: bytes) -> tuple[str, str]:
+def key_and_size(raw_path: bytes) -> tuple[str, str]:
+    """Return the key of the original and the name of the size that a path below `PATH` consists of.
+
+    Raises:
+        BadKey: it consists of something else.
+    """
     key, slash, size = raw_path.rpartition(b"/")
     if not slash:
         raise BadKey(f"The path must be {PATH}/<key of the original>/<size>.")

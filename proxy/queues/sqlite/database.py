@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -33,7 +34,11 @@ BUSY_SECONDS = 10.0
 """How long a transaction waits for those of other processes, which take milliseconds."""
 
 WATCH_SECONDS = 0.25
-"""How often the file is polled for changes by other processes (one read of shared memory)."""
+"""How often the file is polled for changes by other processes."""
+
+SETTLED_NANOSECONDS = 1_000_000_000
+"""The age from which the time of the last write shows that nothing has been written since. Within one tick of the
+kernel's clock, several writes have the same time."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -131,6 +136,11 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
+    def announce(self) -> None:
+        """Wake whatever waits for the next change."""
+        self._change.set()
+        self._change = asyncio.Event()
+
     def _submit(self, step: _Step[T]) -> asyncio.Future[T]:
         if self._closed:
             raise QueueUnavailable(f"The queue {self._path} is closed.")
@@ -160,7 +170,7 @@ class Database:
             for step in batch:
                 step.succeed()
             if changed:
-                self._announce()
+                self.announce()
 
     def _transact(self, batch: list[_Step[object]]) -> bool:
         """Run the steps in one transaction, and return whether any row changed."""
@@ -196,20 +206,21 @@ class Database:
         with exclusive(_lock(self._path), seconds=BUSY_SECONDS):  # the last connection to close runs a checkpoint
             self._connection.close()
 
-    def _announce(self) -> None:
-        self._change.set()
-        self._change = asyncio.Event()
-
     async def _watch(self) -> None:
         seen: int | None = None
+        written: int | None = None
         while True:
+            before, written = written, _written_at(self._path)
+            if written is not None and written == before and time.time_ns() - written > SETTLED_NANOSECONDS:
+                await asyncio.sleep(WATCH_SECONDS)  # a look at the time of the last write costs less than a read
+                continue
             try:
                 version = await self.read(_data_version)
             except QueueUnavailable as trouble:
                 log.warning("queue_watch_failed", detail=str(trouble))
             else:
                 if version != seen:
-                    self._announce()
+                    self.announce()
                 seen = version
             await asyncio.sleep(WATCH_SECONDS)
 
@@ -244,6 +255,14 @@ def _file(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _written_at(path: Path) -> int | None:
+    """Return when the write-ahead log was last written, in nanoseconds; None if it does not exist."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _lock(path: Path) -> Path:

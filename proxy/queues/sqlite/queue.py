@@ -40,6 +40,9 @@ RECHECK_SECONDS = 60.0
 """The longest wait before scheduled jobs are checked again, in case the system clock is changed."""
 
 
+DEQUEUE_SECONDS = 5.0
+"""How long a worker waits for a job at a time; `interrupt` ends the wait, and a change of the file ends it sooner."""
+
 STEP_SECONDS = 1.0
 """By how much the clock must have been set back to matter; small corrections are made by its rate."""
 
@@ -53,8 +56,11 @@ class SqliteQueue(SqliteReads):
     Next to it are SQLite's `-wal` and `-shm`, our `-lock`, and the folder `.owners` with a lock file for each process.
     """
 
+    dequeue_seconds = DEQUEUE_SECONDS
+
     def __init__(self, path: Path, *, name: str = "default") -> None:
         super().__init__(path, name=name)
+        self._interrupts = 0
         self._owners = self._path.with_name(f"{self._path.name}.owners")
         self._outage_guard = OutageGuard()
         self._owner: lockfiles.ProcessLock | None = None
@@ -96,12 +102,13 @@ class SqliteQueue(SqliteReads):
     async def dequeue(self, timeout: float = 0.0, poll_interval: float = 0.0) -> Job | None:  # noqa: ARG002, ASYNC109 - SAQ's signature
         """Return the next job; None if none arrives within `timeout` seconds (0: wait forever)."""
         deadline = time.monotonic() + timeout if timeout > 0 else math.inf
+        interrupts = self._interrupts
         async with self._outage_guard.pausing():
             while True:
                 change = self._database.next_change()
                 taken = await self._take()
                 left = deadline - time.monotonic()
-                if taken.job is not None or left <= 0:
+                if taken.job is not None or left <= 0 or self._interrupts != interrupts:
                     return taken.job
                 with suppress(TimeoutError):
                     async with asyncio.timeout(min(left, taken.next_scheduled - time.time(), RECHECK_SECONDS)):
@@ -112,6 +119,12 @@ class SqliteQueue(SqliteReads):
         job.queue, job.queued, job.status = self, now(), Status.QUEUED
         await self._before_enqueue(job)
         return job if await self._database.write(self._transitions.enqueue(job, size=size)) else None
+
+    def interrupt(self) -> None:
+        """End the waits for jobs that have begun; see `JobQueue.interrupt`."""
+        self._interrupts += 1
+        if self._opened is not None:
+            self._database.announce()
 
     async def touch(self, job: Job) -> bool:
         """Send a heartbeat for `job`; see `JobQueue.touch`."""

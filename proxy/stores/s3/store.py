@@ -26,6 +26,7 @@ from proxy.stores.retry import StoreRetryPolicy, with_retries
 from proxy.stores.s3.config import AUTO_ACL, PUBLIC_ACL, client_options
 from proxy.stores.s3.credentials import RenewableCredentials, provide
 from proxy.stores.s3.errors import AclRefused, CredentialsRefused, Precluded, s3_errors
+from proxy.stores.s3.models import CutFileLoader
 from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, is_chunked, lenient_timestamp, listed
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import bounded, check_bytes, save
@@ -75,6 +76,7 @@ class S3Store:
                 credentials never gets any.
         """
         session = get_session()
+        session.get_component("data_loader").file_loader = CutFileLoader()
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=lenient_timestamp)
         with s3_errors(self._shown):
             if not self._credentials:

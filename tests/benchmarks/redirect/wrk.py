@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 PATHS = """\
 local paths = {{{paths}}}
+local headers = {{{headers}}}
 local number = 0
 request = function()
   number = number % #paths + 1
-  return wrk.format("GET", paths[number])
+  return wrk.format("GET", paths[number], headers)
 end
 done = function(summary, latency)
   io.write(string.format("TOLD %d %d %d %d %d\\n", summary.requests, summary.duration,
@@ -38,9 +39,10 @@ class Run:
     p99: float
 
 
-def write_script(path: Path, paths: Sequence[str]) -> None:
-    """Write down what wrk asks for; the paths have no quotes in them."""
-    path.write_text(PATHS.format(paths=", ".join(f'"{one}"' for one in paths)), encoding="ascii")
+def write_script(path: Path, paths: Sequence[str], headers: Mapping[str, str] | None = None) -> None:
+    """Write down what wrk asks for; neither the paths nor the names of headers have quotes in them."""
+    told = ", ".join(f"[\"{name}\"] = '{value}'" for name, value in (headers or {}).items())
+    path.write_text(PATHS.format(paths=", ".join(f'"{one}"' for one in paths), headers=told), encoding="ascii")
 
 
 def run(url: str, script: Path, *, core: int, connections: int, seconds: int) -> Run:

@@ -14,7 +14,7 @@ import msgspec
 from click.testing import CliRunner
 
 from loadtest.paint import Photograph, paint
-from proxy.cli.main import main
+from proxy.cli.main import COMMANDS, main
 
 if TYPE_CHECKING:
     import pytest
@@ -207,7 +207,7 @@ def test_the_openapi_document_can_be_printed() -> None:
 
 
 def test_every_command_has_an_example() -> None:
-    for command in main.commands:
+    for command in COMMANDS:
         assert "Example:" in run(command, "--help").output, command
 
 

@@ -9,6 +9,7 @@ from proxy.concurrency.backoff import JITTER
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
 from proxy.errors import Busy, DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, StoreUnavailable, TooManyBytes
+from proxy.stores.remembered import RememberedBlobs
 from tests.proxy.concurrency.test_ttl_cache import Clock
 
 SECONDS = 100.0
@@ -20,6 +21,7 @@ def cache(clock: Clock | None = None) -> DerivativeCache:
         known=TtlCache(entries=9, seconds=SECONDS, clock=clock),
         absent=TtlCache(entries=9, seconds=SECONDS, clock=clock),
         failures=TtlCache(entries=9, seconds=SECONDS, clock=clock),
+        remembered=RememberedBlobs(room_bytes=0, seconds=SECONDS),
     )
 
 

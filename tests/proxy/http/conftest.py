@@ -39,7 +39,7 @@ class Site:
 
     client: httpx.AsyncClient
     store: Path
-    shortcut: Shortcut | None
+    shortcut: Shortcut
     """What the server asks before the application; the client does not."""
 
     def upload(self, key: str = KEY, *, width: int = 480, height: int = 360) -> None:

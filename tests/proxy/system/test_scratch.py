@@ -92,6 +92,17 @@ async def test_a_folder_is_lent_once_there_is_room_for_what_will_be_in_it(tmp_pa
             assert folder.is_dir()
 
 
+@pytest.mark.anyio
+async def test_what_a_folder_does_not_need_is_given_to_others(tmp_path: Path) -> None:
+    scratch = scratch_at(tmp_path)
+    with scratch.opened():
+        async with scratch.folder(ROOM_BYTES, JOB) as folder:
+            scratch.shrink(folder, ROOM_BYTES - 1)
+            scratch.shrink(folder, ROOM_BYTES)  # it never grows
+            async with scratch.folder(1, Ticket(Priority.PAGE, max_wait_seconds=0.01)) as other:
+                assert other.is_dir()
+
+
 def test_a_place_that_cannot_be_written_is_said_at_start() -> None:
     with pytest.raises(CannotStart, match=r"TMPDIR: .* /proc/nowhere \(.*, ENOENT\)"):
         open_once(Path("/proc/nowhere"))

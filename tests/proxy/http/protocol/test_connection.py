@@ -122,7 +122,8 @@ async def serving(
                 await running.close()
         finally:
             app.may_answer.set()
-            server.should_exit = server.force_exit = True
+            server.force_exit = True
+            server.leave()
             await serving_task
 
 
@@ -260,12 +261,12 @@ async def test_a_client_that_stops_sending_is_closed(monkeypatch: pytest.MonkeyP
     assert closed(reason) == before + 1
 
 
-def at_once(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes | None:
+def at_once(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
     """Answer what is known, in a server that has a shortcut."""
     if not target.startswith(b"/known"):
         return None
     body = b"%s %d" % (method, len(headers))
-    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body), body
 
 
 LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -296,16 +297,32 @@ async def test_an_unusual_request_goes_to_the_application_also_with_a_shortcut(r
         assert running.app.paths[0] == "/known"
 
 
+def large(*_: object) -> tuple[bytes, bytes]:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", bytes(1_000_000)
+
+
 async def test_a_client_that_does_not_read_gets_no_more_by_a_shortcut_than_the_buffers_hold() -> None:
     known = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
-
-    def large(*_: object) -> bytes:
-        return b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n" + bytes(100_000)
 
     async with serving(shortcut=large, answers=False) as running:
         _, writer = await running.connect()
         writer.write(known * 1000)
         await holds(lambda: bool(running.app.paths))  # what was not written at once waits for the application
+
+
+async def test_only_so_many_clients_may_leave_unread_what_a_shortcut_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_UNREAD", 2)
+    known = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(shortcut=large, answers=False) as running:
+        for _ in range(2):
+            _, writer = await running.connect()
+            writer.write(known * 1000)
+        await holds(lambda: len(running.app.paths) == 2)
+        _, writer = await running.connect()
+        writer.write(known)
+        await holds(lambda: len(running.app.paths) == 3)
+        await running.close()
+        assert not running.connections.has_many_unread()
 
 
 async def test_memory_is_released_once_most_of_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,9 @@ DEADLINE_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def streaming(folder: Path) -> AsyncIterator[Site]:
+async def streaming(folder: Path, *, cache_mb: int = 8) -> AsyncIterator[Site]:
     """Lend a service that streams, and has and knows a derivative."""
-    async with serving(folder, delivery="stream") as one:
+    async with serving(folder, delivery="stream", stream_cache_mb=cache_mb) as one:
         one.upload()
         await one.client.head(f"/img/{KEY}/small")
         yield one
@@ -53,7 +53,8 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def own_site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with streaming(tmp_path) as one:
+    """A service that remembers no bytes: it notices at once what is removed by hand."""
+    async with streaming(tmp_path, cache_mb=0) as one:
         yield one
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import struct
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from proxy.errors import QueueUnavailable
 from proxy.queues.sqlite import schema
-from proxy.queues.sqlite.database import Database
+from proxy.queues.sqlite.database import WATCH_SECONDS, Database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -124,6 +125,19 @@ async def test_a_change_by_another_connection_is_noticed(database: Database, tmp
     seen = database.next_change()
     await asyncio.wait_for(seen.wait(), 5)  # the first poll always counts as a change
     change = database.next_change()
+    await other.write(partial(add, "red"))
+    await asyncio.wait_for(change.wait(), 5)
+    await other.close()
+
+
+async def test_a_change_is_noticed_long_after_the_last_one(database: Database, tmp_path: Path) -> None:
+    other = await Database.open(tmp_path / "a.db", make_table)
+    await asyncio.wait_for(database.next_change().wait(), 5)
+    long_ago = time.time() - 3600
+    os.utime(tmp_path / "a.db-wal", (long_ago, long_ago))
+    change = database.next_change()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(change.wait(), 3 * WATCH_SECONDS)
     await other.write(partial(add, "red"))
     await asyncio.wait_for(change.wait(), 5)
     await other.close()

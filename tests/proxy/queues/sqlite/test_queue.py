@@ -51,6 +51,16 @@ async def test_a_retried_job_goes_to_the_end_of_the_line(queue: Queue) -> None:
     assert [(await take(queue)).key for _ in range(2)] == ["b", "a"]
 
 
+async def test_a_wait_for_a_job_ends_when_it_is_interrupted_and_the_next_one_does_not(queue: JobQueue) -> None:
+    waiting = asyncio.create_task(queue.dequeue(timeout=60))
+    await asyncio.sleep(0)
+    queue.interrupt()
+    assert await asyncio.wait_for(waiting, 5) is None
+    waiting = asyncio.create_task(queue.dequeue(timeout=60))
+    await queue.enqueue("paint", key="a")
+    assert (await asyncio.wait_for(waiting, 5)) is not None
+
+
 async def test_a_fraction_of_a_second_is_waited_for(queue: Queue) -> None:
     await queue.enqueue("paint", key="a", retries=2, retry_delay=0.4)
     await (await take(queue)).retry("the paint was wet")
