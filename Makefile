@@ -80,6 +80,7 @@ bench-redirect: dev ## measure known page views a second on one core, against a 
 
 bench-stream: dev ## measure the CPU time of a streamed derivative, against another checkout; requires wrk; OPTIONS='--base ../other'
 	$(BIN)/python -m tests.benchmarks.stream $(OPTIONS)
+
 bench-peers: dev ## compare with sharp, ipx, thumbor, nginx and PEERS='imgproxy=http://...', into docs/benchmarks-peers.md; half an hour
 	$(BIN)/python -m tests.benchmarks.peers $(OPTIONS)
 

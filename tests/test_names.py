@@ -16,6 +16,7 @@ ADDED: frozenset[str] = frozenset(
     {
         "BASE_PATH",
         "CALLBACK_SECRETS",
+        "FALLBACK_IMAGE",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
         "PROBE_KEY",

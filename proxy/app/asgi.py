@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litestar import Litestar, Router
@@ -10,13 +11,13 @@ from litestar.di import Provide
 
 from proxy.app.wiring import public_base_url
 from proxy.http.dependencies import JobApi
+from proxy.http.fallback import FallbackImage, answering
 from proxy.http.openapi import openapi, write_in
-from proxy.http.problems import answer_error
 from proxy.http.protocol.middleware import middleware
 from proxy.http.query import refuse_unknown_parameters
 from proxy.http.routes.files import files_route
 from proxy.http.routes.health import healthz, readyz
-from proxy.http.routes.images import Redirects, redirecting_route, shortcut, streaming_route
+from proxy.http.routes.images import PATH, TEMPLATE, Redirects, redirecting_route, shortcut, streaming_route
 from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, replay_jobs, resume_queue
 from proxy.http.routes.purge import purge_route
@@ -98,7 +99,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                 ),
                 "readiness": _provide(components.readiness),
             },
-            exception_handlers={Exception: answer_error},
+            exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
             cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
             openapi_config=openapi(),
             logging_config=None,
@@ -131,6 +132,10 @@ def _version_1(components: Components, settings: Settings) -> Router:
             resume_queue,
         ],
     )
+
+
+def _fallback(settings: Settings) -> FallbackImage | None:
+    return FallbackImage.read(Path(settings.fallback_image)) if settings.fallback_image else None
 
 
 def _redirects(settings: Settings) -> Redirects:

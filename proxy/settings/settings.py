@@ -181,6 +181,11 @@ class Settings:
     redirect_max_age: int = _setting(
         300, "how long browsers may cache a redirect, in seconds", validators.between(0, 31_536_000)
     )
+    fallback_image: str = _setting(
+        "",
+        "file of a picture that errors of page views have as their body, for callers that display pictures",
+        validators.fallback_image,
+    )
     cors_origins: str = _setting(
         "", "origins whose scripts may call the service, separated by commas; `*` for any", header_values.origins
     )

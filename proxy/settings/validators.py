@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from pipeline.formats.registry import content_type_of
 from proxy.errors import BadKey
 from proxy.keys.shadow import REPLACED
 from proxy.keys.syntax import check_key
@@ -22,6 +24,12 @@ _SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".r
 
 Client libraries quote what they cannot parse in their errors, which would reveal parts of the password.
 """
+
+FALLBACK_BYTES = 256 << 10
+"""The largest picture for errors, in bytes: a page may get one for each of its pictures."""
+
+DISPLAYED: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif")
+"""The content types that browsers display."""
 
 SECRET_BYTES = 24
 """The shortest secret, in bytes, that the Standard Webhooks scheme allows."""
@@ -64,6 +72,20 @@ def queue(value: str) -> str | None:
     if value.startswith(SCHEMES) and not value.startswith("sqlite") and not _SERVER.fullmatch(value):
         return "must have each % @ / ? # of its user name and password percent-encoded: %25 %40 %2F %3F %23"
     return address_fault(value)
+
+
+def fallback_image(value: str) -> str | None:
+    """Return what is wrong with the file of the picture for errors, or None."""
+    if not value:
+        return None
+    try:
+        with Path(value).open("rb") as file:
+            body = file.read(FALLBACK_BYTES + 1)
+    except OSError as fault:
+        return f"{value} cannot be read: {fault.strerror}"
+    if content_type_of(body) not in DISPLAYED:
+        return f"{value} must be a JPEG, PNG, WebP, AVIF or GIF"
+    return f"{value} must have at most {FALLBACK_BYTES >> 10} KiB" if len(body) > FALLBACK_BYTES else None
 
 
 def secrets(value: str) -> str | None:
