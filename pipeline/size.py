@@ -31,6 +31,12 @@ LARGE_WIDTH = 1000
 See `pipeline.image.transfer_curve`.
 """
 
+_SMALL_RULE = "small-1"
+"""Part of the profiles of recipes without a large size; it changes with the rule by which their originals are decoded.
+
+See `pipeline.decode.original`.
+"""
+
 _Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _RESERVED = "original"
@@ -136,9 +142,13 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
 
     A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may precede it
     are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
-    is part of it too, because 16-bit originals are shrunk separately for each gamut.
+    is part of it too, because 16-bit originals are shrunk separately for each gamut. So is the rule by which originals
+    are decoded if no size is large.
     """
-    recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
+    parts = [astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})]
+    if not any(other.is_large for other in among):
+        parts.append(_SMALL_RULE)
+    recipe = json.dumps(parts)
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 

@@ -55,7 +55,7 @@ class Rendering:
         Raises:
             Refused: the original cannot be rendered.
         """
-        self._original = open_original(Path(question.path), limits=question.limits)
+        self._original = open_original(Path(question.path), limits=question.limits, sizes=question.sizes)
         self._targets = [_target(self._original, size, question) for size in question.sizes]
         self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
         self.first_bytes = held_bytes(self._original, question.sizes, question.first)

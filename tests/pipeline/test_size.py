@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import astuple
 from fractions import Fraction
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -121,3 +124,11 @@ def test_a_profile_changes_with_whatever_decides_the_bytes_and_with_nothing_else
     assert profile != render_profile(small, among=[small, Size(name="huge", width=3000)], libvips="8.18")
     sharper = Size(name="small", width=300, quality=90)
     assert profile != render_profile(sharper, among=[sharper, xlarge], libvips="8.18")
+
+
+def test_the_rule_for_recipes_without_a_large_size_makes_no_other_derivative_stale() -> None:
+    sizes = [Size(name=name, width=width) for name, width in (("medium", 800), ("large", 1200), ("xlarge", 2000))]
+    released = ["6-8.18-930c5932", "6-8.18-a5fc6f34", "6-8.18-c5e30fdc"]
+    assert [render_profile(size, among=sizes, libvips="8.18") for size in sizes] == released
+    before = "6-8.18-" + f"{crc32(json.dumps([astuple(sizes[0]), [], ['srgb']]).encode()):08x}"
+    assert render_profile(sizes[0], among=sizes[:1], libvips="8.18") != before
