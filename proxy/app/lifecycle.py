@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+FOLLOWING_SECONDS = 2.0
+"""How long sizes that follow a page view may continue at shutdown; the next page view generates what is missing."""
+
 
 @asynccontextmanager
 async def running(components: Components, settings: Settings) -> AsyncIterator[None]:
@@ -43,7 +46,8 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
             await components.queue.connect()
         stack.push_async_callback(components.queue.disconnect)
         stack.push_async_callback(components.render_pool.close)
-        stack.push_async_callback(components.derivatives.close)
+        following_seconds = min(FOLLOWING_SECONDS, settings.grace_seconds)
+        stack.push_async_callback(components.derivatives.close, grace_seconds=following_seconds)
         await components.render_pool.start()
         await stack.enter_async_context(_background(components.store_gate.watch()))
         metrics.workers.set(settings.workers)

@@ -33,9 +33,11 @@ class SingleFlight(Generic[T]):
             task.add_done_callback(lambda done: self._land(key, done))
         return await asyncio.shield(task)
 
-    async def close(self) -> None:
-        """Cancel every running call, and wait until all have ended."""
+    async def close(self, *, grace_seconds: float = 0) -> None:
+        """Wait for running calls for at most `grace_seconds`, cancel the others, and wait until all have ended."""
         flights = [*self._flights.values()]
+        if flights and grace_seconds:
+            await asyncio.wait(flights, timeout=grace_seconds)
         for task in flights:
             task.cancel()
         await asyncio.gather(*flights, return_exceptions=True)

@@ -3,66 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+import time
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import Refused
 from pipeline.protocol import Render
 from proxy import metrics
+from proxy.concurrency.timings import Timings
 from proxy.derivatives.provenance import Provenance, is_picture
-from proxy.derivatives.recipe import ETAG, Derivative, derivative_of
+from proxy.derivatives.recipe import derivative_of
 from proxy.derivatives.results import GenerationResult
-from proxy.errors import Busy, ImagesError, NotFound, StoreError, StoreUnavailable, TooManyBytes
+from proxy.derivatives.uploads import Batch, OriginalChanged, Uploads
+from proxy.errors import Busy, ImagesError, NotFound, StoreUnavailable, TooManyBytes
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from pipeline.protocol import Rendered
-    from proxy.concurrency.admission import Ticket
-    from proxy.concurrency.timings import Timings
+    from proxy.concurrency.awaited import AwaitedParts
     from proxy.derivatives.cache import DerivativeCache
     from proxy.derivatives.policy import GenerationPolicy
-    from proxy.derivatives.recipe import Recipe
-    from proxy.derivatives.results import Remake
+    from proxy.derivatives.recipe import Derivative, Recipe
+    from proxy.derivatives.uploads import GenerationTask
     from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob, Store
 
 UNSEEN_AT_ONCE: Final = 8
 """How many originals are fetched at once without a lookup before: a flood of keys that do not exist fills no queue."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationTask:
-    """An original, the derivatives wanted of it, and the ticket and timings of the request.
-
-    `original` is None if the fetch is to show whether it exists; `remake` is then "unseen". `is_last` means that a
-    change of the original is not followed by another task.
-    """
-
-    key: str
-    original: Blob | None
-    wanted: tuple[str, ...]
-    remake: Remake
-    is_last: bool
-    ticket: Ticket
-    timings: Timings
-
-
-class OriginalChanged(Exception):
-    """The original was replaced before anything was uploaded; raised only within this package."""
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Batch:
-    """What one render is for: the due sizes, those of them that did not exist, and the keys uploaded to so far."""
-
-    original: Blob | None
-    due: tuple[str, ...]
-    absent: frozenset[str]
-    put_keys: list[str] = field(default_factory=list)
 
 
 class Generator:
@@ -76,14 +46,16 @@ class Generator:
         recipe: Recipe,
         cache: DerivativeCache,
         policy: GenerationPolicy,
+        awaited: AwaitedParts[GenerationResult],
     ) -> None:
         self._store = store
         self._render_pool = render_pool
         self._recipe = recipe
         self._cache = cache
         self._policy = policy
+        self._awaited = awaited
         self.provenance = Provenance()
-        self._unseen: set[_Batch] = set()
+        self._unseen: set[Batch] = set()
         self._fetches_differ = False
         """Whether the store returns another ETag to a fetch than to a lookup, as some origins do."""
 
@@ -99,7 +71,8 @@ class Generator:
 
         Raises:
             StoreError: the store cannot be read, so it is unknown which derivatives are due.
-            OriginalChanged: the original was replaced while it was rendered, and the task is not the last one.
+            OriginalChanged: the original was replaced while it was rendered, the task is not the last one, and nothing
+                was uploaded.
         """
         blobs: dict[str, Blob | None] = {} if task.remake in ("unseen", "all") else await self._look_up(task)
         there = {
@@ -109,20 +82,23 @@ class Generator:
         }
         due = tuple(name for name in task.wanted if name not in there)
         absent = frozenset(name for name in due if blobs.get(name) is None)
-        batch = _Batch(original=task.original, due=due, absent=absent)
+        batch = Batch(task=task, original=task.original, due=due, absent=absent)
         fault: Refused | ImagesError | None = None
         if due:
             if task.original is None:
                 self._unseen.add(batch)
             try:
-                made, fault = await self._generate(task, batch)
-            except (Refused, ImagesError) as error:
-                made, fault = (), await self._failure(task, batch, error)
-            else:
+                fault = await self._generate(task, batch)
                 self._cache.failures.evict(task.key)
+            except (Refused, ImagesError) as error:
+                fault = await self._failure(task, batch, error)
+            except OriginalChanged:
+                if not batch.put_keys:
+                    raise
+                fault = StoreUnavailable("The original was replaced while it was rendered; try again.")
             finally:
                 self._unseen.discard(batch)
-            there |= {one.size: one for one in made}
+            there |= {one.size: one for one in batch.made}
         for one in there.values():
             self._cache.known.put(one.key, value=True)
         return GenerationResult(
@@ -152,9 +128,7 @@ class Generator:
     async def _head(self, key: str, task: GenerationTask) -> Blob | None:
         return await self._policy.timeouts.lookup(self._store.head(key), unbounded=task.ticket.is_unbounded)
 
-    async def _failure(
-        self, task: GenerationTask, batch: _Batch, fault: Refused | ImagesError
-    ) -> Refused | ImagesError:
+    async def _failure(self, task: GenerationTask, batch: Batch, fault: Refused | ImagesError) -> Refused | ImagesError:
         """Cache a failure that would recur with the same bytes, count refusals, and return the error to report."""
         if batch.original is None and isinstance(fault, Busy | TooManyBytes):
             batch.original = await self._head(task.key, task)
@@ -167,13 +141,15 @@ class Generator:
             metrics.refused_total.labels(fault.code).inc()
         return fault
 
-    async def _generate(self, task: GenerationTask, batch: _Batch) -> tuple[tuple[Derivative, ...], ImagesError | None]:
-        """Generate the due sizes; return them, and the error that kept others out of the store.
+    async def _generate(self, task: GenerationTask, batch: Batch) -> ImagesError | None:
+        """Generate the due sizes; return the error that kept some of them out of the store.
+
+        `batch` gets those that the store has confirmed, also if an error is raised.
 
         Raises:
             Busy: the queue is full, or too long for a caller with a maximum wait.
-            Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: nothing was generated.
-            NotFound, OriginalChanged: the original was removed or replaced; nothing was uploaded.
+            Refused, TooManyBytes, DeadlineExceeded, ProcessDied, StoreError: not all sizes were generated.
+            NotFound, OriginalChanged: the original was removed or replaced; nothing was uploaded since.
         """
         size = min(task.original.bytes, self._policy.max_bytes) if task.original else self._policy.max_bytes
         async with AsyncExitStack() as stack:
@@ -182,9 +158,8 @@ class Generator:
                 folder = await stack.enter_async_context(self._policy.scratch.folder(size, task.ticket))
             return await self._render_in(folder, task, batch)
 
-    async def _render_in(
-        self, folder: Path, task: GenerationTask, batch: _Batch
-    ) -> tuple[tuple[Derivative, ...], ImagesError | None]:
+    async def _render_in(self, folder: Path, task: GenerationTask, batch: Batch) -> ImagesError | None:
+        """Render and upload; once a page view waits for the original, each size as soon as it is rendered."""
         path = folder / "original"
         fetched = await self._fetch(path, task, batch)
         question = Render(
@@ -192,25 +167,44 @@ class Generator:
             folder=str(folder),
             sizes=self._recipe.sizes,
             wanted=batch.due,
+            first=self._awaited.first(task.key, among=batch.due),
             limits=self._policy.limits,
         )
-        rendering = await self._render_pool.render(question, task.ticket, task.timings)
-        metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
-        reached("original-rendered")
-        with task.timings.measure_store():
-            newer_etag = await self._newer_etag(task, batch, fetched)
-            # All uploads finish before the folder is removed; the first failure is returned only then.
-            puts = [
-                self._put(one, task, batch, fetched=fetched, newer_etag=newer_etag)
-                for one in rendering.derived.derivatives
-            ]
-            kept = await asyncio.gather(*puts, return_exceptions=True)
-            made = tuple(one for one in kept if isinstance(one, Derivative))
-            if made and self.provenance.is_in_doubt:
-                await self._learn_from(made[0], task)
-        return made, next(faults(kept), None)
+        own, began = Timings(), time.perf_counter()
+        uploads = Uploads(
+            batch,
+            fetched,
+            store=self._store,
+            recipe=self._recipe,
+            policy=self._policy,
+            provenance=self.provenance,
+            cache=self._cache,
+            on_stored=lambda made, seconds: self._announce(made, task, _so_far(task.timings, own, began, seconds)),
+        )
 
-    async def _fetch(self, path: Path, task: GenerationTask, batch: _Batch) -> Blob:
+        def on_made(rendered: Rendered) -> None:
+            if question.first or self._awaited.first(task.key, among=batch.due):
+                uploads.begin(rendered)
+
+        try:
+            async with uploads.running():  # all uploads finish before the folder is removed
+                rendering = await self._render_pool.render(question, task.ticket, own, on_made=on_made)
+                metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+                reached("original-rendered")
+                with task.timings.measure_store():
+                    fault = await uploads.finish(rendering.derived.derivatives)
+        finally:
+            task.timings.add(own)
+        self._fetches_differ = uploads.fetches_differ
+        return fault
+
+    def _announce(self, made: Derivative, task: GenerationTask, timings: Timings) -> None:
+        """Cache a derivative that the store has confirmed, and end the wait of page views for it."""
+        self._cache.known.put(made.key, value=True)
+        result = GenerationResult(derivatives=(made,), was_generated=True, timings=timings)
+        self._awaited.resolve(task.key, made.size, result)
+
+    async def _fetch(self, path: Path, task: GenerationTask, batch: Batch) -> Blob:
         """Fetch the original to `path`, which also shows whether it exists if it was not looked up before.
 
         Raises:
@@ -233,72 +227,23 @@ class Generator:
             self._policy.scratch.shrink(path.parent, fetched.bytes)
         return fetched
 
-    async def _newer_etag(self, task: GenerationTask, batch: _Batch, fetched: Blob) -> str | None:
-        """Return the ETag of the original if it was replaced since it was fetched and this task is the last, or None.
-
-        This process may have been stopped since the fetch, while another one rendered the new original. Some origins
-        return a different ETag to each request, so the last task uploads nevertheless.
-
-        Raises:
-            NotFound, OriginalChanged: the original was removed or replaced, so nothing may be uploaded.
-        """
-        now = await self._head(task.key, task)
-        if now is None:
-            raise NotFound("The original was removed while it was rendered; upload it again.")
-        looked_up = batch.original.etag if batch.original else fetched.etag
-        if now.etag in (looked_up, fetched.etag):
-            self._fetches_differ = now.etag != fetched.etag
-            return None
-        if not task.is_last:
-            raise OriginalChanged
-        return now.etag
-
-    async def _put(
-        self, rendered: Rendered, task: GenerationTask, batch: _Batch, *, fetched: Blob, newer_etag: str | None
-    ) -> Derivative:
-        key = self._recipe.key(fetched.key, rendered.size)
-        existing = await self._head(key, task) if newer_etag else None
-        if existing and existing.attributes.metadata.get(ETAG) == newer_etag:
-            return derivative_of(rendered.size, existing)  # another process rendered the newer original
-        batch.put_keys.append(key)
-        is_for_page = task.remake in ("missing", "unproven", "unseen")
-        only_new = is_for_page and self._policy.conditional_writes and rendered.size in batch.absent
-        upload = self._upload(rendered, key, original=fetched, only_new=only_new)
-        try:
-            return await self._policy.timeouts.transfer(upload, rendered.bytes, unbounded=task.ticket.is_unbounded)
-        finally:
-            self._cache.remembered.evict(key)  # after the upload, even one that failed: it may have reached the store
-
-    async def _upload(self, rendered: Rendered, key: str, *, original: Blob, only_new: bool) -> Derivative:
-        attributes = self._recipe.attributes(rendered, original=original)
-        put = self._store.put_new if only_new else self._store.put
-        blob = await put(key, Path(rendered.path), attributes)
-        reached("derivative-put")
-        if blob is None:  # another machine wrote it first, with the same bytes
-            metrics.writes_lost_total.inc()
-            blob = await self._store.head(key)
-            if blob and not self.provenance.accepts(blob):  # it was not looked up before, and is not ours
-                blob = await self._store.put(key, Path(rendered.path), attributes)
-        else:
-            metrics.upload_bytes_total.inc(blob.bytes)
-        if blob is None:
-            raise StoreUnavailable("A derivative was deleted right after it was written; try again.")
-        return derivative_of(rendered.size, blob)
-
-    async def _learn_from(self, made: Derivative, task: GenerationTask) -> None:
-        with suppress(StoreError):  # the upload is confirmed; the next one in doubt is read back
-            self.provenance.learn(await self._head(made.key, task), written=made.bytes)
-
 
 def absence(original: str) -> NotFound:
     """Return the error for an original that does not exist."""
     return NotFound(f"The original {original!r} does not exist; upload it first.")
 
 
-def faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:
-    """Yield every `ImagesError` among the outcomes; raise any other exception."""
-    for outcome in outcomes:
-        if isinstance(outcome, ImagesError):
-            yield outcome
-        elif isinstance(outcome, BaseException):
-            raise outcome
+def _so_far(timings: Timings, rendering: Timings, began: float, store_seconds: float) -> Timings:
+    """Return the timings of a size that is stored while others may still be rendered.
+
+    Its render began at `began`, by `time.perf_counter`, and `rendering` has what it has waited.
+    """
+    total = replace(timings)
+    total.add(
+        Timings(
+            store_seconds=store_seconds,
+            wait_seconds=rendering.wait_seconds,
+            render_seconds=time.perf_counter() - began - rendering.wait_seconds - store_seconds,
+        )
+    )
+    return total

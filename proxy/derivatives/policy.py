@@ -21,4 +21,6 @@ class GenerationPolicy:
     scratch: ScratchSpace
     conditional_writes: bool = False
     """Whether derivatives that were missing are written only if nothing is under their keys yet."""
+    look_seconds: float = 1.0
+    """How long a look at the original counts: uploads that begin later look again whether it was replaced."""
     timeouts: PageTimeouts = field(default_factory=PageTimeouts)

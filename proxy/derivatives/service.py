@@ -11,13 +11,15 @@ import structlog
 
 from pipeline.errors import Refused
 from proxy.concurrency.admission import Priority, Ticket
+from proxy.concurrency.awaited import AwaitedParts
 from proxy.concurrency.keyed_lock import KeyedLocks
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.concurrency.timings import Timings
-from proxy.derivatives.generator import GenerationTask, Generator, OriginalChanged, absence, faults
+from proxy.derivatives.generator import Generator, absence
 from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult
+from proxy.derivatives.uploads import GenerationTask, OriginalChanged, faults
 from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError, StoreUnavailable
 from proxy.keys.layouts import ORIGINAL
 
@@ -69,7 +71,10 @@ class DerivativeService:
         self._lookups: SingleFlight[LookupResult] = SingleFlight()
         self._flights: SingleFlight[GenerationResult] = SingleFlight()
         self._purges = 0
-        self._generator = Generator(store=store, render_pool=render_pool, recipe=recipe, cache=cache, policy=policy)
+        self._awaited: AwaitedParts[GenerationResult] = AwaitedParts()
+        self._generator = Generator(
+            store=store, render_pool=render_pool, recipe=recipe, cache=cache, policy=policy, awaited=self._awaited
+        )
         self._locks = KeyedLocks()
 
     def is_known(self, key: str) -> bool:
@@ -95,10 +100,11 @@ class DerivativeService:
     async def locate(
         self, original: str, size: str, timings: Timings | None = None, *, is_missing: bool = False
     ) -> Location:
-        """Return where a size of an original is; if it does not exist, generate all missing sizes first.
+        """Return where a size of an original is; if it does not exist, generate all missing sizes, this one first.
 
-        Concurrent calls for the same size share one lookup. With `is_missing`, the caller has just found it missing.
-        Durations are added to `timings`, on failure too.
+        It returns as soon as the store has confirmed this size; the others follow in the same run. Concurrent calls for
+        the same size share one lookup. With `is_missing`, the caller has just found it missing. Durations are added to
+        `timings`, on failure too.
 
         Raises:
             BadKey, UnknownSize, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
@@ -177,8 +183,12 @@ class DerivativeService:
             raise fault
         return purged
 
-    async def close(self) -> None:
-        """Cancel all running lookups and generations; the components they use are closed next."""
+    async def close(self, *, grace_seconds: float = 0) -> None:
+        """Wait for running generations for at most `grace_seconds`, then cancel all that runs.
+
+        The components they use are closed next.
+        """
+        await self._flights.close(grace_seconds=grace_seconds)
         await self._lookups.close()
         await self._flights.close()
 
@@ -188,7 +198,7 @@ class DerivativeService:
             location = await self._find(key, original, timings, is_missing=is_missing)
             if location is None or location.source == "unproven":
                 remake: Remake = "unproven" if location else "unseen"
-                made = await self.generate(original, remake=remake, priority=Priority.PAGE)
+                made = await self._generate_up_to(size, original, remake)
                 timings.add(made.timings)
                 if made.fault is None or size in [one.size for one in made.derivatives]:
                     location = Location(key=key, source="render")
@@ -198,6 +208,19 @@ class DerivativeService:
         except (Refused, ImagesError) as fault:
             return LookupResult(fault=fault, timings=timings)
         return LookupResult(location=location, timings=timings)
+
+    async def _generate_up_to(self, size: str, original: str, remake: Remake) -> GenerationResult:
+        """Generate all sizes for a page view, and return as soon as the store has confirmed this one.
+
+        Whichever run for the original makes it ends the wait, also one of a job; the runs go on.
+        """
+        with self._awaited.waiting(original, size) as ready:
+            made = asyncio.create_task(self.generate(original, remake=remake, priority=Priority.PAGE))
+            try:
+                await asyncio.wait((made, ready), return_when=asyncio.FIRST_COMPLETED)
+                return (ready if ready.done() else made).result()
+            finally:
+                made.cancel()  # only this wait for it
 
     async def _find(self, key: str, original: str, timings: Timings, *, is_missing: bool) -> Location | None:
         """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure.

@@ -174,8 +174,8 @@ class RenderPool:
         lie in `question.folder`, and nothing changes them any more. The size `question.first` is made first if the
         budget has the memory for that.
 
-        Durations are added to `timings`, on failure too. Cancelling the caller kills the process, because a running
-        render cannot be stopped otherwise.
+        Durations are added to `timings` as they end, on failure too; those of the result are read from it, so pass new
+        ones. Cancelling the caller kills the process, because a running render cannot be stopped otherwise.
 
         Raises:
             Busy: no slot or memory was granted in time.
@@ -184,12 +184,8 @@ class RenderPool:
             ProcessDied: the process died during the render, or sent an invalid answer.
             UnexpectedError: our code in the process failed.
         """
-        own = Timings()
-        try:
-            derived = await self._render(question, ticket, own, on_made or _ignore)
-        finally:
-            if timings:
-                timings.add(own)
+        own = Timings() if timings is None else timings
+        derived = await self._render(question, ticket, own, on_made or _ignore)
         return RenderResult(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
 
     async def _render(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+    from proxy.concurrency.timings import Timings
+    from proxy.derivatives.results import Location
     from proxy.stores.base import Blob, Store
 
 SIZES = (Size(name="small", width=60), Size(name="large", width=240), Size(name="xlarge", width=4000))
@@ -115,6 +117,13 @@ class Workshop:
         blob = await self.store.put(key, path or self.photo, Attributes(content_type="image/jpeg"))
         self.calls.clear()
         return blob
+
+    async def view(self, original: str, size: str, timings: Timings | None = None) -> Location:
+        """Locate a size as a page view does, and return when the sizes that follow are stored too."""
+        try:
+            return await self.derivatives.locate(original, size, timings)
+        finally:
+            await self.derivatives.close(grace_seconds=60)
 
     async def plant(self, key: str) -> Blob:
         """Put a derivative into the store without counting the call, as another machine would, with some profile."""

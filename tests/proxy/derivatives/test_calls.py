@@ -47,7 +47,7 @@ async def test_a_first_page_view_of_a_bucket_costs_three_lookups_a_fetch_and_a_p
         service = open_derivatives(store, render_pool, policy=policy)
         proxy.seen.clear()
         assert (await service.locate(ORIGINAL, "small")).source == "render"
-        await service.close()
+        await service.close(grace_seconds=60)
         calls = Counter((seen.method, seen.target.partition("?")[0].rpartition("/")[2]) for seen in proxy.seen)
     assert calls == {
         ("HEAD", "58_1_small.jpg"): 1,
@@ -69,8 +69,8 @@ async def test_an_original_that_does_not_exist_costs_one_lookup_and_one_fetch(wo
 async def test_sizes_that_were_seen_are_looked_up_and_not_rendered_again(workshop: Workshop) -> None:
     await workshop.upload()
     await workshop.plant(LARGE)
-    await workshop.derivatives.locate(ORIGINAL, "large")
-    await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.view(ORIGINAL, "large")
+    await workshop.view(ORIGINAL, "small")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 2)
 
 
@@ -122,7 +122,7 @@ async def test_conditional_writes_replace_what_is_not_ours_though_nobody_looked_
     await workshop.upload()
     (tmp_path / "page").write_bytes(b"<!doctype html>")
     await workshop.store.put(LARGE, tmp_path / "page", Attributes(content_type="text/html"))
-    await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.view(ORIGINAL, "small")
     blob = await workshop.store.head(LARGE)
     assert blob is not None
     assert PROFILE in blob.attributes.metadata
@@ -157,7 +157,7 @@ async def test_a_store_with_two_etags_for_one_original_costs_one_render_more_onc
     for number in range(3):
         original = f"gall/{number}/{number}_1_original.jpg"
         await workshop.upload(original)
-        assert (await workshop.derivatives.locate(original, "small")).source == "render"
+        assert (await workshop.view(original, "small")).source == "render"
         fetches.append(workshop.calls["fetch"])
     assert fetches == [2, 1, 1]
 
@@ -191,7 +191,7 @@ async def test_a_removal_in_the_middle_of_a_first_page_view_leaves_nothing_behin
 
     store.plan(number, moment, take_down)
     with suppress(NotFound):
-        await viewed.derivatives.locate(ORIGINAL, "small")
+        await viewed.view(ORIGINAL, "small")
     assert store.interrupt is None
     assert await derivatives(store) == []
 
@@ -205,7 +205,7 @@ async def test_a_first_page_view_that_was_stopped_overwrites_nothing_newer(
         assert (await other.derivatives.generate(ORIGINAL)).fault is None
 
     store.plan(number, moment, replace_and_render)
-    await viewed.derivatives.locate(ORIGINAL, "small")
+    await viewed.view(ORIGINAL, "small")
     assert store.interrupt is None
     original = await store.head(ORIGINAL)
     assert original is not None

@@ -208,7 +208,7 @@ async def test_an_original_whose_etag_never_stays_the_same_is_rendered_twice_at_
 ) -> None:
     workshop = open_workshop(render_pool, photo=photo, policy=policy, store=FlappingStore(etags))
     await workshop.upload()
-    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
+    assert (await workshop.view(ORIGINAL, "small")).source == "render"
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (2, 3)
     made = await workshop.derivatives.generate(ORIGINAL, remake="all")
     assert (len(made.derivatives), made.fault) == (3, None)

@@ -122,8 +122,7 @@ async def test_a_store_without_metadata_costs_one_render_and_one_warning(
             await workshop.plant(f"gall/{number}/{number}_1_{size}.jpg")
     with structlog.testing.capture_logs() as logs:
         sources = [
-            (await workshop.derivatives.locate(f"gall/{number}/{number}_1_original.jpg", "small")).source
-            for number in range(3)
+            (await workshop.view(f"gall/{number}/{number}_1_original.jpg", "small")).source for number in range(3)
         ]
     assert sources == ["render", "store", "store"]
     assert [line["event"] for line in logs].count("metadata_not_returned") == 1
@@ -146,7 +145,7 @@ async def test_a_picture_that_may_not_be_ours_is_better_than_none(
 
 async def test_nothing_is_read_back_while_nothing_is_in_doubt(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.view(ORIGINAL, "small")
     # The derivative; the original before and after the uploads.
     assert workshop.calls["head"] == 3
 

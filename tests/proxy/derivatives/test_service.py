@@ -39,7 +39,7 @@ async def stored(workshop: Workshop, size: str) -> bytes:
 async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop: Workshop) -> None:
     await workshop.upload()
     timings = Timings()
-    location = await workshop.derivatives.locate(ORIGINAL, "small", timings)
+    location = await workshop.view(ORIGINAL, "small", timings)
     assert (location.key, location.source) == ("gall/58/58_1_small.jpg", "render")
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
     assert timings.render_seconds > 0
@@ -48,9 +48,9 @@ async def test_a_page_view_of_a_missing_size_makes_all_that_are_missing(workshop
 
 async def test_what_was_found_once_is_known_without_asking_the_store(workshop: Workshop) -> None:
     await workshop.upload()
-    await workshop.derivatives.locate(ORIGINAL, "small")
+    await workshop.view(ORIGINAL, "small")
     workshop.calls.clear()
-    location = await workshop.derivatives.locate(ORIGINAL, "large")
+    location = await workshop.view(ORIGINAL, "large")
     assert (location.source, sum(workshop.calls.values())) == ("cache", 0)
 
 
@@ -285,7 +285,7 @@ async def test_a_job_empties_what_page_views_remember_of_an_original(workshop: W
 
 async def test_what_is_not_where_it_was_known_to_be_is_made_again(workshop: Workshop) -> None:
     await workshop.upload()
-    location = await workshop.derivatives.locate(ORIGINAL, "small")
+    location = await workshop.view(ORIGINAL, "small")
     await workshop.store.delete(location.key)
     assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "cache"
     assert (await workshop.derivatives.locate_missing(ORIGINAL, "small")).source == "render"
@@ -296,10 +296,10 @@ async def test_what_is_known_of_an_original_is_looked_for_again_once_a_job_for_i
     workshop: Workshop,
 ) -> None:
     await workshop.upload()
-    location = await workshop.derivatives.locate(ORIGINAL, "small")
+    location = await workshop.view(ORIGINAL, "small")
     await workshop.store.delete(location.key)
     workshop.derivatives.clear_failures(ORIGINAL)
-    assert (await workshop.derivatives.locate(ORIGINAL, "small")).source == "render"
+    assert (await workshop.view(ORIGINAL, "small")).source == "render"
     assert await workshop.store.head(location.key) is not None
 
 
