@@ -43,10 +43,14 @@ class Priority(IntEnum):
 class Ticket:
     """The priority and the maximum wait of one request, in every queue in which it waits."""
 
-    def __init__(self, priority: Priority, *, max_wait_seconds: float | None = None) -> None:
+    def __init__(
+        self, priority: Priority, *, max_wait_seconds: float | None = None, max_total_seconds: float | None = None
+    ) -> None:
         self.priority = priority
         self.max_wait_seconds = max_wait_seconds
-        """The longest wait in any one queue; None waits without a limit."""
+        """The longest wait in any one queue that does not move; None waits without a limit."""
+        self.max_total_seconds = max_wait_seconds if max_total_seconds is None else max_total_seconds
+        """The longest wait in a queue for a slot or memory in which others are granted meanwhile."""
         self.on_priority_change: Callable[[], None] | None = None
 
     @property
@@ -70,7 +74,8 @@ class Reservation:
     number: int
     """Arrival order; reservations of equal priority are granted first come, first served."""
     bytes: int
-    deadline: float | None
+    arrived: float
+    """When it was made, in seconds of the event loop's clock."""
     began: float = 0.0
     """When it was last granted, in seconds of the event loop's clock."""
     held_seconds: float = 0.0
@@ -117,6 +122,8 @@ class Admission:
         self._granted: list[Reservation] = []
         self._bypassed: dict[Priority, int] = {}
         self._recent_use = _RecentUse()
+        self._moved = -math.inf
+        """When a reservation was granted last, in seconds of the event loop's clock."""
 
     @property
     def admitted(self) -> int:
@@ -152,10 +159,9 @@ class Admission:
         `size` must not exceed the budget: such a reservation would never be granted, and would block the queue.
 
         Raises:
-            Busy: the reservation was not granted within the ticket's maximum wait.
+            Busy: the reservation was not granted within the ticket's maximum waits.
         """
-        deadline = None if ticket.max_wait_seconds is None else _now() + ticket.max_wait_seconds
-        reservation = Reservation(ticket, next(self._numbers), size, deadline)
+        reservation = Reservation(ticket, next(self._numbers), size, _now())
         try:
             await self._wait_for_grant(reservation)
             yield reservation
@@ -203,7 +209,7 @@ class Admission:
         if len(self._admitted) >= self._max_admitted:
             raise self._busy(ticket, f"The render queue is full ({self.admitted} requests)")
         seconds = self.estimated_wait_seconds(ticket)
-        if ticket.max_wait_seconds is not None and seconds > ticket.max_wait_seconds:
+        if ticket.max_total_seconds is not None and seconds > ticket.max_total_seconds:
             raise self._busy(ticket, f"The render queue is too long (about {seconds:.0f} s)")
 
     def _busy(self, ticket: Ticket, why: str) -> Busy:
@@ -217,11 +223,22 @@ class Admission:
         self._grant()
         if before_wait and not reservation.is_granted.is_set():
             before_wait()
-        try:
-            async with asyncio.timeout_at(reservation.deadline):
-                await reservation.is_granted.wait()
-        except TimeoutError:
-            raise self._busy(reservation.ticket, "The request waited too long in the render queue") from None
+        while not reservation.is_granted.is_set():
+            try:
+                async with asyncio.timeout_at(self._deadline(reservation)):
+                    await reservation.is_granted.wait()
+            except TimeoutError:
+                deadline = self._deadline(reservation)
+                if deadline is not None and deadline <= _now():  # otherwise the queue has moved since
+                    raise self._busy(reservation.ticket, "The request waited too long in the render queue") from None
+
+    def _deadline(self, reservation: Reservation) -> float | None:
+        """Return until when a reservation may wait if no other is granted before; None if there is no limit."""
+        ticket = reservation.ticket
+        if ticket.max_wait_seconds is None or ticket.max_total_seconds is None:
+            return None
+        stalled = max(reservation.arrived, self._moved) + ticket.max_wait_seconds
+        return min(stalled, reservation.arrived + ticket.max_total_seconds)
 
     def _release(self, reservation: Reservation) -> None:
         if reservation in self._waiting:
@@ -240,7 +257,7 @@ class Admission:
             else:
                 first.bypassed = self._bypassed.get(first.ticket.priority, 0)
                 self._count_bypasses(first.ticket.priority)
-            first.began = _now()
+            first.began = self._moved = _now()
             first.is_granted.set()
 
     def _fits(self, size: int) -> bool:

@@ -143,7 +143,7 @@ class DerivativeService:
         """Generate derivatives of an original: those of `sizes`, or all.
 
         Equal concurrent calls share one run; other calls for the same original run one after another. Each call raises
-        the priority of those ahead of it to its own. Page views wait for `PageTimeouts.max_wait_seconds` per queue,
+        the priority of those ahead of it to its own. Page views wait as `PageTimeouts` defines per queue,
         other callers without a limit.
 
         A failure is returned in the result, beside the derivatives that exist all the same. `clears_failures` clears
@@ -278,7 +278,12 @@ class DerivativeService:
         return blob
 
     def _start(self, request: RequestKey, priority: Priority) -> Coroutine[object, object, GenerationResult]:
-        ticket = Ticket(priority, max_wait_seconds=self._policy.timeouts.max_wait_seconds if request.is_page else None)
+        timeouts = self._policy.timeouts
+        ticket = (
+            Ticket(priority, max_wait_seconds=timeouts.max_wait_seconds, max_total_seconds=timeouts.max_total_seconds)
+            if request.is_page
+            else Ticket(priority)
+        )
         lock = self._locks.for_key(request.original)
         lock.register(ticket)
         return self._generate_exclusively(request, ticket, lock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from proxy.concurrency.admission import MAX_BYPASSES, Admission, Priority, Ticket
 from proxy.errors import Busy
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -297,3 +301,73 @@ async def test_a_slot_that_comes_in_the_moment_of_giving_up_goes_to_the_next() -
     await settle()
     assert [visit.held for visit in visits] == [0, 0, 1]
     await see_out(visits)
+
+
+@pytest.fixture
+def advance(anyio_backend: object, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Awaitable[None]]:
+    """Return what moves the clock of the event loop ahead by so many seconds."""
+    ahead = [0.0]
+
+    async def move(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if not ahead[0]:
+            real = loop.time
+            monkeypatch.setattr(loop, "time", lambda: real() + ahead[0])
+        ahead[0] += seconds
+        await settle()
+
+    return move
+
+
+def patient() -> Ticket:
+    return Ticket(Priority.PAGE, max_wait_seconds=10, max_total_seconds=30)
+
+
+async def hold(admission: Admission, ticket: Ticket, *, until: asyncio.Event) -> None:
+    async with admission.reserve(ticket, 1):
+        await until.wait()
+
+
+async def test_a_page_view_waits_longer_while_the_queue_moves(advance: Callable[[float], Awaitable[None]]) -> None:
+    admission, ends = Admission(slots=1, budget_bytes=BUDGET), [asyncio.Event() for _ in range(3)]
+    tasks = [asyncio.create_task(hold(admission, Ticket(Priority.PAGE), until=end)) for end in ends[:2]]
+    await settle()
+    tasks.append(asyncio.create_task(hold(admission, patient(), until=ends[2])))
+    await advance(9)
+    ends[0].set()  # the second is granted
+    await advance(9)
+    assert not tasks[2].done(), "18 s in all, but the queue moved 9 s ago"
+    ends[1].set()
+    ends[2].set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_page_view_is_refused_when_the_queue_has_not_moved(advance: Callable[[float], Awaitable[None]]) -> None:
+    admission, ends = Admission(slots=1, budget_bytes=BUDGET), [asyncio.Event() for _ in range(2)]
+    tasks = [asyncio.create_task(hold(admission, Ticket(Priority.PAGE), until=end)) for end in ends]
+    await settle()
+    late = asyncio.create_task(hold(admission, patient(), until=ends[0]))
+    await advance(9)
+    ends[0].set()
+    await advance(11)
+    with pytest.raises(Busy, match="too long"):
+        await late
+    ends[1].set()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_page_view_waits_for_no_longer_than_in_all_however_much_moves(
+    advance: Callable[[float], Awaitable[None]],
+) -> None:
+    admission, ends = Admission(slots=1, budget_bytes=BUDGET), [asyncio.Event() for _ in range(5)]
+    tasks = [asyncio.create_task(hold(admission, Ticket(Priority.PAGE), until=end)) for end in ends]
+    await settle()
+    late = asyncio.create_task(hold(admission, patient(), until=ends[0]))
+    for end in ends[:4]:
+        await advance(8)
+        end.set()
+        await settle()
+    with pytest.raises(Busy, match="too long"):
+        await late
+    ends[4].set()
+    await asyncio.gather(*tasks)
