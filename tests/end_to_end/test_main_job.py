@@ -15,6 +15,7 @@ from loadtest.paint import Photograph, paint
 from loadtest.service import Service, order, running, signed, starting
 from tests.pipeline.rendering import photographs
 from tests.thorough import count
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +60,11 @@ async def test_fifty_callers_of_a_cold_key_cost_one_render_and_four_writes(servi
     pictures = {answer.content for answer in answers}
     assert {answer.status_code for answer in answers} == {200}
     assert len(pictures) == 1
+
+    async def others_are_stored() -> bool:
+        return len([path for path in (service.store / "cold").iterdir() if path.suffix == ".jpg"]) == 1 + 4
+
+    await until(others_are_stored)
     assert metric(service, names[0]) - renders == 1
     written = sorted(path.name for path in (service.store / "cold").iterdir())
     assert written == ["1_large.jpg", "1_medium.jpg", "1_original.jpg", "1_small.jpg", "1_xlarge.jpg"]

@@ -189,7 +189,8 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScratchSpace]:
 
 @pytest.fixture
 def policy(scratch: ScratchSpace) -> GenerationPolicy:
-    return GenerationPolicy(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch)
+    # A look counts for as long as any test takes, however busy the machine is.
+    return GenerationPolicy(max_bytes=1 << 20, limits=Limits(pixels=1_000_000), scratch=scratch, look_seconds=600)
 
 
 @pytest.fixture
