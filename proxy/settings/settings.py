@@ -109,7 +109,7 @@ class Settings:
         "how many jobs, and how many renders, run concurrently; 0: jobs run on other machines",
         validators.between(0, 64),
     )
-    waiting: int = _setting(32, "maximum number of page views that wait for a render", validators.between(0, 10_000))
+    waiting: int = _setting(128, "maximum number of page views that wait for a render", validators.between(0, 10_000))
     webhook_secrets: str = _setting(
         "",
         "secrets that sign jobs and callbacks, `whsec_<base64>`, separated by commas",
