@@ -1,4 +1,4 @@
-"""The results of locating and generating derivatives."""
+"""Requests for derivatives, and the results of locating and generating them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ does not accept. "unseen": the same, but none is looked up unless one is cached:
 Source = Literal["cache", "store", "unproven", "render"]
 """Where a derivative was found: "unproven" is a picture in the store that may not be ours, and that could not be
 generated."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKey:
+    """What a caller wants generated from an original; equal requests share a single flight."""
+
+    original: str
+    sizes: tuple[str, ...]
+    remake: Remake
+    is_page: bool
+    clears_failures: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 import structlog
@@ -18,7 +18,7 @@ from proxy.concurrency.timings import Timings
 from proxy.derivatives.generator import Generator, absence
 from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
-from proxy.derivatives.results import GenerationResult, Location, LookupResult
+from proxy.derivatives.results import GenerationResult, Location, LookupResult, RequestKey
 from proxy.derivatives.uploads import GenerationTask, OriginalChanged, faults
 from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError, StoreUnavailable
 from proxy.keys.layouts import ORIGINAL
@@ -39,17 +39,6 @@ log = structlog.get_logger(__name__)
 
 MAX_FOLLOWED_CHANGES: Final = 10
 """How many changes of an original one run follows: more in one run are no uploads of people."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestKey:
-    """What a caller wants generated from an original; equal requests share a single flight."""
-
-    original: str
-    sizes: tuple[str, ...]
-    remake: Remake
-    is_page: bool
-    clears_failures: bool
 
 
 class DerivativeService:
