@@ -24,9 +24,9 @@ class PageTimeouts:
     """For a transfer, plus one second per `min_bytes_per_second`."""
     min_bytes_per_second: int = 256 * 1024
     """2 Mbit/s, a slow connection but a usable one: the largest originals (30 MiB) get two minutes more."""
-    max_wait_seconds: float = 10.0
+    max_wait_seconds: float = 20.0
     """For each queue that does not move: for the lock on the original, for scratch space, for a slot and memory."""
-    max_total_seconds: float = 30.0
+    max_total_seconds: float = 55.0
     """For scratch space, and for a slot and memory, while others get some: a late picture is better than a broken one,
     which browsers do not request again. Proxies usually wait for 60 s."""
     generation_seconds: float = 300.0
