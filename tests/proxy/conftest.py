@@ -173,8 +173,8 @@ async def shared_render_pool() -> AsyncIterator[RenderPool]:
 
 
 @pytest.fixture
-async def render_pool(shared_render_pool: RenderPool) -> AsyncIterator[RenderPool]:
-    """A pool that is at rest: what the test before left at work, in a loop that goes on, is ended."""
+async def render_pool(shared_render_pool: RenderPool, scratch: ScratchSpace) -> AsyncIterator[RenderPool]:
+    """A pool that is at rest: what a test leaves at work, in a loop that goes on, is ended before its scratch space."""
     yield shared_render_pool
     while opened:
         await opened.pop().derivatives.close()
