@@ -55,7 +55,7 @@ def _fixed(*numbers: float) -> bytes:
 
 def _text(ascii_text: bytes) -> bytes:
     """Return a text of an even number of characters, in the one language that a profile must have."""
-    text = ascii_text.decode("ascii").encode("utf-16-be")
+    text = b"".join(bytes((0, letter)) for letter in ascii_text)  # UTF-16; its codec is a module of its own
     return b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(text), 28) + text
 
 

@@ -122,9 +122,9 @@ class ForkServer:
             self._module, str(self._cpu_seconds), self._level, work_folder=self._work_folder()
         )
         try:
-            lower_priority(process.pid)
             async with asyncio.timeout(START_SECONDS):
                 ready = await process.ready
+            lower_priority(process.pid)  # earlier, its files in /proc may still be root's, as this process's are
             check_sandbox(self._level, ready.sandbox)
             self.libvips, self.in_force = ready.libvips, ready.sandbox
         except BaseException as fault:  # also if the caller is cancelled: no other code would kill the process

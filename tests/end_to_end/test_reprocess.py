@@ -88,7 +88,9 @@ def test_who_reads_meanwhile_never_misses_a_derivative_nor_sees_half_of_one(phot
                     seen.add((key, sha256(answer.content).hexdigest()))
 
     store = f"file://{folder}/store"
-    with running(tmp_path / "service", STORE=store, SIZES_FILE=str(folder / "sizes.toml")) as service:
+    with running(
+        tmp_path / "service", STORE=store, SIZES_FILE=str(folder / "sizes.toml"), STREAM_CACHE_MB="0"
+    ) as service:
         readers = [threading.Thread(target=read, args=[service.url]) for _ in range(2)]
         for reader in readers:
             reader.start()

@@ -43,16 +43,16 @@ MUTATIONS: Final = {
     ),
     "b": Mutation(
         mistake="the job is done before the last derivative is in the store",
-        path="proxy/derivatives/generator.py",
-        right="kept = await asyncio.gather(*puts, return_exceptions=True)",
-        wrong="kept = await asyncio.gather(*[asyncio.ensure_future(put) for put in puts][:-1], return_exceptions=True)",
+        path="proxy/derivatives/uploads.py",
+        right="*await asyncio.gather(*puts, return_exceptions=True)]",
+        wrong="*await asyncio.gather(*[asyncio.ensure_future(put) for put in puts][:-1], return_exceptions=True)]",
         queue="redis",
     ),
     "c": Mutation(
         mistake="no last look at the original before the uploads",
-        path="proxy/derivatives/generator.py",
-        right="newer_etag = await self._newer_etag(task, fetched)",
-        wrong="newer_etag = None",
+        path="proxy/derivatives/uploads.py",
+        right="self._newer_etag = self._newer(await self._head(self._task.key))",
+        wrong="self._newer_etag = None",
         queue="postgres",
     ),
     "e": Mutation(
@@ -65,7 +65,7 @@ MUTATIONS: Final = {
     "d": Mutation(
         mistake="no look at the original after the uploads: it may have been replaced meanwhile",
         path="proxy/derivatives/service.py",
-        right="return made, now.etag != blob.etag",
+        right="return made, now.etag != made.original.etag",
         wrong="return made, False",
         queue="postgres",
     ),
