@@ -74,7 +74,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_small_machine.py": 135,
     "tests/end_to_end/test_hostile.py": 125,
     "tests/main_site/test_rehearsal.py": 110,
-    "tests/loadtest/test_load.py": 100,
+    "tests/loadtest/test_load.py": 115,
     "tests/proxy/stores/s3/test_faults.py": 95,
     "tests/end_to_end/test_callbacks.py": 78,
     "tests/end_to_end/test_main_job.py": 75,

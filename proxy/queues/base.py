@@ -18,6 +18,7 @@ from proxy import metrics
 from proxy.concurrency.backoff import Backoff
 from proxy.queues.heartbeats import HEARTBEAT_SECONDS, Heartbeats
 from proxy.queues.readable import UnreadableJob, check_order, read_fields
+from proxy.queues.runs import LeaseLost, Run, TakenJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,6 +149,45 @@ class JobQueue(Queue):
         """
         return await self.enqueue(job)
 
+    def copy(self, job: Job) -> Job:
+        """Return a copy of a job, of the same run."""
+        copied = super().copy(job)
+        return TakenJob.of(copied, job.run) if isinstance(job, TakenJob) else copied
+
+    async def update(self, job: Job, **kwargs: Any) -> None:
+        """Store a worker's copy of its job, after setting these fields; a job that is to be aborted remains so.
+
+        Raises:
+            LeaseLost: the job has ended, or it is no longer in this run.
+        """
+        try:
+            await super().update(job, **kwargs)
+        except LeaseLost:
+            self._report_lost(job)
+            raise
+        if isinstance(job, TakenJob):
+            job.run = Run.of(job)
+
+    async def retry(self, job: Job, error: str | None) -> None:
+        """Queue a job again, after its delay, unless it has ended or is no longer in this run."""
+        try:
+            await super().retry(job if isinstance(job, TakenJob) else TakenJob.of(job), error)
+        except LeaseLost:
+            self._report_lost(job)
+
+    async def finish(
+        self, job: Job, status: Status, *, result: object = None, error: str | None = None, **kwargs: Any
+    ) -> None:
+        """Store how a job ended; if it is no longer in this run, store nothing, and reset `completed`."""
+        try:
+            await super().finish(job, status, result=result, error=error, **kwargs)
+        except LeaseLost:
+            job.completed = 0
+            self._report_lost(job)
+
+    def _report_lost(self, job: Job) -> None:
+        log.debug("job_lease_lost", job_id=job.key, attempt=job.attempts)
+
     @abstractmethod
     async def touch(self, job: Job) -> bool:
         """Send a heartbeat for `job`; return False if the job ended or now belongs to another worker.
@@ -257,11 +297,3 @@ def retry_delay(job: Job) -> float:
 def is_deferred(job: Job | None) -> bool:
     """Return whether a job waits outside of the size of the queue."""
     return job is not None and job.priority == DEFERRED and job.status == Status.QUEUED
-
-
-def is_same_run(stored: Job, job: Job) -> bool:
-    """Return whether a stored job is still in the same run, by worker and attempt, as the worker's copy `job`."""
-    return stored.status in (Status.ACTIVE, Status.ABORTING) and (stored.worker_id, stored.attempts) == (
-        job.worker_id,
-        job.attempts,
-    )

@@ -15,9 +15,10 @@ from saq.queue.postgres import PostgresQueue as SaqPostgresQueue
 from saq.utils import now
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS, retry_delay
+from proxy.queues.base import DEFERRED, SET_ASIDE_DAYS
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
 from proxy.queues.postgres_connection import CONNECTIONS, Connection, ConnectionPool, Listener
+from proxy.queues.runs import TakenJob
 from proxy.queues.server_queue import Broken, ServerQueue, Stored
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ UPDATE {jobs} AS jobs SET status = 'active' FROM due WHERE jobs.key = due.key RE
 """
 """Takes the jobs that are due by the server's clock."""
 
+_HAND_OUT = "UPDATE {jobs} SET job = %(job)s, scheduled = %(scheduled)s WHERE key = %(key)s"
+
 _ENQUEUE = """
 INSERT INTO {jobs} AS stored (key, job, queue, status, priority, group_key, scheduled)
 VALUES (
@@ -91,8 +94,9 @@ RETURNING 1
 
 _RETRY = """
 UPDATE {jobs} SET job = %(job)s, status = 'queued', scheduled = %(scheduled)s, priority = %(priority)s, expire_at = NULL
-WHERE key = %(key)s
+WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s RETURNING key
 """
+"""Queues a job again, unless it has changed."""
 
 _MOVE_ASIDE = """
 WITH moved AS (DELETE FROM {jobs} WHERE key = %(key)s AND queue = %(queue)s AND job = %(body)s RETURNING *)
@@ -127,7 +131,7 @@ UPDATE {jobs} SET
     job = %(job)s, status = %(status)s, expire_at = floor(extract(epoch FROM now()))::bigint + %(seconds)s
 WHERE key = %(key)s AND queue = %(queue)s AND job = %(before)s AND status = %(was)s RETURNING key
 """
-"""Ends a waiting job, unless it has changed."""
+"""Ends a job, unless it has changed."""
 
 _FORGET = """
 DELETE FROM {jobs}
@@ -256,8 +260,9 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
                     broken.append(one)
                     continue
                 one.job.started = one.job.touched = now()
-                await self._update(one.job, status=Status.ACTIVE, connection=connection)
-                taken.append(one.job)
+                begun = {"key": key, "job": self.serialize(one.job), "scheduled": one.job.scheduled}
+                await connection.execute(SQL(_HAND_OUT).format(jobs=self.jobs_table), begun)
+                taken.append(TakenJob.of(one.job))
         return taken, broken
 
     async def _enqueue(self, job: Job) -> Job | None:
@@ -267,11 +272,6 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         await self._notify(ENQUEUE)
         logger.info("Enqueuing %s", job.info())
         return job
-
-    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
-        job.scheduled = int(await self.clock() + retry_delay(job))
-        values = {"key": job.key, "job": self.serialize(job), "scheduled": job.scheduled, "priority": job.priority}
-        await self._execute(_RETRY, **values)
 
     async def _stored(self, key: str) -> Stored | None:
         found = [one for one in await self._select(SQL("key = %(key)s"), {"key": key}) if isinstance(one, Stored)]
@@ -329,13 +329,21 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
     async def _put_back(self, stored: Stored, job: Job) -> bool:
         return await self._swap(stored, job)  # first in the queue: that is ordered by `scheduled`, which is long past
 
-    async def _end(self, stored: Stored, job: Job) -> bool:
+    async def _put_off(self, stored: Stored, job: Job, due: float) -> bool:
+        values = {"key": job.key, "job": self.serialize(job), "priority": job.priority}
+        scheduled = int(due or await self.clock())
+        return bool(await self._execute(_RETRY, scheduled=scheduled, **values, **_before(stored)))
+
+    async def _end(self, stored: Stored, job: Job, *, is_held: bool) -> bool:  # noqa: ARG002 - a job that is held has its status
         values = {
             "job": self.serialize(job),
             "status": job.status.value,
             "seconds": job.ttl if job.ttl > 0 else None,
             "key": job.key,
-            "before": stored.body,
-            "was": stored.job.status.value,
+            **_before(stored),
         }
         return bool(await self._execute(_FORGET if job.ttl < 0 else _END, **values))
+
+
+def _before(stored: Stored) -> dict[str, object]:
+    return {"before": stored.body, "was": stored.job.status.value}

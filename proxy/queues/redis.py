@@ -17,8 +17,9 @@ from saq.job import Status
 from saq.queue.redis import RedisQueue as SaqRedisQueue
 
 from proxy.errors import QueueUnavailable
-from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, retry_delay
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS
 from proxy.queues.circuit_breaker import CircuitBreaker, OutageGuard
+from proxy.queues.runs import TakenJob, is_same_run
 from proxy.queues.server_queue import Broken, ServerQueue, Stored
 
 if TYPE_CHECKING:
@@ -77,8 +78,22 @@ redis.call('LPUSH', KEYS[4], KEYS[1])
 return 1
 """
 
+_PUT_OFF = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('LREM', KEYS[2], 0, KEYS[1])
+redis.call('LREM', KEYS[4], 0, KEYS[1])
+redis.call('ZADD', KEYS[3], ARGV[3], KEYS[1])
+if tonumber(ARGV[3]) == 0 then redis.call('RPUSH', KEYS[4], KEYS[1]) end
+if ARGV[4] == '1' then redis.call('SADD', KEYS[5], KEYS[1]) end
+return 1
+"""
+"""Queues a job again that a worker holds, unless it has changed."""
+
 _END = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('LPOS', KEYS[2], KEYS[1]) then return 0 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[4] == '0' and redis.call('LPOS', KEYS[2], KEYS[1]) then return 0 end
+redis.call('LREM', KEYS[2], 0, KEYS[1])
 redis.call('ZREM', KEYS[3], KEYS[1])
 redis.call('LREM', KEYS[4], 0, KEYS[1])
 redis.call('SREM', KEYS[5], KEYS[1])
@@ -91,10 +106,11 @@ else
 end
 return 1
 """
-"""Ends a waiting job, unless it has changed or a worker has just dequeued it."""
+"""Ends a job, unless it has changed, or a worker has just dequeued it and is not the one that ends it."""
 
 _GIVE_BACK = """
-if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('LREM', KEYS[2], 0, KEYS[4]) == 0 then return 0 end
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
+if redis.call('LREM', KEYS[2], 0, KEYS[4]) == 0 then return 0 end
 redis.call('LPUSH', KEYS[3], KEYS[4])
 return 1
 """
@@ -143,6 +159,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._held_script = self.redis.register_script(_ACTIVE)
         self._swap_script = self.redis.register_script(_SWAP)
         self._put_back_script = self.redis.register_script(_PUT_BACK)
+        self._put_off_script = self.redis.register_script(_PUT_OFF)
         self._end_script = self.redis.register_script(_END)
         self._give_back_script = self.redis.register_script(_GIVE_BACK)
         self._due_script = self.redis.register_script(_SCHEDULE)
@@ -225,34 +242,18 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
 
     async def _is_given_back(self, job: Job) -> bool:
         """Return whether a job that was just dequeued is in the queue again, because that has been paused meanwhile."""
+        if await self.paused_since() is None:
+            return False
+        stored = await self._stored(job.key)
+        if stored is None or not is_same_run(stored.job, job):
+            return False  # it was taken over meanwhile: its worker cannot begin it
         keys = [self._fact(PAUSED), self._active, self._queued, job.id]
-        return bool(await self._give_back_script(keys=keys))
+        return bool(await self._give_back_script(keys=keys, args=[stored.body]))
 
     async def schedule(self, lock: int = 1) -> list[str]:  # noqa: ARG002 - SAQ's signature
         """Queue the scheduled jobs that are due, and return their ids."""
         due: list[bytes] = await self._due_script(keys=[self._incomplete, self._queued])
         return [job_id.decode(errors="replace") for job_id in due]
-
-    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
-        delay = retry_delay(job)
-        due = await self.clock() + delay if delay else 0.0
-        job.scheduled = int(due)  # shown to readers; the score keeps the fraction
-        async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.lrem(self._active, 1, job.id)
-            pipe.lrem(self._queued, 1, job.id)
-            pipe.zadd(self._incomplete, {job.id: due})
-            if not delay:
-                pipe.rpush(self._queued, job.id)
-            if job.priority == DEFERRED:
-                pipe.sadd(self._deferred, job.id)
-            pipe.set(job.id, self.serialize(job))
-            await pipe.execute()
-        await self.notify(job)
-
-    async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:
-        await super()._finish(job, status, result=result, error=error)
-        if job.priority == DEFERRED:
-            await _answer(self.redis.srem(self._deferred, job.id))
 
     async def _get_job_by_id(self, job_id: bytes | str) -> Job | None:
         """Return the job that was just taken; set it aside if it cannot be read."""
@@ -266,7 +267,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
             return None
         if found.job.priority == DEFERRED:
             await _answer(self.redis.srem(self._deferred, job_id))
-        return found.job
+        return TakenJob.of(found.job)
 
     async def _body(self, job_id: bytes | str) -> bytes | None:
         found: list[bytes | None] = await self.redis.mget([job_id])
@@ -313,9 +314,15 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         keys = [job.id, self._active, self._incomplete, self._queued]
         return bool(await self._put_back_script(keys=keys, args=[stored.body, self.serialize(job)]))
 
-    async def _end(self, stored: Stored, job: Job) -> bool:
+    async def _put_off(self, stored: Stored, job: Job, due: float) -> bool:
         keys = [job.id, self._active, self._incomplete, self._queued, self._deferred]
-        has_ended = bool(await self._end_script(keys=keys, args=[stored.body, self.serialize(job), job.ttl]))
+        values = [stored.body, self.serialize(job), due, int(job.priority == DEFERRED)]
+        return bool(await self._put_off_script(keys=keys, args=values))
+
+    async def _end(self, stored: Stored, job: Job, *, is_held: bool) -> bool:
+        keys = [job.id, self._active, self._incomplete, self._queued, self._deferred]
+        values = [stored.body, self.serialize(job), job.ttl, int(is_held)]
+        has_ended = bool(await self._end_script(keys=keys, args=values))
         if has_ended:
             await self.notify(job)
         return has_ended

@@ -12,14 +12,15 @@ import math
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saq.job import TERMINAL_STATUSES, Status
 from saq.queue.base import logger
 from saq.utils import now
 
-from proxy.queues.base import PAUSE_POLL_SECONDS, JobQueue, is_same_run
+from proxy.queues.base import PAUSE_POLL_SECONDS, JobQueue, retry_delay
 from proxy.queues.readable import UnreadableJob
+from proxy.queues.runs import LeaseLost, as_stored, is_same_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +116,7 @@ class ServerQueue(JobQueue):
                 return
             if changed.status in (Status.NEW, Status.QUEUED):
                 changed.status, changed.completed = Status.ABORTED, now()
-                if await self._end(stored, changed):
+                if await self._end(stored, changed, is_held=False):
                     self.aborted += 1
                     logger.info("Now aborted: %s", changed.info())
                     return
@@ -124,6 +125,28 @@ class ServerQueue(JobQueue):
             changed.status = Status.ABORTING
             if await self._swap(stored, changed):
                 return
+
+    async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's signature
+        while (stored := await self._stored(job.key)) and is_same_run(stored.job, job):
+            if await self._swap(stored, as_stored(job, stored.job, status)):
+                return await self.notify(job)
+        raise LeaseLost
+
+    async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
+        delay = retry_delay(job)
+        due = await self.clock() + delay if delay else 0.0
+        job.scheduled = int(due)  # shown to readers
+        while (stored := await self._stored(job.key)) and is_same_run(stored.job, job):
+            if await self._put_off(stored, job, due):
+                return await self.notify(job)
+        raise LeaseLost
+
+    async def _finish(self, job: Job, status: Status, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
+        # A worker and the one that watches for cancellations may both store that a run was aborted.
+        while (stored := await self._stored(job.key)) and is_same_run(stored.job, job, or_ended=True):
+            if await self._end(stored, job, is_held=True):
+                return
+        raise LeaseLost
 
     async def _wait_for_resume(self, seconds: float) -> bool:
         """Wait while the queue is paused, for `seconds` at most (0: forever); return False if it still is."""
@@ -182,5 +205,9 @@ class ServerQueue(JobQueue):
         """Do the same as `_swap` and put the job first in the queue, in one step."""
 
     @abstractmethod
-    async def _end(self, stored: Stored, job: Job) -> bool:
-        """Do the same as `_swap` for a waiting job that ends; return False also if a worker has just dequeued it."""
+    async def _put_off(self, stored: Stored, job: Job, due: float) -> bool:
+        """Do the same as `_swap` for a job that a worker holds, and queue it: at `due`, or last if that is 0."""
+
+    @abstractmethod
+    async def _end(self, stored: Stored, job: Job, *, is_held: bool) -> bool:
+        """Do the same as `_swap` for a job that ends; unless `is_held`, fail also if a worker has just dequeued it."""

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(400)
 
+ORIGIN = "https://images.example"
 
-def load(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+
+def load(folder: Path, *words: str, origin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "loadtest", "--out", str(folder / "reports"), *words],
-        env={**os.environ, "WEBHOOK_SECRET": SECRET},
+        env={**os.environ, "WEBHOOK_SECRET": SECRET, "PUBLIC_ORIGIN": origin},
         capture_output=True,
         text=True,
         check=False,
@@ -54,6 +56,17 @@ def test_a_service_elsewhere_is_loaded_with_originals_that_are_taken_away_again(
         assert missed(ended) == [], ended.stdout + ended.stderr
         assert not [*service.store.rglob("*_original.jpg")]
         assert not [*service.store.rglob("*_small.jpg")]
+
+
+@pytest.mark.parametrize(("origin", "status"), [(ORIGIN, 0), ("https://another.example", 1)])
+def test_requests_without_a_body_are_signed_for_the_public_origin_of_the_service(
+    tmp_path: Path, origin: str, status: int
+) -> None:
+    with running(tmp_path, PUBLIC_ORIGIN=ORIGIN) as service:
+        words = "cold_views", "--url", service.url, "--store", f"file://{service.store}"
+        ended = load(tmp_path, *words, "--views", "4", "--megapixels", "0.5", origin=origin)
+        left = [*service.store.rglob("*_small.jpg")]
+    assert (bool(missed(ended)), bool(left)) == (bool(status), bool(status)), ended.stdout + ended.stderr
 
 
 def test_jobs_that_fail_miss_the_bar_and_end_with_1(tmp_path: Path) -> None:

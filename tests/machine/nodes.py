@@ -65,7 +65,9 @@ class Node:
     def open(self) -> None:
         """Start the process that starts the machine's processes."""
         self.service.scratch.mkdir(parents=True, exist_ok=True)
-        environment = {**self.service.environment(), "FAILPOINTS": str(self._orders), **self.clock.environment()}
+        # Work that the store holds up ends with an event of level debug.
+        ours = {"FAILPOINTS": str(self._orders), "LOG_LEVEL": "DEBUG"}
+        environment = {**self.service.environment(), **ours, **self.clock.environment()}
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.machine.fork_server"],
             cwd=ROOT,

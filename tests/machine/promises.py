@@ -33,7 +33,15 @@ LIMBO_SECONDS = 30.0
 MOST_RESIDENT_BYTES = 160 << 20
 """What a service may have resident beyond what it shares with the process that forked it."""
 
-ENDS = {"job_done", "job_failed", "job_cancelled", "job_retry_scheduled", "job_lease_lost", "job_lease_abandoned"}
+ENDS = {
+    "job_done",
+    "job_failed",
+    "job_cancelled",
+    "job_held",
+    "job_retry_scheduled",
+    "job_lease_lost",
+    "job_lease_abandoned",
+}
 STARTS = {"job_started"}
 NAMES = re.compile(r"\b[0-9a-f]{32}\b|\bgall/[0-9]+/[0-9]+_1_original\.jpg")
 """Ids of jobs and keys of originals."""

@@ -58,6 +58,12 @@ def test_work_lasts_from_its_start_to_its_end_in_the_log(tmp_path: Path) -> None
     assert seconds(tmp_path, life) == [(1, 2.5), (4, 5), (6, 7)]
 
 
+def test_work_that_the_store_holds_up_ends_when_it_is_held(tmp_path: Path) -> None:
+    life = logged(tmp_path, (STARTED, 1), ("job_held", 2), ("request", 9))
+    life.ended = time.time()
+    assert seconds(tmp_path, life) == [(1, 2)]
+
+
 def test_work_of_a_process_that_was_killed_lasts_to_the_last_thing_that_it_logged(tmp_path: Path) -> None:
     life = logged(tmp_path, (STARTED, 1), ("request", 3))
     life.ended = time.time()

@@ -22,6 +22,7 @@ from saq.queue.base import logger
 from saq.utils import now
 
 from proxy.queues.circuit_breaker import OutageGuard
+from proxy.queues.runs import LeaseLost
 from proxy.queues.sqlite import facts, schema, statements
 from proxy.queues.sqlite.database import Database
 from proxy.queues.sqlite.errors import translate
@@ -177,13 +178,16 @@ class SqliteQueue(SqliteReads):
         return job if await self._database.write(self._transitions.enqueue(job)) else None
 
     async def _update(self, job: Job, status: Status | None = None, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's signature
-        await self._database.write(self._transitions.update(job, status))
+        if not await self._database.write(self._transitions.update(job, status)):
+            raise LeaseLost
 
     async def _retry(self, job: Job, error: str | None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains it
-        await self._database.write(self._transitions.retry(job))
+        if not await self._database.write(self._transitions.retry(job)):
+            raise LeaseLost
 
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
-        await self._database.write(self._transitions.finish(job))
+        if not await self._database.write(self._transitions.finish(job)):
+            raise LeaseLost
 
     async def _follow_clock(self) -> None:
         """If the clock was set back, shorten the waits that end by it."""
@@ -212,9 +216,9 @@ class SqliteQueue(SqliteReads):
         if taking.cancelled() or taking.exception() is not None:
             return
         self._report(taking.result().set_aside)
-        row = taking.result().row
-        if row is not None:
-            self._database.write(self._transitions.put_back(row))
+        job, row = taking.result().job, taking.result().row
+        if job is not None and row is not None:
+            self._database.write(self._transitions.put_back(job, row))
 
     async def _take_over(self) -> list[str]:
         released, unreadable = await self._database.write(self._transitions.take_over)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from saq.job import TERMINAL_STATUSES, Job, Status
 from saq.utils import now
 
-from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, QueueFull, is_same_run, retry_delay
+from proxy.queues.base import DEFERRED, PAUSED, SET_ASIDE_DAYS, QueueFull, retry_delay
 from proxy.queues.readable import UnreadableJob
+from proxy.queues.runs import Run, TakenJob, as_stored, is_same_run
 from proxy.queues.sqlite import facts, set_aside, statements
 from proxy.system import lockfiles
 
@@ -100,8 +101,9 @@ class Transitions:
         job.started = job.touched = now()
         job.attempts += 1  # stored before the worker counts it, so that a crash in between counts as an attempt
         statements.take(connection, row, owner=self.owner, body=self.queue.serialize(job))
+        run = Run.of(job)
         job.attempts -= 1
-        return Dequeued(job, row, set_aside=unreadable)
+        return Dequeued(TakenJob.of(job, run), row, set_aside=unreadable)
 
     def _set_aside(self, connection: sqlite3.Connection, row: statements.JobRow, fault: UnreadableJob) -> SetAside:
         set_aside.set_aside(connection, row, reason=str(fault), expires=time.time() + SET_ASIDE_DAYS * DAY_SECONDS)
@@ -115,14 +117,27 @@ class Transitions:
             set_aside.take_back(connection, row)
         return [row.key for row in readable]
 
-    def put_back(self, row: statements.JobRow) -> Step[None]:
-        """Return a step that undoes `take`."""
-        return lambda connection: statements.put_back(connection, row)
+    def put_back(self, job: Job, row: statements.JobRow) -> Step[None]:
+        """Return a step that undoes `take`, unless the job has been taken over; `row` is the row before."""
 
-    def update(self, job: Job, status: Status | None) -> Step[None]:
-        """Return a step that stores the worker's copy of its job."""
-        row = self._row(job)
-        return lambda connection: statements.update(connection, row, status=None if status is None else status.value)
+        def step(connection: sqlite3.Connection) -> None:
+            if self._same_run(connection, job) is not None:
+                statements.put_back(connection, row)
+
+        return step
+
+    def update(self, job: Job, status: Status | None) -> Step[bool]:
+        """Return a step that stores the worker's copy of its job; the step returns False if its run is over."""
+
+        def step(connection: sqlite3.Connection) -> bool:
+            stored = self._same_run(connection, job)
+            if stored is None:
+                return False
+            changed = as_stored(self.queue.copy(job), stored, status)
+            statements.update(connection, self._row(changed), status=changed.status.value)
+            return True
+
+        return step
 
     def touch(self, job: Job) -> Step[bool]:
         """Return a step that stores a heartbeat; the step returns False if the job ended or changed workers."""
@@ -130,9 +145,8 @@ class Transitions:
         job.touched = touched
 
         def step(connection: sqlite3.Connection) -> bool:
-            row = self._find(connection, claim)
-            stored = self.readable(row) if row else None
-            if stored is None or not is_same_run(stored, claim):
+            stored = self._same_run(connection, claim)
+            if stored is None:
                 return False
             stored.touched = touched
             statements.update(connection, self._row(stored), status=None)
@@ -140,15 +154,35 @@ class Transitions:
 
         return step
 
-    def finish(self, job: Job) -> Step[None]:
-        """Return a step that stores how a job ended, for the duration of its `ttl`."""
-        row = self._row(job)
-        return lambda connection: _end(connection, row, ttl=job.ttl)
+    def finish(self, job: Job) -> Step[bool]:
+        """Return a step that stores how a job ended, for the duration of its `ttl`.
 
-    def retry(self, job: Job) -> Step[None]:
-        """Return a step that requeues a job at the end of the queue, after its delay."""
+        The step returns False if another run has begun, or if the job does not exist.
+        """
+        row = self._row(job)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if self._same_run(connection, job, or_ended=True) is None:
+                return False
+            _end(connection, row, ttl=job.ttl)
+            return True
+
+        return step
+
+    def retry(self, job: Job) -> Step[bool]:
+        """Return a step that requeues a job at the end of the queue, after its delay.
+
+        The step returns False if its run is over.
+        """
         row = self._retry_row(job)
-        return lambda connection: statements.restore(connection, row)
+
+        def step(connection: sqlite3.Connection) -> bool:
+            if self._same_run(connection, job) is None:
+                return False
+            statements.replace(connection, row)
+            return True
+
+        return step
 
     def abort(self, job: Job, error: str) -> Step[Job | None]:
         """Return a step that aborts a waiting job, or requests that the worker of a running job abort it.
@@ -241,6 +275,12 @@ class Transitions:
         job.status, job.error, job.completed = Status.ABORTED, error, now()
         _end(connection, self._row(job), ttl=job.ttl)
         return job
+
+    def _same_run(self, connection: sqlite3.Connection, job: Job, *, or_ended: bool = False) -> Job | None:
+        """Return the stored job if it is still in the run of the copy `job`; see `is_same_run`."""
+        row = self._find(connection, job)
+        stored = self.readable(row) if row else None
+        return stored if stored and is_same_run(stored, job, or_ended=or_ended) else None
 
     def _find(self, connection: sqlite3.Connection, job: Job) -> statements.JobRow | None:
         row = statements.find(connection, self.queue.name, job.key)

@@ -17,10 +17,12 @@ from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.observability import gauges
 from proxy.observability.readiness import Readiness
+from proxy.queues.base import DEFERRED
 from proxy.queues.factory import open_queue
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL
+from tests.proxy.queues.asking import take
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -126,6 +128,35 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
             await until(is_read)
     await queue.disconnect()
     assert [line["event"] for line in lines if line["event"] != "job_queued"] == ["queue_status_failed"] * 2
+
+
+async def test_jobs_that_wait_after_an_unexpected_error_are_counted_apart_from_the_rest(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    queue = open_queue(f"sqlite:////{tmp_path}/queue.db", name="derivatives")
+    outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
+    recipe = workshop.derivatives.recipe
+    jobs = JobService(
+        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=9, keep_seconds=60
+    )
+    await queue.connect()
+    for number in range(2):
+        await jobs.submit(JobRequest(key=f"gall/{number}/{number}_1_original.jpg"))
+        job = await take(queue)
+        job.priority, job.retry_delay = DEFERRED, 3600
+        await job.retry("an unexpected error")
+    await jobs.submit(JobRequest(key=ORIGINAL))
+
+    async def are_counted() -> bool:
+        return (told("queue_deferred"), told("queue_depth")) == (2, 1)
+
+    async def is_unknown() -> bool:
+        return math.isnan(told("queue_deferred") or 0)
+
+    async with going_on(gauges.watch_queue(jobs, JobControl(queue=queue, jobs=jobs), every_seconds=0.01)):
+        await until(are_counted)
+        await queue.disconnect()
+        await until(is_unknown)
 
 
 async def test_a_pause_is_exported_and_logged_once_and_so_is_its_end(workshop: Workshop, tmp_path: Path) -> None:

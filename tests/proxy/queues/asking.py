@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import anyio
 from saq import Job, Status
@@ -34,7 +35,7 @@ async def take(queue: Queue) -> Job:
             await queue.schedule()
             job = await queue.dequeue(timeout=0.3)
             if job is not None:
-                job.started = now()
+                job.started, job.worker_id = now(), uuid4().hex
                 job.attempts += 1
                 await job.update(status=Status.ACTIVE)
                 return job

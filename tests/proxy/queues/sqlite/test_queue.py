@@ -11,6 +11,7 @@ from saq import Status
 from saq.utils import now
 
 from proxy.errors import QueueUnavailable
+from proxy.queues.runs import LeaseLost
 from proxy.queues.sqlite.queue import SqliteQueue
 from tests.held import flushes, no_file_above
 from tests.proxy.queues.asking import counts, eventually, stored, sweep_in_an_hour, take, watch
@@ -132,7 +133,8 @@ async def test_a_late_worker_cannot_end_the_job_that_has_its_key_now(queue: Queu
     await eventually(is_later)
     await queue.enqueue("paint", key="a")
     await late.finish(Status.ABORTED)
-    await late.update(status=Status.ACTIVE)
+    with pytest.raises(LeaseLost):
+        await late.update(status=Status.ACTIVE)
     await late.retry("late")
     await late.abort("late")
     assert await counts(queue) == (1, 0, 1)
