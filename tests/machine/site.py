@@ -31,6 +31,9 @@ ANSWER_SECONDS = 8.0
 SENDERS = 24
 """How many requests may wait for answers at once: those to a stopped machine wait for long."""
 
+SETTLE_SECONDS = 3.0
+"""How much later a process may see that its clock was set, on a busy machine."""
+
 PAUSE_SECONDS = 1.0
 """How long a step waits until the queue is paused or resumed."""
 
@@ -341,7 +344,7 @@ class Site:
 
     def _refused(self, what: str, node: Node, answer: httpx.Response, *, began: float) -> None:
         """Note an answer that was not to be expected, unless the machine's clock was set meanwhile."""
-        if answer.status_code != httpx.codes.UNAUTHORIZED or node.clock.changed_at < began:
+        if answer.status_code != httpx.codes.UNAUTHORIZED or node.clock.changed_at < began - SETTLE_SECONDS:
             self.violations.append(f"a {what} was answered {answer.status_code} by {node.name}: {answer.text}")
 
     def _note(self, what: str, picture: Picture, node: Node, answer: httpx.Response) -> None:
