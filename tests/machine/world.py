@@ -32,6 +32,9 @@ PHOTOS = 7
 
 GRACE_SECONDS = 3
 
+RESUME_SECONDS = 5.0
+"""How often the queue is resumed while everything ends."""
+
 
 class World:
     """What the steps act on."""
@@ -46,6 +49,7 @@ class World:
         self.promises = Promises(site, receiver.taken)
         self.trace: list[str] = []
         """Every step so far, with its time."""
+        self._resumed_at = 0.0
         self.is_paused = False
         """Whether the queue may be paused."""
         self.seconds_idle = 0.0
@@ -86,7 +90,7 @@ class World:
             self._tend()
         else:
             raise Violation("requests are neither answered nor given up")
-        self.promises.wait_until_idle(self._tend)
+        self.promises.wait_until_idle(self._tend_and_resume)
         self.promises.check_idle()
         self.seconds_idle += time.monotonic() - began
 
@@ -96,6 +100,13 @@ class World:
         while self.is_paused and time.monotonic() < deadline:
             self._tend()
             self.is_paused = not self.site.pause(self.nodes[0], is_paused=False)
+
+    def _tend_and_resume(self) -> None:
+        """Do as `_tend`, and resume the queue: a request to pause it that was given up may have come late."""
+        self._tend()
+        if time.monotonic() - self._resumed_at > RESUME_SECONDS:
+            self.site.pause(self.nodes[0], is_paused=False)
+            self._resumed_at = time.monotonic()
 
     def _tend(self) -> None:
         """Start what was killed, and continue what was stopped, even at a failpoint just now."""

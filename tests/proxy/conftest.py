@@ -28,6 +28,8 @@ from proxy.stores.remembered import RememberedBlobs
 from proxy.system.scratch import ScratchSpace
 from tests.proxy.stores import seaweed
 
+pytest.register_assert_rewrite("tests.proxy.queues.asking")
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path

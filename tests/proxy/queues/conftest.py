@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     Another: TypeAlias = Callable[[], Awaitable[JobQueue]]
 
-pytest.register_assert_rewrite("tests.proxy.queues.asking")
-
 
 @pytest.fixture(
     params=[
