@@ -35,7 +35,8 @@ WORKING_SECONDS = 0.5
 
 JOBS = count(200, otherwise=60)
 
-TAKEN_OVER_SECONDS = 60
+TAKEN_OVER_SECONDS = 200
+"""The bound of a machine that has much else to do; an idle one took 22 s."""
 
 pytestmark = pytest.mark.timeout(600)
 
