@@ -184,7 +184,7 @@ async def test_a_large_original_may_take_its_time(
     slow = PageTimeouts(lookup_seconds=0.5, transfer_seconds=0.05, min_bytes_per_second=1)
     workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, timeouts=slow), store=troubled)
     await workshop.upload()
-    troubled.calls_left = 5
+    troubled.calls_left = 3
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await workshop.derivatives.locate(ORIGINAL, "small")
