@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from saq.job import TERMINAL_STATUSES, Job, Status
 
@@ -54,7 +54,10 @@ def run_of(job: Job) -> Run:
 
 def is_same_run(stored: Job, job: Job, *, or_ended: bool = False) -> bool:
     """Return whether a stored job is still in the same run as the copy `job`; `or_ended` allows that the run ended."""
-    return Run.of(stored) == run_of(job) and (or_ended or stored.status not in TERMINAL_STATUSES)
+    known, now = run_of(job), Run.of(stored)
+    if not isinstance(job, TakenJob):  # nobody's run, and it may have been touched to be stored
+        known = replace(known, put_back=now.put_back)
+    return now == known and (or_ended or stored.status not in TERMINAL_STATUSES)
 
 
 def as_stored(job: Job, stored: Job, status: Status | None) -> Job:
