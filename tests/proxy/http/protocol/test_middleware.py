@@ -136,7 +136,7 @@ async def test_a_request_that_the_end_of_the_grace_period_cuts_off_gets_a_proble
         async with httpx.AsyncClient() as client:
             asking = asyncio.create_task(client.post(url))
             await arrived.wait()
-            server.should_exit = True
+            server.leave()
             answer = await asking
         await serving
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
