@@ -72,38 +72,7 @@ BLOCKS: Final = "The file has more than {limit} blocks; upload one with fewer fr
 STRIPS: Final = "The image is stored in {number} strips or tiles, but the limit is {limit}; store it in larger ones."
 LARGE_PROFILE: Final = "The colour profile in the file is too large; embed a smaller one, or none."
 
-ALL: Final = (
-    DAMAGED,
-    DAMAGED_BECAUSE,
-    NO_IMAGE_DATA,
-    IMAGE_DATA_MISSING,
-    TRUNCATED_ANIMATION,
-    EMPTY,
-    UNKNOWN_FORMAT,
-    OTHER_FORMAT,
-    UNSUPPORTED_FEATURE,
-    UNSUPPORTED_SAMPLES,
-    UNSUPPORTED_MATRIX,
-    NO_HEIC_DECODER,
-    HEIF_KIND,
-    HEIF_FEATURE,
-    HEIF_CROP,
-    HEIF_OTHER_DATA,
-    RAW,
-    TIFF_OLD_JPEG,
-    TIFF_DEPTH,
-    TIFF_LAB,
-    TIFF_YCBCR,
-    TIFF_FLOAT,
-    DECODER_LIMIT,
-    MEGAPIXELS,
-    FRAMES_OR_PAGES,
-    FRAMES,
-    PAGES,
-    BLOCKS,
-    STRIPS,
-    LARGE_PROFILE,
-)
+ALL: Final[tuple[str, ...]] = tuple(text for name, text in vars().items() if name.isupper())
 """Every sentence. `{titles}` lists the formats of originals, and `{title}` is one; `{type}` is another known format.
 
 `{sample}` is a type of pixels, and `{kind}` the code of four letters in a HEIF.

@@ -69,7 +69,8 @@ class Rendering:
         Raises:
             Refused: the original cannot be rendered.
         """
-        stills, moving = [one for one in self._targets if not one.is_animated], self._moving()
+        stills = [target for target in self._targets if not target.is_animated]
+        moving = [target for target in self._targets if target.is_animated and target.is_wanted]
         is_deep = self._original.header.format != "uchar"
         kept = [target for target in stills if is_deep and target.size.gamut == "keep"]
         shown = [target for target in stills if target not in kept]
@@ -81,9 +82,6 @@ class Rendering:
         parts.sort(key=lambda part: not _is_among(first, part[0]))
         for _, names in parts:
             yield from names
-
-    def _moving(self) -> list[Target]:
-        return [target for target in self._targets if target.is_animated and target.is_wanted]
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
