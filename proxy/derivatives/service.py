@@ -201,15 +201,24 @@ class DerivativeService:
     async def _generate_up_to(self, size: str, original: str, remake: Remake) -> GenerationResult:
         """Generate all sizes for a page view, and return as soon as the store has confirmed this one.
 
-        Whichever run for the original makes it ends the wait, also one of a job; the runs go on.
+        Whichever run for the original makes it ends the wait, also one of a job; the runs go on. If this call joined a
+        run that had already stored this size, it was found missing since, and one more run follows.
         """
+        made, is_new = await self._wait_for(size, original, remake)
+        return made if is_new else (await self._wait_for(size, original, remake))[0]
+
+    async def _wait_for(self, size: str, original: str, remake: Remake) -> tuple[GenerationResult, bool]:
+        """Return the result, and False if the run stored this size before the wait began."""
         with self._awaited.waiting(original, size) as ready:
-            made = asyncio.create_task(self.generate(original, remake=remake, priority=Priority.PAGE))
+            run = asyncio.create_task(self.generate(original, remake=remake, priority=Priority.PAGE))
             try:
-                await asyncio.wait((made, ready), return_when=asyncio.FIRST_COMPLETED)
-                return (ready if ready.done() else made).result()
+                await asyncio.wait((run, ready), return_when=asyncio.FIRST_COMPLETED)
+                if ready.done():
+                    return ready.result(), True
+                made = run.result()
+                return made, not (made.was_generated and size in [one.size for one in made.derivatives])
             finally:
-                made.cancel()  # only this wait for it
+                run.cancel()  # only this wait for it
 
     async def _find(self, key: str, original: str, timings: Timings, *, is_missing: bool) -> Location | None:
         """Return where a derivative or an original is, or None if it has to be generated; raise its cached failure.

@@ -137,8 +137,6 @@ async def test_a_head_of_what_is_missing_makes_it_once_for_the_get(tmp_path: Pat
 
 async def test_what_is_known_and_was_deleted_meanwhile_is_made_again(own_site: Site) -> None:
     before = (await own_site.client.get(f"/img/{KEY}/small")).content
-    for size in ("medium", "large", "xlarge"):  # made behind the first one
-        await own_site.client.get(f"/img/{KEY}/{size}")
     for method in ("GET", "HEAD"):
         (own_site.store / SMALL).unlink()
         answer = await own_site.client.request(method, f"/img/{KEY}/small")
