@@ -55,7 +55,7 @@ def run_of(job: Job) -> Run:
 def is_same_run(stored: Job, job: Job, *, or_ended: bool = False) -> bool:
     """Return whether a stored job is still in the same run as the copy `job`; `or_ended` allows that the run ended."""
     known, now = run_of(job), Run.of(stored)
-    if not isinstance(job, TakenJob):  # nobody's run, and it may have been touched to be stored
+    if not isinstance(job, TakenJob):  # no worker has it, and it may have been touched to be stored
         known = replace(known, put_back=now.put_back)
     return now == known and (or_ended or stored.status not in TERMINAL_STATUSES)
 
