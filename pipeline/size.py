@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 RENDERING_VERSION = 6
 """Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
 
+SMALL_RENDERING_VERSION = f"{RENDERING_VERSION}.1"
+"""The version for recipes without a large size, whose originals are decoded by a rule of their own.
+
+See `pipeline.decode.original`.
+"""
+
 MAX_SIDE = 16_383
 """Pixels. The largest side that WebP supports (14 bits), and of the box of a size; JPEG, PNG and AVIF support more."""
 
@@ -29,12 +35,6 @@ LARGE_WIDTH = 1000
 """Pixels. A derivative wider than this is shrunk in 8 bits, because 16 bits take too long.
 
 See `pipeline.image.transfer_curve`.
-"""
-
-_SMALL_RULE = "small-1"
-"""Part of the profiles of recipes without a large size; it changes with the rule by which their originals are decoded.
-
-See `pipeline.decode.original`.
 """
 
 _Box = tuple[str, int, int]
@@ -142,14 +142,11 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
 
     A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may precede it
     are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
-    is part of it too, because 16-bit originals are shrunk separately for each gamut. So is the rule by which originals
-    are decoded if no size is large.
+    is part of it too, because 16-bit originals are shrunk separately for each gamut.
     """
-    parts = [astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})]
-    if not any(other.is_large for other in among):
-        parts.append(_SMALL_RULE)
-    recipe = json.dumps(parts)
-    return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
+    version = RENDERING_VERSION if any(other.is_large for other in among) else SMALL_RENDERING_VERSION
+    recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
+    return f"{version}-{libvips}-{crc32(recipe.encode()):08x}"
 
 
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:

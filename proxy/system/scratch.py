@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -11,7 +12,7 @@ from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from anyio import CancelScope, to_thread
+from anyio import to_thread
 
 from proxy.errors import CannotStart, NoRoom, ProcessDied, UnexpectedError
 from proxy.system.private_folders import UnsafeFolder
@@ -84,6 +85,9 @@ class ScratchSpace:
     async def folder(self, size: int, ticket: Ticket) -> AsyncIterator[Path]:
         """Yield an empty folder once `size` bytes are reserved; it is removed at the end of the block.
 
+        A cancellation, even a second one, neither leaves the folder behind nor ends its removal: anyio's shield holds
+        off only cancellations by its own scopes, not `Task.cancel`.
+
         Raises:
             Busy: the reservation timed out, or would time out.
             NoRoom: the disk is full or fails, which may also be why a render process died or failed.
@@ -92,7 +96,7 @@ class ScratchSpace:
         with self._room.admit(ticket):
             async with self._room.reserve(ticket, size) as reservation:
                 with self._faults():
-                    folder = await to_thread.run_sync(lambda: TemporaryDirectory(dir=parent))
+                    folder = await _create_folder(parent)
                 try:
                     with self._faults(_OF_THE_DISK), self._shrinkable(Path(folder.name), reservation):
                         yield Path(folder.name)
@@ -100,8 +104,7 @@ class ScratchSpace:
                     await self.check()  # before the folder is removed: a full disk may be the cause
                     raise
                 finally:
-                    with CancelScope(shield=True):
-                        await to_thread.run_sync(folder.cleanup)
+                    await asyncio.shield(asyncio.create_task(to_thread.run_sync(folder.cleanup)))
 
     def shrink(self, folder: Path, size: int) -> None:
         """Give back what a folder of `folder` has reserved beyond `size` bytes."""
@@ -163,6 +166,21 @@ def scratch_budget(place: Path, *, least_bytes: int) -> int:
         with suppress(OSError):
             return max(least_bytes, shutil.disk_usage(folder).free // 2)
     return least_bytes
+
+
+async def _create_folder(parent: Path) -> TemporaryDirectory[str]:
+    """Create an empty folder in a thread; if the caller is cancelled meanwhile, remove it once it exists."""
+    creating = asyncio.create_task(to_thread.run_sync(lambda: TemporaryDirectory(dir=parent)))
+    try:
+        return await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        creating.add_done_callback(_remove_folder)
+        raise
+
+
+def _remove_folder(creating: asyncio.Task[TemporaryDirectory[str]]) -> None:
+    if not creating.cancelled() and not creating.exception():
+        creating.result().cleanup()
 
 
 def _unusable(place: Path, fault: OSError) -> str:

@@ -62,6 +62,7 @@ async def calm(weed: seaweed.Seaweed, photo: bytes, tmp_path_factory: pytest.Tem
     upload(weed, "calm", photo, jobs=WARM_UP_JOBS)
     async with FaultProxy(weed.port) as proxy, serving(weed, proxy, tmp_path_factory.mktemp("calm")) as components:
         jobs = await all_ended(components, "calm", jobs=WARM_UP_JOBS)
+    assert [job.error for job in jobs if job.error] == []
     md5s = stored(weed, jobs)
     assert len(set(md5s)) == 1
     return dict(zip((made.size for made in jobs[0].derivatives), md5s[0], strict=True))

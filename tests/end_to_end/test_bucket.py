@@ -70,7 +70,7 @@ def test_without_its_bucket_known_keys_redirect_and_unknown_ones_are_told_to_com
             stack.enter_context(started(service))
             key = demo.store_original(service, photo)
             demo.lazy(service, key)
-        known = httpx.get(f"{service.url}/img/{key}/small")
+        known = httpx.get(f"{service.url}/img/{key}/{demo.LAZY}")
         assert known.status_code == httpx.codes.FOUND
         unknown = httpx.get(f"{service.url}/img/gall/1/1_1_original.jpg/small", timeout=5)
         assert unknown.status_code == httpx.codes.BAD_GATEWAY

@@ -74,7 +74,7 @@ async def test_a_hundred_callers_cost_one_fetch_one_render_and_a_write_a_size(
         answers = await ask_all([service], KEY, "medium")
 
         async def others_are_stored_and_the_last_look_was() -> bool:
-            return calls(service, "put") == len(SIZES) and calls(service, "head") >= LOOKS and renders(service) > 0
+            return calls(service, "put") >= len(SIZES) and calls(service, "head") >= LOOKS and renders(service) > 0
 
         await until(others_are_stored_and_the_last_look_was)
         cost = (calls(service, "fetch"), renders(service), calls(service, "put"))

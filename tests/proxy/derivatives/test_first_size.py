@@ -281,11 +281,21 @@ async def test_a_replacement_at_any_moment_of_a_page_view_is_rendered(
     assert number > 6
 
 
-async def test_an_original_that_is_gone_after_the_first_put_has_no_further_put(
+async def test_a_look_that_finds_the_original_gone_has_no_further_put(
     render_pool: RenderPool, photo: Path, policy: GenerationPolicy
 ) -> None:
     class VanishingStore(CountingStore):
+        is_seen_gone = False
+        late: tuple[str, ...] = ()
+
+        async def head(self, key: str) -> Blob | None:
+            blob = await super().head(key)
+            self.is_seen_gone |= key == ORIGINAL and blob is None
+            return blob
+
         async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+            if self.is_seen_gone:
+                self.late += (key,)
             blob = await super().put(key, path, attributes)
             if self.calls["fetch"]:
                 await self.delete(ORIGINAL)
@@ -295,7 +305,7 @@ async def test_an_original_that_is_gone_after_the_first_put_has_no_further_put(
     workshop = open_workshop(render_pool, photo=photo, policy=replace(policy, look_seconds=0), store=store)
     await workshop.upload()
     await workshop.view(ORIGINAL, "small")
-    assert workshop.calls["put"] == 1
+    assert (store.is_seen_gone, store.late) == (True, ())
     assert await derivatives(store) == []
     with pytest.raises(NotFound):
         await workshop.view(ORIGINAL, "small")

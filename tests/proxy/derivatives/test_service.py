@@ -267,6 +267,8 @@ async def test_two_machines_that_race_on_a_cold_key_do_one_visible_write_a_size(
         one.derivatives.locate(ORIGINAL, "small"), other.derivatives.locate(ORIGINAL, "large")
     )
     assert [each.key for each in location] == ["gall/58/58_1_small.jpg", "gall/58/58_1_large.jpg"]
+    for each in (one, other):  # the sizes that follow
+        await each.derivatives.close(grace_seconds=60)
     assert one.calls["put"] == 0
     written = one.calls["put_new"] - (metrics.writes_lost_total._value.get() - lost)  # noqa: SLF001 - as above
     assert written == 3

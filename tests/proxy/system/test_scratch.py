@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import TemporaryDirectory, gettempdir
 
 import pytest
 
@@ -15,6 +17,7 @@ from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import Busy, CannotStart, NoRoom, ProcessDied, UnexpectedError
 from proxy.system.scratch import ScratchSpace, scratch_budget, scratch_place
 from tests.held import no_file_above
+from tests.waiting import until
 
 ROOM_BYTES = 100
 OURS = "0123456789abcdef" * 2
@@ -61,6 +64,66 @@ async def test_a_folder_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
             assert left_in(tmp_path) == ["file"]
         assert left_in(tmp_path) == []
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_a_folder_is_removed_whose_caller_is_cancelled_while_it_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+    created: list[str] = []
+
+    def create_slowly(dir: Path) -> TemporaryDirectory[str]:  # noqa: A002 - the library's name
+        entered.set()
+        go_on.wait()
+        folder = TemporaryDirectory(dir=dir)
+        created.append(folder.name)
+        return folder
+
+    async def use_folder() -> None:
+        async with scratch.folder(1, JOB):
+            pytest.fail("the caller was cancelled before it had a folder")
+
+    scratch = scratch_at(tmp_path)
+    monkeypatch.setattr("proxy.system.scratch.TemporaryDirectory", create_slowly)
+    with scratch.opened():
+        using = asyncio.create_task(use_folder())
+        await asyncio.to_thread(entered.wait)
+        using.cancel()
+        await asyncio.wait([using])
+        assert using.cancelled()
+        go_on.set()
+
+        async def is_gone() -> bool:
+            return bool(created) and not Path(created[0]).exists()
+
+        await until(is_gone)
+
+
+@pytest.mark.anyio
+async def test_a_folder_is_removed_although_its_caller_is_cancelled_twice(tmp_path: Path) -> None:
+    used: list[Path] = []
+
+    async def use_folder() -> None:
+        async with scratch.folder(1, JOB) as folder:
+            used.append(folder)
+            await asyncio.Event().wait()
+
+    async def is_used() -> bool:
+        return bool(used)
+
+    async def is_gone() -> bool:
+        return not used[0].exists()
+
+    scratch = scratch_at(tmp_path)
+    with scratch.opened():
+        using = asyncio.create_task(use_folder())
+        await until(is_used)
+        using.cancel()
+        await asyncio.sleep(0)  # the removal has begun
+        using.cancel()
+        await asyncio.wait([using])
+        await until(is_gone)
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
