@@ -118,12 +118,7 @@ def build(settings: Settings) -> Components:
     gate = StoreGate(build_probe(opened, settings).run)
     store = InstrumentedStore(opened, gate=gate, probe_key=settings.probe_key)
     queue = open_queue(settings.queue, name="derivatives")
-    recipe = Recipe(
-        sizes=settings.sizes,
-        layout=_layout(settings),
-        cache_control=settings.cache_control,
-        other_layouts=_elsewhere(settings),
-    )
+    recipe = _recipe(settings)
     remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
     scratch = build_scratch(settings)
     render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
@@ -155,9 +150,7 @@ def build(settings: Settings) -> Components:
         jobs=jobs,
         control=control,
         worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
-        callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings)
-        if settings.callback_hosts
-        else None,
+        callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=Connections(
             most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
@@ -170,6 +163,15 @@ def build(settings: Settings) -> Components:
         ),
         scratch=scratch,
         draining=asyncio.Event(),
+    )
+
+
+def _recipe(settings: Settings) -> Recipe:
+    return Recipe(
+        sizes=settings.sizes,
+        layout=_layout(settings),
+        cache_control=settings.cache_control,
+        other_layouts=_elsewhere(settings),
     )
 
 
@@ -225,7 +227,9 @@ def _worker(
 
 def _callback_delivery(
     queue: JobQueue, allow_list: AllowList, jobs: JobService, settings: Settings
-) -> CallbackDelivery:
+) -> CallbackDelivery | None:
+    if not settings.callback_hosts:
+        return None
     # Imported only here: httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
