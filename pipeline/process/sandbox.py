@@ -41,7 +41,7 @@ def limit_resources(cpu_seconds: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when `parent` ends, whatever it does then; exit now if `parent` has ended."""
+    """Have the kernel kill this process once `parent` ends; exit at once if it has ended already."""
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)

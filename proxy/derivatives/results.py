@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from proxy.stores.base import Blob
 
 Remake = Literal["missing", "unproven", "unseen", "stale", "all"]
-"""Which wanted derivatives to generate. "missing": those that do not exist. "unproven": also those that `Provenance`
-does not accept. "unseen": the same, but none is looked up unless one is cached: where one is missing, all are.
-"stale": those that do not exist or are stale. "all": all."""
+"""Which of the wanted derivatives to generate.
+
+- "missing": those that do not exist.
+- "unproven": those that do not exist, or that `Provenance` does not accept.
+- "unseen": as "unproven"; but if none of them is cached as known, all are taken for missing, without a lookup.
+- "stale": those that do not exist or are stale.
+- "all": all of them, whatever exists.
+"""
 
 Source = Literal["cache", "store", "unproven", "render"]
 """Where a derivative was found: "unproven" is a picture in the store that may not be ours, and that could not be

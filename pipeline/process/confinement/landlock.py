@@ -41,9 +41,9 @@ _ABI_WITH_SCOPES, _ALL_SCOPES = 6, 3
 
 
 def restrict_to(folder: Path, *, reads: Collection[Path] = ()) -> int:
-    """Give up all files but those below `folder` and the files `reads`, all TCP, and all signals; return the ABI.
+    """Restrict this process to the files below `folder` and the files `reads`; return the ABI version.
 
-    On a kernel with ABI 3 or older TCP stays allowed, with ABI 5 or older also signals.
+    TCP, and signals to other processes, are denied too: TCP from ABI 4 of the kernel on, signals from ABI 6 on.
 
     Raises:
         OSError: Landlock is missing (ENOSYS), disabled (EOPNOTSUPP) or forbidden (EPERM), or there is no such file.
