@@ -85,6 +85,15 @@ def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
     return None
 
 
+def make(photo: Photograph, program: Program, folder: Path) -> list[Path]:
+    """Return the pictures that a program makes of a photograph in a new folder, the largest first."""
+    folder.mkdir()
+    with program.start() as child:
+        child.ask(program.question(photo.path, folder))
+    made = {path.stem: path for path in folder.iterdir()}
+    return [made[size.name] for size in SIZES]
+
+
 def score_all(photo: Photograph, pictures: Sequence[Path], references: Path) -> dict[Path, float]:
     """Score pictures of one photograph in a new process; `references` is a folder that keeps what they need."""
     references.mkdir(parents=True, exist_ok=True)
@@ -103,7 +112,7 @@ def _judged(photo: Photograph, tools: Path) -> list[Judged]:
     }
     jpegs = [programs.sharp(tools, own_defaults=True), *(programs.ours(quality=quality) for quality in QUALITIES)]
     with tempfile.TemporaryDirectory() as folder:
-        made = [_make(photo, program, Path(folder) / str(i)) for i, program in enumerate([*pixels.values(), *jpegs])]
+        made = [make(photo, program, Path(folder) / str(i)) for i, program in enumerate([*pixels.values(), *jpegs])]
         scores = score_all(photo, [picture for pictures in made for picture in pictures], tools / REFERENCES)
         weights = {picture: Encoded(bytes=picture.stat().st_size, score=score) for picture, score in scores.items()}
     judged = []
@@ -119,11 +128,3 @@ def _judged(photo: Photograph, tools: Path) -> list[Judged]:
             )
         )
     return judged
-
-
-def _make(photo: Photograph, program: Program, folder: Path) -> list[Path]:
-    folder.mkdir()
-    with program.start() as child:
-        child.ask(program.question(photo.path, folder))
-    made = {path.stem: path for path in folder.iterdir()}
-    return [made[size.name] for size in SIZES]
