@@ -85,7 +85,7 @@ def _judged(photos: Sequence[Photograph], folder: Path) -> Iterator[Judged]:
 
 def _machine(photos: int, rounds: int) -> str:
     peers = ", ".join(
-        (*tools.NODE_PACKAGES, *tools.PYTHON_PACKAGES, f"judged by ssimulacra2=={version('ssimulacra2')}")
+        (*tools.NODE_PACKAGES, *tools.PYTHON_PACKAGES, f"judge from ssimulacra2=={version('ssimulacra2')}")
     )
     return (
         f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} processors, "
