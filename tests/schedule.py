@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 SLOW = (
+    "tests/benchmarks/pipeline/test_quality.py",
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
     "tests/config/test_workflows.py",

@@ -38,7 +38,7 @@ def compare(question: Compare) -> Compared:
     pictures = {name: picture.shown for name, picture in (("old", old_picture), ("new", new_picture)) if picture}
     alike: Similarity | None = None
     if old_picture and new_picture:
-        alike = similarity(old_picture, new_picture, folder)
+        alike = similarity(old_picture, new_picture)
         pictures["difference"] = _difference(old_picture, new_picture, alike.turn)
     return Compared(
         old=old,

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-import PIL.Image
-from ssimulacra2 import compute_ssimulacra2
-
+from pipeline.compare.judge import ssimulacra2
 from pipeline.decode.original import first_frame
 from pipeline.image import colour, orientation, vips
 from pipeline.protocol import Similarity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import pyvips
 
@@ -87,11 +84,6 @@ class Picture:
         return replace(self, shown=change(self.shown), numbers=change(self.numbers), alpha=change(self.alpha))
 
 
-def load() -> None:
-    """Load what the first score would load: ssimulacra2 reads files by Pillow, which loads its decoders late."""
-    PIL.Image.preinit()
-
-
 def decoded(original: Original) -> Picture:
     """Decode the first frame of a file into memory.
 
@@ -113,15 +105,15 @@ def decoded(original: Original) -> Picture:
     )
 
 
-def similarity(old: Picture, new: Picture, folder: Path) -> Similarity:
-    """Measure the similarity of two images, with temporary files in `folder`."""
+def similarity(old: Picture, new: Picture) -> Similarity:
+    """Measure the similarity of two images."""
     turn = _turn(old, new)
     new = new.each(ROTATIONS[turn])
     one, other = match_dimensions(old.shown, new.shown)
     difference = _colour_difference(_coarse(old.shown), _coarse(new.shown))
     return Similarity(
         turn=turn,
-        score=score(one, other, folder),
+        score=score(one, other),
         hash_bits=(_difference_hash(old.shown) ^ _difference_hash(new.shown)).bit_count(),
         colour=round(difference, 3),
         alpha=round((old.alpha - new.alpha).abs().avg(), 3),
@@ -153,15 +145,12 @@ def _resized(picture: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     return vips.evaluate(picture.resize(sides[0] / picture.width, vscale=sides[1] / picture.height))
 
 
-def score(one: pyvips.Image, other: pyvips.Image, folder: Path) -> float | None:
-    """Return the mean SSIMULACRA2 of the parts that differ most; None for images that are too small.
-
-    Its temporary files lie in `folder`.
-    """
+def score(one: pyvips.Image, other: pyvips.Image) -> float | None:
+    """Return the mean SSIMULACRA2 of the parts that differ most; None for images that are too small."""
     if min(one.width, one.height) < LEAST_SIDE:
         return None
     parts = sorted(((_difference(one.crop(*box), other.crop(*box)), box) for box in _boxes(one)), reverse=True)[:TILES]
-    scores = [_score(one.crop(*box), other.crop(*box), folder) if difference else 100.0 for difference, box in parts]
+    scores = [_score(one.crop(*box), other.crop(*box)) if difference else 100.0 for difference, box in parts]
     return round(sum(scores) / len(scores), 2)
 
 
@@ -182,15 +171,8 @@ def _difference(one: pyvips.Image, other: pyvips.Image) -> float:
     return float((one - other).abs().avg())
 
 
-def _score(one: pyvips.Image, other: pyvips.Image, folder: Path) -> float:
-    paths = folder / "one.png", folder / "other.png"
-    try:
-        for part, path in zip((one, other), paths, strict=True):
-            vips.save(part, "pngsave", path, compression=1)
-        return float(compute_ssimulacra2(*map(str, paths)))
-    finally:
-        for path in paths:
-            path.unlink(missing_ok=True)
+def _score(one: pyvips.Image, other: pyvips.Image) -> float:
+    return ssimulacra2(one.numpy(), other.numpy())
 
 
 def _flatten(picture: pyvips.Image) -> pyvips.Image:

@@ -40,7 +40,7 @@ At 1.0 many more photographs would lose as much.
 _MIN_DECODED_SIDE = 2000
 """Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_MIN_OVERSAMPLING`.
 
-A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 4 to 24 points of
+A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 3 to 17 points of
 SSIMULACRA2, and 800 pixels up to 28, compared with the same sizes rendered together with 2000.
 """
 

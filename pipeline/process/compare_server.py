@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.compare import similarity
 from pipeline.compare.compare import compare
 from pipeline.image import vips
 from pipeline.process.confinement.confine import confine
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Fork a child for each pair of pictures until the service closes the socket."""
-    serve(answer, get_ready=_load)
+    serve(answer, get_ready=_ready)
 
 
 def answer(channel: ServiceChannel, level: SandboxLevel) -> None:
@@ -29,9 +28,7 @@ def answer(channel: ServiceChannel, level: SandboxLevel) -> None:
     channel.send(compare(question))
 
 
-def _load() -> Ready:
-    """Load what a child cannot load any more once it is confined."""
-    similarity.load()
+def _ready() -> Ready:
     return Ready(libvips=vips.VERSION)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MAX_EXACT_REDUCTION = 10
 """The largest reduction for which Lanczos reads every pixel.
 
-By default libvips would start with a plain average of some pixels, which costs small images up to 14 points of
+By default libvips would start with a plain average of some pixels, which costs small images up to 4 points of
 SSIMULACRA2. Far beyond this reduction, the kernel has more taps than its integers can balance.
 """
 
@@ -113,7 +113,7 @@ def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = Fa
     """Shrink to exactly these dimensions with Lanczos3; colours are weighted by their opacity.
 
     16 bits are shrunk in floating point, which is faster in libvips than integers. Integers are clipped at black and
-    white between the horizontal and the vertical pass, which costs up to 7 points of SSIMULACRA2.
+    white between the horizontal and the vertical pass, which costs up to 3 points of SSIMULACRA2.
     """
     hscale, vscale = sides[0] / image.width, sides[1] / image.height
     options = {"gap": 0} if is_exact and min(hscale, vscale) * _MAX_EXACT_REDUCTION >= 1 else {}

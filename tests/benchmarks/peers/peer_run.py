@@ -17,6 +17,7 @@ from pipeline.image import vips
 from tests.benchmarks.peers import contenders, peer_tools, process_tree, rounds, scores
 from tests.benchmarks.peers.contenders import Ours
 from tests.benchmarks.peers.peer_report import ALONE, OURS, Measured
+from tests.benchmarks.pipeline.quality import REFERENCES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +142,7 @@ class PeerRun:
         with self._nginx().started(originals) as origin:
             peers = [one for one in self._peers(origin.url) if not one.name.endswith(("bounded", "stored"))]
             everyone = [scores.with_qualities(Ours(name=OURS), self.folder), *peers]
-            return scores.scores(everyone, alike, originals, ours=OURS, tools=self.tools / "judge")
+            return scores.scores(everyone, alike, originals, ours=OURS, references=self.tools / REFERENCES)
 
     def _machine(self, photos: int, times: int) -> str:
         peers = ", ".join((*peer_tools.NODE_PACKAGES, *peer_tools.PYTHON_PACKAGES, peer_tools.DEBIAN_PACKAGE))

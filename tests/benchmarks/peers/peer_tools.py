@@ -6,8 +6,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.pipeline import tools
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,8 +15,7 @@ DEBIAN_PACKAGE = "nginx"
 
 
 def install(folder: Path) -> None:
-    """Install what is not installed there yet, and the judge of quality; needs node, npm and apt-get."""
-    tools.install(folder / "judge")
+    """Install what is not installed there yet; needs node, npm and apt-get."""
     wanted = "\n".join((*NODE_PACKAGES, *PYTHON_PACKAGES, DEBIAN_PACKAGE))
     stamp = folder / ".installed"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
-import msgspec
 
 from pipeline.size import Size
 from tests.benchmarks.peers.contenders import WIDTHS, Ours
 from tests.benchmarks.peers.rounds import FIRST, REQUEST_SECONDS, put
-from tests.benchmarks.pipeline.quality import Encoded, bytes_for
-from tests.benchmarks.pipeline.stopwatch import Child
+from tests.benchmarks.pipeline.quality import Encoded, bytes_for, score_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
 
 QUALITIES: Final = (50, 68, 84, 92)
 """The numbers at which every contender encodes; their scores are interpolated."""
-
-_JUDGE = Path(__file__).parents[1] / "pipeline" / "peers" / "score.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +54,12 @@ def with_qualities(ours: Ours, folder: Path) -> Contender:
 
 
 def scores(
-    contenders: Sequence[Contender], photos: Sequence[Photograph], originals: Path, *, ours: str, tools: Path
+    contenders: Sequence[Contender], photos: Sequence[Photograph], originals: Path, *, ours: str, references: Path
 ) -> list[Score]:
-    """Return the scores of every contender for every photograph; `ours` is the name of the one compared with."""
+    """Return the scores of every contender for every photograph; `ours` is the name of the one compared with.
+
+    `references` is a folder that keeps what the pictures are compared with.
+    """
     found: list[Score] = []
     fetched: dict[tuple[str, str], dict[int, Path]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +71,7 @@ def scores(
                     fetched[contender.name, photo.name] = _fetched(endpoint, key, place)
         for photo in photos:
             made = {contender.name: fetched[contender.name, photo.name] for contender in contenders}
-            found += _judged(photo, made, ours=ours, tools=tools)
+            found += _judged(photo, made, ours=ours, references=references)
     return found
 
 
@@ -100,10 +99,10 @@ def _fetched(endpoint: Endpoint, key: str, folder: Path) -> dict[int, Path]:
     return made
 
 
-def _judged(photo: Photograph, made: Mapping[str, Mapping[int, Path]], *, ours: str, tools: Path) -> list[Score]:
+def _judged(photo: Photograph, made: Mapping[str, Mapping[int, Path]], *, ours: str, references: Path) -> list[Score]:
     pictures = [path for each in made.values() for path in each.values()]
-    values = dict(zip(pictures, _asked(photo, pictures, tools), strict=True))
-    encoded = {path: Encoded(bytes=path.stat().st_size, score=score) for path, score in values.items()}
+    scored = score_all(photo, pictures, references)
+    encoded = {path: Encoded(bytes=path.stat().st_size, score=score) for path, score in scored.items()}
     own = encoded[made[ours][0]]
     found = []
     for name, each in made.items():
@@ -118,13 +117,3 @@ def _judged(photo: Photograph, made: Mapping[str, Mapping[int, Path]], *, ours: 
             )
         )
     return found
-
-
-def _asked(photo: Photograph, pictures: Sequence[Path], tools: Path) -> list[float]:
-    references = tools / "references"
-    references.mkdir(exist_ok=True)
-    question = {"photo": str(photo.path), "folder": str(references), "pictures": [str(path) for path in pictures]}
-    command = (str(tools / "venv" / "bin" / "python"), str(_JUDGE))
-    with Child(command, environment={"OMP_NUM_THREADS": "1"}) as child:
-        answer, _ = child.ask(msgspec.json.encode(question))
-    return msgspec.json.decode(answer, type=list[float])

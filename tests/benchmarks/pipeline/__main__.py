@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,9 @@ def _judged(photos: Sequence[Photograph], folder: Path) -> Iterator[Judged]:
 
 
 def _machine(photos: int, rounds: int) -> str:
-    peers = ", ".join((*tools.NODE_PACKAGES, *tools.PYTHON_PACKAGES))
+    peers = ", ".join(
+        (*tools.NODE_PACKAGES, *tools.PYTHON_PACKAGES, f"judge from ssimulacra2=={version('ssimulacra2')}")
+    )
     return (
         f"{dt.datetime.now(tz=dt.UTC):%Y-%m-%d}, {platform.machine()}, {os.cpu_count()} processors, "
         f"libvips {vips.VERSION}, Python {platform.python_version()}; {peers}. {photos} photographs, least CPU of "

@@ -66,6 +66,11 @@ class Program:
         return Child(self.command, environment=self.environment)
 
 
+def own_environment() -> dict[str, str]:
+    """Return the variables with which a child of this Python imports this project."""
+    return {"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])}
+
+
 def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
     """Give our rendering in one process; with other quality numbers, or with nothing lost in encoding."""
     sizes = SIZES if quality is None else tuple(replace(size, quality=quality) for size in SIZES)
@@ -74,7 +79,7 @@ def ours(*, quality: int | None = None, lossless: bool = False) -> Program:
     return Program(
         name="ours",
         command=(sys.executable, str(_HERE / "peers" / "ours.py")),
-        environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
+        environment={**own_environment(), **ENVIRONMENT},
         question=lambda path, folder: msgspec.json.encode(Render(path=str(path), folder=str(folder), sizes=sizes)),
     )
 
@@ -105,7 +110,7 @@ def floor() -> Program:
     return Program(
         name="floor",
         command=(sys.executable, str(_HERE / "peers" / "floor.py")),
-        environment={"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]), **ENVIRONMENT},
+        environment={**own_environment(), **ENVIRONMENT},
         question=_asking("jpg", lambda size: WRITABLE["jpeg"].options(size, size.width)),
     )
 

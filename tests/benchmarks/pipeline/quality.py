@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tests.benchmarks.pipeline import programs
-from tests.benchmarks.pipeline.programs import LOSSLESS, SIZES
+from tests.benchmarks.pipeline.programs import SIZES
 from tests.benchmarks.pipeline.stopwatch import Child
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ QUALITIES = (30, 55, 72, 84)
 
 JUDGES = 2
 """Processes that score at once."""
+
+REFERENCES = "references"
+"""The folder of what the pictures are compared with, beside the peers."""
 
 _JUDGE = Path(__file__).parent / "peers" / "score.py"
 
@@ -81,6 +85,25 @@ def bytes_for(score: float, encoded: Sequence[Encoded]) -> float | None:
     return None
 
 
+def make(photo: Photograph, program: Program, folder: Path) -> list[Path]:
+    """Return the pictures that a program makes of a photograph in a new folder, the largest first."""
+    folder.mkdir()
+    with program.start() as child:
+        child.ask(program.question(photo.path, folder))
+    made = {path.stem: path for path in folder.iterdir()}
+    return [made[size.name] for size in SIZES]
+
+
+def score_all(photo: Photograph, pictures: Sequence[Path], references: Path) -> dict[Path, float]:
+    """Score pictures of one photograph in a new process; `references` is a folder that keeps what they need."""
+    references.mkdir(parents=True, exist_ok=True)
+    question = {"photo": str(photo.path), "folder": str(references), "pictures": [str(path) for path in pictures]}
+    environment = {**programs.own_environment(), "OMP_NUM_THREADS": "1"}
+    with Child((sys.executable, str(_JUDGE)), environment=environment) as child:
+        answer, _ = child.ask(msgspec.json.encode(question))
+    return dict(zip(pictures, msgspec.json.decode(answer, type=list[float]), strict=True))
+
+
 def _judged(photo: Photograph, tools: Path) -> list[Judged]:
     pixels = {
         "ours": programs.ours(lossless=True),
@@ -89,8 +112,8 @@ def _judged(photo: Photograph, tools: Path) -> list[Judged]:
     }
     jpegs = [programs.sharp(tools, own_defaults=True), *(programs.ours(quality=quality) for quality in QUALITIES)]
     with tempfile.TemporaryDirectory() as folder:
-        made = [_make(photo, program, Path(folder) / str(i)) for i, program in enumerate([*pixels.values(), *jpegs])]
-        scores = _scores(photo, [picture for pictures in made for picture in pictures], tools)
+        made = [make(photo, program, Path(folder) / str(i)) for i, program in enumerate([*pixels.values(), *jpegs])]
+        scores = score_all(photo, [picture for pictures in made for picture in pictures], tools / REFERENCES)
         weights = {picture: Encoded(bytes=picture.stat().st_size, score=score) for picture, score in scores.items()}
     judged = []
     for column, size in enumerate(SIZES):
@@ -105,21 +128,3 @@ def _judged(photo: Photograph, tools: Path) -> list[Judged]:
             )
         )
     return judged
-
-
-def _make(photo: Photograph, program: Program, folder: Path) -> list[Path]:
-    folder.mkdir()
-    with program.start() as child:
-        child.ask(program.question(photo.path, folder))
-    is_lossless = (folder / f"{SIZES[0].name}.{LOSSLESS}").exists()
-    return [folder / f"{size.name}.{LOSSLESS if is_lossless else 'jpg'}" for size in SIZES]
-
-
-def _scores(photo: Photograph, pictures: Sequence[Path], tools: Path) -> dict[Path, float]:
-    references = tools / "references"
-    references.mkdir(exist_ok=True)
-    question = {"photo": str(photo.path), "folder": str(references), "pictures": [str(path) for path in pictures]}
-    command = (str(tools / "venv" / "bin" / "python"), str(_JUDGE))
-    with Child(command, environment={"OMP_NUM_THREADS": "1"}) as child:
-        answer, _ = child.ask(msgspec.json.encode(question))
-    return dict(zip(pictures, msgspec.json.decode(answer, type=list[float]), strict=True))

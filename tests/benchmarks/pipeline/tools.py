@@ -1,4 +1,4 @@
-"""What the benchmark needs besides this project: its peers and its judge, installed into a folder of their own."""
+"""What the benchmark needs besides this project: its peers, installed into a folder of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NODE_PACKAGES = ("sharp@0.35.5", "jimp@1.6.1")
-PYTHON_PACKAGES = ("ssimulacra2==0.3.0", "Pillow==13.0.0", "numpy")
+PYTHON_PACKAGES = ("Pillow==13.0.0",)
 
 
 def install(folder: Path) -> None:

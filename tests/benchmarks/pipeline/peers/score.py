@@ -10,7 +10,8 @@ from typing import TypedDict
 
 import numpy as np
 from PIL import Image, ImageOps
-from ssimulacra2 import compute_ssimulacra2
+
+from pipeline.compare.judge import ssimulacra2
 
 Image.MAX_IMAGE_PIXELS = None
 
@@ -31,10 +32,12 @@ def answer(question: Question) -> list[float]:
 def _score(photo: str, picture: str, folder: Path) -> float:
     with Image.open(picture) as opened:
         width, height = opened.size
+        pixels = np.asarray(opened.convert("RGB"))
     reference = folder / f"{Path(photo).name}.{width}x{height}.png"
     if not reference.exists():
         _shrunk(photo, (width, height)).save(reference, compress_level=1)
-    return float(compute_ssimulacra2(str(reference), picture))
+    with Image.open(reference) as opened:
+        return ssimulacra2(np.asarray(opened), pixels)
 
 
 def _shrunk(photo: str, sides: tuple[int, int]) -> Image.Image:
