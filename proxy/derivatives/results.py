@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.errors import Refused
 from proxy.concurrency.timings import Timings
-from proxy.errors import TooManyBytes
+from proxy.errors import NotFound, StoreUnavailable, TooManyBytes
 
 if TYPE_CHECKING:
     from proxy.derivatives.recipe import Derivative
@@ -58,6 +58,13 @@ class GenerationResult:
     def is_final(self) -> bool:
         """Whether another attempt with the same bytes would change nothing: they were rendered, or refused."""
         return self.was_generated and (self.fault is None or isinstance(self.fault, Refused | TooManyBytes))
+
+    def withdrawn(self, original: str, *, is_back: bool) -> GenerationResult:
+        """Return the result once the uploads were deleted, because the original was removed; it may be stored again."""
+        left = tuple(one for one in self.derivatives if one.key not in self.put_keys)
+        gone = NotFound(f"The original {original!r} was removed while it was rendered; upload it again.")
+        again = StoreUnavailable("The original was removed and stored again while it was rendered; try again.")
+        return replace(self, derivatives=left, put_keys=(), fault=again if is_back else gone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.results import GenerationResult, Location, LookupResult, RequestKey
 from proxy.derivatives.uploads import GenerationTask, OriginalChanged, faults
-from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError, StoreUnavailable
+from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError
 from proxy.keys.layouts import ORIGINAL
 
 if TYPE_CHECKING:
@@ -276,12 +276,7 @@ class DerivativeService:
         return blob
 
     def _start(self, request: RequestKey, priority: Priority) -> Coroutine[object, object, GenerationResult]:
-        timeouts = self._policy.timeouts
-        ticket = (
-            Ticket(priority, max_wait_seconds=timeouts.max_wait_seconds, max_total_seconds=timeouts.max_total_seconds)
-            if request.is_page
-            else Ticket(priority)
-        )
+        ticket = self._policy.timeouts.ticket(priority) if request.is_page else Ticket(priority)
         lock = self._locks.for_key(request.original)
         lock.register(ticket)
         return self._generate_exclusively(request, ticket, lock)
@@ -398,8 +393,5 @@ class DerivativeService:
         self._cache.evict(original, *made.put_keys)
         if fault := next(faults(outcomes), None):
             log.warning("derivatives_not_deleted", key=original, code=fault.code, detail=str(fault))
-        left = tuple(one for one in made.derivatives if one.key not in made.put_keys)
-        gone = NotFound(f"The original {original!r} was removed while it was rendered; upload it again.")
         is_back = await timeouts.lookup(self._store.head(original), unbounded=unbounded) is not None
-        again = StoreUnavailable("The original was removed and stored again while it was rendered; try again.")
-        return replace(made, derivatives=left, put_keys=(), fault=again if is_back else gone), is_back
+        return made.withdrawn(original, is_back=is_back), is_back

@@ -6,10 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from proxy.concurrency.admission import Ticket
 from proxy.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
+
+    from proxy.concurrency.admission import Priority
 
 T = TypeVar("T")
 
@@ -32,6 +35,10 @@ class PageTimeouts:
     generation_seconds: float = 300.0
     """For the generation of missing sizes as a whole, which other page views may join: about what the other timeouts
     allow for a large original."""
+
+    def ticket(self, priority: Priority) -> Ticket:
+        """Return a ticket whose waits in queues end."""
+        return Ticket(priority, max_wait_seconds=self.max_wait_seconds, max_total_seconds=self.max_total_seconds)
 
     async def lookup(self, asked: Awaitable[T], *, unbounded: bool = False) -> T:
         """Return the result of a lookup.
