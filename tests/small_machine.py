@@ -33,7 +33,7 @@ MACHINE_BYTES = 256 << 20
 VIEWS_A_SECOND = 50.0
 KNOWN = 20
 """How many derivatives the page views ask for, by turns; all are in the store."""
-SETTINGS = {"QUEUE_SIZE": "1000"}
+SETTINGS = {"QUEUE_SIZE": "1000", "RENDER_TIMEOUT_SECONDS": "300"}
 LOOK_EVERY_SECONDS = 0.02
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
@@ -42,12 +41,14 @@ class Child:
         channel: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         output: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         *,
+        kill: Callable[[int], None],
         reap: Callable[[int], Awaitable[int | None]],
         on_end: Callable[[Child], None],
     ) -> None:
         self.pid = pid
         self._answers, self._requests = channel
         self._output = output[1]
+        self._kill = kill
         self._reap = reap
         self._on_end = on_end
         self._log = asyncio.create_task(log_lines(output[0], pid=pid))
@@ -60,14 +61,19 @@ class Child:
         channel: socket.socket,
         output: socket.socket,
         *,
+        kill: Callable[[int], None],
         reap: Callable[[int], Awaitable[int | None]],
         on_end: Callable[[Child], None],
     ) -> Self:
-        """Return the child behind these sockets; `reap` kills it, and returns its exit status once it has ended."""
+        """Return the child behind these sockets.
+
+        `kill` kills a child with its process group; `reap` does so too, and returns its exit status once it has ended.
+        """
         return cls(
             pid,
             await asyncio.open_unix_connection(sock=channel, limit=LINE_BYTES),
             await asyncio.open_unix_connection(sock=output),
+            kill=kill,
             reap=reap,
             on_end=on_end,
         )
@@ -109,7 +115,7 @@ class Child:
     def kill(self) -> asyncio.Task[int | None]:
         """Kill the child and its process group now; return the task that waits for its end."""
         if self._ended is None:
-            kill_group(self.pid)
+            self._kill(self.pid)
             self._ended = asyncio.create_task(self._end())
         return self._ended
 
@@ -124,13 +130,6 @@ class Child:
             return status
         finally:
             self._on_end(self)
-
-
-def kill_group(pid: int) -> None:
-    """Kill a process and its group; it is a child that was not collected, so the id is still its own."""
-    for kill in (os.killpg, os.kill):  # it may have left its group
-        with suppress(ProcessLookupError, PermissionError):
-            kill(pid, signal.SIGKILL)
 
 
 def _ending(status: int | None) -> str:

@@ -102,7 +102,9 @@ class ForkServer:
             raise ProcessDied("The service is shutting down and renders nothing more.")
         pid, channel, output = await process.fork()
         try:
-            child = await Child.connected(pid, channel, output, reap=process.reap, on_end=self._children.discard)
+            child = await Child.connected(
+                pid, channel, output, kill=process.kill, reap=process.reap, on_end=self._children.discard
+            )
         except BaseException:  # cancelled
             await process.reap(pid)
             channel.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,6 @@ import msgspec
 import pipeline
 from pipeline.protocol import ENVIRONMENT, Fork, Forked, Ready, Reap, Reaped, Report
 from proxy.errors import ProcessDied
-from proxy.rendering.child import kill_group
 from proxy.rendering.log_lines import log_lines
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class ServerProcess:
         """The forks that were requested and not reported yet, in their order."""
         self._reaps: dict[int, asyncio.Future[int]] = {}
         """The children to be collected, by their process ids."""
-        self._living: set[int] = set()
-        """The process ids of all children that are not collected."""
+        self._living: dict[int, int] = {}
+        """The descriptors (pidfds) of all children that are not collected, by their process ids."""
         self._is_over = False
         self.ready: asyncio.Future[Ready] = asyncio.get_running_loop().create_future()
         self._log = asyncio.create_task(_log_output(output, process.pid), context=Context())
@@ -119,9 +119,23 @@ class ServerProcess:
             async with asyncio.timeout(FORK_SECONDS):
                 await self.reap(await asyncio.shield(forked))
 
+    def kill(self, pid: int) -> None:
+        """Kill a child with its process group.
+
+        If the fork server has ended, the kernel may have given the id to another process: the descriptor tells.
+        """
+        if (descriptor := self._living.get(pid)) is None:
+            return
+        try:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        except OSError:  # it was collected
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
     async def reap(self, pid: int) -> int | None:
         """Kill a child with its process group; return its exit status once it has ended, or None if it is unknown."""
-        kill_group(pid)
+        self.kill(pid)
         reaped = self._reap(pid)
         with suppress(TimeoutError, ProcessDied):
             async with asyncio.timeout(REAP_SECONDS):
@@ -146,6 +160,8 @@ class ServerProcess:
         await asyncio.wait({self._reports, self._log}, timeout=STOP_SECONDS)
         self._log.cancel()  # a process that a child has started may hold its end open
         await asyncio.gather(self._reports, self._log, return_exceptions=True)
+        while self._living:
+            os.close(self._living.popitem()[1])
 
     def _wait(self) -> None:
         """Wait until the process has ended; collect the children that the kernel then gives to this process.
@@ -157,11 +173,10 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pid in self._living:
-            kill_group(pid)
+        for pid in [*self._living]:
+            self.kill(pid)
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
-        self._living.clear()
 
     def _send(self, order: Order, *sockets: socket.socket) -> None:
         try:
@@ -175,6 +190,8 @@ class ServerProcess:
             while message := await self._receive(loop):
                 self._receive_report(msgspec.json.decode(message, type=Report))
         self._is_over = True
+        for pid in self._living:  # one that was stopped before it asked to die with the fork server
+            self.kill(pid)
         fault = ProcessDied("The fork server ended.")
         _fail(self.ready, fault)
         for waiting in (*self._forks, *self._reaps.values()):
@@ -192,7 +209,7 @@ class ServerProcess:
         if isinstance(report, Ready):
             self.ready.set_result(report)
         elif isinstance(report, Reaped):
-            self._living.discard(report.pid)
+            os.close(self._living.pop(report.pid))
             self._reaps.pop(report.pid).set_result(report.status)
         else:
             self._receive_child(report.pid)
@@ -200,7 +217,8 @@ class ServerProcess:
     def _receive_child(self, pid: int) -> None:
         forked = self._forks.popleft()
         if pid:
-            self._living.add(pid)
+            with suppress(ProcessLookupError):  # the fork server has ended since, and the child with it
+                self._living[pid] = os.pidfd_open(pid)
             forked.set_result(pid)
         else:
             _fail(forked, ProcessDied("The kernel refused another process; the machine may be overloaded."))

@@ -69,12 +69,14 @@ async def ask_all(services: Sequence[Service], key: str, size: str) -> list[http
 async def test_a_hundred_callers_cost_one_fetch_one_render_and_a_write_a_size(
     photo: Path, tmp_path: Path, delivery: str, record_property: Callable[[str, object], None]
 ) -> None:
+    # A streamed size is opened at once; it is looked up only for those who ask while it is being opened.
+    least = LOOKS - (delivery == "stream")
     with running(tmp_path, DELIVERY=delivery) as service:
         service.put(KEY, photo)
         answers = await ask_all([service], KEY, "medium")
 
         async def others_are_stored_and_the_last_look_was() -> bool:
-            return calls(service, "put") >= len(SIZES) and calls(service, "head") >= LOOKS and renders(service) > 0
+            return calls(service, "put") >= len(SIZES) and calls(service, "head") >= least and renders(service) > 0
 
         await until(others_are_stored_and_the_last_look_was)
         cost = (calls(service, "fetch"), renders(service), calls(service, "put"))
@@ -82,7 +84,7 @@ async def test_a_hundred_callers_cost_one_fetch_one_render_and_a_write_a_size(
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
         assert cost == (1, 1, len(SIZES))
-        assert looks in (LOOKS, LOOKS + 1)  # one more if the other uploads begin more than a second later
+        assert least <= looks <= LOOKS + 1  # one more if the other uploads begin more than a second later
     record_property(
         "counts", f"callers {CALLERS}, fetches {cost[0]}, renders {cost[1]}, writes {cost[2]}, looks {looks}"
     )

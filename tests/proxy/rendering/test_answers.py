@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import select
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,7 @@ from proxy.rendering.pool import PROBE_BYTES, RenderPool
 from proxy.rendering.refusals import CAUSE_CHARACTERS, refused
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, Workshop, open_workshop
 from tests.proxy.rendering.forger import INFO, PICTURE
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -163,6 +168,34 @@ forger.finish()
     rendering = await forging.render(question(tmp_path, code), Ticket(Priority.JOB))
     content = Path(rendering.derived.derivatives[0].path).read_bytes()
     assert content == PICTURE
+
+
+async def test_a_child_that_outlives_its_fork_server_is_killed_at_once(tmp_path: Path) -> None:
+    code = """
+import ctypes
+PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
+aside.write_text(f"{os.getppid()} {os.getpid()}\\n")
+while True:
+    pass
+"""
+    admission = Admission(slots=1, budget_bytes=BUDGET_BYTES)
+    pool = RenderPool(admission=admission, deadline_seconds=600, module="tests.proxy.rendering.forger")
+    rendering = asyncio.create_task(pool.render(question(tmp_path, code), Ticket(Priority.JOB)))
+
+    async def pids() -> list[int]:
+        lines = "".join(path.read_text() for path in tmp_path.glob("*/aside"))
+        return [int(word) for word in lines.split()] if lines.endswith("\n") else []
+
+    server, child = await until(pids)
+    descriptor = os.pidfd_open(child)
+    os.kill(server, signal.SIGKILL)
+    with pytest.raises(ProcessDied):
+        await rendering
+    await pool.close()
+    ended, _, _ = select.select([descriptor], [], [], 30)
+    os.close(descriptor)
+    assert ended
 
 
 async def test_a_low_prediction_reserves_what_a_probe_holds(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,7 +45,11 @@ async def standing_in(script: str) -> AsyncIterator[Child]:
     async def reap(_: int) -> int:
         return await process.wait()
 
-    child = await Child.connected(process.pid, channel, output, reap=reap, on_end=lambda _: None)
+    def kill(pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+    child = await Child.connected(process.pid, channel, output, kill=kill, reap=reap, on_end=lambda _: None)
     try:
         yield child
     finally:
