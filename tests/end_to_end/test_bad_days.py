@@ -104,6 +104,7 @@ async def serving(weed: seaweed.Seaweed, proxy: FaultProxy, folder: Path) -> Asy
         queue=f"sqlite:////{folder}/queue.db",
         queue_size=JOBS,
         workers=32,
+        memory_budget_mb=256,  # few of them render at a time: the rest wait for the store
         metrics_port=0,
         sizes=read_sizes(Path(SIZES_FILE)),
     )

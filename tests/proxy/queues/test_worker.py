@@ -152,7 +152,8 @@ async def test_four_workers_run_every_one_of_400_jobs_once(another: Another) -> 
     async with AsyncExitStack() as workers:
         for queue in queues:
             await workers.enter_async_context(working(queue, ("paint", paint)))
-        await asyncio.gather(*(queues[0].enqueue("paint", number=number, timeout=60) for number in range(400)))
+        for number in range(400):
+            await queues[0].enqueue("paint", number=number, timeout=60)
 
         async def is_drained() -> bool:
             return await queues[0].count("incomplete") == 0
