@@ -28,6 +28,7 @@
     └── StoreError               a call of the store failed
         ├── StoreUnavailable     a retry may succeed: the store is unreachable, overloaded or failing
         └── StoreRefused         a retry would fail again: credentials or a policy
+            ├── RefusedForAll    it cannot be about one key: credentials, the clock, the bucket
             ├── UnreadableFolders  a listing lacks what folders contain that cannot be read
             ├── StoreDenied      the credentials are valid but lack a permission
             ├── Untrusted        the certificate of the server is not trusted
@@ -238,6 +239,10 @@ class StoreRefused(StoreError):
     def __init__(self, detail: str, *, brief: str = "") -> None:
         super().__init__(detail)
         self.brief = brief
+
+
+class RefusedForAll(StoreRefused):
+    """A refusal that cannot be about one key: of unknown or expired credentials, a wrong clock, a missing bucket."""
 
 
 class UnreadableFolders(StoreRefused):

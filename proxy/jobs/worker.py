@@ -16,6 +16,7 @@ from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
     ImagesError,
+    RefusedForAll,
     StoreError,
     StoreUnavailable,
     UnexpectedError,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ATTEMPTS_AGAINST_REFUSALS = 2
-"""How often an attempt runs if the store refuses it and then passes the write probe."""
+"""How often an attempt runs if the store refuses it, perhaps for its key alone, and then passes the write probe."""
 
 
 class JobWorker(QueueWorker):
@@ -105,7 +106,10 @@ class JobWorker(QueueWorker):
                 return made
             if (fault := await self._store_gate.judge(made.fault)) is not None:
                 raise _held(job, made, fault)
-            # The store may have recovered between the refusal and the probe, so one more attempt decides.
+            # The store may have recovered between the refusal and the probe. It surely has if it refused everything;
+            # otherwise one more attempt decides.
+            if isinstance(made.fault, RefusedForAll):
+                raise _held(job, made, made.fault)
         return made
 
     async def _attempt(self, request: JobRequest, *, is_first_attempt: bool) -> GenerationResult:

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as ConnectingError
 from botocore.parsers import ResponseParserError
 
-from proxy.errors import ImagesError, NotFound, StoreDenied, StoreRefused, StoreUnavailable, UnfitKey
+from proxy.errors import ImagesError, NotFound, RefusedForAll, StoreDenied, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.certificates import certificate_fault
 from proxy.stores.headers import PASSING_STATUSES
 
@@ -112,18 +112,27 @@ class Precluded(StoreRefused):
 
 
 class CredentialsRefused(StoreRefused):
-    """The access key or its token is unknown, disabled or expired: others may have been written to its file since."""
+    """The credentials are not accepted: others may have been written to their file since.
+
+    A wrong signature may also be the fault of one key, which a server encodes in another way.
+    """
+
+
+class CredentialsUnknown(CredentialsRefused, RefusedForAll):
+    """The access key or its token is unknown, disabled or expired."""
 
 
 _KINDS: Final[Mapping[str, type[StoreRefused]]] = {
     "AccessControlListNotSupported": AclRefused,
     "AccessDenied": StoreDenied,
-    "ExpiredToken": CredentialsRefused,
-    "InvalidAccessKeyId": CredentialsRefused,
-    "InvalidToken": CredentialsRefused,
+    "ExpiredToken": CredentialsUnknown,
+    "InvalidAccessKeyId": CredentialsUnknown,
+    "InvalidToken": CredentialsUnknown,
+    "NoSuchBucket": RefusedForAll,
     "NotImplemented": AclRefused,
+    "RequestTimeTooSkewed": RefusedForAll,
     "SignatureDoesNotMatch": CredentialsRefused,
-    "TokenRefreshRequired": CredentialsRefused,
+    "TokenRefreshRequired": CredentialsUnknown,
 }
 """The errors of the codes that callers treat differently."""
 

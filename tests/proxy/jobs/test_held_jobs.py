@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.concurrency.backoff import Backoff, RetryPolicy
-from proxy.errors import StoreRefused, StoreUnavailable, UnfitKey
+from proxy.errors import RefusedForAll, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.worker import JobWorker
 from proxy.queues.worker import running_worker
@@ -117,6 +117,20 @@ async def test_a_job_whose_key_alone_is_refused_ends_after_a_second_look(site: S
     assert job.error is not None
     assert job.error.code == "store-refused"
     assert site.workshop.calls["fetch"] == 2
+
+
+async def test_a_job_is_held_as_often_as_everything_is_refused_although_each_probe_finds_the_store_recovered(
+    site: Site,
+) -> None:
+    await site.workshop.upload()
+    site.workshop.store.fault = RefusedForAll("The clock is wrong.")
+    async with worked(site, DecidedProbe()):
+        job = await site.jobs.submit(ORDER)
+        await until(lambda: _is(site.workshop.calls["fetch"] > 3))
+        assert (await site.jobs.get(job.id)).status in {"queued", "processing"}
+        site.workshop.store.fault = None
+        ended = await site.ended(job)
+    assert (ended.status, ended.attempts, ended.error) == ("done", 1, None)
 
 
 async def test_a_key_that_does_not_fit_ends_its_job_without_a_probe(site: Site) -> None:

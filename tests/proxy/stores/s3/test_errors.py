@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnfitKey
+from proxy.errors import NotFound, RefusedForAll, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.s3.config import BucketConfig, Credentials
 from tests.proxy.stores.blobs import ATTRIBUTES
 from tests.proxy.stores.s3.s3_stores import BRIEF, at, opened
@@ -83,6 +83,15 @@ async def test_what_will_not_pass_is_refused_at_once_with_what_to_do(
         with pytest.raises(StoreRefused, match=hint):
             await store.put("a", file, ATTRIBUTES)
         assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "RequestTimeTooSkewed"), (403, "InvalidAccessKeyId"), (400, "ExpiredToken")]
+)
+async def test_what_cannot_be_about_one_key_is_told_apart(file: Path, status: int, code: str) -> None:
+    async with Scripted(refusal(status, code)) as server, opened(at(server)) as store:
+        with pytest.raises(RefusedForAll):
+            await store.put("a", file, ATTRIBUTES)
 
 
 @pytest.mark.parametrize("code", ["KeyTooLongError", "XMinioInvalidObjectName", "InvalidObjectName"])
