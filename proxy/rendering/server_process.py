@@ -122,7 +122,7 @@ class ServerProcess:
     def kill(self, pid: int) -> None:
         """Kill a child with its process group.
 
-        If the fork server has ended, the kernel may have given the id to another process: the descriptor tells.
+        If the fork server has ended, the id may belong to another process by now; the descriptor never does.
         """
         if (descriptor := self._living.get(pid)) is None:
             return
