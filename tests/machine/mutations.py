@@ -23,51 +23,74 @@ PARTS: Final = ("proxy", "pipeline", "loadtest", "tests", "config", "pyproject.t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mutation:
-    """A mistake: in one file, the text `right` becomes `wrong`; `queue` is the one on which it shows."""
+class Edit:
+    """A change: in one file, the text `right` becomes `wrong`."""
 
-    mistake: str
     path: str
     right: str
     wrong: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutation:
+    """A mistake, and the queue on which it shows."""
+
+    mistake: str
+    edits: tuple[Edit, ...]
     queue: QueueKind
+
+
+_NO_LOOK_BEFORE = Edit(
+    path="proxy/derivatives/uploads.py",
+    right="self._newer_etag = self._newer(await self._head(self._task.key))",
+    wrong="self._newer_etag = None",
+)
+_NO_LOOK_AFTER = Edit(
+    path="proxy/derivatives/service.py",
+    right="return made, now.etag != made.original.etag",
+    wrong="return made, False",
+)
 
 
 MUTATIONS: Final = {
     "a": Mutation(
         mistake="the 202 does not wait until the job is on disk",
-        path="proxy/queues/sqlite/queue.py",
-        right="return job if await self._database.write(self._transitions.enqueue(job, size=size)) else None",
-        wrong="return job if self._database.write(self._transitions.enqueue(job, size=size)) else None",
+        edits=(
+            Edit(
+                path="proxy/queues/sqlite/queue.py",
+                right="return job if await self._database.write(self._transitions.enqueue(job, size=size)) else None",
+                wrong="return job if self._database.write(self._transitions.enqueue(job, size=size)) else None",
+            ),
+        ),
         queue="sqlite",
     ),
     "b": Mutation(
         mistake="the job is done before the last derivative is in the store",
-        path="proxy/derivatives/uploads.py",
-        right="*await asyncio.gather(*puts, return_exceptions=True)]",
-        wrong="*await asyncio.gather(*[asyncio.ensure_future(put) for put in puts][:-1], return_exceptions=True)]",
+        edits=(
+            Edit(
+                path="proxy/derivatives/uploads.py",
+                right="*await asyncio.gather(*puts, return_exceptions=True)]",
+                wrong="*await asyncio.gather(*[*map(asyncio.ensure_future, puts)][:-1], return_exceptions=True)]",
+            ),
+        ),
         queue="redis",
     ),
+    # Either look makes up for the other: a worker that was stopped in between renders once more.
     "c": Mutation(
-        mistake="no last look at the original before the uploads",
-        path="proxy/derivatives/uploads.py",
-        right="self._newer_etag = self._newer(await self._head(self._task.key))",
-        wrong="self._newer_etag = None",
+        mistake="no look at the original once it was fetched: it may have been replaced meanwhile",
+        edits=(_NO_LOOK_BEFORE, _NO_LOOK_AFTER),
         queue="postgres",
-    ),
-    "e": Mutation(
-        mistake="the queue takes any number of jobs",
-        path="proxy/jobs/service.py",
-        right="if waiting + len(new) >= self._queue_size:",
-        wrong="if waiting + len(new) < 0:",
-        queue="redis",
     ),
     "d": Mutation(
-        mistake="no look at the original after the uploads: it may have been replaced meanwhile",
-        path="proxy/derivatives/service.py",
-        right="return made, now.etag != made.original.etag",
-        wrong="return made, False",
-        queue="postgres",
+        mistake="the queue takes any number of jobs",
+        edits=(
+            Edit(
+                path="proxy/jobs/service.py",
+                right="if waiting + len(new) >= self._queue_size:",
+                wrong="if waiting + len(new) < 0:",
+            ),
+        ),
+        queue="redis",
     ),
 }
 
@@ -87,11 +110,12 @@ def mutated(mutation: Mutation) -> Iterator[Path]:
                 shutil.copytree(place, copy / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copyfile(place, copy / part)
-        path = copy / mutation.path
-        source = path.read_text()
-        if source.count(mutation.right) != 1:
-            raise LookupError(f"{mutation.path} does not have this line exactly once: {mutation.right}")
-        path.write_text(source.replace(mutation.right, mutation.wrong))
+        for edit in mutation.edits:
+            path = copy / edit.path
+            source = path.read_text()
+            if source.count(edit.right) != 1:
+                raise LookupError(f"{edit.path} does not have this line exactly once: {edit.right}")
+            path.write_text(source.replace(edit.right, edit.wrong))
         yield copy
 
 
