@@ -18,7 +18,7 @@ import pytest
 from loadtest.service import Service, started
 
 ROOT = Path(__file__).parents[1]
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 
@@ -37,7 +37,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, dist = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("dist")
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+            )
         else:
             shutil.copy(ROOT / name, folder)
     run(sys.executable, "-c", BUILD, "sdist", str(dist), cwd=folder)
@@ -87,7 +89,7 @@ def test_the_sdist_builds_the_wheel_that_the_checkout_builds(built: Path) -> Non
     checkout = {str(path.relative_to(ROOT)) for name in ("proxy", "pipeline") for path in (ROOT / name).rglob("*")}
     modules = {name for name in checkout if name.endswith(".py")}
     data = {name for name in checkout if name.endswith((".toml", ".html", ".css"))}
-    assert (modules | data) <= set(ours)
+    assert (modules | data | {"pipeline/kernel/_kernel.so"}) <= set(ours)
 
 
 def test_the_installed_service_gets_ready_in_an_empty_folder(environment: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class Rendering:
         Raises:
             Refused: the original cannot be rendered.
         """
-        self._original = open_original(Path(question.path), limits=question.limits, sizes=question.sizes)
+        self._original = open_original(Path(question.path), limits=question.limits)
         self._targets = [_target(self._original, size, question) for size in question.sizes]
         self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
         self.first_bytes = held_bytes(self._original, question.sizes, question.first)
@@ -151,7 +151,7 @@ def _render_chain(
 
 
 def _step(target: Target) -> ResizeStep:
-    return ResizeStep(sides=target.cover, is_source=target.size.is_source, is_large=target.size.is_large)
+    return ResizeStep(sides=target.cover, is_source=target.size.is_source)
 
 
 def _sort_key(target: Target) -> tuple[tuple[int, int], bool]:
