@@ -24,6 +24,8 @@ struct ladder {
     int bands, count;
     const int16_t *light;
     const uint8_t *levels; // of light 0: negative light is before it
+    const int16_t *matrix;
+    int16_t *converted; // a row of the first level
     const struct arithmetic *arithmetic;
     struct level level[];
 };
@@ -113,10 +115,18 @@ static int prepare_all(struct ladder *ladder, int width, int height, const struc
     return 0;
 }
 
-struct ladder *ladder_new(int width, int height, int bands, const struct step *steps, int count,
-                          const int16_t *light, const uint8_t *levels)
+static int prepare_matrix(struct ladder *ladder)
 {
-    int is_known = bands == 1 || bands == 3;
+    if (!ladder->matrix)
+        return 0;
+    ladder->converted = calloc((size_t)(3 * ladder->level->plane), sizeof *ladder->converted);
+    return ladder->converted ? 0 : -1;
+}
+
+struct ladder *ladder_new(int width, int height, int bands, const struct step *steps, int count,
+                          const int16_t *light, const uint8_t *levels, const int16_t *matrix)
+{
+    int is_known = bands == 3 || (bands == 1 && !matrix);
     if (!is_known || count < 1 || count > MOST_LEVELS || !is_side(width) || !is_side(height))
         return NULL;
     struct ladder *ladder = calloc(1, sizeof *ladder + (size_t)count * sizeof *ladder->level);
@@ -125,8 +135,9 @@ struct ladder *ladder_new(int width, int height, int bands, const struct step *s
     ladder->bands = bands;
     ladder->light = light;
     ladder->levels = levels + LIGHTS / 2;
+    ladder->matrix = matrix;
     ladder->arithmetic = chosen ? chosen : best();
-    if (!prepare_all(ladder, width, height, steps, count))
+    if (!prepare_all(ladder, width, height, steps, count) && !prepare_matrix(ladder))
         return ladder;
     ladder_free(ladder);
     return NULL;
@@ -142,6 +153,7 @@ void ladder_free(struct ladder *ladder)
         free(level->merged);
         free(level->row);
     }
+    free(ladder->converted);
     free(ladder);
 }
 
@@ -172,6 +184,22 @@ static void make_row(const struct ladder *ladder, struct level *level)
                                        level->merged + band * level->in_plane, &level->across);
 }
 
+// Convert the colours of the first level's row; the others are reduced from it. A row of the matrix
+// weighs the three planes as the vertical pass weighs rows.
+static void convert(struct ladder *ladder, struct level *level)
+{
+    int16_t *row = level->row;
+    const int16_t *planes[] = {row, row + level->plane, row + 2 * level->plane, row};
+    for (int band = 0; band < 3; band++) {
+        const int16_t *three = ladder->matrix + 3 * band;
+        const int16_t weights[] = {three[0], three[1], three[2], 0};
+        int16_t *to = ladder->converted + band * level->plane;
+        ladder->arithmetic->vertical(to, planes, weights, 4, (int)level->plane);
+    }
+    level->row = ladder->converted;
+    ladder->converted = row;
+}
+
 // Write the finished row as 8 bits, its planes interleaved.
 static void store(const struct ladder *ladder, const struct level *level)
 {
@@ -197,6 +225,8 @@ static void advance(struct ladder *ladder, struct level *level)
     level->rows_in++;
     while (level->rows_out < level->height && level->rows_in >= needed(level)) {
         make_row(ladder, level);
+        if (ladder->matrix && level == ladder->level)
+            convert(ladder, level);
         if (level->out)
             store(ladder, level);
         level->rows_out++;

@@ -35,7 +35,7 @@ def _load() -> ctypes.CDLL:
         raise ImportError(f"{PATH} is missing: `make install` compiles it; see CONTRIBUTING.md")
     library = ctypes.CDLL(str(PATH))
     numbers, pointer = ctypes.c_int, ctypes.c_void_p
-    library.ladder_new.argtypes = [numbers, numbers, numbers, pointer, numbers, pointer, pointer]
+    library.ladder_new.argtypes = [numbers, numbers, numbers, pointer, numbers, pointer, pointer, pointer]
     library.ladder_new.restype = pointer
     library.ladder_push.argtypes = [pointer, pointer, numbers]
     library.ladder_free.argtypes = [pointer]

@@ -59,7 +59,12 @@ def chain(steps: Iterable[tuple[tuple[int, int], bool]]) -> list[Level]:
 
 
 def reduce(
-    sides: tuple[int, int], bands: int, levels: Sequence[Level], strips: Iterable[bytearray | memoryview]
+    sides: tuple[int, int],
+    bands: int,
+    levels: Sequence[Level],
+    strips: Iterable[bytearray | memoryview],
+    *,
+    matrix: Sequence[int] | None = None,
 ) -> list[bytearray]:
     """Return the pixels of each level, reduced with Lanczos3 in linear light; sRGB or grey, 8 bits.
 
@@ -68,6 +73,7 @@ def reduce(
         bands: 3, or 1 for grey.
         levels: The pictures to make; each one follows the one that it is reduced from.
         strips: The rows of the original from top to bottom, any number of whole rows in each; writable memory.
+        matrix: Nine numbers in parts of 16,384 that convert the colours, in light, of three bands.
 
     Raises:
         ValueError: `strips` has fewer or more rows than the original.
@@ -78,8 +84,9 @@ def reduce(
     held = [(ctypes.c_uint8 * len(picture)).from_buffer(picture) for picture in pictures]
     outs = [None if rung.made is None else ctypes.addressof(held[rung.made]) for rung in steps]
     described = [LadderStep(*rung.sides, rung.parent, out) for rung, out in zip(steps, outs, strict=True)]
+    numbers = (ctypes.c_int16 * len(matrix))(*matrix) if matrix else None
     array = (LadderStep * len(steps))(*described)
-    ladder = LIBRARY.ladder_new(*sides, bands, array, len(steps), LIGHT_TABLE, LEVEL_TABLE)
+    ladder = LIBRARY.ladder_new(*sides, bands, array, len(steps), LIGHT_TABLE, LEVEL_TABLE, numbers)
     if not ladder:
         raise MemoryError("no memory for the rows of a reduction")
     try:
@@ -136,4 +143,4 @@ def _rung_bytes(rung: Rung, bands: int) -> int:
     (width, height), (across, down) = rung.source_sides, rung.sides
     rows = min(taps(height, down), height) + 1
     windows = windows_bytes(width, across) + windows_bytes(height, down)
-    return rows * row_bytes(width, bands) + row_bytes(across, bands) + windows
+    return rows * row_bytes(width, bands) + 2 * row_bytes(across, bands) + windows

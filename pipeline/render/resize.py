@@ -45,12 +45,15 @@ def resize_all(
     steps: Sequence[ResizeStep],
     *,
     to_colour: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb,
+    keeps_gamut: bool = True,
 ) -> Iterator[pyvips.Image]:
     """Yield the image of each step, in memory; `steps` must be sorted from the largest down.
 
-    `to_colour` is applied before the original is shrunk. The first image is shrunk from the original, and each other
-    image from the last source before it, or from the first image. So an image depends on the steps before it and on
-    nothing else.
+    `to_colour` is applied before the original is shrunk. Unless some size `keeps_gamut`, a wide gamut is converted to
+    sRGB where a matrix does that; otherwise the images have the gamut and the profile of the original.
+
+    The first image is shrunk from the original, and each other image from the last source before it, or from the first
+    image. So an image depends on the steps before it and on nothing else.
 
     Raises:
         Refused: the original cannot be rendered; raised before the first image, never after it.
@@ -58,7 +61,7 @@ def resize_all(
     if not steps:
         return iter(())
     if original.is_plain:
-        return _reduce_all(original, steps, to_colour)
+        return _reduce_all(original, steps, to_colour, keeps_gamut=keeps_gamut)
     return _resize_all(original, steps, to_colour)
 
 
@@ -68,15 +71,21 @@ def resize_frame(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
 
 
 def _reduce_all(
-    original: Original, steps: Sequence[ResizeStep], to_colour: Callable[[pyvips.Image], pyvips.Image]
+    original: Original,
+    steps: Sequence[ResizeStep],
+    to_colour: Callable[[pyvips.Image], pyvips.Image],
+    *,
+    keeps_gamut: bool,
 ) -> Iterator[pyvips.Image]:
     """Make all images in one pass over the lines of the original, then yield each one without keeping it."""
 
     def reduced(image: pyvips.Image) -> list[pyvips.Image]:
         shown = to_colour(image)
+        matrix = None if keeps_gamut else colour.matrix_to_srgb(shown)
         levels = chain((step.sides, step.is_source) for step in steps)
-        made = reduce((shown.width, shown.height), shown.bands, levels, vips.strips(shown))
-        return [vips.from_samples(pixels, step.sides, like=shown) for pixels, step in zip(made, steps, strict=True)]
+        made = reduce((shown.width, shown.height), shown.bands, levels, vips.strips(shown), matrix=matrix)
+        like = colour.without_profile(shown) if matrix else shown
+        return [vips.from_samples(pixels, step.sides, like=like) for pixels, step in zip(made, steps, strict=True)]
 
     pictures = first_frame(original, reduced, sides=steps[0].sides)[::-1]
     release_memory()

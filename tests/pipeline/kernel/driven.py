@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.kernel.library import PATH
 from pipeline.kernel.light import levels_of_light, light_of_levels
 from pipeline.kernel.reduction import rungs
+from tests.pipeline.kernel.oracle import MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tests.pipeline.kernel.oracle import Shape
 
 SOURCES = sorted(PATH.parent.glob("*.c"))
-TABLES = pack("256h", *light_of_levels()) + levels_of_light()
+TABLES = pack("256h", *light_of_levels()) + levels_of_light() + pack("9h", *MATRIX)
 ZIG = (sys.executable, "-m", "ziglang", "cc", "-target")
 
 
@@ -36,7 +37,8 @@ def job(original: Shape) -> bytes:
     """Describe a reduction of which all pictures are written, also those between two levels."""
     steps = rungs(original.sides, original.levels)
     described = b"".join(pack("3i", *step.sides, step.parent) for step in steps)
-    return pack("4i", *original.sides, original.bands, len(steps)) + described + original.pixels
+    head = pack("5i", *original.sides, original.bands, len(steps), original.is_converted)
+    return head + described + original.pixels
 
 
 def drive(command: Sequence[str], jobs: Iterable[bytes]) -> bytes:

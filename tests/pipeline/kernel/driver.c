@@ -3,8 +3,8 @@
 //
 //     driver [INSTRUCTIONS]
 //
-// The input has the two tables, then jobs: width, height, bands and count, as many steps of width,
-// height and parent, all int32_t, and the rows. The output has a byte for each job: 1 and the
+// The input has the two tables and a matrix, then jobs: width, height, bands, count and whether the
+// matrix is used, as many steps of width, height and parent, all int32_t, and the rows. The output has a byte for each job: 1 and the
 // pictures, or 0 if the job was refused; then its rows are not read.
 #include "ladder.h"
 
@@ -47,7 +47,8 @@ static void push_all(struct ladder *ladder, const int32_t *job)
     free(more);
 }
 
-static void run(const int32_t *job, const int16_t *light, const uint8_t *levels)
+static void run(const int32_t *job, const int16_t *light, const uint8_t *levels,
+                const int16_t *matrix)
 {
     struct step steps[MOST_STEPS];
     size_t sizes[MOST_STEPS];
@@ -58,7 +59,8 @@ static void run(const int32_t *job, const int16_t *light, const uint8_t *levels)
         sizes[i] = is_picture ? (size_t)step[0] * (size_t)step[1] * (size_t)job[2] : 0;
         steps[i] = (struct step){step[0], step[1], step[2], allocated(sizes[i])};
     }
-    struct ladder *ladder = ladder_new(job[0], job[1], job[2], steps, job[3], light, levels);
+    struct ladder *ladder = ladder_new(job[0], job[1], job[2], steps, job[3], light, levels,
+                                       job[4] ? matrix : NULL);
     putchar(ladder ? 1 : 0);
     if (ladder)
         push_all(ladder, job);
@@ -73,17 +75,18 @@ static void run(const int32_t *job, const int16_t *light, const uint8_t *levels)
 
 int main(int count, char **words)
 {
-    static int16_t light[256];
+    static int16_t light[256], matrix[9];
     static uint8_t levels[65536];
     if (count > 1 && ladder_choose(words[1]))
         return 2;
     read_all(light, sizeof light);
     read_all(levels, sizeof levels);
-    int32_t job[4];
+    read_all(matrix, sizeof matrix);
+    int32_t job[5];
     while (fread(job, 1, sizeof job, stdin) == sizeof job) {
         if (job[3] > MOST_STEPS)
             return 7;
-        run(job, light, levels);
+        run(job, light, levels, matrix);
     }
     return 0;
 }

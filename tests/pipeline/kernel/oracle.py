@@ -23,6 +23,9 @@ ONE = 1 << 14
 THIRD_OF_PI_SQUARED = 294_372_418
 LIGHT = np.array(light_of_levels())
 LEVELS = np.frombuffer(levels_of_light(), np.uint8)
+MATRIX = (20_069, -3685, 0, -689, 17_073, 0, -322, -1288, 17_994)
+"""From the light of Display P3 to that of sRGB, in parts of 16,384."""
+
 CONTENTS = ("noise", "black and white noise", "chessboard", "stripes", "columns", "white", "one bright pixel")
 
 
@@ -34,6 +37,13 @@ class Shape:
     bands: int
     levels: tuple[Level, ...]
     pixels: bytes = field(repr=False)
+    is_converted: bool = False
+    """Whether `MATRIX` converts the colours."""
+
+    @property
+    def matrix(self) -> tuple[int, ...] | None:
+        """The matrix that converts the colours."""
+        return MATRIX if self.is_converted else None
 
     @property
     def array(self) -> Array:
@@ -70,7 +80,8 @@ def shape(random: Random, *, most: int = 80, most_reduction: int = 12) -> Shape:
         )
         levels.append(Level(sides=(width, height), source=source))
     pixels = content(random, random.choice(CONTENTS), sides, bands)
-    return Shape(sides=sides, bands=bands, levels=tuple(levels), pixels=pixels)
+    is_converted = bands == len("RGB") and random.random() < 0.5
+    return Shape(sides=sides, bands=bands, levels=tuple(levels), pixels=pixels, is_converted=is_converted)
 
 
 def content(random: Random, kind: str, sides: tuple[int, int], bands: int) -> bytes:
@@ -100,8 +111,11 @@ def reduced(original: Shape, rungs: Sequence[tuple[tuple[int, int], int]]) -> li
         above = LIGHT[original.array] if parent < 0 else made[parent]
         down, across = matrix(above.shape[0], sides[1]), matrix(above.shape[1], sides[0])
         merged = saturated(np.einsum("oh,hwc->owc", down, above))
-        made.append(saturated(np.einsum("pw,owc->opc", across, merged)))
-    return [LEVELS[rows - LIGHTS.start].tobytes() for rows in made]
+        rows = saturated(np.einsum("pw,owc->opc", across, merged))
+        if original.is_converted and parent < 0:
+            rows = saturated(np.einsum("dc,opc->opd", np.array(MATRIX).reshape(3, 3), rows))
+        made.append(rows)
+    return [LEVELS[light - LIGHTS.start].tobytes() for light in made]
 
 
 def saturated(sums: Array) -> Array:

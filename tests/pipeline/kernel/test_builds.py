@@ -22,13 +22,21 @@ SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", 
 NATIVE = {"x86_64": ("scalar", "sse2", "avx2"), "aarch64": ("scalar", "neon")}[platform.machine()]
 WIDE = Shape(sides=(16_383, 9), bands=3, levels=(Level(sides=(2048, 2), source=None),), pixels=bytes(16_383 * 9 * 3))
 HUGE = 1 << 24
+
+
+def job_of(*numbers: int, is_converted: bool = False) -> bytes:
+    """Describe a job by width, height, bands and count, and the steps."""
+    return pack(f"{len(numbers) + 1}i", *numbers[:4], is_converted, *numbers[4:])
+
+
 FAULTS = [
-    pack("4i3i", 8, 8, 3, 1, 8, 8, 0), pack("4i3i", 8, 8, 3, 1, 8, 8, -2), pack("4i3i", 8, 8, 3, 1, 0, 8, -1),
-    pack("4i3i", 8, 8, 3, 1, 8, -8, -1), pack("4i3i", 9, 8, 3, 1, 1, 8, -1), pack("4i3i", 8, 9, 3, 1, 8, 1, -1),
-    pack("4i3i", 0, 8, 3, 1, 8, 8, -1), pack("4i3i", 8, -1, 3, 1, 8, 8, -1), pack("4i3i", 8, 8, 2, 1, 8, 8, -1),
-    pack("4i3i", 8, 8, 0, 1, 8, 8, -1), pack("4i", 8, 8, 3, 0), pack("4i", 8, 8, 3, -1),
-    pack("4i6i", 8, 8, 3, 2, 8, 8, -1, 4, 4, 1), pack("4i6i", 8, 8, 3, 2, 8, 8, -1, 4, 4, -1),
-    pack("4i6i", 80, 80, 3, 2, 40, 40, -1, 4, 40, 0), pack("4i3i", HUGE + 1, 8, 3, 1, HUGE, 8, -1),
+    job_of(8, 8, 3, 1, 8, 8, 0), job_of(8, 8, 3, 1, 8, 8, -2), job_of(8, 8, 3, 1, 0, 8, -1),
+    job_of(8, 8, 3, 1, 8, -8, -1), job_of(9, 8, 3, 1, 1, 8, -1), job_of(8, 9, 3, 1, 8, 1, -1),
+    job_of(0, 8, 3, 1, 8, 8, -1), job_of(8, -1, 3, 1, 8, 8, -1), job_of(8, 8, 2, 1, 8, 8, -1),
+    job_of(8, 8, 0, 1, 8, 8, -1), job_of(8, 8, 1, 1, 8, 8, -1, is_converted=True),
+    job_of(8, 8, 3, 0), job_of(8, 8, 3, -1),
+    job_of(8, 8, 3, 2, 8, 8, -1, 4, 4, 1), job_of(8, 8, 3, 2, 8, 8, -1, 4, 4, -1),
+    job_of(80, 80, 3, 2, 40, 40, -1, 4, 40, 0), job_of(HUGE + 1, 8, 3, 1, HUGE, 8, -1),
 ]  # fmt: skip
 """Jobs that are refused."""
 
@@ -44,7 +52,8 @@ def expected(shapes: Sequence[Shape]) -> bytes:
     for original in shapes:
         steps = rungs(original.sides, original.levels)
         levels = [Level(sides=step.sides, source=None if step.parent < 0 else step.parent) for step in steps]
-        found += [b"\1", *reduce(original.sides, original.bands, levels, [bytearray(original.pixels)])]
+        pixels = [bytearray(original.pixels)]
+        found += [b"\1", *reduce(original.sides, original.bands, levels, pixels, matrix=original.matrix)]
     return b"".join(found)
 
 

@@ -38,7 +38,7 @@ def default_instructions() -> Iterator[None]:
 
 
 def made(original: Shape, random: Random) -> list[bytes]:
-    found = reduce(original.sides, original.bands, original.levels, original.strips(random))
+    found = reduce(original.sides, original.bands, original.levels, original.strips(random), matrix=original.matrix)
     return [bytes(pixels) for pixels in found]
 
 
