@@ -37,13 +37,7 @@ A decoder averages sRGB values, which darkens fine bright detail. See docs/decis
 """
 
 _LOW_OVERSAMPLING = 1.15
-"""The same for originals of which each pixel costs much: very large ones, and those that libvips shrinks.
-
-At 1.0 many more photographs would lose detail.
-"""
-
-_MAX_LARGE_DECODE = 20_000_000
-"""Pixels. A JPEG with more is decoded with `_LOW_OVERSAMPLING`."""
+"""The same for originals of which each pixel costs much. At 1.0 many more photographs would lose detail."""
 
 _MIN_DECODED_SIDE = 2000
 """Pixels. A decoder's own shrinking leaves the longer side at least this long, however small the largest size is."""
@@ -109,8 +103,7 @@ class Original:
     @property
     def _is_cheap(self) -> bool:
         """Whether a full decode costs little: of a lossy WebP it costs much memory, and of CMYK the conversion."""
-        pixels = self.header.width * self.header.height
-        return bool(self.readable.name == "jpeg" and self.header.bands <= _COLOURS and pixels <= _MAX_LARGE_DECODE)
+        return bool(self.readable.name == "jpeg" and self.header.bands <= _COLOURS)
 
     @property
     def sides(self) -> tuple[int, int]:

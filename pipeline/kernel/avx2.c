@@ -60,6 +60,12 @@ AVX2 static inline __m256i eight_sums(const int16_t *inputs, const int16_t *weig
     return sums;
 }
 
+// Return {a0 + a2, b0 + b2, a1 + a3, b1 + b3} of each half.
+AVX2 static inline __m256i halved(__m256i a, __m256i b)
+{
+    return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+}
+
 AVX2 static void horizontal(int16_t *to, const int16_t *plane, const struct windows *windows)
 {
     const int *first = windows->first;
@@ -69,10 +75,9 @@ AVX2 static void horizontal(int16_t *to, const int16_t *plane, const struct wind
         __m256i sums[4];
         for (int j = 0; j < 4; j++, weights += stride)
             sums[j] = eight_sums(plane + first[j], weights, stride);
-        __m256i low = _mm256_hadd_epi32(sums[0], sums[1]);
-        __m256i both = _mm256_hadd_epi32(low, _mm256_hadd_epi32(sums[2], sums[3]));
-        __m128i whole = _mm256_castsi256_si128(both);
-        whole = _mm_add_epi32(whole, _mm256_extracti128_si256(both, 1));
+        __m256i a = halved(sums[0], sums[1]), b = halved(sums[2], sums[3]);
+        a = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+        __m128i whole = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
         whole = _mm_srai_epi32(_mm_add_epi32(whole, _mm_set1_epi32(HALF)), WEIGHT_BITS);
         _mm_storel_epi64((__m128i *)(to + x), _mm_packs_epi32(whole, whole));
     }
