@@ -27,8 +27,8 @@ _PROCESS = 33_000_000
 _LINES = 800
 """Lines of the decoded image that libvips keeps for its own shrinking."""
 
-_READ_LINES = 200
-"""Lines of the decoded image that libvips keeps while `pipeline.kernel` reads it."""
+_READ_LINES = 400
+"""Lines of the decoded image that libvips' loaders keep while `pipeline.kernel` reads it."""
 
 _SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
 _FLOAT = 4
@@ -122,7 +122,7 @@ def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]
     times = original.shrink(levels[0].sides)
     width, height = (-(-side // times) for side in (original.header.width, original.header.height))
     pixels = sum(level.sides[0] * level.sides[1] for level in levels)
-    lines = min(_READ_LINES, height) * width * original.header.bands
+    lines = 0 if original.declared.picture else min(_READ_LINES, height) * width * original.header.bands
     working = reduction.working_bytes((width, height), original.header.bands, levels)
     return pixels * original.header.bands, _decoder(original, steps[0][0]) + lines + working
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from struct import pack
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pipeline.kernel.library import PATH
 from pipeline.kernel.light import levels_of_light, light_of_levels
 from pipeline.kernel.reduction import rungs
@@ -20,7 +22,13 @@ if TYPE_CHECKING:
 
 SOURCES = sorted(PATH.parent.glob("*.c"))
 TABLES = pack("256h", *light_of_levels()) + levels_of_light() + pack("9h", *MATRIX)
-ZIG = (sys.executable, "-m", "ziglang", "cc", "-target")
+ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.17")
+ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
+"""Of Debian's package libc6-arm64-cross; ziglang would take a minute to compile a C library of its own."""
+
+QEMU = ("qemu-aarch64-static", "-L", str(ARM64_LIBRARIES))
+needs_qemu = pytest.mark.needs(QEMU[0], "qemu-user-static")
+needs_arm64 = pytest.mark.needs(str(ARM64_LIBRARIES / "lib/ld-linux-aarch64.so.1"), "libc6-arm64-cross")
 
 
 def build(program: Path, compiler: Sequence[str], *flags: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.kernel.reduction import Level, reduce, rungs
 from tests.pipeline.kernel import oracle
-from tests.pipeline.kernel.driven import ZIG, build, drive, job
+from tests.pipeline.kernel.driven import QEMU, ZIG, build, drive, job, needs_arm64, needs_qemu
 from tests.pipeline.kernel.oracle import Shape
 from tests.thorough import count
 
@@ -75,9 +75,10 @@ def test_numbers_out_of_range_are_refused_and_leak_nothing(sanitized: Path) -> N
     assert drive([str(sanitized)], [*FAULTS, job(shapes[0])]) == bytes(len(FAULTS)) + expected(shapes)
 
 
-@pytest.mark.needs("qemu-aarch64-static", "qemu-user-static")
+@needs_qemu
+@needs_arm64
 def test_neon_computes_the_same_bytes(tmp_path: Path) -> None:
-    program = build(tmp_path / "driver", [*ZIG, "aarch64-linux-musl"], "-O3")
+    program = build(tmp_path / "driver", ZIG, "-O3")
     shapes = [*originals(count(2000, otherwise=200), seed=7), WIDE]
     for instructions in ("neon", "scalar"):
-        assert drive(["qemu-aarch64-static", str(program), instructions], map(job, shapes)) == expected(shapes)
+        assert drive([*QEMU, str(program), instructions], map(job, shapes)) == expected(shapes)

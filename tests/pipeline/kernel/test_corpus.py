@@ -10,7 +10,7 @@ from pipeline.decode.original import first_frame, open_original
 from pipeline.image import colour, vips
 from pipeline.kernel.library import LIBRARY
 from pipeline.kernel.reduction import chain, reduce
-from tests.pipeline.kernel.driven import ZIG, build, drive, job
+from tests.pipeline.kernel.driven import QEMU, ZIG, build, drive, job, needs_arm64, needs_qemu
 from tests.pipeline.kernel.oracle import Shape
 from tests.pipeline.kernel.test_builds import NATIVE
 from tests.pipeline.rendering import SITE, needs_corpus, photographs
@@ -44,7 +44,7 @@ def made(photograph: Shape) -> list[bytearray]:
 
 
 @needs_corpus
-@pytest.mark.parametrize("path", PHOTOGRAPHS[:: count(1, otherwise=12)], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PHOTOGRAPHS[:: count(3, otherwise=12)], ids=lambda path: path.name)
 def test_the_instructions_of_this_processor_give_the_same_bytes(path: Path) -> None:
     photograph = pixels(path)
     # The last one is the default, so that it is chosen again in the end.
@@ -53,10 +53,11 @@ def test_the_instructions_of_this_processor_give_the_same_bytes(path: Path) -> N
 
 
 @needs_corpus
-@pytest.mark.needs("qemu-aarch64-static", "qemu-user-static")
+@needs_qemu
+@needs_arm64
 def test_neon_gives_the_same_bytes(tmp_path: Path) -> None:
-    program = build(tmp_path / "driver", [*ZIG, "aarch64-linux-musl"], "-O3")
-    for path in PHOTOGRAPHS[:: count(4, otherwise=30)]:
+    program = build(tmp_path / "driver", ZIG, "-O3")
+    for path in PHOTOGRAPHS[:: count(9, otherwise=30)]:
         photograph = pixels(path)
         expected = b"\1" + b"".join(made(photograph))
-        assert drive(["qemu-aarch64-static", str(program)], [job(photograph)]) == expected, path.name
+        assert drive([*QEMU, str(program)], [job(photograph)]) == expected, path.name
