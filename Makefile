@@ -95,6 +95,7 @@ rehearse-cutover: dev ## rehearse the cut-over with an old backend and 200 photo
 	$(BIN)/python -m tests.main_site.rehearsal $(OPTIONS)
 
 wheels: dev ## build wheels for x86-64 and arm64 into build/wheels, the same bytes each time
+	rm -rf build/lib.* build/bdist.* build/wheels
 	$(foreach cpu,x86_64 aarch64,KERNEL_TARGET=$(cpu)-linux-gnu SOURCE_DATE_EPOCH=1780000000 \
 	  $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheels . &&) true
 
