@@ -16,9 +16,12 @@ struct step {
 struct ladder;
 
 // Return a ladder for an original of these dimensions and of 1 or 3 bands; NULL if a number is out
-// of range or there is no memory. `matrix` has nine numbers in parts of 2^14, or is NULL: the colours
-// of all levels are converted by it, in light; the absolute numbers of a row add up to less than 2. `light` has the light of each of 256 levels, `levels` the level
-// of each light from -32768 to 32767; all three, and every `out`, must live as long as the ladder.
+// of range or there is no memory.
+//
+// `light` has the light of each of 256 levels, `levels` the level of each light from -32768 to
+// 32767. `matrix` converts the colours of all levels, in light; it has nine numbers in parts of
+// 2^14, of which the absolute ones of a row add up to less than 2, or is NULL. All three, and every
+// `out`, must live as long as the ladder.
 PUBLIC struct ladder *ladder_new(int width, int height, int bands, const struct step *steps,
                                  int count, const int16_t *light, const uint8_t *levels,
                                  const int16_t *matrix);

@@ -4,8 +4,9 @@
 //     driver [INSTRUCTIONS]
 //
 // The input has the two tables and a matrix, then jobs: width, height, bands, count and whether the
-// matrix is used, as many steps of width, height and parent, all int32_t, and the rows. The output has a byte for each job: 1 and the
-// pictures, or 0 if the job was refused; then its rows are not read.
+// matrix is used, as many steps of width, height and parent, all int32_t, and the rows. The output
+// has a byte for each job: 1 and the pictures, or 0 if the job was refused; then its rows are not
+// read.
 #include "ladder.h"
 
 #include <stdio.h>
