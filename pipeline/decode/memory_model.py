@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.formats.heif.main_image import Plane
     from pipeline.size import Size
 
-_PROCESS = 33_000_000
+_PROCESS = 33_500_000
 """Bytes. The render process itself: the interpreter, libvips, and the code that every image needs."""
 
 _LINES = 800
