@@ -1,12 +1,12 @@
 # Two stages. The first installs from the lock file and selects the files that are needed at run time. The second has
 # only those: no shell, no package manager, no tests.
 FROM python:3.11-slim-bookworm AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python -m venv /opt/venv
 COPY requirements.txt ./
 RUN /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r requirements.txt
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml setup.py README.md LICENSE NOTICE ./
 COPY config/sizes.toml config/
 COPY pipeline pipeline
 COPY proxy proxy

@@ -20,9 +20,10 @@ help: ## list the targets
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Dependencies of the service, from the lock file, with verified hashes.
-$(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
+# Dependencies of the service, from the lock file, with verified hashes; and a compiler, unless the machine has one.
+$(VENV)/.installed: requirements.txt requirements-compiler.txt pyproject.toml setup.py $(wildcard pipeline/kernel/*.[ch]) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	command -v $(firstword $(CC)) >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-compiler.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -93,6 +94,11 @@ loadtest: dev ## run a load test with locust on a service in 256 MB, or on URL=.
 rehearse-cutover: dev ## rehearse the cut-over with an old backend and 200 photographs; report in var/rehearsal
 	$(BIN)/python -m tests.main_site.rehearsal $(OPTIONS)
 
+wheels: dev ## build wheels for x86-64 and arm64 into build/wheels, the same bytes each time
+	rm -rf build/lib.* build/bdist.* build/wheels
+	$(foreach cpu,x86_64 aarch64,KERNEL_TARGET=$(cpu)-linux-gnu SOURCE_DATE_EPOCH=1780000000 \
+	  $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheels . &&) true
+
 image: ## build the image with docker, podman or buildah into build/image
 	.ci/image/build gallformers-images build/image $(BUILD)
 
@@ -117,6 +123,7 @@ house: dev ## report folder sizes, names, lengths and unused code; fails if a ru
 lock: dev ## update the lock files to the newest dependencies
 	$(UV) --upgrade $(EXTRAS) -o requirements.txt
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+	$(filter-out --group build,$(UV)) --group compiler -c requirements-dev.txt -o requirements-compiler.txt
 
 licences: dev ## check that NOTICE lists every installed package with its licence
 	$(BIN)/python -m pytest -q tests/test_licences.py

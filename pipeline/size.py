@@ -11,14 +11,8 @@ from zlib import crc32
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-RENDERING_VERSION = 6
+RENDERING_VERSION = 7
 """Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
-
-SMALL_RENDERING_VERSION = f"{RENDERING_VERSION}.1"
-"""The version for recipes without a large size, whose originals are decoded by a rule of their own.
-
-See `pipeline.decode.original`.
-"""
 
 MAX_SIDE = 16_383
 """Pixels. The largest side that WebP supports (14 bits), and of the box of a size; JPEG, PNG and AVIF support more."""
@@ -30,12 +24,6 @@ OutputFormat = Literal["jpeg", "png", "webp", "avif"]
 
 STEP_WIDTH = 700
 """Pixels. A derivative wider than this has enough detail to be the source that smaller ones are shrunk from."""
-
-LARGE_WIDTH = 1000
-"""Pixels. A derivative wider than this is shrunk in 8 bits, because 16 bits take too long.
-
-See `pipeline.image.transfer_curve`.
-"""
 
 _Box = tuple[str, int, int]
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -104,11 +92,6 @@ class Size:
         """Whether smaller sizes are shrunk from this one rather than from a larger one."""
         return self.width > STEP_WIDTH
 
-    @property
-    def is_large(self) -> bool:
-        """Whether this size is shrunk in 8 bits; images with alpha or more than 8 bits always use 16."""
-        return self.width > LARGE_WIDTH
-
     def _faults(self) -> Iterator[str]:
         if not _NAME.fullmatch(self.name):
             yield f"size name {self.name!r} must be lower case letters, digits and -, a letter first, 32 at most"
@@ -144,9 +127,8 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
     are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
     is part of it too, because 16-bit originals are shrunk separately for each gamut.
     """
-    version = RENDERING_VERSION if any(other.is_large for other in among) else SMALL_RENDERING_VERSION
     recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
-    return f"{version}-{libvips}-{crc32(recipe.encode()):08x}"
+    return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
 
 
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:

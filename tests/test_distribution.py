@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,10 @@ import pytest
 from loadtest.service import Service, started
 
 ROOT = Path(__file__).parents[1]
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
+BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
+ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
+"""The numbers of processors in the head of an ELF file."""
+
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, f'build_{sys.argv[1]}')(sys.argv[2])"
 
 
@@ -37,7 +41,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, dist = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("dist")
     for name in BUILT_FROM:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.so")
+            )
         else:
             shutil.copy(ROOT / name, folder)
     run(sys.executable, "-c", BUILD, "sdist", str(dist), cwd=folder)
@@ -62,9 +68,10 @@ def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(*command: str, cwd: Path) -> str:
-    """Run a command that must succeed; return its output."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def run(*command: str, cwd: Path, target: str = "") -> str:
+    """Run a command that must succeed, perhaps for another kind of machine; return its output."""
+    words = {"KERNEL_TARGET": f"{target}-linux-gnu", "SOURCE_DATE_EPOCH": "1780000000"} if target else {}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **words})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -87,7 +94,20 @@ def test_the_sdist_builds_the_wheel_that_the_checkout_builds(built: Path) -> Non
     checkout = {str(path.relative_to(ROOT)) for name in ("proxy", "pipeline") for path in (ROOT / name).rglob("*")}
     modules = {name for name in checkout if name.endswith(".py")}
     data = {name for name in checkout if name.endswith((".toml", ".html", ".css"))}
-    assert (modules | data) <= set(ours)
+    assert (modules | data | {"pipeline/kernel/_kernel.so"}) <= set(ours)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_a_wheel_of_any_machine_is_the_same_bytes_each_time(built: Path, tmp_path: Path, machine: str) -> None:
+    checkout = only(built / "unpacked", "*")
+    wheels = []
+    for name in ("once", "again"):
+        folder = Path(shutil.copytree(checkout, tmp_path / name))
+        run(sys.executable, "-c", BUILD, "wheel", str(tmp_path / f"{name}-wheel"), cwd=folder, target=machine)
+        wheels.append(only(tmp_path / f"{name}-wheel", f"*-py3-none-manylinux_2_17_{machine}.whl"))
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()
+    library = content(wheels[0])["pipeline/kernel/_kernel.so"]
+    assert int.from_bytes(library[18:20], "little") == ELF_MACHINES[machine]
 
 
 def test_the_installed_service_gets_ready_in_an_empty_folder(environment: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def decoded(original: Original) -> Picture:
         UnsupportedFormat: the decoder is not installed.
     """
     sides = original.header.width, original.header.height
-    held = orientation.upright(first_frame(original, colour.to_rgb, sides=sides))
+    held = orientation.upright(first_frame(original, _evaluated, sides=sides))
     shown = colour.to_8_bit(colour.to_srgb(held))
     # Otherwise every later libvips operation would try an invalid profile again.
     bare = colour.to_8_bit(colour.without_profile(held))
@@ -103,6 +103,10 @@ def decoded(original: Original) -> Picture:
         alpha=_coarse(alpha),
         profile=colour.profile(held),
     )
+
+
+def _evaluated(image: pyvips.Image) -> pyvips.Image:
+    return vips.evaluate(colour.to_rgb(image))
 
 
 def similarity(old: Picture, new: Picture) -> Similarity:

@@ -7,7 +7,7 @@ one row of them.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.decode import hevc
 from pipeline.errors import Refused
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.formats.heif.main_image import Coded, MainImage, Plane
+
+T = TypeVar("T")
 
 _COLOURS = 3
 _WORD_PER_BYTE = 257
@@ -42,10 +44,8 @@ def header(path: Path, picture: MainImage) -> vips.Image:
     return vips.with_number(vips.blank(picture.sides, bands, like=read), "orientation", picture.orientation)
 
 
-def evaluate(
-    path: Path, picture: MainImage, labels: vips.Image, through: Callable[[vips.Image], vips.Image]
-) -> vips.Image:
-    """Decode an image, process it with `through`, and return the result in memory; its fields are those of `labels`.
+def evaluate(path: Path, picture: MainImage, labels: vips.Image, into: Callable[[vips.Image], T]) -> T:
+    """Decode an image with the fields of `labels`, and return what `into` makes of it, which reads the pixels.
 
     Raises:
         UnsupportedFormat: there is no decoder, or the image uses a feature that is not supported.
@@ -59,7 +59,7 @@ def evaluate(
             image = _with_alpha(image, alpha, is_premultiplied=picture.is_premultiplied)
         if picture.crop:
             image = image.crop(*picture.crop)
-        return vips.evaluate(through(vips.with_fields(image, labels)))
+        return into(vips.with_fields(image, labels))
     except Refused:
         if decoder.faults:
             raise decoder.faults[0] from None

@@ -12,6 +12,7 @@ from pipeline.formats import jpeg, tiff, webp
 from pipeline.formats.heif.main_image import AV1, HEVC
 from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
 from pipeline.image import vips
+from pipeline.kernel import reduction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +21,23 @@ if TYPE_CHECKING:
     from pipeline.formats.heif.main_image import Plane
     from pipeline.size import Size
 
-_PROCESS = 33_000_000
+_PROCESS = 33_500_000
 """Bytes. The render process itself: the interpreter, libvips, and the code that every image needs."""
 
 _LINES = 800
-"""Lines of the decoded image that libvips keeps for the operations that follow."""
+"""Lines of the decoded image that libvips keeps for its own shrinking."""
+
+_READ_LINES = 400
+"""Lines of the decoded image that libvips' loaders keep while `pipeline.kernel` reads it."""
 
 _SAMPLE = {"uchar": 1, "ushort": 2, "short": 2, "float": 4}
 _FLOAT = 4
-"""Bytes. One sample in floating point, in which images are shrunk if they have alpha or are in linear light."""
+"""Bytes. One sample in floating point, in which libvips shrinks."""
 
 _GIF_BYTES = 6
 """Bytes per pixel of the frame that the GIF decoder holds."""
 
-_CODED_BYTES = {HEVC: 5.5, AV1: 16}
+_CODED_BYTES = {HEVC: 5.2, AV1: 17}
 """Bytes per pixel of the decoders of one coded image of a HEIC or AVIF, at 8 bits per sample."""
 
 _DATA_COPIES = 2
@@ -86,14 +90,11 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
 
     An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
     """
-    chain = _chain(original, sizes)
-    sample = 1 if original.header.format == "uchar" and not original.header.hasalpha() else _LINEAR_BYTES
-    shared = max(width * height for (width, height), _ in chain) * original.header.bands * sample
-    decoding = _decoder(original, chain[0][0]) + _first_step_lines(original, *chain[0])
+    shared, shrinking = _reduction(original, sizes) if original.is_plain else _resizing(original, sizes)
     return _PROCESS + int(
         _metadata_bytes(original)
         + shared
-        + max(decoding, _costliest_step(original, chain), *(_encoder_bytes(original, size) for size in sizes))
+        + max(shrinking, *(_encoder_bytes(original, size) for size in sizes))
         + _animation_bytes(original, sizes, most_pixels=animation_pixels)
     )
 
@@ -101,14 +102,37 @@ def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels:
 def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
     """Return the additional bytes for holding the images that are larger than the size `first` until it is encoded.
 
-    The largest image is held for any render, and `render_bytes` includes it.
+    The largest image is held for any render, and `render_bytes` includes it. So it does all images that are made in one
+    pass.
     """
+    if original.is_plain:
+        return 0
     held = 0
     for (width, height), size in _chain(original, sizes)[1:]:
         if size.name == first:
             return held
         held += width * height * original.header.bands * _LINEAR_BYTES
     return 0
+
+
+def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
+    """Return the bytes of all images, which are made in one pass, and the bytes held during the pass."""
+    steps = _chain(original, sizes)
+    levels = reduction.chain((original.as_stored(cover), size.is_source) for cover, size in steps)
+    times = original.shrink(levels[0].sides)
+    width, height = (-(-side // times) for side in (original.header.width, original.header.height))
+    pixels = sum(level.sides[0] * level.sides[1] for level in levels)
+    lines = 0 if original.declared.picture else min(_READ_LINES, height) * width * original.header.bands
+    working = reduction.working_bytes((width, height), original.header.bands, levels)
+    return pixels * original.header.bands, _decoder(original, steps[0][0]) + lines + working
+
+
+def _resizing(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
+    """Return the bytes of the largest image, which is held, and those for the costliest step of libvips."""
+    steps = _chain(original, sizes)
+    shared = max(width * height for (width, height), _ in steps) * original.header.bands * _LINEAR_BYTES
+    decoding = _decoder(original, steps[0][0]) + _first_step_lines(original, steps[0][0])
+    return shared, max(decoding, _costliest_step(original, steps))
 
 
 def _chain(original: Original, sizes: Sequence[Size]) -> list[tuple[tuple[int, int], Size]]:
@@ -196,18 +220,17 @@ def _metadata_bytes(original: Original) -> int:
     return _METADATA_COPIES * sum(vips.text_lengths(original.header))
 
 
-def _first_step_lines(original: Original, cover: tuple[int, int], size: Size) -> float:
-    """Return the bytes of the lines kept while the first frame is shrunk."""
+def _first_step_lines(original: Original, cover: tuple[int, int]) -> float:
+    """Return the bytes of the lines kept while the first frame is shrunk by libvips."""
     header = original.header
-    sample = _sample(original) if size.is_large and not header.hasalpha() else _FLOAT
-    return _lines(original, (header.width, header.height)) * sample / original.shrink(original.as_stored(cover))
+    return _lines(original, (header.width, header.height)) * _FLOAT / original.shrink(original.as_stored(cover))
 
 
 def _costliest_step(original: Original, chain: Sequence[tuple[tuple[int, int], Size]]) -> float:
     """Return the bytes for the costliest step after the first: the lines of its source, and its own image."""
     most, step = 0.0, chain[0][0]
     for cover, size in chain[1:]:
-        sample = _FLOAT if original.header.hasalpha() else 1 if size.is_large else _LINEAR_BYTES
+        sample = _FLOAT if original.header.hasalpha() else _LINEAR_BYTES
         own = cover[0] * cover[1] * original.header.bands * min(sample, _LINEAR_BYTES)
         if cover != step:  # otherwise the image is reused as it is
             most = max(most, _lines(original, original.as_stored(step)) * sample + own)

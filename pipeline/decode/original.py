@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline import sentences
 from pipeline.decode import heif
@@ -18,7 +18,7 @@ from pipeline.image.transfer_curve import TOP
 from pipeline.protocol import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     import pyvips
@@ -26,31 +26,21 @@ if TYPE_CHECKING:
     from pipeline.decode.declared import Declared
     from pipeline.formats.registry import Readable
     from pipeline.formats.spliced import Spliced
-    from pipeline.size import Size
+
+T = TypeVar("T")
 
 _SHRINKS = (8, 4, 2)
-_MIN_OVERSAMPLING = 1.15
-"""A decoder shrinks to no less than this factor times the requested size; a proper kernel does the rest.
+_OVERSAMPLING = 1.8
+"""A decoder shrinks to no less than this factor times the largest size; a proper kernel does the rest.
 
-At 1.15 a photograph 4600 pixels wide is decoded at half its size, in half the time. If it is full of fine bright
-detail, that costs 6 points of SSIMULACRA2 at 2000 pixels, and leaves the score that sharp achieves with a full decode.
-At 1.0 many more photographs would lose as much.
+A decoder averages sRGB values, which darkens fine bright detail. See docs/decisions/034 for what that costs.
 """
+
+_LOW_OVERSAMPLING = 1.15
+"""The same for originals of which each pixel costs much. At 1.0 many more photographs would lose detail."""
 
 _MIN_DECODED_SIDE = 2000
-"""Pixels. A decoder's own shrinking leaves the longer side at least this long, times `_MIN_OVERSAMPLING`.
-
-A decoder averages sRGB values. Without this minimum, 300 pixels rendered alone would lose 3 to 17 points of
-SSIMULACRA2, and 800 pixels up to 28, compared with the same sizes rendered together with 2000.
-"""
-
-_SMALL_OVERSAMPLING, _MIN_SMALL_DECODED_SIDE = 1.8, 890
-"""The same for recipes whose sizes are all small, which are shrunk in 16 bits: three quarters of their time would be
-spent on pixels that the decoder can average. The longer side then has at least 1600 pixels.
-
-Over the photographs whose decode this halves, 800 pixels alone take 0.4 to 0.6 of the time, and lose 0 to 0.8 points.
-See docs/decisions/022.
-"""
+"""Pixels. A decoder's own shrinking leaves the longer side at least this long, however small the largest size is."""
 
 _MAX_UNCACHED_REDUCTION = 3
 """A reduction by less than this factor needs only the lines around the current one.
@@ -64,6 +54,9 @@ _TRAILING = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 _COLOUR_BANDS = {"srgb": 3, "rgb16": 3, "b-w": 1, "grey16": 1, "cmyk": 4, "lab": 3, "labs": 3}
 """The supported interpretations of pixels, and their number of bands without alpha."""
 
+
+_PLAIN_BANDS = {"srgb": 3, "b-w": 1, "cmyk": 4}
+"""The interpretations of pixels of 8 bits that become RGB or grey without alpha, and their number of bands."""
 
 _COLOURS = 3
 _LAB = ("lab", "labs")
@@ -79,8 +72,6 @@ class Original:
     readable: Readable
     header: pyvips.Image
     declared: Declared
-    is_for_small: bool = False
-    """Whether all sizes of the recipe are small."""
 
     @property
     def frames(self) -> int:
@@ -104,6 +95,17 @@ class Original:
         return declared is not None and declared.has_few_colours
 
     @property
+    def is_plain(self) -> bool:
+        """Whether its pixels are colours of 8 bits without alpha, once they are converted to RGB or grey."""
+        header = self.header
+        return bool(header.format == "uchar" and _PLAIN_BANDS.get(header.interpretation) == header.bands)
+
+    @property
+    def _is_cheap(self) -> bool:
+        """Whether a full decode costs little: of a lossy WebP it costs much memory, and of CMYK the conversion."""
+        return bool(self.readable.name == "jpeg" and self.header.bands <= _COLOURS)
+
+    @property
     def sides(self) -> tuple[int, int]:
         """Width and height in pixels, after the orientation is applied."""
         return self.as_stored((self.header.width, self.header.height))
@@ -120,13 +122,9 @@ class Original:
         if not self.readable.shrinks:
             return 1
         header = self.header
-        oversampling, side = (
-            (_SMALL_OVERSAMPLING, _MIN_SMALL_DECODED_SIDE)
-            if self.is_for_small
-            else (_MIN_OVERSAMPLING, _MIN_DECODED_SIDE)
-        )
-        most = min(header.width / sides[0], header.height / sides[1], max(header.width, header.height) / side)
-        most /= oversampling
+        oversampling = _OVERSAMPLING if self._is_cheap else _LOW_OVERSAMPLING
+        wanted = min(header.width / sides[0], header.height / sides[1]) / oversampling
+        most = min(wanted, max(header.width, header.height) / _MIN_DECODED_SIDE)
         return next((times for times in _SHRINKS if times <= most), 1)
 
 
@@ -134,9 +132,8 @@ def open_original(
     path: Path,
     *,
     limits: Limits = Limits(),  # noqa: B008 - a value that cannot change
-    sizes: Sequence[Size] = (),
 ) -> Original:
-    """Read an original's format and header; `sizes` is the recipe, which decides how far the decoder shrinks.
+    """Read an original's format and header.
 
     Raises:
         NotAnImage: the file does not start like any known image format.
@@ -154,27 +151,25 @@ def open_original(
         header = metadata.labelled(header, known.exif)
     if header.format not in _LAB_FORMATS if header.interpretation in _LAB else header.format not in TOP:
         raise UnsupportedFormat(sentences.UNSUPPORTED_SAMPLES.format(title=readable.title, sample=header.format))
-    is_for_small = bool(sizes) and not any(size.is_large for size in sizes)
-    return Original(path=path, readable=readable, header=header, declared=known, is_for_small=is_for_small)
+    return Original(path=path, readable=readable, header=header, declared=known)
 
 
-def first_frame(
-    original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
-) -> pyvips.Image:
-    """Decode the first frame, process it with `through`, and return the result in memory.
+def first_frame(original: Original, into: Callable[[pyvips.Image], T], *, sides: tuple[int, int]) -> T:
+    """Decode the first frame, and return what `into` makes of it, which reads the pixels.
 
-    The decoder may shrink the frame, but to no less than `sides`; `through` receives the result.
+    The decoder may shrink the frame, but to no less than `sides`. If the file has a harmless defect, `into` may be
+    called again.
 
     Raises:
         UnsupportedFormat: the decoder is not installed.
         Corrupt: the file is truncated, or image data is lost.
     """
     if original.readable.name == "jpeg":
-        return _jpeg(original, through, sides=sides)
+        return _jpeg(original, into, sides=sides)
     if picture := original.declared.picture:
-        return heif.evaluate(original.path, picture, original.header, through)
+        return heif.evaluate(original.path, picture, original.header, into)
     _refuse_truncated_animation(original)
-    return vips.evaluate(through(_open_pixels(original, sides)))
+    return into(_open_pixels(original, sides))
 
 
 def frames(original: Original) -> list[pyvips.Image]:
@@ -195,9 +190,7 @@ def frames(original: Original) -> list[pyvips.Image]:
     return [image.bandjoin(mask) for image, mask in zip(images, masks, strict=False)]
 
 
-def _jpeg(
-    original: Original, through: Callable[[pyvips.Image], pyvips.Image], *, sides: tuple[int, int]
-) -> pyvips.Image:
+def _jpeg(original: Original, into: Callable[[pyvips.Image], T], *, sides: tuple[int, int]) -> T:
     """Decode a complete JPEG; on a warning about a harmless defect, decode it again without the defect.
 
     libjpeg reports only its first warning, so ignoring a harmless one would hide any lost image data. A second retry
@@ -208,7 +201,7 @@ def _jpeg(
     repaired, behind = None, 0
     while True:
         try:
-            return vips.evaluate(through(_open_pixels(original, sides, repaired)))
+            return into(_open_pixels(original, sides, repaired))
         except Corrupt as warning:
             trailing = _TRAILING.search(warning.cause)
             is_news = repaired is None or (trailing and not behind)

@@ -1,11 +1,13 @@
-"""The header and tag table of an ICC profile, used to ignore profiles that do not describe the image they are in.
+"""The header and tags of an ICC profile: whether it describes its image, and whether a matrix converts its colours.
 
-Source: ICC.1:2022, sections 7.2 and 7.3.
+Source: ICC.1:2022, sections 7.2, 7.3 and 10.
 """
 
 from __future__ import annotations
 
 import struct
+from itertools import chain
+from operator import mul
 
 RGB, GREY, CMYK, LAB = b"RGB ", b"GRAY", b"CMYK", b"Lab "
 """The colour spaces of the images that are rendered."""
@@ -26,6 +28,17 @@ _PRIMARIES = {
     12: ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
 }
 """Red, green and blue of BT.2020 and of Display P3 in XYZ under D50 (adapted by Bradford), by H.273's number."""
+
+_FIXED = 65_536
+_MATRIX_ONE = 16_384
+_TO_SRGB = (
+    (31_338_561, -16_168_667, -4_906_146), (-9_787_684, 19_161_415, 334_540), (719_453, -2_289_914, 14_052_427),
+)  # fmt: skip
+"""From XYZ under D50 to linear sRGB (adapted by Bradford), in parts of ten million."""
+
+_TEN_MILLION = 10_000_000
+_MAX_CURVE_DIFFERENCE = 0.002
+"""Of a parameter of sRGB's curve. Roundings of known profiles reach 0.0015, which changes no level by more than one."""
 
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
@@ -49,8 +62,52 @@ def of_primaries(number: int | None) -> bytes:
     return (head.ljust(68, b"\0") + _fixed(*_WHITE)).ljust(_HEADER, b"\0") + table + content
 
 
+def matrix_to_srgb(profile: bytes) -> tuple[int, ...] | None:
+    """Return the nine numbers, in parts of 16,384, that convert linear light to sRGB's; None if there are none.
+
+    The profile must be of a screen, with primaries and sRGB's curve and without tables of colours. Computed in whole
+    numbers. Each row adds up to 1, so grey stays grey.
+    """
+    tags = _tags(profile)
+    if any(name.startswith((b"A2B", b"D2B")) for name in tags) or profile[20:24] != b"XYZ ":
+        return None
+    curves = {tags.get(name, b"") for name in (b"rTRC", b"gTRC", b"bTRC")}
+    colours = [_numbers(tags.get(name, b""), b"XYZ ", 8) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    if not all(map(_is_srgb_curve, curves)) or any(len(colour) != len(colours) for colour in colours):
+        return None
+    unit = _TEN_MILLION * _FIXED // _MATRIX_ONE
+    rows = [[(2 * sum(map(mul, shares, colour)) + unit) // (2 * unit) for colour in colours] for shares in _TO_SRGB]
+    for row in rows:
+        row[row.index(max(row))] += _MATRIX_ONE - sum(row)
+    is_in_range = all(sum(map(abs, row)) < 2 * _MATRIX_ONE for row in rows)
+    return tuple(chain.from_iterable(rows)) if is_in_range else None
+
+
+def _is_srgb_curve(tag: bytes) -> bool:
+    if tag[8:10] != b"\0\3":  # the type of curve that sRGB has
+        return False
+    found = _numbers(tag, b"para", 12)
+    return len(found) == len(_SRGB_CURVE) and all(
+        abs(number / _FIXED - wanted) <= _MAX_CURVE_DIFFERENCE
+        for number, wanted in zip(found, _SRGB_CURVE, strict=True)
+    )
+
+
+def _tags(profile: bytes) -> dict[bytes, bytes]:
+    count = int.from_bytes(profile[_HEADER:_TABLE], "big")
+    table = profile[_TABLE : _TABLE + 12 * count]
+    found = struct.iter_unpack(">4sII", table[: len(table) // 12 * 12])
+    return {name: profile[start : start + length] for name, start, length in found}
+
+
+def _numbers(tag: bytes, kind: bytes, start: int) -> tuple[int, ...]:
+    """Return the fixed-point numbers of a tag, in parts of 65,536; empty if it is of another kind."""
+    values = tag[start:]
+    return struct.unpack(f">{len(values) // 4}i", values[: len(values) // 4 * 4]) if tag[:4] == kind else ()
+
+
 def _fixed(*numbers: float) -> bytes:
-    return struct.pack(f">{len(numbers)}i", *(round(number * 65_536) for number in numbers))
+    return struct.pack(f">{len(numbers)}i", *(round(number * _FIXED) for number in numbers))
 
 
 def _text(ascii_text: bytes) -> bytes:

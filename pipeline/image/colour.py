@@ -126,6 +126,17 @@ def _transformed(image: pyvips.Image, **options: str) -> pyvips.Image:
     return image.icc_transform("srgb", embedded=True, intent="relative", depth=depth, **options)
 
 
+def matrix_to_srgb(image: pyvips.Image) -> tuple[int, ...] | None:
+    """Return the matrix that converts the light of an RGB image of 8 bits to sRGB's; None if `to_srgb` has to.
+
+    That is so for screens with sRGB's curve, such as Display P3, in which phones take photographs.
+    """
+    embedded = profile(image)
+    if embedded is None or image.interpretation != "srgb" or not is_wide(image):
+        return None
+    return icc.matrix_to_srgb(embedded)
+
+
 def to_8_bit(image: pyvips.Image) -> pyvips.Image:
     """Return the image with 8 bits per sample."""
     if image.format == "uchar":

@@ -10,6 +10,8 @@ from functools import lru_cache
 
 import pyvips
 
+from pipeline.image import vips
+
 PQ, HLG = HDR = 16, 18
 """H.273's numbers of the transfer functions for HDR."""
 
@@ -24,20 +26,26 @@ _A, _B, _C = 0.17883277, 0.28466892, 0.55991073
 _SYSTEM_GAMMA = 1.2
 _LUMINANCE = (0.2627, 0.6780, 0.0593)
 _WORD = 65_535
+_HELD_STRIPS = 8
 
 
 def to_sdr(image: pyvips.Image, transfer: int) -> pyvips.Image:
     """Return an RGB or grey image without alpha in sRGB's transfer function; primaries and sample type stay."""
     is_deep = image.format == "ushort"
-    light = image.maplut(_light(transfer, is_deep=is_deep))
+    light = _held(_held(image).maplut(_light(transfer, is_deep=is_deep)))
     if transfer == HLG:
         weights = pyvips.Image.new_from_array([[*_LUMINANCE]])
         luminance = light.recomb(weights) if image.bands == len(_LUMINANCE) else light
-        light = light * luminance ** (_SYSTEM_GAMMA - 1) * _PEAK
-    brightest = light if image.bands == 1 else _brightest(light)
+        light = _held(light * luminance ** (_SYSTEM_GAMMA - 1) * _PEAK)
+    brightest = _held(light if image.bands == 1 else _brightest(light))
     mapped = light * ((brightest * (1 / _PEAK**2) + 1) / (brightest + 1))
     levels = (mapped * _WORD).cast("ushort").maplut(_levels(is_deep=is_deep))
     return levels.copy(interpretation=image.interpretation)
+
+
+def _held(image: pyvips.Image) -> pyvips.Image:
+    """Return an image of which a few lines are held: it is read several times, and would be computed each time."""
+    return image.tilecache(tile_width=image.width, tile_height=vips.STRIP_LINES, max_tiles=_HELD_STRIPS)
 
 
 def _brightest(light: pyvips.Image) -> pyvips.Image:

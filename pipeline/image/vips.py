@@ -35,6 +35,12 @@ _METADATA_PREFIXES = (
 )  # fmt: skip
 """Prefixes of the header fields that hold metadata."""
 
+_KEPT_FIELDS = (PROFILE, "orientation", "resolution-unit")
+"""The header fields that the steps after shrinking and the encoders read."""
+
+STRIP_LINES = 8
+"""Lines that are read at once. With 64, a photograph of 12 megapixels takes 80 ms longer, for fresh memory."""
+
 _EXIF, _ICC = 1, 8
 """Flags of libvips' `VipsForeignKeep`."""
 
@@ -128,17 +134,23 @@ def load_rows(read: Callable[[int, int], bytes | memoryview], *, ends: int) -> p
 def evaluate(image: pyvips.Image) -> pyvips.Image:
     """Evaluate operations on an original, and return the resulting image in memory.
 
-    A decoder that repairs its input silently is not believed: its messages count, unless they concern no pixel.
+    Raises:
+        Corrupt: the file is truncated or invalid.
+    """
+    with _reading():
+        return image.copy_memory()
+
+
+def strips(image: pyvips.Image) -> Iterator[pyvips.ffi.buffer]:
+    """Evaluate operations on an original, and yield the pixels of a few lines at a time, from top to bottom.
 
     Raises:
         Corrupt: the file is truncated or invalid.
     """
-    with _translate_errors(), decoder_messages.listening() as messages:
-        made = image.copy_memory()
-    heard = "\n".join(messages)
-    if verdict(heard) is not Verdict.COMPLETE:
-        raise Corrupt(sentences.DAMAGED, cause=heard)
-    return made
+    with _reading():
+        region = pyvips.Region.new(image)
+        for top in range(0, image.height, STRIP_LINES):
+            yield region.fetch(0, top, image.width, min(STRIP_LINES, image.height - top))
 
 
 def without_line_cache(image: pyvips.Image) -> pyvips.Image:
@@ -201,6 +213,16 @@ def from_bytes(pixels: bytes, sides: tuple[int, int], *, bands: int, is_deep: bo
     """Return an image of pixels in memory: grey or sRGB, with alpha if it has one more band."""
     picture = pyvips.Image.new_from_memory(pixels, *sides, bands, "ushort" if is_deep else "uchar")
     return picture.copy(interpretation=interpretation(bands, is_deep=is_deep))
+
+
+def from_samples(pixels: bytearray, sides: tuple[int, int], *, like: pyvips.Image) -> pyvips.Image:
+    """Return an image of pixels in memory, with the bands, profile, resolution and orientation of `like`."""
+    picture = pyvips.Image.new_from_memory(pixels, *sides, like.bands, "uchar")
+    labelled = picture.copy(interpretation=like.interpretation, xres=like.xres, yres=like.yres)
+    for field in _KEPT_FIELDS:
+        if kind := like.get_typeof(field):
+            labelled.set_type(kind, field, like.get(field))
+    return labelled
 
 
 def blank(sides: tuple[int, int], bands: int, *, like: pyvips.Image) -> pyvips.Image:
@@ -334,6 +356,22 @@ def _custom_source(read: Callable[[int, int], bytes | memoryview], *, ends: int)
     source.on_read(read_on)
     source.on_seek(seek)
     return source
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Read the pixels of an original in this block; its errors become ours.
+
+    A decoder that repairs its input silently is not believed: its messages count, unless they concern no pixel.
+
+    Raises:
+        Corrupt: the file is truncated or invalid.
+    """
+    with _translate_errors(), decoder_messages.listening() as messages:
+        yield
+    heard = "\n".join(messages)
+    if verdict(heard) is not Verdict.COMPLETE:
+        raise Corrupt(sentences.DAMAGED, cause=heard)
 
 
 @contextmanager

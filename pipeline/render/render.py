@@ -55,7 +55,7 @@ class Rendering:
         Raises:
             Refused: the original cannot be rendered.
         """
-        self._original = open_original(Path(question.path), limits=question.limits, sizes=question.sizes)
+        self._original = open_original(Path(question.path), limits=question.limits)
         self._targets = [_target(self._original, size, question) for size in question.sizes]
         self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
         self.first_bytes = held_bytes(self._original, question.sizes, question.first)
@@ -72,11 +72,14 @@ class Rendering:
         stills = [target for target in self._targets if not target.is_animated]
         moving = [target for target in self._targets if target.is_animated and target.is_wanted]
         is_deep = self._original.header.format != "uchar"
+        to_colour = _srgb if is_deep else colour.to_rgb
         kept = [target for target in stills if is_deep and target.size.gamut == "keep"]
         shown = [target for target in stills if target not in kept]
+        # Of the whole recipe, so that a derivative does not depend on the sizes that are wanted.
+        keeps_gamut = any(target.size.gamut == "keep" for target in self._targets)
         parts = [
-            (kept, _render_chain(self._original, kept, colour.to_rgb, first)),
-            (shown, _render_chain(self._original, shown, _srgb if is_deep else colour.to_rgb, first)),
+            (kept, _render_chain(self._original, kept, colour.to_rgb, first, keeps_gamut=True)),
+            (shown, _render_chain(self._original, shown, to_colour, first, keeps_gamut=keeps_gamut)),
             (moving, _animations(self._original, moving, first)),
         ]
         parts.sort(key=lambda part: not _is_among(first, part[0]))
@@ -129,14 +132,20 @@ def _is_among(name: str, targets: Sequence[Target]) -> bool:
 
 
 def _render_chain(
-    original: Original, targets: Sequence[Target], to_colour: Callable[[pyvips.Image], pyvips.Image], first: str
+    original: Original,
+    targets: Sequence[Target],
+    to_colour: Callable[[pyvips.Image], pyvips.Image],
+    first: str,
+    *,
+    keeps_gamut: bool,
 ) -> Iterator[str]:
     """Write the wanted derivatives of one chain of sizes, `first` before all others, then the largest first."""
     chain = sorted(targets, key=_sort_key, reverse=True)
     while chain and not chain[-1].is_wanted:
         chain.pop()
     steps = [target for target in chain if target.is_wanted or target.size.is_source or target is chain[0]]
-    pictures = resize_all(original, [_step(target) for target in steps], to_colour=to_colour)
+    resized = [_step(target) for target in steps]
+    pictures = resize_all(original, resized, to_colour=to_colour, keeps_gamut=keeps_gamut)
     held: list[tuple[Target, pyvips.Image]] = []
     is_ahead = _is_among(first, steps)
     for target, picture in zip(steps, pictures, strict=True):
@@ -151,7 +160,7 @@ def _render_chain(
 
 
 def _step(target: Target) -> ResizeStep:
-    return ResizeStep(sides=target.cover, is_source=target.size.is_source, is_large=target.size.is_large)
+    return ResizeStep(sides=target.cover, is_source=target.size.is_source)
 
 
 def _sort_key(target: Target) -> tuple[tuple[int, int], bool]:

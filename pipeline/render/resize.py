@@ -1,4 +1,4 @@
-"""Resizing: one decode, then each requested image is shrunk from a larger one."""
+"""Resizing: one decode, then each requested image is shrunk from a larger one, in linear light."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pipeline.decode.original import first_frame
 from pipeline.heap import release_memory
-from pipeline.image import colour
+from pipeline.image import colour, vips
 from pipeline.image.transfer_curve import TOP, TransferCurve, convert
+from pipeline.kernel.reduction import chain, reduce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +32,6 @@ class ResizeStep:
 
     sides: tuple[int, int]
     is_source: bool
-    is_large: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,62 +45,86 @@ def resize_all(
     steps: Sequence[ResizeStep],
     *,
     to_colour: Callable[[pyvips.Image], pyvips.Image] = colour.to_rgb,
+    keeps_gamut: bool = True,
 ) -> Iterator[pyvips.Image]:
     """Yield the image of each step, in memory; `steps` must be sorted from the largest down.
 
-    Only the first image is decoded from the file; `to_colour` is applied before it is shrunk. Each other image is
-    shrunk from the last source before it, or from the first image. So an image depends on the steps before it and on
-    nothing else.
+    `to_colour` is applied before the original is shrunk. Unless some size `keeps_gamut`, a wide gamut is converted to
+    sRGB where a matrix does that; otherwise the images have the gamut and the profile of the original.
+
+    The first image is shrunk from the original, and each other image from the last source before it, or from the first
+    image. So an image depends on the steps before it and on nothing else.
 
     Raises:
         Refused: the original cannot be rendered; raised before the first image, never after it.
     """
     if not steps:
-        return
-    source = _first(original, steps[0], to_colour)
-    yield _to_srgb_8_bit(source)
-    for step in steps[1:]:
-        release_memory()
-        held = _resize_from(source, step)
-        source = held if step.is_source else source  # before the yield, to free the larger image
-        yield _to_srgb_8_bit(held)
+        return iter(())
+    if original.is_plain:
+        return _reduce_all(original, steps, to_colour, keeps_gamut=keeps_gamut)
+    return _resize_all(original, steps, to_colour)
 
 
 def resize_frame(image: pyvips.Image, sides: tuple[int, int]) -> pyvips.Image:
     """Shrink a separate image, such as a frame of an animation, in linear light."""
-    return _to_srgb_8_bit(
-        _resize_from(_Intermediate(image, TransferCurve.SRGB), ResizeStep(sides=sides, is_source=False, is_large=False))
-    )
+    return _to_srgb_8_bit(_resize_from(_Intermediate(image, TransferCurve.SRGB), sides))
+
+
+def _reduce_all(
+    original: Original,
+    steps: Sequence[ResizeStep],
+    to_colour: Callable[[pyvips.Image], pyvips.Image],
+    *,
+    keeps_gamut: bool,
+) -> Iterator[pyvips.Image]:
+    """Make all images in one pass over the lines of the original, then yield each one without keeping it."""
+
+    def reduced(image: pyvips.Image) -> list[pyvips.Image]:
+        shown = to_colour(image)
+        matrix = None if keeps_gamut else colour.matrix_to_srgb(shown)
+        levels = chain((step.sides, step.is_source) for step in steps)
+        made = reduce((shown.width, shown.height), shown.bands, levels, vips.strips(shown), matrix=matrix)
+        like = colour.without_profile(shown) if matrix else shown
+        return [vips.from_samples(pixels, step.sides, like=like) for pixels, step in zip(made, steps, strict=True)]
+
+    pictures = first_frame(original, reduced, sides=steps[0].sides)[::-1]
+    release_memory()
+    while pictures:
+        yield pictures.pop()
+
+
+def _resize_all(
+    original: Original, steps: Sequence[ResizeStep], to_colour: Callable[[pyvips.Image], pyvips.Image]
+) -> Iterator[pyvips.Image]:
+    """Make the images one by one with libvips: with alpha, or with 16 bits."""
+    source = _first(original, steps[0], to_colour)
+    yield _to_srgb_8_bit(source)
+    for step in steps[1:]:
+        release_memory()
+        held = _resize_from(source, step.sides)
+        source = held if step.is_source else source  # before the yield, to free the larger image
+        yield _to_srgb_8_bit(held)
 
 
 def _first(original: Original, step: ResizeStep, to_colour: Callable[[pyvips.Image], pyvips.Image]) -> _Intermediate:
     """Decode and shrink to the first step; an image as large as the original stays identical to the last bit."""
-    if step.sides == (original.header.width, original.header.height):
-        image = first_frame(original, to_colour, sides=step.sides)
-        return _Intermediate(colour.without_opaque_alpha(image), TransferCurve.SRGB)
+    is_whole = step.sides == (original.header.width, original.header.height)
 
-    def through(image: pyvips.Image) -> pyvips.Image:
+    def shrunk(image: pyvips.Image) -> pyvips.Image:
         picture = to_colour(image)
-        return _resized(convert(picture, TransferCurve.SRGB, _curve_for(picture, step)), step.sides)
+        if not is_whole:
+            picture = _resized(convert(picture, TransferCurve.SRGB, TransferCurve.LINEAR), step.sides)
+        return vips.evaluate(picture)
 
-    image = first_frame(original, through, sides=step.sides)
-    return _Intermediate(
-        colour.without_opaque_alpha(image), TransferCurve.CURVE if image.format == "uchar" else TransferCurve.LINEAR
-    )
+    image = colour.without_opaque_alpha(first_frame(original, shrunk, sides=step.sides))
+    return _Intermediate(image, TransferCurve.SRGB if is_whole else TransferCurve.LINEAR)
 
 
-def _resize_from(source: _Intermediate, step: ResizeStep) -> _Intermediate:
-    if step.sides == (source.image.width, source.image.height):
+def _resize_from(source: _Intermediate, sides: tuple[int, int]) -> _Intermediate:
+    if sides == (source.image.width, source.image.height):
         return source
-    curve = _curve_for(source.image, step)
-    image = convert(source.image, source.curve, curve)
-    return _Intermediate(_resized(image, step.sides, is_exact=curve is TransferCurve.LINEAR).copy_memory(), curve)
-
-
-def _curve_for(image: pyvips.Image, step: ResizeStep) -> TransferCurve:
-    """Return the transfer curve for a step: large images take the most time, small ones show errors the most."""
-    is_plain = image.format == "uchar" and not image.hasalpha()
-    return TransferCurve.CURVE if step.is_large and is_plain else TransferCurve.LINEAR
+    image = convert(source.image, source.curve, TransferCurve.LINEAR)
+    return _Intermediate(_resized(image, sides, is_exact=True).copy_memory(), TransferCurve.LINEAR)
 
 
 def _to_srgb_8_bit(held: _Intermediate) -> pyvips.Image:
@@ -118,8 +142,7 @@ def _resized(image: pyvips.Image, sides: tuple[int, int], *, is_exact: bool = Fa
     hscale, vscale = sides[0] / image.width, sides[1] / image.height
     options = {"gap": 0} if is_exact and min(hscale, vscale) * _MAX_EXACT_REDUCTION >= 1 else {}
     if not image.hasalpha():
-        exact = image if image.format == "uchar" else image.cast("float")
-        return exact.resize(hscale, vscale=vscale, **options).cast(image.format)
+        return image.cast("float").resize(hscale, vscale=vscale, **options).cast(image.format)
     top = TOP[image.format]
     weighed = image.premultiply(max_alpha=top).resize(hscale, vscale=vscale, **options)
     return weighed.unpremultiply(max_alpha=top).cast(image.format)

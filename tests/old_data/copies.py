@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyvips
 
-from pipeline.size import SMALL_RENDERING_VERSION
+from pipeline.size import RENDERING_VERSION
 from tests.old_data.make import HIDDEN, etag
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _digest(tag: str) -> str:
 def _reworded(text: str, words: Mapping[str, str]) -> str:
     for before, after in words.items():
         text = text.replace(before, after)
-    today = f"{SMALL_RENDERING_VERSION}-{pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}-"
+    today = f"{RENDERING_VERSION}-{pyvips.version(0)}.{pyvips.version(1)}.{pyvips.version(2)}-"
     return PROFILE.sub(f'"{today}', text)
 
 

@@ -60,20 +60,21 @@ def cut(path: Path, tenths: int) -> None:
         ((4000, 3000), [800], 2),
         ((4000, 3000), [800, 300], 2),
         ((2912, 4368), [800], 2),
-        ((3000, 2250), [800], 1),  # half of it would be shorter than 1600
+        ((3999, 3000), [800], 1),  # half of it would be shorter than 2000
         ((4000, 3000), [800, 1200], 1),
         ((4000, 3000), [1200], 1),
         ((8000, 6000), [300], 4),
         ((4000, 3000), [2000, 1200, 800, 300], 1),
-        ((4600, 3000), [2000, 1200, 800, 300], 2),
+        ((7199, 4800), [2000, 1200, 800, 300], 1),
+        ((7200, 4800), [2000, 1200, 800, 300], 2),
     ],
 )
-def test_a_recipe_without_a_large_size_is_decoded_at_half_the_size_where_enough_is_left(
+def test_a_photograph_is_decoded_at_half_the_size_where_enough_is_left(
     tmp_path: Path, original: tuple[int, int], widths: list[int], times: int
 ) -> None:
     path, sizes = tmp_path / "original.jpg", [Size(name=f"w{width}", width=width) for width in widths]
     vips.save(vips.from_bytes(bytes(original[0] * original[1]), original, bands=1), "jpegsave", path)
-    opened = open_original(path, sizes=sizes)
+    opened = open_original(path)
     largest = max(sizes, key=lambda size: size.width).cover(width=original[0], height=original[1])
     assert opened.shrink(largest) == times
 

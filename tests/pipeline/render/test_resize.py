@@ -13,7 +13,7 @@ from loadtest.paint import Photograph, paint, pixels
 from pipeline.decode.original import open_original
 from pipeline.image.transfer_curve import to_linear
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
-from pipeline.size import LARGE_WIDTH, STEP_WIDTH
+from pipeline.size import STEP_WIDTH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def test_a_picture_as_large_as_the_original_is_left_alone_to_the_last_bit(tmp_pa
     photograph = Photograph(width=1300, height=900, noise=30)
     original = tmp_path / "original.png"
     paint(original, photograph)
-    first, *_ = resize_all(open_original(original), [ResizeStep(sides=(1300, 900), is_source=True, is_large=True)])
+    first, *_ = resize_all(open_original(original), [ResizeStep(sides=(1300, 900), is_source=True)])
     assert (first - pixels(photograph)).abs().max() == 0
 
 
@@ -44,12 +44,12 @@ def test_every_rung_has_its_sides_and_the_colour_of_the_original(tmp_path: Path,
         grey = pyvips.Image.black(1600, 1200, bands=3) + 100
         grey.cast("uchar").copy(interpretation="srgb").write_to_file(str(original))
     steps = [
-        ResizeStep(sides=(side, side * 3 // 4 or 1), is_source=side > STEP_WIDTH, is_large=side > LARGE_WIDTH)
+        ResizeStep(sides=(side, side * 3 // 4 or 1), is_source=side > STEP_WIDTH)
         for side in sorted(asked, reverse=True)
     ]
     for step, picture in zip(steps, resize_all(open_original(original), steps), strict=True):
         assert (picture.width, picture.height) == step.sides
-        assert abs(picture.avg() - 100) <= 1 + len(steps), "every step rounds once"
+        assert abs(picture.avg() - 100) <= 1 + len(steps), "of alpha and 16 bits every step rounds once"
 
 
 def test_a_frame_is_shrunk_in_light() -> None:
