@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.formats.heif.main_image import Plane
     from pipeline.size import Size
 
-_PROCESS = 33_500_000
+_PROCESS = 33_000_000
 """Bytes. The render process itself: the interpreter, libvips, and the code that every image needs."""
 
 _LINES = 800
@@ -39,6 +39,9 @@ _GIF_BYTES = 6
 
 _CODED_BYTES = {HEVC: 5.2, AV1: 17}
 """Bytes per pixel of the decoders of one coded image of a HEIC or AVIF, at 8 bits per sample."""
+
+_HEIF_BYTES = 500_000
+"""Bytes. What the decoders of HEIC and AVIF take besides, for an image of any dimensions."""
 
 _DATA_COPIES = 2
 """Copies held of compressed data: as read, and in the decoder."""
@@ -185,7 +188,7 @@ def _plane_bytes(plane: Plane, sample: int) -> float:
     width, height = plane.tile_sides
     factor = _DEEP_FACTOR if sample > 1 else 1
     coded = width * height * _CODED_BYTES[plane.tiles[0].codec] * factor
-    data = _DATA_COPIES * max(tile.length for tile in plane.tiles)
+    data = _HEIF_BYTES + _DATA_COPIES * max(tile.length for tile in plane.tiles)
     if len(plane.tiles) == 1:
         return coded + data
     bands = 1 if plane.is_grey else 3
