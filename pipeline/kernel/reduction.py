@@ -114,7 +114,7 @@ def _push(ladder: int, strips: Iterable[bytearray | memoryview], *, row_samples:
 
 
 def rungs(sides: tuple[int, int], levels: Sequence[Level]) -> list[Rung]:
-    """Return the levels, with others before those that are reduced by more than the library can at once."""
+    """Return all levels to compute: `levels`, and intermediate ones where a reduction exceeds `MOST_REDUCTION`."""
     found: list[Rung] = []
     place: dict[int | None, int] = {None: NO_PARENT}
     for number, level in enumerate(levels):

@@ -41,7 +41,7 @@ def limit_resources(cpu_seconds: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process once `parent` ends; exit at once if it has ended already."""
+    """Have the kernel kill this process when `parent` ends. If `parent` has ended before, exit now."""
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
