@@ -42,6 +42,9 @@ HOLDS: Final = (
 
 Change = Literal["replace", "take down", "take down and write"]
 
+TOLD: Final[dict[Change, str]] = {"replace": "post", "take down": "purge", "take down and write": "post"}
+"""What the other machine is told last of a change."""
+
 holds: st.SearchStrategy[Hold] = st.sampled_from(HOLDS)
 changes: st.SearchStrategy[Change] = st.sampled_from(["replace", "take down", "take down and write"])
 
@@ -63,7 +66,7 @@ class RenderSteps(Steps):
             picture = self._calm_picture()
             if renders := self._hold(picture, self._node(node), hold):
                 self._change(picture, self._other(renders), change)
-                if is_long:
+                if is_long and "post" in (hold.cause, TOLD[change]):
                     self._wait_until_ended(picture, self._other(renders))
                 renders.thaw()
 
