@@ -34,6 +34,7 @@ from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
 
     from saq.types import Context
 
@@ -83,20 +84,28 @@ class JobWorker(QueueWorker):
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
         wanted = msgspec.convert(request, JobRequest)
-        made = await self._attempt_while_open(job, wanted)
+        made = await self._attempt_or_retry(job, wanted, started=started)
         reached("derivatives-made", wanted.key)
         if await close(self.queue, job):  # a post may have brought another original since the last look
-            made = await self._attempt_while_open(job, replace(wanted, force=False))
-        with structlog.contextvars.bound_contextvars(
-            seconds=round(time.perf_counter() - started, 3),
-            store_seconds=round(made.timings.store_seconds, 3),
-            wait_seconds=round(made.timings.wait_seconds, 3),
-            render_seconds=round(made.timings.render_seconds, 3),
-        ):
+            made = await self._attempt_or_retry(job, replace(wanted, force=False), started=started)
+        with _bound_timings(made, started=started):
             if made.fault:
-                return msgspec.to_builtins(await self._fail_or_retry(job, made, made.fault))
-            log.info("job_done", sizes=len(made.derivatives))
+                log.warning("job_failed", code=made.fault.code, detail=str(made.fault))
+            else:
+                log.info("job_done", sizes=len(made.derivatives))
         return msgspec.to_builtins(_outcome(made))
+
+    async def _attempt_or_retry(self, job: saq.Job, request: JobRequest, *, started: float) -> GenerationResult:
+        """Attempt a job, and return the result with which it ends.
+
+        Raises:
+            RetryLater: the job was rescheduled, as the fault of this attempt demands.
+        """
+        made = await self._attempt_while_open(job, request)
+        if made.fault:
+            with _bound_timings(made, started=started):
+                await self._retry_if_due(job, made, made.fault)
+        return made
 
     async def _attempt_while_open(self, job: saq.Job, request: JobRequest) -> GenerationResult:
         """Attempt a job; before it can end because of the store, the write probe decides whose fault that is.
@@ -133,8 +142,8 @@ class JobWorker(QueueWorker):
                 )
             )
 
-    async def _fail_or_retry(self, job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> JobOutcome:
-        """Return the outcome of a failed job, or reschedule it, with the reason and the time stored in its result.
+    async def _retry_if_due(self, job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> None:
+        """Reschedule a job if its fault may pass, with the reason and the time stored in its result.
 
         Raises:
             RetryLater: the job was rescheduled.
@@ -152,8 +161,6 @@ class JobWorker(QueueWorker):
                 "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)
             )
             raise RetryLater(f"{fault.code}: {fault}") from None
-        log.warning("job_failed", code=fault.code, detail=str(fault))
-        return _outcome(made)
 
     def log_context(self, job: saq.Job) -> dict[str, object]:
         """Return the fields that every log line about a job contains."""
@@ -189,6 +196,16 @@ def _ends_by_store(fault: Refused | ImagesError | None, job: saq.Job) -> TypeGua
         tries: int = job.meta.get("tries", {}).get(fault.code, 0)
         return tries + 1 >= RETRY_POLICIES[StoreUnavailable].attempts
     return isinstance(fault, StoreError) and not isinstance(fault, UnfitKey)
+
+
+def _bound_timings(made: GenerationResult, *, started: float) -> AbstractContextManager[object]:
+    """Add the durations of a job that `started` then, in seconds, to the log lines of the block."""
+    return structlog.contextvars.bound_contextvars(
+        seconds=round(time.perf_counter() - started, 3),
+        store_seconds=round(made.timings.store_seconds, 3),
+        wait_seconds=round(made.timings.wait_seconds, 3),
+        render_seconds=round(made.timings.render_seconds, 3),
+    )
 
 
 def _outcome(made: GenerationResult, *, retry_at: float | None = None) -> JobOutcome:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.errors import Corrupt
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import Busy, NotFound
 from proxy.jobs.joins import close
@@ -19,6 +20,8 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from pipeline.errors import Refused
+    from proxy.errors import ImagesError
     from proxy.jobs.job import Job
     from proxy.jobs.service import JobService
     from proxy.queues.base import JobQueue
@@ -37,7 +40,7 @@ class Looks:
     """Stands for the service of derivatives: it only notes which version of the original it has seen."""
 
     version: int = 1
-    is_missing: bool = False
+    fault: Refused | ImagesError | None = None
     seen: list[int] = field(default_factory=list)
     after: Callable[[], Awaitable[object]] | None = None
     """What happens once, after a look and before the worker has its result."""
@@ -45,7 +48,7 @@ class Looks:
     async def generate(self, _original: str, _sizes: Sequence[str] = (), **_how: object) -> GenerationResult:
         """Look at the original."""
         self.seen.append(self.version)
-        made = GenerationResult(fault=NotFound("It is not there.") if self.is_missing else None)
+        made = GenerationResult(fault=self.fault)
         after, self.after = self.after, None
         if after:
             await after()
@@ -70,22 +73,26 @@ async def ended(queue: JobQueue, jobs: JobService, looks: Looks, *, posted: Job)
         return await until(look)
 
 
-@pytest.mark.parametrize("is_missing", [False, True], ids=["replaced", "uploaded late"])
+@pytest.mark.parametrize(
+    ("fault", "attempts"),
+    [(None, 1), (Corrupt("It is damaged."), 1), (NotFound("It is not there."), 2)],
+    ids=["replaced", "mended", "uploaded late"],
+)
 async def test_a_post_after_the_last_look_of_a_running_job_has_it_look_again(
-    queue: JobQueue, another: Another, jobs: JobService, *, is_missing: bool
+    queue: JobQueue, another: Another, jobs: JobService, *, fault: Refused | ImagesError | None, attempts: int
 ) -> None:
     elsewhere = jobs_of(await another())
-    looks, joined = Looks(is_missing=is_missing), []
+    looks, joined = Looks(fault=fault), []
 
     async def correct() -> None:
-        looks.version, looks.is_missing = 2, False
+        looks.version, looks.fault = 2, None
         joined.append(await elsewhere.submit(order(1)))
 
     looks.after = correct
     posted = await jobs.submit(order(1))
     job = await ended(queue, jobs, looks, posted=posted)
     assert [one.id for one in joined] == [job.id]
-    assert (job.status, job.attempts, job.error, looks.seen) == ("done", 1, None, [1, 2])
+    assert (job.status, job.attempts, job.error, looks.seen) == ("done", attempts, None, [1, 2])
 
 
 async def test_a_job_that_nobody_joins_looks_once(queue: JobQueue, jobs: JobService) -> None:
