@@ -47,6 +47,7 @@ SLOW = (
     "tests/proxy/cli/test_check.py",
     "tests/proxy/cli/test_promote.py",
     "tests/proxy/cli/test_reprocess.py",
+    "tests/proxy/derivatives/test_alone.py::test_it",
     "tests/proxy/derivatives/test_changes.py",
     "tests/proxy/derivatives/test_first_size.py",
     "tests/proxy/derivatives/test_store_timeouts.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.decode.copying import is_copied
 from pipeline.formats import jpeg, tiff, webp
 from pipeline.formats.heif.main_image import AV1, HEVC
 from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
@@ -88,11 +89,27 @@ _COEFFICIENT = 2
 """Bytes. One coefficient; progressive JPEG keeps all coefficients of all channels until the last scan."""
 
 
+_COPY_OR_RENDER = 44_000_000
+"""Bytes. A copy that turns out to be impossible is rendered instead if that takes no more than this.
+
+The service reserves as much for any original.
+"""
+
+
 def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
     """Return the predicted peak resident memory, in bytes, of the render process while it renders `sizes`.
 
-    An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
+    An animation whose frames exceed `animation_pixels` in total is rendered as its first frame. Each size with
+    `strip_only` is made by itself, once the images of the others are freed.
     """
+    scaled = [size for size in sizes if not size.strip_only]
+    shared = [rendering_bytes(original, scaled, animation_pixels=animation_pixels)] if scaled else []
+    whole = (_whole_bytes(original, size, animation_pixels) for size in sizes if size.strip_only)
+    return max([*shared, *whole])
+
+
+def rendering_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
+    """Return the predicted peak resident memory, in bytes, of rendering sizes together, none of which is copied."""
     shared, shrinking = _reduction(original, sizes) if original.is_plain else _resizing(original, sizes)
     return _PROCESS + int(
         _metadata_bytes(original)
@@ -116,6 +133,17 @@ def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
             return held
         held += width * height * original.header.bands * _LINEAR_BYTES
     return 0
+
+
+def _whole_bytes(original: Original, size: Size, animation_pixels: int) -> int:
+    """Return the predicted peak resident memory, in bytes, of a copy without metadata, or of a rendering as large."""
+    rendered = rendering_bytes(original, [size], animation_pixels=animation_pixels)
+    if not is_copied(original, animation_pixels=animation_pixels):
+        return rendered
+    header = original.header
+    lines = min(_READ_LINES, header.height) * header.width * header.bands * _sample(original)
+    copied = _PROCESS + int(_metadata_bytes(original) + _decoder(original, original.sides) + lines)
+    return max(copied, min(rendered, _COPY_OR_RENDER))
 
 
 def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
