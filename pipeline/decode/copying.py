@@ -71,18 +71,24 @@ def shows_the_same(original: Original, copy: Path) -> bool:
     Raises:
         Refused: the original is damaged.
     """
-    moves = original.frames > 1
-    load = vips.load(original.readable.loader, original.path, fail_on="error", n=-1) if moves else None
     whole = (original.header.width, original.header.height)
-    expected = _checksum(load) if load else first_frame(original, _checksum, sides=whole)
-    name = original.readable.name
+    moves = original.frames > 1
+    expected = _frames(original, original.path) if moves else first_frame(original, _checksum, sides=whole)
+    readable = original.readable
     try:
-        options = {"n": -1} if moves else {}
-        return copies.has_exact_pixels(copy, name) and expected == _checksum(
-            vips.load(original.readable.loader, copy, fail_on=original.readable.fail_on, **options)
+        if not copies.has_exact_pixels(copy, readable.name):
+            return False
+        found = (
+            _frames(original, copy) if moves else _checksum(vips.load(readable.loader, copy, fail_on=readable.fail_on))
         )
     except Refused:
         return False
+    return found == expected
+
+
+def _frames(original: Original, path: Path) -> tuple[int, int, int, int]:
+    """Return a checksum of all frames of an animation in the format of the original."""
+    return _checksum(vips.load(original.readable.loader, path, fail_on="error", n=-1))
 
 
 def _checksum(image: pyvips.Image) -> tuple[int, int, int, int]:

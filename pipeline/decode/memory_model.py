@@ -57,6 +57,9 @@ _WEBP_ALPHA_BYTES = 3
 _WEBP_WHOLE_BYTES = {True: 0, False: 4}
 """Bytes per pixel of a WebP as stored; lossy or not."""
 
+_WEBP_UNSHRUNK_BYTES = 0.6
+"""Bytes per pixel besides, if a WebP is decoded at its own dimensions; 0.4 were measured."""
+
 _WEBP_WHOLE_ALPHA_BYTES = 1
 """Bytes per pixel of the alpha of a lossy WebP as stored."""
 
@@ -84,6 +87,9 @@ _LINEAR_BYTES = 2
 
 _ANIMATION_COPIES = 3
 """Copies held of an animation: decoded, joined, and at its final size."""
+
+_CANVAS_BYTES = 8
+"""Bytes per pixel of one frame that the decoder of an animation holds besides the frames."""
 
 _COEFFICIENT = 2
 """Bytes. One coefficient; progressive JPEG keeps all coefficients of all channels until the last scan."""
@@ -142,8 +148,14 @@ def _whole_bytes(original: Original, size: Size, animation_pixels: int) -> int:
         return rendered
     header = original.header
     lines = min(_READ_LINES, header.height) * header.width * header.bands * _sample(original)
-    copied = _PROCESS + int(_metadata_bytes(original) + _decoder(original, original.sides) + lines)
-    return max(copied, min(rendered, _COPY_OR_RENDER))
+    decoder = _frames_bytes(original) if original.frames > 1 else _decoder(original, original.sides)
+    return max(_PROCESS + int(_metadata_bytes(original) + decoder + lines), min(rendered, _COPY_OR_RENDER))
+
+
+def _frames_bytes(original: Original) -> float:
+    """Return the bytes that the decoder of an animation holds while all frames are read: it keeps them all."""
+    pixels = original.header.width * original.header.height
+    return original.path.stat().st_size + float(pixels * (original.frames * original.header.bands + _CANVAS_BYTES))
 
 
 def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
@@ -228,7 +240,8 @@ def _webp_bytes(original: Original, pixels: float, shrink: int) -> float:
     is_lossy, has_alpha = webp.is_lossy(original.path), bool(original.header.hasalpha())
     shrunk = _WEBP_BYTES[is_lossy] + _WEBP_ALPHA_BYTES * has_alpha
     whole = _WEBP_WHOLE_BYTES[is_lossy] or _WEBP_WHOLE_ALPHA_BYTES * has_alpha
-    return original.path.stat().st_size + pixels * (whole + shrunk / shrink**2)
+    spare = _WEBP_UNSHRUNK_BYTES if shrink == 1 else 0
+    return original.path.stat().st_size + pixels * (whole + spare + shrunk / shrink**2)
 
 
 def _strip(original: Original) -> float:

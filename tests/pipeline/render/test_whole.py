@@ -113,6 +113,18 @@ def test_its_memory_at_24_megapixels_is_predicted(
         assert process.peak_bytes() <= answer.info.render_bytes
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("sides", "frames"), [((600, 400), 60), ((1500, 1000), 8)])
+def test_the_memory_of_a_whole_animation_is_predicted(tmp_path: Path, sides: tuple[int, int], frames: int) -> None:
+    first, *others = [PIL.Image.effect_noise(sides, 20 + number % 5).convert("RGB") for number in range(frames)]
+    original = tmp_path / "original.webp"
+    first.save(original, save_all=True, append_images=others, method=0)
+    with RenderProcess() as process:
+        answer = process.ask(Render(path=str(original), folder=str(tmp_path), sizes=(FULL,)))
+        assert isinstance(answer, Derived)
+        assert process.peak_bytes() <= answer.info.render_bytes
+
+
 def metadata_of(path: Path) -> str:
     """Return what exiftool reads, one tag a line, with its group."""
     reading = ["exiftool", "-a", "-u", "-G1", "-s", "-n", str(path)]
@@ -160,6 +172,7 @@ def test_a_hostile_file_is_refused_as_for_other_sizes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of metadata that mutants have damaged
 def test_a_mutant_is_refused_or_shows_what_it_showed(tmp_path: Path) -> None:
     seeds = [(name, file) for name, file in sorted(fuzz.seeds().items()) if name.endswith((".jpg", ".png", ".webp"))]
     endings = {"copied": 0, "rendered": 0, "refused": 0}
