@@ -90,6 +90,7 @@ MODULE_SECONDS = {
     "tests/end_to_end/test_small_machine.py": 135,
     "tests/end_to_end/test_hostile.py": 125,
     "tests/loadtest/test_load.py": 115,
+    "tests/pipeline/render/test_whole.py": 110,
     "tests/main_site/test_rehearsal.py": 110,
     "tests/proxy/stores/s3/test_faults.py": 95,
     "tests/end_to_end/test_callbacks.py": 78,
