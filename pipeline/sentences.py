@@ -71,6 +71,7 @@ PAGES: Final = "The file has more than {limit} pages; upload one with fewer."
 BLOCKS: Final = "The file has more than {limit} blocks; upload one with fewer frames."
 STRIPS: Final = "The image is stored in {number} strips or tiles, but the limit is {limit}; store it in larger ones."
 LARGE_PROFILE: Final = "The colour profile in the file is too large; embed a smaller one, or none."
+NO_COPY: Final = "The file has an unusual structure, and at full size it needs too much memory; export a JPEG."
 
 ALL: Final[tuple[str, ...]] = tuple(text for name, text in vars().items() if name.isupper())
 """Every sentence. `{titles}` lists the formats of originals, and `{title}` is one; `{type}` is another known format.

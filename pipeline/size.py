@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 RENDERING_VERSION = 7
 """Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
@@ -39,7 +39,8 @@ class Size:
     """
 
     name: str
-    width: int
+    width: int = 0
+    """Pixels; required, except with `strip_only`."""
     height: int | None = None
     fit: Fit = "limit"
     position: Position = "centre"
@@ -56,6 +57,8 @@ class Size:
     """Render all frames of an animation, as WebP; otherwise only the first frame is rendered."""
     keep_copyright: bool = False
     """Keep the names of the creator and the copyright holder in the derivative's metadata."""
+    strip_only: bool = False
+    """Keep the dimensions of the original, and remove its metadata: without loss if possible, see `pipeline.strip`."""
 
     def __post_init__(self) -> None:
         faults = list(self._faults())
@@ -74,7 +77,11 @@ class Size:
         `fill` returns the dimensions of the box. An original too small to cover the box is not enlarged: it is cropped
         to the aspect ratio of the box at its own resolution. The result is the largest rectangle of that aspect ratio
         within the original.
+
+        `strip_only` returns the original's own dimensions, unless the format of the derivative cannot hold them.
         """
+        if self.strip_only:
+            return _shrunk(width, height, into=(highest, highest))
         box_height = self.height or highest
         if self.fit == "limit":
             return _shrunk(width, height, into=(self.width, box_height))
@@ -97,7 +104,10 @@ class Size:
             yield f"size name {self.name!r} must be lower case letters, digits and -, a letter first, 32 at most"
         if self.name == _RESERVED:
             yield f"size name {_RESERVED!r} is taken: it stands for the original itself"
-        yield from _range_faults("width", self.width, least=1, most=MAX_SIDE)
+        if self.strip_only:
+            yield from self._contradictions()
+        else:
+            yield from _range_faults("width", self.width, least=1, most=MAX_SIDE)
         if self.height is not None:
             yield from _range_faults("height", self.height, least=1, most=MAX_SIDE)
         if self.fit == "fill" and self.height is None:
@@ -108,6 +118,17 @@ class Size:
         if self.animate and self.format not in (None, "webp"):
             yield "animate needs format 'webp', or none"
         yield from self._choice_faults()
+
+    def _contradictions(self) -> Iterator[str]:
+        """Yield what contradicts `strip_only`; the other options count where the original has to be rendered."""
+        if self.width or self.height is not None:
+            yield "strip_only keeps the dimensions of the original; remove width and height"
+        if self.fit == "fill" or self.position != "centre":
+            yield "strip_only crops nothing; remove fit and position"
+        if self.format is not None:
+            yield "strip_only keeps the format of the original; remove format"
+        if self.keep_copyright:
+            yield "strip_only keeps no metadata; remove keep_copyright"
 
     def _choice_faults(self) -> Iterator[str]:
         for name, value, choices in (
@@ -125,10 +146,31 @@ def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:
 
     A derivative is shrunk from the next larger source size, or from the largest size. So all sizes that may precede it
     are part of its profile, and a new size changes only the profiles of smaller ones. The set of gamuts in the recipe
-    is part of it too, because 16-bit originals are shrunk separately for each gamut.
+    is part of it too, because 16-bit originals are shrunk separately for each gamut. A size with `strip_only` is made
+    from the original alone, and no other size is made from it.
     """
-    recipe = json.dumps([astuple(size), sorted(_above(size, among)), sorted({other.gamut for other in among})])
+    related = [size] if size.strip_only else [other for other in among if not other.strip_only]
+    above = [] if size.strip_only else sorted(_above(size, related))
+    recipe = json.dumps([_options(size), above, sorted({other.gamut for other in related})])
     return f"{RENDERING_VERSION}-{libvips}-{crc32(recipe.encode()):08x}"
+
+
+def _options(size: Size) -> tuple[object, ...]:
+    """Return the options of a size; one that was added later is left out unless it is set."""
+    *options, strip_only = astuple(size)
+    return (*options, *[strip_only] * strip_only)
+
+
+def rendered_together(sizes: Iterable[Size], wanted: Collection[str], *, first: str) -> list[tuple[str, ...]]:
+    """Return the names of the wanted sizes (all if empty) in groups, each for one render; that of `first` comes first.
+
+    Sizes share one decode. A size with `strip_only` is a group of its own, because it may need far more memory: if it
+    is refused for that, the others are not.
+    """
+    due = [size for size in sizes if not wanted or size.name in wanted]
+    shared = tuple(size.name for size in due if not size.strip_only)
+    groups = [shared] * bool(shared) + [(size.name,) for size in due if size.strip_only]
+    return sorted(groups, key=lambda group: first not in group)
 
 
 def _above(size: Size, among: Collection[Size]) -> list[_Box]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.decode.copying import is_copied
 from pipeline.formats import jpeg, tiff, webp
 from pipeline.formats.heif.main_image import AV1, HEVC
 from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
@@ -56,6 +57,9 @@ _WEBP_ALPHA_BYTES = 3
 _WEBP_WHOLE_BYTES = {True: 0, False: 4}
 """Bytes per pixel of a WebP as stored; lossy or not."""
 
+_WEBP_UNSHRUNK_BYTES = 0.6
+"""Bytes per pixel besides, if a WebP is decoded at its own dimensions; 0.4 were measured."""
+
 _WEBP_WHOLE_ALPHA_BYTES = 1
 """Bytes per pixel of the alpha of a lossy WebP as stored."""
 
@@ -84,15 +88,34 @@ _LINEAR_BYTES = 2
 _ANIMATION_COPIES = 3
 """Copies held of an animation: decoded, joined, and at its final size."""
 
+_CANVAS_BYTES = 8
+"""Bytes per pixel of one frame that the decoder of an animation holds besides the frames."""
+
 _COEFFICIENT = 2
 """Bytes. One coefficient; progressive JPEG keeps all coefficients of all channels until the last scan."""
+
+
+_COPY_OR_RENDER = 44_000_000
+"""Bytes. A copy that turns out to be impossible is rendered instead if that takes no more than this.
+
+The service reserves as much for any original.
+"""
 
 
 def render_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
     """Return the predicted peak resident memory, in bytes, of the render process while it renders `sizes`.
 
-    An animation whose frames exceed `animation_pixels` in total is rendered as its first frame.
+    An animation whose frames exceed `animation_pixels` in total is rendered as its first frame. Each size with
+    `strip_only` is made by itself, once the images of the others are freed.
     """
+    scaled = [size for size in sizes if not size.strip_only]
+    shared = [rendering_bytes(original, scaled, animation_pixels=animation_pixels)] if scaled else []
+    whole = (_whole_bytes(original, size, animation_pixels) for size in sizes if size.strip_only)
+    return max([*shared, *whole])
+
+
+def rendering_bytes(original: Original, sizes: Sequence[Size], *, animation_pixels: int) -> int:
+    """Return the predicted peak resident memory, in bytes, of rendering sizes together, none of which is copied."""
     shared, shrinking = _reduction(original, sizes) if original.is_plain else _resizing(original, sizes)
     return _PROCESS + int(
         _metadata_bytes(original)
@@ -116,6 +139,23 @@ def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
             return held
         held += width * height * original.header.bands * _LINEAR_BYTES
     return 0
+
+
+def _whole_bytes(original: Original, size: Size, animation_pixels: int) -> int:
+    """Return the predicted peak resident memory, in bytes, of a copy without metadata, or of a rendering as large."""
+    rendered = rendering_bytes(original, [size], animation_pixels=animation_pixels)
+    if not is_copied(original, animation_pixels=animation_pixels):
+        return rendered
+    header = original.header
+    lines = min(_READ_LINES, header.height) * header.width * header.bands * _sample(original)
+    decoder = _frames_bytes(original) if original.frames > 1 else _decoder(original, original.sides)
+    return max(_PROCESS + int(_metadata_bytes(original) + decoder + lines), min(rendered, _COPY_OR_RENDER))
+
+
+def _frames_bytes(original: Original) -> float:
+    """Return the bytes that the decoder of an animation holds while all frames are read: it keeps them all."""
+    pixels = original.header.width * original.header.height
+    return original.path.stat().st_size + float(pixels * (original.frames * original.header.bands + _CANVAS_BYTES))
 
 
 def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
@@ -200,7 +240,8 @@ def _webp_bytes(original: Original, pixels: float, shrink: int) -> float:
     is_lossy, has_alpha = webp.is_lossy(original.path), bool(original.header.hasalpha())
     shrunk = _WEBP_BYTES[is_lossy] + _WEBP_ALPHA_BYTES * has_alpha
     whole = _WEBP_WHOLE_BYTES[is_lossy] or _WEBP_WHOLE_ALPHA_BYTES * has_alpha
-    return original.path.stat().st_size + pixels * (whole + shrunk / shrink**2)
+    spare = _WEBP_UNSHRUNK_BYTES if shrink == 1 else 0
+    return original.path.stat().st_size + pixels * (whole + spare + shrunk / shrink**2)
 
 
 def _strip(original: Original) -> float:

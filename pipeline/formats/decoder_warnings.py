@@ -49,6 +49,7 @@ _ROWS = (
     _row(r"bad ICC marker", _HIDES, "the profile is ignored"),
     _row(r"^VIPS: read gave \d+ warnings$|^VIPS:\s*$", _COMPLETE, "only announces the warnings that follow"),
     _row(r"^VIPS: [a-z][A-Za-z]{3}: ", _COMPLETE, "one of PNG's ancillary chunks, which hold no pixels"),
+    _row(r"Ignoring invalid time value|malformed sPLT chunk", _COMPLETE, "a chunk of PNG that holds no pixels"),
     _row(r"Too much image data|[Ee]xtra compressed data", _COMPLETE, "data behind the last row"),
     _row(r"Unknown field with tag|tag ignored|[Uu]nknown data type|Wrong data type", _COMPLETE, "one field is ignored"),
     _row(r"does not end in null|contains null byte", _COMPLETE, "the end of a text"),

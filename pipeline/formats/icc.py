@@ -50,7 +50,7 @@ def of_primaries(number: int | None) -> bytes:
     curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + _fixed(*_SRGB_CURVE)
     colours = [b"XYZ " + bytes(4) + _fixed(*colour) for colour in (*_PRIMARIES[number], _WHITE)]
     tags = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ", b"wtpt"), colours, strict=True))
-    tags |= {name: _text(b"screen") for name in (b"desc", b"cprt")}
+    tags |= {name: text_tag(b"screen") for name in (b"desc", b"cprt")}
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     table, content = struct.pack(">I", len(tags)), b""
     start = _TABLE + 12 * len(tags)
@@ -68,7 +68,7 @@ def matrix_to_srgb(profile: bytes) -> tuple[int, ...] | None:
     The profile must be of a screen, with primaries and sRGB's curve and without tables of colours. Computed in whole
     numbers. Each row adds up to 1, so grey stays grey.
     """
-    tags = _tags(profile)
+    tags = read_tags(profile)
     if any(name.startswith((b"A2B", b"D2B")) for name in tags) or profile[20:24] != b"XYZ ":
         return None
     curves = {tags.get(name, b"") for name in (b"rTRC", b"gTRC", b"bTRC")}
@@ -93,7 +93,8 @@ def _is_srgb_curve(tag: bytes) -> bool:
     )
 
 
-def _tags(profile: bytes) -> dict[bytes, bytes]:
+def read_tags(profile: bytes) -> dict[bytes, bytes]:
+    """Return the values of the tags in the table of a profile, by their signatures."""
     count = int.from_bytes(profile[_HEADER:_TABLE], "big")
     table = profile[_TABLE : _TABLE + 12 * count]
     found = struct.iter_unpack(">4sII", table[: len(table) // 12 * 12])
@@ -110,7 +111,7 @@ def _fixed(*numbers: float) -> bytes:
     return struct.pack(f">{len(numbers)}i", *(round(number * _FIXED) for number in numbers))
 
 
-def _text(ascii_text: bytes) -> bytes:
+def text_tag(ascii_text: bytes) -> bytes:
     """Return a text of an even number of characters, in the one language that a profile must have."""
     text = b"".join(bytes((0, letter)) for letter in ascii_text)  # UTF-16; its codec is a module of its own
     return b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(text), 28) + text

@@ -69,18 +69,18 @@ def repair(path: Path, *, behind: int = 0) -> Spliced:
         Corrupt: the file has no scan.
         NeedsTooMuchMemory: the ICC profile is far larger than any real one.
     """
-    segments, profile_bytes = [], 0
+    used, profile_bytes = list[tuple[int, bytes]](), 0
     with path.open("rb") as file:
-        for marker, content in _segments(file):
+        for marker, content in segments(file):
             if _is_used(marker, content):
-                segments.append((marker, content))
+                used.append((marker, content))
             profile_bytes += len(content) if marker == _APP2 and content.startswith(_ICC) else 0
             if profile_bytes > MAX_PROFILE_BYTES:
                 raise NeedsTooMuchMemory(sentences.LARGE_PROFILE)
             if marker == _SOS:
                 rest = file.tell()
                 end = max(rest, _end(file) - behind)
-                return Spliced(path, (_sound_head(segments), range(rest, end), END))
+                return Spliced(path, (_sound_head(used), range(rest, end), END))
     raise Corrupt(sentences.NO_IMAGE_DATA)
 
 
@@ -109,7 +109,7 @@ def is_complete(path: Path) -> bool:
     with path.open("rb") as file:
         missing: dict[int, list[int]] = {}
         is_progressive = False
-        for marker, content in _segments(file):
+        for marker, content in segments(file):
             if marker in _SEQUENTIAL | _PROGRESSIVE:
                 is_progressive = marker in _PROGRESSIVE
                 missing = {component: [_MISSING_SCAN] * _COEFFICIENTS for component in content[6::3]}
@@ -123,7 +123,7 @@ def is_complete(path: Path) -> bool:
 def head_bytes(path: Path) -> int:
     """Return the total size of the segments up to the first scan, except comments, which decoders do not keep."""
     with path.open("rb") as file:
-        return sum(len(content) for marker, content in _segments(file) if marker != _COMMENT)
+        return sum(len(content) for marker, content in segments(file) if marker != _COMMENT)
 
 
 def samples_per_pixel(path: Path) -> float | None:
@@ -132,7 +132,7 @@ def samples_per_pixel(path: Path) -> float | None:
     None if the file has no valid frame header.
     """
     with path.open("rb") as file:
-        for marker, content in _segments(file):
+        for marker, content in segments(file):
             if marker in _SEQUENTIAL | _PROGRESSIVE:
                 factors = [(factor >> 4, factor & 15) for factor in content[7::3]]
                 most = max((across for across, _ in factors), default=0) * max((down for _, down in factors), default=0)
@@ -143,12 +143,12 @@ def samples_per_pixel(path: Path) -> float | None:
 def has_comment(path: Path) -> bool:
     """Return whether the file has a comment before the first scan."""
     with path.open("rb") as file:
-        return any(marker == _COMMENT for marker, _ in _segments(file))
+        return any(marker == _COMMENT for marker, _ in segments(file))
 
 
-def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield each marker and its content up to the first scan, or until no marker is found."""
-    while marker := _marker(file):
+    while marker := next_marker(file):
         if marker in _BARE - {_SOS}:
             continue
         content = file.read(max(0, int.from_bytes(file.read(2), "big") - 2))
@@ -157,7 +157,7 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             return
 
 
-def _marker(file: BinaryIO) -> int:
+def next_marker(file: BinaryIO) -> int:
     """Return the next marker, or 0 if none follows; stray bytes are skipped, as libjpeg does."""
     is_announced = False
     for _ in range(_MAX_STRAY_BYTES):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER, _PALETTE, _ALPHAS, _PIXELS, _END = b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"
 _EXIF, _PROFILE = b"eXIf", b"iCCP"
 _TEXT = b"tEXt"
@@ -30,6 +30,12 @@ _EXIF_BYTES = 1 << 16
 _HEAD_BYTES, _CRC_BYTES = 8, 4
 _GREY, _INDEXED = 0, 3
 """PNG's colour types of images of few colours."""
+
+_CHANNELS = {_GREY: 1, 2: 3, _INDEXED: 1, 4: 2, 6: 4}
+"""The number of samples of a pixel, by the colour type."""
+
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The first column, the first row, and the distances of columns and rows of each pass of an interlaced image."""
 
 _WHOLE_BITS = 8
 _PIECE_BYTES = 1 << 16
@@ -58,6 +64,14 @@ class Header:
     is_interlaced: bool
 
     @property
+    def pixel_bytes(self) -> int:
+        """The number of bytes that the pixels decompress to: PNG specification, sections 7.2 and 8."""
+        passes = _ADAM7 if self.is_interlaced else ((0, 0, 1, 1),)
+        bits = self.bits * _CHANNELS.get(self.colour_type, 0)
+        sides = [(-(-(self.width - x) // across), -(-(self.height - y) // down)) for x, y, across, down in passes]
+        return sum(height * (1 + (width * bits + 7) // 8) for width, height in sides if min(width, height) > 0)
+
+    @property
     def has_few_colours(self) -> bool:
         """Whether the image has a palette, or fewer than 256 levels of grey."""
         return self.colour_type == _INDEXED or (self.colour_type == _GREY and self.bits < _WHOLE_BITS)
@@ -67,7 +81,7 @@ def header(path: Path) -> Header | None:
     """Return a PNG's header; None if the file does not begin with one."""
     with path.open("rb") as file:
         head = file.read(33)
-    if len(head) < len(_SIGNATURE) + 25 or not head.startswith(_SIGNATURE) or head[12:16] != _HEADER:
+    if len(head) < len(SIGNATURE) + 25 or not head.startswith(SIGNATURE) or head[12:16] != _HEADER:
         return None
     width, height, bits, colour_type, _, _, interlace = struct.unpack(">IIBBBBB", head[16:29])
     return Header(width, height, bits, colour_type, bool(interlace))
@@ -92,17 +106,17 @@ def survey(path: Path) -> PngSurvey:
         NeedsTooMuchMemory: the ICC profile is far larger than any real one.
     """
     with path.open("rb") as file:
-        chunks = list(_chunks(file))
-        exif = next((chunk for chunk in chunks if chunk.kind == _EXIF), None)
-        pixels = next((chunk.start for chunk in chunks if chunk.kind == _PIXELS), 0)
+        found = list(chunks(file))
+        exif = next((chunk for chunk in found if chunk.kind == _EXIF), None)
+        pixels = next((chunk.start for chunk in found if chunk.kind == _PIXELS), 0)
         is_hidden = exif is not None and (exif.start > pixels or exif.length > MAX_UNUSED_BYTES)
         block = b""
         if exif and is_hidden:
             file.seek(exif.start)
             block = file.read(min(exif.length, _EXIF_BYTES))
-        if any(chunk.kind == _PROFILE and _is_large_profile(file, chunk) for chunk in chunks):
+        if any(chunk.kind == _PROFILE and _is_large_profile(file, chunk) for chunk in found):
             raise NeedsTooMuchMemory(sentences.LARGE_PROFILE)
-        return PngSurvey(_view(path, chunks, os.fstat(file.fileno()).st_size), block)
+        return PngSurvey(_view(path, found, os.fstat(file.fileno()).st_size), block)
 
 
 def _is_large_profile(file: BinaryIO, chunk: Chunk) -> bool:
@@ -128,21 +142,21 @@ def _is_large_profile(file: BinaryIO, chunk: Chunk) -> bool:
 def has_text(path: Path) -> bool:
     """Return whether a PNG has a text chunk."""
     with path.open("rb") as file:
-        return any(chunk.kind in _TEXTS for chunk in _chunks(file))
+        return any(chunk.kind in _TEXTS for chunk in chunks(file))
 
 
-def _view(path: Path, chunks: Sequence[Chunk], size: int) -> Spliced | None:
-    texts = [chunk for chunk in chunks if chunk.kind in _TEXTS]
+def _view(path: Path, found: Sequence[Chunk], size: int) -> Spliced | None:
+    texts = [chunk for chunk in found if chunk.kind in _TEXTS]
     has_many = any(chunk.kind != _TEXT for chunk in texts) or sum(text.length for text in texts) > MAX_UNUSED_BYTES
     unused = {
         chunk.start
-        for chunk in chunks
+        for chunk in found
         if (has_many and chunk.kind in _TEXTS) or (chunk.kind not in _USED and chunk.length > MAX_UNUSED_BYTES)
     }
     if not unused:
         return None
     parts, start = [], 0
-    for chunk in chunks:
+    for chunk in found:
         if chunk.start in unused:
             parts.append(range(start, chunk.start - _HEAD_BYTES))
             start = min(size, chunk.start + chunk.length + _CRC_BYTES)
@@ -160,11 +174,10 @@ def copy_pixels(source: Path, target: Path, extra: Mapping[bytes, bytes]) -> boo
     declared = header(source)
     if not declared or declared.is_interlaced:
         return False
-    row_bytes = 1 + (declared.width * declared.bits + 7) // 8
     with source.open("rb") as file, target.open("wb") as made:
-        made.write(_SIGNATURE)
-        pixels = _Pixels(row_bytes * declared.height)
-        for chunk in _chunks(file):
+        made.write(SIGNATURE)
+        pixels = CompressedPixels(declared.pixel_bytes)
+        for chunk in chunks(file):
             file.seek(chunk.start)
             if chunk.kind == _HEADER:
                 _write(made, _HEADER, file.read(chunk.length))
@@ -173,13 +186,13 @@ def copy_pixels(source: Path, target: Path, extra: Mapping[bytes, bytes]) -> boo
             elif chunk.kind in (_PALETTE, _ALPHAS):
                 _write(made, chunk.kind, file.read(chunk.length))
             elif chunk.kind == _PIXELS:
-                for compressed in _pieces(file, chunk.length):
+                for compressed in pieces(file, chunk.length):
                     _write(made, _PIXELS, pixels.take(compressed))
         _write(made, _END, b"")
     return pixels.are_complete
 
 
-class _Pixels:
+class CompressedPixels:
     """The compressed pixels of a PNG while they are read: counts what they decompress to, and finds their end."""
 
     def __init__(self, expected: int) -> None:
@@ -189,6 +202,7 @@ class _Pixels:
 
     @property
     def are_complete(self) -> bool:
+        """Whether they have ended, and were as many as expected."""
         return self._is_sound and self._inflate.eof and self._left == 0
 
     def take(self, compressed: bytes) -> bytes:
@@ -197,7 +211,7 @@ class _Pixels:
             return b""
         rest = compressed
         try:
-            while rest and not self._inflate.eof:
+            while rest and self._left >= 0 and not self._inflate.eof:
                 self._left -= len(self._inflate.decompress(rest, _PIECE_BYTES))
                 rest = self._inflate.unconsumed_tail
         except zlib.error:
@@ -211,15 +225,16 @@ def _write(file: BinaryIO, kind: bytes, content: bytes) -> None:
         file.write(zlib.crc32(kind + content).to_bytes(4, "big"))
 
 
-def _pieces(file: BinaryIO, length: int) -> Iterator[bytes]:
+def pieces(file: BinaryIO, length: int) -> Iterator[bytes]:
+    """Yield the next bytes of a file in pieces, up to this length."""
     while length > 0 and (piece := file.read(min(length, _PIECE_BYTES))):
         yield piece
         length -= len(piece)
 
 
-def _chunks(file: BinaryIO) -> Iterator[Chunk]:
+def chunks(file: BinaryIO) -> Iterator[Chunk]:
     """Yield the chunks of a file up to its end; the caller may seek in between."""
-    position, ends = len(_SIGNATURE), os.fstat(file.fileno()).st_size
+    position, ends = len(SIGNATURE), os.fstat(file.fileno()).st_size
     for _ in range(MAX_CHUNKS):
         file.seek(position)
         head = file.read(_HEAD_BYTES)

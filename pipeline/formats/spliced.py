@@ -17,6 +17,8 @@ MAX_PROFILE_BYTES = 4 << 20
 MAX_UNUSED_BYTES = 1 << 20
 """Metadata that is never used is passed to a decoder up to this size: it keeps several copies."""
 
+_PIECE_BYTES = 1 << 18
+
 
 @dataclass(frozen=True)
 class Spliced:
@@ -34,6 +36,24 @@ class Spliced:
     def added_bytes(self) -> int:
         """The number of bytes that are held in memory."""
         return sum(len(part) for part in self.parts if isinstance(part, bytes))
+
+    def write(self, target: Path) -> None:
+        """Write the bytes to the file `target`.
+
+        Raises:
+            EOFError: a range lies behind the end of the file.
+        """
+        with self.path.open("rb") as file, target.open("wb") as made:
+            for part in self.parts:
+                if isinstance(part, bytes):
+                    made.write(part)
+                    continue
+                file.seek(part.start)
+                for start in range(part.start, part.stop, _PIECE_BYTES):
+                    piece = file.read(min(_PIECE_BYTES, part.stop - start))
+                    if len(piece) < min(_PIECE_BYTES, part.stop - start):
+                        raise EOFError
+                    made.write(piece)
 
     def locate(self, start: int) -> bytes | range:
         """Return the rest of the part at a position, from there on; nothing behind the last part."""

@@ -13,6 +13,7 @@ from pipeline.formats.registry import WRITABLE, highest, output
 from pipeline.image import colour, orientation, vips
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.render.save import save
+from pipeline.render.whole import check_memory, copy_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,7 @@ class Rendering:
 
     How a size is rendered depends on the original and on the whole recipe, never on which sizes are wanted, nor on
     their order. So a derivative has the same bytes whichever sizes are requested with it. All still sizes share one
-    decode; animations, and 16-bit originals whose gamut is kept, are decoded separately.
+    decode; animations, 16-bit originals whose gamut is kept, and sizes with `strip_only` are decoded separately.
     """
 
     def __init__(self, question: Render) -> None:
@@ -56,9 +57,13 @@ class Rendering:
             Refused: the original cannot be rendered.
         """
         self._original = open_original(Path(question.path), limits=question.limits)
+        self._animation_pixels = question.limits.animation_pixels
         self._targets = [_target(self._original, size, question) for size in question.sizes]
-        self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
-        self.first_bytes = held_bytes(self._original, question.sizes, question.first)
+        wanted = [target.size for target in self._targets if target.is_wanted]
+        shares = any(not size.strip_only for size in wanted)
+        sizes = [size for size in question.sizes if (shares if not size.strip_only else size in wanted)]
+        self.info = describe(self._original, limits=question.limits, sizes=sizes)
+        self.first_bytes = held_bytes(self._original, sizes, question.first)
 
     def run(self, *, first: str = "") -> Iterator[str]:
         """Render the derivatives, and yield the name of each size once its file is complete.
@@ -69,14 +74,23 @@ class Rendering:
         Raises:
             Refused: the original cannot be rendered.
         """
-        stills = [target for target in self._targets if not target.is_animated]
-        moving = [target for target in self._targets if target.is_animated and target.is_wanted]
+        whole = [target for target in self._targets if target.size.strip_only and target.is_wanted]
+        shared = [target for target in self._targets if not target.size.strip_only]
+        groups = [(shared, self._render(shared, first)), *(([target], self._strip(target)) for target in whole)]
+        groups.sort(key=lambda group: not _is_among(first, group[0]))
+        for _, names in groups:
+            yield from names
+
+    def _render(self, targets: Sequence[Target], first: str) -> Iterator[str]:
+        """Render the wanted ones of some targets; all of them determine the bytes."""
+        stills = [target for target in targets if not target.is_animated]
+        moving = [target for target in targets if target.is_animated and target.is_wanted]
         is_deep = self._original.header.format != "uchar"
         to_colour = _srgb if is_deep else colour.to_rgb
         kept = [target for target in stills if is_deep and target.size.gamut == "keep"]
         shown = [target for target in stills if target not in kept]
-        # Of the whole recipe, so that a derivative does not depend on the sizes that are wanted.
-        keeps_gamut = any(target.size.gamut == "keep" for target in self._targets)
+        # Of all targets, so that a derivative does not depend on the sizes that are wanted.
+        keeps_gamut = any(target.size.gamut == "keep" for target in targets)
         parts = [
             (kept, _render_chain(self._original, kept, colour.to_rgb, first, keeps_gamut=True)),
             (shown, _render_chain(self._original, shown, to_colour, first, keeps_gamut=keeps_gamut)),
@@ -85,6 +99,20 @@ class Rendering:
         parts.sort(key=lambda part: not _is_among(first, part[0]))
         for _, names in parts:
             yield from names
+
+    def _strip(self, target: Target) -> Iterator[str]:
+        """Copy the original without its metadata, or render it at its own dimensions."""
+        is_whole = target.cover == target.box == (self._original.header.width, self._original.header.height)
+        if is_whole and copy_pixels(self._original, target.path, animation_pixels=self._animation_pixels):
+            yield target.size.name
+            return
+        check_memory(
+            self._original,
+            target.size,
+            animation_pixels=self._animation_pixels,
+            most_bytes=self.info.render_bytes,
+        )
+        yield from self._render([target], "")
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:

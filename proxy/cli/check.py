@@ -77,7 +77,10 @@ def _show(
     for name, value in values.items():
         click.echo(f"{name}={value}")
     for size in settings.sizes:
-        click.echo(f"size {size.name}: {size.width} wide, fit {size.fit}")
+        shape = (
+            "as large as the original, without metadata" if size.strip_only else f"{size.width} wide, fit {size.fit}"
+        )
+        click.echo(f"size {size.name}: {shape}")
     for part, fault in faults.items():
         click.echo(f"{part}: {'does not work' if fault else 'works'}")
     if results and results.sandbox:

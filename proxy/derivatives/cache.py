@@ -47,33 +47,38 @@ class DerivativeCache:
     failures: TtlCache[CachedFailure]
     remembered: RememberedBlobs
 
-    def settled_failure(self, original: str) -> CachedFailure | None:
-        """Return the failure that rules out another attempt while the bytes stay the same, or None."""
-        failure = self.failures.get(original)
-        return failure if failure and failure.is_settled else None
+    def settled_failure(self, *keys: str) -> CachedFailure | None:
+        """Return the failure that rules out another attempt while the bytes stay the same, or None.
 
-    def record_failure(self, original: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
+        The keys are that of the original, and those of derivatives that may have failed alone.
+        """
+        failures = map(self.failures.get, keys)
+        return next((failure for failure in failures if failure and failure.is_settled), None)
+
+    def record_failure(self, key: str, fault: Refused | ImagesError, *, etag: str) -> Refused | ImagesError:
         """Cache a failure caused by an original's bytes, and return the error to report.
 
+        The key is that of the original, or that of a derivative that failed alone.
         Other errors are returned as they are. A render process that dies a second time under the same bytes is reported
         as `DiedAgain`.
         """
         if not any(isinstance(fault, kind) for kind in TOLERATED_FAILURES):
             return fault
-        before = self.failures.get(original)
+        before = self.failures.get(key)
         # A repeated death is cached as DiedAgain but occurs as ProcessDied, hence the check for a subclass.
         is_again = before is not None and before.etag == etag and issubclass(before.kind, type(fault))
         times = before.times + 1 if before and is_again else 1
         if isinstance(fault, ProcessDied) and times > _tolerated(ProcessDied):
             fault = DiedAgain("Rendering this original crashed repeatedly; replace it, then try again.")
         failure = CachedFailure(kind=type(fault), detail=str(fault), etag=etag, times=times)
-        self.failures.put(original, failure)
+        self.failures.put(key, failure)
         return fault
 
     def mark_stale(self, original: str, *derivatives: str) -> None:
         """Evict the cached failure or absence of an original, and mark these derivatives stale."""
         self.evict(original)
         for key in derivatives:
+            self.failures.evict(key)
             self.known.mark_stale(key)
             self.remembered.evict(key)
 
@@ -82,6 +87,7 @@ class DerivativeCache:
         self.absent.evict(original)
         self.failures.evict(original)
         for key in derivatives:
+            self.failures.evict(key)
             self.known.evict(key)
             self.remembered.evict(key)
 

@@ -8,18 +8,22 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from pipeline.errors import Refused
 from pipeline.protocol import Render
+from pipeline.size import rendered_together
 from proxy import metrics
 from proxy.concurrency.timings import Timings
 from proxy.derivatives.provenance import Provenance, is_picture
 from proxy.derivatives.recipe import derivative_of
 from proxy.derivatives.results import GenerationResult
 from proxy.derivatives.uploads import Batch, OriginalChanged, Uploads
-from proxy.errors import Busy, ImagesError, NotFound, StoreUnavailable, TooManyBytes
+from proxy.errors import Busy, ImagesError, NotFound, RenderFailed, StoreUnavailable, TooManyBytes
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pipeline.protocol import Rendered
@@ -91,7 +95,7 @@ class Generator:
                 fault = await self._generate(task, batch)
                 self._cache.failures.evict(task.key)
             except (Refused, ImagesError) as error:
-                fault = await self._failure(task, batch, error)
+                fault = await self._failure(task, batch, error, key=task.key)
             except OriginalChanged:
                 if not batch.put_keys:
                     raise
@@ -101,6 +105,7 @@ class Generator:
             there |= {one.size: one for one in batch.made}
         for one in there.values():
             self._cache.known.put(one.key, value=True)
+            self._cache.failures.evict(one.key)
         return GenerationResult(
             derivatives=tuple(there[name] for name in task.wanted if name in there),
             fault=fault,
@@ -128,21 +133,26 @@ class Generator:
     async def _head(self, key: str, task: GenerationTask) -> Blob | None:
         return await self._policy.timeouts.lookup(self._store.head(key), unbounded=task.ticket.is_unbounded)
 
-    async def _failure(self, task: GenerationTask, batch: Batch, fault: Refused | ImagesError) -> Refused | ImagesError:
-        """Cache a failure that would recur with the same bytes, count refusals, and return the error to report."""
+    async def _failure(
+        self, task: GenerationTask, batch: Batch, fault: Refused | ImagesError, *, key: str
+    ) -> Refused | ImagesError:
+        """Cache a failure that would recur with the same bytes, count refusals, and return the error to report.
+
+        `key` is that of the original, or that of the only derivative that failed.
+        """
         if batch.original is None and isinstance(fault, Busy | TooManyBytes):
             batch.original = await self._head(task.key, task)
             if batch.original is None:  # a full queue is no reason to retry what does not exist
                 return absence(task.key)
         if batch.original is None:
             return fault
-        fault = self._cache.record_failure(task.key, fault, etag=batch.original.etag)
+        fault = self._cache.record_failure(key, fault, etag=batch.original.etag)
         if isinstance(fault, Refused | TooManyBytes):
             metrics.refused_total.labels(fault.code).inc()
         return fault
 
-    async def _generate(self, task: GenerationTask, batch: Batch) -> ImagesError | None:
-        """Generate the due sizes; return the error that kept some of them out of the store.
+    async def _generate(self, task: GenerationTask, batch: Batch) -> Refused | ImagesError | None:
+        """Generate the due sizes; return the error that kept some of them out of the store, or from being rendered.
 
         `batch` gets those that the store has confirmed, also if an error is raised.
 
@@ -158,7 +168,7 @@ class Generator:
                 folder = await stack.enter_async_context(self._policy.scratch.folder(size, task.ticket))
             return await self._render_in(folder, task, batch)
 
-    async def _render_in(self, folder: Path, task: GenerationTask, batch: Batch) -> ImagesError | None:
+    async def _render_in(self, folder: Path, task: GenerationTask, batch: Batch) -> Refused | ImagesError | None:
         """Render and upload; once a page view waits for the original, each size as soon as it is rendered."""
         path = folder / "original"
         fetched = await self._fetch(path, task, batch)
@@ -188,15 +198,45 @@ class Generator:
 
         try:
             async with uploads.running():  # all uploads finish before the folder is removed
-                rendering = await self._render_pool.render(question, task.ticket, own, on_made=on_made)
-                metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
+                made, refusal = await self._render(question, task, batch, own, on_made)
                 reached("original-rendered", task.key)
                 with task.timings.measure_store():
-                    fault = await uploads.finish(rendering.derived.derivatives)
+                    fault = await uploads.finish(made)
         finally:
             task.timings.add(own)
         self._fetches_differ = uploads.fetches_differ
-        return fault
+        return fault or refusal
+
+    async def _render(
+        self,
+        question: Render,
+        task: GenerationTask,
+        batch: Batch,
+        timings: Timings,
+        on_made: Callable[[Rendered], None],
+    ) -> tuple[list[Rendered], Refused | ImagesError | None]:
+        """Render the wanted sizes, and return them; the failure of a size with `strip_only` is returned beside others.
+
+        Raises:
+            Busy, Refused, RenderFailed: see `RenderPool.render`.
+        """
+        failure, format_name = None, ""
+        made: list[Rendered] = []
+        for names in rendered_together(question.sizes, question.wanted, first=question.first):
+            first = question.first if question.first in names else ""
+            part = msgspec.structs.replace(question, wanted=names, first=first)
+            try:
+                rendering = await self._render_pool.render(part, task.ticket, timings, on_made=on_made)
+            except (Refused, RenderFailed) as fault:
+                if not self._recipe.size(names[0]).strip_only:
+                    raise
+                failure = await self._failure(task, batch, fault, key=self._recipe.key(task.key, names[0]))
+            else:
+                made += rendering.derived.derivatives
+                format_name = rendering.derived.info.format
+        if made:
+            metrics.render_seconds.labels(format_name).observe(timings.render_seconds)
+        return made, failure
 
     def _announce(self, made: Derivative, task: GenerationTask, timings: Timings) -> None:
         """Cache a derivative that the store has confirmed, and end the wait of page views for it."""

@@ -233,7 +233,7 @@ class DerivativeService:
             source = None if is_missing else await self._look_up(key)
             if source in (None, "unproven"):
                 try:
-                    await self._raise_known_failure(original)
+                    await self._raise_known_failure(original, key)
                 except (Refused, ImagesError):
                     if source is None:
                         raise
@@ -260,11 +260,11 @@ class DerivativeService:
         self._cache.known.evict(key)
         return "unproven" if has_picture else None
 
-    async def _raise_known_failure(self, original: str) -> None:
-        """Raise the cached failure of an original, if it still applies."""
+    async def _raise_known_failure(self, original: str, derivative: str) -> None:
+        """Raise the cached failure of an original, or of one of its derivatives alone, if it still applies."""
         if detail := self._cache.absent.get(original):
             raise NotFound(detail)
-        failure = self._cache.settled_failure(original)
+        failure = self._cache.settled_failure(original, derivative)
         if failure and (await self._head(original, unbounded=False)).etag == failure.etag:
             raise failure.kind(failure.detail)
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import msgspec
 from anyio import Path as AsyncPath
 from anyio import to_thread
+from msgspec import structs
 
 from pipeline.errors import Refused
 from pipeline.protocol import Limits, Render, Rendered
+from pipeline.size import rendered_together
 from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import RenderFailed
 from proxy.rendering.pool import RenderPool
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalResult:
-    """The result for one file: the derivatives with their paths, or the reason why it has none."""
+    """The result for one file: the derivatives with their paths, and the reason why some or all are missing."""
 
     file: Path
     derivatives: tuple[Rendered, ...] = ()
@@ -85,16 +86,28 @@ async def _render_file(
 ) -> LocalResult:
     with TemporaryDirectory(dir=out, prefix=".render-") as folder:
         question = Render(path=str(file), folder=folder, sizes=tuple(sizes), limits=limits)
-        try:
-            rendering = await render_pool.render(question, Ticket(Priority.JOB))
-        except (Refused, RenderFailed) as fault:
-            return LocalResult(file=file, refusal=str(fault))
-        targets = [(made, _target(file, out, made)) for made in rendering.derived.derivatives]
+        derivatives, refusal, seconds = await _rendered(render_pool, question)
+        targets = [(made, _target(file, out, made)) for made in derivatives]
         others = [] if overwrite else [path.name for made, path in targets if _is_other(path, Path(made.path))]
         if others:
             return LocalResult(file=file, refusal=_would_be_replaced(others, out))
         kept = [await to_thread.run_sync(_keep, made, path) for made, path in targets]
-    return LocalResult(file=file, derivatives=tuple(kept), seconds=rendering.render_seconds)
+    return LocalResult(file=file, derivatives=tuple(kept), refusal=refusal, seconds=seconds)
+
+
+async def _rendered(render_pool: RenderPool, question: Render) -> tuple[list[Rendered], str | None, float]:
+    """Return the derivatives, the reason why some or all are missing, and the seconds; see `rendered_together`."""
+    made: list[Rendered] = []
+    refusal, seconds = None, 0.0
+    for names in rendered_together(question.sizes, (), first=""):
+        try:
+            rendering = await render_pool.render(structs.replace(question, wanted=names), Ticket(Priority.JOB))
+        except (Refused, RenderFailed) as fault:
+            refusal = refusal or str(fault)
+            continue
+        made += rendering.derived.derivatives
+        seconds += rendering.render_seconds
+    return made, refusal, seconds
 
 
 def clash(files: Sequence[Path], *, out: Path, sizes: Sequence[Size]) -> str | None:
@@ -132,4 +145,4 @@ def _would_be_replaced(names: Sequence[str], out: Path) -> str:
 
 def _keep(made: Rendered, path: Path) -> Rendered:
     Path(made.path).replace(path)
-    return msgspec.structs.replace(made, path=str(path))
+    return structs.replace(made, path=str(path))

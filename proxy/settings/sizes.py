@@ -49,9 +49,10 @@ def _read_size(name: str, table: object) -> Size | str:
     if not isinstance(table, dict):
         return f"sizes.{name}: must be a table"
     faults = [fault for field, value in table.items() if (fault := _misread(field, value))]
-    if "width" not in table:
+    needs_width = not table.get("strip_only")
+    if needs_width and "width" not in table:
         faults.append("width is missing; set it to the width in pixels")
-    stand_ins = {field: 1 for field in ("width", "height") if field in table or field == "width"}
+    stand_ins = {field: 1 for field in ("width", "height") if field in table or (field == "width" and needs_width)}
     sound = {field: value for field, value in table.items() if not _misread(field, value)}
     try:
         size = Size(**{**stand_ins, **sound, "name": name})

@@ -21,6 +21,8 @@ from pipeline.formats.decoder_warnings import Verdict, verdict
         ("VIPS: TIFF directory 0 has IFD looping to directory 0 at offset 0xa1c (2588)", Verdict.COMPLETE),
         ("VIPS: Premature EOL at line 38 of strip 0 (got 290, expected 300)", Verdict.LOST),
         ("VIPS: iCCP: profile 'icc': 0h: PCS illuminant is not D50", Verdict.COMPLETE),
+        ("VIPS: Ignoring invalid time value", Verdict.COMPLETE),
+        ("VIPS: malformed sPLT chunk", Verdict.COMPLETE),
         ("VIPS: IDAT: CRC error", Verdict.LOST),
         ("nobody knows this one", Verdict.LOST),
         ("VIPS: read gave 1 warnings\nVIPS: ", Verdict.COMPLETE),

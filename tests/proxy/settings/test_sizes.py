@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from proxy.settings.sizes import BadSettings, read_sizes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def faults(tmp_path: Path, text: str) -> str:
@@ -42,6 +39,41 @@ def test_a_width_that_is_missing_is_said_in_words(tmp_path: Path) -> None:
     said = faults(tmp_path, "[sizes.a]\nquality = 0\n")
     assert "width is missing" in said
     assert "quality 0" in said
+
+
+def test_a_size_that_only_strips_needs_no_width(tmp_path: Path) -> None:
+    path = tmp_path / "sizes.toml"
+    path.write_text("[sizes.full]\nstrip_only = true\nquality = 84\nanimate = true\n")
+    (size,) = read_sizes(path)
+    assert (size.strip_only, size.quality) == (True, 84)
+    assert size.dimensions(width=5000, height=70_000, highest=65_500) == (4679, 65_500)
+    assert size.dimensions(width=17, height=4) == (17, 4)
+
+
+def test_what_contradicts_a_size_that_only_strips_is_named_at_once(tmp_path: Path) -> None:
+    said = faults(
+        tmp_path,
+        '[sizes.full]\nstrip_only = true\nwidth = 3\nposition = "attention"\nformat = "png"\nkeep_copyright = true\n',
+    )
+    for part in (
+        "strip_only keeps the dimensions of the original; remove width and height",
+        "strip_only crops nothing; remove fit and position",
+        "strip_only keeps the format of the original; remove format",
+        "strip_only keeps no metadata; remove keep_copyright",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize("option", ["height = 3", 'fit = "fill"\nheight = 3'])
+def test_a_box_contradicts_a_size_that_only_strips(tmp_path: Path, option: str) -> None:
+    assert "remove width and height" in faults(tmp_path, f"[sizes.full]\nstrip_only = true\n{option}\n")
+
+
+def test_the_ready_file_has_the_default_sizes_and_the_full_one() -> None:
+    config = Path(__file__).parents[3] / "config"
+    *scaled, full = read_sizes(config / "sizes-public-full.toml")
+    assert tuple(scaled) == read_sizes(config / "sizes.toml")
+    assert (full.name, full.strip_only) == ("full", True)
 
 
 def test_a_size_has_its_name_from_its_table_alone(tmp_path: Path) -> None:
