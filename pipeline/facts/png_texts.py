@@ -20,7 +20,7 @@ MOST_BYTES: Final = 1 << 20
 
 _PLAIN, _COMPRESSED = b"tEXt", b"zTXt"
 _XMP: Final = "XML:com.adobe.xmp"
-_RAW: Final = re.compile(rb"\s*[a-z0-9]+\s+([0-9]+)\s+([0-9a-f\s]*)", re.DOTALL)
+_RAW: Final = re.compile(rb"\s*+[a-z0-9]++\s++([0-9]++)\s++([0-9a-f\s]*+)")
 """How ImageMagick stores a block: its name, its length, and its bytes in hexadecimal digits."""
 
 _RAW_NAMES: Final = {"exif": "exif", "APP1": "exif", "iptc": "iptc", "8bim": "iptc", "xmp": "xmp"}

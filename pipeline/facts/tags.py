@@ -22,7 +22,8 @@ _MOST_BEFORE: Final = 64
 
 _MOST_ENTRIES: Final = 1000
 _MOST_NUMBERS: Final = 8
-_MOST_TEXT_BYTES: Final = 1 << 14
+_MOST_TEXT_BYTES, _MOST_TEXTS_BYTES = 1 << 14, 1 << 18
+"""The part of a text that is read, and of all texts of a directory."""
 
 _EXIF_POINTER, _GPS_POINTER = 0x8769, 0x8825
 
@@ -80,12 +81,14 @@ def tags_of_file(file: BinaryIO) -> ExifTags:
 def _directory(file: BinaryIO, layout: TiffLayout, start: int) -> TagDirectory:
     texts: dict[int, bytes] = {}
     numbers: dict[int, tuple[float | None, ...]] = {}
+    left = _MOST_TEXTS_BYTES
     for tag, kind, count, inline in _entries(file, layout, start):
         if tag in texts or tag in numbers:
             continue  # the first counts
         try:
             if kind in _TEXTS and (kind != 1 or count > _MOST_NUMBERS):
-                texts[tag] = _bytes(file, layout, inline, min(count, _MOST_TEXT_BYTES))
+                texts[tag] = _bytes(file, layout, inline, min(count, _MOST_TEXT_BYTES, left))
+                left -= len(texts[tag])
             elif kind in _SHAPES:
                 numbers[tag] = _numbers(file, layout, inline, _SHAPES[kind], min(count, _MOST_NUMBERS))
             elif kind in _FRACTIONS:

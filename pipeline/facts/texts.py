@@ -16,6 +16,8 @@ for _encoding in (WESTERN, UTF_16_BE, UTF_16_LE):
 _CONTROL = re.compile(CONTROL)
 _SPACES = re.compile(r"[ \t\xa0]+")
 _MOST_BYTES = 1 << 16
+_LONGEST_OF_THE_MAKER = 80
+"""Characters; longer captions are a person's, and patterns would take long over them."""
 
 _NOTHING = frozenset(
     {
@@ -80,5 +82,9 @@ def _is_nothing(shown: str, field: str) -> bool:
     return (
         plain in _NOTHING
         or not any(character.isalnum() for character in plain)
-        or (field == "caption" and _OF_THE_MAKER.fullmatch(plain) is not None)
+        or (field == "caption" and _is_of_the_maker(plain))
     )
+
+
+def _is_of_the_maker(plain: str) -> bool:
+    return len(plain) <= _LONGEST_OF_THE_MAKER and _OF_THE_MAKER.fullmatch(plain) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from xml.parsers import expat
@@ -35,7 +34,7 @@ _PREFIXES: Final = {
 
 _WRAPPING: Final = frozenset({"x", "rdf"})
 _DEFAULT: Final = "x-default"
-_END: Final = re.compile(rb"<\?xpacket end=|\0+\Z")
+_END: Final = b"<?xpacket end="
 
 
 class _Refused(Exception):
@@ -61,10 +60,10 @@ def properties(packet: bytes) -> Properties:
     """Return the properties of a packet; none if it is too large or is no XMP, those before a damage otherwise."""
     if not packet or len(packet) > MOST_BYTES:
         return Properties()
-    end = _END.search(packet)
+    content, _, _ = packet.partition(_END)
     reading = _Reading()
     try:
-        reading.read(packet[: end.start()].rstrip() if end else packet)
+        reading.read(content.rstrip(b"\0 "))
     except (expat.ExpatError, _Refused, ValueError, LookupError):
         # An unknown encoding is a LookupError. Nothing is taken of a packet with a document type.
         return Properties() if reading.has_document_type else reading.result()

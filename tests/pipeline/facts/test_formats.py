@@ -115,6 +115,7 @@ def test_chunks_of_a_png_are_read_before_and_behind_its_pixels(
         (b"iTXt", b"Author"),
         (b"iTXt", b"Author\0\1\0\0\0no deflate"),
         (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 5\nzz")),
+        (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"exif 5" + b" " * 900_000 + b"z")),
     ],
 )
 def test_a_text_that_is_damaged_or_expands_is_left_out(tmp_path: Path, kind: bytes, content: bytes) -> None:

@@ -241,5 +241,10 @@ def test_a_text_is_plain_bounded_and_no_placeholder(raw: bytes, expected: str | 
     assert (found.creator, found.uncertain.get("creator", ())) == (expected, doubts)
 
 
+@pytest.mark.parametrize("raw", [b"dig" + b"cam" * 5000 + b"!", b"samsung " * 2000 + b"!", b" " * 16_000 + b"x"])
+def test_a_long_caption_is_kept_without_long_work(raw: bytes) -> None:
+    assert facts_in(exif=exif_block({DESCRIPTION: (ASCII, raw)})).caption == raw.decode().strip()[:4000].strip()
+
+
 def test_the_name_of_a_model_may_be_a_number() -> None:
     assert facts_in(exif=exif_block({MODEL: (ASCII, b"300\0")})).camera == Camera(model="300")

@@ -44,6 +44,12 @@ def test_a_value_outside_of_the_block_is_left_out_and_the_others_are_read() -> N
     assert (tags.image.number(TIME), tags.image.number(ISO)) == (None, 100)
 
 
+def test_many_long_texts_are_cut_together() -> None:
+    entries = b"".join(struct.pack("<HHII", tag, ASCII, 1 << 20, 8) for tag in range(1, 500))
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 499) + entries + bytes(1 << 20)
+    assert sum(map(len, tags_of_block(block).image.texts.values())) == 1 << 18
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -57,6 +63,7 @@ def test_the_work_is_bounded(entry: bytes) -> None:
     block = b"II*\0\x08\0\0\0" + struct.pack("<H", 0xFFFF) + entry * 0xFFFF
     tags = tags_of_block(block)
     assert all(len(text) <= 1 << 14 for text in tags.image.texts.values())
+    assert sum(map(len, tags.image.texts.values())) <= 1 << 18
     assert all(len(numbers) <= 8 for numbers in tags.image.numbers.values())
 
 

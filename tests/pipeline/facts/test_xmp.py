@@ -75,8 +75,9 @@ def test_a_packet_with_a_document_type_is_ignored(kind: str) -> None:
         b"<a>" * 100_000,
         packet("<tiff:Make>x</tiff:Make>" * 60_000),
         packet(tiff__Make="x" * (MOST_BYTES + 1)),
+        packet() + bytes(MOST_BYTES // 2) + b"x",
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_packet_that_is_none_too_deep_or_too_large_raises_nothing(content: bytes) -> None:
     assert all(len(values) <= 2000 for values in properties(content).values.values())

@@ -34,7 +34,7 @@ def test_people_and_machines_get_the_facts_of_each_file(tmp_path: Path) -> None:
     shown = facts(photo, text, tmp_path / "missing.jpg")
     assert shown.returncode == 1
     lines = dict(line.strip().split("  ", 1) for line in shown.stdout.splitlines()[1:])
-    assert lines["camera"].strip() == "Gall Camera"
+    assert lines["camera"].strip() == "Painted Gall Camera"
     assert lines["creator"].strip() == "A. Painter"
     assert "altitude" in lines["place"] or lines["place"]
     assert [line.rpartition(": ")[0] for line in shown.stderr.splitlines()] == [

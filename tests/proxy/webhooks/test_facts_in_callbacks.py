@@ -102,7 +102,7 @@ async def test_a_done_job_has_facts_and_the_signature_covers_them(tmp_path: Path
     facts = {"place": f"{SECRET_PLACE} of a_original.jpg"}
     assert job == {"id": "1", "key": "a_original.jpg", "x": None, "facts": facts}
     assert receiver.forged == 0
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"a_original.jpg" in stored
     assert SECRET_PLACE.encode() not in stored
 

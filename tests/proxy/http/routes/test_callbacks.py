@@ -62,7 +62,7 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
     (got,) = receiver.received
     facts = got.event.data.pop("facts")
     assert (got.event.type, got.event.data, receiver.forged) == ("job.done", record, 0)
-    assert (facts["key"], facts["camera"]["make"]) == (KEY, "Gall Camera")
+    assert (facts["key"], facts["camera"]["model"]) == (KEY, "Gall Camera")
     assert got.event.timestamp == record["finished_at"]
 
 

@@ -31,7 +31,7 @@ async def test_a_signed_request_gets_the_facts_and_no_cache_keeps_them(site: Sit
     assert answer.headers["content-type"] == "application/json"
     found = answer.json()
     assert (found["key"], found["format"], found["width"], found["height"]) == (key, "jpeg", 480, 360)
-    assert found["camera"] == {"make": "Gall Camera", "model": None}
+    assert found["camera"] == {"make": "Painted", "model": "Gall Camera"}
     assert (found["creator"], found["copyright"], found["place"]) == ("A. Painter", "Nobody at all", None)
     assert len(found["sha256"]) == 64
     head = await ask(site, key, "HEAD")
