@@ -127,7 +127,7 @@ def expected_time(tags: Tags, found: Facts) -> str | None:
         same = [str(tags[other]).removeprefix(local) for other in TIMES[1:] if str(tags.get(other)).startswith(local)]
         iptc = [str(tags.get("IPTC:TimeCreated", ""))[8:]]
         offset = next(filter(None, (*stated, *same, *iptc)))
-    return time + offset
+    return (time + offset).replace(".000", "")  # of XMP
 
 
 def expected_place(tags: Tags) -> tuple[float | None, ...] | None:
