@@ -110,6 +110,7 @@ MODULE_SECONDS = {
     "tests/pipeline/decode/test_memory_model.py": 45,
     "tests/end_to_end/test_bucket.py": 40,
     "tests/end_to_end/test_document.py": 40,
+    "tests/end_to_end/test_facts.py": 40,
     "tests/end_to_end/test_prometheus.py": 40,
     "tests/end_to_end/test_removals.py": 40,
     "tests/proxy/webhooks/test_dispatcher.py": 35,
