@@ -7,6 +7,7 @@ On its channel, a child receives one request, and sends and receives one message
 
 - `Render`: the child sends `Probed` and waits for `Proceed`. It then sends `Made` for each size, and `Finished`.
 - `Compare`: the child sends `Compared`.
+- `ReadFacts`: the child sends `FactsRead`.
 
 In place of any of these, it may send `Refusal` or `Fault` as its last message. Files are passed by local path; no
 pixels travel over a channel.
@@ -18,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from pipeline.facts_model import Facts
 from pipeline.size import Size
 
 ENVIRONMENT = {
@@ -177,6 +179,20 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """All wanted derivatives are complete."""
 
 
+class ReadFacts(msgspec.Struct, frozen=True, tag="facts"):
+    """Request the facts in the metadata of the original at `path`; `folder` is an empty one for temporary files."""
+
+    path: str
+    folder: str
+    limits: Limits = Limits()
+
+
+class FactsRead(msgspec.Struct, frozen=True, tag="facts-read"):
+    """The response to `ReadFacts`."""
+
+    facts: Facts
+
+
 class Refusal(msgspec.Struct, frozen=True, tag="refusal"):
     """The response for an original that cannot be rendered: an error's code, message, and cause for the log."""
 
@@ -253,5 +269,5 @@ Order = Fork | Reap
 Report = Ready | Forked | Reaped
 """Messages of a fork server."""
 
-Answer = Probed | Made | Finished | Compared | Refusal | Fault
+Answer = Probed | Made | Finished | Compared | FactsRead | Refusal | Fault
 """Messages of a child."""

@@ -145,6 +145,15 @@ def has_text(path: Path) -> bool:
         return any(chunk.kind in _TEXTS for chunk in chunks(file))
 
 
+def texts(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the kind and the content of each text chunk of at most `MAX_UNUSED_BYTES`, as it is stored."""
+    with path.open("rb") as file:
+        for chunk in chunks(file):
+            if chunk.kind in _TEXTS and chunk.length <= MAX_UNUSED_BYTES:
+                file.seek(chunk.start)
+                yield chunk.kind, file.read(chunk.length)
+
+
 def _view(path: Path, found: Sequence[Chunk], size: int) -> Spliced | None:
     texts = [chunk for chunk in found if chunk.kind in _TEXTS]
     has_many = any(chunk.kind != _TEXT for chunk in texts) or sum(text.length for text in texts) > MAX_UNUSED_BYTES

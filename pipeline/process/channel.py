@@ -7,11 +7,11 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.protocol import Compare, Proceed, Render
+from pipeline.protocol import Compare, Proceed, ReadFacts, Render
 
 T = TypeVar("T", Render, Proceed, Compare)
 
-for _kind in (Render, Proceed, Compare):
+for _kind in (Render, Proceed, Compare, ReadFacts):
     msgspec.json.Decoder(_kind)  # msgspec keeps what it learns of a class, which takes half a millisecond
 
 
@@ -32,10 +32,22 @@ class ServiceChannel:
         Raises:
             Closed: there is no next message.
         """
+        return msgspec.json.decode(self._line(), type=kind)
+
+    def receive_question(self) -> Render | ReadFacts:
+        """Wait for the question of the service.
+
+        Raises:
+            Closed: there is none.
+        """
+        question: Render | ReadFacts = msgspec.json.decode(self._line(), type=Render | ReadFacts)
+        return question
+
+    def _line(self) -> bytes:
         line = self._lines.readline()
         if not line:
             raise Closed
-        return msgspec.json.decode(line, type=kind)
+        return line
 
     def wait_for_end(self) -> None:
         """Wait until the service has closed the channel."""

@@ -15,6 +15,7 @@ from proxy.http.fallback import FallbackImage, answering
 from proxy.http.openapi import openapi, write_in
 from proxy.http.protocol.middleware import middleware
 from proxy.http.query import refuse_unknown_parameters
+from proxy.http.routes.facts import facts_route
 from proxy.http.routes.files import files_route
 from proxy.http.routes.health import healthz, readyz
 from proxy.http.routes.images import PATH, TEMPLATE, Redirects, redirecting_route, shortcut, streaming_route
@@ -120,6 +121,7 @@ def _version_1(components: Components, settings: Settings) -> Router:
                 handled=components.handled,
                 base_path=settings.base_path,
             ),
+            facts_route(components.facts, verifier=components.verifier, base_path=settings.base_path),
             jobs_options,
             post_job,
             list_jobs,

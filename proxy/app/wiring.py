@@ -16,6 +16,7 @@ from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
 from proxy.derivatives.service import DerivativeService
+from proxy.facts.reader import FactsReader
 from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
@@ -91,6 +92,7 @@ class Components:
     recipe: Recipe
     render_pool: RenderPool
     derivatives: DerivativeService
+    facts: FactsReader
     jobs: JobService
     control: JobControl
     worker: JobWorker | None
@@ -129,6 +131,7 @@ def build(settings: Settings) -> Components:
     derivatives = DerivativeService(
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
+    facts = FactsReader(store=store, render_pool=render_pool, recipe=recipe, policy=policy)
     jobs = JobService(
         queue=queue,
         outbox=outbox,
@@ -147,10 +150,11 @@ def build(settings: Settings) -> Components:
         recipe=recipe,
         render_pool=render_pool,
         derivatives=derivatives,
+        facts=facts,
         jobs=jobs,
         control=control,
         worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
-        callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings),
+        callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=Connections(
             most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
@@ -226,16 +230,21 @@ def _worker(
 
 
 def _callback_delivery(
-    queue: JobQueue, allow_list: AllowList, jobs: JobService, settings: Settings
+    queue: JobQueue, allow_list: AllowList, jobs: JobService, facts: FactsReader, settings: Settings
 ) -> CallbackDelivery | None:
     if not settings.callback_hosts:
         return None
     # Imported only here: httpx costs memory that a service without callbacks saves.
     from proxy.webhooks.client import WebhookClient  # noqa: PLC0415 - see above
 
-    webhook_client = WebhookClient(allow_list, Signer(split(settings.callback_secrets or settings.webhook_secrets)))
+    secrets = split(settings.callback_secrets or settings.webhook_secrets)
+    webhook_client = WebhookClient(allow_list, Signer(secrets))
     worker = Dispatcher(
-        queue=queue, webhook_client=webhook_client, complete_job=jobs.complete, grace_seconds=settings.grace_seconds
+        queue=queue,
+        webhook_client=webhook_client,
+        complete_job=jobs.complete,
+        read_facts=facts.read if secrets else None,
+        grace_seconds=settings.grace_seconds,
     )
     return CallbackDelivery(queue=queue, webhook_client=webhook_client, worker=worker)
 

@@ -21,7 +21,9 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from proxy.facts.reader import OriginalFacts
 from proxy.http.problems import PROBLEM, Problem
+from proxy.http.struct_schema import schema_of
 from proxy.keys.layouts import ORIGINAL
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 
@@ -41,8 +43,8 @@ DESCRIPTION = """
 Renders photographs in several sizes: all sizes when a signed job is posted, and missing sizes when a page requests one.
 
 Posted jobs are signed as standardwebhooks.com describes. Requests without a body that need a signature (to list
-jobs, to run them again or cancel them, to pause the queue, to delete derivatives) sign their method and path with the
-query instead, such as `GET /v1/jobs?status=error`. Below `/v1`, unknown query parameters are errors.
+jobs, to run them again or cancel them, to pause the queue, to delete derivatives, to read facts) sign their method and
+path with the query instead, such as `GET /v1/jobs?status=error`. Below `/v1`, unknown query parameters are errors.
 """
 
 INVALID_KEY = "The key is invalid, or is not the key of an original."
@@ -66,6 +68,18 @@ IMAGE_PROBLEMS = {
 }
 
 PURGE_PROBLEMS = {400: f"{INVALID_KEY} Or the request has query parameters.", 401: BAD_SIGNATURE, 502: STORE_FAILED}
+
+FACTS_PROBLEMS = {
+    400: f"{INVALID_KEY} Or the request has query parameters.",
+    401: f"{BAD_SIGNATURE} Or the service has no secrets.",
+    404: "The original does not exist.",
+    413: "The file of the original is too large.",
+    422: "The file is not an image in a supported format.",
+    500: "Reading failed unexpectedly.",
+    502: STORE_FAILED,
+    503: "Too much work is in progress, or temporary files cannot be stored.",
+    504: "Reading timed out.",
+}
 
 STREAMING_PROBLEMS = {
     412: "The file does not match `If-Match` or `If-Unmodified-Since`.",
@@ -131,6 +145,7 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
     paths = document.paths if document.paths is not None else {}
     paths["/img/{key}/{size}"] = _image_path(sizes, is_streaming=is_streaming)
     paths["/v1/derivatives/{key}"] = _purge_path()
+    paths["/v1/facts/{key}"] = _facts_path()
     if has_files:
         paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
@@ -230,6 +245,20 @@ def _purge_path() -> PathItem:
             operation_id="purgeDerivatives",
             responses={"200": deleted, **_problem_responses(PURGE_PROBLEMS)},
         ),
+    )
+
+
+def _facts_path() -> PathItem:
+    facts = OpenAPIResponse(
+        description="The facts in the metadata of the original; null where it has none. No cache may keep them.",
+        content={"application/json": OpenAPIMediaType(schema=schema_of(OriginalFacts))},
+    )
+    return _read_only(
+        name="Facts",
+        summary="Get when, where and with what a photograph was taken, and its rights",
+        parameters=[_parameter("key", "The key of the original.", example=EXAMPLE)],
+        successes={"200": facts},
+        failures=FACTS_PROBLEMS,
     )
 
 

@@ -39,6 +39,7 @@ from proxy.errors import (
     public_message,
 )
 from proxy.http.protocol.server_timing import server_timing, timings_of
+from proxy.webhooks.signature import SIGNATURE_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
     """Return the response to an error; unexpected errors are logged with their trace, and not revealed."""
     answer = _answer(error)
-    if request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD") or SIGNATURE_HEADER in request.headers:
         answer.headers["Cache-Control"] = NO_STORE
     if (timings := timings_of(request.scope)) is not None:
         answer.headers["Server-Timing"] = server_timing(timings)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import stat
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
+from pipeline.facts_model import CONTROL, MOST_CHARACTERS, RANGES, TIME, YEARS
 from pipeline.formats.registry import HEAD_BYTES, READABLE, WRITABLE, content_type_of
 from pipeline.protocol import Inspected, Refusal
 from proxy.errors import ProcessDied
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pipeline.facts_model import Camera, Exposure, Facts, Lens, Place
     from pipeline.protocol import Compared, ImageInfo, Limits, Similarity
 
 MOST_BYTES = 1 << 50
@@ -44,6 +48,12 @@ Turn = Literal[
     "mirrored and rotated by 270 degrees",
 ]
 """How one picture may be turned relative to another; see `pipeline.compare.similarity`."""
+
+MOST_SIDE = 1 << 20
+"""Pixels: more than any original has, as its header declares them."""
+
+_CONTROL = re.compile(CONTROL)
+_TIME = re.compile(TIME)
 
 COPIES = ("old", "new", "difference")
 _COPY_BYTES = 1 << 20
@@ -105,6 +115,61 @@ def check_copies(compared: Compared, folder: Path) -> None:
         is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size <= _COPY_BYTES
         if not is_plain or content_type_of(head) != WRITABLE["webp"].content_type:
             raise _invalid()
+
+
+def check_facts(facts: Facts) -> None:
+    """Raise an error if the facts cannot be those of any original.
+
+    Raises:
+        ProcessDied: they cannot.
+    """
+    sides, texts = (facts.width, facts.height), (facts.creator, facts.copyright, facts.licence, facts.caption)
+    in_range = (
+        facts.format in READABLE,
+        all(1 <= side <= MOST_SIDE for side in sides),
+        all(map(_is_text, texts, ("creator", "copyright", "licence", "caption"))),
+        facts.taken_at is None or _is_time(facts.taken_at),
+        _is_device(facts.camera),
+        _is_device(facts.lens),
+        facts.exposure is None or _are_numbers(facts.exposure),
+        facts.place is None or (_are_numbers(facts.place) and (facts.place.latitude or facts.place.longitude)),
+        all(getattr(facts, name) is not None and len({*doubts}) for name, doubts in facts.uncertain.items()),
+        all(len({*doubts}) == len(doubts) for doubts in facts.uncertain.values()),
+    )
+    if not all(in_range):
+        raise _invalid()
+
+
+def _is_text(text: str | None, field: str) -> bool:
+    if text is None:
+        return True
+    shown = text.replace("\n", "") if field == "caption" else text
+    is_plain = "\n" not in shown and not _CONTROL.search(shown)
+    return is_plain and bool(shown.strip()) and len(text) <= MOST_CHARACTERS[field]
+
+
+def _is_device(device: Camera | Lens | None) -> bool:
+    return device is None or (_is_text(device.make, "make") and _is_text(device.model, "model"))
+
+
+def _are_numbers(numbers: Exposure | Place) -> bool:
+    fields = msgspec.structs.asdict(numbers).items()
+    return all(
+        math.isfinite(value) and RANGES[name][0] <= value <= RANGES[name][1]
+        for name, value in fields
+        if value is not None and name in RANGES
+    )
+
+
+def _is_time(text: str) -> bool:
+    found = _TIME.fullmatch(text)
+    if found is None or not YEARS[0] <= int(found["year"]) <= YEARS[1]:
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked_side(side: Inspected | Refusal | None, limits: Limits) -> Inspected | Refusal | None:

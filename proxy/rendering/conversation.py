@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import msgspec
 import structlog
 
-from pipeline.protocol import Finished, Made, Probed, Proceed, Refusal
+from pipeline.protocol import FactsRead, Finished, Made, Probed, Proceed, Refusal
 from proxy.errors import ProcessDied
-from proxy.rendering.answers import MOST_BYTES, check_info
+from proxy.rendering.answers import MOST_BYTES, check_facts, check_info
 from proxy.rendering.made_files import made_files
 from proxy.rendering.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.protocol import ImageInfo, Render, Rendered
+    from pipeline.facts_model import Facts
+    from pipeline.protocol import ImageInfo, ReadFacts, Render, Rendered
     from proxy.rendering.child import Child
 
-T = TypeVar("T", Probed, Made, Finished)
+T = TypeVar("T", Probed, Made, Finished, FactsRead)
 
 log = structlog.get_logger(__name__)
 
@@ -91,12 +92,32 @@ class Conversation:
         await self._expect(Finished)
 
     async def _expect(self, kind: type[T]) -> T:
-        """Return the next answer, which must be of this kind, or raise a refusal as its error."""
-        answer = await self._child.receive()
-        if isinstance(answer, Refusal):
-            fault = refused(answer)
-            log.info("original_refused", code=fault.code, cause=fault.cause)
-            raise fault
-        if not isinstance(answer, kind):
-            raise ProcessDied(f"The render process sent {type(answer).__name__} instead of {kind.__name__}.")
-        return answer
+        return await _answer_of(self._child, kind)
+
+
+async def facts_from(child: Child, question: ReadFacts) -> Facts:
+    """Return what a child reads of an original's metadata, and end the child.
+
+    Raises:
+        Refused: the file is no original.
+        ProcessDied, UnexpectedError: see `Child.receive`.
+    """
+    try:
+        child.send(question)
+        answer = await _answer_of(child, FactsRead)
+    finally:
+        await child.end()
+    check_facts(answer.facts)
+    return answer.facts
+
+
+async def _answer_of(child: Child, kind: type[T]) -> T:
+    """Return the next answer of a child, which must be of this kind, or raise a refusal as its error."""
+    answer = await child.receive()
+    if isinstance(answer, Refusal):
+        fault = refused(answer)
+        log.info("original_refused", code=fault.code, cause=fault.cause)
+        raise fault
+    if not isinstance(answer, kind):
+        raise ProcessDied(f"The render process sent {type(answer).__name__} instead of {kind.__name__}.")
+    return answer

@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING
 
 from pipeline.errors import NeedsTooMuchMemory
-from pipeline.protocol import Derived, Render
+from pipeline.protocol import Derived, Limits, ReadFacts, Render
 from pipeline.size import Size
 from proxy import metrics
 from proxy.concurrency.admission import Priority, Ticket
 from proxy.concurrency.timings import Timings
 from proxy.errors import DeadlineExceeded, ProcessDied
-from proxy.rendering.conversation import Conversation
+from proxy.rendering.conversation import Conversation, facts_from
 from proxy.rendering.fork_server import ForkServer
 from proxy.rendering.sandbox_level import describe_sandbox
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from pipeline.facts_model import Facts
     from pipeline.protocol import ImageInfo, Probed, Rendered, SandboxLevel
     from proxy.concurrency.admission import Admission
 
@@ -187,6 +188,22 @@ class RenderPool:
         own = Timings() if timings is None else timings
         derived = await self._render(question, ticket, own, on_made or _ignore)
         return RenderResult(derived=derived, wait_seconds=own.wait_seconds, render_seconds=own.render_seconds)
+
+    async def read_facts(self, path: Path, ticket: Ticket, *, limits: Limits | None = None) -> Facts:
+        """Return the facts in the metadata of the original at `path`, after reserving a slot and the memory of a probe.
+
+        Raises:
+            Busy: no slot or memory was granted in time.
+            Refused: the file is no original, see `pipeline.errors`.
+            DeadlineExceeded: reading took longer than `PROBE_SECONDS`; the process was killed.
+            ProcessDied: the process died, or sent an invalid answer.
+            UnexpectedError: our code in the process failed.
+        """
+        async with self._admission.reserve(ticket, PROBE_BYTES):
+            with self._watched(), TemporaryDirectory(prefix="facts-", dir=self._work_folder()) as folder:
+                question = ReadFacts(path=str(path), folder=folder, limits=limits or Limits())
+                async with _deadline(PROBE_SECONDS):
+                    return await facts_from(await self._server.fork(), question)
 
     async def _render(
         self, question: Render, ticket: Ticket, timings: Timings, on_made: Callable[[Rendered], None]

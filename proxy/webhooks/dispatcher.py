@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -12,9 +13,10 @@ import msgspec
 import structlog
 from cachetools import LRUCache
 
+from pipeline.errors import Refused
 from proxy import metrics
 from proxy.concurrency.backoff import Backoff, jittered
-from proxy.errors import BadCallback, CallbackFailed, public_message
+from proxy.errors import BadCallback, CallbackFailed, ImagesError, public_message
 from proxy.queues.worker import QueueWorker, RetryLater
 from proxy.webhooks.delivery import DETAIL, FAILURES, TRIED_AT
 from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from proxy.webhooks.client import WebhookClient, WebhookResponse
 
 log = structlog.get_logger(__name__)
+
+DONE: Final = "job.done"
+"""The type of a callback about a job that has made every size."""
 
 MAX_CONCURRENT: Final = 8
 """The maximum number of concurrent callbacks. They do not use the slots of jobs, so a slow receiver delays no job."""
@@ -48,6 +53,9 @@ WAITS_SECONDS: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_80
 LONGEST_WAIT_SECONDS: Final = 28_800.0
 """The maximum wait that a receiver may request with `Retry-After`."""
 
+FACTS_SECONDS: Final = 30.0
+"""The timeout for reading the facts of an original; the callback then goes without them, within its own timeout."""
+
 Outcome = Literal["delivered", "gone", "given_up", "refused"]
 """How a callback ended; the values of the label `outcome` of `callbacks_total`, which also counts retries."""
 
@@ -62,7 +70,9 @@ FAILURE_EVENTS: Final[dict[Outcome, str]] = {
 class Dispatcher(QueueWorker):
     """A worker that processes the queue of callbacks until it is stopped.
 
-    `complete_job` returns whether a job has ended; if it has, its callback is in the queue by then.
+    `complete_job` returns whether a job has ended; if it has, its callback is in the queue by then. `read_facts`
+    returns the facts of an original, for the callback of a job that is done: they are read again for each attempt, so
+    that no queue keeps them. Without it, callbacks have no facts.
     """
 
     def __init__(
@@ -72,12 +82,16 @@ class Dispatcher(QueueWorker):
         webhook_client: WebhookClient,
         complete_job: Callable[[str], Awaitable[bool]],
         grace_seconds: float,
+        read_facts: Callable[[str], Awaitable[msgspec.Struct]] | None = None,
+        facts_seconds: float = FACTS_SECONDS,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
     ) -> None:
         functions = [(WATCH, self.watch), (DELIVER, self.deliver)]
         super().__init__(queue, functions, concurrency=MAX_CONCURRENT, grace_seconds=grace_seconds)
         self._webhook_client = webhook_client
         self._complete_job = complete_job
+        self._read_facts = read_facts
+        self._facts_seconds = facts_seconds
         self._waits_seconds = waits_seconds
         self._bulkhead = Bulkhead(at_once=MAX_PER_RECEIVER)
 
@@ -125,7 +139,29 @@ class Dispatcher(QueueWorker):
     async def _post(self, job: saq.Job, callback: Callback) -> WebhookResponse:
         if job.retry_delay != AGAIN_SECONDS:  # the last wait is over; it must not be repeated if this process dies
             await job.update(retry_delay=AGAIN_SECONDS)
-        return await self._webhook_client.post(url=callback.url, message_id=callback.id, body=callback.body)
+        body = await self._with_facts(callback.body)
+        return await self._webhook_client.post(url=callback.url, message_id=callback.id, body=body)
+
+    async def _with_facts(self, body: str) -> str:
+        """Return the body of a callback, if its job is done with the facts of the original, or null for those."""
+        if self._read_facts is None:
+            return body
+        announced = _announced(body)
+        if announced is None or announced.type != DONE:
+            return body
+        facts: msgspec.Struct | None = None
+        try:
+            async with asyncio.timeout(self._facts_seconds):
+                facts = await self._read_facts(announced.data.key)
+        except (ImagesError, Refused) as fault:
+            log.warning("callback_facts_unread", code=fault.code)
+        except TimeoutError:
+            log.warning("callback_facts_unread", code="timed-out")
+        event = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        job = msgspec.json.decode(event["data"], type=dict[str, msgspec.Raw])
+        job["facts"] = msgspec.Raw(msgspec.json.encode(facts))
+        event["data"] = msgspec.Raw(msgspec.json.encode(job))
+        return msgspec.json.encode(event).decode()
 
     def _put_off(
         self, job: saq.Job, detail: str, retry_after_seconds: float | None = None, *, shown: str = ""
@@ -149,17 +185,22 @@ class _Subject(msgspec.Struct):
 
 
 class _Announcement(msgspec.Struct):
-    """The part of a callback's body that is parsed for the log."""
+    """The part of a callback's body that is parsed for the log and for facts."""
 
     data: _Subject
+    type: str = ""
+
+
+def _announced(body: str) -> _Announcement | None:
+    try:
+        return msgspec.json.decode(body, type=_Announcement)
+    except msgspec.DecodeError:
+        return None
 
 
 def _subject(body: str) -> dict[str, object]:
-    try:
-        subject = msgspec.json.decode(body, type=_Announcement).data
-    except msgspec.DecodeError:
-        return {}
-    return {"job_id": subject.id, "key": subject.key}
+    announced = _announced(body)
+    return {"job_id": announced.data.id, "key": announced.data.key} if announced else {}
 
 
 def _put_back(job: saq.Job) -> RetryLater:

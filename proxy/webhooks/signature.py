@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-ID_HEADER = "webhook-id"
+ID_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-signature"
 
 
 class Verifier:
@@ -79,7 +79,7 @@ class Signer:
         return {
             ID_HEADER: message_id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": " ".join(webhook.sign(message_id, at, body) for webhook in self._webhooks),
+            SIGNATURE_HEADER: " ".join(webhook.sign(message_id, at, body) for webhook in self._webhooks),
         }
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.facts_model import Facts
 from pipeline.process.fork_loop import serve
-from pipeline.protocol import Finished, ImageInfo, Made, Probed, Proceed, Ready, Render
+from pipeline.protocol import FactsRead, Finished, ImageInfo, Made, Probed, Proceed, Ready
 
 if TYPE_CHECKING:
     from pipeline.process.channel import ServiceChannel
@@ -36,7 +37,7 @@ class Forger:
 
     def __init__(self, channel: ServiceChannel) -> None:
         self.channel = channel
-        self.question = channel.receive(Render)
+        self.question = channel.receive_question()
         self.folder = Path(self.question.folder)
 
     def say(self, text: str | bytes) -> None:
@@ -50,6 +51,11 @@ class Forger:
         first = {name: values.pop(name) for name in ("first_bytes",) if name in values}
         self.say(msgspec.json.encode({**answer, **first, "info": {**answer["info"], **values}}))
         self.channel.receive(Proceed)
+
+    def facts(self, **values: object) -> None:
+        """Answer with facts, with other values for some fields."""
+        answer = msgspec.to_builtins(FactsRead(facts=Facts(format="png", width=240, height=180)))
+        self.say(msgspec.json.encode({**answer, "facts": {**answer["facts"], **values}}))
 
     def made(self, name: str = "small", content: bytes = PICTURE) -> None:
         """Write a file, and report its size."""

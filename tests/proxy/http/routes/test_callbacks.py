@@ -60,7 +60,9 @@ async def test_the_end_of_a_job_is_told_as_its_record_is_read(tmp_path: Path) ->
             record = (await site.client.get(answer.headers["location"])).json()
             record["callback"] = None  # how far it is, the callback itself cannot know
     (got,) = receiver.received
+    facts = got.event.data.pop("facts")
     assert (got.event.type, got.event.data, receiver.forged) == ("job.done", record, 0)
+    assert (facts["key"], facts["camera"]["model"]) == (KEY, "Gall Camera")
     assert got.event.timestamp == record["finished_at"]
 
 

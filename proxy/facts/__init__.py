@@ -1,0 +1,1 @@
+"""The facts of originals, for those who sign their requests, and for callbacks."""

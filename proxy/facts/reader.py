@@ -1,0 +1,74 @@
+"""Reads the facts of an original from the original itself; nothing keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline.facts_model import Facts
+from proxy.concurrency.admission import Priority, Ticket
+from proxy.derivatives.generator import absence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from proxy.derivatives.policy import GenerationPolicy
+    from proxy.derivatives.recipe import Recipe
+    from proxy.rendering.pool import RenderPool
+    from proxy.stores.base import Store
+
+_SHA_256: Final = "sha256"
+
+
+class OriginalFacts(Facts, frozen=True, kw_only=True):
+    """The facts of the original under `key`, with the length and the SHA-256 of its file."""
+
+    key: str
+    sha256: str
+    bytes: int
+
+
+class FactsReader:
+    """A reader of facts, which fetches the original each time, and works in the background of page views."""
+
+    def __init__(self, *, store: Store, render_pool: RenderPool, recipe: Recipe, policy: GenerationPolicy) -> None:
+        self._store = store
+        self._render_pool = render_pool
+        self._recipe = recipe
+        self._policy = policy
+
+    async def read(self, original: str) -> OriginalFacts:
+        """Return the facts of an original, as its file is now.
+
+        Raises:
+            BadKey: this is not the key of an original.
+            NotFound: the original does not exist.
+            TooManyBytes, Busy, NoRoom, RenderFailed, StoreError: see `proxy.errors`.
+            Refused: the file is no original, see `pipeline.errors`.
+        """
+        self._recipe.check(original, [])
+        timeouts, most_bytes = self._policy.timeouts, self._policy.max_bytes
+        blob = await timeouts.lookup(self._store.head(original))
+        if blob is None:
+            raise absence(original)
+        ticket = Ticket(
+            Priority.JOB, max_wait_seconds=timeouts.max_wait_seconds, max_total_seconds=timeouts.max_total_seconds
+        )
+        size = min(blob.bytes, most_bytes)
+        with self._render_pool.admit(ticket):
+            async with self._policy.scratch.folder(size, ticket) as folder:
+                path = folder / "original"
+                fetched = self._store.fetch(original, path, max_bytes=most_bytes)
+                await timeouts.transfer(fetched, size, unbounded=False)
+                facts = await self._render_pool.read_facts(path, ticket, limits=self._policy.limits)
+                checksum, length = await asyncio.to_thread(digest, path)
+        return OriginalFacts(**msgspec.structs.asdict(facts), key=original, sha256=checksum, bytes=length)
+
+
+def digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a file in hexadecimal digits, and its length in bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _SHA_256).hexdigest(), file.tell()
