@@ -12,6 +12,7 @@ from pipeline.protocol import Limits
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.picture.lookups import Pictures
 from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
@@ -91,6 +92,7 @@ class Components:
     recipe: Recipe
     render_pool: RenderPool
     derivatives: DerivativeService
+    pictures: Pictures
     jobs: JobService
     control: JobControl
     worker: JobWorker | None
@@ -147,14 +149,13 @@ def build(settings: Settings) -> Components:
         recipe=recipe,
         render_pool=render_pool,
         derivatives=derivatives,
+        pictures=Pictures(store=store, derivatives=derivatives, public_base_url=absolute_base_url(settings)),
         jobs=jobs,
         control=control,
         worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
-        connections=Connections(
-            most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
-        ),
+        connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
         readiness=Readiness(
@@ -164,6 +165,11 @@ def build(settings: Settings) -> Components:
         scratch=scratch,
         draining=asyncio.Event(),
     )
+
+
+def _http_connections(settings: Settings) -> Connections:
+    most = settings.max_connections or default_connections()
+    return Connections(most=most, idle_seconds=settings.keep_alive_seconds)
 
 
 def _recipe(settings: Settings) -> Recipe:
