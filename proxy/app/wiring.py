@@ -131,6 +131,7 @@ def build(settings: Settings) -> Components:
     derivatives = DerivativeService(
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
+    pictures = Pictures(store=store, derivatives=derivatives, public_base_url=absolute_base_url(settings))
     jobs = JobService(
         queue=queue,
         outbox=outbox,
@@ -141,7 +142,7 @@ def build(settings: Settings) -> Components:
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
-    check_store = partial(_check_store, store, gate)
+    checks = {"queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
     return Components(
         store=store,
         store_gate=gate,
@@ -149,19 +150,16 @@ def build(settings: Settings) -> Components:
         recipe=recipe,
         render_pool=render_pool,
         derivatives=derivatives,
-        pictures=Pictures(store=store, derivatives=derivatives, public_base_url=absolute_base_url(settings)),
+        pictures=pictures,
         jobs=jobs,
         control=control,
-        worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
+        worker=_worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
-        readiness=Readiness(
-            {"store": check_store, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
-            read_pause=control.paused_since,
-        ),
+        readiness=Readiness({"store": partial(_check_store, store, gate), **checks}, read_pause=control.paused_since),
         scratch=scratch,
         draining=asyncio.Event(),
     )
@@ -219,13 +217,20 @@ def build_probe(store: Store, settings: Settings) -> WriteProbe:
 
 
 def _worker(
-    queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings, gate: StoreGate
+    queue: JobQueue,
+    derivatives: DerivativeService,
+    jobs: JobService,
+    settings: Settings,
+    *,
+    gate: StoreGate,
+    pictures: Pictures,
 ) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
         complete_job=jobs.complete,
         store_gate=gate,
+        pictures=pictures,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )

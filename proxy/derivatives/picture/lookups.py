@@ -9,12 +9,13 @@ from proxy.concurrency.singleflight import SingleFlight
 from proxy.derivatives.picture.picture import picture_of
 from proxy.derivatives.recipe import derivative_of
 from proxy.derivatives.store_timeouts import PageTimeouts
-from proxy.errors import StoreUnavailable
+from proxy.errors import ImagesError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from proxy.derivatives.picture.picture import PictureDescription
+    from proxy.derivatives.recipe import Derivative
     from proxy.derivatives.service import DerivativeService
     from proxy.stores.base import Blob, Store
 
@@ -46,26 +47,36 @@ class Pictures:
         self._derivatives.recipe.check(original, [])
         return await self._lookups.run(original, lambda: self._describe(original))
 
+    async def others(self, original: str, known: Collection[str]) -> tuple[Derivative, ...]:
+        """Return the derivatives that exist beside those of the sizes `known`; none if the store fails."""
+        names = [name for name in self._derivatives.recipe.names if name not in known]
+        try:
+            blobs = await self._look_up(original, names)
+        except ImagesError:
+            return ()
+        return tuple(derivative_of(size, blob) for size, blob in blobs.items() if blob)
+
     async def close(self) -> None:
         """Cancel all lookups."""
         await self._lookups.close()
 
     async def _describe(self, original: str) -> PictureDescription:
-        blobs = await self._look_up(original)
+        names = self._derivatives.recipe.names
+        blobs = await self._look_up(original, names)
         lacking = {size: blob for size, blob in blobs.items() if blob is None or not self._derivatives.accepts(blob)}
         if lacking:
             await self._render(original, lacking)
-            blobs = await self._look_up(original)
+            blobs = await self._look_up(original, names)
         found = [derivative_of(size, blob) for size, blob in blobs.items() if blob]
         if len(found) < len(blobs):
             raise StoreUnavailable("A derivative was deleted right after it was found; try again.")
         return picture_of(original, found, self._derivatives.recipe.sizes, public_base_url=self._public_base_url)
 
-    async def _look_up(self, original: str) -> dict[str, Blob | None]:
-        """Return the blobs under the keys of all derivatives, by size."""
-        recipe = self._derivatives.recipe
-        heads = [self._timeouts.lookup(self._store.head(recipe.key(original, size))) for size in recipe.names]
-        return dict(zip(recipe.names, await asyncio.gather(*heads), strict=True))
+    async def _look_up(self, original: str, sizes: Sequence[str]) -> dict[str, Blob | None]:
+        """Return the blobs under the keys of derivatives, by size."""
+        keys = [self._derivatives.recipe.key(original, size) for size in sizes]
+        blobs = await asyncio.gather(*(self._timeouts.lookup(self._store.head(key)) for key in keys))
+        return dict(zip(sizes, blobs, strict=True))
 
     async def _render(self, original: str, lacking: Mapping[str, Blob | None]) -> None:
         """Locate each size as a page view does; they share one run, and all of it is awaited."""

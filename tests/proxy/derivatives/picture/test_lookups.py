@@ -45,7 +45,7 @@ async def test_a_known_picture_costs_a_lookup_for_each_size_and_nothing_else(wor
     pictures = pictures_of(workshop)
     rendered = await pictures.describe(ORIGINAL)
     assert (workshop.calls["fetch"], workshop.calls["put"]) == (1, 3)
-    assert (rendered.width, rendered.height, rendered.format, rendered.animated) == (360, 480, "jpeg", False)
+    assert (rendered.width, rendered.height, rendered.format, rendered.animated) == (480, 360, "jpeg", False)
     assert rendered.placeholder.lqip
     await workshop.derivatives.close(grace_seconds=60)
     workshop.calls.clear()
@@ -147,4 +147,4 @@ async def test_a_store_that_returns_no_metadata_leaves_nulls_and_renders_no_pict
     assert workshop.calls == {"head": 3}
     result = await workshop.derivatives.generate(ORIGINAL)
     summaries = [one.summary for one in result.derivatives if one.summary]
-    assert [(one.width, one.height) for one in summaries] == [(360, 480)]
+    assert [(one.width, one.height) for one in summaries] == [(480, 360)]
