@@ -13,7 +13,7 @@ from pipeline.image import vips
 from pipeline.image.transfer_curve import load_tables
 from pipeline.process.confinement.confine import confine
 from pipeline.process.fork_loop import serve
-from pipeline.protocol import FactsRead, Fault, Finished, Made, Probed, Proceed, ReadFacts, Ready, Refusal
+from pipeline.protocol import FactsRead, Fault, Finished, Probed, Proceed, ReadFacts, Ready, Refusal, Render
 from pipeline.render.render import Rendering
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.facts_model import Facts
     from pipeline.process.channel import ServiceChannel
-    from pipeline.protocol import Render, SandboxLevel
+    from pipeline.protocol import SandboxLevel
 
 
 def main() -> None:
@@ -57,8 +57,8 @@ def _render(channel: ServiceChannel, question: Render) -> None:
         rendering = Rendering(question)
         channel.send(Probed(info=rendering.info, first_bytes=rendering.first_bytes))
         proceed = channel.receive(Proceed)
-        for size in rendering.run(first=proceed.first):
-            channel.send(Made(size=size))
+        for made in rendering.run(first=proceed.first):
+            channel.send(made)
         channel.send(Finished())
     except Refused as refused:
         channel.send(Refusal(code=refused.code, detail=str(refused), cause=refused.cause))

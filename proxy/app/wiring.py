@@ -12,6 +12,7 @@ from pipeline.protocol import Limits
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.picture.lookups import Pictures
 from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
@@ -93,6 +94,7 @@ class Components:
     render_pool: RenderPool
     derivatives: DerivativeService
     facts: FactsReader
+    pictures: Pictures
     jobs: JobService
     control: JobControl
     worker: JobWorker | None
@@ -132,6 +134,7 @@ def build(settings: Settings) -> Components:
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
     facts = FactsReader(store=store, render_pool=render_pool, recipe=recipe, policy=policy)
+    pictures = Pictures(store=store, derivatives=derivatives, public_base_url=absolute_base_url(settings))
     jobs = JobService(
         queue=queue,
         outbox=outbox,
@@ -142,7 +145,7 @@ def build(settings: Settings) -> Components:
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
-    check_store = partial(_check_store, store, gate)
+    checks = {"queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
     return Components(
         store=store,
         store_gate=gate,
@@ -151,23 +154,24 @@ def build(settings: Settings) -> Components:
         render_pool=render_pool,
         derivatives=derivatives,
         facts=facts,
+        pictures=pictures,
         jobs=jobs,
         control=control,
-        worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
+        worker=_worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
-        connections=Connections(
-            most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
-        ),
+        connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
-        readiness=Readiness(
-            {"store": check_store, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
-            read_pause=control.paused_since,
-        ),
+        readiness=Readiness({"store": partial(_check_store, store, gate), **checks}, read_pause=control.paused_since),
         scratch=scratch,
         draining=asyncio.Event(),
     )
+
+
+def _http_connections(settings: Settings) -> Connections:
+    most = settings.max_connections or default_connections()
+    return Connections(most=most, idle_seconds=settings.keep_alive_seconds)
 
 
 def _recipe(settings: Settings) -> Recipe:
@@ -217,13 +221,20 @@ def build_probe(store: Store, settings: Settings) -> WriteProbe:
 
 
 def _worker(
-    queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings, gate: StoreGate
+    queue: JobQueue,
+    derivatives: DerivativeService,
+    jobs: JobService,
+    settings: Settings,
+    *,
+    gate: StoreGate,
+    pictures: Pictures,
 ) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
         complete_job=jobs.complete,
         store_gate=gate,
+        pictures=pictures,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )

@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "check": "proxy.cli.check",
     "compare": "proxy.cli.compare",
     "facts": "proxy.cli.facts",
+    "info": "proxy.cli.info",
     "jobs": "proxy.cli.remote.job_commands",
     "openapi": "proxy.cli.openapi",
     "promote": "proxy.cli.promote",

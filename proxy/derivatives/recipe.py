@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.size import render_profile
+from pipeline.protocol import Summary  # noqa: TC001 - msgspec reads the types of a derivative
+from pipeline.size import base_size, render_profile
+from proxy.derivatives.picture.summary_metadata import metadata_of, pixels, summary_of
 from proxy.errors import UnknownSize
 from proxy.keys.syntax import shown
 from proxy.stores.base import UNKNOWN_LENGTH, Attributes
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """The names of the metadata stored with every derivative."""
 
-_PIXELS: Final = re.compile(r"[0-9]{1,9}")
-
 Staleness = Literal["replaced original", "stale profile"]
 """Why a derivative is stale: it was rendered from other bytes, or by another recipe, libvips or rendering version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivative:
-    """A derivative in the store; lengths in pixels and bytes."""
+    """A derivative in the store; lengths in pixels and bytes. That of the base size has the summary of the picture."""
 
     size: str
     key: str
@@ -39,6 +38,7 @@ class Derivative:
     height: int
     bytes: int
     content_type: str
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,11 +75,16 @@ class Recipe:
         return self.staleness(derivative, original=original, size=size, libvips=libvips) is None
 
     def staleness(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> Staleness | None:
-        """Return why a derivative is stale, or None if it is fresh."""
+        """Return why a derivative is stale, or None if it is fresh.
+
+        One that lacks the summary of the picture has a stale profile: another size was the base size before.
+        """
         metadata = derivative.attributes.metadata
         if metadata.get(ETAG) != original.etag:
             return "replaced original"
-        return None if metadata.get(PROFILE) == self.profile(size, libvips=libvips) else "stale profile"
+        is_complete = self.size(size) is not base_size(self.sizes) or summary_of(metadata) is not None
+        is_current = is_complete and metadata.get(PROFILE) == self.profile(size, libvips=libvips)
+        return None if is_current else "stale profile"
 
     def profile(self, size: str, *, libvips: str) -> str:
         """Return the render profile that a fresh derivative of this size has."""
@@ -95,6 +100,7 @@ class Recipe:
                 ETAG: original.etag,
                 WIDTH: str(rendered.width),
                 HEIGHT: str(rendered.height),
+                **(metadata_of(rendered.summary) if rendered.summary else {}),
             },
         )
 
@@ -105,12 +111,9 @@ def derivative_of(size: str, blob: Blob) -> Derivative:
     return Derivative(
         size=size,
         key=blob.key,
-        width=_pixels(metadata.get(WIDTH, "")),
-        height=_pixels(metadata.get(HEIGHT, "")),
+        width=pixels(metadata.get(WIDTH)),
+        height=pixels(metadata.get(HEIGHT)),
         bytes=0 if blob.bytes == UNKNOWN_LENGTH else blob.bytes,
         content_type=blob.attributes.content_type,
+        summary=summary_of(metadata),
     )
-
-
-def _pixels(told: str) -> int:
-    return int(told) if _PIXELS.fullmatch(told) else 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import binascii
 import math
 import os
 import re
 import stat
+from base64 import b64decode, b64encode
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,7 +15,7 @@ import msgspec
 
 from pipeline.facts_model import CONTROL, MOST_CHARACTERS, RANGES, TIME, YEARS
 from pipeline.formats.registry import HEAD_BYTES, READABLE, WRITABLE, content_type_of
-from pipeline.protocol import Inspected, Refusal
+from pipeline.protocol import LQIP_CHARACTERS, LQIP_PREFIX, Inspected, Refusal
 from proxy.errors import ProcessDied
 from proxy.rendering.refusals import refused
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.facts_model import Camera, Exposure, Facts, Lens, Place
-    from pipeline.protocol import Compared, ImageInfo, Limits, Similarity
+    from pipeline.protocol import Compared, ImageInfo, Limits, Preview, Similarity
 
 MOST_BYTES = 1 << 50
 """More memory than any machine has."""
@@ -31,6 +33,10 @@ _MOST_BANDS = 1 << 16
 _MOST_BITS = 64
 _ORIENTATIONS = 8
 _HASH_BITS = 64
+_COLOR = re.compile(r"#[0-9a-f]{6}")
+_THUMBHASH_BYTES = range(5, 26)
+"""The length of a ThumbHash: 24 bytes at most without alpha, 25 with it."""
+
 _MOST = 1e9
 """More than any measurement of two pictures; a score is below 0 for pictures that have nothing in common."""
 
@@ -78,6 +84,30 @@ def check_info(info: ImageInfo, limits: Limits) -> None:
         0 <= info.render_bytes <= MOST_BYTES,
     )
     if not all(in_range):
+        raise _invalid()
+
+
+def is_preview(preview: Preview) -> bool:
+    """Return whether the dominant colour and the placeholders can be those of any picture."""
+    lqip, thumbhash = _decoded(preview.lqip.removeprefix(LQIP_PREFIX)), _decoded(preview.thumbhash)
+    return all(
+        (
+            _COLOR.fullmatch(preview.color),
+            preview.lqip.startswith(LQIP_PREFIX),
+            len(preview.lqip) <= LQIP_CHARACTERS,
+            content_type_of(lqip) == WRITABLE["webp"].content_type,
+            len(thumbhash) in _THUMBHASH_BYTES,
+        )
+    )
+
+
+def check_preview(preview: Preview | None, *, is_base: bool) -> None:
+    """Raise an error unless the derivative of the base size has a valid preview, and any other has none.
+
+    Raises:
+        ProcessDied: it is not so.
+    """
+    if (preview is not None) != is_base or (preview and not is_preview(preview)):
         raise _invalid()
 
 
@@ -170,6 +200,15 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes in base64, none if it is not valid, or not in the one form that encodes them."""
+    try:
+        decoded = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return decoded if b64encode(decoded).decode() == text else b""
 
 
 def _checked_side(side: Inspected | Refusal | None, limits: Limits) -> Inspected | Refusal | None:
