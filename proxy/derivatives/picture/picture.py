@@ -38,8 +38,8 @@ class PictureDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What a page needs to know of one picture.
 
     `width` and `height` are those of the original in pixels, as it is shown. `srcset` has an entry for each content
-    type: the derivatives that show the whole picture, each width once, without copies of the original. A value is None if it is not known: the
-    derivatives are of an older version, or the store returns no metadata.
+    type: the derivatives that show the whole picture, each width once, without copies of the original. A value is None
+    if it is not known: the derivatives are of an older version, or the store returns no metadata.
     """
 
     key: str
