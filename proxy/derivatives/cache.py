@@ -42,7 +42,8 @@ class CachedFailure:
 class DerivativeCache:
     """Caches of existing derivatives, missing originals, originals that failed, and what was read of derivatives."""
 
-    known: TtlCache[bool]
+    known: TtlCache[str]
+    """The versions of existing derivatives; empty if unknown."""
     absent: TtlCache[str]
     failures: TtlCache[CachedFailure]
     remembered: RememberedBlobs

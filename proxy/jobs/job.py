@@ -12,13 +12,14 @@ from saq import Status as QueueStatus
 from proxy.concurrency.timings import Timings
 from proxy.derivatives.recipe import Derivative
 from proxy.jobs.request import JobRequest
-from proxy.keys.syntax import url
 from proxy.webhooks.delivery import CallbackState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from saq import Job as QueuedJob
+
+    from proxy.keys.addresses import PublicAddresses
 
 
 ABANDONED = "abandoned"
@@ -156,7 +157,7 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_url: str) -> Job:
+def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], addresses: PublicAddresses) -> Job:
     """Return a queued job as clients see it; `wanted` are the sizes that it renders of the original `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
@@ -169,18 +170,18 @@ def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], public_base_
         started_at=_time(queued.started / 1000),
         finished_at=_time(queued.completed / 1000),
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
-        derivatives=tuple(_derivative(made, public_base_url) for made in outcome.derivatives),
+        derivatives=tuple(_derivative(made, addresses) for made in outcome.derivatives),
         timings=outcome.timings,
         retry=_scheduled_retry(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
     )
 
 
-def _derivative(made: Derivative, public_base_url: str) -> JobDerivative:
+def _derivative(made: Derivative, addresses: PublicAddresses) -> JobDerivative:
     return JobDerivative(
         size=made.size,
         key=made.key,
-        url=url(public_base_url, made.key),
+        url=addresses.of(made.key, made.version),
         width=made.width,
         height=made.height,
         bytes=made.bytes,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from proxy.jobs.job import Job
     from proxy.jobs.listing import ListJobs
     from proxy.jobs.live_jobs import QueueStatus
+    from proxy.keys.addresses import PublicAddresses
     from proxy.queues.base import JobQueue
     from proxy.webhooks.outbox import Outbox
 
@@ -96,7 +97,7 @@ class JobService:
         queue: JobQueue,
         outbox: Outbox,
         recipe: Recipe,
-        public_base_url: str,
+        addresses: PublicAddresses,
         queue_size: int,
         keep_seconds: int,
         clear_failures: Callable[[str], None] = _ignore,
@@ -104,7 +105,7 @@ class JobService:
         self._queue = queue
         self._outbox = outbox
         self._recipe = recipe
-        self._public_base_url = public_base_url
+        self._addresses = addresses
         self._clear_failures = clear_failures
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
@@ -241,7 +242,7 @@ class JobService:
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
         wanted = request.sizes or self._recipe.names
-        return read_job(queued, key=request.key, wanted=wanted, public_base_url=self._public_base_url)
+        return read_job(queued, key=request.key, wanted=wanted, addresses=self._addresses)
 
     async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
         """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.

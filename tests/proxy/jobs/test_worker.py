@@ -19,6 +19,7 @@ from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import ATTEMPTS, JobService
 from proxy.jobs.worker import JobWorker
+from proxy.keys.addresses import PublicAddresses
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import parse_allow_list
@@ -86,7 +87,7 @@ async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = workshop.derivatives.recipe
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
     yield Site(queue=queue, jobs=jobs, workshop=workshop)
     await queue.disconnect()
