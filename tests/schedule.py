@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 SLOW = (
     "tests/benchmarks/pipeline/test_quality.py",
+    "tests/clients/",
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
     "tests/config/test_workflows.py",
