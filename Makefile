@@ -73,6 +73,9 @@ bench-jobs: dev ## measure the latency of posting jobs during renders, against a
 bench-budget: dev ## render many large photographs beside page views in a control group of 256 MB; requires root
 	$(BIN)/python -m tests.benchmarks.budget $(OPTIONS)
 
+bench-sandbox: dev ## measure what the sandbox and the fork server cost, and look for leaks in 10,000 renders; ten minutes
+	$(BIN)/python -m tests.benchmarks.sandbox $(OPTIONS)
+
 bench-attacks: dev ## attack the socket of a service in 256 MB, and measure what others notice; requires root
 	$(BIN)/python -m tests.benchmarks.attacks $(OPTIONS)
 

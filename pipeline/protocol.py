@@ -69,8 +69,39 @@ class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
     render_bytes: int
 
 
+LQIP_PREFIX = "data:image/webp;base64,"
+
+LQIP_CHARACTERS = 400
+"""The longest `Preview.lqip`: all metadata of a derivative together must fit into 2,000 bytes."""
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page shows of a picture before it is loaded.
+
+    `color` is the dominant colour as `#rrggbb`, `lqip` a tiny WebP as a data URI, `thumbhash` a ThumbHash in base64.
+    """
+
+    color: str
+    lqip: str
+    thumbhash: str
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a picture from its original; it is stored with the derivative of its base size.
+
+    `width` and `height` are those of the original in pixels, after the orientation is applied. `preview` is None if it
+    cannot be read.
+    """
+
+    width: int
+    height: int
+    format: str
+    animated: bool
+    preview: Preview | None
+
+
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
-    """One derivative, as a local file."""
+    """One derivative, as a local file; the one of the base size has the summary of the picture."""
 
     size: str
     path: str
@@ -80,6 +111,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     profile: str
     """Render profile: our rendering version, the libvips version and a CRC-32 of the recipe; see `render_profile`."""
+    summary: Summary | None = None
 
 
 class Derived(msgspec.Struct, frozen=True):
@@ -168,9 +200,10 @@ class Proceed(msgspec.Struct, frozen=True, tag="proceed"):
 
 
 class Made(msgspec.Struct, frozen=True, tag="made"):
-    """The derivative of one size is complete."""
+    """The derivative of one size is complete; the one of the base size has a preview, see `base_size`."""
 
     size: str
+    preview: Preview | None = None
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 from zlib import crc32
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-RENDERING_VERSION = 7
-"""Our rendering version. Increment it when the same recipe and the same libvips produce different bytes than before."""
+RENDERING_VERSION = 8
+"""Our rendering version.
+
+Increment it when the same recipe and the same libvips produce other bytes, or other metadata, than before.
+"""
 
 MAX_SIDE = 16_383
 """Pixels. The largest side that WebP supports (14 bits), and of the box of a size; JPEG, PNG and AVIF support more."""
@@ -118,6 +121,11 @@ class Size:
         ):
             if value not in get_args(choices) and not (name == "format" and value is None):
                 yield f"{name} {value!r} must be one of {', '.join(get_args(choices))}"
+
+
+def base_size(sizes: Sequence[Size]) -> Size:
+    """Return the size from which the preview of a picture is made: the narrowest that shows all of it, if any does."""
+    return min(sizes, key=lambda size: (size.fit != "limit", size.width, size.height or MAX_SIDE))
 
 
 def render_profile(size: Size, *, among: Collection[Size], libvips: str) -> str:

@@ -121,12 +121,12 @@ def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
 def _reduction(original: Original, sizes: Sequence[Size]) -> tuple[float, float]:
     """Return the bytes of all images, which are made in one pass, and the bytes held during the pass."""
     steps = _chain(original, sizes)
-    levels = reduction.chain((original.as_stored(cover), size.is_source) for cover, size in steps)
-    times = original.shrink(levels[0].sides)
+    pictures = reduction.chain((original.as_stored(cover), size.is_source) for cover, size in steps)
+    times = original.shrink(pictures[0].sides)
     width, height = (-(-side // times) for side in (original.header.width, original.header.height))
-    pixels = sum(level.sides[0] * level.sides[1] for level in levels)
+    pixels = sum(picture.sides[0] * picture.sides[1] for picture in pictures)
     lines = 0 if original.declared.picture else min(_READ_LINES, height) * width * original.header.bands
-    working = reduction.working_bytes((width, height), original.header.bands, levels)
+    working = reduction.working_bytes((width, height), original.header.bands, pictures)
     return pixels * original.header.bands, _decoder(original, steps[0][0]) + lines + working
 
 

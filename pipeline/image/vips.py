@@ -87,7 +87,7 @@ _set_up()
 
 _USUAL_OPERATIONS = (
     "VipsForeignLoadJpegSource", "autorot", "black", "cast", "conv", "copy", "extract_band", "jpegsave", "maplut",
-    "resize",
+    "resize", "webpsave_buffer",
 )  # fmt: skip
 """The operations of a usual photograph, by the names under which pyvips knows them."""
 
@@ -167,6 +167,12 @@ def without_line_cache(image: pyvips.Image) -> pyvips.Image:
 def save(image: pyvips.Image, saver: str, path: Path, **options: float | str) -> None:
     """Write an image to `path` with one saver."""
     getattr(image, saver)(str(path), **options)
+
+
+def webp(image: pyvips.Image, *, quality: int) -> bytes:
+    """Return an image in memory as a WebP without metadata, for pictures of a few pixels."""
+    encoded: bytes = image.webpsave_buffer(Q=quality, alpha_q=quality, keep=keep_flags(exif=False, profile=False))
+    return encoded
 
 
 def number(image: pyvips.Image, field: str, *, default: int) -> int:

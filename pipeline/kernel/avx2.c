@@ -1,20 +1,13 @@
-// The two passes with AVX2, for processors that have it; compiled for them alone.
+// The two passes with AVX2. The functions marked so are compiled for it, and run only if the
+// processor has it.
 #include "kernel.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
-#include <string.h>
 
 #define AVX2 __attribute__((target("avx2")))
 
-static inline int32_t two_weights(const int16_t *weights)
-{
-    int32_t both;
-    memcpy(&both, weights, sizeof both);
-    return both;
-}
-
-// Add two weighed rows to the sums of 16 samples. The halves of a vector are unpacked and packed
+// Add two weighted rows to the sums of 16 samples. The halves of a vector are unpacked and packed
 // apart, so the samples end up in their own order.
 AVX2 static inline void add_rows(__m256i sums[2], const int16_t *row, const int16_t *next,
                                  __m256i k)
@@ -35,16 +28,16 @@ AVX2 static inline void store(int16_t *to, const __m256i sums[2])
 AVX2 static void vertical(int16_t *to, const int16_t *const *rows, const int16_t *weights,
                           int taps, int samples)
 {
-    const __m256i half = _mm256_set1_epi32(HALF);
+    const __m256i rounding = _mm256_set1_epi32(ROUNDING);
     for (int i = 0; i < samples; i += 32) {
-        __m256i first[2] = {half, half}, second[2] = {half, half};
+        __m256i left[2] = {rounding, rounding}, right[2] = {rounding, rounding};
         for (int t = 0; t < taps; t += 2) {
             __m256i k = _mm256_set1_epi32(two_weights(weights + t));
-            add_rows(first, rows[t] + i, rows[t + 1] + i, k);
-            add_rows(second, rows[t] + i + 16, rows[t + 1] + i + 16, k);
+            add_rows(left, rows[t] + i, rows[t + 1] + i, k);
+            add_rows(right, rows[t] + i + 16, rows[t + 1] + i + 16, k);
         }
-        store(to + i, first);
-        store(to + i + 16, second);
+        store(to + i, left);
+        store(to + i + 16, right);
     }
 }
 
@@ -60,8 +53,9 @@ AVX2 static inline __m256i eight_sums(const int16_t *inputs, const int16_t *weig
     return sums;
 }
 
-// Return {a0 + a2, b0 + b2, a1 + a3, b1 + b3} of each half.
-AVX2 static inline __m256i halved(__m256i a, __m256i b)
+// Return {a0 + a2, b0 + b2, a1 + a3, b1 + b3} of each half, of which one half is still to be added
+// to the other.
+AVX2 static inline __m256i fold_pairs(__m256i a, __m256i b)
 {
     return _mm256_add_epi32(_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
 }
@@ -75,13 +69,13 @@ AVX2 static void horizontal(int16_t *to, const int16_t *plane, const struct wind
         __m256i sums[4];
         for (int j = 0; j < 4; j++, weights += stride)
             sums[j] = eight_sums(plane + first[j], weights, stride);
-        __m256i a = halved(sums[0], sums[1]), b = halved(sums[2], sums[3]);
+        __m256i a = fold_pairs(sums[0], sums[1]), b = fold_pairs(sums[2], sums[3]);
         a = _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
         __m128i whole = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-        whole = _mm_srai_epi32(_mm_add_epi32(whole, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+        whole = _mm_srai_epi32(_mm_add_epi32(whole, _mm_set1_epi32(ROUNDING)), WEIGHT_BITS);
         _mm_storel_epi64((__m128i *)(to + x), _mm_packs_epi32(whole, whole));
     }
 }
 
-const struct arithmetic arithmetic_avx2 = {vertical, horizontal};
+const struct passes passes_avx2 = {vertical, horizontal};
 #endif

@@ -1,43 +1,49 @@
-"""The tables between sRGB and linear light, by whole numbers alone: every machine computes the same ones."""
+"""The tables between sRGB and linear light, by whole numbers alone: the same on every machine."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
-LIGHT = 20_000
-"""The light of white. A weighed sum may exceed it by half, and still has 16 bits."""
+WHITE = 20_000
+"""The light of white.
 
-LIGHTS = range(-32_768, 32_768)
-"""The values of light: a weighed sum may be below black, or above white."""
+16 bits leave room up to 1.638 times white, and the darkest levels are still six units apart.
+"""
 
-_HALVES = 510
-"""Half levels of sRGB up to white."""
+ALL_LIGHTS = range(-32_768, 32_768)
+"""The values of light: a weighted sum may be below black, or above white."""
+
+_HALF_LEVELS = 510
+"""Half levels of sRGB up to white, which is level 255."""
 
 
 def light_of_levels() -> list[int]:
     """Return the light of each level of sRGB, 0 to 255, rounded to the nearest number."""
-    return [(_light(2 * LIGHT, 2 * level) + 1) // 2 for level in range(256)]
+    return [(_light(2 * WHITE, 2 * level) + 1) // 2 for level in range(256)]
 
 
 def levels_of_light() -> bytes:
-    """Return the nearest level of sRGB for each of `LIGHTS`; less than black is black, and more than white is white.
+    """Return the nearest level of sRGB for each of `ALL_LIGHTS`: 0 below black, 255 above white.
 
-    A level begins at the light of the half level below it, which is never a whole number.
+    A level begins at the light of the half level below it. That is never a whole number: up to
+    0.04045 it is 50,000 * halves / 16,473 for less than 21 halves. Above, its fifth power would
+    have to be whole, but a fraction of the denominator 10,761 is whole for white alone.
     """
-    begins = [_light(LIGHT, 2 * level - 1) + 1 for level in range(1, 256)]
-    return bytes(bisect_right(begins, light) for light in LIGHTS)
+    begins = [_light(WHITE, 2 * level - 1) + 1 for level in range(1, 256)]
+    return bytes(bisect_right(begins, light) for light in ALL_LIGHTS)
 
 
-def _light(white: int, halves: int) -> int:
-    """Return the linear light of a half level of sRGB, rounded down, by the formula of IEC 61966-2-1.
+def _light(scale: int, halves: int) -> int:
+    """Return the linear light of a half level of sRGB, rounded down, where `scale` is white.
 
-    Up to 0.04045, it is the value divided by 12.92. Above, it is ((value + 0.055) / 1.055) ** 2.4, so its fifth power
-    is a fraction of whole numbers.
+    By the formula of IEC 61966-2-1, light is the value divided by 12.92 up to 0.04045. Above, it is
+    ((value + 0.055) / 1.055) ** 2.4, so its fifth power is a fraction of whole numbers. Rounding
+    that fraction down does not change its root, rounded down.
     """
-    if halves * 100_000 <= 4045 * _HALVES:
-        return white * halves * 100 // (_HALVES * 1292)
-    above, below = halves * 1000 + 55 * _HALVES, 1055 * _HALVES
-    return _fifth_root(white**5 * above**12 // below**12)
+    if halves * 100_000 <= 4045 * _HALF_LEVELS:
+        return scale * halves * 100 // (_HALF_LEVELS * 1292)
+    above, below = halves * 1000 + 55 * _HALF_LEVELS, 1055 * _HALF_LEVELS
+    return _fifth_root(scale**5 * above**12 // below**12)
 
 
 def _fifth_root(power: int) -> int:

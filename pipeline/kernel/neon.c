@@ -1,4 +1,5 @@
-// The two passes with NEON, which every arm64 has. Its narrowing shift adds HALF by itself.
+// The two passes with NEON, which every arm64 has. Its narrowing shift adds ROUNDING and saturates
+// by itself.
 #include "kernel.h"
 
 #ifdef __aarch64__
@@ -14,8 +15,8 @@ static void vertical(int16_t *to, const int16_t *const *rows, const int16_t *wei
             low = vmlal_n_s16(low, vget_low_s16(a), weights[t]);
             high = vmlal_n_s16(high, vget_high_s16(a), weights[t]);
         }
-        int16x4_t first = vqrshrn_n_s32(low, WEIGHT_BITS);
-        vst1q_s16(to + i, vcombine_s16(first, vqrshrn_n_s32(high, WEIGHT_BITS)));
+        int16x4_t left = vqrshrn_n_s32(low, WEIGHT_BITS);
+        vst1q_s16(to + i, vcombine_s16(left, vqrshrn_n_s32(high, WEIGHT_BITS)));
     }
 }
 
@@ -45,5 +46,5 @@ static void horizontal(int16_t *to, const int16_t *plane, const struct windows *
     }
 }
 
-const struct arithmetic arithmetic_neon = {vertical, horizontal};
+const struct passes passes_neon = {vertical, horizontal};
 #endif

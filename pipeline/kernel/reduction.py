@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.kernel.library import (
-    LEVEL_TABLE,
+    FROM_ORIGINAL,
+    LEVEL_OF_LIGHT,
     LIBRARY,
-    LIGHT_TABLE,
+    LIGHT_OF_LEVEL,
     MOST_REDUCTION,
-    NO_PARENT,
-    LadderStep,
+    MOST_RUNGS,
+    MOST_SIDE,
+    WEIGHT_BITS,
+    RungStruct,
     row_bytes,
     taps,
     windows_bytes,
@@ -22,71 +25,93 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _MIN_REMAINING = 2
-"""A reduction beyond `MOST_REDUCTION` leaves at least this much to the level after it."""
+"""How many times the wanted side a rung between is at least, unless its source is less.
+
+So the last reduction still weights several inputs for each output, and its windows determine how
+sharp the picture is, as they do without a rung between.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """A picture to make: its width and height, and the number of the level it is reduced from.
+class WantedPicture:
+    """A picture to make: its width and height, and the number of the picture it is reduced from.
 
-    The first level is reduced from the original, and `source` is None for it alone.
+    The first picture is reduced from the original, and `source` is None for it alone.
     """
 
     sides: tuple[int, int]
     source: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """A level with its parent's dimensions; `made` is the number of the picture, or None if it is only passed on."""
+    """A picture that is computed: for itself, or as a source only.
+
+    `source` is the number of an earlier rung, or `FROM_ORIGINAL`, and `source_sides` are its width
+    and height. `picture` is the number of the wanted picture, or None if it is a source only.
+    """
 
     sides: tuple[int, int]
     source_sides: tuple[int, int]
-    parent: int
-    made: int | None
+    source: int
+    picture: int | None
 
 
-def chain(steps: Iterable[tuple[tuple[int, int], bool]]) -> list[Level]:
-    """Return the levels for pictures by their dimensions, from the largest down, and whether they are sources.
+def chain(steps: Iterable[tuple[tuple[int, int], bool]]) -> list[WantedPicture]:
+    """Return the wanted pictures for steps, each of which has its sides and whether it is a source.
 
-    Each is reduced from the last source before it, or from the first one.
+    Steps are sorted from the largest picture down. Each is reduced from the last source before it.
+    The first one always counts as a source.
     """
-    levels, source = list[Level](), None
+    pictures, source = list[WantedPicture](), None
     for number, (sides, is_source) in enumerate(steps):
-        levels.append(Level(sides=sides, source=source))
+        pictures.append(WantedPicture(sides=sides, source=source))
         source = number if is_source or source is None else source
-    return levels
+    return pictures
 
 
 def reduce(
     sides: tuple[int, int],
     bands: int,
-    levels: Sequence[Level],
+    wanted: Sequence[WantedPicture],
     strips: Iterable[bytearray | memoryview],
     *,
     matrix: Sequence[int] | None = None,
 ) -> list[bytearray]:
-    """Return the pixels of each level, reduced with Lanczos3 in linear light; sRGB or grey, 8 bits.
+    """Return the pixels of each wanted picture, 8 bits a sample, sRGB or grey.
+
+    They are reduced with Lanczos3 in linear light; a side may also be enlarged.
 
     Args:
         sides: Width and height of the original.
         bands: 3, or 1 for grey.
-        levels: The pictures to make; each one follows the one that it is reduced from.
-        strips: The rows of the original from top to bottom, any number of whole rows in each; writable memory.
-        matrix: Nine numbers in parts of 16,384 that convert the colours, in light, of three bands.
+        wanted: The pictures; each one follows the one that it is reduced from.
+        strips: The rows of the original from top to bottom, any number of whole rows in each, 8
+            bits a sample with sRGB's curve; writable memory without gaps.
+        matrix: Nine numbers in parts of 16,384 that convert the colours of three bands, in light,
+            from the original's primaries to those of sRGB, row by row: the first three make red.
+            The absolute numbers of a row add up to less than 2.
 
     Raises:
-        ValueError: `strips` has fewer or more rows than the original.
+        ValueError: a number is out of range, or `source` is not as described; a strip is not whole
+            rows, or the rows are fewer or more than the original's.
+        TypeError: the memory of a strip cannot be written to, or has gaps.
         MemoryError: there is not enough memory.
     """
-    pictures = [bytearray(level.sides[0] * level.sides[1] * bands) for level in levels]
-    steps = rungs(sides, levels)
+    computed = rungs(sides, wanted)
+    if not computed or bands not in (1, 3):
+        raise ValueError(f"{len(wanted)} pictures of {bands} bands")
+    matrix_array = None if matrix is None else _matrix(matrix, bands)
+    pictures = [bytearray(picture.sides[0] * picture.sides[1] * bands) for picture in wanted]
+    # They keep the memory of the pictures in place until all rows are pushed.
     held = [(ctypes.c_uint8 * len(picture)).from_buffer(picture) for picture in pictures]
-    outs = [None if rung.made is None else ctypes.addressof(held[rung.made]) for rung in steps]
-    described = [LadderStep(*rung.sides, rung.parent, out) for rung, out in zip(steps, outs, strict=True)]
-    numbers = (ctypes.c_int16 * len(matrix))(*matrix) if matrix else None
-    array = (LadderStep * len(steps))(*described)
-    ladder = LIBRARY.ladder_new(*sides, bands, array, len(steps), LIGHT_TABLE, LEVEL_TABLE, numbers)
+    structs = (RungStruct * len(computed))()
+    for struct, rung in zip(structs, computed, strict=True):
+        out = None if rung.picture is None else ctypes.addressof(held[rung.picture])
+        struct.width, struct.height, struct.source, struct.out = *rung.sides, rung.source, out
+    ladder = LIBRARY.ladder_new(
+        *sides, bands, structs, len(computed), LIGHT_OF_LEVEL, LEVEL_OF_LIGHT, matrix_array
+    )
     if not ladder:
         raise MemoryError("no memory for the rows of a reduction")
     try:
@@ -96,40 +121,49 @@ def reduce(
     return pictures
 
 
-def working_bytes(sides: tuple[int, int], bands: int, levels: Sequence[Level]) -> int:
-    """Return the bytes that `reduce` holds beside the pictures: rows of light, and weights."""
-    return sum(_rung_bytes(rung, bands) for rung in rungs(sides, levels))
+def working_bytes(sides: tuple[int, int], bands: int, wanted: Sequence[WantedPicture]) -> int:
+    """Return about the bytes that `reduce` holds beside the pictures: rows of light, and weights.
+
+    A second finished row is counted for every rung, but only the first one of a reduction with a
+    matrix holds it. The structs and the room behind a row are not counted: less than a kilobyte a
+    rung.
+
+    Raises:
+        ValueError: as for `rungs`.
+    """
+    return sum(_rung_bytes(rung, bands) for rung in rungs(sides, wanted))
 
 
-def _push(ladder: int, strips: Iterable[bytearray | memoryview], *, row_samples: int, height: int) -> None:
-    pushed = 0
-    for strip in strips:
-        rows, rest = divmod(len(strip), row_samples)
-        pixels = (ctypes.c_uint8 * len(strip)).from_buffer(strip)
-        if rest or LIBRARY.ladder_push(ladder, pixels, rows) < 0:
-            raise ValueError("a strip does not fit into the original")
-        pushed += rows
-    if pushed != height:
-        raise ValueError(f"{pushed} rows of {height}")
+def rungs(sides: tuple[int, int], wanted: Sequence[WantedPicture]) -> list[Rung]:
+    """Return all pictures to compute for an original of these dimensions, each after its source.
 
+    They are the wanted ones, and others between where a reduction exceeds `MOST_REDUCTION`.
 
-def rungs(sides: tuple[int, int], levels: Sequence[Level]) -> list[Rung]:
-    """Return all levels to compute: `levels`, and intermediate ones where a reduction exceeds `MOST_REDUCTION`."""
-    found: list[Rung] = []
-    place: dict[int | None, int] = {None: NO_PARENT}
-    for number, level in enumerate(levels):
-        parent = place[level.source]
-        above = found[parent].sides if level.source is not None else sides
-        for between in _between(above, level.sides):
-            found.append(Rung(between, above, parent, None))
-            parent, above = len(found) - 1, between
-        found.append(Rung(level.sides, above, parent, number))
-        place[number] = len(found) - 1
+    Raises:
+        ValueError: a side is not 1 to `MOST_SIDE`; `source` is None, but not for the first picture,
+            or is no earlier picture; or these are more than `MOST_RUNGS`.
+    """
+    _check_sides(sides)
+    found = list[Rung]()
+    rung_of: dict[int | None, int] = {None: FROM_ORIGINAL}
+    for number, picture in enumerate(wanted):
+        _check_sides(picture.sides)
+        if picture.source not in rung_of or (picture.source is None) != (number == 0):
+            raise ValueError(f"picture {number} cannot be reduced from {picture.source}")
+        source = rung_of[picture.source]
+        above = sides if source == FROM_ORIGINAL else found[source].sides
+        for between in _between(above, picture.sides):
+            found.append(Rung(sides=between, source_sides=above, source=source, picture=None))
+            source, above = len(found) - 1, between
+        found.append(Rung(sides=picture.sides, source_sides=above, source=source, picture=number))
+        rung_of[number] = len(found) - 1
+    if len(found) > MOST_RUNGS:
+        raise ValueError(f"{len(found)} pictures to compute, above {MOST_RUNGS}")
     return found
 
 
 def _between(sides: tuple[int, int], wanted: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield the dimensions between two pictures, so that no step reduces a side by more than `MOST_REDUCTION`."""
+    """Yield the dimensions between two pictures, so that none reduces by over `MOST_REDUCTION`."""
     while any(side > MOST_REDUCTION * aim for side, aim in zip(sides, wanted, strict=True)):
         width, height = (
             max(-(-side // MOST_REDUCTION), min(side, _MIN_REMAINING * aim))
@@ -139,8 +173,40 @@ def _between(sides: tuple[int, int], wanted: tuple[int, int]) -> Iterator[tuple[
         yield sides
 
 
+def _check_sides(sides: tuple[int, int]) -> None:
+    width, height = sides
+    if not (1 <= width <= MOST_SIDE and 1 <= height <= MOST_SIDE):
+        raise ValueError(f"a picture of {width} x {height}: sides are 1 to {MOST_SIDE}")
+
+
+def _matrix(matrix: Sequence[int], bands: int) -> ctypes.Array[ctypes.c_int16]:
+    """Return a matrix as C takes it, in which no sum of products leaves 32 bits."""
+    if bands != len("RGB") or len(matrix) != len("RGB") ** 2:
+        raise ValueError(f"a matrix of {len(matrix)} numbers for {bands} bands")
+    rows = matrix[:3], matrix[3:6], matrix[6:]
+    if any(sum(map(abs, row)) >= 2 << WEIGHT_BITS for row in rows):
+        raise ValueError(f"the absolute numbers of a row add up to 2 or more: {matrix}")
+    return (ctypes.c_int16 * len(matrix))(*matrix)
+
+
+def _push(
+    ladder: int, strips: Iterable[bytearray | memoryview], *, row_samples: int, height: int
+) -> None:
+    pushed = 0
+    for strip in strips:
+        size = memoryview(strip).nbytes
+        rows, rest = divmod(size, row_samples)
+        pixels = (ctypes.c_uint8 * size).from_buffer(strip)
+        if rest or rows > height - pushed or LIBRARY.ladder_push(ladder, pixels, rows) < 0:
+            raise ValueError(f"a strip of {size} bytes after {pushed} of {height} rows")
+        pushed += rows
+    if pushed != height:
+        raise ValueError(f"{pushed} rows of {height}")
+
+
 def _rung_bytes(rung: Rung, bands: int) -> int:
+    """Return the bytes of a rung: its ring and `merged`, `row` and `converted`, and its windows."""
     (width, height), (across, down) = rung.source_sides, rung.sides
-    rows = min(taps(height, down), height) + 1
-    windows = windows_bytes(width, across) + windows_bytes(height, down)
-    return rows * row_bytes(width, bands) + 2 * row_bytes(across, bands) + windows
+    slots, merged, finished = min(taps(height, down), height), 1, 2
+    rows = (slots + merged) * row_bytes(width, bands) + finished * row_bytes(across, bands)
+    return rows + windows_bytes(width, across) + windows_bytes(height, down)

@@ -3,17 +3,8 @@
 
 #ifdef __x86_64__
 #include <emmintrin.h>
-#include <string.h>
 
-// Return two neighbouring weights in every lane of 32 bits.
-static inline __m128i two_weights(const int16_t *weights)
-{
-    int32_t both;
-    memcpy(&both, weights, sizeof both);
-    return _mm_set1_epi32(both);
-}
-
-// Add two weighed rows to the sums of eight samples.
+// Add two weighted rows to the sums of eight samples.
 static inline void add_rows(__m128i sums[2], const int16_t *row, const int16_t *next, __m128i k)
 {
     __m128i a = _mm_loadu_si128((const __m128i *)row);
@@ -32,16 +23,16 @@ static inline void store(int16_t *to, const __m128i sums[2])
 static void vertical(int16_t *to, const int16_t *const *rows, const int16_t *weights, int taps,
                      int samples)
 {
-    const __m128i half = _mm_set1_epi32(HALF);
+    const __m128i rounding = _mm_set1_epi32(ROUNDING);
     for (int i = 0; i < samples; i += 16) {
-        __m128i first[2] = {half, half}, second[2] = {half, half};
+        __m128i left[2] = {rounding, rounding}, right[2] = {rounding, rounding};
         for (int t = 0; t < taps; t += 2) {
-            __m128i k = two_weights(weights + t);
-            add_rows(first, rows[t] + i, rows[t + 1] + i, k);
-            add_rows(second, rows[t] + i + 8, rows[t + 1] + i + 8, k);
+            __m128i k = _mm_set1_epi32(two_weights(weights + t));
+            add_rows(left, rows[t] + i, rows[t + 1] + i, k);
+            add_rows(right, rows[t] + i + 8, rows[t + 1] + i + 8, k);
         }
-        store(to + i, first);
-        store(to + i + 8, second);
+        store(to + i, left);
+        store(to + i + 8, right);
     }
 }
 
@@ -57,8 +48,8 @@ static inline __m128i four_sums(const int16_t *inputs, const int16_t *weights, i
     return sums;
 }
 
-// Return {a0 + a2, b0 + b2, a1 + a3, b1 + b3}.
-static inline __m128i halved(__m128i a, __m128i b)
+// Return {a0 + a2, b0 + b2, a1 + a3, b1 + b3}, of which one half is still to be added to the other.
+static inline __m128i fold_pairs(__m128i a, __m128i b)
 {
     return _mm_add_epi32(_mm_unpacklo_epi32(a, b), _mm_unpackhi_epi32(a, b));
 }
@@ -72,12 +63,12 @@ static void horizontal(int16_t *to, const int16_t *plane, const struct windows *
         __m128i sums[4];
         for (int j = 0; j < 4; j++, weights += stride)
             sums[j] = four_sums(plane + first[j], weights, stride);
-        __m128i low = halved(sums[0], sums[1]), high = halved(sums[2], sums[3]);
+        __m128i low = fold_pairs(sums[0], sums[1]), high = fold_pairs(sums[2], sums[3]);
         __m128i whole = _mm_add_epi32(_mm_unpacklo_epi64(low, high), _mm_unpackhi_epi64(low, high));
-        whole = _mm_srai_epi32(_mm_add_epi32(whole, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+        whole = _mm_srai_epi32(_mm_add_epi32(whole, _mm_set1_epi32(ROUNDING)), WEIGHT_BITS);
         _mm_storel_epi64((__m128i *)(to + x), _mm_packs_epi32(whole, whole));
     }
 }
 
-const struct arithmetic arithmetic_sse2 = {vertical, horizontal};
+const struct passes passes_sse2 = {vertical, horizontal};
 #endif

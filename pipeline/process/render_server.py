@@ -11,7 +11,7 @@ from pipeline.image import vips
 from pipeline.image.transfer_curve import load_tables
 from pipeline.process.confinement.confine import confine
 from pipeline.process.fork_loop import serve
-from pipeline.protocol import Finished, Made, Probed, Proceed, Ready, Refusal, Render
+from pipeline.protocol import Finished, Probed, Proceed, Ready, Refusal, Render
 from pipeline.render.render import Rendering
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def answer(channel: ServiceChannel, level: SandboxLevel) -> None:
         rendering = Rendering(question)
         channel.send(Probed(info=rendering.info, first_bytes=rendering.first_bytes))
         proceed = channel.receive(Proceed)
-        for size in rendering.run(first=proceed.first):
-            channel.send(Made(size=size))
+        for made in rendering.run(first=proceed.first):
+            channel.send(made)
         channel.send(Finished())
     except Refused as refused:
         channel.send(Refusal(code=refused.code, detail=str(refused), cause=refused.cause))

@@ -11,8 +11,11 @@ from pipeline.decode.original import frames, open_original
 from pipeline.decode.probe import describe
 from pipeline.formats.registry import WRITABLE, highest, output
 from pipeline.image import colour, orientation, vips
+from pipeline.protocol import Made
+from pipeline.render.preview import preview
 from pipeline.render.resize import ResizeStep, resize_all, resize_frame
 from pipeline.render.save import save
+from pipeline.size import base_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +36,7 @@ class Target:
     box: tuple[int, int]
     is_animated: bool
     is_wanted: bool
+    is_base: bool
     path: Path
 
     def is_whole(self, original: Original) -> bool:
@@ -56,12 +60,13 @@ class Rendering:
             Refused: the original cannot be rendered.
         """
         self._original = open_original(Path(question.path), limits=question.limits)
-        self._targets = [_target(self._original, size, question) for size in question.sizes]
+        base = base_size(question.sizes) if question.sizes else None
+        self._targets = [_target(self._original, size, question, is_base=size is base) for size in question.sizes]
         self.info = describe(self._original, limits=question.limits, sizes=question.sizes)
         self.first_bytes = held_bytes(self._original, question.sizes, question.first)
 
-    def run(self, *, first: str = "") -> Iterator[str]:
-        """Render the derivatives, and yield the name of each size once its file is complete.
+    def run(self, *, first: str = "") -> Iterator[Made]:
+        """Render the derivatives, and yield each size once its file is complete, the base size with a preview.
 
         The size `first` is written before all others of its chain. Larger images wait for it in memory, which takes
         `first_bytes` at most.
@@ -83,8 +88,8 @@ class Rendering:
             (moving, _animations(self._original, moving, first)),
         ]
         parts.sort(key=lambda part: not _is_among(first, part[0]))
-        for _, names in parts:
-            yield from names
+        for _, made in parts:
+            yield from made
 
 
 def crop(image: pyvips.Image, target: Target) -> pyvips.Image:
@@ -109,7 +114,7 @@ STEPS = (crop, apply_orientation, convert_gamut)
 """The steps from an image of the right dimensions to a derivative's pixels, in this order."""
 
 
-def _target(original: Original, size: Size, question: Render) -> Target:
+def _target(original: Original, size: Size, question: Render, *, is_base: bool) -> Target:
     width, height = original.sides
     most = highest(original.readable, size, has_alpha=bool(original.header.hasalpha()))
     most_frames = question.limits.animation_pixels // (width * height)
@@ -119,6 +124,7 @@ def _target(original: Original, size: Size, question: Render) -> Target:
         box=original.as_stored(size.dimensions(width=width, height=height, highest=most)),
         is_animated=size.animate and original.readable.animates and 1 < original.frames <= most_frames,
         is_wanted=not question.wanted or size.name in question.wanted,
+        is_base=is_base,
         path=Path(question.folder, size.name),
     )
 
@@ -138,7 +144,7 @@ def _render_chain(
     first: str,
     *,
     keeps_gamut: bool,
-) -> Iterator[str]:
+) -> Iterator[Made]:
     """Write the wanted derivatives of one chain of sizes, `first` before all others, then the largest first."""
     chain = sorted(targets, key=_sort_key, reverse=True)
     while chain and not chain[-1].is_wanted:
@@ -153,10 +159,9 @@ def _render_chain(
         if target.is_wanted:
             held.insert(0 if target.size.name == first else len(held), (target, picture))
         while held and not is_ahead:
-            name = held[0][0].size.name
-            _write(original, held[0][0], [_apply_steps(held[0][1], held[0][0])])
+            made = _write(original, held[0][0], [_apply_steps(held[0][1], held[0][0])])
             del held[0]  # before the size is reported, to free the image
-            yield name
+            yield made
 
 
 def _step(target: Target) -> ResizeStep:
@@ -168,27 +173,27 @@ def _sort_key(target: Target) -> tuple[tuple[int, int], bool]:
     return target.cover, target.size.is_source
 
 
-def _animations(original: Original, moving: Sequence[Target], first: str) -> Iterator[str]:
+def _animations(original: Original, moving: Sequence[Target], first: str) -> Iterator[Made]:
     """Write the animated derivatives, `first` before all others.
 
     Each frame is computed at once, because a hundred pending ones would hold as many caches.
     """
     join_frames = frames(original) if moving else []
     for target in sorted(moving, key=lambda target: target.size.name != first):
-        _write(
+        yield _write(
             original,
             target,
             [_apply_steps(resize_frame(frame, target.cover), target).copy_memory() for frame in join_frames],
         )
-        yield target.size.name
 
 
-def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> None:
+def _write(original: Original, target: Target, made: Sequence[pyvips.Image]) -> Made:
     """Write the finished image, or the frames of an animation, in the format of the size."""
     has_alpha = bool(made[0].hasalpha())
     writable = WRITABLE["webp"] if target.is_animated else output(original.readable, target.size, has_alpha=has_alpha)
     picture = vips.join_frames(made) if target.is_animated else made[0]
     save(picture, target.path, original, target.size, writable, is_whole=target.is_whole(original))
+    return Made(size=target.size.name, preview=preview(made[0]) if target.is_base else None)
 
 
 def _apply_steps(picture: pyvips.Image, target: Target) -> pyvips.Image:

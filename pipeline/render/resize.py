@@ -82,8 +82,8 @@ def _reduce_all(
     def reduced(image: pyvips.Image) -> list[pyvips.Image]:
         shown = to_colour(image)
         matrix = None if keeps_gamut else colour.matrix_to_srgb(shown)
-        levels = chain((step.sides, step.is_source) for step in steps)
-        made = reduce((shown.width, shown.height), shown.bands, levels, vips.strips(shown), matrix=matrix)
+        wanted = chain((step.sides, step.is_source) for step in steps)
+        made = reduce((shown.width, shown.height), shown.bands, wanted, vips.strips(shown), matrix=matrix)
         like = colour.without_profile(shown) if matrix else shown
         return [vips.from_samples(pixels, step.sides, like=like) for pixels, step in zip(made, steps, strict=True)]
 

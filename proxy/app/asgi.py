@@ -20,6 +20,7 @@ from proxy.http.routes.health import healthz, readyz
 from proxy.http.routes.images import PATH, TEMPLATE, Redirects, redirecting_route, shortcut, streaming_route
 from proxy.http.routes.jobs import get_job, jobs_options, list_jobs, post_job, replay_job
 from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, replay_jobs, resume_queue
+from proxy.http.routes.pictures import pictures_route
 from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
 from proxy.optional_imports import unavailable
@@ -120,6 +121,7 @@ def _version_1(components: Components, settings: Settings) -> Router:
                 handled=components.handled,
                 base_path=settings.base_path,
             ),
+            pictures_route(components.pictures, has_cors=bool(settings.cors_origins)),
             jobs_options,
             post_job,
             list_jobs,

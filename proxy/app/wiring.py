@@ -12,6 +12,7 @@ from pipeline.protocol import Limits
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
+from proxy.derivatives.picture.lookups import Pictures
 from proxy.derivatives.policy import GenerationPolicy
 from proxy.derivatives.reader import READER_BYTES, READERS, BlobReader
 from proxy.derivatives.recipe import Recipe
@@ -92,6 +93,7 @@ class Components:
     recipe: Recipe
     render_pool: RenderPool
     derivatives: DerivativeService
+    pictures: Pictures
     jobs: JobService
     control: JobControl
     worker: JobWorker | None
@@ -130,6 +132,7 @@ def build(settings: Settings) -> Components:
     derivatives = DerivativeService(
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
+    pictures = Pictures(store=store, derivatives=derivatives, addresses=public_addresses(settings, is_absolute=True))
     jobs = JobService(
         queue=queue,
         outbox=outbox,
@@ -140,7 +143,7 @@ def build(settings: Settings) -> Components:
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
-    check_store = partial(_check_store, store, gate)
+    checks = {"queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
     return Components(
         store=store,
         store_gate=gate,
@@ -148,23 +151,24 @@ def build(settings: Settings) -> Components:
         recipe=recipe,
         render_pool=render_pool,
         derivatives=derivatives,
+        pictures=pictures,
         jobs=jobs,
         control=control,
-        worker=_worker(queue, derivatives, jobs, settings, gate) if settings.workers else None,
+        worker=_worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures) if settings.workers else None,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
-        connections=Connections(
-            most=settings.max_connections or default_connections(), idle_seconds=settings.keep_alive_seconds
-        ),
+        connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
-        readiness=Readiness(
-            {"store": check_store, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
-            read_pause=control.paused_since,
-        ),
+        readiness=Readiness({"store": partial(_check_store, store, gate), **checks}, read_pause=control.paused_since),
         scratch=scratch,
         draining=asyncio.Event(),
     )
+
+
+def _http_connections(settings: Settings) -> Connections:
+    most = settings.max_connections or default_connections()
+    return Connections(most=most, idle_seconds=settings.keep_alive_seconds)
 
 
 def _recipe(settings: Settings) -> Recipe:
@@ -214,13 +218,20 @@ def build_probe(store: Store, settings: Settings) -> WriteProbe:
 
 
 def _worker(
-    queue: JobQueue, derivatives: DerivativeService, jobs: JobService, settings: Settings, gate: StoreGate
+    queue: JobQueue,
+    derivatives: DerivativeService,
+    jobs: JobService,
+    settings: Settings,
+    *,
+    gate: StoreGate,
+    pictures: Pictures,
 ) -> JobWorker:
     return JobWorker(
         queue=queue,
         derivatives=derivatives,
         complete_job=jobs.complete,
         store_gate=gate,
+        pictures=pictures,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )

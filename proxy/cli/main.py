@@ -10,6 +10,7 @@ import click
 COMMANDS: Final = {
     "check": "proxy.cli.check",
     "compare": "proxy.cli.compare",
+    "info": "proxy.cli.info",
     "jobs": "proxy.cli.remote.job_commands",
     "openapi": "proxy.cli.openapi",
     "promote": "proxy.cli.promote",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from pipeline.size import render_profile
+from pipeline.protocol import Summary  # noqa: TC001 - msgspec reads the types of a derivative
+from pipeline.size import base_size, render_profile
+from proxy.derivatives.picture.summary_metadata import metadata_of, pixels, summary_of
 from proxy.errors import UnknownSize
 from proxy.keys.syntax import shown
 from proxy.stores.base import UNKNOWN_LENGTH, Attributes
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """The names of the metadata stored with every derivative."""
 
-_PIXELS: Final = re.compile(r"[0-9]{1,9}")
 _VERSION_BYTES: Final = 6
 """Length of the hash in a version: two versions of one key are equal by accident once in 280 million million times."""
 
@@ -34,7 +34,7 @@ Staleness = Literal["replaced original", "stale profile"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derivative:
-    """A derivative in the store; lengths in pixels and bytes."""
+    """A derivative in the store; lengths in pixels and bytes. That of the base size has the summary of the picture."""
 
     size: str
     key: str
@@ -42,6 +42,7 @@ class Derivative:
     height: int
     bytes: int
     content_type: str
+    summary: Summary | None = None
     version: str = ""
     """See `version_of`; empty in jobs that older versions stored."""
 
@@ -80,11 +81,16 @@ class Recipe:
         return self.staleness(derivative, original=original, size=size, libvips=libvips) is None
 
     def staleness(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> Staleness | None:
-        """Return why a derivative is stale, or None if it is fresh."""
+        """Return why a derivative is stale, or None if it is fresh.
+
+        One that lacks the summary of the picture has a stale profile: another size was the base size before.
+        """
         metadata = derivative.attributes.metadata
         if metadata.get(ETAG) != original.etag:
             return "replaced original"
-        return None if metadata.get(PROFILE) == self.profile(size, libvips=libvips) else "stale profile"
+        is_complete = size != base_size(self.sizes).name or summary_of(metadata) is not None
+        is_current = is_complete and metadata.get(PROFILE) == self.profile(size, libvips=libvips)
+        return None if is_current else "stale profile"
 
     def profile(self, size: str, *, libvips: str) -> str:
         """Return the render profile that a fresh derivative of this size has."""
@@ -100,6 +106,7 @@ class Recipe:
                 ETAG: original.etag,
                 WIDTH: str(rendered.width),
                 HEIGHT: str(rendered.height),
+                **(metadata_of(rendered.summary) if rendered.summary else {}),
             },
         )
 
@@ -110,10 +117,11 @@ def derivative_of(size: str, blob: Blob) -> Derivative:
     return Derivative(
         size=size,
         key=blob.key,
-        width=_pixels(metadata.get(WIDTH, "")),
-        height=_pixels(metadata.get(HEIGHT, "")),
+        width=pixels(metadata.get(WIDTH)),
+        height=pixels(metadata.get(HEIGHT)),
         bytes=0 if blob.bytes == UNKNOWN_LENGTH else blob.bytes,
         content_type=blob.attributes.content_type,
+        summary=summary_of(metadata),
         version=version_of(blob),
     )
 
@@ -127,7 +135,3 @@ def version_of(blob: Blob) -> str:
     metadata = blob.attributes.metadata
     inputs = f"{metadata[ETAG]} {metadata[PROFILE]}" if {ETAG, PROFILE} <= metadata.keys() else blob.etag
     return hashlib.blake2b(inputs.encode(), digest_size=_VERSION_BYTES).hexdigest()
-
-
-def _pixels(told: str) -> int:
-    return int(told) if _PIXELS.fullmatch(told) else 0

@@ -131,6 +131,7 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
     paths = document.paths if document.paths is not None else {}
     paths["/img/{key}/{size}"] = _image_path(sizes, is_streaming=is_streaming)
     paths["/v1/derivatives/{key}"] = _purge_path()
+    paths["/v1/images/{key}"] = _picture_path()
     if has_files:
         paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
@@ -202,6 +203,22 @@ def _file_path() -> PathItem:
         parameters=parameters,
         successes=_file_responses(),
         failures={**FILE_PROBLEMS, **STREAMING_PROBLEMS, 503: "Too many downloads are in progress."},
+    )
+
+
+def _picture_path() -> PathItem:
+    content = {"application/json": OpenAPIMediaType(schema=Reference(ref="#/components/schemas/PictureDescription"))}
+    described = OpenAPIResponse(
+        description="The picture; values that are not known are null.",
+        headers={"ETag": OpenAPIHeader(description="Changes whenever the response changes.", schema=TEXT)},
+        content=content,
+    )
+    return _read_only(
+        name="Picture",
+        summary="Describe a picture for a page",
+        parameters=[_parameter("key", "The key of the original; its slashes need not be encoded.", example=EXAMPLE)],
+        successes={"200": described, "304": OpenAPIResponse(description="The picture has not changed.")},
+        failures={**IMAGE_PROBLEMS, 400: f"{INVALID_KEY} Or the request has query parameters."},
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from saq import Status as QueueStatus
 
 from proxy.concurrency.timings import Timings
+from proxy.derivatives.picture.picture import PictureDescription, picture_of
 from proxy.derivatives.recipe import Derivative
 from proxy.jobs.request import JobRequest
 from proxy.webhooks.delivery import CallbackState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from saq import Job as QueuedJob
 
+    from proxy.derivatives.recipe import Recipe
     from proxy.keys.addresses import PublicAddresses
 
 
@@ -75,8 +77,9 @@ class JobDerivative(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
-    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure. `callback` is
-    None if the job has none, and in the callback itself.
+    `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure. `picture` is
+    what `GET /v1/images/<key>` returns, once the job is done; None if a size did not exist then. `callback` is None if
+    the job has none, and in the callback itself.
     """
 
     id: str
@@ -88,6 +91,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     sizes: tuple[SizeOutcome, ...]
     derivatives: tuple[JobDerivative, ...]
+    picture: PictureDescription | None
     timings: Timings | None
     retry: ScheduledRetry | None
     error: JobError | None
@@ -108,11 +112,13 @@ class JobMeta(msgspec.Struct, frozen=True, kw_only=True):
 class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The result of an attempt, which the worker stores in the queue.
 
+    `others` has the derivatives of the sizes that the job was not for, once it is done.
     `retry_at` is the time of the next attempt, in seconds since the epoch; None after the last one. It is stored under
     the name that older versions write and read.
     """
 
     derivatives: tuple[Derivative, ...] = ()
+    others: tuple[Derivative, ...] = ()
     error: JobError | None = None
     retry_at: float | None = msgspec.field(default=None, name="put_off_until")
     timings: Timings | None = None
@@ -157,7 +163,7 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], addresses: PublicAddresses) -> Job:
+def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], recipe: Recipe, addresses: PublicAddresses) -> Job:
     """Return a queued job as clients see it; `wanted` are the sizes that it renders of the original `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
@@ -171,6 +177,7 @@ def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], addresses: P
         finished_at=_time(queued.completed / 1000),
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
         derivatives=tuple(_derivative(made, addresses) for made in outcome.derivatives),
+        picture=_picture(key, outcome, recipe, addresses) if status == "done" else None,
         timings=outcome.timings,
         retry=_scheduled_retry(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
@@ -187,6 +194,15 @@ def _derivative(made: Derivative, addresses: PublicAddresses) -> JobDerivative:
         bytes=made.bytes,
         content_type=made.content_type,
     )
+
+
+def _picture(key: str, outcome: JobOutcome, recipe: Recipe, addresses: PublicAddresses) -> PictureDescription | None:
+    """Return the picture, if the job found all of today's sizes and knows the summary: older versions stored none."""
+    found = {one.size: one for one in (*outcome.derivatives, *outcome.others)}
+    if not found.keys() >= {*recipe.names} or not any(one.summary for one in found.values()):
+        return None
+    derivatives = [found[size] for size in recipe.names]
+    return picture_of(key, derivatives, recipe.sizes, addresses=addresses)
 
 
 def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tuple[SizeOutcome, ...]:

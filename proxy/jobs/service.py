@@ -242,7 +242,7 @@ class JobService:
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
         wanted = request.sizes or self._recipe.names
-        return read_job(queued, key=request.key, wanted=wanted, addresses=self._addresses)
+        return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, addresses=self._addresses)
 
     async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
         """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from saq.types import Context
 
+    from proxy.derivatives.picture.lookups import Pictures
+    from proxy.derivatives.recipe import Derivative
     from proxy.derivatives.results import Remake
     from proxy.derivatives.service import DerivativeService
     from proxy.queues.base import JobQueue
@@ -59,6 +61,7 @@ class JobWorker(QueueWorker):
         concurrency: int,
         grace_seconds: float,
         store_gate: StoreGate | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         super().__init__(
             queue,
@@ -69,6 +72,7 @@ class JobWorker(QueueWorker):
         self._derivatives = derivatives
         self._complete_job = complete_job
         self._store_gate = store_gate
+        self._pictures = pictures
 
     async def process(self) -> bool:
         """Take and run one job; while the store refuses everything, take none."""
@@ -92,7 +96,14 @@ class JobWorker(QueueWorker):
             if made.fault:
                 return msgspec.to_builtins(await self._fail_or_retry(job, made, made.fault))
             log.info("job_done", sizes=len(made.derivatives))
-        return msgspec.to_builtins(_outcome(made))
+        return msgspec.to_builtins(_outcome(made, others=await self._others(job, made)))
+
+    async def _others(self, job: saq.Job, made: GenerationResult) -> tuple[Derivative, ...]:
+        """Return the derivatives of the sizes that the job was not for, so that its record has the whole picture."""
+        if self._pictures is None:
+            return ()
+        original = msgspec.convert(job.kwargs, JobRequest).key
+        return await self._pictures.others(original, known={one.size for one in made.derivatives})
 
     async def _attempt_while_open(self, job: saq.Job, request: JobRequest) -> GenerationResult:
         """Attempt a job; before it can end because of the store, the write probe decides whose fault that is.
@@ -187,9 +198,12 @@ def _ends_by_store(fault: Refused | ImagesError | None, job: saq.Job) -> TypeGua
     return isinstance(fault, StoreError) and not isinstance(fault, UnfitKey)
 
 
-def _outcome(made: GenerationResult, *, retry_at: float | None = None) -> JobOutcome:
+def _outcome(
+    made: GenerationResult, *, others: tuple[Derivative, ...] = (), retry_at: float | None = None
+) -> JobOutcome:
     return JobOutcome(
         derivatives=made.derivatives,
+        others=others,
         error=JobError(code=made.fault.code, detail=public_message(made.fault)) if made.fault else None,
         retry_at=retry_at,
         timings=made.timings,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import binascii
 import math
 import os
+import re
 import stat
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
 from pipeline.formats.registry import HEAD_BYTES, READABLE, WRITABLE, content_type_of
-from pipeline.protocol import Inspected, Refusal
+from pipeline.protocol import LQIP_CHARACTERS, LQIP_PREFIX, Inspected, Refusal
 from proxy.errors import ProcessDied
 from proxy.rendering.refusals import refused
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pipeline.protocol import Compared, ImageInfo, Limits, Similarity
+    from pipeline.protocol import Compared, ImageInfo, Limits, Preview, Similarity
 
 MOST_BYTES = 1 << 50
 """More memory than any machine has."""
@@ -27,6 +30,10 @@ _MOST_BANDS = 1 << 16
 _MOST_BITS = 64
 _ORIENTATIONS = 8
 _HASH_BITS = 64
+_COLOR = re.compile(r"#[0-9a-f]{6}")
+_THUMBHASH_BYTES = range(5, 26)
+"""The length of a ThumbHash: 24 bytes at most without alpha, 25 with it."""
+
 _MOST = 1e9
 """More than any measurement of two pictures; a score is below 0 for pictures that have nothing in common."""
 
@@ -71,6 +78,30 @@ def check_info(info: ImageInfo, limits: Limits) -> None:
         raise _invalid()
 
 
+def is_preview(preview: Preview) -> bool:
+    """Return whether the dominant colour and the placeholders can be those of any picture."""
+    lqip, thumbhash = _decoded(preview.lqip.removeprefix(LQIP_PREFIX)), _decoded(preview.thumbhash)
+    return all(
+        (
+            _COLOR.fullmatch(preview.color),
+            preview.lqip.startswith(LQIP_PREFIX),
+            len(preview.lqip) <= LQIP_CHARACTERS,
+            content_type_of(lqip) == WRITABLE["webp"].content_type,
+            len(thumbhash) in _THUMBHASH_BYTES,
+        )
+    )
+
+
+def check_preview(preview: Preview | None, *, is_base: bool) -> None:
+    """Raise an error unless the derivative of the base size has a valid preview, and any other has none.
+
+    Raises:
+        ProcessDied: it is not so.
+    """
+    if (preview is not None) != is_base or (preview and not is_preview(preview)):
+        raise _invalid()
+
+
 def checked_comparison(compared: Compared, limits: Limits) -> Compared:
     """Return the outcome of a comparison, with the sentences of the service.
 
@@ -105,6 +136,15 @@ def check_copies(compared: Compared, folder: Path) -> None:
         is_plain = stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_size <= _COPY_BYTES
         if not is_plain or content_type_of(head) != WRITABLE["webp"].content_type:
             raise _invalid()
+
+
+def _decoded(text: str) -> bytes:
+    """Return the bytes in base64, none if it is not valid, or not in the one form that encodes them."""
+    try:
+        decoded = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return decoded if b64encode(decoded).decode() == text else b""
 
 
 def _checked_side(side: Inspected | Refusal | None, limits: Limits) -> Inspected | Refusal | None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import msgspec
 import structlog
 
-from pipeline.protocol import Finished, Made, Probed, Proceed, Refusal
+from pipeline.formats.registry import READABLE
+from pipeline.protocol import Finished, Made, Probed, Proceed, Refusal, Summary
+from pipeline.size import base_size
 from proxy.errors import ProcessDied
-from proxy.rendering.answers import MOST_BYTES, check_info
+from proxy.rendering.answers import MOST_BYTES, check_info, check_preview
 from proxy.rendering.made_files import made_files
 from proxy.rendering.refusals import refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pipeline.protocol import ImageInfo, Render, Rendered
+    from pipeline.protocol import ImageInfo, Preview, Render, Rendered
     from proxy.rendering.child import Child
 
 T = TypeVar("T", Probed, Made, Finished)
@@ -77,17 +79,18 @@ class Conversation:
             Refused: the original cannot be rendered.
             ProcessDied, UnexpectedError: see `Child.receive`.
         """
-        sizes = {size.name: size for size in self._question.sizes}
+        sizes, base = {size.name: size for size in self._question.sizes}, base_size(self._question.sizes).name
         left = set(self._question.wanted or sizes)
         self._child.send(Proceed(first=first))
         while left:
             made = await self._expect(Made)
             if made.size not in left:
                 raise ProcessDied("The render process sent a size that is not wanted, or sent it twice.")
+            check_preview(made.preview, is_base=made.size == base)
             left.remove(made.size)
             take = asyncio.to_thread(self._files.take, sizes[made.size], self._question, info, libvips=self._libvips)
             self._taking = asyncio.ensure_future(take)
-            yield await asyncio.shield(self._taking)
+            yield with_summary(await asyncio.shield(self._taking), info, made.preview)
         await self._expect(Finished)
 
     async def _expect(self, kind: type[T]) -> T:
@@ -100,3 +103,17 @@ class Conversation:
         if not isinstance(answer, kind):
             raise ProcessDied(f"The render process sent {type(answer).__name__} instead of {kind.__name__}.")
         return answer
+
+
+def with_summary(rendered: Rendered, info: ImageInfo, preview: Preview | None) -> Rendered:
+    """Return a derivative with the summary of the picture, if it has a preview."""
+    if preview is None:
+        return rendered
+    summary = Summary(
+        width=info.width,
+        height=info.height,
+        format=info.format,
+        animated=READABLE[info.format].animates and info.frames > 1,
+        preview=preview,
+    )
+    return msgspec.structs.replace(rendered, summary=summary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -168,11 +169,9 @@ class ServerProcess:
 
         It does so only if this process has the id 1, as in a container, or is a subreaper.
         """
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        if self._process.poll() is None and not _ends(self._process.pid, seconds=STOP_SECONDS):
             self._process.kill()
-            self._process.wait()
+        self._process.wait()
         for pid in [*self._living]:
             self.kill(pid)
             with suppress(ChildProcessError):
@@ -257,3 +256,14 @@ def lower_priority(pid: int) -> None:
         Path(f"/proc/{pid}/autogroup").write_text(str(NICER), encoding="ascii")
     with suppress(OSError):
         Path(f"/proc/{pid}/oom_score_adj").write_text(str(FIRST_TO_GO), encoding="ascii")
+
+
+def _ends(pid: int, *, seconds: float) -> bool:
+    """Return whether a child that is not collected yet ends within `seconds`; `subprocess` would poll in a loop."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        return bool(ended.poll(1000 * seconds))
+    finally:
+        os.close(descriptor)

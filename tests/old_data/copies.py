@@ -24,12 +24,17 @@ MADE = Path(__file__).parent
 PROFILE = re.compile(r'"\d+-\d+\.\d+\.\d+-(?=[0-9a-f]{8}")')
 """How a render profile begins: the version of the rendering, and libvips'. The rest is the recipe of the size."""
 
+BASE = "_small.jpg"
+"""How the key of a derivative of the base size ends."""
+
+SUMMARY = {"original-width": "240", "original-height": "180", "original-format": "jpeg", "original-animated": "false"}
+
 
 def copy(name: str, to: Path) -> Path:
     """Copy a folder; what is fresh where it was made is fresh in the copy.
 
     A copied file has another ETag, and a newer libvips makes every derivative stale, so both replace the old ones
-    wherever they stand. The recipe in a render profile stays as it was.
+    wherever they stand, and derivatives of the base size get a summary. The recipe in a render profile stays as it was.
     """
     folder = Path(shutil.copytree(MADE / name, to, dirs_exist_ok=True))
     (folder / "sidecars").rename(_folder(folder / "store" / HIDDEN) / "sidecars")
@@ -76,6 +81,8 @@ def _adopt_sidecar(store: Path, key: str, tag: str) -> None:
     for record in records:
         if _tag(record["identity"]) == tag:
             record["identity"] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "inode": stat.st_ino}
+        if key.endswith(BASE):
+            record["metadata"] |= SUMMARY
     path.write_bytes(msgspec.json.encode(records))
 
 

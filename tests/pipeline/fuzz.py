@@ -192,6 +192,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kept", type=Path, default=Path(tempfile.gettempdir()), help="folder for inputs that failed")
     options = parser.parse_args()
+    options.kept.mkdir(parents=True, exist_ok=True)
     endings, started = _Endings(kept=options.kept), time.monotonic()
     with ThreadPoolExecutor(options.processes) as threads:
         shares = [range(first, options.count, options.processes) for first in range(options.processes)]

@@ -40,6 +40,7 @@ from pipeline.protocol import (
 )  # fmt: skip
 from pipeline.render.render import Rendering
 from pipeline.size import Size
+from proxy.rendering.conversation import with_summary
 from proxy.rendering.made_files import MadeFiles, made_files
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def render(question: Render) -> Derived:
     """Render within this process, and take the files as the service does."""
     with made_files(Path(question.folder)) as files:
         rendering = Rendering(msgspec.structs.replace(question, folder=str(files.made)))
-        names = rendering.run(first=question.first)
-        return _derived(question, rendering.info, files, names)
+        return _derived(question, rendering.info, files, rendering.run(first=question.first))
 
 
 def probe(path: Path, *, limits: Limits, sizes: tuple[Size, ...] = ()) -> ImageInfo:
@@ -104,9 +104,12 @@ def probe(path: Path, *, limits: Limits, sizes: tuple[Size, ...] = ()) -> ImageI
     return Rendering(Render(path=str(path), folder="", sizes=sizes, limits=limits)).info
 
 
-def _derived(question: Render, info: ImageInfo, files: MadeFiles, names: Iterable[str]) -> Derived:
+def _derived(question: Render, info: ImageInfo, files: MadeFiles, messages: Iterable[Made]) -> Derived:
     sizes = {size.name: size for size in question.sizes}
-    made = {name: files.take(sizes[name], question, info, libvips=vips.VERSION) for name in names}
+    made = {
+        one.size: with_summary(files.take(sizes[one.size], question, info, libvips=vips.VERSION), info, one.preview)
+        for one in messages
+    }
     return Derived(info=info, derivatives=tuple(made[name] for name in sizes if name in made))
 
 
@@ -208,12 +211,12 @@ class RenderProcess:
             if not isinstance(probed, Probed):
                 return self._outcome(probed)
             self.say(msgspec.json.encode(Proceed(first=question.first)))
-            names = []
+            messages = []
             while isinstance(answer := self._answer(deadline), Made):
-                names.append(answer.size)
+                messages.append(answer)
             if not isinstance(answer, Finished):
                 return self._outcome(answer)
-            return _derived(question, probed.info, files, names)
+            return _derived(question, probed.info, files, messages)
 
     def probe(self, path: Path, *sizes: Size) -> Probed | Refusal | Fault:
         """Let a new child read the header of an original, within ten seconds."""

@@ -68,10 +68,14 @@ class Conditions:
     def has(self, blob: Blob) -> bool:
         """Return whether the client has these bytes already (steps 3 and 4)."""
         if self.if_none_match is not None:
-            tags = [tag.removeprefix("W/") for tag in _ETAG.findall(self.if_none_match)]
-            return self.if_none_match.strip() == ANY or _tag(blob) in tags
+            return self.names(blob.etag)
         since = _seconds(self.if_modified_since)
         return since is not None and _modified(blob) <= since
+
+    def names(self, etag: str) -> bool:
+        """Return whether `If-None-Match` has this ETag, which is without its quotes."""
+        told = self.if_none_match or ""
+        return told.strip() == ANY or f'"{etag}"' in [tag.removeprefix("W/") for tag in _ETAG.findall(told)]
 
     def byte_range(self, blob: Blob) -> ByteRange | None:
         """Return the requested range (step 5), or None for the whole blob.

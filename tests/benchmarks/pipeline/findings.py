@@ -23,7 +23,7 @@ MOST_GROWTH_MB = 10.0
 LEAST_SCORE = 90.0
 LEAST_GAIN = 5.0
 _GAINING_WIDTHS = (800, 300)
-_PEAKS = (((11.5, 13.5), 50.0), ((22.0, 26.5), 60.0))
+_PEAKS = (((11.5, 13.5), 60.0), ((22.0, 26.5), 60.0))
 """Bars on memory, in MB, for baseline JPEGs between so many megapixels."""
 
 _PROGRAMS = ("ours", "sharp", "Pillow", "Jimp", "floor")

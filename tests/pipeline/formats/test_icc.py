@@ -11,7 +11,7 @@ import pyvips
 from loadtest.paint import Photograph, pixels
 from pipeline.formats import icc
 from pipeline.image import colour, vips
-from pipeline.kernel.reduction import Level, reduce
+from pipeline.kernel.reduction import WantedPicture, reduce
 from pipeline.size import Size
 from tests.pipeline.rendering import render_into
 
@@ -26,7 +26,7 @@ def test_the_matrix_gives_the_colours_of_a_colour_library_to_one_level() -> None
     profile = icc.of_primaries(P3)
     noise = Random(1).randbytes(SIDES[0] * SIDES[1] * 3)  # noqa: S311 - reproducible pixels, not cryptography
     picture = vips.with_profile(vips.from_bytes(noise, SIDES, bands=3), profile)
-    whole = [Level(sides=SIDES, source=None)]
+    whole = [WantedPicture(sides=SIDES, source=None)]
     (made,) = reduce(SIDES, 3, whole, [bytearray(noise)], matrix=colour.matrix_to_srgb(picture))
     found = vips.from_bytes(bytes(made), SIDES, bands=3)
     assert (found - colour.to_srgb(picture)).abs().max() <= 1

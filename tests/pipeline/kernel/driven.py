@@ -42,9 +42,9 @@ def build(program: Path, compiler: Sequence[str], *flags: str) -> Path:
 
 
 def job(original: Shape) -> bytes:
-    """Describe a reduction of which all pictures are written, also those between two levels."""
-    steps = rungs(original.sides, original.levels)
-    described = b"".join(pack("3i", *step.sides, step.parent) for step in steps)
+    """Describe a reduction of which all pictures are written, also those between two of them."""
+    steps = rungs(original.sides, original.wanted)
+    described = b"".join(pack("3i", *step.sides, step.source) for step in steps)
     head = pack("5i", *original.sides, original.bands, len(steps), original.is_converted)
     return head + described + original.pixels
 

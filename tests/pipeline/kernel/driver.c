@@ -4,7 +4,7 @@
 //     driver [INSTRUCTIONS]
 //
 // The input has the two tables and a matrix, then jobs: width, height, bands, count and whether the
-// matrix is used, as many steps of width, height and parent, all int32_t, and the rows. The output
+// matrix is used, as many rungs of width, height and source, all int32_t, and the rows. The output
 // has a byte for each job: 1 and the pictures, or 0 if the job was refused; then its rows are not
 // read.
 #include "ladder.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define STRIP_LINES 8
-#define MOST_STEPS 64
+#define MOST_JOB_RUNGS 64
 
 static void *allocated(size_t bytes)
 {
@@ -48,46 +48,45 @@ static void push_all(struct ladder *ladder, const int32_t *job)
     free(more);
 }
 
-static void run(const int32_t *job, const int16_t *light, const uint8_t *levels,
-                const int16_t *matrix)
+static void run(const int32_t *job, const int16_t *light_of_level,
+                const uint8_t *level_of_light, const int16_t *matrix)
 {
-    struct step steps[MOST_STEPS];
-    size_t sizes[MOST_STEPS];
+    struct rung rungs[MOST_JOB_RUNGS];
+    size_t sizes[MOST_JOB_RUNGS];
     for (int i = 0; i < job[3]; i++) {
-        int32_t step[3];
-        read_all(step, sizeof step);
-        int is_picture = step[0] > 0 && step[1] > 0 && job[2] > 0 && step[0] < 1 << 16;
-        sizes[i] = is_picture ? (size_t)step[0] * (size_t)step[1] * (size_t)job[2] : 0;
-        steps[i] = (struct step){step[0], step[1], step[2], allocated(sizes[i])};
+        int32_t rung[3];
+        read_all(rung, sizeof rung);
+        int is_picture = rung[0] > 0 && rung[1] > 0 && job[2] > 0 && rung[0] < 1 << 16;
+        sizes[i] = is_picture ? (size_t)rung[0] * (size_t)rung[1] * (size_t)job[2] : 0;
+        rungs[i] = (struct rung){rung[0], rung[1], rung[2], allocated(sizes[i])};
     }
-    struct ladder *ladder = ladder_new(job[0], job[1], job[2], steps, job[3], light, levels,
-                                       job[4] ? matrix : NULL);
+    struct ladder *ladder = ladder_new(job[0], job[1], job[2], rungs, job[3], light_of_level,
+                                       level_of_light, job[4] ? matrix : NULL);
     putchar(ladder ? 1 : 0);
     if (ladder)
         push_all(ladder, job);
     for (int i = 0; i < job[3]; i++) {
         if (ladder)
-            fwrite(steps[i].out, 1, sizes[i], stdout);
-        free(steps[i].out);
+            fwrite(rungs[i].out, 1, sizes[i], stdout);
+        free(rungs[i].out);
     }
-    if (ladder)
-        ladder_free(ladder);
+    ladder_free(ladder);
 }
 
 int main(int count, char **words)
 {
-    static int16_t light[256], matrix[9];
-    static uint8_t levels[65536];
+    static int16_t light_of_level[256], matrix[9];
+    static uint8_t level_of_light[65536];
     if (count > 1 && ladder_choose(words[1]))
         return 2;
-    read_all(light, sizeof light);
-    read_all(levels, sizeof levels);
+    read_all(light_of_level, sizeof light_of_level);
+    read_all(level_of_light, sizeof level_of_light);
     read_all(matrix, sizeof matrix);
     int32_t job[5];
     while (fread(job, 1, sizeof job, stdin) == sizeof job) {
-        if (job[3] > MOST_STEPS)
+        if (job[3] > MOST_JOB_RUNGS)
             return 7;
-        run(job, light, levels, matrix);
+        run(job, light_of_level, level_of_light, matrix);
     }
     return 0;
 }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from pipeline.kernel.light import LIGHTS, levels_of_light, light_of_levels
-from pipeline.kernel.reduction import Level
+from pipeline.kernel.light import ALL_LIGHTS, levels_of_light, light_of_levels
+from pipeline.kernel.reduction import WantedPicture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +21,8 @@ Array: TypeAlias = "np.ndarray[tuple[int, ...], np.dtype[np.int64]]"
 UNIT = 1 << 28
 ONE = 1 << 14
 THIRD_OF_PI_SQUARED = 294_372_418
-LIGHT = np.array(light_of_levels())
-LEVELS = np.frombuffer(levels_of_light(), np.uint8)
+LIGHT_OF_LEVEL = np.array(light_of_levels())
+LEVEL_OF_LIGHT = np.frombuffer(levels_of_light(), np.uint8)
 MATRIX = (20_069, -3685, 0, -689, 17_073, 0, -322, -1288, 17_994)
 """From the light of Display P3 to that of sRGB, in parts of 16,384."""
 
@@ -31,11 +31,11 @@ CONTENTS = ("noise", "black and white noise", "chessboard", "stripes", "columns"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """An original and the levels to make of it; no level is reduced by more than the library can at once."""
+    """An original and the pictures to make of it."""
 
     sides: tuple[int, int]
     bands: int
-    levels: tuple[Level, ...]
+    wanted: tuple[WantedPicture, ...]
     pixels: bytes = field(repr=False)
     is_converted: bool = False
     """Whether `MATRIX` converts the colours."""
@@ -54,11 +54,11 @@ class Shape:
 
     def strips(self, random: Random) -> list[bytearray]:
         """Cut the pixels into strips of a few rows each."""
-        row, found, place = self.sides[0] * self.bands, list[bytearray](), 0
-        while place < len(self.pixels):
+        row, found, start = self.sides[0] * self.bands, list[bytearray](), 0
+        while start < len(self.pixels):
             rows = random.randint(0, 9)
-            found.append(bytearray(self.pixels[place : place + rows * row]))
-            place += rows * row
+            found.append(bytearray(self.pixels[start : start + rows * row]))
+            start += rows * row
         return found
 
 
@@ -68,20 +68,20 @@ def seeded(seed: int) -> Random:
 
 
 def shape(random: Random, *, most: int = 80, most_reduction: int = 12) -> Shape:
-    """Return an original and levels by chance; a level may be reduced at once by up to `most_reduction`."""
+    """Return an original and pictures by chance; each may be reduced from its source by up to `most_reduction`."""
     sides, bands = (random.randint(1, most), random.randint(1, most)), random.choice((1, 3))
-    levels = list[Level]()
+    wanted = list[WantedPicture]()
     for number in range(random.randint(1, 5)):
         source = random.randrange(number) if number else None
-        above = sides if source is None else levels[source].sides
+        above = sides if source is None else wanted[source].sides
         least = [-(-side // most_reduction) for side in above]
         width, height = (
             random.choice((side, random.randint(low, side + 2))) for low, side in zip(least, above, strict=True)
         )
-        levels.append(Level(sides=(width, height), source=source))
+        wanted.append(WantedPicture(sides=(width, height), source=source))
     pixels = content(random, random.choice(CONTENTS), sides, bands)
     is_converted = bands == len("RGB") and random.random() < 0.5
-    return Shape(sides=sides, bands=bands, levels=tuple(levels), pixels=pixels, is_converted=is_converted)
+    return Shape(sides=sides, bands=bands, wanted=tuple(wanted), pixels=pixels, is_converted=is_converted)
 
 
 def content(random: Random, kind: str, sides: tuple[int, int], bands: int) -> bytes:
@@ -94,7 +94,7 @@ def content(random: Random, kind: str, sides: tuple[int, int], bands: int) -> by
         return bytes(255 * (level & 1) for level in noise)
     if kind == "one bright pixel":
         bright = random.randrange(width * height)
-        return b"".join((b"\xff" if place == bright else b"\0") * bands for place in range(width * height))
+        return b"".join((b"\xff" if pixel == bright else b"\0") * bands for pixel in range(width * height))
     period = random.randint(1, 4)
     steps = {"chessboard": (1, 1), "stripes": (0, 1), "columns": (1, 0), "white": (0, 0)}[kind]
     return b"".join(
@@ -107,19 +107,19 @@ def content(random: Random, kind: str, sides: tuple[int, int], bands: int) -> by
 def reduced(original: Shape, rungs: Sequence[tuple[tuple[int, int], int]]) -> list[bytes]:
     """Return the pixels of each rung: its dimensions, and the number of the one it is reduced from, or -1."""
     made = list[Array]()
-    for sides, parent in rungs:
-        above = LIGHT[original.array] if parent < 0 else made[parent]
+    for sides, source in rungs:
+        above = LIGHT_OF_LEVEL[original.array] if source < 0 else made[source]
         down, across = matrix(above.shape[0], sides[1]), matrix(above.shape[1], sides[0])
         merged = saturated(np.einsum("oh,hwc->owc", down, above))
         rows = saturated(np.einsum("pw,owc->opc", across, merged))
-        if original.is_converted and parent < 0:
+        if original.is_converted and source < 0:
             rows = saturated(np.einsum("dc,opc->opd", np.array(MATRIX).reshape(3, 3), rows))
         made.append(rows)
-    return [LEVELS[light - LIGHTS.start].tobytes() for light in made]
+    return [LEVEL_OF_LIGHT[light - ALL_LIGHTS.start].tobytes() for light in made]
 
 
 def saturated(sums: Array) -> Array:
-    """Round sums of weighed light to 16 bits."""
+    """Round sums of weighted light to 16 bits."""
     assert int(np.abs(sums).max()) < 1 << 30, "a sum has 32 bits"
     found: Array = np.clip((sums + ONE // 2) >> 14, -32_768, 32_767)
     return found

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.kernel.reduction import Level, reduce, rungs
+from pipeline.kernel.library import MOST_SIDE
+from pipeline.kernel.reduction import WantedPicture, reduce, rungs
 from tests.pipeline.kernel import oracle
 from tests.pipeline.kernel.driven import QEMU, ZIG, build, drive, job, needs_arm64, needs_qemu
 from tests.pipeline.kernel.oracle import Shape
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 SANITIZERS = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1"
 NATIVE = {"x86_64": ("scalar", "sse2", "avx2"), "aarch64": ("scalar", "neon")}[platform.machine()]
-WIDE = Shape(sides=(16_383, 9), bands=3, levels=(Level(sides=(2048, 2), source=None),), pixels=bytes(16_383 * 9 * 3))
-HUGE = 1 << 24
+WIDE = Shape(
+    sides=(16_383, 9), bands=3, wanted=(WantedPicture(sides=(2048, 2), source=None),), pixels=bytes(16_383 * 9 * 3)
+)
 
 
 def job_of(*numbers: int, is_converted: bool = False) -> bytes:
@@ -36,7 +38,7 @@ FAULTS = [
     job_of(8, 8, 0, 1, 8, 8, -1), job_of(8, 8, 1, 1, 8, 8, -1, is_converted=True),
     job_of(8, 8, 3, 0), job_of(8, 8, 3, -1),
     job_of(8, 8, 3, 2, 8, 8, -1, 4, 4, 1), job_of(8, 8, 3, 2, 8, 8, -1, 4, 4, -1),
-    job_of(80, 80, 3, 2, 40, 40, -1, 4, 40, 0), job_of(HUGE + 1, 8, 3, 1, HUGE, 8, -1),
+    job_of(80, 80, 3, 2, 40, 40, -1, 4, 40, 0), job_of(MOST_SIDE + 1, 8, 3, 1, MOST_SIDE, 8, -1),
 ]  # fmt: skip
 """Jobs that are refused."""
 
@@ -50,10 +52,10 @@ def expected(shapes: Sequence[Shape]) -> bytes:
     """Return what the library that is installed makes of the same jobs."""
     found = list[bytes | bytearray]()
     for original in shapes:
-        steps = rungs(original.sides, original.levels)
-        levels = [Level(sides=step.sides, source=None if step.parent < 0 else step.parent) for step in steps]
+        steps = rungs(original.sides, original.wanted)
+        wanted = [WantedPicture(sides=step.sides, source=None if step.source < 0 else step.source) for step in steps]
         pixels = [bytearray(original.pixels)]
-        found += [b"\1", *reduce(original.sides, original.bands, levels, pixels, matrix=original.matrix)]
+        found += [b"\1", *reduce(original.sides, original.bands, wanted, pixels, matrix=original.matrix)]
     return b"".join(found)
 
 

@@ -32,15 +32,15 @@ def pixels(path: Path) -> Shape:
         shown = colour.to_rgb(image)
         sides = shown.width, shown.height
         covers = [size.cover(width=sides[0], height=sides[1]) for size in SITE[::-1]]
-        levels = chain((cover, size.is_source) for cover, size in zip(covers, SITE[::-1], strict=True))
+        wanted = chain((cover, size.is_source) for cover, size in zip(covers, SITE[::-1], strict=True))
         found = b"".join(map(bytes, vips.strips(shown)))
-        return Shape(sides=sides, bands=shown.bands, levels=tuple(levels), pixels=found)
+        return Shape(sides=sides, bands=shown.bands, wanted=tuple(wanted), pixels=found)
 
     return first_frame(original, whole, sides=(original.header.width, original.header.height))
 
 
 def made(photograph: Shape) -> list[bytearray]:
-    return reduce(photograph.sides, photograph.bands, photograph.levels, [bytearray(photograph.pixels)])
+    return reduce(photograph.sides, photograph.bands, photograph.wanted, [bytearray(photograph.pixels)])
 
 
 @needs_corpus

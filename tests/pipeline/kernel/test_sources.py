@@ -1,4 +1,4 @@
-"""The C sources are short enough to be read."""
+"""The sources are short enough to be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.kernel.library import PATH
 
-SOURCES = sorted([*PATH.parent.glob("*.[ch]"), *Path(__file__).parent.glob("*.c")])
+SOURCES = sorted([*PATH.parent.glob("*.[ch]"), *PATH.parent.glob("*.py"), *Path(__file__).parent.glob("*.c")])
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

@@ -12,6 +12,9 @@ from PIL import ImageChops, ImageCms, ImageOps, ImageStat
 from pillow_heif import register_heif_opener
 
 from pipeline.size import Size
+from proxy.derivatives.picture.summary_metadata import metadata_of, summary_of
+from proxy.rendering.answers import is_preview
+from proxy.stores.headers import escaped
 from tests.pipeline.rendering import needs_corpus, photographs, render_into, seen
 
 if TYPE_CHECKING:
@@ -33,6 +36,9 @@ NO_PROFILE = (
 """CMYK without a profile: its true colours are unknown."""
 
 HASH_SIDE = 16
+METADATA_BYTES = 620
+"""What S3 leaves of its 2,000 bytes for the summary, if the rest has an ETag of 1,024 and a profile of 200."""
+
 INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 ROTATIONS = (None, *PIL.Image.Transpose)
 MARKS = (b"Exif\0\0", b"ns.adobe.com", b"Photoshop 3.0", b"MPF\0", b"GPSLatitude", b"MakerNote", b"ICC_PROFILE")
@@ -87,3 +93,10 @@ def test_a_photograph_is_upright_in_its_own_colours_and_has_no_metadata(tmp_path
     assert path.name in NO_PROFILE or furthest(picture, twin) < TOLERANCE
     content = (tmp_path / derivative.path).read_bytes()
     assert not [mark for mark in MARKS if mark in content]
+    summary = derivative.summary
+    assert summary
+    assert summary.preview
+    assert is_preview(summary.preview)
+    assert (summary.width / summary.height > 1) == (derivative.width / derivative.height > 1)
+    assert summary_of(metadata_of(summary)) == summary
+    assert sum(len(name) + len(value) for name, value in escaped(metadata_of(summary)).items()) <= METADATA_BYTES

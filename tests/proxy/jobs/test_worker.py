@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.concurrency.backoff import RetryPolicy
+from proxy.derivatives.picture.lookups import Pictures
 from proxy.errors import DiedAgain, NoRoom, NotFound, StoreRefused, UnexpectedError
 from proxy.jobs import worker
 from proxy.jobs.request import JobRequest
@@ -55,6 +56,9 @@ class Site:
             queue=self.queue,
             derivatives=self.workshop.derivatives,
             complete_job=self.jobs.complete,
+            pictures=Pictures(
+                store=self.workshop.store, derivatives=self.workshop.derivatives, addresses=PublicAddresses("/files")
+            ),
             concurrency=2,
             grace_seconds=grace_seconds,
         )
@@ -107,6 +111,23 @@ async def test_a_job_ends_with_every_derivative(site: Site) -> None:
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.created_at <= job.started_at <= job.finished_at
+    pictures = Pictures(
+        store=site.workshop.store, derivatives=site.workshop.derivatives, addresses=PublicAddresses("/files")
+    )
+    assert job.picture == await pictures.describe(ORIGINAL)
+
+
+async def test_a_job_for_one_size_has_the_picture_once_every_size_exists(site: Site) -> None:
+    await site.workshop.upload()
+    async with site.worked():
+        alone = await site.ended(await site.jobs.submit(JobRequest(key=ORIGINAL, sizes=("large",))))
+        whole = await site.ended(await site.jobs.submit(ORDER))
+        beside = await site.ended(await site.jobs.submit(JobRequest(key=ORIGINAL, sizes=("large",), force=True)))
+    assert [len(job.derivatives) for job in (alone, whole, beside)] == [1, 3, 1]
+    assert alone.picture is None
+    assert beside.picture == whole.picture
+    assert whole.picture
+    assert whole.picture.placeholder.lqip
 
 
 async def test_what_is_no_image_fails_at_once_with_a_sentence(site: Site, tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.process.fork_loop import serve
-from pipeline.protocol import Finished, ImageInfo, Made, Probed, Proceed, Ready, Render
+from pipeline.protocol import Finished, ImageInfo, Made, Preview, Probed, Proceed, Ready, Render
 
 if TYPE_CHECKING:
     from pipeline.process.channel import ServiceChannel
@@ -29,6 +30,12 @@ INFO = ImageInfo(
     render_bytes=50_000_000,
 )
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(500)
+PREVIEW = Preview(
+    color="#8899aa",
+    lqip="data:image/webp;base64," + b64encode(b"RIFF\x64\0\0\0WEBPVP8 " + bytes(92)).decode(),
+    thumbhash=b64encode(bytes(24)).decode(),
+)
+BASE = "small"
 
 
 class Forger:
@@ -58,7 +65,13 @@ class Forger:
 
     def claim(self, name: str = "small") -> None:
         """Report a size without a file."""
-        self.channel.send(Made(size=name))
+        self.channel.send(Made(size=name, preview=PREVIEW if name == BASE else None))
+
+    def preview(self, **values: object) -> None:
+        """Write the derivative `small`, and report it with other values for some fields of its preview."""
+        (self.folder / BASE).write_bytes(PICTURE)
+        preview = {**msgspec.to_builtins(PREVIEW), **values}
+        self.say(msgspec.json.encode({"type": "made", "size": BASE, "preview": preview}))
 
     def finish(self) -> None:
         """Report the end."""

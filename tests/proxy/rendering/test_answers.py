@@ -6,6 +6,7 @@ import asyncio
 import os
 import select
 import signal
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import structlog
 
 from pipeline import sentences
 from pipeline.errors import BY_CODE, Corrupt, Refused, TooManyPixels
-from pipeline.protocol import Compared, ImageInfo, Inspected, Limits, Refusal, Render, Similarity
+from pipeline.protocol import Compared, ImageInfo, Inspected, Limits, Made, Refusal, Render, Similarity, Summary
 from proxy.concurrency.admission import Admission, Priority, Ticket
 from proxy.errors import ProcessDied, UnexpectedError
 from proxy.rendering.answers import check_copies, checked_comparison
@@ -24,7 +25,7 @@ from proxy.rendering.child import TRACE_CHARACTERS
 from proxy.rendering.pool import PROBE_BYTES, RenderPool
 from proxy.rendering.refusals import CAUSE_CHARACTERS, refused
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, Workshop, open_workshop
-from tests.proxy.rendering.forger import INFO, PICTURE
+from tests.proxy.rendering.forger import INFO, PICTURE, PREVIEW
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -78,6 +79,37 @@ FIELDS = {
 }
 """Values that no field of a probe may have."""
 
+WEBP = "data:image/webp;base64,"
+
+PREVIEWS = {
+    "color": ("", "#FFFFFF", "#12345", "#1234567", "red", "#12345g", "#123456\n", EVIL, 5, None),
+    "lqip": (
+        "",
+        WEBP,
+        WEBP + "UklGRg==",  # no WebP
+        WEBP + b64encode(b"\xff\xd8\xff" + bytes(60)).decode(),
+        WEBP + "?" * 80,
+        PREVIEW.lqip + "\n",
+        PREVIEW.lqip + "=",
+        PREVIEW.lqip.replace("webp", "svg+xml"),
+        WEBP + b64encode(b"RIFF\x64\0\0\0WEBPVP8 " + bytes(270)).decode(),  # 403 characters
+        "https://evil.example/p.webp",
+        EVIL,
+        5,
+        None,
+    ),
+    "thumbhash": ("", "AAAA", "AAAAAAB=", "A" * 36, "?" * 32, PREVIEW.thumbhash + "\n", EVIL, 5, None),
+}
+"""Values that no field of a preview may have."""
+
+UNEXPECTED_PREVIEWS = {
+    "no preview": '(forger.folder / \'small\').write_bytes(PICTURE); forger.say(\'{"type": "made", "size": "small"}\')',
+    "a preview of another size": (
+        "(forger.folder / 'large').write_bytes(PICTURE); "
+        f"forger.say({msgspec.json.encode(Made(size='large', preview=PREVIEW)).decode()!r})"
+    ),
+}
+
 FILES = {
     "no file": "",
     "a link": "place.symlink_to('/etc/passwd')",
@@ -104,6 +136,12 @@ FORGERIES = [
         for value in values
     ),
     *(pytest.param(f"forger.probed(); {code}\nforger.claim()", id=name) for name, code in FILES.items()),
+    *(
+        pytest.param(f"forger.probed(); forger.preview({name}={value!r})", id=f"{name}: {value!r:.40}")
+        for name, values in PREVIEWS.items()
+        for value in values
+    ),
+    *(pytest.param(f"forger.probed(); {code}", id=name) for name, code in UNEXPECTED_PREVIEWS.items()),
 ]
 
 
@@ -146,6 +184,8 @@ async def test_after_all_forgeries_an_honest_child_is_believed(forging: RenderPo
     assert rendering.derived.info == INFO
     seen = [(one.size, one.width, one.height, one.bytes) for one in rendering.derived.derivatives]
     assert seen == [("small", 60, 45, 508), ("large", 240, 180, 508), ("xlarge", 240, 180, 508)]
+    summaries = [one.summary for one in rendering.derived.derivatives]
+    assert summaries == [Summary(width=240, height=180, format="png", animated=False, preview=PREVIEW), None, None]
     assert {one.content_type for one in rendering.derived.derivatives} == {"image/png"}
     assert {Path(one.path).parent for one in rendering.derived.derivatives} == {tmp_path}
     assert {path.name for path in tmp_path.iterdir()} == {"original", "small.png", "large.png", "xlarge.png"}

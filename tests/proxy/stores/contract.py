@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from proxy.derivatives.picture.summary_metadata import metadata_of, summary_of
 from proxy.errors import NotFound, TooManyBytes
 from proxy.stores.base import Attributes, Blob, Store
+from tests.proxy.derivatives.picture.longest import LONGEST
 from tests.proxy.stores.blobs import ATTRIBUTES, get, keys, put
 from tests.proxy.stores.contract_keys import KeysContract
 from tests.proxy.stores.contract_parts import PartsContract
@@ -166,6 +168,16 @@ class StoreContract(KeysContract, PartsContract):
         head = await store.head("a")
         assert head is not None
         assert head.attributes.metadata == metadata
+
+    async def test_the_longest_summary_of_a_picture_survives_beside_all_other_metadata(
+        self, store: Store, file: Path
+    ) -> None:
+        others = {"render-profile": "8-8.18.7-930c5932", "original-etag": "e" * 64, "width": "300", "height": "16383"}
+        metadata = {**metadata_of(LONGEST), **others}
+        await put(store, "a", b"bytes", file, Attributes(content_type="image/jpeg", metadata=metadata))
+        head = await store.head("a")
+        assert head is not None
+        assert summary_of(head.attributes.metadata) == LONGEST
 
     async def test_a_deleted_blob_is_gone_and_stays_gone(self, store: Store, file: Path) -> None:
         await put(store, "a/b", b"bytes", file)

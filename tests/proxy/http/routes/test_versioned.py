@@ -82,7 +82,7 @@ async def test_the_address_of_an_original_changes_with_its_bytes(tmp_path: Path)
     assert re.fullmatch(r"/files/gall/58/58_1_original\.jpg\?v=[0-9a-f]{12}", second)
 
 
-async def test_jobs_and_callbacks_have_the_addresses_of_the_redirects(tmp_path: Path) -> None:
+async def test_jobs_callbacks_and_descriptions_have_the_addresses_of_the_redirects(tmp_path: Path) -> None:
     cdn = "https://cdn.example.org"
     with receiving(secret=SECRET) as receiver:
         async with serving(
@@ -100,6 +100,9 @@ async def test_jobs_and_callbacks_have_the_addresses_of_the_redirects(tmp_path: 
             urls = {made.size: made.url for made in job.derivatives}
             assert urls == {size: await location(site, f"/img/{KEY}/{size}") for size in urls}
             assert all(re.search(r"\?v=[0-9a-f]{12}$", url) for url in urls.values())
+            picture = (await site.client.get(f"/v1/images/{KEY}")).json()
+            assert {made["size"]: made["url"] for made in picture["sizes"]} == urls
+            assert picture["srcset"]["image/jpeg"].startswith(f"{urls['small']} 300w, ")
     (got,) = receiver.received
     assert {made["size"]: made["url"] for made in got.event.data["derivatives"]} == urls
 
