@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 SLOW = (
+    "tests/benchmarks/page/test_page.py",
     "tests/benchmarks/pipeline/test_quality.py",
     "tests/clients/",
     "tests/config/test_alerts.py",

@@ -25,13 +25,13 @@ export interface Order {
   callback_url?: string;
 }
 
-/** One rendered size; lengths in pixels and bytes. */
+/** One rendered size; lengths in pixels and bytes, null if they are not known. */
 export interface Rendered {
   size: string;
   url: string;
-  width: number;
-  height: number;
-  bytes: number;
+  width: number | null;
+  height: number | null;
+  bytes: number | null;
   content_type: string;
 }
 
@@ -41,14 +41,19 @@ export interface Job {
   key: string;
   status: "queued" | "processing" | "done" | "error";
   derivatives: Rendered[];
+  /** The description of the picture, once the job is done. */
+  picture?: Picture | null;
   error: { code: string; detail: string } | null;
 }
 
-/** What a page needs to know of a picture: `GET /v1/images/<key>`. Width and height are those of the upright original. */
+/**
+ * What a page needs to know of a picture: `GET /v1/images/<key>`. Width and height are those of the upright original.
+ * They are null, as are colour and placeholder, for derivatives of an older version of the service.
+ */
 export interface Picture {
   key: string;
-  width: number;
-  height: number;
+  width: number | null;
+  height: number | null;
   /** The dominant colour, `#rrggbb`. */
   color?: string | null;
   placeholder?: { lqip?: string | null; thumbhash?: string | null } | null;
@@ -159,14 +164,14 @@ export interface Display {
 /** Returns the attributes of an `<img>`, by their names in HTML. */
 export function attributes(picture: Picture, display: Display): Record<string, string> {
   const shown = candidates(picture, mainType(picture));
-  const fallback = shown.find((one) => one.width >= (display.width ?? 800)) ?? shown[shown.length - 1];
+  const fallback = shown.find((one) => one.width! >= (display.width ?? 800)) ?? shown[shown.length - 1];
+  const [width, height] = shapeOf(picture);
   const style = placeholder(picture);
   return {
     src: fallback ? absolute(fallback.url, display.base) : "",
     srcset: srcset(picture, mainType(picture), display.base),
     sizes: display.sizes ?? "100vw",
-    width: String(picture.width),
-    height: String(picture.height),
+    ...(width && height ? { width: String(width), height: String(height) } : {}),
     alt: display.alt,
     ...(display.lazy === false ? { fetchpriority: "high" } : { loading: "lazy" }),
     decoding: "async",
@@ -217,15 +222,27 @@ function otherTypes(picture: Picture): string[] {
   return ["image/avif", "image/webp"].filter((type) => types.has(type) && type !== mainType(picture));
 }
 
+/** Returns the width and the height of the original, or of the widest size. */
+function shapeOf(picture: Picture): [number, number] {
+  if (picture.width && picture.height) {
+    return [picture.width, picture.height];
+  }
+  return picture.sizes.reduce<[number, number]>(
+    (widest, { width, height }) => ((width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
+    [0, 0],
+  );
+}
+
 function candidates(picture: Picture, type: string): Rendered[] {
+  const [width, height] = shapeOf(picture);
   const byWidth = new Map<number, Rendered>();
   for (const one of picture.sizes) {
-    const isSameShape = Math.abs(one.width * picture.height - one.height * picture.width) <= Math.max(picture.width, picture.height);
-    if (one.content_type === type && one.width > 0 && isSameShape && !byWidth.has(one.width)) {
+    const isSameShape = Math.abs((one.width ?? 0) * height - (one.height ?? 0) * width) <= Math.max(width, height);
+    if (one.content_type === type && one.width && isSameShape && !byWidth.has(one.width)) {
       byWidth.set(one.width, one);
     }
   }
-  return [...byWidth.values()].sort((one, other) => one.width - other.width);
+  return [...byWidth.values()].sort((one, other) => one.width! - other.width!);
 }
 
 function absolute(url: string, base?: string): string {

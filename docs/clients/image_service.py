@@ -175,6 +175,7 @@ def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy
     types = {one["content_type"] for one in picture["sizes"]}
     main = _main_type(picture)
     shown = _candidates(picture, main)
+    own_width, own_height = _shape(picture)
     fallback = next((one for one in shown if one["width"] >= width), shown[-1] if shown else {"url": ""})
     tag = _tag(
         "img",
@@ -182,8 +183,7 @@ def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy
             "src": urljoin(base, fallback["url"]),
             "srcset": srcset(picture, main, base=base),
             "sizes": sizes,
-            "width": str(picture["width"]),
-            "height": str(picture["height"]),
+            **({"width": str(own_width), "height": str(own_height)} if own_width and own_height else {}),
             "alt": alt,
             **({"loading": "lazy"} if lazy else {"fetchpriority": "high"}),
             "decoding": "async",
@@ -227,18 +227,22 @@ def _main_type(picture: Json) -> str:
     return next((one for one in MAIN_TYPES if one in types), "")
 
 
+def _shape(picture: Json) -> tuple[int, int]:
+    """Return the width and the height of the original, or of the widest size."""
+    if picture["width"] and picture["height"]:
+        return picture["width"], picture["height"]
+    return max((one["width"] or 0, one["height"] or 0) for one in picture["sizes"])
+
+
 def _candidates(picture: Json, content_type: str) -> list[Json]:
     """Return the sizes of a type that have the picture's shape, by width, one of each width."""
+    width, height = _shape(picture)
     by_width: dict[int, Json] = {}
     for one in picture["sizes"]:
-        stretch = abs(one["width"] * picture["height"] - one["height"] * picture["width"])
-        if (
-            one["content_type"] == content_type
-            and one["width"] > 0
-            and stretch <= max(picture["width"], picture["height"])
-        ):
+        stretch = abs((one["width"] or 0) * height - (one["height"] or 0) * width)
+        if one["content_type"] == content_type and one["width"] and stretch <= max(width, height):
             by_width.setdefault(one["width"], one)
-    return [by_width[width] for width in sorted(by_width)]
+    return [one for _, one in sorted(by_width.items())]
 
 
 def _tag(name: str, values: Mapping[str, str]) -> str:

@@ -33,6 +33,17 @@ test("a job is signed and waited for, and its callback is verified from the raw 
   await assert.rejects(client.readCallback(`${body} `, headers, WEBHOOK_SECRET), client.Forged);
 });
 
+test("a description has the srcset that the client writes, and the job has the same description", async () => {
+  const picture = await client.readPicture(service, KEY);
+  assert.deepEqual(picture.srcset, { "image/jpeg": client.srcset(picture) });
+  assert.deepEqual(client.srcset(picture).split(", ").map((one) => one.split(" ")[1]), ["300w", "512w"]);
+  const job = await client.waitForJob(service, await client.postJob(service, { key: KEY }, until()), until());
+  assert.deepEqual(job.picture, picture);
+  const view = await fetch(client.imageUrl(service, KEY, "medium"));
+  assert.equal(view.headers.get("content-type"), "image/jpeg");
+  await view.arrayBuffer();
+});
+
 test("what the service refuses is thrown with its status and code", async () => {
   const failed = await client.postJob(service, { key: NO_PICTURE }, until()).then((job) => client.waitForJob(service, job, until())).catch((error) => error);
   assert.ok(failed instanceof client.JobFailed);

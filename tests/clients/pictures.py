@@ -41,9 +41,12 @@ TYPES = picture(
 ALPHA = picture(rendered("medium", 800, 600, "png"))
 """A picture that may be transparent."""
 
+OLD = picture(rendered("small", 300, 225), {**rendered("x", 9, 9), "width": None, "height": None}, width=0, height=0)
+"""A picture whose derivatives are of an older version: it lacks dimensions and one of its sizes does."""
+
 FORGED = picture(
     rendered("medium", 800, 600), color="red;}</style>", placeholder={"lqip": 'data:image/webp;base64,"><script>'}
 )
 """A picture whose colour and placeholder are none."""
 
-NAMED = {"small": SMALL, "squares": SQUARES, "types": TYPES, "alpha": ALPHA, "forged": FORGED}
+NAMED = {"small": SMALL, "squares": SQUARES, "types": TYPES, "alpha": ALPHA, "forged": FORGED, "old": OLD}

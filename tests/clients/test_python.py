@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import sys
 import threading
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+import httpx
+import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET, running
-from tests.clients.pictures import ALPHA, FORGED, LQIP, SMALL, SQUARES, TYPES
+from tests.clients.pictures import ALPHA, FORGED, LQIP, OLD, SMALL, SQUARES, TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +118,25 @@ def test_a_job_is_signed_waited_for_and_its_callback_verified(service: Service, 
             client.read_callback(wrong, lower | changed, *secrets)
 
 
+def test_a_description_has_the_srcset_that_the_client_writes_and_every_address_leads_to_a_picture(
+    service: Service,
+) -> None:
+    images = client.ImageService(service.url, SECRET, timeout_seconds=SECONDS)
+    picture = images.picture(KEY)
+    assert picture["srcset"] == {"image/jpeg": client.srcset(picture)}
+    for candidate in client.srcset(picture, base=service.url).split(", "):
+        address, width = candidate.split()
+        shown = PIL.Image.open(io.BytesIO(httpx.get(address, timeout=SECONDS).content))
+        assert f"{shown.width}w" == width
+    assert [one.split()[1] for one in client.srcset(picture).split(", ")] == ["300w", "512w"]
+    job = images.wait_for_job(images.post_job(KEY)["id"])
+    assert job["picture"] == picture
+    view = httpx.get(images.image_url(KEY, "medium"), follow_redirects=True, timeout=SECONDS)
+    assert (view.status_code, view.headers["content-type"]) == (200, "image/jpeg")
+    with pytest.raises(client.ServiceError, match="404"):
+        images.picture("gall/0/0_1_original.jpg")
+
+
 def test_what_the_service_refuses_is_raised_with_its_code_and_detail(service: Service) -> None:
     images = client.ImageService(service.url, SECRET, timeout_seconds=SECONDS)
     with pytest.raises(client.JobFailed, match="not an image") as failed:
@@ -150,6 +172,11 @@ def test_other_types_are_sources_before_the_img() -> None:
         ("picture", None), ("source", "image/avif"), ("source", "image/webp"), ("img", None),
     ]  # fmt: skip
     assert tags[-1][1]["src"] == "/files/a_medium.jpeg"
+
+
+def test_a_picture_whose_dimensions_are_not_known_has_those_of_its_widest_size() -> None:
+    ((_, values),) = parsed(client.img({**OLD, "width": None, "height": None}, alt=""))
+    assert (values["width"], values["height"], values["srcset"]) == ("300", "225", "/files/a_small.jpeg 300w")
 
 
 def test_no_placeholder_is_behind_what_may_be_transparent_or_comes_from_elsewhere() -> None:
