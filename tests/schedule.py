@@ -47,6 +47,7 @@ SLOW = (
     "tests/proxy/bulk/compare/",
     "tests/proxy/cli/remote/",
     "tests/proxy/cli/test_check.py",
+    "tests/proxy/cli/test_info.py",
     "tests/proxy/cli/test_promote.py",
     "tests/proxy/cli/test_reprocess.py",
     "tests/proxy/derivatives/test_changes.py",

@@ -24,8 +24,11 @@ _ATTEMPTS = ((1, 40), (1, 20), (1, 10), (2, 20), (4, 10))
 
 _COLOURS, _RGB = 3, "srgb"
 
-_SHADES = 32
-"""Levels of a channel that count as the same colour."""
+_SHADES = 43
+"""Levels of a channel that count as the same colour: six steps from dark to bright."""
+
+_SHADOW_WEIGHT = 64
+"""The weight of a black pixel. Brightness adds to it, because all shadows look alike and are not what is shown."""
 
 _HALF = 128
 
@@ -64,14 +67,18 @@ def _bands(tiny: pyvips.Image) -> list[bytes]:
 
 
 def _dominant(bands: Sequence[bytes]) -> str:
-    """Return the mean of the most frequent colours that are alike, as `#rrggbb`; white if nothing is opaque."""
+    """Return the mean of the colours that are alike and weigh most, as `#rrggbb`; white if nothing is opaque."""
     groups: dict[int, list[tuple[int, int, int]]] = {}
     for red, green, blue, opacity in zip(*bands, strict=True):
         if opacity >= _HALF:
             shade = (red // _SHADES) << 16 | (green // _SHADES) << 8 | blue // _SHADES
             groups.setdefault(shade, []).append((red, green, blue))
-    most = max(groups.values(), key=len, default=[(255, 255, 255)])
+    most = max(groups.values(), key=_weight, default=[(255, 255, 255)])
     return "#" + "".join(f"{round(sum(band) / len(most)):02x}" for band in zip(*most, strict=True))
+
+
+def _weight(colours: Sequence[tuple[int, int, int]]) -> int:
+    return sum(_SHADOW_WEIGHT + max(colour) for colour in colours)
 
 
 def _placeholder(tiny: pyvips.Image) -> str:

@@ -190,7 +190,7 @@ class Generator:
             async with uploads.running():  # all uploads finish before the folder is removed
                 rendering = await self._render_pool.render(question, task.ticket, own, on_made=on_made)
                 metrics.render_seconds.labels(rendering.derived.info.format).observe(rendering.render_seconds)
-                reached("original-rendered")
+                reached("original-rendered", task.key)
                 with task.timings.measure_store():
                     fault = await uploads.finish(rendering.derived.derivatives)
         finally:

@@ -327,12 +327,15 @@ class DerivativeService:
         return made
 
     async def _is_unsteady(self, original: str, *, unbounded: bool) -> bool:
-        """Return whether two lookups in a row return different ETags of an original."""
+        """Return whether lookups in a row return different ETags of an original that has the same length in all.
+
+        An upload between two of the three leaves the other two alike, and most uploads differ in length.
+        """
         try:
-            first, second = [await self._head(original, unbounded=unbounded) for _ in range(2)]
+            first, second, third = [await self._head(original, unbounded=unbounded) for _ in range(3)]
         except ImagesError:  # the next look reports it
             return False
-        return first.etag != second.etag
+        return first.etag != second.etag != third.etag and first.bytes == second.bytes == third.bytes
 
     async def _generate(
         self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool

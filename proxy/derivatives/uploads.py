@@ -183,7 +183,7 @@ class Uploads:
         attributes = self._recipe.attributes(rendered, original=self._fetched)
         put = self._store.put_new if only_new else self._store.put
         blob = await put(key, Path(rendered.path), attributes)
-        reached("derivative-put")
+        reached("derivative-put", self._task.key)
         if blob is None:  # another machine wrote it first, with the same bytes
             metrics.writes_lost_total.inc()
             blob = await self._store.head(key)

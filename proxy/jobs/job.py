@@ -91,7 +91,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     sizes: tuple[SizeOutcome, ...]
     derivatives: tuple[JobDerivative, ...]
-    picture: PictureDescription | None
+    picture: PictureDescription | None = None
     timings: Timings | None
     retry: ScheduledRetry | None
     error: JobError | None

@@ -17,6 +17,7 @@ from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for, callback_id
 from proxy.jobs.job import check_stored, read_job
 from proxy.jobs.job_ids import JobIds, former_id, random_id
+from proxy.jobs.joins import join
 from proxy.jobs.listing import JobListing
 from proxy.jobs.live_jobs import LiveIndex, is_live
 from proxy.jobs.request import JobRequest
@@ -184,8 +185,10 @@ class JobService:
         async with self._deciding:
             queued = await self._queued_job(job_id)
             replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
-            if is_live(queued) or message_id in replays:
+            if message_id in replays or (is_live(queued) and await join(self._queue, queued)):
                 return queued
+            if is_live(queued):
+                raise Busy("The job is about to end; try again in a second.", retry_after_seconds=1)
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
@@ -259,18 +262,38 @@ class JobService:
                 ),
                 self._live.waiting(),
             )
+            open_ids = await self._join(posts, there)
             new: dict[str, _Submission] = {}
-            chosen = [self._choose(posted, there, new, waiting=waiting) for posted in posts]
+            chosen = [self._choose(posted, there, new, open_ids, waiting=waiting) for posted in posts]
             made = await asyncio.gather(*map(self._enqueue, new.values()), return_exceptions=True)
         jobs = {**there, **dict(zip(new, map(_fault_or_job, made), strict=True))}
         return [choice if isinstance(choice, Busy) else jobs[choice] for choice in chosen]
 
+    async def _join(self, posts: Sequence[_Submission], there: Mapping[str, QueuedJob]) -> set[str]:
+        """Join the live jobs that cover these posts; return the ids of those that were joined in time."""
+        covering = {
+            job_id
+            for posted in posts
+            if not there.keys() & {*posted.known_ids}
+            for job_id in self._live.covering(posted.request)
+            if job_id in there and not is_deferred(there[job_id])  # not one that became known after it was read
+        }
+        joined = await asyncio.gather(*(join(self._queue, there[job_id]) for job_id in covering))
+        return {job_id for job_id, is_open in zip(covering, joined, strict=True) if is_open}
+
     def _choose(
-        self, posted: _Submission, there: Mapping[str, QueuedJob], new: dict[str, _Submission], *, waiting: int
+        self,
+        posted: _Submission,
+        there: Mapping[str, QueuedJob],
+        new: dict[str, _Submission],
+        open_ids: set[str],
+        *,
+        waiting: int,
     ) -> str | Busy:
-        covering = (one for one in self._live.covering(posted.request) if not is_deferred(there.get(one)))
-        for job_id in (*posted.known_ids, *covering):
-            if job_id in there or job_id in new:  # not one that became known only after `there` was read
+        if known := [job_id for job_id in posted.known_ids if job_id in there or job_id in new]:
+            return known[0]
+        for job_id in self._live.covering(posted.request):
+            if job_id in open_ids or job_id in new:
                 return job_id
         if waiting + len(new) >= self._queue_size:
             return self._busy(waiting + len(new))
@@ -306,7 +329,7 @@ class JobService:
             queued = await self._queue.enqueue_within(self._queue_size, job)
         except QueueFull as full:  # by other processes, since the waiting jobs were counted
             raise self._busy(full.waiting) from None
-        reached("job-enqueued")
+        reached("job-enqueued", posted.request.key)
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
         log.info("job_queued", job_id=posted.job_id, key=posted.request.key, request_id=posted.request_id)
         return queued

@@ -24,6 +24,7 @@ from proxy.errors import (
     public_message,
 )
 from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancelled, status_of
+from proxy.jobs.joins import close
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
 from proxy.jobs.service import FUNCTION
@@ -85,8 +86,11 @@ class JobWorker(QueueWorker):
         job = context["job"]
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
-        made = await self._attempt_while_open(job, msgspec.convert(request, JobRequest))
-        reached("derivatives-made")
+        wanted = msgspec.convert(request, JobRequest)
+        made = await self._attempt_while_open(job, wanted)
+        reached("derivatives-made", wanted.key)
+        if await close(self.queue, job):  # a post may have brought another original since the last look
+            made = await self._attempt_while_open(job, replace(wanted, force=False))
         with structlog.contextvars.bound_contextvars(
             seconds=round(time.perf_counter() - started, 3),
             store_seconds=round(made.timings.store_seconds, 3),
@@ -169,7 +173,7 @@ class JobWorker(QueueWorker):
 
     async def on_end(self, job: saq.Job) -> None:
         """Count an ended job, and enqueue its callback if it has one."""
-        reached("job-ended")
+        reached("job-ended", str((job.kwargs or {}).get("key", "")))
         metrics.jobs_total.labels(CANCELLED if is_cancelled(job) else status_of(job)).inc()
         metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
         if is_cancelled(job):

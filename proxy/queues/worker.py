@@ -116,7 +116,7 @@ class QueueWorker(saq.Worker[Context]):
             raise
         metrics.jobs_taken_over_total.inc(len(taken_over))
         if taken_over:
-            reached("jobs-taken-over")
+            reached("jobs-taken-over", "")
         prefix = self.queue.job_id("")  # some of SAQ's queues return ids with a prefix
         for job in await self.queue.jobs([one.removeprefix(prefix) for one in taken_over]) if taken_over else ():
             if job is not None:

@@ -1,8 +1,9 @@
 """Failpoints: named steps at which a test can kill or stop this process.
 
 `FAILPOINTS` names a file. When the process reaches a point, and the file contains `<point> <action>`, the file is
-removed and the action is taken, so an order strikes once and a test can give orders to a running process. Without the
-variable, a point is a call of an empty function.
+removed and the action is taken, so an order strikes once and a test can give orders to a running process. With
+`<point> <action> <key>`, only the work on that original counts. Without the variable, a point is a call of an empty
+function.
 """
 
 from __future__ import annotations
@@ -35,22 +36,26 @@ Point = Literal[
 ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
-def armed(path: Path) -> Callable[[Point], None]:
-    """Return the function that takes the action in the file at `path`, if its order is for that point."""
+def armed(path: Path) -> Callable[[Point, str], None]:
+    """Return the function that takes the action in the file at `path`, if its order is for that point and original."""
 
-    def reach(point: Point) -> None:
+    def reach(point: Point, key: str) -> None:
         with suppress(FileNotFoundError):
-            ordered, _, action = path.read_text(encoding="ascii").strip().partition(" ")
-            if ordered == point:
+            ordered, _, rest = path.read_text(encoding="utf-8").strip().partition(" ")
+            action, _, only = rest.partition(" ")
+            if ordered == point and only in ("", key):
                 path.unlink()
                 os.kill(os.getpid(), ACTIONS[action])
 
     return reach
 
 
-def _pass(_point: Point) -> None:
+def _pass(_point: Point, _key: str) -> None:
     """Do nothing."""
 
 
-reached: Callable[[Point], None] = armed(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else _pass
-"""Called at each point. Which function it is, the environment decides when the module is imported."""
+reached: Callable[[Point, str], None] = armed(Path(os.environ[VARIABLE])) if VARIABLE in os.environ else _pass
+"""Called at each point, with the key of the original, or an empty one where several may be concerned.
+
+Which function it is, the environment decides when the module is imported.
+"""

@@ -16,18 +16,20 @@ from tests.machine.world import running_world
 
 
 @click.command()
-@click.option("--queue", type=click.Choice(get_args(QueueKind)), default="sqlite", show_default=True)
+@click.option("--queue", "kind", type=click.Choice(get_args(QueueKind)), help="sqlite, or that of the mutation.")
 @click.option("--steps", default=300, show_default=True)
 @click.option("--seed", "chosen", type=int, default=None, help="Repeats the steps of an earlier run.")
 @click.option("--mutation", type=click.Choice([*MUTATIONS]), help="Runs on a copy of the product with this mistake.")
-def main(queue: QueueKind, steps: int, chosen: int | None, mutation: str | None) -> None:
+def main(kind: QueueKind | None, steps: int, chosen: int | None, mutation: str | None) -> None:
     """Take random steps against real processes until a promise is broken; exit with 1 if one is."""
     chosen = random.SystemRandom().randrange(1 << 32) if chosen is None else chosen
     if mutation:
-        click.echo(f"{MUTATIONS[mutation].mistake}, on {MUTATIONS[mutation].queue}")
-        found = hunt(MUTATIONS[mutation], steps=steps, chosen=chosen)
+        queue = kind or MUTATIONS[mutation].queue
+        click.echo(f"{MUTATIONS[mutation].mistake}, on {queue}")
+        found = hunt(MUTATIONS[mutation], queue=queue, steps=steps, chosen=chosen)
         click.echo(found.stdout + found.stderr)
         sys.exit(found.returncode)
+    queue = kind or "sqlite"
     again = f"python -m tests.machine --queue {queue} --steps {steps} --seed {chosen}"
     click.echo(again)
     began = time.monotonic()

@@ -33,7 +33,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
-    """A mistake, and the queue on which it shows."""
+    """A mistake, and a queue on which it shows."""
 
     mistake: str
     edits: tuple[Edit, ...]
@@ -119,9 +119,9 @@ def mutated(mutation: Mutation) -> Iterator[Path]:
         yield copy
 
 
-def hunt(mutation: Mutation, *, steps: int, chosen: int) -> subprocess.CompletedProcess[str]:
+def hunt(mutation: Mutation, *, queue: QueueKind, steps: int, chosen: int) -> subprocess.CompletedProcess[str]:
     """Run the state machine on a copy of the tree with a mistake in it; exit status 1 is a find."""
-    words = ["--queue", mutation.queue, "--steps", str(steps), "--seed", str(chosen)]
+    words = ["--queue", queue, "--steps", str(steps), "--seed", str(chosen)]
     with mutated(mutation) as copy:
         return subprocess.run(
             [sys.executable, "-m", "tests.machine", *words], cwd=copy, capture_output=True, text=True, check=False

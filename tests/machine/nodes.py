@@ -150,11 +150,16 @@ class Node:
             self._continued()
         self._signal(signal.SIGCONT)
 
-    def order(self, point: Point, action: Action) -> None:
-        """Have its process killed or stopped when it next reaches a failpoint."""
+    def order(self, point: Point, action: Action, key: str = "") -> None:
+        """Have its process killed or stopped when it next reaches a failpoint, by default with any original."""
         draft = self._orders.with_suffix(".new")
-        draft.write_text(f"{point} {action}")
+        draft.write_text(f"{point} {action} {key}")
         draft.replace(self._orders)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether its process is stopped, and no order is left that it has not carried out."""
+        return not self._orders.exists() and self.is_frozen
 
     def disarm(self) -> None:
         """Withdraw an order that was not carried out."""
@@ -189,11 +194,11 @@ class Node:
         self._stopped_at = None
 
 
-def wait_until_one_is_frozen(nodes: Sequence[Node], seconds: float) -> Node | None:
-    """Return the first machine whose process is stopped; None if none is within that time."""
+def wait_until_one_is_held(nodes: Sequence[Node], seconds: float) -> Node | None:
+    """Return the first machine that was ordered to stop and has done so; None if none has within that time, or runs."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if frozen := [node for node in nodes if node.is_frozen]:
-            return frozen[0]
+    while time.monotonic() < deadline and any(node.is_running for node in nodes):
+        if held := [node for node in nodes if node.is_held]:
+            return held[0]
         time.sleep(LOOK_EVERY_SECONDS)  # a process that stops by itself tells only its parent
     return None

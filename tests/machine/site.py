@@ -243,6 +243,13 @@ class Site:
                 return job
         return None
 
+    def has_ended(self, picture: Picture, node: Node) -> bool:
+        """Return whether a picture has jobs, as far as the site knows, and a machine shows that all have ended."""
+        with self._lock:
+            promised = [job_id for job_id, promise in self.promises.items() if promise.picture is picture]
+        jobs = [self.job(job_id, node) for job_id in promised]
+        return bool(jobs) and all(job is not None and job["status"] in {"done", "error"} for job in jobs)
+
     def live_jobs(self, node: Node, status: str) -> list[dict[str, Any]] | None:
         """Return the jobs with a status; None if there is no answer."""
         address = f"/v1/jobs?status={status}&limit=100"

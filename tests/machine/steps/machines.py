@@ -10,14 +10,10 @@ from hypothesis.stateful import rule
 
 from proxy.system.failpoints import ACTIONS, Point
 from tests.machine.clock import STEPS_SECONDS
-from tests.machine.nodes import wait_until_one_is_frozen
 from tests.machine.steps.steps import Steps, durations, nodes, pictures
 
 if TYPE_CHECKING:
     from tests.machine.nodes import Action
-
-FROZEN_SECONDS = 2.0
-"""How long a step waits until a machine has stopped at a failpoint."""
 
 points: st.SearchStrategy[Point] = st.sampled_from(get_args(Point))
 actions: st.SearchStrategy[Action] = st.sampled_from(list(ACTIONS))
@@ -36,26 +32,6 @@ class MachineSteps(Steps):
             self._later(steps, "the queue is resumed", lambda: self._resume(node))
 
         self._act(f"pause at {node} for {steps} steps", act)
-
-    @rule(node=nodes)
-    def take_down_in_render(self, node: int) -> None:
-        """Take a new picture down at one machine while another renders it and has its power cut at an upload."""
-
-        def act() -> None:
-            picture = self.site.add_picture()
-            for one in self.world.nodes:
-                one.order("original-rendered", "stop")
-            self.site.post(picture, self._node(node), has_callback=True)
-            renders = wait_until_one_is_frozen(self.world.nodes, FROZEN_SECONDS)
-            for one in self.world.nodes:
-                one.disarm()
-            if renders:
-                (other,) = (one for one in self.world.nodes if one is not renders)
-                self.site.purge(picture, other, with_original=True)
-                renders.order("derivative-put", "kill")
-                renders.thaw()
-
-        self._act(f"post to {node}, and take the picture down while it is rendered", act)
 
     @rule(node=nodes, after_ms=st.integers(0, 300), with_children=st.booleans())
     def kill(self, node: int, after_ms: int, *, with_children: bool) -> None:

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.machine.promises import evidence
 from tests.machine.steps.faults import FaultSteps
 from tests.machine.steps.machines import MachineSteps
+from tests.machine.steps.renders import RenderSteps
 from tests.machine.steps.steps import EXAMPLE_STEPS
 from tests.machine.steps.users import UserSteps
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tests.machine.world import World
 
 
-class AllSteps(UserSteps, FaultSteps, MachineSteps):
+class AllSteps(UserSteps, FaultSteps, MachineSteps, RenderSteps):
     """Whatever users, operators and accidents do."""
 
 

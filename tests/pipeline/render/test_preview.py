@@ -64,6 +64,13 @@ def test_the_dominant_colour_is_that_of_the_largest_area_and_no_mixture() -> Non
     assert color == "#c81010"
 
 
+@pytest.mark.parametrize(("width", "color"), [(40, (0, 0, 0)), (200, (220, 160, 30))])
+def test_a_shadow_is_dominant_only_if_it_is_much_larger(width: int, color: tuple[int, int, int]) -> None:
+    lit = painted(width, 100, 220, 160, 30)
+    found = bytes.fromhex(preview(painted(300, 100, 0, 0, 0).join(lit, "horizontal")).color[1:])
+    assert max(abs(one - other) for one, other in zip(found, color, strict=True)) <= 2
+
+
 @pytest.mark.parametrize("sides", [(1, 1), (1, 2000), (2000, 1), (3, 2), (32, 32), (33, 31)])
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 def test_a_picture_of_any_dimensions_has_a_valid_preview(sides: tuple[int, int], bands: int) -> None:

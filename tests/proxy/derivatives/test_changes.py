@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import pytest
 import structlog
@@ -237,6 +237,36 @@ async def test_every_change_of_an_original_is_followed(
         paint(path, Photograph(width=80 + number, height=60))
     workshop = open_workshop(render_pool, photo=photo, policy=policy, store=BusySite([*photos]))
     await workshop.upload()
+    made = await workshop.derivatives.generate(ORIGINAL)
+    assert (len(made.derivatives), made.fault) == (3, None)
+    newest = await workshop.store.head(ORIGINAL)
+    assert newest is not None
+    assert {one.attributes.metadata[ETAG] for one in await derivatives(workshop.store)} == {newest.etag}
+
+
+class SwiftSite(BusySite):
+    """A store whose site uploads the next of some photographs each time that an original was looked up."""
+
+    async def head(self, key: str) -> Blob | None:
+        blob = await super().head(key)
+        if key == ORIGINAL and self.photos:
+            await MemoryStore.put(self, key, self.photos.pop(), Attributes())
+        return blob
+
+    async def fetch(self, key: str, path: Path, *, max_bytes: int) -> Blob:
+        return await CountingStore.fetch(self, key, path, max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize("uploads", range(1, 12))
+async def test_an_upload_between_two_lookups_is_not_taken_for_an_etag_that_never_stays_the_same(
+    render_pool: RenderPool, photo: Path, policy: GenerationPolicy, tmp_path: Path, uploads: int
+) -> None:
+    photos = [tmp_path / f"{number}.jpg" for number in range(uploads)]
+    for number, path in enumerate(photos):
+        paint(path, Photograph(width=80 + number, height=60))
+    workshop = open_workshop(render_pool, photo=photo, policy=policy, store=SwiftSite([]))
+    await workshop.upload()
+    cast("SwiftSite", workshop.store).photos = photos
     made = await workshop.derivatives.generate(ORIGINAL)
     assert (len(made.derivatives), made.fault) == (3, None)
     newest = await workshop.store.head(ORIGINAL)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 REACHES = """
 import sys
 from proxy.system.failpoints import reached
-for point in sys.argv[1:]:
-    reached(point)
-    print(point, flush=True)
+for words in sys.argv[1:]:
+    point, _, key = words.partition(" ")
+    reached(point, key)
+    print(words, flush=True)
 """
 """A process that reaches points and prints each that it has passed."""
 
@@ -39,6 +40,16 @@ def test_a_process_is_killed_at_the_point_that_is_ordered_and_at_no_other(tmp_pa
     orders.write_text("derivative-put kill")
     with start("job-enqueued", "derivative-put", "job-ended", orders=orders) as process:
         assert process.communicate(timeout=30)[0] == "job-enqueued\n"
+    assert process.returncode == -signal.SIGKILL
+    assert not orders.exists()
+
+
+def test_an_order_for_one_original_is_not_carried_out_for_another(tmp_path: Path) -> None:
+    orders = tmp_path / "orders"
+    orders.write_text("derivative-put kill b c.jpg")
+    passed = "derivative-put", "derivative-put a.jpg", "original-rendered b c.jpg"
+    with start(*passed, "derivative-put b c.jpg", orders=orders) as process:
+        assert process.communicate(timeout=30)[0].splitlines() == [*passed]
     assert process.returncode == -signal.SIGKILL
     assert not orders.exists()
 

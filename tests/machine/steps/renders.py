@@ -1,0 +1,128 @@
+"""What happens to an original while the machine that renders it stands still, to go on later or to lose its power."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from tests.machine.fork_server import LEASE_SECONDS
+from tests.machine.nodes import LOOK_EVERY_SECONDS, wait_until_one_is_held
+from tests.machine.steps.steps import Steps, nodes
+from tests.proxy.stores.fault_proxy import CALM
+
+if TYPE_CHECKING:
+    from proxy.system.failpoints import Point
+    from tests.machine.nodes import Node
+    from tests.machine.site import Picture
+
+HELD_SECONDS = 15.0
+"""How long a step waits until a machine has stopped at a failpoint, on a machine that has much else to do."""
+
+OTHERS_SECONDS = LEASE_SECONDS + 12.0
+"""How long a machine stands still at most: others take its job over meanwhile, and end it."""
+
+
+class Hold(NamedTuple):
+    """What makes a machine render a new picture, and where it then stops."""
+
+    cause: Literal["post", "view"]
+    point: Point
+
+
+HOLDS: Final = (
+    Hold("post", "original-rendered"),
+    Hold("post", "derivative-put"),
+    Hold("post", "derivatives-made"),
+    Hold("view", "original-rendered"),
+    Hold("view", "derivative-put"),
+)
+
+Change = Literal["replace", "take down", "take down and write"]
+
+TOLD: Final[dict[Change, str]] = {"replace": "post", "take down": "purge", "take down and write": "post"}
+"""What the other machine is told last of a change."""
+
+holds: st.SearchStrategy[Hold] = st.sampled_from(HOLDS)
+changes: st.SearchStrategy[Change] = st.sampled_from(["replace", "take down", "take down and write"])
+
+
+class RenderSteps(Steps):
+    """The steps around a machine that stands still while it renders.
+
+    Each lifts the faults of the store and the queue first, or the machine would seldom come as far as that.
+    """
+
+    @rule(node=nodes, hold=holds, change=changes, is_long=st.booleans())
+    def change_in_render(self, node: int, hold: Hold, change: Change, *, is_long: bool) -> None:
+        """Replace a new picture or take it down while a machine that renders it stands still, which then goes on.
+
+        The other machine is told. With `is_long`, it has ended the picture's jobs before.
+        """
+
+        def act() -> None:
+            picture = self._calm_picture()
+            if renders := self._hold(picture, self._node(node), hold):
+                self._change(picture, self._other(renders), change)
+                if is_long and "post" in (hold.cause, TOLD[change]):
+                    self._wait_until_ended(picture, self._other(renders))
+                renders.thaw()
+
+        until = " until the other has ended its jobs" if is_long else ""
+        self._act(f"{hold.cause} at {node}, and {change} while it is held at {hold.point}{until}", act)
+
+    @rule(node=nodes)
+    def take_down_in_render(self, node: int) -> None:
+        """Take a new picture down at one machine while another renders it and has its power cut at an upload."""
+
+        def act() -> None:
+            picture = self._calm_picture()
+            if renders := self._hold(picture, self._node(node), Hold("post", "original-rendered")):
+                self._change(picture, self._other(renders), "take down")
+                renders.order("derivative-put", "kill")
+                renders.thaw()
+
+        self._act(f"post to {node}, and take the picture down while it is rendered", act)
+
+    def _calm_picture(self) -> Picture:
+        """Lift the faults of the store and the queue, let both machines go on, and return a new picture."""
+        self.world.path.set(CALM)
+        self.world.queue.resume()
+        for one in self.world.nodes:
+            one.thaw()
+        if self.world.is_paused:
+            self._resume(0)
+        return self.site.add_picture()
+
+    def _hold(self, picture: Picture, node: Node, hold: Hold) -> Node | None:
+        """Have a picture rendered; return the machine that stopped with it, or None if none did in time."""
+        for one in self.world.nodes:
+            one.order(hold.point, "stop", picture.key)
+        if hold.cause == "post":
+            self.site.post(picture, node, has_callback=True)
+        else:
+            self.site.look(picture, node, "large")
+        held = wait_until_one_is_held(self.world.nodes, HELD_SECONDS)
+        for one in self.world.nodes:
+            one.disarm()
+        return held
+
+    def _change(self, picture: Picture, node: Node, change: Change) -> None:
+        """Change an original, and tell a machine of it."""
+        if change != "replace":
+            self.site.purge(picture, node, with_original=True)
+        if change != "take down":
+            self.site.write(picture)
+            self.site.post(picture, node, has_callback=True)
+
+    def _wait_until_ended(self, picture: Picture, node: Node) -> None:
+        """Wait until all jobs of a picture have ended, as a machine shows them, but only for `OTHERS_SECONDS`."""
+        deadline = time.monotonic() + OTHERS_SECONDS
+        while not self.site.has_ended(picture, node) and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_SECONDS)  # nothing reports the end of a job without a callback
+
+    def _other(self, node: Node) -> Node:
+        (other,) = (one for one in self.world.nodes if one is not node)
+        return other
