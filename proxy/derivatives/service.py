@@ -249,19 +249,15 @@ class DerivativeService:
         try:
             blob = await self._policy.timeouts.lookup(self._store.head(key))
         except StoreError:
-            if stale := self._stale_location(key):
+            if stale := self._cache.stale_location(key):
                 return stale
             raise
         if blob and self._generator.provenance.accepts(blob):
             return Location(key=key, source="store", version=version_of(blob))
         if blob and is_picture(blob):  # a cache in front of the store may still have what we have replaced
-            return self._stale_location(key) or Location(key=key, source="unproven", version=version_of(blob))
+            return self._cache.stale_location(key) or Location(key=key, source="unproven", version=version_of(blob))
         self._cache.known.evict(key)
         return None
-
-    def _stale_location(self, key: str) -> Location | None:
-        version = self._cache.known.get_stale(key)
-        return None if version is None else Location(key=key, source="cache", version=version)
 
     async def _raise_known_failure(self, original: str) -> None:
         """Raise the cached failure of an original, if it still applies."""
