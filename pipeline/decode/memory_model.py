@@ -40,7 +40,7 @@ _GIF_BYTES = 6
 _CODED_BYTES = {HEVC: 5.2, AV1: 17}
 """Bytes per pixel of the decoders of one coded image of a HEIC or AVIF, at 8 bits per sample."""
 
-_HEIF_BYTES = 500_000
+_HEIF_BYTES = 900_000
 """Bytes. What the decoders of HEIC and AVIF take besides, for an image of any dimensions."""
 
 _DATA_COPIES = 2
