@@ -61,6 +61,9 @@ bench-pipeline: dev ## compare the pipeline with sharp, Pillow and Jimp, into do
 bench-chromium: dev ## compare derivatives with Chromium, into docs/benchmarks-chromium.md; requires chromium (apt-get install)
 	$(BIN)/python -m tests.benchmarks.chromium $(OPTIONS)
 
+bench-page: dev ## measure a page of 40 photographs in Chromium on 3G, into docs/benchmarks-page.md; requires chromium (apt-get install)
+	$(BIN)/python -m tests.benchmarks.page $(OPTIONS)
+
 fuzz: dev ## render 20,000 mutated files with every recipe; OPTIONS="--seed 2"
 	$(BIN)/python -m tests.pipeline.fuzz $(OPTIONS)
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 
 SLOW = (
+    "tests/benchmarks/page/test_page.py",
     "tests/benchmarks/pipeline/test_quality.py",
+    "tests/clients/",
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
     "tests/config/test_workflows.py",

@@ -24,6 +24,7 @@ ADDED: frozenset[str] = frozenset(
         "SANDBOX",
         "SERVICE_URL",
         "STREAM_CACHE_MB",
+        "VERSIONED_REDIRECTS",
         "cancelled",
         "http_connections",
         "http_connections_closed_total",

@@ -1,10 +1,11 @@
 /**
- * The site's client of the image service. It posts a job when an original was uploaded, falls back to the old code if
- * that fails, and builds the URLs of pictures. It needs only what Node 20, an edge runtime or a browser provides:
- * fetch and Web Crypto. Post jobs on the server only, because that requires the secret.
- *
- * Signatures follow Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over id, time and body.
+ * The site's half of the cut-over. It posts a job when an original was uploaded, falls back to the old code if that
+ * fails, and builds the URLs of pictures. It needs the client `image-service.ts` of docs/clients beside it, and nothing
+ * else. Post jobs on the server only, because that requires the secret.
  */
+import { imageUrl as viewUrl, postJob, waitForJob, type Job, type Service } from "./image-service";
+
+export { Forged, readCallback, type Job } from "./image-service";
 
 /** Widths of the sizes in pixels, equal to config/sizes.toml of the service. */
 export const WIDTHS = { small: 300, medium: 800, large: 1200, xlarge: 2000 } as const;
@@ -47,15 +48,6 @@ export interface Event {
   fault?: string;
 }
 
-/** A job as the service returns it. */
-export interface Job {
-  id: string;
-  key: string;
-  status: "queued" | "processing" | "done" | "error";
-  derivatives: { size: string; key: string; url: string; width: number; height: number; bytes: number }[];
-  error: { code: string; detail: string } | null;
-}
-
 /** Both the service and the old code failed. The original is still in the store, so the call can be retried. */
 export class NotMade extends Error {
   constructor(readonly key: string, readonly service: unknown, readonly old: unknown) {
@@ -64,13 +56,7 @@ export class NotMade extends Error {
   }
 }
 
-/** A callback that the service did not sign, or that is too old to be accepted. */
-export class Forged extends Error {}
-
 const DEADLINE_MS = 10_000;
-const LOOK_EVERY_MS = [100, 200, 400, 800];
-const RETRY_AFTER_MS = 1_000;
-const TOLERANCE_SECONDS = 300;
 
 /**
  * Renders all sizes of an uploaded original; replaces the site's own createOtherSizes.
@@ -150,49 +136,27 @@ export function isByService(key: string, rollout: Rollout): boolean {
  */
 export async function order(key: string, settings: Settings): Promise<Job> {
   const until = Date.now() + (settings.deadlineMs ?? DEADLINE_MS);
-  let job = await post(key, settings, until);
-  for (let look = 0; job.status === "queued" || job.status === "processing"; look++) {
-    await sleep(LOOK_EVERY_MS[Math.min(look, LOOK_EVERY_MS.length - 1)]!, until);
-    job = await read<Job>(await ask(`/v1/jobs/${job.id}`, {}, settings, until));
-  }
-  if (job.status === "error") {
-    throw new Error(job.error?.detail ?? `job ${job.id} failed`);
-  }
-  return job;
+  return waitForJob(service(settings), await post(key, settings, until), until);
 }
 
 /** Returns the URL of a size of an original, or of the original itself; the service renders it on the first view. */
 export function imageUrl(key: string, size: Size | "original", settings: Settings): string {
   if (isByService(key, settings.rollout)) {
-    return `${settings.serviceUrl}/img/${path(key)}/${size}`;
+    return viewUrl(service(settings), key, size);
   }
   return `${settings.publicUrl}/${path(key.replace(/_original(?=\.[^.]*$)/, `_${size}`))}`;
 }
 
-/** Returns the `srcset` of an original: every size with its width. */
-export function srcset(key: string, settings: Settings): string {
-  const sizes = Object.entries(WIDTHS) as [Size, number][];
-  return sizes.map(([size, width]) => `${imageUrl(key, size, settings)} ${width}w`).join(", ");
-}
-
 /**
- * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. A `webhook-id`
- * that was received before is a repeated delivery. Throws Forged if the secret did not sign it, or if it is older than
- * five minutes.
+ * Returns the `srcset` of an original that is `width` pixels wide, upright. The service enlarges nothing, so each size is
+ * offered with its true width, once; a size of the old code, which enlarged, has the width of its name.
  */
-export async function readCallback(body: string, headers: Headers, secret: string): Promise<Job> {
-  const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => headers.get(name));
-  if (!id || !time || !signatures || !(Math.abs(Date.now() / 1000 - Number(time)) <= TOLERANCE_SECONDS)) {
-    throw new Forged("this is no callback of the service, or an old one");
-  }
-  const key = await hmacKey(secret, "verify");
-  for (const signature of signatures.split(" ")) {
-    const [version, code] = signature.split(",");
-    if (version === "v1" && code && (await crypto.subtle.verify("HMAC", key, bytes(code), text(`${id}.${time}.${body}`)))) {
-      return (JSON.parse(body) as { data: Job }).data;
-    }
-  }
-  throw new Forged("the callback is signed by another secret");
+export function srcset(key: string, width: number, settings: Settings): string {
+  const sizes = Object.entries(WIDTHS) as [Size, number][];
+  const most = isByService(key, settings.rollout) ? width : Infinity;
+  const first = sizes.findIndex(([, one]) => one >= most);
+  const offered = first < 0 ? sizes : sizes.slice(0, first + 1);
+  return offered.map(([size, one]) => `${imageUrl(key, size, settings)} ${Math.min(one, most)}w`).join(", ");
 }
 
 async function shadow(key: string, settings: Settings): Promise<void> {
@@ -205,67 +169,14 @@ async function shadow(key: string, settings: Settings): Promise<void> {
   }
 }
 
-async function post(key: string, settings: Settings, until: number): Promise<Job> {
-  const body = JSON.stringify(settings.callbackUrl ? { key, callback_url: settings.callbackUrl } : { key });
-  const id = `msg_${crypto.randomUUID()}`; // one id for all attempts, so that a retry returns the same job
-  for (;;) {
-    const headers = { "content-type": "application/json", ...(await signature(id, body, settings)) };
-    const answer = await ask("/v1/jobs", { method: "POST", body, headers }, settings, until);
-    if (answer.status !== 503) {
-      return read<Job>(answer);
-    }
-    const seconds = Number(answer.headers.get("retry-after"));
-    await answer.body?.cancel();
-    await sleep(seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS, until);
-  }
+function post(key: string, settings: Settings, until: number): Promise<Job> {
+  const order = settings.callbackUrl ? { key, callback_url: settings.callbackUrl } : { key };
+  return postJob(service(settings), order, until);
 }
 
-async function ask(address: string, request: RequestInit, settings: Settings, until: number): Promise<Response> {
-  const signal = AbortSignal.timeout(Math.max(1, until - Date.now()));
-  return (settings.fetch ?? fetch)(settings.serviceUrl + address, { ...request, signal, redirect: "manual" });
-}
-
-async function read<T>(answer: Response): Promise<T> {
-  const body = await answer.text();
-  if (!answer.ok) {
-    throw new Error(`the service answers ${answer.status}: ${detail(body)}`);
-  }
-  return JSON.parse(body) as T;
-}
-
-function detail(problem: string): string {
-  try {
-    return (JSON.parse(problem) as { detail?: string }).detail ?? problem.slice(0, 200);
-  } catch {
-    return problem.slice(0, 200);
-  }
-}
-
-async function signature(id: string, body: string, settings: Settings): Promise<Record<string, string>> {
-  if (!settings.secret) {
-    return { "webhook-id": id };
-  }
-  const time = Math.floor(Date.now() / 1000);
-  const code = await crypto.subtle.sign("HMAC", await hmacKey(settings.secret, "sign"), text(`${id}.${time}.${body}`));
-  const encoded = btoa(String.fromCharCode(...new Uint8Array(code)));
-  return { "webhook-id": id, "webhook-timestamp": String(time), "webhook-signature": `v1,${encoded}` };
-}
-
-function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
-  const raw = bytes(secret.replace(/^whsec_/, ""));
-  return crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, [use]);
-}
-
-function bytes(base64: string): Uint8Array<ArrayBuffer> {
-  try {
-    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  } catch {
-    return new Uint8Array();
-  }
-}
-
-function text(line: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(new TextEncoder().encode(line));
+function service(settings: Settings): Service {
+  const { serviceUrl: url, secret, fetch } = settings;
+  return { url, ...(secret ? { secret } : {}), ...(fetch ? { fetch } : {}) };
 }
 
 function path(key: string): string {
@@ -281,13 +192,6 @@ function bucket(key: string): number {
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (((hash ^ (hash >>> 16)) >>> 0) % 10_000) / 100;
-}
-
-async function sleep(ms: number, until: number): Promise<void> {
-  if (Date.now() + ms >= until) {
-    throw new Error("the service did not come to an end in time");
-  }
-  await new Promise((wake) => setTimeout(wake, ms));
 }
 
 function tell(settings: Settings, event: Event): void {

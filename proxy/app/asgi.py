@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
-from proxy.app.wiring import public_base_url
+from proxy.app.wiring import public_addresses
 from proxy.http.dependencies import JobApi
 from proxy.http.fallback import FallbackImage, answering
 from proxy.http.openapi import openapi, write_in
@@ -143,7 +143,7 @@ def _fallback(settings: Settings) -> FallbackImage | None:
 
 
 def _redirects(settings: Settings) -> Redirects:
-    return Redirects(public_base_url=public_base_url(settings), max_age_seconds=settings.redirect_max_age)
+    return Redirects(addresses=public_addresses(settings), max_age_seconds=settings.redirect_max_age)
 
 
 def _provide(value: object) -> Provide:

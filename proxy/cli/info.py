@@ -24,6 +24,7 @@ from proxy.derivatives.recipe import Derivative
 from proxy.errors import CannotStart
 from proxy.http.routes.images import PATH as IMAGES
 from proxy.http.routes.pictures import PATH
+from proxy.keys.addresses import PublicAddresses
 from proxy.observability.logging import configure_logs
 from proxy.rendering import local
 from proxy.rendering.memory_budget import render_budget
@@ -87,7 +88,7 @@ def _rendered(file: Path, sizes_file: Path | None) -> PictureDescription:
     if outcome.refusal:
         raise click.ClickException(f"{file}: {outcome.refusal}")
     derivatives = [_derivative(made) for made in outcome.derivatives]
-    return picture_of(file.name, derivatives, sizes, public_base_url=".")
+    return picture_of(file.name, derivatives, sizes, addresses=PublicAddresses("."))
 
 
 async def _render(file: Path, folder: Path, sizes: Sequence[Size], settings: Settings) -> local.LocalResult:

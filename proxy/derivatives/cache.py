@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import Refused
+from proxy.derivatives.results import Location
 from proxy.errors import DeadlineExceeded, DiedAgain, ImagesError, ProcessDied, TooManyBytes
 
 if TYPE_CHECKING:
@@ -42,10 +43,16 @@ class CachedFailure:
 class DerivativeCache:
     """Caches of existing derivatives, missing originals, originals that failed, and what was read of derivatives."""
 
-    known: TtlCache[bool]
+    known: TtlCache[str]
+    """The versions of existing derivatives; empty if unknown."""
     absent: TtlCache[str]
     failures: TtlCache[CachedFailure]
     remembered: RememberedBlobs
+
+    def stale_location(self, key: str) -> Location | None:
+        """Return where a derivative is that exists, or did so within the stale period, or None."""
+        version = self.known.get_stale(key)
+        return None if version is None else Location(key=key, source="cache", version=version)
 
     def settled_failure(self, *keys: str) -> CachedFailure | None:
         """Return the failure that rules out another attempt while the bytes stay the same, or None.

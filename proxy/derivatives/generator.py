@@ -104,7 +104,7 @@ class Generator:
                 self._unseen.discard(batch)
             there |= {one.size: one for one in batch.made}
         for one in there.values():
-            self._cache.known.put(one.key, value=True)
+            self._cache.known.put(one.key, one.version)
             self._cache.failures.evict(one.key)
         return GenerationResult(
             derivatives=tuple(there[name] for name in task.wanted if name in there),
@@ -240,7 +240,7 @@ class Generator:
 
     def _announce(self, made: Derivative, task: GenerationTask, timings: Timings) -> None:
         """Cache a derivative that the store has confirmed, and end the wait of page views for it."""
-        self._cache.known.put(made.key, value=True)
+        self._cache.known.put(made.key, made.version)
         result = GenerationResult(derivatives=(made,), was_generated=True, timings=timings)
         self._awaited.resolve(task.key, made.size, result)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pipeline.protocol import Summary  # noqa: TC001 - msgspec reads the types of a derivative
 from pipeline.size import base_size, render_profile
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 PROFILE, ETAG, WIDTH, HEIGHT = "render-profile", "original-etag", "width", "height"
 """The names of the metadata stored with every derivative."""
 
+_VERSION_BYTES: Final = 6
+"""Length of the hash in a version: two versions of one key are equal by accident once in 280 million million times."""
+
 Staleness = Literal["replaced original", "stale profile"]
 """Why a derivative is stale: it was rendered from other bytes, or by another recipe, libvips or rendering version."""
 
@@ -39,6 +43,8 @@ class Derivative:
     bytes: int
     content_type: str
     summary: Summary | None = None
+    version: str = ""
+    """See `version_of`; empty in jobs that older versions stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,4 +122,16 @@ def derivative_of(size: str, blob: Blob) -> Derivative:
         bytes=0 if blob.bytes == UNKNOWN_LENGTH else blob.bytes,
         content_type=blob.attributes.content_type,
         summary=summary_of(metadata),
+        version=version_of(blob),
     )
+
+
+def version_of(blob: Blob) -> str:
+    """Return 12 characters that identify what a derivative was rendered from and how: original and render profile.
+
+    It stays the same if the same original is rendered again with the same profile. For any other blob, an original
+    above all, it identifies the bytes.
+    """
+    metadata = blob.attributes.metadata
+    inputs = f"{metadata[ETAG]} {metadata[PROFILE]}" if {ETAG, PROFILE} <= metadata.keys() else blob.etag
+    return hashlib.blake2b(inputs.encode(), digest_size=_VERSION_BYTES).hexdigest()

@@ -54,6 +54,10 @@ class GenerationResult:
     """The keys to which derivatives were uploaded, including uploads that failed: they may have reached the store."""
     timings: Timings = field(default_factory=Timings)
 
+    def derivative(self, size: str) -> Derivative | None:
+        """Return the derivative of that size, if it exists now."""
+        return next((one for one in self.derivatives if one.size == size), None)
+
     @property
     def is_final(self) -> bool:
         """Whether another attempt with the same bytes would change nothing: they were rendered, or refused."""
@@ -69,10 +73,14 @@ class GenerationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """The key of a derivative or an original, and where it was found."""
+    """The key of a derivative or an original, where it was found, and its version; see `version_of`.
+
+    The version is empty if it is unknown: a caller of `record_found` has found the derivative.
+    """
 
     key: str
     source: Source
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

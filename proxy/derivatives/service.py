@@ -18,6 +18,7 @@ from proxy.concurrency.timings import Timings
 from proxy.derivatives.generator import Generator, absence
 from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
+from proxy.derivatives.recipe import version_of
 from proxy.derivatives.results import GenerationResult, Location, LookupResult, RequestKey
 from proxy.derivatives.uploads import GenerationTask, OriginalChanged, faults
 from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.policy import GenerationPolicy
     from proxy.derivatives.purge import PurgedKeys
     from proxy.derivatives.recipe import Recipe
-    from proxy.derivatives.results import Remake, Source
+    from proxy.derivatives.results import Remake
     from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob, Store
 
@@ -66,9 +67,9 @@ class DerivativeService:
         )
         self._locks = KeyedLocks()
 
-    def is_known(self, key: str) -> bool:
-        """Return whether a derivative is cached as existing."""
-        return bool(self._cache.known.get(key))
+    def known_version(self, key: str) -> str | None:
+        """Return the version of a derivative that is cached as existing, empty if it is unknown, or None."""
+        return self._cache.known.get(key)
 
     def accepts(self, blob: Blob) -> bool:
         """Return whether a blob is under the key of a derivative, and page views accept it as one."""
@@ -84,7 +85,7 @@ class DerivativeService:
 
     def record_found(self, key: str) -> None:
         """Cache a derivative as existing that a caller has read from the store."""
-        self._cache.known.put(key, value=True)
+        self._cache.known.put(key, "")
 
     async def locate(
         self, original: str, size: str, timings: Timings | None = None, *, is_missing: bool = False
@@ -102,8 +103,8 @@ class DerivativeService:
         if size == ORIGINAL:
             self.recipe.check(original, [])
             key = original
-        elif self.is_known(key := self.recipe.key(original, size)):
-            return Location(key=key, source="cache")
+        elif (version := self.known_version(key := self.recipe.key(original, size))) is not None:
+            return Location(key=key, source="cache", version=version)
         # A call after a purge does not share a lookup that began before it.
         lookup = await self._lookups.run(
             (self._purges, key), lambda: self._look_up_or_generate(key, original, size, is_missing=is_missing)
@@ -187,12 +188,12 @@ class DerivativeService:
             location = await self._find(key, original, timings, is_missing=is_missing)
             if location is None or location.source == "unproven":
                 remake: Remake = "unproven" if location else "unseen"
-                made = await self._generate_up_to(size, original, remake)
-                timings.add(made.timings)
-                if made.fault is None or size in [one.size for one in made.derivatives]:
-                    location = Location(key=key, source="render")
+                result = await self._generate_up_to(size, original, remake)
+                timings.add(result.timings)
+                if made := result.derivative(size):
+                    location = Location(key=key, source="render", version=made.version)
                 elif location is None:
-                    return LookupResult(fault=made.fault, timings=timings)
+                    return LookupResult(fault=result.fault, timings=timings)
                 # Otherwise a picture that may not be ours is better than none: its original may not even exist.
         except (Refused, ImagesError) as fault:
             return LookupResult(fault=fault, timings=timings)
@@ -216,7 +217,7 @@ class DerivativeService:
                 if ready.done():
                     return ready.result(), True
                 made = run.result()
-                return made, not (made.was_generated and size in [one.size for one in made.derivatives])
+                return made, not (made.was_generated and made.derivative(size))
             finally:
                 run.cancel()  # only this wait for it
 
@@ -228,37 +229,35 @@ class DerivativeService:
         purges = self._purges
         with timings.measure_store():
             if key == original:
-                await self._head(original, unbounded=False)
-                return Location(key=key, source="store")
-            source = None if is_missing else await self._look_up(key)
-            if source in (None, "unproven"):
+                blob = await self._head(original, unbounded=False)
+                return Location(key=key, source="store", version=version_of(blob))
+            found = None if is_missing else await self._look_up(key)
+            if found is None or found.source == "unproven":
                 try:
                     await self._raise_known_failure(original, key)
                 except (Refused, ImagesError):
-                    if source is None:
+                    if found is None:
                         raise
-                    return Location(key=key, source="store")
-                return Location(key=key, source="unproven") if source else None
+                    return replace(found, source="store")
+                return found
         if purges == self._purges:  # otherwise it may have been purged since
-            self._cache.known.put(key, value=True)
-        return Location(key=key, source=source)
+            self._cache.known.put(key, found.version)
+        return found
 
-    async def _look_up(self, key: str) -> Source | None:
+    async def _look_up(self, key: str) -> Location | None:
         """Look a derivative up in the store; if the store fails, fall back on a stale cache entry."""
         try:
             blob = await self._policy.timeouts.lookup(self._store.head(key))
         except StoreError:
-            if self._cache.known.get_stale(key):
-                return "cache"
+            if stale := self._cache.stale_location(key):
+                return stale
             raise
         if blob and self._generator.provenance.accepts(blob):
-            return "store"
-        has_picture = blob is not None and is_picture(blob)
-        # A cache in front of the store may still have what we have replaced.
-        if has_picture and self._cache.known.get_stale(key):
-            return "cache"
+            return Location(key=key, source="store", version=version_of(blob))
+        if blob and is_picture(blob):  # a cache in front of the store may still have what we have replaced
+            return self._cache.stale_location(key) or Location(key=key, source="unproven", version=version_of(blob))
         self._cache.known.evict(key)
-        return "unproven" if has_picture else None
+        return None
 
     async def _raise_known_failure(self, original: str, derivative: str) -> None:
         """Raise the cached failure of an original, or of one of its derivatives alone, if it still applies."""
@@ -373,7 +372,7 @@ class DerivativeService:
     def _may_be_new(self, request: RequestKey) -> bool:
         """Return whether nothing is known of an original whose derivative was found missing."""
         keys = (self.recipe.key(request.original, size) for size in request.sizes)
-        return self._generator.may_fetch_unseen and not any(map(self._cache.known.get_stale, keys))
+        return self._generator.may_fetch_unseen and all(self._cache.known.get_stale(key) is None for key in keys)
 
     async def _look_at(self, request: RequestKey, ticket: Ticket, timings: Timings) -> Blob:
         try:

@@ -13,7 +13,6 @@ from proxy.concurrency.timings import Timings
 from proxy.derivatives.picture.picture import PictureDescription, picture_of
 from proxy.derivatives.recipe import Derivative
 from proxy.jobs.request import JobRequest
-from proxy.keys.syntax import url
 from proxy.webhooks.delivery import CallbackState
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from saq import Job as QueuedJob
 
     from proxy.derivatives.recipe import Recipe
+    from proxy.keys.addresses import PublicAddresses
+
 
 ABANDONED = "abandoned"
 """The error code of a job that no worker completed: it timed out or crashed at every attempt, or was aborted."""
@@ -162,7 +163,7 @@ def status_of(queued: QueuedJob) -> Status:
     return "error" if ended_badly else _STATUSES[queued.status]
 
 
-def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], recipe: Recipe, public_base_url: str) -> Job:
+def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], recipe: Recipe, addresses: PublicAddresses) -> Job:
     """Return a queued job as clients see it; `wanted` are the sizes that it renders of the original `key`."""
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     status = status_of(queued)
@@ -175,19 +176,19 @@ def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], recipe: Reci
         started_at=_time(queued.started / 1000),
         finished_at=_time(queued.completed / 1000),
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
-        derivatives=tuple(_derivative(made, public_base_url) for made in outcome.derivatives),
-        picture=_picture(key, outcome, recipe, public_base_url) if status == "done" else None,
+        derivatives=tuple(_derivative(made, addresses) for made in outcome.derivatives),
+        picture=_picture(key, outcome, recipe, addresses) if status == "done" else None,
         timings=outcome.timings,
         retry=_scheduled_retry(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,
     )
 
 
-def _derivative(made: Derivative, public_base_url: str) -> JobDerivative:
+def _derivative(made: Derivative, addresses: PublicAddresses) -> JobDerivative:
     return JobDerivative(
         size=made.size,
         key=made.key,
-        url=url(public_base_url, made.key),
+        url=addresses.of(made.key, made.version),
         width=made.width,
         height=made.height,
         bytes=made.bytes,
@@ -195,13 +196,13 @@ def _derivative(made: Derivative, public_base_url: str) -> JobDerivative:
     )
 
 
-def _picture(key: str, outcome: JobOutcome, recipe: Recipe, public_base_url: str) -> PictureDescription | None:
+def _picture(key: str, outcome: JobOutcome, recipe: Recipe, addresses: PublicAddresses) -> PictureDescription | None:
     """Return the picture, if the job found all of today's sizes and knows the summary: older versions stored none."""
     found = {one.size: one for one in (*outcome.derivatives, *outcome.others)}
     if not found.keys() >= {*recipe.names} or not any(one.summary for one in found.values()):
         return None
     derivatives = [found[size] for size in recipe.names]
-    return picture_of(key, derivatives, recipe.sizes, public_base_url=public_base_url)
+    return picture_of(key, derivatives, recipe.sizes, addresses=addresses)
 
 
 def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tuple[SizeOutcome, ...]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from proxy.jobs.job import Job
     from proxy.jobs.listing import ListJobs
     from proxy.jobs.live_jobs import QueueStatus
+    from proxy.keys.addresses import PublicAddresses
     from proxy.queues.base import JobQueue
     from proxy.webhooks.outbox import Outbox
 
@@ -97,7 +98,7 @@ class JobService:
         queue: JobQueue,
         outbox: Outbox,
         recipe: Recipe,
-        public_base_url: str,
+        addresses: PublicAddresses,
         queue_size: int,
         keep_seconds: int,
         clear_failures: Callable[[str], None] = _ignore,
@@ -105,7 +106,7 @@ class JobService:
         self._queue = queue
         self._outbox = outbox
         self._recipe = recipe
-        self._public_base_url = public_base_url
+        self._addresses = addresses
         self._clear_failures = clear_failures
         self._queue_size = queue_size
         self._keep_seconds = keep_seconds
@@ -244,8 +245,7 @@ class JobService:
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
         wanted = request.sizes or self._recipe.names
-        base_url = self._public_base_url
-        return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, public_base_url=base_url)
+        return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, addresses=self._addresses)
 
     async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
         """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.

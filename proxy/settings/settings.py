@@ -181,6 +181,11 @@ class Settings:
     redirect_max_age: int = _setting(
         300, "how long browsers may cache a redirect, in seconds", validators.between(0, 31_536_000)
     )
+    versioned_redirects: bool = _setting(
+        default=False,
+        description="URLs of derivatives end in `?v=` and their version, only for a CDN whose cache key has the query; "
+        "see [Delivery](#delivery)",
+    )
     fallback_image: str = _setting(
         "",
         "file of a picture that errors of page views have as their body, for callers that display pictures",

@@ -80,7 +80,7 @@ test("an edge runtime, whose fetch knows no redirect that is an error, orders as
 
 test("what is looked at first is made then, and every address of a srcset leads to a picture", async () => {
   const key = await upload();
-  const addresses = images.srcset(key, site()).split(", ");
+  const addresses = images.srcset(key, 2600, site()).split(", ");
   assert.equal(addresses.length, 4);
   for (const address of [...addresses, `${images.imageUrl(key, "original", site())} 0w`]) {
     const [url, width] = address.split(" ");
@@ -89,6 +89,16 @@ test("what is looked at first is made then, and every address of a srcset leads 
     assert.equal(answer.headers.get("content-type"), "image/jpeg");
     await answer.arrayBuffer();
   }
+});
+
+test("a small original is offered at its own width, once", async () => {
+  const key = await upload();
+  for (const [width, widths] of [[100, "100w"], [300, "300w"], [512, "300w 512w"], [1200, "300w 800w 1200w"], [9000, "300w 800w 1200w 2000w"]]) {
+    const offered = images.srcset(key, width, site()).split(", ").map((one) => one.split(" ")[1]);
+    assert.equal(offered.join(" "), widths);
+  }
+  const old = images.srcset(key, 100, site({ rollout: "off" })).split(", ").map((one) => one.split(" ")[1]);
+  assert.equal(old.join(" "), "300w 800w 1200w 2000w");
 });
 
 test("keys with spaces, plus, percent and every script come through", async () => {

@@ -12,6 +12,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 MODULE = ROOT / "docs" / "main-site" / "images.ts"
+CLIENT = ROOT / "docs" / "clients" / "image-service.ts"
+CLIENT_TESTS = ROOT / "tests" / "clients"
 BUILT = ROOT / "build" / "main-site"
 
 LACKS = "needs node and npm: apt-get install nodejs npm, and 'npm install' once"
@@ -28,7 +30,7 @@ def prepare() -> Path:
     One process at a time: test modules run in parallel.
     """
     BUILT.mkdir(parents=True, exist_ok=True)
-    sources = [*HERE.glob("*.json"), *HERE.glob("*.mjs"), HERE / ".npmrc", MODULE]
+    sources = [*HERE.glob("*.json"), *HERE.glob("*.mjs"), *CLIENT_TESTS.glob("*.mjs"), HERE / ".npmrc", MODULE, CLIENT]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     done = BUILT / ".done"
     with (BUILT / ".lock").open("w") as lock:

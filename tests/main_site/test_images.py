@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -49,5 +50,6 @@ def test_the_sites_half_orders_falls_back_and_loses_no_upload(tmp_path: Path) ->
     assert "\n# skipped 0\n" in ended.stdout
 
 
-def test_the_module_needs_nothing_and_names_no_package() -> None:
-    assert "import " not in node.MODULE.read_text(encoding="utf-8").replace("* ", "")
+def test_the_module_needs_the_client_beside_it_and_no_package() -> None:
+    needed = re.findall(r' from "(.*)";', node.MODULE.read_text(encoding="utf-8"))
+    assert set(needed) == {"./image-service"}

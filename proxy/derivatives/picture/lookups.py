@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.picture.picture import PictureDescription
     from proxy.derivatives.recipe import Derivative
     from proxy.derivatives.service import DerivativeService
+    from proxy.keys.addresses import PublicAddresses
     from proxy.stores.base import Blob, Store
 
 
@@ -28,12 +29,12 @@ class Pictures:
         *,
         store: Store,
         derivatives: DerivativeService,
-        public_base_url: str,
+        addresses: PublicAddresses,
         timeouts: PageTimeouts | None = None,
     ) -> None:
         self._store = store
         self._derivatives = derivatives
-        self._public_base_url = public_base_url
+        self._addresses = addresses
         self._timeouts = timeouts or PageTimeouts()
         self._lookups: SingleFlight[PictureDescription] = SingleFlight()
 
@@ -70,7 +71,7 @@ class Pictures:
         found = [derivative_of(size, blob) for size, blob in blobs.items() if blob]
         if len(found) < len(blobs):
             raise StoreUnavailable("A derivative was deleted right after it was found; try again.")
-        return picture_of(original, found, self._derivatives.recipe.sizes, public_base_url=self._public_base_url)
+        return picture_of(original, found, self._derivatives.recipe.sizes, addresses=self._addresses)
 
     async def _look_up(self, original: str, sizes: Sequence[str]) -> dict[str, Blob | None]:
         """Return the blobs under the keys of derivatives, by size."""

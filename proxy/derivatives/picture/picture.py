@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.size import base_size
-from proxy.keys.syntax import url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pipeline.size import Size
     from proxy.derivatives.recipe import Derivative
+    from proxy.keys.addresses import PublicAddresses
 
 
 class PicturePlaceholder(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +54,13 @@ class PictureDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def picture_of(
-    original: str, derivatives: Sequence[Derivative], recipe: Sequence[Size], *, public_base_url: str
+    original: str, derivatives: Sequence[Derivative], recipe: Sequence[Size], *, addresses: PublicAddresses
 ) -> PictureDescription:
     """Return the picture of an original, from the derivatives of all sizes in the order of the recipe."""
     base = base_size(recipe)
     summary = next((one.summary for one in derivatives if base and one.size == base.name), None)
     preview = summary.preview if summary else None
-    sizes = tuple(_size(one, public_base_url) for one in derivatives)
+    sizes = tuple(_size(one, addresses) for one in derivatives)
     whole = {size.name for size in recipe if size.fit == "limit" and not size.strip_only}
     return PictureDescription(
         key=original,
@@ -77,10 +77,10 @@ def picture_of(
     )
 
 
-def _size(derivative: Derivative, public_base_url: str) -> PictureSize:
+def _size(derivative: Derivative, addresses: PublicAddresses) -> PictureSize:
     return PictureSize(
         size=derivative.size,
-        url=url(public_base_url, derivative.key),
+        url=addresses.of(derivative.key, derivative.version),
         width=derivative.width or None,
         height=derivative.height or None,
         bytes=derivative.bytes or None,

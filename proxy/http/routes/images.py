@@ -22,7 +22,7 @@ from proxy.http.protocol.request_id import request_id_of
 from proxy.http.protocol.server_timing import server_timing, start_timing
 from proxy.http.protocol.streaming import Exchange, NotAccepted
 from proxy.keys.layouts import ORIGINAL
-from proxy.keys.syntax import decode_path, url
+from proxy.keys.syntax import decode_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from proxy.derivatives.service import DerivativeService
     from proxy.http.protocol.connection import Shortcut
     from proxy.http.protocol.streaming import Headers
+    from proxy.keys.addresses import PublicAddresses
 
 _logger = logging.getLogger(__name__)
 
@@ -50,15 +51,15 @@ _BEGIN: Final = PATH.encode() + b"/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redirects:
-    """The base URL at which browsers read derivatives, and how long they may cache a redirect."""
+    """The addresses at which browsers read derivatives, and how long they may cache a redirect."""
 
-    public_base_url: str
+    addresses: PublicAddresses
     max_age_seconds: int
 
-    def to(self, key: str, server_timing: bytes) -> Headers:
-        """Return the headers of a redirect to the blob under `key`."""
+    def to(self, key: str, version: str, server_timing: bytes) -> Headers:
+        """Return the headers of a redirect to that version of the blob under `key`."""
         return [
-            (b"location", url(self.public_base_url, key).encode()),
+            (b"location", self.addresses.of(key, version).encode()),
             (b"cache-control", f"public, max-age={self.max_age_seconds}".encode()),
             (b"server-timing", server_timing),
             (b"content-length", b"0"),
@@ -77,7 +78,7 @@ def redirecting_route(derivatives: DerivativeService, redirects: Redirects) -> A
         original, size = key_and_size(path_below(PATH, scope, template=TEMPLATE))
         location = await derivatives.locate(original, size, timings)
         metrics.derivatives_total.labels(location.source).inc()
-        headers = redirects.to(location.key, server_timing(timings).encode())
+        headers = redirects.to(location.key, location.version, server_timing(timings).encode())
         await send({"type": "http.response.start", "status": 302, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -95,7 +96,7 @@ def streaming_route(derivatives: DerivativeService, reader: BlobReader, *, cache
         exchange = Exchange(scope, receive, send)
         try:
             key = original if size == ORIGINAL else derivatives.recipe.key(original, size)
-            is_known = derivatives.is_known(key)
+            is_known = derivatives.known_version(key) is not None
             if size == ORIGINAL or (key in reading and not is_known):  # the others of a crowd share one lookup
                 location = await derivatives.locate(original, size, timings)
             else:
@@ -142,25 +143,28 @@ def shortcut(
     """
 
     @lru_cache(SHORT_PATHS)
-    def locate(raw_path: bytes) -> tuple[str, bytes] | None:
+    def key_of(raw_path: bytes) -> str | None:
         try:
-            original, size = key_and_size(raw_path.removeprefix(_BEGIN))
-            key = derivatives.recipe.key(original, size)
+            return derivatives.recipe.key(*key_and_size(raw_path.removeprefix(_BEGIN)))
         except ImagesError:
             return None  # the route reports what is wrong with it
-        lines = [name + b": " + value for name, value in (*redirects.to(key, _AT_ONCE), *fixed_headers)]
-        return key, b"\r\n".join([b"HTTP/1.1 302 Found", *lines, b""])
+
+    @lru_cache(SHORT_PATHS)
+    def head(key: str, version: str) -> bytes:
+        lines = [name + b": " + value for name, value in (*redirects.to(key, version, _AT_ONCE), *fixed_headers)]
+        return b"\r\n".join([b"HTTP/1.1 302 Found", *lines, b""])
 
     def answer(method: bytes, target: bytes, headers: Headers) -> tuple[bytes, bytes] | None:
         started = time.perf_counter()
         if not target.startswith(_BEGIN) or len(target) > SHORT_PATH_BYTES or b"#" in target or method not in _READING:
             return None
-        located = locate(target.partition(b"?")[0])
-        if located is None or not derivatives.is_known(located[0]) or _logger.isEnabledFor(logging.DEBUG):
+        key = key_of(target.partition(b"?")[0])
+        version = derivatives.known_version(key) if key else None
+        if key is None or version is None or _logger.isEnabledFor(logging.DEBUG):
             return None
         if has_cors and any(name == b"origin" for name, _ in headers):
             return None
-        response = b"%sdate: %s\r\nx-request-id: %s\r\n\r\n" % (located[1], date(), request_id_of(headers))
+        response = b"%sdate: %s\r\nx-request-id: %s\r\n\r\n" % (head(key, version), date(), request_id_of(headers))
         _known.inc()
         count(PATH + TEMPLATE, HTTPStatus.FOUND, time.perf_counter() - started)
         return response, b""

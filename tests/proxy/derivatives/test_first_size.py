@@ -112,7 +112,7 @@ async def test_a_page_view_never_returns_before_its_size_is_confirmed(workshop: 
 
     await until(others_are_stored)
     assert not view.done()
-    assert not workshop.derivatives.is_known(key("small"))
+    assert workshop.derivatives.known_version(key("small")) is None
     store.release(key("small"))
     assert (await view).source == "render"
 

@@ -59,7 +59,7 @@ def painted(width: int, height: int) -> bytes:
 
 
 @asynccontextmanager
-async def serving(folder: Path, **settings: str | float) -> AsyncIterator[Site]:
+async def serving(folder: Path, **settings: object) -> AsyncIterator[Site]:
     """Yield a running service whose data are in `folder`."""
     told = replace(
         Settings(

@@ -19,6 +19,7 @@ from proxy.jobs.job import Job
 from proxy.jobs.job_ids import former_id
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import FUNCTION, JobService
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.sqlite import statements
@@ -59,7 +60,12 @@ def jobs_of(queue: JobQueue, *, queue_size: int) -> JobService:
     recipe = Recipe(sizes=SIZES, layout=layout, cache_control="")
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     return JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=queue_size, keep_seconds=600
+        queue=queue,
+        outbox=outbox,
+        recipe=recipe,
+        addresses=PublicAddresses("/files"),
+        queue_size=queue_size,
+        keep_seconds=600,
     )
 
 

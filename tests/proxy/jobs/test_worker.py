@@ -20,6 +20,7 @@ from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import RETRY_POLICIES
 from proxy.jobs.service import ATTEMPTS, JobService
 from proxy.jobs.worker import JobWorker
+from proxy.keys.addresses import PublicAddresses
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import parse_allow_list
@@ -56,7 +57,7 @@ class Site:
             derivatives=self.workshop.derivatives,
             complete_job=self.jobs.complete,
             pictures=Pictures(
-                store=self.workshop.store, derivatives=self.workshop.derivatives, public_base_url="/files"
+                store=self.workshop.store, derivatives=self.workshop.derivatives, addresses=PublicAddresses("/files")
             ),
             concurrency=2,
             grace_seconds=grace_seconds,
@@ -90,7 +91,7 @@ async def site(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = workshop.derivatives.recipe
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
     yield Site(queue=queue, jobs=jobs, workshop=workshop)
     await queue.disconnect()
@@ -110,7 +111,9 @@ async def test_a_job_ends_with_every_derivative(site: Site) -> None:
     assert job.started_at is not None
     assert job.finished_at is not None
     assert job.created_at <= job.started_at <= job.finished_at
-    pictures = Pictures(store=site.workshop.store, derivatives=site.workshop.derivatives, public_base_url="/files")
+    pictures = Pictures(
+        store=site.workshop.store, derivatives=site.workshop.derivatives, addresses=PublicAddresses("/files")
+    )
     assert job.picture == await pictures.describe(ORIGINAL)
 
 

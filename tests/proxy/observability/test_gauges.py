@@ -15,6 +15,7 @@ from proxy.errors import StoreUnavailable
 from proxy.jobs.control import JobControl
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
+from proxy.keys.addresses import PublicAddresses
 from proxy.observability import gauges
 from proxy.observability.readiness import Readiness
 from proxy.queues.base import DEFERRED
@@ -107,7 +108,7 @@ async def test_the_queue_is_told_and_while_it_cannot_be_read_no_number_is(worksh
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
     recipe = workshop.derivatives.recipe
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=9, keep_seconds=60
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=9, keep_seconds=60
     )
     await queue.connect()
     await jobs.submit(JobRequest(key=ORIGINAL))
@@ -137,7 +138,7 @@ async def test_jobs_that_wait_after_an_unexpected_error_are_counted_apart_from_t
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=60)
     recipe = workshop.derivatives.recipe
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=9, keep_seconds=60
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=9, keep_seconds=60
     )
     await queue.connect()
     for number in range(2):
@@ -166,7 +167,7 @@ async def test_a_pause_is_exported_and_logged_once_and_so_is_its_end(workshop: W
         queue=queue,
         outbox=outbox,
         recipe=workshop.derivatives.recipe,
-        public_base_url="/files",
+        addresses=PublicAddresses("/files"),
         queue_size=9,
         keep_seconds=60,
     )

@@ -14,6 +14,7 @@ from proxy.derivatives.recipe import Recipe
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
@@ -52,7 +53,7 @@ async def jobs_queue(tmp_path: Path) -> AsyncIterator[JobQueue]:
 def open_jobs(jobs: JobQueue, outbox: Outbox) -> JobService:
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
     return JobService(
-        queue=jobs, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=jobs, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
 
 

@@ -16,6 +16,7 @@ from proxy.jobs.listing import JobFilter, JobListing, ListJobs
 from proxy.jobs.live_jobs import LiveIndex
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.webhooks import allowlist
 from proxy.webhooks.outbox import Outbox
@@ -40,7 +41,12 @@ def order(number: int) -> JobRequest:
 def jobs_of(queue: JobQueue, *, queue_size: int = 1000) -> JobService:
     outbox = Outbox(queue=queue, allow_list=allowlist.parse_allow_list([]), keep_seconds=600)
     return JobService(
-        queue=queue, outbox=outbox, recipe=RECIPE, public_base_url="/files", queue_size=queue_size, keep_seconds=600
+        queue=queue,
+        outbox=outbox,
+        recipe=RECIPE,
+        addresses=PublicAddresses("/files"),
+        queue_size=queue_size,
+        keep_seconds=600,
     )
 
 

@@ -13,6 +13,7 @@ from saq import Status
 from proxy.derivatives.recipe import Recipe
 from proxy.jobs.service import FUNCTION, JobService
 from proxy.jobs.worker import JobWorker
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues import worker
 from proxy.queues.worker import running_worker
@@ -70,7 +71,7 @@ async def working(queue: JobQueue, workshop: Workshop) -> AsyncIterator[JobWorke
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
     worker = JobWorker(
         queue=queue,

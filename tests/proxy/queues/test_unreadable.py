@@ -17,6 +17,7 @@ from proxy.derivatives.recipe import Recipe
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.postgres import PostgresQueue
 from proxy.queues.redis import RedisQueue
@@ -239,7 +240,7 @@ def outbox(queue: JobQueue) -> Outbox:
 def jobs(queue: JobQueue, outbox: Outbox) -> JobService:
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=tuple(size.name for size in SIZES)), cache_control="")
     return JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
 
 

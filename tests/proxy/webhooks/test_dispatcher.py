@@ -17,6 +17,7 @@ from proxy.concurrency.backoff import JITTER
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
+from proxy.keys.addresses import PublicAddresses
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import AllowList, parse_allow_list
@@ -123,7 +124,7 @@ async def open_house(
     outbox = Outbox(queue=owed, allow_list=allow_list, keep_seconds=600, watch_seconds=watch_seconds)
     recipe = workshop.derivatives.recipe
     jobs = JobService(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=64, keep_seconds=600
+        queue=queue, outbox=outbox, recipe=recipe, addresses=PublicAddresses("/files"), queue_size=64, keep_seconds=600
     )
     webhook_client = WebhookClient(allow_list, Signer([SECRET]), deadline_seconds=deadline_seconds)
     async with AsyncExitStack() as stack:

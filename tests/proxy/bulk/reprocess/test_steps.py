@@ -21,6 +21,7 @@ from proxy.jobs.control import JobControl
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
@@ -159,7 +160,12 @@ def jobs(queue: JobQueue) -> WatchedJobs:
     recipe = Recipe(sizes=SIZES, layout=SiteLayout(sizes=NAMES), cache_control="")
     outbox = Outbox(queue=queue, allow_list=parse_allow_list([]), keep_seconds=600)
     return WatchedJobs(
-        queue=queue, outbox=outbox, recipe=recipe, public_base_url="/files", queue_size=QUEUE_SIZE, keep_seconds=600
+        queue=queue,
+        outbox=outbox,
+        recipe=recipe,
+        addresses=PublicAddresses("/files"),
+        queue_size=QUEUE_SIZE,
+        keep_seconds=600,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import NotAnImage
 from proxy.derivatives.picture.lookups import Pictures
 from proxy.errors import BadKey, NotFound
+from proxy.keys.addresses import PublicAddresses
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
 from tests.proxy.derivatives.test_provenance import ForgetfulStore
 
@@ -27,7 +28,7 @@ OLDER = ("width", "height", "render-profile", "original-etag")
 
 
 def pictures_of(workshop: Workshop) -> Pictures:
-    return Pictures(store=workshop.store, derivatives=workshop.derivatives, public_base_url="/files")
+    return Pictures(store=workshop.store, derivatives=workshop.derivatives, addresses=PublicAddresses("/files"))
 
 
 async def strip(store: CountingStore, path: Path, *names: str) -> None:

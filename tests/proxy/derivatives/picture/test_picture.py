@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.size import Size
 from proxy.derivatives.picture.picture import picture_of
 from proxy.derivatives.recipe import Derivative, Recipe
+from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from tests.pipeline.rendering import SITE
 from tests.proxy.derivatives.picture.longest import LONGEST
@@ -35,7 +36,7 @@ def described(sizes: Sequence[Size], *widths: int, content_type: str = "image/jp
         )
         for size, width in zip(sizes, widths, strict=True)
     ]
-    return picture_of(KEY, [replace(found[0], summary=LONGEST), *found[1:]], sizes, public_base_url=BASE_URL)
+    return picture_of(KEY, [replace(found[0], summary=LONGEST), *found[1:]], sizes, addresses=PublicAddresses(BASE_URL))
 
 
 def recipe_of(sizes: Sequence[Size]) -> Recipe:
@@ -77,14 +78,14 @@ def test_a_key_with_a_space_or_a_comma_does_not_break_a_srcset() -> None:
     one = Derivative(
         size="small", key=recipe.key(key, "small"), width=300, height=200, bytes=1, content_type="image/jpeg"
     )
-    picture = picture_of(key, [one], SITE[:1], public_base_url=BASE_URL)
+    picture = picture_of(key, [one], SITE[:1], addresses=PublicAddresses(BASE_URL))
     assert picture.srcset == {"image/jpeg": f"{BASE_URL}/a%20b%2Cc_small.jpg 300w"}
 
 
 def test_what_is_not_known_is_null() -> None:
     recipe = recipe_of(SITE[:1])
     one = Derivative(size="small", key=recipe.key(KEY, "small"), width=0, height=0, bytes=0, content_type="image/jpeg")
-    picture = picture_of(KEY, [one], SITE[:1], public_base_url=BASE_URL)
+    picture = picture_of(KEY, [one], SITE[:1], addresses=PublicAddresses(BASE_URL))
     assert (picture.width, picture.height, picture.format, picture.animated, picture.color) == (None,) * 5
     assert (picture.placeholder.lqip, picture.placeholder.thumbhash) == (None, None)
     assert (picture.sizes[0].width, picture.sizes[0].height, picture.sizes[0].bytes) == (None,) * 3

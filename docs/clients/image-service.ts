@@ -1,0 +1,318 @@
+/**
+ * A client of the image service: one file without dependencies, to copy into a site. It needs only what Node 20, an edge
+ * runtime or a browser provides: fetch and Web Crypto. It signs and posts jobs, waits for them, verifies callbacks, and
+ * builds `<img>` and `<picture>`. Post jobs on the server only, because that requires the secret.
+ *
+ * Signatures follow Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over id, time and body.
+ */
+
+export interface Service {
+  /** Base URL of the service, without a trailing slash. */
+  url: string;
+  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs. */
+  secret?: string;
+  /** For tests, and for frameworks that provide their own. */
+  fetch?: typeof fetch;
+}
+
+/** What to render: the sizes of an original, all of them by default. */
+export interface Order {
+  key: string;
+  sizes?: string[];
+  /** Renders again what is up to date. */
+  force?: boolean;
+  /** URL that the service calls when the job has ended; its CALLBACK_HOSTS must list the host. */
+  callback_url?: string;
+}
+
+/** One rendered size; lengths in pixels and bytes, null if they are not known. */
+export interface Rendered {
+  size: string;
+  url: string;
+  width: number | null;
+  height: number | null;
+  bytes: number | null;
+  content_type: string;
+}
+
+/** A job as the service returns it. */
+export interface Job {
+  id: string;
+  key: string;
+  status: "queued" | "processing" | "done" | "error";
+  derivatives: Rendered[];
+  /** The description of the picture, once the job is done. */
+  picture?: Picture | null;
+  error: { code: string; detail: string } | null;
+}
+
+/**
+ * What a page needs to know of a picture: `GET /v1/images/<key>`. Width and height are those of the upright original.
+ * They are null, as are colour and placeholder, for derivatives of an older version of the service.
+ */
+export interface Picture {
+  key: string;
+  width: number | null;
+  height: number | null;
+  /** The dominant colour, `#rrggbb`. */
+  color?: string | null;
+  placeholder?: { lqip?: string | null; thumbhash?: string | null } | null;
+  sizes: Rendered[];
+}
+
+/** The service refused a request; `code` is the last part of the problem's `type`. */
+export class ServiceError extends Error {
+  constructor(readonly status: number, readonly code: string, detail: string) {
+    super(`the service responds with ${status}: ${detail}`);
+    this.name = "ServiceError";
+  }
+}
+
+/** A job that ended with an error. */
+export class JobFailed extends Error {
+  constructor(readonly job: Job) {
+    super(job.error?.detail ?? `job ${job.id} failed`);
+    this.name = "JobFailed";
+  }
+}
+
+/** A callback that the service did not sign, or that is too old to be accepted. */
+export class Forged extends Error {}
+
+const DEADLINE_MS = 10_000;
+const LOOK_EVERY_MS = [100, 200, 400, 800];
+const RETRY_AFTER_MS = 1_000;
+const TOLERANCE_SECONDS = 300;
+
+/**
+ * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch).
+ *
+ * Throws ServiceError if the service refuses, and other errors if it is unreachable or exceeds the deadline.
+ */
+export async function postJob(service: Service, order: Order, until = Date.now() + DEADLINE_MS): Promise<Job> {
+  const body = JSON.stringify(order);
+  const id = `msg_${crypto.randomUUID()}`; // one id for all attempts, so that a retry returns the same job
+  for (;;) {
+    const headers = { "content-type": "application/json", ...(await signature(id, body, service.secret)) };
+    const answer = await ask(service, "/v1/jobs", { method: "POST", body, headers }, until);
+    if (answer.status !== 503) {
+      return read<Job>(answer);
+    }
+    const seconds = Number(answer.headers.get("retry-after"));
+    await answer.body?.cancel();
+    await sleep(seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS, until);
+  }
+}
+
+/** Waits until a job has ended and returns it. Throws JobFailed if it ended with an error. */
+export async function waitForJob(service: Service, job: Job, until = Date.now() + DEADLINE_MS): Promise<Job> {
+  let seen = job;
+  for (let look = 0; seen.status === "queued" || seen.status === "processing"; look++) {
+    await sleep(LOOK_EVERY_MS[Math.min(look, LOOK_EVERY_MS.length - 1)]!, until);
+    seen = await read<Job>(await ask(service, `/v1/jobs/${job.id}`, {}, until));
+  }
+  if (seen.status === "error") {
+    throw new JobFailed(seen);
+  }
+  return seen;
+}
+
+/** Returns what a page needs to know of a picture. The service renders it first, if it is not rendered yet. */
+export async function readPicture(service: Service, key: string, until = Date.now() + 6 * DEADLINE_MS): Promise<Picture> {
+  return read<Picture>(await ask(service, `/v1/images/${path(key)}`, {}, until));
+}
+
+/** Returns the URL of a size of an original, or of the original itself; the service renders it on the first view. */
+export function imageUrl(service: Service, key: string, size: string): string {
+  return `${service.url}/img/${path(key)}/${size}`;
+}
+
+/**
+ * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. A `webhook-id`
+ * that was received before is a repeated delivery. Throws Forged if the secret did not sign it, or if it is older than
+ * five minutes.
+ */
+export async function readCallback(body: string, headers: Headers, secret: string): Promise<Job> {
+  const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => headers.get(name));
+  if (!id || !time || !signatures || !(Math.abs(Date.now() / 1000 - Number(time)) <= TOLERANCE_SECONDS)) {
+    throw new Forged("this is no callback of the service, or an old one");
+  }
+  const key = await hmacKey(secret, "verify");
+  for (const signature of signatures.split(" ")) {
+    const [version, code] = signature.split(",");
+    if (version === "v1" && code && (await crypto.subtle.verify("HMAC", key, bytes(code), text(`${id}.${time}.${body}`)))) {
+      return (JSON.parse(body) as { data: Job }).data;
+    }
+  }
+  throw new Forged("the callback is signed by another secret");
+}
+
+/** How to show a picture. */
+export interface Display {
+  /** What the picture shows, for people who do not see it; empty if it only decorates. */
+  alt: string;
+  /** How wide the page shows it, as for the attribute `sizes`; default: as wide as the window. */
+  sizes?: string;
+  /** CSS pixels of the `src` that programs load which do not know `srcset`; default 800. */
+  width?: number;
+  /** Whether browsers may load it when it comes near the window; false for the pictures at the top of a page. */
+  lazy?: boolean;
+  /** Base URL for URLs that are only a path, as those of a file store are. */
+  base?: string;
+}
+
+/** Returns the attributes of an `<img>`, by their names in HTML. */
+export function attributes(picture: Picture, display: Display): Record<string, string> {
+  const shown = candidates(picture, mainType(picture));
+  const fallback = shown.find((one) => one.width! >= (display.width ?? 800)) ?? shown[shown.length - 1];
+  const [width, height] = shapeOf(picture);
+  const style = placeholder(picture);
+  return {
+    src: fallback ? absolute(fallback.url, display.base) : "",
+    srcset: srcset(picture, mainType(picture), display.base),
+    sizes: display.sizes ?? "100vw",
+    ...(width && height ? { width: String(width), height: String(height) } : {}),
+    alt: display.alt,
+    ...(display.lazy === false ? { fetchpriority: "high" } : { loading: "lazy" }),
+    decoding: "async",
+    ...(style ? { style } : {}),
+  };
+}
+
+/** Returns the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types. */
+export function html(picture: Picture, display: Display): string {
+  const img = tag("img", attributes(picture, display));
+  const types = otherTypes(picture);
+  if (types.length === 0) {
+    return img;
+  }
+  const sizes = display.sizes ?? "100vw";
+  const sources = types.map((type) => tag("source", { type, srcset: srcset(picture, type, display.base), sizes }));
+  return `<picture>${sources.join("")}${img}</picture>`;
+}
+
+/**
+ * Returns the `srcset` of one content type. Each width is the true one, and occurs once: no small original is offered
+ * as a large one. Sizes with another shape, such as squares, are left out.
+ */
+export function srcset(picture: Picture, type = mainType(picture), base?: string): string {
+  return candidates(picture, type).map((one) => `${absolute(one.url, base)} ${one.width}w`).join(", ");
+}
+
+/** Returns CSS that shows the placeholder behind a picture without alpha until it is loaded, or nothing. */
+export function placeholder(picture: Picture): string {
+  if (mainType(picture) !== "image/jpeg") {
+    return ""; // it would remain visible through the transparent parts of the picture
+  }
+  const color = /^#[0-9a-f]{6}$/i.test(picture.color ?? "") ? picture.color : "";
+  const lqip = picture.placeholder?.lqip ?? "";
+  const image = /^data:image\/[a-z]+;base64,[A-Za-z0-9+/=]+$/.test(lqip) ? `url(${lqip}) center/cover no-repeat` : "";
+  const layers = [color, image].filter(Boolean).join(" ");
+  return layers ? `background:${layers}` : "";
+}
+
+/** Returns the type that every browser shows, which is that of the `<img>`. */
+function mainType(picture: Picture): string {
+  const types = new Set(picture.sizes.map((one) => one.content_type));
+  return ["image/jpeg", "image/png", "image/gif", "image/webp"].find((type) => types.has(type)) ?? "";
+}
+
+function otherTypes(picture: Picture): string[] {
+  const types = new Set(picture.sizes.map((one) => one.content_type));
+  return ["image/avif", "image/webp"].filter((type) => types.has(type) && type !== mainType(picture));
+}
+
+/** Returns the width and the height of the original, or of the widest size. */
+function shapeOf(picture: Picture): [number, number] {
+  if (picture.width && picture.height) {
+    return [picture.width, picture.height];
+  }
+  return picture.sizes.reduce<[number, number]>(
+    (widest, { width, height }) => ((width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
+    [0, 0],
+  );
+}
+
+function candidates(picture: Picture, type: string): Rendered[] {
+  const [width, height] = shapeOf(picture);
+  const byWidth = new Map<number, Rendered>();
+  for (const one of picture.sizes) {
+    const isSameShape = Math.abs((one.width ?? 0) * height - (one.height ?? 0) * width) <= Math.max(width, height);
+    if (one.content_type === type && one.width && isSameShape && !byWidth.has(one.width)) {
+      byWidth.set(one.width, one);
+    }
+  }
+  return [...byWidth.values()].sort((one, other) => one.width! - other.width!);
+}
+
+function absolute(url: string, base?: string): string {
+  return base ? new URL(url, base).href : url;
+}
+
+function tag(name: string, values: Record<string, string>): string {
+  return `<${name} ${Object.entries(values).map(([key, value]) => `${key}="${escaped(value)}"`).join(" ")}>`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+async function ask(service: Service, address: string, request: RequestInit, until: number): Promise<Response> {
+  const signal = AbortSignal.timeout(Math.max(1, until - Date.now()));
+  return (service.fetch ?? fetch)(service.url + address, { ...request, signal, redirect: "manual" });
+}
+
+async function read<T>(answer: Response): Promise<T> {
+  const body = await answer.text();
+  if (!answer.ok) {
+    const { type, detail } = problem(body);
+    throw new ServiceError(answer.status, (type ?? "").split("/").pop()!, detail ?? body.slice(0, 200));
+  }
+  return JSON.parse(body) as T;
+}
+
+function problem(body: string): { type?: string; detail?: string } {
+  try {
+    return JSON.parse(body) as { type?: string; detail?: string };
+  } catch {
+    return {};
+  }
+}
+
+async function signature(id: string, body: string, secret: string | undefined): Promise<Record<string, string>> {
+  if (!secret) {
+    return { "webhook-id": id };
+  }
+  const time = Math.floor(Date.now() / 1000);
+  const code = await crypto.subtle.sign("HMAC", await hmacKey(secret, "sign"), text(`${id}.${time}.${body}`));
+  const encoded = btoa(String.fromCharCode(...new Uint8Array(code)));
+  return { "webhook-id": id, "webhook-timestamp": String(time), "webhook-signature": `v1,${encoded}` };
+}
+
+function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
+  const raw = bytes(secret.replace(/^whsec_/, ""));
+  return crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, [use]);
+}
+
+function bytes(base64: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  } catch {
+    return new Uint8Array();
+  }
+}
+
+function text(line: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new TextEncoder().encode(line));
+}
+
+function path(key: string): string {
+  return key.split("/").map(encodeURIComponent).join("/");
+}
+
+async function sleep(ms: number, until: number): Promise<void> {
+  if (Date.now() + ms >= until) {
+    throw new Error("the service did not finish in time");
+  }
+  await new Promise((wake) => setTimeout(wake, ms));
+}

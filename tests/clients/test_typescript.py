@@ -1,0 +1,67 @@
+"""The client for TypeScript, compiled and run in Node, against a running service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loadtest.paint import Photograph, paint
+from loadtest.ports import free_port
+from loadtest.service import SECRET, running
+from tests.clients.pictures import NAMED
+from tests.clients.test_python import KEY, client
+from tests.main_site import node
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.skipif(not node.is_there(), reason=node.LACKS),
+    pytest.mark.timeout(600),
+]
+
+NO_PICTURE = "gall/58/58_2_original.jpg"
+
+
+def html_of_python() -> dict[str, str]:
+    base = "https://a.test/x/"
+    shown = {name: client.img(one, alt='"a" & <b>', sizes="50vw", base=base) for name, one in NAMED.items()}
+    return shown | {f"{name} srcset": client.srcset(one, base=base) for name, one in NAMED.items()}
+
+
+def test_the_client_posts_verifies_and_writes_the_html_of_the_client_for_python(tmp_path: Path) -> None:
+    built, port = node.prepare(), free_port()
+    with running(tmp_path, CALLBACK_HOSTS=f"http://127.0.0.1:{port}") as service:
+        paint(tmp_path / "photo.jpg", Photograph(width=512, height=384))
+        service.put(KEY, tmp_path / "photo.jpg")
+        (tmp_path / "text.jpg").write_text("this is not a picture")
+        service.put(NO_PICTURE, tmp_path / "text.jpg")
+        ended = subprocess.run(
+            ["node", "--test", "--test-reporter", "tap", "client.test.mjs"],
+            cwd=built,
+            env={
+                **os.environ,
+                "SERVICE_URL": service.url,
+                "WEBHOOK_SECRET": SECRET,
+                "KEY": KEY,
+                "NO_PICTURE": NO_PICTURE,
+                "CALLBACK_PORT": str(port),
+                "PICTURES": json.dumps(NAMED),
+                "HTML": json.dumps(html_of_python()),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n# fail 0\n" in ended.stdout
+    assert "\n# skipped 0\n" in ended.stdout
+
+
+def test_the_client_needs_no_package() -> None:
+    assert "import " not in node.CLIENT.read_text(encoding="utf-8").replace("* ", "")
