@@ -66,6 +66,8 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
         "/files/{key}",
         "/img/{key}/{size}",
         "/v1/derivatives/{key}",
+        "/v1/facts/{key}",
+        "/v1/images/{key}",
         "/v1/jobs",
         "/v1/jobs/{job_id}",
         "/v1/jobs/{job_id}/cancel",
