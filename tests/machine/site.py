@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 import time
@@ -125,6 +126,7 @@ class Site:
         self.most_waiting = 0
         """How many jobs waited at most, since it was last set to 0."""
         self._callback_url = callback_url
+        self._checksums = {hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos}
         self._numbers = itertools.count(1)
         self._ticks = itertools.count(1)
         self._lock = threading.RLock()
@@ -214,6 +216,15 @@ class Site:
         """View a page with a picture."""
         self._begin(picture)
         self._do(lambda: self._look(picture, node, size))
+
+    def describe(self, picture: Picture, node: Node) -> None:
+        """Request what a page needs to know of a picture."""
+        self._begin(picture)
+        self._do(lambda: self._describe(picture, node))
+
+    def read_facts(self, picture: Picture, node: Node) -> None:
+        """Request the facts of an original."""
+        self._do(lambda: self._read_facts(picture, node))
 
     def count_waiting(self, node: Node) -> None:
         """Look how many jobs wait; `most_waiting` is the highest number so far."""
@@ -341,13 +352,32 @@ class Site:
         answer = self._client.get(f"{node.url}/img/{quote(picture.key)}/{size}", follow_redirects=False)
         self._note(f"view {size}", picture, node, answer)
         if answer.status_code == httpx.codes.FOUND:
-            shown = self._client.get(answer.headers["location"])
-            is_calm = not picture.purging and picture.disturbed_at + STILL_KNOWN_SECONDS < began
-            if not shown.is_success and is_calm:
-                self.violations.append(
-                    f"a page view of {picture.key} at {size} by {node.name} led to {answer.headers['location']}, "
-                    f"which answers {shown.status_code}"
-                )
+            self._follow(answer.headers["location"], f"a page view at {size}", picture, node, began=began)
+
+    def _describe(self, picture: Picture, node: Node) -> None:
+        began = time.monotonic()
+        answer = self._client.get(f"{node.url}/v1/images/{quote(picture.key)}")
+        self._note("description", picture, node, answer)
+        for size in answer.json()["sizes"] if answer.is_success else ():
+            self._follow(size["url"], "a description", picture, node, began=began)
+
+    def _follow(self, url: str, what: str, picture: Picture, node: Node, *, began: float) -> None:
+        """Note a violation if a URL that the service returned leads nowhere, and nobody has deleted anything."""
+        shown = self._client.get(url)
+        is_calm = not picture.purging and picture.disturbed_at + STILL_KNOWN_SECONDS < began
+        if not shown.is_success and is_calm:
+            self.violations.append(
+                f"{what} of {picture.key} by {node.name} led to {url}, which answers {shown.status_code}"
+            )
+
+    def _read_facts(self, picture: Picture, node: Node) -> None:
+        address, began = f"/v1/facts/{quote(picture.key)}", time.monotonic()
+        answer = self._client.get(f"{node.url}{address}", headers=_signed(node, f"GET {address}".encode()))
+        self._note("facts", picture, node, answer)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            self._refused("request for facts", node, answer, began=began)
+        elif answer.is_success and answer.json()["sha256"] not in self._checksums:
+            self.violations.append(f"{node.name} returned facts of {picture.key} that are of no picture: {answer.text}")
 
     def _refused(self, what: str, node: Node, answer: httpx.Response, *, began: float) -> None:
         """Note an answer that was not to be expected, unless the machine's clock was set meanwhile."""

@@ -97,6 +97,18 @@ class UserSteps(Steps):
             lambda: self.site.look(self._picture(picture), self._node(node), size),
         )
 
+    @rule(picture=pictures, node=nodes)
+    def describe(self, picture: int, node: int) -> None:
+        """Request what a page needs to know of a picture."""
+        self._act(f"describe {picture} at {node}", lambda: self.site.describe(self._picture(picture), self._node(node)))
+
+    @rule(picture=pictures, node=nodes)
+    def read_facts(self, picture: int, node: int) -> None:
+        """Request the facts of an original."""
+        self._act(
+            f"facts of {picture} at {node}", lambda: self.site.read_facts(self._picture(picture), self._node(node))
+        )
+
     @rule(node=nodes)
     def crowd(self, node: int) -> None:
         """Pause the queue, post more new pictures than it may hold, and resume it."""
