@@ -58,6 +58,9 @@ check: format lint types layers test ## run everything that must pass before a m
 bench-pipeline: dev ## compare the pipeline with sharp, Pillow and Jimp, into docs/benchmarks.md; a quarter of an hour
 	$(BIN)/python -m tests.benchmarks.pipeline $(OPTIONS)
 
+bench-before: dev ## compare CPU, scores and bytes with another checkout's; OPTIONS='--base ../other'
+	$(BIN)/python -m tests.benchmarks.pipeline.before $(OPTIONS)
+
 bench-chromium: dev ## compare derivatives with Chromium, into docs/benchmarks-chromium.md; requires chromium (apt-get install)
 	$(BIN)/python -m tests.benchmarks.chromium $(OPTIONS)
 

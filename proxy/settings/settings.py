@@ -90,7 +90,7 @@ class Settings:
     )
     conditional_writes: bool = _setting(
         default=False,
-        description="page views write a derivative only if it does not exist: if machines race, one write is visible",
+        description="page views write a derivative only if it does not exist; for several machines on one bucket",
     )
     probe_key: str = _setting(
         "gallformers-images/write-probe",

@@ -146,6 +146,9 @@ def _settings(
     settings = on_bucket(weed, ADMIN, S3_ENDPOINT_URL=path.url, PUBLIC_BASE_URL=cdn.url)
     return {
         **settings,
+        # Without it, a page view that stands still between its look at the original and its write could write an older
+        # derivative after a job, and its machine could be killed before the look that follows.
+        "CONDITIONAL_WRITES": "true",
         "QUEUE": queue.address,
         "QUEUE_SIZE": str(QUEUE_SIZE),
         "WORKERS": str(WORKERS),

@@ -77,18 +77,21 @@ async def test_whatever_is_unusual_is_left_to_the_application_which_needs_no_cal
     site: Site, route: str
 ) -> None:
     whole = await site.client.get(route)
-    before = calls()
-    for headers in (
-        {"range": "bytes=2-5"},
-        {"if-match": "*"},
-        {"range": "bytes=2-5", "if-range": whole.headers["etag"]},
-    ):
-        told = [(name.encode(), value.encode()) for name, value in headers.items()]
-        assert site.shortcut(b"GET", route.encode(), told) is None
-        answer = await site.client.get(route, headers=headers)
-        assert answer.content == (whole.content[2:6] if "range" in headers else whole.content)
-    assert site.shortcut(b"POST", route.encode(), []) is None
-    assert calls() == before
+    made = []
+    for _ in range(2):  # the readiness check, every 30 s, calls the store too
+        before = calls()
+        for headers in (
+            {"range": "bytes=2-5"},
+            {"if-match": "*"},
+            {"range": "bytes=2-5", "if-range": whole.headers["etag"]},
+        ):
+            told = [(name.encode(), value.encode()) for name, value in headers.items()]
+            assert site.shortcut(b"GET", route.encode(), told) is None
+            answer = await site.client.get(route, headers=headers)
+            assert answer.content == (whole.content[2:6] if "range" in headers else whole.content)
+        assert site.shortcut(b"POST", route.encode(), []) is None
+        made.append(calls() - before)
+    assert min(made) == 0
 
 
 async def test_a_first_view_reads_the_bytes_with_one_call_and_the_second_with_none(tmp_path: Path) -> None:
