@@ -9,10 +9,10 @@
 export interface Service {
   /** Base URL of the service, without a trailing slash. */
   url: string;
-  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs. */
-  secret?: string;
+  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs, if the service accepts no unsigned ones. */
+  secret?: string | undefined;
   /** For tests, and for frameworks that provide their own. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
 }
 
 /** What to render: the sizes of an original, all of them by default. */
@@ -76,6 +76,14 @@ export class JobFailed extends Error {
   }
 }
 
+/** A secret that the service would refuse, and that would verify forged callbacks; the message has the remedy. */
+export class BadSecret extends Error {
+  constructor(fault: string) {
+    super(`${fault}; make one with: echo whsec_$(openssl rand -base64 32)`);
+    this.name = "BadSecret";
+  }
+}
+
 /** A callback that the service did not sign, or that is too old to be accepted. */
 export class Forged extends Error {}
 
@@ -83,11 +91,13 @@ const DEADLINE_MS = 10_000;
 const LOOK_EVERY_MS = [100, 200, 400, 800];
 const RETRY_AFTER_MS = 1_000;
 const TOLERANCE_SECONDS = 300;
+const SECRET = /^whsec_([A-Za-z0-9+/]{32,})={0,2}$/;
 
 /**
  * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch).
  *
- * Throws ServiceError if the service refuses, and other errors if it is unreachable or exceeds the deadline.
+ * Throws ServiceError if the service refuses, BadSecret if the secret is empty, short or no base64, and other errors if
+ * the service is unreachable or exceeds the deadline.
  */
 export async function postJob(service: Service, order: Order, until = Date.now() + DEADLINE_MS): Promise<Job> {
   const body = JSON.stringify(order);
@@ -128,20 +138,29 @@ export function imageUrl(service: Service, key: string, size: string): string {
 }
 
 /**
- * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. A `webhook-id`
- * that was received before is a repeated delivery. Throws Forged if the secret did not sign it, or if it is older than
- * five minutes.
+ * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. `secrets` are
+ * those of CALLBACK_SECRETS, or else of WEBHOOK_SECRETS; while one replaces another, pass both. A `webhook-id` that was
+ * received before is a repeated delivery.
+ *
+ * Throws Forged if none of the secrets signed it, or if it is older than five minutes, and BadSecret if there is no
+ * secret, or one of them is empty, short or no base64.
  */
-export async function readCallback(body: string, headers: Headers, secret: string): Promise<Job> {
+export async function readCallback(body: string, headers: Headers, ...secrets: string[]): Promise<Job> {
+  if (secrets.length === 0) {
+    throw new BadSecret("a callback cannot be verified without a secret");
+  }
+  const keys = await Promise.all(secrets.map((secret) => hmacKey(secret, "verify")));
   const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => headers.get(name));
   if (!id || !time || !signatures || !(Math.abs(Date.now() / 1000 - Number(time)) <= TOLERANCE_SECONDS)) {
     throw new Forged("this is no callback of the service, or an old one");
   }
-  const key = await hmacKey(secret, "verify");
+  const signed = text(`${id}.${time}.${body}`);
   for (const signature of signatures.split(" ")) {
     const [version, code] = signature.split(",");
-    if (version === "v1" && code && (await crypto.subtle.verify("HMAC", key, bytes(code), text(`${id}.${time}.${body}`)))) {
-      return (JSON.parse(body) as { data: Job }).data;
+    for (const key of version === "v1" && code ? keys : []) {
+      if (await crypto.subtle.verify("HMAC", key, bytes(code!), signed)) {
+        return (JSON.parse(body) as { data: Job }).data;
+      }
     }
   }
   throw new Forged("the callback is signed by another secret");
@@ -280,7 +299,7 @@ function problem(body: string): { type?: string; detail?: string } {
 }
 
 async function signature(id: string, body: string, secret: string | undefined): Promise<Record<string, string>> {
-  if (!secret) {
+  if (secret === undefined) {
     return { "webhook-id": id };
   }
   const time = Math.floor(Date.now() / 1000);
@@ -289,9 +308,15 @@ async function signature(id: string, body: string, secret: string | undefined): 
   return { "webhook-id": id, "webhook-timestamp": String(time), "webhook-signature": `v1,${encoded}` };
 }
 
-function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
-  const raw = bytes(secret.replace(/^whsec_/, ""));
-  return crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, [use]);
+async function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
+  const key = SECRET.exec(secret)?.[1] ?? "";
+  if (!key || key.length % 4 === 1) {
+    throw new BadSecret(
+      "the secret is not whsec_ followed by at least 24 bytes in base64; set it to one of the WEBHOOK_SECRETS or " +
+        "CALLBACK_SECRETS of the service",
+    );
+  }
+  return crypto.subtle.importKey("raw", bytes(key), { name: "HMAC", hash: "SHA-256" }, false, [use]);
 }
 
 function bytes(base64: string): Uint8Array<ArrayBuffer> {

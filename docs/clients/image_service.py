@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 LOOK_EVERY_SECONDS = (0.1, 0.2, 0.4, 0.8)
 TOLERANCE_SECONDS = 300
+SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{32,})={0,2}")
 MAIN_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types that every browser displays, the preferred one first."""
 OTHER_TYPES = ("image/avif", "image/webp")
@@ -55,16 +56,26 @@ class JobFailed(Exception):
         self.job = job
 
 
+class BadSecret(ValueError):
+    """A secret that the service would refuse, and that would verify forged callbacks; the message has the remedy."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; make one with: echo whsec_$(openssl rand -base64 32)")
+
+
 class Forged(Exception):
     """A callback that the service did not sign, or that is too old to be accepted."""
 
 
 @dataclass(frozen=True)
 class ImageService:
-    """A running service: its base URL, without a trailing slash, and a secret of its `WEBHOOK_SECRETS` to post jobs."""
+    """A running service: its base URL, without a trailing slash, and a secret of its `WEBHOOK_SECRETS` to post jobs.
+
+    `secret` is None for a service that accepts unsigned jobs, and for pages that only read pictures.
+    """
 
     url: str
-    secret: str = ""
+    secret: str | None = None
     timeout_seconds: float = 60.0
 
     def post_job(self, key: str, *, sizes: tuple[str, ...] = (), force: bool = False, callback_url: str = "") -> Json:
@@ -73,6 +84,7 @@ class ImageService:
         `sizes` are all by default. `force` renders again what is up to date.
 
         Raises:
+            BadSecret: the secret is empty, short, or no base64.
             ServiceError: the service refuses the job, or its queue is still full at the timeout.
             Unreachable: the service does not respond.
         """
@@ -135,12 +147,16 @@ class ImageService:
             raise Unreachable(f"{self.url} does not respond as the service does: {error}") from error
 
 
-def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
-    """Return the headers of a signed body; without a secret, only its id."""
+def signed(secret: str | None, message_id: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a signed body; if the secret is None, only its id.
+
+    Raises:
+        BadSecret: the secret is empty, short, or no base64.
+    """
     headers = {"content-type": "application/json", "webhook-id": message_id}
-    if secret:
+    if secret is not None:
         timestamp = str(int(time.time()))
-        code = base64.b64encode(_code(secret, message_id, timestamp, body)).decode()
+        code = base64.b64encode(_code(_key(secret), message_id, timestamp, body)).decode()
         headers |= {"webhook-timestamp": timestamp, "webhook-signature": f"v1,{code}"}
     return headers
 
@@ -148,17 +164,22 @@ def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
 def read_callback(body: bytes, headers: Mapping[str, str], *secrets: str) -> Json:
     """Verify a callback of the service, and return the ended job.
 
-    `body` is the unmodified request body. A `webhook-id` that was received before is a repeated delivery.
+    `body` is the unmodified request body. `secrets` are those of `CALLBACK_SECRETS`, or else of `WEBHOOK_SECRETS`.
+    While one replaces another, pass both. A `webhook-id` that was received before is a repeated delivery.
 
     Raises:
+        BadSecret: there is no secret, or one of them is empty, short, or no base64.
         Forged: none of the secrets signed it, or it is older than five minutes.
     """
+    if not secrets:
+        raise BadSecret("a callback cannot be verified without a secret")
+    keys = [_key(secret) for secret in secrets]
     lower = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = lower.get("webhook-id", ""), lower.get("webhook-timestamp", "")
     signatures = [one.partition(",")[2] for one in lower.get("webhook-signature", "").split() if one.startswith("v1,")]
     if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
         raise Forged("this is no callback of the service, or an old one")
-    codes = [base64.b64encode(_code(secret, message_id, timestamp, body)) for secret in secrets]
+    codes = [base64.b64encode(_code(key, message_id, timestamp, body)) for key in keys]
     if not any(hmac.compare_digest(code, one.encode()) for code in codes for one in signatures):
         raise Forged("the callback is signed by another secret")
     job: Json = json.loads(body)["data"]
@@ -249,8 +270,17 @@ def _tag(name: str, values: Mapping[str, str]) -> str:
     return f"<{name} {' '.join(f'{key}={chr(34)}{html.escape(value)}{chr(34)}' for key, value in values.items())}>"
 
 
-def _code(secret: str, message_id: str, timestamp: str, body: bytes) -> bytes:
-    key = base64.b64decode(secret.removeprefix("whsec_"))
+def _key(secret: str) -> bytes:
+    found = SECRET.fullmatch(secret or "")
+    if found is None or len(found[1]) % 4 == 1:
+        raise BadSecret(
+            "the secret is not whsec_ followed by at least 24 bytes in base64; set it to one of the WEBHOOK_SECRETS or "
+            "CALLBACK_SECRETS of the service"
+        )
+    return base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
+
+
+def _code(key: bytes, message_id: str, timestamp: str, body: bytes) -> bytes:
     return hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
 
 

@@ -13,7 +13,7 @@ from loadtest.paint import Photograph, paint
 from loadtest.ports import free_port
 from loadtest.service import SECRET, running
 from tests.clients.pictures import NAMED
-from tests.clients.test_python import KEY, client
+from tests.clients.test_python import BAD_SECRETS, KEY, OTHER_SECRET, client
 from tests.main_site import node
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def test_the_client_posts_verifies_and_writes_the_html_of_the_client_for_python(
                 **os.environ,
                 "SERVICE_URL": service.url,
                 "WEBHOOK_SECRET": SECRET,
+                "OTHER_SECRET": OTHER_SECRET,
+                "BAD_SECRETS": json.dumps(BAD_SECRETS),
                 "KEY": KEY,
                 "NO_PICTURE": NO_PICTURE,
                 "CALLBACK_PORT": str(port),
