@@ -57,7 +57,10 @@ export interface Picture {
   /** The dominant colour, `#rrggbb`. */
   color?: string | null;
   placeholder?: { lqip?: string | null; thumbhash?: string | null } | null;
+  /** All sizes, also crops and copies of the original. */
   sizes: Rendered[];
+  /** `srcset` of each content type: whole pictures only, each width once. */
+  srcset: Record<string, string>;
 }
 
 /** The service refused a request; `code` is the last part of the problem's `type`. */
@@ -177,19 +180,30 @@ export interface Display {
   /** Whether browsers may load it when it comes near the window; false for the pictures at the top of a page. */
   lazy?: boolean;
   /** Base URL for URLs that are only a path, as those of a file store are. */
-  base?: string;
+  base?: string | undefined;
+  /**
+   * The `src` while there is no picture, or none with a `srcset`, such as `imageUrl(service, key, "medium")`. Without it,
+   * nothing is written.
+   */
+  otherwise?: string | undefined;
 }
 
-/** Returns the attributes of an `<img>`, by their names in HTML. */
-export function attributes(picture: Picture, display: Display): Record<string, string> {
-  const shown = candidates(picture, mainType(picture));
-  const fallback = shown.find((one) => one.width! >= (display.width ?? 800)) ?? shown[shown.length - 1];
+/** A picture, or its absence until its job has ended. */
+type MaybePicture = Picture | null | undefined;
+
+/** Returns the attributes of an `<img>`, by their names in HTML; none if there is nothing to show. */
+export function attributes(picture: MaybePicture, display: Display): Record<string, string> {
+  const type = mainType(picture);
+  const shown = candidates(picture, type);
+  const fallback = (shown.find((one) => one.width >= (display.width ?? 800)) ?? shown[shown.length - 1])?.url ?? display.otherwise;
+  if (!fallback) {
+    return {};
+  }
   const [width, height] = shapeOf(picture);
   const style = placeholder(picture);
   return {
-    src: fallback ? absolute(fallback.url, display.base) : "",
-    srcset: srcset(picture, mainType(picture), display.base),
-    sizes: display.sizes ?? "100vw",
+    src: absolute(fallback, display.base),
+    ...(shown.length > 0 ? { srcset: srcset(picture, type, display.base), sizes: display.sizes ?? "100vw" } : {}),
     ...(width && height ? { width: String(width), height: String(height) } : {}),
     alt: display.alt,
     ...(display.lazy === false ? { fetchpriority: "high" } : { loading: "lazy" }),
@@ -198,9 +212,13 @@ export function attributes(picture: Picture, display: Display): Record<string, s
   };
 }
 
-/** Returns the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types. */
-export function html(picture: Picture, display: Display): string {
-  const img = tag("img", attributes(picture, display));
+/** Returns the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types, or nothing. */
+export function html(picture: MaybePicture, display: Display): string {
+  const values = attributes(picture, display);
+  if (!values["src"]) {
+    return "";
+  }
+  const img = tag("img", values);
   const types = otherTypes(picture);
   if (types.length === 0) {
     return img;
@@ -211,16 +229,16 @@ export function html(picture: Picture, display: Display): string {
 }
 
 /**
- * Returns the `srcset` of one content type. Each width is the true one, and occurs once: no small original is offered
- * as a large one. Sizes with another shape, such as squares, are left out.
+ * Returns the `srcset` of one content type, by default of the type that every browser displays. It is the one of the
+ * service: whole pictures, each width once. Crops and copies of the original are not offered.
  */
-export function srcset(picture: Picture, type = mainType(picture), base?: string): string {
+export function srcset(picture: MaybePicture, type = mainType(picture), base?: string): string {
   return candidates(picture, type).map((one) => `${absolute(one.url, base)} ${one.width}w`).join(", ");
 }
 
 /** Returns CSS that shows the placeholder behind a picture without alpha until it is loaded, or nothing. */
-export function placeholder(picture: Picture): string {
-  if (mainType(picture) !== "image/jpeg") {
+export function placeholder(picture: MaybePicture): string {
+  if (!picture || mainType(picture) !== "image/jpeg") {
     return ""; // it would remain visible through the transparent parts of the picture
   }
   const color = /^#[0-9a-f]{6}$/i.test(picture.color ?? "") ? picture.color : "";
@@ -230,38 +248,34 @@ export function placeholder(picture: Picture): string {
   return layers ? `background:${layers}` : "";
 }
 
-/** Returns the type that every browser shows, which is that of the `<img>`. */
-function mainType(picture: Picture): string {
-  const types = new Set(picture.sizes.map((one) => one.content_type));
-  return ["image/jpeg", "image/png", "image/gif", "image/webp"].find((type) => types.has(type)) ?? "";
+/** Returns the type that every browser shows, which is that of the `<img>`; only whole pictures count. */
+function mainType(picture: MaybePicture): string {
+  const types = Object.keys(picture?.srcset ?? {});
+  return ["image/jpeg", "image/png", "image/gif", "image/webp"].find((type) => types.includes(type)) ?? types[0] ?? "";
 }
 
-function otherTypes(picture: Picture): string[] {
-  const types = new Set(picture.sizes.map((one) => one.content_type));
-  return ["image/avif", "image/webp"].filter((type) => types.has(type) && type !== mainType(picture));
+function otherTypes(picture: MaybePicture): string[] {
+  const main = mainType(picture);
+  return ["image/avif", "image/webp"].filter((type) => type !== main && candidates(picture, type).length > 0);
 }
 
-/** Returns the width and the height of the original, or of the widest size. */
-function shapeOf(picture: Picture): [number, number] {
-  if (picture.width && picture.height) {
-    return [picture.width, picture.height];
+/** Returns the width and the height of the original, or of the widest whole picture. */
+function shapeOf(picture: MaybePicture): [number, number] {
+  if (!picture || (picture.width && picture.height)) {
+    return [picture?.width ?? 0, picture?.height ?? 0];
   }
+  const types = Object.keys(picture.srcset ?? {});
+  const whole = new Set(types.flatMap((type) => candidates(picture, type).map((one) => one.url)));
   return picture.sizes.reduce<[number, number]>(
-    (widest, { width, height }) => ((width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
+    (widest, { url, width, height }) => (whole.has(url) && (width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
     [0, 0],
   );
 }
 
-function candidates(picture: Picture, type: string): Rendered[] {
-  const [width, height] = shapeOf(picture);
-  const byWidth = new Map<number, Rendered>();
-  for (const one of picture.sizes) {
-    const isSameShape = Math.abs((one.width ?? 0) * height - (one.height ?? 0) * width) <= Math.max(width, height);
-    if (one.content_type === type && one.width && isSameShape && !byWidth.has(one.width)) {
-      byWidth.set(one.width, one);
-    }
-  }
-  return [...byWidth.values()].sort((one, other) => one.width! - other.width!);
+/** Returns the URLs and the widths that the service offers of a type, from the narrowest up. */
+function candidates(picture: MaybePicture, type: string): { url: string; width: number }[] {
+  const found = (picture?.srcset?.[type] ?? "").matchAll(/(?:^|, )(\S+) ([0-9]+)w/g);
+  return Array.from(found, ([, url, width]) => ({ url: url!, width: Number(width) }));
 }
 
 function absolute(url: string, base?: string): string {

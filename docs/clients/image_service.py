@@ -186,24 +186,36 @@ def read_callback(body: bytes, headers: Mapping[str, str], *secrets: str) -> Jso
     return job
 
 
-def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy: bool = True, base: str = "") -> str:
+def img(
+    picture: Json | None,
+    *,
+    alt: str,
+    sizes: str = "100vw",
+    width: int = 800,
+    lazy: bool = True,
+    base: str = "",
+    otherwise: str = "",
+) -> str:
     """Return the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types.
 
     `alt` is what it shows, for people who do not see it. `sizes` is how wide the page shows it. `width` is how wide, in
     pixels, the `src` is for programs that do not know `srcset`. `lazy` is false for the pictures at the top of a page.
     `base` is the base URL for URLs that are only a path, as those of a file store are.
+
+    A picture is None until its job has ended, and one without a `srcset` has nothing to choose from. `otherwise` is
+    then the `src`, such as `image_url(key, "medium")`. Without it, nothing is written.
     """
-    types = {one["content_type"] for one in picture["sizes"]}
     main = _main_type(picture)
     shown = _candidates(picture, main)
+    if not (shown or otherwise):
+        return ""
+    fallback = next((url for url, wide in shown if wide >= width), shown[-1][0] if shown else otherwise)
     own_width, own_height = _shape(picture)
-    fallback = next((one for one in shown if one["width"] >= width), shown[-1] if shown else {"url": ""})
     tag = _tag(
         "img",
         {
-            "src": urljoin(base, fallback["url"]),
-            "srcset": srcset(picture, main, base=base),
-            "sizes": sizes,
+            "src": urljoin(base, fallback),
+            **({"srcset": srcset(picture, main, base=base), "sizes": sizes} if shown else {}),
             **({"width": str(own_width), "height": str(own_height)} if own_width and own_height else {}),
             "alt": alt,
             **({"loading": "lazy"} if lazy else {"fetchpriority": "high"}),
@@ -214,27 +226,26 @@ def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy
     sources = [
         _tag("source", {"type": one, "srcset": srcset(picture, one, base=base), "sizes": sizes})
         for one in OTHER_TYPES
-        if one in types - {main}
+        if one != main and _candidates(picture, one)
     ]
     return f"<picture>{''.join(sources)}{tag}</picture>" if sources else tag
 
 
-def srcset(picture: Json, content_type: str = "", *, base: str = "") -> str:
+def srcset(picture: Json | None, content_type: str = "", *, base: str = "") -> str:
     """Return the `srcset` of one content type, by default of the type that every browser displays.
 
-    Each width is the true one, and occurs once: no small original is offered as a large one. Sizes with another shape,
-    such as squares, are left out.
+    It is the one of the service: whole pictures, each width once. Crops and copies of the original are not offered.
     """
     shown = _candidates(picture, content_type or _main_type(picture))
-    return ", ".join(f"{urljoin(base, one['url'])} {one['width']}w" for one in shown)
+    return ", ".join(f"{urljoin(base, url)} {wide}w" for url, wide in shown)
 
 
-def placeholder(picture: Json) -> str:
+def placeholder(picture: Json | None) -> str:
     """Return CSS that shows the placeholder behind a picture without alpha until it is loaded, or nothing.
 
     Through the transparent parts of a picture, it would remain visible.
     """
-    if _main_type(picture) != "image/jpeg":
+    if not picture or _main_type(picture) != "image/jpeg":
         return ""
     color, lqip = picture.get("color") or "", (picture.get("placeholder") or {}).get("lqip") or ""
     has_color = re.fullmatch(r"#[0-9a-fA-F]{6}", color)
@@ -243,27 +254,31 @@ def placeholder(picture: Json) -> str:
     return f"background:{' '.join(layers)}" if layers else ""
 
 
-def _main_type(picture: Json) -> str:
-    types = {one["content_type"] for one in picture["sizes"]}
-    return next((one for one in MAIN_TYPES if one in types), "")
+def _offered(picture: Json | None) -> dict[str, str]:
+    """Return the `srcset` of each content type: only whole pictures have one."""
+    return (picture or {}).get("srcset") or {}
 
 
-def _shape(picture: Json) -> tuple[int, int]:
-    """Return the width and the height of the original, or of the widest size."""
+def _main_type(picture: Json | None) -> str:
+    types = _offered(picture)
+    return next((one for one in MAIN_TYPES if one in types), next(iter(types), ""))
+
+
+def _candidates(picture: Json | None, content_type: str) -> list[tuple[str, int]]:
+    """Return the URLs and the widths that the service offers of a type, from the narrowest up."""
+    found = re.findall(r"(?:^|, )(\S+) ([0-9]+)w", _offered(picture).get(content_type, ""))
+    return [(url, int(wide)) for url, wide in found]
+
+
+def _shape(picture: Json | None) -> tuple[int, int]:
+    """Return the width and the height of the original, or of the widest whole picture."""
+    if not picture:
+        return 0, 0
     if picture["width"] and picture["height"]:
         return picture["width"], picture["height"]
-    return max((one["width"] or 0, one["height"] or 0) for one in picture["sizes"])
-
-
-def _candidates(picture: Json, content_type: str) -> list[Json]:
-    """Return the sizes of a type that have the picture's shape, by width, one of each width."""
-    width, height = _shape(picture)
-    by_width: dict[int, Json] = {}
-    for one in picture["sizes"]:
-        stretch = abs((one["width"] or 0) * height - (one["height"] or 0) * width)
-        if one["content_type"] == content_type and one["width"] and stretch <= max(width, height):
-            by_width.setdefault(one["width"], one)
-    return [one for _, one in sorted(by_width.items())]
+    whole = {url for content_type in _offered(picture) for url, _ in _candidates(picture, content_type)}
+    shapes = ((one["width"] or 0, one["height"] or 0) for one in picture["sizes"] if one["url"] in whole)
+    return max(shapes, default=(0, 0))
 
 
 def _tag(name: str, values: Mapping[str, str]) -> str:

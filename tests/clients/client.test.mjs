@@ -77,6 +77,8 @@ test("the HTML is that of the client for Python", () => {
   for (const [name, picture] of Object.entries(pictures)) {
     const display = { alt: '"a" & <b>', sizes: "50vw", base: "https://a.test/x/" };
     assert.equal(unescaped(client.html(picture, display)), unescaped(expected[name]), name);
+    const otherwise = client.html(picture, { ...display, otherwise: "/img/a/medium" });
+    assert.equal(unescaped(otherwise), unescaped(expected[`${name} otherwise`]), name);
     assert.equal(client.srcset(picture, undefined, display.base), expected[`${name} srcset`]);
   }
 });

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.clients.pictures import offered
 from tests.clients.test_python import client, parsed
 from tests.main_site import node
 
@@ -48,7 +49,10 @@ def test_the_html_of_a_picture_is_what_the_client_writes_for_two_types() -> None
     webp = [
         {**size, "content_type": "image/webp", "url": size["url"].replace(".jpg", ".jpg.webp")} for size in one["sizes"]
     ]
-    assert parsed(picture) == parsed(client.img({**one, "sizes": one["sizes"] + webp}, alt=ALT, sizes=SIZES))
+    sizes = one["sizes"] + webp
+    assert parsed(picture) == parsed(
+        client.img({**one, "sizes": sizes, "srcset": offered(*sizes)}, alt=ALT, sizes=SIZES)
+    )
 
 
 def test_the_srcset_of_the_description_is_the_clients() -> None:

@@ -21,7 +21,20 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET, running
-from tests.clients.pictures import ALPHA, FORGED, LQIP, OLD, SMALL, SQUARES, TYPES
+from tests.clients.pictures import (
+    ALPHA,
+    AVIF,
+    CROP,
+    FORGED,
+    FULL,
+    LQIP,
+    NO_SIZES,
+    NO_WIDTHS,
+    OLD,
+    SMALL,
+    SQUARES,
+    TYPES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,6 +214,29 @@ def test_widths_are_true_and_occur_once() -> None:
     assert client.srcset(SMALL) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 512w"
     assert client.srcset(SQUARES) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 800w"
     assert client.srcset(SMALL, base="https://a.test/x/").split()[0] == "https://a.test/files/a_small.jpeg"
+
+
+def test_a_copy_of_the_original_is_not_offered_and_is_no_fallback() -> None:
+    assert client.srcset(FULL) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 800w"
+    ((_, values),) = parsed(client.img(FULL, alt="", width=9000))
+    assert (values["src"], values["srcset"]) == ("/files/a_medium.jpeg", client.srcset(FULL))
+
+
+def test_the_type_of_an_img_is_one_of_whole_pictures() -> None:
+    ((tag, values),) = parsed(client.img(CROP, alt=""))
+    assert (tag, values["src"]) == ("img", "/files/a_medium.webp")
+    assert values["srcset"] == "/files/a_small.webp 300w, /files/a_medium.webp 800w"
+    ((_, values),) = parsed(client.img(AVIF, alt=""))
+    assert values["src"] == "/files/a_medium.avif"
+
+
+@pytest.mark.parametrize("picture", [None, NO_SIZES, NO_WIDTHS])
+def test_without_a_picture_nothing_is_written_or_the_address_that_is_passed(picture: dict[str, Any] | None) -> None:
+    assert client.img(picture, alt="") == client.srcset(picture) == client.placeholder(picture) == ""
+    ((tag, values),) = parsed(client.img(picture, alt="A gall", base="https://a.test", otherwise="/img/a/medium"))
+    assert (tag, values["src"], values["alt"]) == ("img", "https://a.test/img/a/medium", "A gall")
+    assert "srcset" not in values
+    assert "sizes" not in values
 
 
 def test_an_img_has_dimensions_placeholder_and_escaped_text() -> None:

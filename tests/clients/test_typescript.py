@@ -29,7 +29,9 @@ NO_PICTURE = "gall/58/58_2_original.jpg"
 
 def html_of_python() -> dict[str, str]:
     base = "https://a.test/x/"
-    shown = {name: client.img(one, alt='"a" & <b>', sizes="50vw", base=base) for name, one in NAMED.items()}
+    display = {"alt": '"a" & <b>', "sizes": "50vw", "base": base}
+    shown = {name: client.img(one, **display) for name, one in NAMED.items()}
+    shown |= {f"{name} otherwise": client.img(one, **display, otherwise="/img/a/medium") for name, one in NAMED.items()}
     return shown | {f"{name} srcset": client.srcset(one, base=base) for name, one in NAMED.items()}
 
 
