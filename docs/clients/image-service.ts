@@ -43,7 +43,34 @@ export interface Job {
   derivatives: Rendered[];
   /** The description of the picture, once the job is done. */
   picture?: Picture | null;
+  /** The facts of the original; only callbacks of done jobs have them, and null if they could not be read. */
+  facts?: Facts | null;
   error: { code: string; detail: string } | null;
+}
+
+/** What the metadata of an original contains, null where it has no plausible value; docs/facts.md of the service. */
+export interface Facts {
+  format: string;
+  /** Pixels, upright. */
+  width: number;
+  height: number;
+  /** ISO 8601, with an offset only if the file has one. */
+  taken_at: string | null;
+  camera: { make: string | null; model: string | null } | null;
+  lens: { make: string | null; model: string | null } | null;
+  /** Seconds, millimetres and EV. */
+  exposure: Record<"seconds" | "f_number" | "iso" | "focal_length" | "focal_length_35mm" | "bias", number | null> & { flash: boolean | null } | null;
+  /** Degrees and metres. */
+  place: { latitude: number; longitude: number; altitude: number | null; accuracy: number | null } | null;
+  creator: string | null;
+  copyright: string | null;
+  licence: string | null;
+  caption: string | null;
+  /** The reasons for which a field may be wrong. */
+  uncertain: Record<string, string[]>;
+  key: string;
+  sha256: string;
+  bytes: number;
 }
 
 /**
@@ -65,17 +92,25 @@ export interface Picture {
 
 /** The service refused a request; `code` is the last part of the problem's `type`. */
 export class ServiceError extends Error {
-  constructor(readonly status: number, readonly code: string, detail: string) {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, detail: string) {
     super(`the service responds with ${status}: ${detail}`);
     this.name = "ServiceError";
+    this.status = status;
+    this.code = code;
   }
 }
 
 /** A job that ended with an error. */
 export class JobFailed extends Error {
-  constructor(readonly job: Job) {
+  readonly job: Job;
+
+  constructor(job: Job) {
     super(job.error?.detail ?? `job ${job.id} failed`);
     this.name = "JobFailed";
+    this.job = job;
   }
 }
 
@@ -90,14 +125,14 @@ export class BadSecret extends Error {
 /** A callback that the service did not sign, or that is too old to be accepted. */
 export class Forged extends Error {}
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 const LOOK_EVERY_MS = [100, 200, 400, 800];
 const RETRY_AFTER_MS = 1_000;
 const TOLERANCE_SECONDS = 300;
 const SECRET = /^whsec_([A-Za-z0-9+/]{32,})={0,2}$/;
 
 /**
- * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch).
+ * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch, by default in 60 s).
  *
  * Throws ServiceError if the service refuses, BadSecret if the secret is empty, short or no base64, and other errors if
  * the service is unreachable or exceeds the deadline.
@@ -108,16 +143,17 @@ export async function postJob(service: Service, order: Order, until = Date.now()
   for (;;) {
     const headers = { "content-type": "application/json", ...(await signature(id, body, service.secret)) };
     const answer = await ask(service, "/v1/jobs", { method: "POST", body, headers }, until);
-    if (answer.status !== 503) {
+    const seconds = Number(answer.headers.get("retry-after"));
+    const ms = seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS;
+    if (answer.status !== 503 || Date.now() + ms >= until) {
       return read<Job>(answer);
     }
-    const seconds = Number(answer.headers.get("retry-after"));
     await answer.body?.cancel();
-    await sleep(seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS, until);
+    await sleep(ms, until);
   }
 }
 
-/** Waits until a job has ended and returns it. Throws JobFailed if it ended with an error. */
+/** Waits until a job has ended and returns it, by default for 60 s. Throws JobFailed if it ended with an error. */
 export async function waitForJob(service: Service, job: Job, until = Date.now() + DEADLINE_MS): Promise<Job> {
   let seen = job;
   for (let look = 0; seen.status === "queued" || seen.status === "processing"; look++) {
@@ -131,7 +167,7 @@ export async function waitForJob(service: Service, job: Job, until = Date.now() 
 }
 
 /** Returns what a page needs to know of a picture. The service renders it first, if it is not rendered yet. */
-export async function readPicture(service: Service, key: string, until = Date.now() + 6 * DEADLINE_MS): Promise<Picture> {
+export async function readPicture(service: Service, key: string, until = Date.now() + DEADLINE_MS): Promise<Picture> {
   return read<Picture>(await ask(service, `/v1/images/${path(key)}`, {}, until));
 }
 

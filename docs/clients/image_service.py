@@ -96,7 +96,7 @@ class ImageService:
         message_id = f"msg_{uuid.uuid4()}"  # one id for all attempts, so that a retry returns the same job
         while True:
             try:
-                return self._request("/v1/jobs", body, signed(self.secret, message_id, body))
+                return self._request("/v1/jobs", body, signed(self.secret, message_id, body), until=until)
             except ServiceError as error:
                 wait_seconds = error.retry_after_seconds or 1.0
                 if error.status != http.client.SERVICE_UNAVAILABLE or time.monotonic() + wait_seconds >= until:
@@ -112,7 +112,7 @@ class ImageService:
         """
         until = time.monotonic() + self.timeout_seconds
         for wait_seconds in _waits():
-            job = self._request(f"/v1/jobs/{quote(job_id)}")
+            job = self._request(f"/v1/jobs/{quote(job_id)}", until=until)
             if job["status"] == "error":
                 raise JobFailed(job)
             if job["status"] == "done":
@@ -135,10 +135,18 @@ class ImageService:
         """Return the URL of a size of an original, or of the original itself; it is rendered on the first view."""
         return f"{self.url}/img/{quote(key)}/{size}"
 
-    def _request(self, address: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Json:
+    def _request(
+        self,
+        address: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        until: float | None = None,
+    ) -> Json:
+        left_seconds = self.timeout_seconds if until is None else max(0.001, until - time.monotonic())
         request = urllib.request.Request(self.url + address, data=body, headers=dict(headers or {}))  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=left_seconds) as answer:  # noqa: S310
                 read: Json = json.load(answer)
                 return read
         except urllib.error.HTTPError as refused:

@@ -67,5 +67,20 @@ def test_the_client_posts_verifies_and_writes_the_html_of_the_client_for_python(
     assert "\n# skipped 0\n" in ended.stdout
 
 
+def test_the_client_runs_where_only_its_types_are_stripped() -> None:
+    strict = "--strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --noPropertyAccessFromIndexSignature"
+    syntax = "--erasableSyntaxOnly --verbatimModuleSyntax --isolatedModules --target es2022"
+    modules = "--module esnext --moduleResolution bundler --types node"
+    checked = subprocess.run(
+        ["node_modules/.bin/tsc", *f"{strict} {syntax} {modules}".split(), "--noEmit", "image-service.ts"],
+        cwd=node.prepare(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (checked.stdout, checked.returncode) == ("", 0)
+
+
 def test_the_client_needs_no_package() -> None:
     assert "import " not in node.CLIENT.read_text(encoding="utf-8").replace("* ", "")
