@@ -9,10 +9,10 @@
 export interface Service {
   /** Base URL of the service, without a trailing slash. */
   url: string;
-  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs. */
-  secret?: string;
+  /** `whsec_…`, one of the service's WEBHOOK_SECRETS; needed only to post jobs, if the service accepts no unsigned ones. */
+  secret?: string | undefined;
   /** For tests, and for frameworks that provide their own. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
 }
 
 /** What to render: the sizes of an original, all of them by default. */
@@ -43,7 +43,34 @@ export interface Job {
   derivatives: Rendered[];
   /** The description of the picture, once the job is done. */
   picture?: Picture | null;
+  /** The facts of the original; only callbacks of done jobs have them, and null if they could not be read. */
+  facts?: Facts | null;
   error: { code: string; detail: string } | null;
+}
+
+/** What the metadata of an original contains, null where it has no plausible value; docs/facts.md of the service. */
+export interface Facts {
+  format: string;
+  /** Pixels, upright. */
+  width: number;
+  height: number;
+  /** ISO 8601, with an offset only if the file has one. */
+  taken_at: string | null;
+  camera: { make: string | null; model: string | null } | null;
+  lens: { make: string | null; model: string | null } | null;
+  /** Seconds, millimetres and EV. */
+  exposure: Record<"seconds" | "f_number" | "iso" | "focal_length" | "focal_length_35mm" | "bias", number | null> & { flash: boolean | null } | null;
+  /** Degrees and metres. */
+  place: { latitude: number; longitude: number; altitude: number | null; accuracy: number | null } | null;
+  creator: string | null;
+  copyright: string | null;
+  licence: string | null;
+  caption: string | null;
+  /** The reasons for which a field may be wrong. */
+  uncertain: Record<string, string[]>;
+  key: string;
+  sha256: string;
+  bytes: number;
 }
 
 /**
@@ -57,37 +84,58 @@ export interface Picture {
   /** The dominant colour, `#rrggbb`. */
   color?: string | null;
   placeholder?: { lqip?: string | null; thumbhash?: string | null } | null;
+  /** All sizes, also crops and copies of the original. */
   sizes: Rendered[];
+  /** `srcset` of each content type: whole pictures only, each width once. */
+  srcset: Record<string, string>;
 }
 
 /** The service refused a request; `code` is the last part of the problem's `type`. */
 export class ServiceError extends Error {
-  constructor(readonly status: number, readonly code: string, detail: string) {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, detail: string) {
     super(`the service responds with ${status}: ${detail}`);
     this.name = "ServiceError";
+    this.status = status;
+    this.code = code;
   }
 }
 
 /** A job that ended with an error. */
 export class JobFailed extends Error {
-  constructor(readonly job: Job) {
+  readonly job: Job;
+
+  constructor(job: Job) {
     super(job.error?.detail ?? `job ${job.id} failed`);
     this.name = "JobFailed";
+    this.job = job;
+  }
+}
+
+/** A secret that the service would refuse, and that would verify forged callbacks; the message has the remedy. */
+export class BadSecret extends Error {
+  constructor(fault: string) {
+    super(`${fault}; make one with: echo whsec_$(openssl rand -base64 32)`);
+    this.name = "BadSecret";
   }
 }
 
 /** A callback that the service did not sign, or that is too old to be accepted. */
 export class Forged extends Error {}
 
-const DEADLINE_MS = 10_000;
+const DEADLINE_MS = 60_000;
 const LOOK_EVERY_MS = [100, 200, 400, 800];
 const RETRY_AFTER_MS = 1_000;
 const TOLERANCE_SECONDS = 300;
+const SECRET = /^whsec_([A-Za-z0-9+/]{32,})={0,2}$/;
 
 /**
- * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch).
+ * Posts a job. A 503 is retried after its `Retry-After`, until `until` (milliseconds since the epoch, by default in 60 s).
  *
- * Throws ServiceError if the service refuses, and other errors if it is unreachable or exceeds the deadline.
+ * Throws ServiceError if the service refuses, BadSecret if the secret is empty, short or no base64, and other errors if
+ * the service is unreachable or exceeds the deadline.
  */
 export async function postJob(service: Service, order: Order, until = Date.now() + DEADLINE_MS): Promise<Job> {
   const body = JSON.stringify(order);
@@ -95,16 +143,17 @@ export async function postJob(service: Service, order: Order, until = Date.now()
   for (;;) {
     const headers = { "content-type": "application/json", ...(await signature(id, body, service.secret)) };
     const answer = await ask(service, "/v1/jobs", { method: "POST", body, headers }, until);
-    if (answer.status !== 503) {
+    const seconds = Number(answer.headers.get("retry-after"));
+    const ms = seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS;
+    if (answer.status !== 503 || Date.now() + ms >= until) {
       return read<Job>(answer);
     }
-    const seconds = Number(answer.headers.get("retry-after"));
     await answer.body?.cancel();
-    await sleep(seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS, until);
+    await sleep(ms, until);
   }
 }
 
-/** Waits until a job has ended and returns it. Throws JobFailed if it ended with an error. */
+/** Waits until a job has ended and returns it, by default for 60 s. Throws JobFailed if it ended with an error. */
 export async function waitForJob(service: Service, job: Job, until = Date.now() + DEADLINE_MS): Promise<Job> {
   let seen = job;
   for (let look = 0; seen.status === "queued" || seen.status === "processing"; look++) {
@@ -118,7 +167,7 @@ export async function waitForJob(service: Service, job: Job, until = Date.now() 
 }
 
 /** Returns what a page needs to know of a picture. The service renders it first, if it is not rendered yet. */
-export async function readPicture(service: Service, key: string, until = Date.now() + 6 * DEADLINE_MS): Promise<Picture> {
+export async function readPicture(service: Service, key: string, until = Date.now() + DEADLINE_MS): Promise<Picture> {
   return read<Picture>(await ask(service, `/v1/images/${path(key)}`, {}, until));
 }
 
@@ -128,20 +177,29 @@ export function imageUrl(service: Service, key: string, size: string): string {
 }
 
 /**
- * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. A `webhook-id`
- * that was received before is a repeated delivery. Throws Forged if the secret did not sign it, or if it is older than
- * five minutes.
+ * Verifies a callback of the service and returns the ended job. `body` is the unmodified request body. `secrets` are
+ * those of CALLBACK_SECRETS, or else of WEBHOOK_SECRETS; while one replaces another, pass both. A `webhook-id` that was
+ * received before is a repeated delivery.
+ *
+ * Throws Forged if none of the secrets signed it, or if it is older than five minutes, and BadSecret if there is no
+ * secret, or one of them is empty, short or no base64.
  */
-export async function readCallback(body: string, headers: Headers, secret: string): Promise<Job> {
+export async function readCallback(body: string, headers: Headers, ...secrets: string[]): Promise<Job> {
+  if (secrets.length === 0) {
+    throw new BadSecret("a callback cannot be verified without a secret");
+  }
+  const keys = await Promise.all(secrets.map((secret) => hmacKey(secret, "verify")));
   const [id, time, signatures] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map((name) => headers.get(name));
   if (!id || !time || !signatures || !(Math.abs(Date.now() / 1000 - Number(time)) <= TOLERANCE_SECONDS)) {
     throw new Forged("this is no callback of the service, or an old one");
   }
-  const key = await hmacKey(secret, "verify");
+  const signed = text(`${id}.${time}.${body}`);
   for (const signature of signatures.split(" ")) {
     const [version, code] = signature.split(",");
-    if (version === "v1" && code && (await crypto.subtle.verify("HMAC", key, bytes(code), text(`${id}.${time}.${body}`)))) {
-      return (JSON.parse(body) as { data: Job }).data;
+    for (const key of version === "v1" && code ? keys : []) {
+      if (await crypto.subtle.verify("HMAC", key, bytes(code!), signed)) {
+        return (JSON.parse(body) as { data: Job }).data;
+      }
     }
   }
   throw new Forged("the callback is signed by another secret");
@@ -158,19 +216,30 @@ export interface Display {
   /** Whether browsers may load it when it comes near the window; false for the pictures at the top of a page. */
   lazy?: boolean;
   /** Base URL for URLs that are only a path, as those of a file store are. */
-  base?: string;
+  base?: string | undefined;
+  /**
+   * The `src` while there is no picture, or none with a `srcset`, such as `imageUrl(service, key, "medium")`. Without it,
+   * nothing is written.
+   */
+  otherwise?: string | undefined;
 }
 
-/** Returns the attributes of an `<img>`, by their names in HTML. */
-export function attributes(picture: Picture, display: Display): Record<string, string> {
-  const shown = candidates(picture, mainType(picture));
-  const fallback = shown.find((one) => one.width! >= (display.width ?? 800)) ?? shown[shown.length - 1];
+/** A picture, or its absence until its job has ended. */
+type MaybePicture = Picture | null | undefined;
+
+/** Returns the attributes of an `<img>`, by their names in HTML; none if there is nothing to show. */
+export function attributes(picture: MaybePicture, display: Display): Record<string, string> {
+  const type = mainType(picture);
+  const shown = candidates(picture, type);
+  const fallback = (shown.find((one) => one.width >= (display.width ?? 800)) ?? shown[shown.length - 1])?.url ?? display.otherwise;
+  if (!fallback) {
+    return {};
+  }
   const [width, height] = shapeOf(picture);
   const style = placeholder(picture);
   return {
-    src: fallback ? absolute(fallback.url, display.base) : "",
-    srcset: srcset(picture, mainType(picture), display.base),
-    sizes: display.sizes ?? "100vw",
+    src: absolute(fallback, display.base),
+    ...(shown.length > 0 ? { srcset: srcset(picture, type, display.base), sizes: display.sizes ?? "100vw" } : {}),
     ...(width && height ? { width: String(width), height: String(height) } : {}),
     alt: display.alt,
     ...(display.lazy === false ? { fetchpriority: "high" } : { loading: "lazy" }),
@@ -179,9 +248,13 @@ export function attributes(picture: Picture, display: Display): Record<string, s
   };
 }
 
-/** Returns the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types. */
-export function html(picture: Picture, display: Display): string {
-  const img = tag("img", attributes(picture, display));
+/** Returns the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types, or nothing. */
+export function html(picture: MaybePicture, display: Display): string {
+  const values = attributes(picture, display);
+  if (!values["src"]) {
+    return "";
+  }
+  const img = tag("img", values);
   const types = otherTypes(picture);
   if (types.length === 0) {
     return img;
@@ -192,16 +265,16 @@ export function html(picture: Picture, display: Display): string {
 }
 
 /**
- * Returns the `srcset` of one content type. Each width is the true one, and occurs once: no small original is offered
- * as a large one. Sizes with another shape, such as squares, are left out.
+ * Returns the `srcset` of one content type, by default of the type that every browser displays. It is the one of the
+ * service: whole pictures, each width once. Crops and copies of the original are not offered.
  */
-export function srcset(picture: Picture, type = mainType(picture), base?: string): string {
+export function srcset(picture: MaybePicture, type = mainType(picture), base?: string): string {
   return candidates(picture, type).map((one) => `${absolute(one.url, base)} ${one.width}w`).join(", ");
 }
 
 /** Returns CSS that shows the placeholder behind a picture without alpha until it is loaded, or nothing. */
-export function placeholder(picture: Picture): string {
-  if (mainType(picture) !== "image/jpeg") {
+export function placeholder(picture: MaybePicture): string {
+  if (!picture || mainType(picture) !== "image/jpeg") {
     return ""; // it would remain visible through the transparent parts of the picture
   }
   const color = /^#[0-9a-f]{6}$/i.test(picture.color ?? "") ? picture.color : "";
@@ -211,38 +284,34 @@ export function placeholder(picture: Picture): string {
   return layers ? `background:${layers}` : "";
 }
 
-/** Returns the type that every browser shows, which is that of the `<img>`. */
-function mainType(picture: Picture): string {
-  const types = new Set(picture.sizes.map((one) => one.content_type));
-  return ["image/jpeg", "image/png", "image/gif", "image/webp"].find((type) => types.has(type)) ?? "";
+/** Returns the type that every browser shows, which is that of the `<img>`; only whole pictures count. */
+function mainType(picture: MaybePicture): string {
+  const types = Object.keys(picture?.srcset ?? {});
+  return ["image/jpeg", "image/png", "image/gif", "image/webp"].find((type) => types.includes(type)) ?? types[0] ?? "";
 }
 
-function otherTypes(picture: Picture): string[] {
-  const types = new Set(picture.sizes.map((one) => one.content_type));
-  return ["image/avif", "image/webp"].filter((type) => types.has(type) && type !== mainType(picture));
+function otherTypes(picture: MaybePicture): string[] {
+  const main = mainType(picture);
+  return ["image/avif", "image/webp"].filter((type) => type !== main && candidates(picture, type).length > 0);
 }
 
-/** Returns the width and the height of the original, or of the widest size. */
-function shapeOf(picture: Picture): [number, number] {
-  if (picture.width && picture.height) {
-    return [picture.width, picture.height];
+/** Returns the width and the height of the original, or of the widest whole picture. */
+function shapeOf(picture: MaybePicture): [number, number] {
+  if (!picture || (picture.width && picture.height)) {
+    return [picture?.width ?? 0, picture?.height ?? 0];
   }
+  const types = Object.keys(picture.srcset ?? {});
+  const whole = new Set(types.flatMap((type) => candidates(picture, type).map((one) => one.url)));
   return picture.sizes.reduce<[number, number]>(
-    (widest, { width, height }) => ((width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
+    (widest, { url, width, height }) => (whole.has(url) && (width ?? 0) > widest[0] ? [width ?? 0, height ?? 0] : widest),
     [0, 0],
   );
 }
 
-function candidates(picture: Picture, type: string): Rendered[] {
-  const [width, height] = shapeOf(picture);
-  const byWidth = new Map<number, Rendered>();
-  for (const one of picture.sizes) {
-    const isSameShape = Math.abs((one.width ?? 0) * height - (one.height ?? 0) * width) <= Math.max(width, height);
-    if (one.content_type === type && one.width && isSameShape && !byWidth.has(one.width)) {
-      byWidth.set(one.width, one);
-    }
-  }
-  return [...byWidth.values()].sort((one, other) => one.width! - other.width!);
+/** Returns the URLs and the widths that the service offers of a type, from the narrowest up. */
+function candidates(picture: MaybePicture, type: string): { url: string; width: number }[] {
+  const found = (picture?.srcset?.[type] ?? "").matchAll(/(?:^|, )(\S+) ([0-9]+)w/g);
+  return Array.from(found, ([, url, width]) => ({ url: url!, width: Number(width) }));
 }
 
 function absolute(url: string, base?: string): string {
@@ -280,7 +349,7 @@ function problem(body: string): { type?: string; detail?: string } {
 }
 
 async function signature(id: string, body: string, secret: string | undefined): Promise<Record<string, string>> {
-  if (!secret) {
+  if (secret === undefined) {
     return { "webhook-id": id };
   }
   const time = Math.floor(Date.now() / 1000);
@@ -289,9 +358,15 @@ async function signature(id: string, body: string, secret: string | undefined): 
   return { "webhook-id": id, "webhook-timestamp": String(time), "webhook-signature": `v1,${encoded}` };
 }
 
-function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
-  const raw = bytes(secret.replace(/^whsec_/, ""));
-  return crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, [use]);
+async function hmacKey(secret: string, use: "sign" | "verify"): Promise<CryptoKey> {
+  const key = SECRET.exec(secret)?.[1] ?? "";
+  if (!key || key.length % 4 === 1) {
+    throw new BadSecret(
+      "the secret is not whsec_ followed by at least 24 bytes in base64; set it to one of the WEBHOOK_SECRETS or " +
+        "CALLBACK_SECRETS of the service",
+    );
+  }
+  return crypto.subtle.importKey("raw", bytes(key), { name: "HMAC", hash: "SHA-256" }, false, [use]);
 }
 
 function bytes(base64: string): Uint8Array<ArrayBuffer> {

@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 LOOK_EVERY_SECONDS = (0.1, 0.2, 0.4, 0.8)
 TOLERANCE_SECONDS = 300
+SECRET = re.compile(r"whsec_([A-Za-z0-9+/]{32,})={0,2}")
 MAIN_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 """The types that every browser displays, the preferred one first."""
 OTHER_TYPES = ("image/avif", "image/webp")
@@ -55,16 +56,26 @@ class JobFailed(Exception):
         self.job = job
 
 
+class BadSecret(ValueError):
+    """A secret that the service would refuse, and that would verify forged callbacks; the message has the remedy."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}; make one with: echo whsec_$(openssl rand -base64 32)")
+
+
 class Forged(Exception):
     """A callback that the service did not sign, or that is too old to be accepted."""
 
 
 @dataclass(frozen=True)
 class ImageService:
-    """A running service: its base URL, without a trailing slash, and a secret of its `WEBHOOK_SECRETS` to post jobs."""
+    """A running service: its base URL, without a trailing slash, and a secret of its `WEBHOOK_SECRETS` to post jobs.
+
+    `secret` is None for a service that accepts unsigned jobs, and for pages that only read pictures.
+    """
 
     url: str
-    secret: str = ""
+    secret: str | None = None
     timeout_seconds: float = 60.0
 
     def post_job(self, key: str, *, sizes: tuple[str, ...] = (), force: bool = False, callback_url: str = "") -> Json:
@@ -73,6 +84,7 @@ class ImageService:
         `sizes` are all by default. `force` renders again what is up to date.
 
         Raises:
+            BadSecret: the secret is empty, short, or no base64.
             ServiceError: the service refuses the job, or its queue is still full at the timeout.
             Unreachable: the service does not respond.
         """
@@ -84,7 +96,7 @@ class ImageService:
         message_id = f"msg_{uuid.uuid4()}"  # one id for all attempts, so that a retry returns the same job
         while True:
             try:
-                return self._request("/v1/jobs", body, signed(self.secret, message_id, body))
+                return self._request("/v1/jobs", body, signed(self.secret, message_id, body), until=until)
             except ServiceError as error:
                 wait_seconds = error.retry_after_seconds or 1.0
                 if error.status != http.client.SERVICE_UNAVAILABLE or time.monotonic() + wait_seconds >= until:
@@ -100,7 +112,7 @@ class ImageService:
         """
         until = time.monotonic() + self.timeout_seconds
         for wait_seconds in _waits():
-            job = self._request(f"/v1/jobs/{quote(job_id)}")
+            job = self._request(f"/v1/jobs/{quote(job_id)}", until=until)
             if job["status"] == "error":
                 raise JobFailed(job)
             if job["status"] == "done":
@@ -123,10 +135,18 @@ class ImageService:
         """Return the URL of a size of an original, or of the original itself; it is rendered on the first view."""
         return f"{self.url}/img/{quote(key)}/{size}"
 
-    def _request(self, address: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Json:
+    def _request(
+        self,
+        address: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        until: float | None = None,
+    ) -> Json:
+        left_seconds = self.timeout_seconds if until is None else max(0.001, until - time.monotonic())
         request = urllib.request.Request(self.url + address, data=body, headers=dict(headers or {}))  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=self.timeout_seconds) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=left_seconds) as answer:  # noqa: S310
                 read: Json = json.load(answer)
                 return read
         except urllib.error.HTTPError as refused:
@@ -135,12 +155,16 @@ class ImageService:
             raise Unreachable(f"{self.url} does not respond as the service does: {error}") from error
 
 
-def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
-    """Return the headers of a signed body; without a secret, only its id."""
+def signed(secret: str | None, message_id: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a signed body; if the secret is None, only its id.
+
+    Raises:
+        BadSecret: the secret is empty, short, or no base64.
+    """
     headers = {"content-type": "application/json", "webhook-id": message_id}
-    if secret:
+    if secret is not None:
         timestamp = str(int(time.time()))
-        code = base64.b64encode(_code(secret, message_id, timestamp, body)).decode()
+        code = base64.b64encode(_code(_key(secret), message_id, timestamp, body)).decode()
         headers |= {"webhook-timestamp": timestamp, "webhook-signature": f"v1,{code}"}
     return headers
 
@@ -148,41 +172,58 @@ def signed(secret: str, message_id: str, body: bytes) -> dict[str, str]:
 def read_callback(body: bytes, headers: Mapping[str, str], *secrets: str) -> Json:
     """Verify a callback of the service, and return the ended job.
 
-    `body` is the unmodified request body. A `webhook-id` that was received before is a repeated delivery.
+    `body` is the unmodified request body. `secrets` are those of `CALLBACK_SECRETS`, or else of `WEBHOOK_SECRETS`.
+    While one replaces another, pass both. A `webhook-id` that was received before is a repeated delivery.
 
     Raises:
+        BadSecret: there is no secret, or one of them is empty, short, or no base64.
         Forged: none of the secrets signed it, or it is older than five minutes.
     """
+    if not secrets:
+        raise BadSecret("a callback cannot be verified without a secret")
+    keys = [_key(secret) for secret in secrets]
     lower = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = lower.get("webhook-id", ""), lower.get("webhook-timestamp", "")
     signatures = [one.partition(",")[2] for one in lower.get("webhook-signature", "").split() if one.startswith("v1,")]
     if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > TOLERANCE_SECONDS:
         raise Forged("this is no callback of the service, or an old one")
-    codes = [base64.b64encode(_code(secret, message_id, timestamp, body)) for secret in secrets]
+    codes = [base64.b64encode(_code(key, message_id, timestamp, body)) for key in keys]
     if not any(hmac.compare_digest(code, one.encode()) for code in codes for one in signatures):
         raise Forged("the callback is signed by another secret")
     job: Json = json.loads(body)["data"]
     return job
 
 
-def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy: bool = True, base: str = "") -> str:
+def img(
+    picture: Json | None,
+    *,
+    alt: str,
+    sizes: str = "100vw",
+    width: int = 800,
+    lazy: bool = True,
+    base: str = "",
+    otherwise: str = "",
+) -> str:
     """Return the HTML of a picture: an `<img>`, within a `<picture>` if the service renders several types.
 
     `alt` is what it shows, for people who do not see it. `sizes` is how wide the page shows it. `width` is how wide, in
     pixels, the `src` is for programs that do not know `srcset`. `lazy` is false for the pictures at the top of a page.
     `base` is the base URL for URLs that are only a path, as those of a file store are.
+
+    A picture is None until its job has ended, and one without a `srcset` has nothing to choose from. `otherwise` is
+    then the `src`, such as `image_url(key, "medium")`. Without it, nothing is written.
     """
-    types = {one["content_type"] for one in picture["sizes"]}
     main = _main_type(picture)
     shown = _candidates(picture, main)
+    if not (shown or otherwise):
+        return ""
+    fallback = next((url for url, wide in shown if wide >= width), shown[-1][0] if shown else otherwise)
     own_width, own_height = _shape(picture)
-    fallback = next((one for one in shown if one["width"] >= width), shown[-1] if shown else {"url": ""})
     tag = _tag(
         "img",
         {
-            "src": urljoin(base, fallback["url"]),
-            "srcset": srcset(picture, main, base=base),
-            "sizes": sizes,
+            "src": urljoin(base, fallback),
+            **({"srcset": srcset(picture, main, base=base), "sizes": sizes} if shown else {}),
             **({"width": str(own_width), "height": str(own_height)} if own_width and own_height else {}),
             "alt": alt,
             **({"loading": "lazy"} if lazy else {"fetchpriority": "high"}),
@@ -193,27 +234,26 @@ def img(picture: Json, *, alt: str, sizes: str = "100vw", width: int = 800, lazy
     sources = [
         _tag("source", {"type": one, "srcset": srcset(picture, one, base=base), "sizes": sizes})
         for one in OTHER_TYPES
-        if one in types - {main}
+        if one != main and _candidates(picture, one)
     ]
     return f"<picture>{''.join(sources)}{tag}</picture>" if sources else tag
 
 
-def srcset(picture: Json, content_type: str = "", *, base: str = "") -> str:
+def srcset(picture: Json | None, content_type: str = "", *, base: str = "") -> str:
     """Return the `srcset` of one content type, by default of the type that every browser displays.
 
-    Each width is the true one, and occurs once: no small original is offered as a large one. Sizes with another shape,
-    such as squares, are left out.
+    It is the one of the service: whole pictures, each width once. Crops and copies of the original are not offered.
     """
     shown = _candidates(picture, content_type or _main_type(picture))
-    return ", ".join(f"{urljoin(base, one['url'])} {one['width']}w" for one in shown)
+    return ", ".join(f"{urljoin(base, url)} {wide}w" for url, wide in shown)
 
 
-def placeholder(picture: Json) -> str:
+def placeholder(picture: Json | None) -> str:
     """Return CSS that shows the placeholder behind a picture without alpha until it is loaded, or nothing.
 
     Through the transparent parts of a picture, it would remain visible.
     """
-    if _main_type(picture) != "image/jpeg":
+    if not picture or _main_type(picture) != "image/jpeg":
         return ""
     color, lqip = picture.get("color") or "", (picture.get("placeholder") or {}).get("lqip") or ""
     has_color = re.fullmatch(r"#[0-9a-fA-F]{6}", color)
@@ -222,35 +262,48 @@ def placeholder(picture: Json) -> str:
     return f"background:{' '.join(layers)}" if layers else ""
 
 
-def _main_type(picture: Json) -> str:
-    types = {one["content_type"] for one in picture["sizes"]}
-    return next((one for one in MAIN_TYPES if one in types), "")
+def _offered(picture: Json | None) -> dict[str, str]:
+    """Return the `srcset` of each content type: only whole pictures have one."""
+    return (picture or {}).get("srcset") or {}
 
 
-def _shape(picture: Json) -> tuple[int, int]:
-    """Return the width and the height of the original, or of the widest size."""
+def _main_type(picture: Json | None) -> str:
+    types = _offered(picture)
+    return next((one for one in MAIN_TYPES if one in types), next(iter(types), ""))
+
+
+def _candidates(picture: Json | None, content_type: str) -> list[tuple[str, int]]:
+    """Return the URLs and the widths that the service offers of a type, from the narrowest up."""
+    found = re.findall(r"(?:^|, )(\S+) ([0-9]+)w", _offered(picture).get(content_type, ""))
+    return [(url, int(wide)) for url, wide in found]
+
+
+def _shape(picture: Json | None) -> tuple[int, int]:
+    """Return the width and the height of the original, or of the widest whole picture."""
+    if not picture:
+        return 0, 0
     if picture["width"] and picture["height"]:
         return picture["width"], picture["height"]
-    return max((one["width"] or 0, one["height"] or 0) for one in picture["sizes"])
-
-
-def _candidates(picture: Json, content_type: str) -> list[Json]:
-    """Return the sizes of a type that have the picture's shape, by width, one of each width."""
-    width, height = _shape(picture)
-    by_width: dict[int, Json] = {}
-    for one in picture["sizes"]:
-        stretch = abs((one["width"] or 0) * height - (one["height"] or 0) * width)
-        if one["content_type"] == content_type and one["width"] and stretch <= max(width, height):
-            by_width.setdefault(one["width"], one)
-    return [one for _, one in sorted(by_width.items())]
+    whole = {url for content_type in _offered(picture) for url, _ in _candidates(picture, content_type)}
+    shapes = ((one["width"] or 0, one["height"] or 0) for one in picture["sizes"] if one["url"] in whole)
+    return max(shapes, default=(0, 0))
 
 
 def _tag(name: str, values: Mapping[str, str]) -> str:
     return f"<{name} {' '.join(f'{key}={chr(34)}{html.escape(value)}{chr(34)}' for key, value in values.items())}>"
 
 
-def _code(secret: str, message_id: str, timestamp: str, body: bytes) -> bytes:
-    key = base64.b64decode(secret.removeprefix("whsec_"))
+def _key(secret: str) -> bytes:
+    found = SECRET.fullmatch(secret or "")
+    if found is None or len(found[1]) % 4 == 1:
+        raise BadSecret(
+            "the secret is not whsec_ followed by at least 24 bytes in base64; set it to one of the WEBHOOK_SECRETS or "
+            "CALLBACK_SECRETS of the service"
+        )
+    return base64.b64decode(found[1] + "=" * (-len(found[1]) % 4))
+
+
+def _code(key: bytes, message_id: str, timestamp: str, body: bytes) -> bytes:
     return hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from proxy.keys.layouts import SiteLayout
+from proxy.settings.sizes import read_sizes
+from tests.clients.pictures import offered
 from tests.clients.test_python import client, parsed
 from tests.main_site import node
 
@@ -45,10 +48,35 @@ def test_the_html_of_an_img_is_what_the_client_writes_for_the_description() -> N
 def test_the_html_of_a_picture_is_what_the_client_writes_for_two_types() -> None:
     _, picture = blocks("html")
     one = described()
+    del one["sizes"][-1]  # the sizes file of the document has three widths
     webp = [
-        {**size, "content_type": "image/webp", "url": size["url"].replace(".jpg", ".jpg.webp")} for size in one["sizes"]
+        {
+            **size,
+            "content_type": "image/webp",
+            "url": size["url"].replace(f"_{size['size']}.", f"_{size['size']}-webp."),
+        }
+        for size in one["sizes"]
     ]
-    assert parsed(picture) == parsed(client.img({**one, "sizes": one["sizes"] + webp}, alt=ALT, sizes=SIZES))
+    sizes = one["sizes"] + webp
+    assert parsed(picture) == parsed(
+        client.img({**one, "sizes": sizes, "srcset": offered(*sizes)}, alt=ALT, sizes=SIZES)
+    )
+
+
+def test_the_addresses_of_two_types_are_those_of_the_sizes_file(tmp_path: Path) -> None:
+    (recipe,) = blocks("toml")
+    (tmp_path / "sizes.toml").write_text(recipe)
+    sizes = read_sizes(tmp_path / "sizes.toml")
+    layout = SiteLayout(sizes=tuple(size.name for size in sizes))
+    keys = {layout.derivative(described()["key"], size.name): size.format for size in sizes}
+    _, picture = blocks("html")
+    types = {"source": "webp", "img": None}
+    written = {
+        url.removeprefix("https://cdn.example.org/"): types[tag]
+        for tag, values in parsed(picture)[1:]
+        for url, _ in re.findall(r"(\S+) (\d+)w", values["srcset"] or "")
+    }
+    assert written == keys
 
 
 def test_the_srcset_of_the_description_is_the_clients() -> None:

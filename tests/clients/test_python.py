@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import importlib.util
 import io
 import sys
@@ -19,7 +21,20 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET, running
-from tests.clients.pictures import ALPHA, FORGED, LQIP, OLD, SMALL, SQUARES, TYPES
+from tests.clients.pictures import (
+    ALPHA,
+    AVIF,
+    CROP,
+    FORGED,
+    FULL,
+    LQIP,
+    NO_SIZES,
+    NO_WIDTHS,
+    OLD,
+    SMALL,
+    SQUARES,
+    TYPES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +42,30 @@ if TYPE_CHECKING:
     from loadtest.service import Service
 
 SOURCE = Path(__file__).parents[2] / "docs" / "clients" / "image_service.py"
-OTHER_SECRET = "whsec_YW5vdGhlciBzZWNyZXQgb2YgbWluZQ=="
+OTHER_SECRET = "whsec_YW5vdGhlciBzZWNyZXQgb2YgbWluZSwgbm90IGhpcnM="
+BAD_SECRETS = (
+    "",
+    "whsec_",
+    "whsec_====",
+    "whsec_YWJj",  # 3 bytes
+    "whsec_" + "A" * 31,  # 23 bytes
+    "whsec_" + "A" * 33,  # no length of base64
+    "whsec_" + "****" * 8,  # characters that a lenient decoder drops
+    "whsec_" + "A" * 31 + "-",  # base64 for URLs
+    SECRET + "\n",
+    " " + SECRET,
+    SECRET.removeprefix("whsec_"),
+    "undefined",
+)
 KEY = "gall/58/58 ü+_1_original.jpg"
 SECONDS = 30
+
+
+def signed_with(key: bytes, body: bytes) -> dict[str, str]:
+    """Return the headers of a callback that is signed with a key of any length."""
+    now = str(int(time.time()))
+    code = base64.b64encode(hmac.digest(key, f"msg_1.{now}.".encode() + body, "sha256")).decode()
+    return {"webhook-id": "msg_1", "webhook-timestamp": now, "webhook-signature": f"v1,{code}"}
 
 
 def load() -> Any:
@@ -107,7 +143,6 @@ def test_a_job_is_signed_waited_for_and_its_callback_verified(service: Service, 
     for wrong, changed, secrets in [
         (body + b" ", {}, (SECRET,)),
         (body, {}, (OTHER_SECRET,)),
-        (body, {}, ()),
         (body, {"webhook-timestamp": str(now - 301)}, (SECRET,)),
         (body, {"webhook-timestamp": "now"}, (SECRET,)),
         (body, {"webhook-signature": "v1,ü v2,abc"}, (SECRET,)),
@@ -151,10 +186,57 @@ def test_what_the_service_refuses_is_raised_with_its_code_and_detail(service: Se
         client.ImageService("http://127.0.0.1:9").wait_for_job("1")
 
 
+@pytest.mark.parametrize("secret", BAD_SECRETS)
+def test_a_secret_that_the_service_would_refuse_verifies_no_callback_and_posts_no_job(secret: str) -> None:
+    body = b'{"type": "job.done", "data": {"id": "1", "key": "a", "status": "done"}}'
+    for key in (b"", b"abc", secret.encode()):
+        headers = signed_with(key, body)
+        for secrets in [(secret,), (SECRET, secret), (secret, SECRET)]:
+            with pytest.raises(client.BadSecret, match="openssl rand"):
+                client.read_callback(body, headers, *secrets)
+    with pytest.raises(client.BadSecret, match="openssl rand") as refused:
+        client.ImageService("http://127.0.0.1:9", secret).post_job(KEY)
+    assert SECRET.removeprefix("whsec_") not in str(refused.value)
+
+
+def test_a_callback_is_verified_by_any_of_several_secrets_and_by_none_of_no_secrets() -> None:
+    body = b'{"type": "job.done", "data": {"id": "1", "key": "a", "status": "done"}}'
+    headers = client.signed(OTHER_SECRET, "msg_1", body)
+    assert client.read_callback(body, headers, SECRET, OTHER_SECRET)["id"] == "1"
+    assert client.read_callback(body, headers, OTHER_SECRET.rstrip("="))["id"] == "1"
+    with pytest.raises(client.Forged):
+        client.read_callback(body, headers, SECRET)
+    with pytest.raises(client.BadSecret, match="without a secret"):
+        client.read_callback(body, headers)
+
+
 def test_widths_are_true_and_occur_once() -> None:
     assert client.srcset(SMALL) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 512w"
     assert client.srcset(SQUARES) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 800w"
     assert client.srcset(SMALL, base="https://a.test/x/").split()[0] == "https://a.test/files/a_small.jpeg"
+
+
+def test_a_copy_of_the_original_is_not_offered_and_is_no_fallback() -> None:
+    assert client.srcset(FULL) == "/files/a_small.jpeg 300w, /files/a_medium.jpeg 800w"
+    ((_, values),) = parsed(client.img(FULL, alt="", width=9000))
+    assert (values["src"], values["srcset"]) == ("/files/a_medium.jpeg", client.srcset(FULL))
+
+
+def test_the_type_of_an_img_is_one_of_whole_pictures() -> None:
+    ((tag, values),) = parsed(client.img(CROP, alt=""))
+    assert (tag, values["src"]) == ("img", "/files/a_medium.webp")
+    assert values["srcset"] == "/files/a_small.webp 300w, /files/a_medium.webp 800w"
+    ((_, values),) = parsed(client.img(AVIF, alt=""))
+    assert values["src"] == "/files/a_medium.avif"
+
+
+@pytest.mark.parametrize("picture", [None, NO_SIZES, NO_WIDTHS])
+def test_without_a_picture_nothing_is_written_or_the_address_that_is_passed(picture: dict[str, Any] | None) -> None:
+    assert client.img(picture, alt="") == client.srcset(picture) == client.placeholder(picture) == ""
+    ((tag, values),) = parsed(client.img(picture, alt="A gall", base="https://a.test", otherwise="/img/a/medium"))
+    assert (tag, values["src"], values["alt"]) == ("img", "https://a.test/img/a/medium", "A gall")
+    assert "srcset" not in values
+    assert "sizes" not in values
 
 
 def test_an_img_has_dimensions_placeholder_and_escaped_text() -> None:

@@ -13,7 +13,7 @@ from loadtest.paint import Photograph, paint
 from loadtest.ports import free_port
 from loadtest.service import SECRET, running
 from tests.clients.pictures import NAMED
-from tests.clients.test_python import KEY, client
+from tests.clients.test_python import BAD_SECRETS, KEY, OTHER_SECRET, client
 from tests.main_site import node
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ NO_PICTURE = "gall/58/58_2_original.jpg"
 
 def html_of_python() -> dict[str, str]:
     base = "https://a.test/x/"
-    shown = {name: client.img(one, alt='"a" & <b>', sizes="50vw", base=base) for name, one in NAMED.items()}
+    display = {"alt": '"a" & <b>', "sizes": "50vw", "base": base}
+    shown = {name: client.img(one, **display) for name, one in NAMED.items()}
+    shown |= {f"{name} otherwise": client.img(one, **display, otherwise="/img/a/medium") for name, one in NAMED.items()}
     return shown | {f"{name} srcset": client.srcset(one, base=base) for name, one in NAMED.items()}
 
 
@@ -47,6 +49,8 @@ def test_the_client_posts_verifies_and_writes_the_html_of_the_client_for_python(
                 **os.environ,
                 "SERVICE_URL": service.url,
                 "WEBHOOK_SECRET": SECRET,
+                "OTHER_SECRET": OTHER_SECRET,
+                "BAD_SECRETS": json.dumps(BAD_SECRETS),
                 "KEY": KEY,
                 "NO_PICTURE": NO_PICTURE,
                 "CALLBACK_PORT": str(port),
@@ -61,6 +65,21 @@ def test_the_client_posts_verifies_and_writes_the_html_of_the_client_for_python(
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "\n# fail 0\n" in ended.stdout
     assert "\n# skipped 0\n" in ended.stdout
+
+
+def test_the_client_runs_where_only_its_types_are_stripped() -> None:
+    strict = "--strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --noPropertyAccessFromIndexSignature"
+    syntax = "--erasableSyntaxOnly --verbatimModuleSyntax --isolatedModules --target es2022"
+    modules = "--module esnext --moduleResolution bundler --types node"
+    checked = subprocess.run(
+        ["node_modules/.bin/tsc", *f"{strict} {syntax} {modules}".split(), "--noEmit", "image-service.ts"],
+        cwd=node.prepare(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (checked.stdout, checked.returncode) == ("", 0)
 
 
 def test_the_client_needs_no_package() -> None:
