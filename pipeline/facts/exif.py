@@ -75,13 +75,20 @@ def comment(tags: ExifTags) -> Text | None:
     raw = tags.exif.texts.get(_COMMENT, b"")
     code, content = raw[:_CODE_BYTES].rstrip(b"\0"), raw[_CODE_BYTES:]
     if code == b"UNICODE":
-        is_little = content[1::2].count(0) >= content[::2].count(0)
-        found = decoded(content, encoding=UTF_16_LE if is_little else UTF_16_BE)
+        found = decoded(content, encoding=_utf_16(content, tags.exif))
     elif code in (b"ASCII", b""):
         found = decoded(content)
     else:
         return None
     return Text(found.value, (*found.doubts, "comment"))
+
+
+def _utf_16(content: bytes, directory: TagDirectory) -> str:
+    """Return the encoding of a text: programs do not keep to the byte order of the block, so zeros come first."""
+    zeros_if_little, zeros_if_big = content[1::2].count(0), content[::2].count(0)
+    if zeros_if_little == zeros_if_big:
+        return UTF_16_LE if directory.order == "<" else UTF_16_BE
+    return UTF_16_LE if zeros_if_little > zeros_if_big else UTF_16_BE
 
 
 def sensitivity(tags: ExifTags) -> float | None:

@@ -19,9 +19,13 @@ _STATUS, _DATUM, _ACCURACY = 9, 18, 31
 """The tags of the directory with the position (Exif 3.0, table 15)."""
 
 _XMP_DEGREES: Final = re.compile(
-    r"([0-9]{1,3}),([0-9]{1,2}(?:[.][0-9]{1,12})?)(?:,([0-9]{1,2}(?:[.][0-9]{1,12})?))?([NSEW])", re.IGNORECASE
+    r"([+-]?)([0-9]{1,3}(?:[.][0-9]{1,30})?)"
+    r"(?:,([0-9]{1,2}(?:[.][0-9]{1,30})?)(?:,([0-9]{1,2}(?:[.][0-9]{1,30})?))?)?\s?([NSEW]?)",
+    re.IGNORECASE,
 )
-_NEGATIVE: Final = frozenset("SW")
+"""Degrees, minutes and seconds with a letter, as XMP defines them; programs also write signed degrees without one."""
+
+_LETTERS, _NEGATIVE = frozenset("NSEW"), frozenset("SW")
 _BELOW: Final = frozenset({1, 3})
 """The references of an altitude below sea level, or below the ellipsoid (Exif 3.0)."""
 
@@ -43,10 +47,9 @@ def place_of_exif(gps: TagDirectory) -> Position | None:
     latitude = _signed(_degrees(gps.numbers.get(_LATITUDE, ())), latitude_ref)
     longitude = _signed(_degrees(gps.numbers.get(_LONGITUDE, ())), longitude_ref)
     is_sure = latitude_ref in {"N", "S"} and longitude_ref in {"E", "W"}
-    reference = gps.number(_ALTITUDE_REF)
     return _position(
         (latitude, longitude),
-        altitude=_altitude(gps.number(_ALTITUDE), is_below=reference in _BELOW),
+        altitude=_altitude(gps.number(_ALTITUDE), is_below=_reference(gps) in _BELOW),
         accuracy=gps.number(_ACCURACY),
         status=_letter(gps.texts.get(_STATUS, b"")),
         datum=gps.texts.get(_DATUM, b"").decode("ascii", errors="replace"),
@@ -95,17 +98,28 @@ def _letter(raw: bytes) -> str:
     return raw.strip(b" \0")[:1].decode("ascii", errors="replace").upper()
 
 
+def _reference(gps: TagDirectory) -> float | None:
+    """Return the reference of the altitude: a number, which programs also write as a byte of no type or as a digit."""
+    raw = gps.texts.get(_ALTITUDE_REF, b"")[:1]
+    return gps.number(_ALTITUDE_REF) if not raw else float(raw) if raw.isdigit() else raw[0]
+
+
 def _degrees(parts: Sequence[float | None]) -> float | None:
-    """Return degrees from degrees, minutes and seconds; seconds that are no number are none."""
+    """Return degrees from degrees, minutes and seconds, with the sign of the first; seconds may be no number."""
     degrees, minutes, seconds = (*parts, 0.0, 0.0, 0.0)[:3] if parts else (None, None, None)
-    if degrees is None or minutes is None or not 0 <= minutes <= _SIXTY:
+    if degrees is None or minutes is None:
         return None
-    seconds = seconds or 0.0
-    return degrees + minutes / _SIXTY + seconds / _SIXTY**2 if 0 <= seconds <= _SIXTY else None
+    sign, seconds = (-1 if degrees < 0 else 1), seconds or 0.0
+    if not 0 <= minutes <= _SIXTY or not 0 <= seconds <= _SIXTY:
+        return None
+    return sign * (abs(degrees) + minutes / _SIXTY + seconds / _SIXTY**2)
 
 
 def _signed(degrees: float | None, reference: str) -> float | None:
-    return -degrees if degrees is not None and reference in _NEGATIVE else degrees
+    """Return degrees with the sign of their reference; they keep their own if there is none."""
+    if degrees is None or reference not in _LETTERS:
+        return degrees
+    return -abs(degrees) if reference in _NEGATIVE else abs(degrees)
 
 
 def _altitude(altitude: float | None, *, is_below: bool) -> float | None:
@@ -114,6 +128,7 @@ def _altitude(altitude: float | None, *, is_below: bool) -> float | None:
 
 def _xmp_degrees(text: str | None, letters: str) -> float | None:
     found = _XMP_DEGREES.fullmatch(text.strip()) if text else None
-    if found is None or found[4].upper() not in letters:
+    if found is None or (found[5] and found[5].upper() not in letters):
         return None
-    return _signed(_degrees((float(found[1]), float(found[2]), float(found[3] or 0))), found[4].upper())
+    degrees = _degrees([float(part or 0) for part in found.groups()[1:4]])
+    return _signed(-degrees if degrees is not None and found[1] == "-" else degrees, found[5].upper())

@@ -20,8 +20,8 @@ MOST_BYTES: Final = 1 << 20
 
 _PLAIN, _COMPRESSED = b"tEXt", b"zTXt"
 _XMP: Final = "XML:com.adobe.xmp"
-_RAW: Final = re.compile(rb"\s*+[a-z0-9]++\s++([0-9]++)\s++([0-9a-f\s]*+)")
-"""How ImageMagick stores a block: its name, its length, and its bytes in hexadecimal digits."""
+_RAW: Final = re.compile(rb"\s*+[A-Za-z0-9 ]++\r?\n\s*+([0-9]++)\s++([0-9A-Fa-f\s]*+)")
+"""How ImageMagick and exiftool store a block: a line with its name, its length, and its bytes in hexadecimal digits."""
 
 _RAW_NAMES: Final = {"exif": "exif", "APP1": "exif", "iptc": "iptc", "8bim": "iptc", "xmp": "xmp"}
 _RAW_PREFIX: Final = "Raw profile type "

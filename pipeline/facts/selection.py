@@ -202,6 +202,6 @@ def _of_xmp(value: str | None) -> Text | None:
 
 
 def _of_iptc(day: str, clock: str) -> Moment | None:
-    """Return a moment of IPTC; its offset `+0000` is what programs write that know none."""
-    found = moment(f"{day} {clock.removesuffix('+0000')}".strip())
+    """Return a moment of IPTC; its offset `+0000` or `-0000` is what programs write that know none."""
+    found = moment(f"{day} {clock.removesuffix('+0000').removesuffix('-0000')}".strip())
     return found or moment(day)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from dataclasses import dataclass, field
@@ -27,8 +28,9 @@ _MOST_TEXT_BYTES, _MOST_TEXTS_BYTES = 1 << 14, 1 << 18
 
 _EXIF_POINTER, _GPS_POINTER = 0x8769, 0x8825
 
-_TEXTS: Final = frozenset({1, 2, 7, 129})
-"""Bytes, ASCII, bytes of no type, and the UTF-8 of EXIF 3.0."""
+_BYTES, _ASCII = 1, 2
+_TEXTS: Final = frozenset({_BYTES, _ASCII, 7, 129})
+"""Bytes, ASCII, bytes of no type, and the UTF-8 of EXIF 3.0; the first are numbers, too."""
 
 _SHAPES: Final = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _FRACTIONS: Final = {5: "I", 10: "i"}
@@ -37,8 +39,10 @@ _FRACTIONS: Final = {5: "I", 10: "i"}
 
 @dataclass(frozen=True, slots=True)
 class TagDirectory:
-    """The tags of one directory: texts as bytes, numbers with None for those that are none, such as 0/0."""
+    """The tags of one directory: texts as bytes, numbers with None for those that are none: 0/0, NaN, infinity."""
 
+    order: str = "<"
+    """The byte order, as `struct` names it."""
     texts: Mapping[int, bytes] = field(default_factory=dict)
     numbers: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
 
@@ -86,17 +90,17 @@ def _directory(file: BinaryIO, layout: TiffLayout, start: int) -> TagDirectory:
         if tag in texts or tag in numbers:
             continue  # the first counts
         try:
-            if kind in _TEXTS and (kind != 1 or count > _MOST_NUMBERS):
+            if kind in _TEXTS:
                 texts[tag] = _bytes(file, layout, inline, min(count, _MOST_TEXT_BYTES, left))
                 left -= len(texts[tag])
-            elif kind in _SHAPES:
+            if kind in _SHAPES:
                 numbers[tag] = _numbers(file, layout, inline, _SHAPES[kind], min(count, _MOST_NUMBERS))
             elif kind in _FRACTIONS:
                 parts = _numbers(file, layout, inline, _FRACTIONS[kind], 2 * min(count, _MOST_NUMBERS))
                 numbers[tag] = tuple(map(_fraction, parts[::2], parts[1::2]))
         except (struct.error, ValueError, OverflowError, OSError):  # the value lies outside of the block
             continue
-    return TagDirectory(texts, numbers)
+    return TagDirectory(layout.order, texts, numbers)
 
 
 def _entries(file: BinaryIO, layout: TiffLayout, start: int) -> Iterator[tuple[int, int, int, bytes]]:
@@ -120,7 +124,8 @@ def _bytes(file: BinaryIO, layout: TiffLayout, inline: bytes, length: int) -> by
 
 def _numbers(file: BinaryIO, layout: TiffLayout, inline: bytes, character: str, count: int) -> tuple[float | None, ...]:
     shape = f"{layout.order}{count}{character}"
-    return struct.unpack(shape, _bytes(file, layout, inline, struct.calcsize(shape)))
+    found: tuple[float, ...] = struct.unpack(shape, _bytes(file, layout, inline, struct.calcsize(shape)))
+    return tuple(number if math.isfinite(number) else None for number in found)
 
 
 def _fraction(part: float | None, whole: float | None) -> float | None:

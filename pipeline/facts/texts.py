@@ -48,11 +48,11 @@ class Text(NamedTuple):
 def decoded(raw: bytes, *, encoding: str = "") -> Text:
     """Return bytes as a text: in `encoding` if it is known, else as UTF-8, else as Western European, which is a guess.
 
-    The text ends with its first zero byte, unless the encoding has wider characters.
+    The text ends with its first zero character.
     """
     raw = raw[:_MOST_BYTES]
     if encoding:
-        return Text(raw.decode(encoding, errors="replace"))
+        return Text(raw.decode(encoding, errors="replace").split("\0")[0])
     raw = raw.split(b"\0")[0]
     try:
         return Text(raw.decode())

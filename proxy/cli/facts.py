@@ -14,7 +14,7 @@ from pipeline.protocol import Limits
 from proxy.cli.console import REFUSED, read_settings_or_exit
 from proxy.errors import CannotStart
 from proxy.facts.local_facts import FileFacts, NoFacts, facts_of_file
-from proxy.observability.logging import configure_logs
+from proxy.observability.logging import configure_logs, escaped
 from proxy.rendering.local import local_renderers
 from proxy.rendering.memory_budget import render_budget
 
@@ -49,7 +49,7 @@ def facts(files: tuple[Path, ...], *, as_json: bool) -> None:
         if as_json:
             click.echo(msgspec.json.encode(one))
         elif isinstance(one, NoFacts):
-            click.echo(f"{one.file}: {one.refusal}", err=True)
+            click.echo(f"{escaped(one.file)}: {one.refusal}", err=True)
         else:
             click.echo("\n".join(_lines(one)))
     sys.exit(REFUSED if any(isinstance(one, NoFacts) for one in found) else 0)
@@ -66,7 +66,7 @@ async def _read_all(files: Sequence[Path], settings: Settings) -> list[FileFacts
 
 
 def _lines(found: FileFacts) -> Iterator[str]:
-    yield found.file
+    yield escaped(found.file)
     yield _line("file", f"{found.format}, {found.width} x {found.height}, {found.bytes:,} bytes, sha256 {found.sha256}")
     shown = {
         "taken at": found.taken_at,

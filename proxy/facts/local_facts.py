@@ -10,7 +10,7 @@ import msgspec
 from pipeline.errors import Refused
 from pipeline.facts_model import Facts
 from proxy.concurrency.admission import Priority, Ticket
-from proxy.errors import RenderFailed
+from proxy.errors import ImagesError
 from proxy.facts.reader import digest
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ async def facts_of_file(render_pool: RenderPool, file: Path, *, limits: Limits) 
     try:
         facts = await render_pool.read_facts(file, Ticket(Priority.JOB), limits=limits)
         checksum, length = await asyncio.to_thread(digest, file)
-    except (Refused, RenderFailed) as fault:
+    except (Refused, ImagesError) as fault:
         return NoFacts(file=shown, refusal=str(fault))
     except OSError as fault:
         return NoFacts(file=shown, refusal=f"The file cannot be read: {fault.strerror or fault}.")

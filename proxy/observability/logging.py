@@ -83,17 +83,17 @@ def _escape_values(_logger: WrappedLogger, _name: str, event: EventDict) -> Even
 
     JSON escapes it anyway. The renderer for the console escapes it only in values that are not strings.
     """
-    return {name: _escaped(value) if isinstance(value, str) else value for name, value in event.items()}
+    return {name: escaped(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _write_traceback(stream: TextIO, crash: ExcInfo) -> None:
     """Write a traceback without the values of variables, and with its message escaped."""
     text = StringIO()
     structlog.dev.plain_traceback(text, crash)
-    stream.write("\n".join(map(_escaped, text.getvalue().split("\n"))))
+    stream.write("\n".join(map(escaped, text.getvalue().split("\n"))))
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     r"""Return `text` with all characters escaped that are not printable, as in `\u202e`.
 
     These are control characters, such as ESC and line breaks, Unicode's line separators, and marks that change the

@@ -55,8 +55,8 @@ Turn = Literal[
 ]
 """How one picture may be turned relative to another; see `pipeline.compare.similarity`."""
 
-MOST_SIDE = 1 << 20
-"""Pixels: more than any original has, as its header declares them."""
+MOST_SIDE = 100_000_000
+"""Pixels: the decoder's limit (`VIPS_MAX_COORD`)."""
 
 _CONTROL = re.compile(CONTROL)
 _TIME = re.compile(TIME)

@@ -82,6 +82,7 @@ def png_with(path: Path, *chunks: bytes, is_behind: bool = False) -> Path:
 
 
 XMP = packet("<dc:creator>Ann</dc:creator>")
+IPTC = iptc_block((2, 80, b"Ann"))
 RAW = b"\nexif\n%8d\n" % len(BLOCK) + BLOCK.hex().encode()
 
 
@@ -95,6 +96,10 @@ RAW = b"\nexif\n%8d\n" % len(BLOCK) + BLOCK.hex().encode()
         (b"zTXt", b"Author\0\0" + zlib.compress(b"Ann")),
         (b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(RAW)),
         (b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(RAW)),
+        (
+            b"zTXt",
+            b"Raw profile type iptc\0\0" + zlib.compress(b"\nIPTC profile\n%8d\n" % len(IPTC) + IPTC.hex().encode()),
+        ),
     ],
 )
 @pytest.mark.parametrize("is_behind", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 
 import pytest
 
@@ -118,7 +119,15 @@ def test_the_time_of_a_scan_is_uncertain() -> None:
     assert (found.taken_at, found.uncertain) == ("2021-04-11T15:47:53", {"taken_at": ("digitised",)})
 
 
-@pytest.mark.parametrize(("stored", "taken_at"), [(b"030405+0000", "2019-01-02T03:04:05"), (b"", "2019-01-02")])
+@pytest.mark.parametrize(
+    ("stored", "taken_at"),
+    [
+        (b"030405+0000", "2019-01-02T03:04:05"),
+        (b"030405-0000", "2019-01-02T03:04:05"),
+        (b"030405-0030", "2019-01-02T03:04:05-00:30"),
+        (b"", "2019-01-02"),
+    ],
+)
 def test_the_offset_that_iptc_writes_for_none_is_none(stored: bytes, taken_at: str) -> None:
     assert facts_in(iptc=iptc_block((2, 55, b"20190102"), (2, 60, stored))).taken_at == taken_at
 
@@ -169,6 +178,64 @@ def test_a_position_may_be_uncertain(changes: dict[str, object], doubts: tuple[s
     assert found.uncertain.get("place", ()) == doubts
 
 
+@pytest.mark.parametrize(
+    ("degrees", "reference", "latitude"),
+    [
+        ([(-335, 10), (0, 1), (0, 1)], b"S\0", -33.5),
+        ([(-335, 10), (0, 1), (0, 1)], b"N\0", 33.5),
+        ([(-33, 1), (30, 1), (0, 1)], b"S\0", -33.5),
+        ([(-33, 1), (30, 1), (0, 1)], b"\0", -33.5),
+        ([(33, 1), (30, 1), (0, 1)], b"S\0", -33.5),
+    ],
+)
+def test_signed_degrees_have_the_sign_of_their_reference(
+    degrees: list[tuple[int, int]], reference: bytes, latitude: float
+) -> None:
+    found = facts_in(exif=exif_block(gps={**POSITION, 1: (ASCII, reference), 2: (SIGNED_RATIONAL, degrees)})).place
+    assert found is not None
+    assert found.latitude == latitude
+
+
+@pytest.mark.parametrize(
+    ("latitude", "degrees"),
+    [
+        ("33,30.12345678901234S", -33.5020576132),
+        ("33.5S", -33.5),
+        ("33.5 s", -33.5),
+        ("-33.5", -33.5),
+        ("+33.5", 33.5),
+        ("33.5", 33.5),
+        ("-0,30", -0.5),
+        ("33,30,36N", 33.51),
+        ("33,30W", None),
+        ("33,70N", None),
+        ("--33.5", None),
+        ("33.5e5", None),
+    ],
+)
+def test_every_form_of_degrees_in_xmp_is_read(latitude: str, degrees: float | None) -> None:
+    place = facts_in(xmp=packet(exif__GPSLatitude=latitude, exif__GPSLongitude="20,15,36W")).place
+    if degrees is None:
+        assert place is None
+    else:
+        assert place is not None
+        assert math.isclose(place.latitude, degrees, abs_tol=1e-8)
+
+
+@pytest.mark.parametrize("reference", [(1, [1]), (UNDEFINED, b"\1"), (ASCII, b"1\0"), (SHORT, [1]), (1, [3])])
+def test_an_altitude_is_below_the_sea_whatever_the_type_of_its_reference(reference: tuple[int, object]) -> None:
+    below = facts_in(exif=exif_block(gps={**POSITION, 5: reference})).place
+    assert below is not None
+    assert below.altitude == -123.4
+
+
+@pytest.mark.parametrize("reference", [(1, [0]), (UNDEFINED, b"\0"), (ASCII, b"0\0"), (SHORT, [0]), (ASCII, b"\0")])
+def test_an_altitude_is_above_the_sea_whatever_the_type_of_its_reference(reference: tuple[int, object]) -> None:
+    above = facts_in(exif=exif_block(gps={**POSITION, 5: reference})).place
+    assert above is not None
+    assert above.altitude == 123.4
+
+
 def test_an_altitude_below_the_sea_is_negative_and_one_out_of_range_is_none() -> None:
     below = facts_in(exif=exif_block(gps={**POSITION, 5: (1, [1])})).place
     assert below is not None
@@ -209,6 +276,22 @@ def test_a_comment_is_the_last_caption_and_uncertain(raw: bytes) -> None:
     found = facts_in(exif=exif)
     assert (found.caption, found.uncertain) == ("A gall", {"caption": ("comment",)})
     assert facts_in(exif=exif, iptc=IPTC).caption == "I caption"
+
+
+@pytest.mark.parametrize(("order", "encoding"), [("<", "utf-16-le"), (">", "utf-16-be")])
+def test_a_comment_without_zeros_has_the_byte_order_of_its_block(order: str, encoding: str) -> None:
+    raw = b"UNICODE\0" + "Галлы".encode(encoding) + b"\0\0\x41\x41"
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    pointer = struct.pack(f"{order}IHHHIIIHHHIII", 8, 1, 0x8769, 4, 1, 26, 0, 1, COMMENT, UNDEFINED, len(raw), 44, 0)
+    assert facts_in(exif=head + pointer + raw).caption == "Галлы"
+
+
+@pytest.mark.parametrize("author", ["A", "Ann", "Anna", "Анна", "虫"])
+@pytest.mark.parametrize("end", ["", "\0", "\0rest"])
+@pytest.mark.parametrize("kind", [1, UNDEFINED])
+def test_an_author_of_windows_ends_at_its_zero(author: str, end: str, kind: int) -> None:
+    exif = exif_block({0x9C9D: (kind, (author + end).encode("utf-16-le"))})
+    assert facts_in(exif=exif).creator == author
 
 
 def test_texts_of_a_png_are_the_last_source() -> None:

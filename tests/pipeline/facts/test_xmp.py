@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,47 @@ BOMB = """<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">{more}]>"""
 def test_a_packet_with_a_document_type_is_ignored(kind: str) -> None:
     content = packet("<tiff:Make>&a;</tiff:Make>", tiff__Model="Camera").partition(b"?>")[2]
     assert not properties(kind.encode() + content).values
+
+
+def test_namespaces_count_and_not_their_prefixes() -> None:
+    packet_of_others = (
+        '<meta xmlns="adobe:ns:meta/"><R:RDF xmlns:R="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><R:Description '
+        'xmlns:a="http://ns.adobe.com/tiff/1.0/" xmlns:tiff="http://example.org/" a:Make="Gall" tiff:Model="other" '
+        'Model="none"><Model xmlns="http://ns.adobe.com/tiff/1.0/">Camera</Model><a:Make xmlns:a="http://example.org/">'
+        "other</a:Make></R:Description></R:RDF></meta>"
+    )
+    assert properties(packet_of_others.encode()).values == {"tiff:Make": ("Gall",), "tiff:Model": ("Camera",)}
+
+
+def many_attributes(prefix: str) -> str:
+    return " ".join(f'{prefix}:b{number}="y"' for number in range(1900))
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [
+        pytest.param(("<dc:" + "a" * 25_000 + ">") * 28 + f"<dc:b {many_attributes('dc')}/>", id="long names around"),
+        pytest.param(("<dc:" + "a" * 25_000 + ">") * 28 + "<dc:b>c</dc:b>" * 1900, id="long names around elements"),
+        pytest.param(f'<n:a xmlns:n="{"u" * 900_000}" {many_attributes("n")}/>', id="a long namespace"),
+        pytest.param(f'<other:a xmlns:n="{"u" * 900_000}">' + "<n:a/>" * 9000, id="many elements of a long namespace"),
+        pytest.param("<dc:creator>" * 80_000, id="deep"),
+        pytest.param("<other:a " + " ".join(f'xmlns:n{n}="u"' for n in range(50_000)) + "/>", id="many namespaces"),
+        pytest.param(f"<dc:{'a' * 1_000_000}/>", id="a long name"),
+        pytest.param("<dc:creator>x</dc:creator>" * 38_000, id="many values"),
+        pytest.param(f"<dc:creator>{'虫' * 300_000}</dc:creator>", id="a long text"),
+    ],
+)
+def test_a_packet_takes_memory_in_proportion_to_its_length(elements: str) -> None:
+    content = packet(elements, tiff__Model="Camera")
+    assert len(content) <= MOST_BYTES
+    tracemalloc.start()
+    try:
+        found = properties(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.first("tiff:Model") == "Camera"
+    assert peak < 24 * MOST_BYTES
 
 
 @pytest.mark.parametrize(

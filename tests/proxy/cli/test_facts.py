@@ -45,3 +45,13 @@ def test_people_and_machines_get_the_facts_of_each_file(tmp_path: Path) -> None:
     assert (first["file"], first["format"], first["creator"]) == (str(photo), "jpeg", "A. Painter")
     assert second["file"] == str(text)
     assert "not an image" in second["refusal"]
+
+
+@pytest.mark.slow
+def test_a_file_name_cannot_act_on_the_terminal(tmp_path: Path) -> None:
+    photo, missing = tmp_path / "a\x1b[2J\u202eb.jpg", tmp_path / "c\nd.jpg"
+    paint(photo, Photograph(width=40, height=30))
+    shown = facts(photo, missing)
+    assert shown.stdout.splitlines()[0] == rf"{tmp_path}/a\x1b[2J\u202eb.jpg"
+    assert shown.stderr.startswith(rf"{tmp_path}/c\nd.jpg: ")
+    assert json.loads(facts("--json", photo).stdout)["file"] == str(photo)

@@ -40,6 +40,7 @@ INFINITE, NAN = float("inf"), float("nan")
 def test_honest_facts_are_believed() -> None:
     check_facts(FACTS)
     check_facts(Facts(format="png", width=1, height=MOST_SIDE))
+    check_facts(Facts(format="png", width=2_000_000, height=1))
 
 
 @pytest.mark.parametrize(
