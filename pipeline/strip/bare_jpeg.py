@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from pipeline.formats import jpeg
+from pipeline.formats import jpeg, tiff
 from pipeline.formats.spliced import Spliced
 from pipeline.strip.jpeg_tables import DHT, DQT, DRI, Segment, Tables
 
@@ -34,6 +34,7 @@ _MARKER: Final = re.compile(rb"\xff+[^\0\xd0-\xd7\xff]", re.DOTALL)
 """The first marker behind a scan; within it there are only escaped bytes, restart markers and filling."""
 
 _CHUNK_BYTES: Final = 1 << 18
+_EXIF: Final = b"Exif\0\0"
 _PROFILE: Final = b"ICC_PROFILE\0"
 _PROFILE_BYTES: Final = 65_519
 """The part of a profile that fits into one segment (ICC.1:2022, annex B)."""
@@ -104,13 +105,16 @@ def _labels(file: BinaryIO, profile: bytes) -> bytes:
 
 
 def _take(file: BinaryIO, marker: int, copy: _Copy) -> bool:
-    """Add a segment to the copy if decoding needs it; return whether it is one that is known."""
+    """Add a segment to the copy if decoding needs it; return whether it is one that is known.
+
+    None of several EXIF segments may turn the picture: programs differ in the one that they read.
+    """
     stated = int.from_bytes(file.read(2), "big") - 2
     content = file.read(max(0, stated))
     if len(content) != stated:
         return False
     if marker in _DROPPED:
-        return True
+        return not (content.startswith(_EXIF) and tiff.is_turned(content))
     if marker in _TABLES:
         segment = copy.tables.define(marker, content)
         copy.parts += [segment] if segment else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.formats import webp
+from pipeline.formats import tiff, webp
 from pipeline.formats.spliced import Spliced
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.formats.webp import WebpChunk
 
 _LOSSY, _LOSSLESS, _EXTENDED, _ALPHA, _PROFILE = b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP"
-_ANIMATION, _FRAME = b"ANIM", b"ANMF"
+_ANIMATION, _FRAME, _EXIF = b"ANIM", b"ANMF", b"EXIF"
 _EXTENDED_BYTES, _ANIMATION_BYTES, _FRAME_BYTES = 10, 6, 16
 _HAS_PROFILE, _HAS_ALPHA, _MOVES = 0x20, 0x10, 0x02
 _USED_BITS: Final = 3
@@ -28,10 +28,12 @@ _Parts = tuple[bytes | range, ...]
 
 
 def copied(path: Path, profile: bytes) -> Spliced | None:
-    """Return a WebP without metadata; None if it lacks a chunk, or has one that its header does not declare."""
+    """Return a WebP without metadata; None if it lacks a chunk, or if any EXIF turns it, even an undeclared one."""
     with path.open("rb") as file:
         found = list(webp.chunks(file))
         head = found[0] if found else None
+        if any(chunk.kind == _EXIF and tiff.is_turned(webp.content(file, chunk)) for chunk in found):
+            return None
         if head and head.kind == _EXTENDED:
             parts = _extended(file, found, profile)
         else:

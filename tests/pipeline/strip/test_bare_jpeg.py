@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from pipeline.errors import Corrupt
-from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, is_known, picture, pixels, segment
+from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, is_known, picture, pixels, segment, turning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,6 +203,14 @@ def test_a_picture_that_is_not_stored_upright_is_rendered(tmp_path: Path, orient
     assert b"Exif" not in made
     with PIL.Image.open(tmp_path / "out" / "full.jpg") as shown:
         assert shown.size == ((30, 40) if orientation >= 5 else (40, 30))
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_picture_that_a_second_exif_turns_is_rendered(tmp_path: Path, orientation: int) -> None:
+    first, second = (segment(0xE1, b"Exif\0\0" + turning(number)) for number in (1, orientation))
+    assert is_copied(tmp_path, with_segments(PLAIN, first, first))
+    assert not is_copied(tmp_path, with_segments(PLAIN, first, second))
+    assert not is_known(tmp_path, PLAIN[:-2] + second + PLAIN[-2:], "jpeg")
 
 
 def test_inks_are_rendered_because_browsers_show_them_differently(tmp_path: Path) -> None:
