@@ -110,3 +110,14 @@ def test_a_picture_that_an_undeclared_exif_turns_is_rendered(tmp_path: Path, pre
         assert is_copied(tmp_path, riff(*chunks, upright))
         assert not is_copied(tmp_path, riff(*chunks, turned))
         assert not is_copied(tmp_path, riff(*chunks, upright, turned))
+
+
+def test_bytes_behind_alpha_that_is_not_compressed_are_not_copied(tmp_path: Path) -> None:
+    shown = picture()
+    shown.putalpha(picture(mode="L"))
+    head, alpha, lossy = webp_chunks(encoded(shown, "WEBP")[12:])
+    plain = b"\0" + bytes(range(40)) * 30
+    assert alpha[0] == b"ALPH"
+    assert is_copied(tmp_path, riff(head, (b"ALPH", plain), lossy))
+    assert not is_copied(tmp_path, riff(head, (b"ALPH", plain + SECRET), lossy))
+    assert SECRET not in full(tmp_path, riff(head, (b"ALPH", plain + SECRET), lossy))
