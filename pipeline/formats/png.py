@@ -28,10 +28,10 @@ _EXIF_BYTES = 1 << 16
 """The part of an EXIF block that is read: as much as fits into a JPEG."""
 
 _HEAD_BYTES, _CRC_BYTES = 8, 4
-_GREY, _INDEXED = 0, 3
+_GREY, _COLOUR, _INDEXED = 0, 2, 3
 """PNG's colour types of images of few colours."""
 
-_CHANNELS = {_GREY: 1, 2: 3, _INDEXED: 1, 4: 2, 6: 4}
+_CHANNELS = {_GREY: 1, _COLOUR: 3, _INDEXED: 1, 4: 2, 6: 4}
 """The number of samples of a pixel, by the colour type."""
 
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -75,6 +75,14 @@ class Header:
     def has_few_colours(self) -> bool:
         """Whether the image has a palette, or fewer than 256 levels of grey."""
         return self.colour_type == _INDEXED or (self.colour_type == _GREY and self.bits < _WHOLE_BITS)
+
+    def fits(self, chunk: Chunk) -> bool:
+        """Return whether a palette, or a chunk of transparent colours, has no more entries than pixels can have."""
+        if chunk.kind == _PALETTE:
+            return chunk.length % 3 == 0 and 0 < chunk.length <= 3 << self.bits
+        if self.colour_type == _INDEXED:
+            return 0 < chunk.length <= 1 << self.bits
+        return chunk.length == {_GREY: 2, _COLOUR: 6}.get(self.colour_type)
 
 
 def header(path: Path) -> Header | None:
@@ -178,10 +186,11 @@ def copy_pixels(source: Path, target: Path, extra: Mapping[bytes, bytes]) -> boo
     The compressed pixels are copied as they are.
 
     Returns:
-        Whether it was written: it is not if the pixels are interlaced, or are more or less than the header declares.
+        Whether it was written: it is not if the pixels are interlaced, or are more or less than the header declares,
+        or if a palette has more entries than pixels can have.
     """
     declared = header(source)
-    if not declared or declared.is_interlaced:
+    if not declared or declared.is_interlaced or not _has_sound_colours(source, declared):
         return False
     with source.open("rb") as file, target.open("wb") as made:
         made.write(SIGNATURE)
@@ -199,6 +208,13 @@ def copy_pixels(source: Path, target: Path, extra: Mapping[bytes, bytes]) -> boo
                     _write(made, _PIXELS, pixels.take(compressed))
         _write(made, _END, b"")
     return pixels.are_complete
+
+
+def _has_sound_colours(path: Path, declared: Header) -> bool:
+    """Return whether a PNG has at most one palette and one chunk of transparent colours, of lengths that fit."""
+    with path.open("rb") as file:
+        colours = [chunk for chunk in chunks(file) if chunk.kind in (_PALETTE, _ALPHAS)]
+    return len({chunk.kind for chunk in colours}) == len(colours) and all(declared.fits(chunk) for chunk in colours)
 
 
 class CompressedPixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pipeline import sentences
@@ -166,6 +167,12 @@ def directory_of(file: BinaryIO) -> Directory:
         return _directory(file)
     except (struct.error, ValueError, OverflowError, OSError):  # truncated, or an offset beyond what a file can have
         return Directory({}, {}, {})
+
+
+def is_turned(block: bytes) -> bool:
+    """Return whether an EXIF block states an orientation other than upright, by a number that EXIF defines."""
+    stated = directory_of(BytesIO(block.removeprefix(b"Exif\0\0"))).first(ORIENTATION) or 1
+    return 2 <= stated <= 8  # noqa: PLR2004 - EXIF defines eight orientations
 
 
 @dataclass(frozen=True, slots=True)

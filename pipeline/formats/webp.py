@@ -61,6 +61,12 @@ def chunks(file: BinaryIO, *, within: range | None = None) -> Iterator[WebpChunk
         position = start + length + length % 2
 
 
+def content(file: BinaryIO, chunk: WebpChunk, most: int = 1 << 16) -> bytes:
+    """Return the content of a chunk, at most `most` bytes of it."""
+    file.seek(chunk.start)
+    return file.read(min(chunk.length, most))
+
+
 def head(length: int) -> bytes:
     """Return how a file starts whose chunks have this many bytes in total."""
     return b"RIFF" + (length + 4).to_bytes(4, "little") + b"WEBP"

@@ -9,7 +9,7 @@ import zlib
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from pipeline.formats import png
+from pipeline.formats import png, tiff
 from pipeline.formats.spliced import Spliced
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pipeline.formats.png import Chunk, Header
 
 _HEADER, _PALETTE, _ALPHAS, _PIXELS, _END = b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"
-_PROFILE, _SRGB = b"iCCP", b"sRGB"
+_PROFILE, _SRGB, _EXIF = b"iCCP", b"sRGB", b"eXIf"
+_EXIF_BYTES: Final = 1 << 16
 _HEADER_BYTES, _HEAD_BYTES, _CRC_BYTES = 13, 8, 4
 _GREY, _COLOUR, _INDEXED = 0, 2, 3
 _MAX_COLOURS: Final = 256
@@ -35,34 +36,55 @@ def copied(path: Path, profile: bytes) -> Spliced | None:
     """Return a PNG without metadata; None if a chunk that its pixels need is not where it should be.
 
     Of an animation only the default image is copied, which is what other sizes show. Chunks with a wrong checksum are
-    dropped, as decoders do.
+    dropped, as decoders do. No EXIF may turn the picture, wherever it is.
     """
     declared = png.header(path)
     with path.open("rb") as file:
         found = list(png.chunks(file))
-        if not declared or not _is_in_order(found, declared):
+        if not declared or not _is_in_order(found, declared) or any(_turns(file, chunk) for chunk in found):
             return None
-        first = next(chunk.start for chunk in found if chunk.kind == _PIXELS)
-        palette = next((chunk.start for chunk in found if chunk.kind == _PALETTE), first)
-        ahead = {chunk.kind: chunk for chunk in reversed(found) if chunk.start < min(palette, first)}
-        lengths = _COLOURS | {b"sBIT": _SIGNIFICANT.get(declared.colour_type, 0)}
-        kept = [
-            chunk
-            for kind, length in lengths.items()
-            if (chunk := ahead.get(kind)) and chunk.length == length and not (profile and kind == _SRGB)
-        ]
-        behind = {chunk.kind: chunk for chunk in reversed(found) if palette <= chunk.start < first}
-        if declared.colour_type == _INDEXED:
-            kept.append(behind[_PALETTE])
-        if alphas := behind.get(_ALPHAS):
-            if not _fits(alphas, behind.get(_PALETTE), declared):
-                return None
-            kept.append(alphas)
-        parts = [_whole(chunk) for chunk in kept if _is_intact(file, chunk)]
+        kept = _kept(file, found, declared, has_profile=bool(profile))
+    if kept is None:
+        return None
+    parts = [_whole(chunk) for chunk in kept]
     pixels = [chunk for chunk in found if chunk.kind == _PIXELS]
     compressed = range(_whole(pixels[0]).start, _whole(pixels[-1]).stop)
     embedded = _chunk(_PROFILE, b"icc\0\0" + zlib.compress(profile, 9)) if profile else b""
     return Spliced(path, (png.SIGNATURE, _whole(found[0]), embedded, *parts, compressed, _chunk(_END, b"")))
+
+
+def _kept(file: BinaryIO, found: Sequence[Chunk], declared: Header, *, has_profile: bool) -> list[Chunk] | None:
+    """Return the chunks that the pixels' colours need, of several the first intact one; None if they do not fit."""
+    first = next(chunk.start for chunk in found if chunk.kind == _PIXELS)
+    palette = next((chunk.start for chunk in found if chunk.kind == _PALETTE), first)
+    lengths = _COLOURS | {b"sBIT": _SIGNIFICANT.get(declared.colour_type, 0)}
+    ahead = {
+        chunk.kind: chunk
+        for chunk in reversed(found)
+        if chunk.start < palette and chunk.length == lengths.get(chunk.kind) and _is_intact(file, chunk)
+    }
+    behind = {
+        chunk.kind: chunk
+        for chunk in reversed(found)
+        if palette <= chunk.start < first and chunk.kind in (_PALETTE, _ALPHAS) and _is_intact(file, chunk)
+    }
+    kept = [ahead[kind] for kind in lengths if kind in ahead and not (has_profile and kind == _SRGB)]
+    colours, alphas = behind.get(_PALETTE), behind.get(_ALPHAS)
+    if declared.colour_type == _INDEXED:
+        if colours is None or not declared.fits(colours):
+            return None
+        kept.append(colours)
+        if alphas and alphas.length > colours.length // 3:
+            return None
+    if alphas and not declared.fits(alphas):
+        return None
+    return [*kept, alphas] if alphas else kept
+
+
+def _turns(file: BinaryIO, chunk: Chunk) -> bool:
+    """Return whether a chunk is EXIF that turns the picture."""
+    file.seek(chunk.start)
+    return chunk.kind == _EXIF and tiff.is_turned(file.read(min(chunk.length, _EXIF_BYTES)))
 
 
 def has_exact_pixels(path: Path) -> bool:
@@ -92,19 +114,15 @@ def _is_in_order(found: Sequence[Chunk], declared: Header) -> bool:
     return is_first and is_joined and kinds.count(_HEADER) == 1 and len(palettes) in needed
 
 
-def _fits(alphas: Chunk, palette: Chunk | None, declared: Header) -> bool:
-    """Return whether a chunk of transparent colours has a length that its colour type allows."""
-    if declared.colour_type == _INDEXED:
-        return palette is not None and 1 <= alphas.length <= min(palette.length // 3, _MAX_COLOURS)
-    return alphas.length == {_GREY: 2, _COLOUR: 6}.get(declared.colour_type)
-
-
 def _whole(chunk: Chunk) -> range:
     """Return where a chunk lies, with its length, its type and its checksum."""
     return range(chunk.start - _HEAD_BYTES, chunk.start + chunk.length + _CRC_BYTES)
 
 
 def _is_intact(file: BinaryIO, chunk: Chunk) -> bool:
+    """Return whether a chunk is as long as one of colours may be, and its checksum is right."""
+    if chunk.length > 3 * _MAX_COLOURS:
+        return False
     file.seek(chunk.start)
     content, checksum = file.read(chunk.length), file.read(_CRC_BYTES)
     return int.from_bytes(checksum, "big") == zlib.crc32(chunk.kind + content)

@@ -69,6 +69,13 @@ def is_known(folder: Path, file: bytes, name: str) -> bool:
     return copies.copied(original, name, None) is not None
 
 
+def turning(orientation: int) -> bytes:
+    """Return an EXIF block with this orientation, without the six bytes that begin a segment of a JPEG."""
+    exif = PIL.Image.Exif()
+    exif[274] = orientation
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
 def segment(marker: int, content: bytes) -> bytes:
     """Return a segment of a JPEG."""
     return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content

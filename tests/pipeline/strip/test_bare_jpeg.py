@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 
 from pipeline.errors import Corrupt
-from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, is_known, picture, pixels, segment
+from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, is_known, picture, pixels, segment, turning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,69 @@ def test_what_is_not_parsed_to_its_last_byte_is_not_copied(tmp_path: Path, extra
     assert not is_known(tmp_path, with_segments(PLAIN, extra), "jpeg")
 
 
+def table(number: int, content: bytes) -> bytes:
+    """Return a segment with a quantization table."""
+    return segment(0xDB, bytes([number]) + content.ljust(64, b"?"))
+
+
+def codes(number: int, symbols: bytes) -> bytes:
+    """Return a segment with a table of codes of ten bits."""
+    return segment(0xC4, bytes([number]) + bytes([0] * 9 + [len(symbols)] + [0] * 6) + symbols)
+
+
+PAGE = b"<script>alert(1)</script>"
+FREE = {
+    "quantization": table(3, PAGE),
+    "codes": codes(0x13, PAGE),
+    "redefined quantization": table(0, PAGE),
+    "redefined codes": codes(0x10, PAGE),
+    "many": table(2, PAGE) * 500,
+    "one segment": segment(0xDB, b"".join(bytes([number]) + PAGE.ljust(64) for number in (1, 2, 3))),
+    "restart interval": segment(0xDD, b"MZ") + segment(0xDD, b"\0\0"),
+}
+
+
+@pytest.mark.parametrize("free", FREE.values(), ids=FREE)
+@pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
+def test_tables_that_no_scan_is_decoded_with_are_dropped(tmp_path: Path, options: dict[str, Any], free: bytes) -> None:
+    file = encoded(picture(), "JPEG", **options)
+    made = full(tmp_path, with_segments(file, free))
+    assert PAGE not in made
+    assert made.replace(segment(0xDD, b"\0\0"), b"") == file
+
+
+def test_a_table_between_two_scans_is_dropped_unless_the_next_one_needs_it(tmp_path: Path) -> None:
+    file = encoded(picture(), "JPEG", progressive=True)
+    place = file.rindex(b"\xff\xda")
+    made = full(tmp_path, file[:place] + table(0, PAGE) + codes(0x03, PAGE) + file[place:])
+    assert made == file
+
+
+def test_of_a_segment_the_tables_that_are_used_stay(tmp_path: Path) -> None:
+    start = PLAIN.index(b"\xff\xdb")
+    used = PLAIN[start + 4 : start + 69]
+    joined = segment(0xDB, used + b"\3" + PAGE.ljust(64))
+    assert full(tmp_path, PLAIN[:start] + joined + PLAIN[start + 69 :]) == PLAIN
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        PLAIN[:158] + PLAIN[158:].replace(b"\xff\xc4", b"\xff\xfe", 1),
+        PLAIN.replace(b"\xff\xdb", b"\xff\xfe", 1),
+        PLAIN.replace(bytes(range(12)), bytes(range(11)) + b"P", 1),
+        PLAIN.replace(bytes(range(12)), bytes(range(11)) + b"\0", 1),
+        PLAIN.replace(b"\xf8\xf9\xfa\xff", b"\xf8\xf9<\xff", 1),
+        PLAIN.replace(b"\3\1\x22\0\2\x11\1\3\x11\1", b"\3\1\x22\0\1\x11\1\3\x11\1", 1),
+        PLAIN[:-2] + PLAIN[PLAIN.index(b"\xff\xda") :],
+    ],
+    ids=["no codes", "no quantization", "long DC", "symbol twice", "long AC", "component twice", "second picture"],
+)
+def test_a_picture_that_its_tables_do_not_explain_is_not_copied(tmp_path: Path, file: bytes) -> None:
+    assert file != PLAIN
+    assert not is_known(tmp_path, file, "jpeg")
+
+
 def test_bytes_within_a_scan_that_belong_to_no_pixel_are_not_copied(tmp_path: Path) -> None:
     made = full(tmp_path, PLAIN[:-2] + SECRET + PLAIN[-2:])
     assert SECRET not in made
@@ -140,6 +203,14 @@ def test_a_picture_that_is_not_stored_upright_is_rendered(tmp_path: Path, orient
     assert b"Exif" not in made
     with PIL.Image.open(tmp_path / "out" / "full.jpg") as shown:
         assert shown.size == ((30, 40) if orientation >= 5 else (40, 30))
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_picture_that_a_second_exif_turns_is_rendered(tmp_path: Path, orientation: int) -> None:
+    first, second = (segment(0xE1, b"Exif\0\0" + turning(number)) for number in (1, orientation))
+    assert is_copied(tmp_path, with_segments(PLAIN, first, first))
+    assert not is_copied(tmp_path, with_segments(PLAIN, first, second))
+    assert not is_known(tmp_path, PLAIN[:-2] + second + PLAIN[-2:], "jpeg")
 
 
 def test_inks_are_rendered_because_browsers_show_them_differently(tmp_path: Path) -> None:

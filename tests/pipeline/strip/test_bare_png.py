@@ -9,7 +9,18 @@ import PIL.Image
 import pytest
 import pyvips
 
-from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, is_known, picture, pixels, png_chunk, png_chunks
+from tests.pipeline.strip.bare import (
+    SECRET,
+    encoded,
+    full,
+    is_copied,
+    is_known,
+    picture,
+    pixels,
+    png_chunk,
+    png_chunks,
+    turning,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +98,32 @@ def test_what_the_colours_mean_is_kept_if_it_has_its_own_length(tmp_path: Path, 
 def test_a_chunk_with_a_wrong_checksum_is_dropped(tmp_path: Path) -> None:
     wrong = png_chunk(b"gAMA", bytes((0, 0, 177, 143)))[:-1] + b"?"
     assert full(tmp_path, with_chunks(PLAIN, wrong)) == PLAIN
+
+
+@pytest.mark.parametrize("wrong", ["checksum", "length"])
+def test_of_several_chunks_of_colours_the_first_intact_one_is_kept(tmp_path: Path, wrong: str) -> None:
+    good = png_chunk(b"gAMA", bytes((0, 0, 177, 143)))
+    other = png_chunk(b"gAMA", bytes((0, 1, 134, 160)))
+    bad = png_chunk(b"gAMA", bytes(5)) if wrong == "length" else other[:-1] + b"?"
+    assert full(tmp_path, with_chunks(PLAIN, bad, good, other)) == with_chunks(PLAIN, good)
+
+
+@pytest.mark.parametrize(("bits", "most"), [(1, 2), (2, 4), (4, 16)])
+def test_more_colours_than_pixels_can_have_are_not_copied(tmp_path: Path, bits: int, most: int) -> None:
+    file = encoded(picture(mode="L").quantize(most), "PNG", bits=bits)
+    colours = dict(png_chunks(file))[b"PLTE"]
+    assert (file[24], file[25], is_known(tmp_path, file, "png")) == (bits, 3, True)
+    longer = file.replace(png_chunk(b"PLTE", colours), png_chunk(b"PLTE", colours.ljust(3 * most, b"?") + SECRET[:30]))
+    assert not is_known(tmp_path, longer, "png")
+    assert SECRET[:30] not in full(tmp_path, longer)
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["ahead", "behind"])
+def test_a_picture_that_a_second_exif_turns_is_rendered(tmp_path: Path, behind: bool) -> None:  # noqa: FBT001
+    first, second = (png_chunk(b"eXIf", turning(number)) for number in (1, 6))
+    assert is_known(tmp_path, with_chunks(PLAIN, first, first), "png")
+    file = with_chunks(PLAIN, first)[:-12] + second + PLAIN[-12:] if behind else with_chunks(PLAIN, first, second)
+    assert not is_known(tmp_path, file, "png")
 
 
 def test_data_behind_the_compressed_pixels_are_not_passed_on(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.decode.copying import copied
 from pipeline.decode.original import open_original
-from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, picture, pixels, webp_chunks
+from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, picture, pixels, turning, webp_chunks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +99,25 @@ def test_a_picture_that_is_turned_by_its_exif_is_rendered(tmp_path: Path, orient
     full(tmp_path, file)
     with PIL.Image.open(tmp_path / "out" / "full.webp") as shown:
         assert shown.size == ((30, 40) if orientation == 6 else (40, 30))
+
+
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"], ids=["plain", "prefixed"])
+def test_a_picture_that_an_undeclared_exif_turns_is_rendered(tmp_path: Path, prefix: bytes) -> None:
+    upright, turned = ((b"EXIF", prefix + turning(number)) for number in (1, 6))
+    simple = webp_chunks(encoded(picture(), "WEBP")[12:])
+    extended = webp_chunks(encoded(picture(mode="RGBA"), "WEBP")[12:])
+    for chunks in (simple, extended):
+        assert is_copied(tmp_path, riff(*chunks, upright))
+        assert not is_copied(tmp_path, riff(*chunks, turned))
+        assert not is_copied(tmp_path, riff(*chunks, upright, turned))
+
+
+def test_bytes_behind_alpha_that_is_not_compressed_are_not_copied(tmp_path: Path) -> None:
+    shown = picture()
+    shown.putalpha(picture(mode="L"))
+    head, alpha, lossy = webp_chunks(encoded(shown, "WEBP")[12:])
+    plain = b"\0" + bytes(range(40)) * 30
+    assert alpha[0] == b"ALPH"
+    assert is_copied(tmp_path, riff(head, (b"ALPH", plain), lossy))
+    assert not is_copied(tmp_path, riff(head, (b"ALPH", plain + SECRET), lossy))
+    assert SECRET not in full(tmp_path, riff(head, (b"ALPH", plain + SECRET), lossy))
