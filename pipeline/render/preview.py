@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from binascii import b2a_base64
 from collections import Counter
-from itertools import compress
 from typing import TYPE_CHECKING
 
 from pipeline.image import colour, vips
@@ -33,8 +32,7 @@ _STEP = 43
 """Levels of a channel that count as the same colour: six shades from dark to bright."""
 
 _SHADES = bytes(level // _STEP for level in range(256))
-_OPAQUE = bytes(level >= 128 for level in range(256))  # noqa: PLR2004 - half of them
-_WHITE = (255, 255, 255)
+_WHITE = "#ffffff"
 
 _SHADOW_WEIGHT = 64
 """The weight of a black pixel. Brightness adds to it, because all shadows look alike and are not what is shown."""
@@ -74,14 +72,22 @@ def _bands(tiny: pyvips.Image) -> list[bytes]:
 
 
 def _dominant(bands: Sequence[bytes]) -> str:
-    """Return the mean of the colours that are alike and weigh most, as `#rrggbb`; white if nothing is opaque."""
-    opaque = bands[3].translate(_OPAQUE)
-    colours = [*compress(zip(*bands[:3], strict=True), opaque)]
-    shades = [*compress(zip(*(band.translate(_SHADES) for band in bands[:3]), strict=True), opaque)]
-    counts = Counter(shades)
-    most = max(counts, key=lambda shade: counts[shade] * (_SHADOW_WEIGHT + _STEP * max(shade)), default=None)
-    alike = [colour for colour, shade in zip(colours, shades, strict=True) if shade == most] or [_WHITE]
-    return "#" + "".join(f"{round(sum(band) / len(alike)):02x}" for band in zip(*alike, strict=True))
+    """Return the mean of the colours that are alike and weigh most, as `#rrggbb`; white if nothing can be seen.
+
+    A pixel weighs as much as its alpha, so a picture of thin lines has the colour of its lines.
+    """
+    colours, weights = [*zip(*bands[:3], strict=True)], bands[3]
+    shades = [*zip(*(band.translate(_SHADES) for band in bands[:3]), strict=True)]
+    counts: Counter[tuple[int, ...]] = Counter()
+    for shade, weight in zip(shades, weights, strict=True):
+        counts[shade] += weight
+    most = max(counts, key=lambda shade: counts[shade] * (_SHADOW_WEIGHT + _STEP * max(shade)))
+    total = counts[most]
+    if not total:
+        return _WHITE
+    alike = [(*colour, weight) for colour, shade, weight in zip(colours, shades, weights, strict=True) if shade == most]
+    sums = (sum(colour[band] * colour[3] for colour in alike) for band in range(_COLOURS))
+    return "#" + "".join(f"{round(band / total):02x}" for band in sums)
 
 
 def _placeholder(tiny: pyvips.Image) -> str:

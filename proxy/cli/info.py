@@ -70,7 +70,10 @@ def _fetched(source: str) -> PictureDescription:
     parts = urlsplit(source)
     found = _DESCRIBED.fullmatch(parts.path) or _PAGE_VIEW.fullmatch(parts.path)
     if not found:
-        raise click.UsageError(f"The path of the URL must be {IMAGES}/<key>/<size> or {PATH}/<key>.")
+        raise click.UsageError(
+            f"The path of the URL must be {IMAGES}/<key>/<size> or {PATH}/<key>, on the host of the service. The URL "
+            "of a derivative in the store does not name its original."
+        )
     with ServiceClient(f"{parts.scheme}://{parts.netloc}{found['base']}", secret=None) as client:
         return client.get(f"{PATH}/{found['key']}", PictureDescription)
 

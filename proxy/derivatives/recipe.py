@@ -45,6 +45,8 @@ class Derivative:
     summary: Summary | None = None
     version: str = ""
     """See `version_of`; empty in jobs that older versions stored."""
+    original_etag: str = ""
+    """The ETag of the original it was rendered from; empty if it is unknown, and in jobs that older versions stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,7 @@ def derivative_of(size: str, blob: Blob) -> Derivative:
         content_type=blob.attributes.content_type,
         summary=summary_of(metadata),
         version=version_of(blob),
+        original_etag=metadata.get(ETAG, ""),
     )
 
 

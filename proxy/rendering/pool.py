@@ -56,6 +56,9 @@ TINY_PICTURE = bytes.fromhex(
 
 _MEGA = 1_000_000
 
+COPIED = frozenset({"jpeg", "png", "webp"})
+"""The formats that a size with `strip_only` copies, without a decode, if they are stored upright."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderResult:
@@ -252,17 +255,17 @@ class RenderPool:
     def _needs(self, probed: Probed, question: Render) -> tuple[int, str]:
         """Return the bytes that a render needs, and the size that is made first if there is the memory for it."""
         needed_bytes = max(probed.info.render_bytes, PROBE_BYTES)
-        self._refuse_over_budget(needed_bytes)
+        self._refuse_over_budget(needed_bytes, probed.info, question)
         if question.first and needed_bytes + probed.first_bytes <= self._admission.budget_bytes:
             return needed_bytes + probed.first_bytes, question.first
         return needed_bytes, ""
 
-    def _refuse_over_budget(self, needed_bytes: int) -> None:
+    def _refuse_over_budget(self, needed_bytes: int, info: ImageInfo, question: Render) -> None:
         budget_bytes = self._admission.budget_bytes
         if needed_bytes > budget_bytes:
             raise NeedsTooMuchMemory(
                 f"Rendering this image needs {needed_bytes / _MEGA:.0f} MB of memory, but the limit is "
-                f"{budget_bytes / _MEGA:.0f} MB; upload a smaller image, or this one as a baseline JPEG."
+                f"{budget_bytes / _MEGA:.0f} MB; upload {remedy(info, question)}."
             )
 
     @contextmanager
@@ -297,6 +300,16 @@ async def _deadline(seconds: float) -> AsyncIterator[None]:
 
 def _count_death(cause: str) -> None:
     metrics.render_process_deaths_total.labels(cause).inc()
+
+
+def remedy(info: ImageInfo, question: Render) -> str:
+    """Return what to upload instead of an original that needs too much memory."""
+    alone = [size for size in question.sizes if size.strip_only and size.name in question.wanted]
+    if alone and info.orientation > 1 and info.format in COPIED:
+        return "a smaller image, or this one stored upright"
+    if info.format == "jpeg" and not info.is_progressive:
+        return "a smaller image"
+    return "a smaller image, or this one as a baseline JPEG"
 
 
 def _ignore(_: Rendered) -> None:

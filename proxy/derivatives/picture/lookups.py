@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pipeline.errors import Refused
 from proxy.concurrency.singleflight import SingleFlight
 from proxy.derivatives.picture.picture import picture_of
+from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.recipe import derivative_of
 from proxy.derivatives.store_timeouts import PageTimeouts
-from proxy.errors import ImagesError, StoreUnavailable
+from proxy.errors import ImagesError, RenderFailed, StoreUnavailable, TooManyBytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -41,6 +43,8 @@ class Pictures:
     async def describe(self, original: str) -> PictureDescription:
         """Return what is known of a picture; if a derivative is missing, all that are missing are rendered first.
 
+        A size with `strip_only` that cannot be rendered is left out.
+
         Raises:
             BadKey, NotFound, TooManyBytes, Busy, RenderFailed, StoreError: see `proxy.errors`.
             Refused: the original cannot be rendered, see `pipeline.errors`.
@@ -55,7 +59,9 @@ class Pictures:
             blobs = await self._look_up(original, names)
         except ImagesError:
             return ()
-        return tuple(derivative_of(size, blob) for size, blob in blobs.items() if blob)
+        return tuple(
+            derivative_of(size, blob) for size, blob in blobs.items() if blob and self._derivatives.accepts(blob)
+        )
 
     async def close(self) -> None:
         """Cancel all lookups."""
@@ -65,11 +71,12 @@ class Pictures:
         names = self._derivatives.recipe.names
         blobs = await self._look_up(original, names)
         lacking = {size: blob for size, blob in blobs.items() if blob is None or not self._derivatives.accepts(blob)}
+        failed: set[str] = set()
         if lacking:
-            await self._render(original, lacking)
+            failed = await self._render(original, lacking)
             blobs = await self._look_up(original, names)
-        found = [derivative_of(size, blob) for size, blob in blobs.items() if blob]
-        if len(found) < len(blobs):
+        found = [derivative_of(size, blob) for size, blob in blobs.items() if blob and is_picture(blob)]
+        if not {*names} - failed <= {one.size for one in found}:
             raise StoreUnavailable("A derivative was deleted right after it was found; try again.")
         return picture_of(original, found, self._derivatives.recipe.sizes, addresses=self._addresses)
 
@@ -79,13 +86,25 @@ class Pictures:
         blobs = await asyncio.gather(*(self._timeouts.lookup(self._store.head(key)) for key in keys))
         return dict(zip(sizes, blobs, strict=True))
 
-    async def _render(self, original: str, lacking: Mapping[str, Blob | None]) -> None:
-        """Locate each size as a page view does; they share one run, and all of it is awaited."""
+    async def _render(self, original: str, lacking: Mapping[str, Blob | None]) -> set[str]:
+        """Locate each size as a page view does; they share one run, and all of it is awaited.
+
+        What is no picture was rejected just now, so it is located as missing, whatever the cache has. Returns the sizes
+        with `strip_only` that cannot be rendered beside others that can; any other failure is raised.
+        """
+        recipe = self._derivatives.recipe
         calls = [
-            self._derivatives.locate(original, size) if blob else self._derivatives.locate_missing(original, size)
+            self._derivatives.locate(original, size)
+            if blob and is_picture(blob)
+            else self._derivatives.locate_missing(original, size)
             for size, blob in lacking.items()
         ]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        faults = {
+            size: fault for size, fault in zip(lacking, outcomes, strict=True) if isinstance(fault, BaseException)
+        }
+        for size, fault in faults.items():
+            is_alone = recipe.size(size).strip_only and len(faults) < len(recipe.names)
+            if not (is_alone and isinstance(fault, Refused | TooManyBytes | RenderFailed)):
+                raise fault
+        return {*faults}

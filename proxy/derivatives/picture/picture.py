@@ -39,7 +39,8 @@ class PictureDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     `width` and `height` are those of the original in pixels, as it is shown. `srcset` has an entry for each content
     type: the derivatives that show the whole picture, each width once, without copies of the original. A value is None
-    if it is not known: the derivatives are of an older version, or the store returns no metadata.
+    if it is not known: the derivatives are of an older version, or the store returns no metadata. All is of the bytes
+    that the base size was rendered from.
     """
 
     key: str
@@ -56,11 +57,16 @@ class PictureDescription(msgspec.Struct, frozen=True, kw_only=True):
 def picture_of(
     original: str, derivatives: Sequence[Derivative], recipe: Sequence[Size], *, addresses: PublicAddresses
 ) -> PictureDescription:
-    """Return the picture of an original, from the derivatives of all sizes in the order of the recipe."""
+    """Return the picture of an original, from its derivatives in the order of the recipe.
+
+    Derivatives of other bytes than the base size was rendered from show another picture, and are left out.
+    """
     base = base_size(recipe)
-    summary = next((one.summary for one in derivatives if base and one.size == base.name), None)
+    of_base = next((one for one in derivatives if base and one.size == base.name), None)
+    summary = of_base.summary if of_base else None
     preview = summary.preview if summary else None
-    sizes = tuple(_size(one, addresses) for one in derivatives)
+    etag = of_base.original_etag if of_base else ""
+    sizes = tuple(_size(one, addresses) for one in derivatives if not etag or one.original_etag == etag)
     whole = {size.name for size in recipe if size.fit == "limit" and not size.strip_only}
     return PictureDescription(
         key=original,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
     from prometheus_client import Counter, Histogram
 
+    from proxy.http.protocol.streaming import Headers
+
 log = structlog.get_logger(__name__)
 
 DATE = b"date"
@@ -54,7 +56,8 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASG
             nonlocal status, has_started
             if message["type"] == "http.response.start":
                 status, has_started = message["status"], True
-                message["headers"] = [*message["headers"], (DATE, date()), (REQUEST_ID, request_id), *fixed_headers]
+                own = [*message["headers"]]
+                message["headers"] = [*own, (DATE, date()), (REQUEST_ID, request_id), *_absent(own, fixed_headers)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
@@ -68,6 +71,12 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASG
                 _record(scope, status=status, seconds=time.perf_counter() - started)
 
     return observed
+
+
+def _absent(headers: Headers, fixed_headers: Headers) -> Headers:
+    """Return the fixed headers that a response lacks; Litestar sets `Vary` where the origin of a request is allowed."""
+    own = {(name.lower(), value.lower()) for name, value in headers}
+    return [header for header in fixed_headers if (header[0], header[1].lower()) not in own]
 
 
 async def _give_up(send: Send, request_id: bytes) -> None:

@@ -58,6 +58,16 @@ def test_a_picture_of_one_colour_has_that_colour(colour: tuple[int, ...], color:
     assert shown(made.lqip).size == (32, 21)
 
 
+def test_a_colour_counts_as_much_as_it_is_opaque() -> None:
+    glass = painted(300, 200, 200, 10, 10, 120)
+    assert preview(glass).color == "#c80a0a"
+    lines = painted(296, 200, 255, 255, 255, 0).join(painted(4, 200, 16, 16, 16, 255), "horizontal")
+    assert preview(lines).color == "#101010"
+    mixed = preview(glass.join(painted(200, 200, 10, 10, 200, 255), "horizontal")).color
+    assert int(mixed[1:3], 16) < 20  # the edge between both is a mixture
+    assert int(mixed[5:], 16) > 190
+
+
 def test_the_dominant_colour_is_that_of_the_largest_area_and_no_mixture() -> None:
     red, blue = painted(200, 200, 200, 16, 16), painted(100, 200, 16, 16, 200)
     color = preview(red.join(blue, "horizontal")).color

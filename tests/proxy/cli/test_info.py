@@ -66,3 +66,4 @@ def test_what_is_wrong_is_reported(tmp_path: Path) -> None:
     wrong = run("https://images.example.org/files/a.jpg")
     assert wrong.exit_code == 2
     assert "/v1/images/<key>" in wrong.stderr
+    assert "does not name its original" in " ".join(wrong.stderr.split())

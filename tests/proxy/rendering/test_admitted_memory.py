@@ -12,11 +12,12 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from pipeline.errors import NeedsTooMuchMemory
-from pipeline.protocol import Render
+from pipeline.protocol import ImageInfo, Render
+from pipeline.size import Size
 from proxy.concurrency.admission import Admission, Priority, Reservation, Ticket
 from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.errors import Busy
-from proxy.rendering.pool import IDLE_BYTES, PROBE_BYTES, RenderPool
+from proxy.rendering.pool import IDLE_BYTES, PROBE_BYTES, RenderPool, remedy
 from tests.proxy.conftest import BUDGET_BYTES, ORIGINAL, SIZES, CountingStore, Workshop, open_workshop
 from tests.proxy.rendering.test_pool import render_pids
 from tests.waiting import until
@@ -93,6 +94,34 @@ async def test_what_can_never_fit_is_refused_at_once_with_the_numbers(large: Pat
         with pytest.raises(NeedsTooMuchMemory, match=r"needs \d\d MB of memory, but the limit is 44 MB"):
             await render_pool.render(question(large, tmp_path), Ticket(Priority.PAGE))
         assert admission.reserved_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("is_progressive", "orientation", "size", "remedy_expected"),
+    [
+        (True, 1, Size(name="small", width=60), "a smaller image, or this one as a baseline JPEG"),
+        (True, 6, Size(name="small", width=60), "a smaller image, or this one as a baseline JPEG"),
+        (False, 6, Size(name="small", width=60), "a smaller image"),
+        (False, 6, Size(name="full", strip_only=True), "a smaller image, or this one stored upright"),
+    ],
+)
+def test_a_refusal_for_memory_says_what_would_help(
+    *, is_progressive: bool, orientation: int, size: Size, remedy_expected: str
+) -> None:
+    info = ImageInfo(
+        format="jpeg",
+        width=3000,
+        height=2000,
+        bands=3,
+        bits=8,
+        frames=1,
+        orientation=orientation,
+        has_alpha=False,
+        is_progressive=is_progressive,
+        render_bytes=1,
+    )
+    asked = Render(path="", folder="", sizes=(size,), wanted=(size.name,))
+    assert remedy(info, asked) == remedy_expected
 
 
 async def test_a_refusal_for_memory_is_remembered_until_the_bytes_change(

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import NotAnImage
+from loadtest.paint import Photograph, paint
+from pipeline.errors import NeedsTooMuchMemory, NotAnImage
+from proxy.concurrency.admission import Admission
 from proxy.derivatives.picture.lookups import Pictures
 from proxy.errors import BadKey, NotFound
 from proxy.keys.addresses import PublicAddresses
+from proxy.rendering.pool import RenderPool
+from proxy.stores.base import Attributes
 from tests.proxy.conftest import ORIGINAL, CountingStore, Workshop, open_workshop
+from tests.proxy.derivatives import test_alone
 from tests.proxy.derivatives.test_provenance import ForgetfulStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from proxy.derivatives.policy import GenerationPolicy
-    from proxy.rendering.pool import RenderPool
 
 pytestmark = pytest.mark.anyio
 
@@ -148,3 +152,74 @@ async def test_a_store_that_returns_no_metadata_leaves_nulls_and_renders_no_pict
     result = await workshop.derivatives.generate(ORIGINAL)
     summaries = [one.summary for one in result.derivatives if one.summary]
     assert [(one.width, one.height) for one in summaries] == [(480, 360)]
+
+
+async def test_a_copy_that_cannot_be_made_is_left_out_and_tried_once(tmp_path: Path, policy: GenerationPolicy) -> None:
+    admission = Admission(slots=1, budget_bytes=test_alone.BUDGET_BYTES, waiting=9)
+    pool = RenderPool(admission=admission, deadline_seconds=60)
+    await pool.start()
+    photo = test_alone.turned(tmp_path / "turned.png")
+    workshop = open_workshop(pool, photo=photo, policy=policy, sizes=test_alone.SIZES)
+    alone = open_workshop(pool, photo=photo, policy=policy, sizes=(test_alone.FULL,))
+    await workshop.upload()
+    await alone.upload()
+    try:
+        picture = await pictures_of(workshop).describe(ORIGINAL)
+        assert [one.size for one in picture.sizes] == ["small", "large"]
+        assert (picture.width, picture.height, bool(picture.color)) == (990, 1000, True)
+        workshop.calls.clear()
+        assert await pictures_of(workshop).describe(ORIGINAL) == picture
+        assert (workshop.calls["fetch"], workshop.calls["put"]) == (0, 0)
+        with pytest.raises(NeedsTooMuchMemory):  # there is nothing else to describe
+            await pictures_of(alone).describe(ORIGINAL)
+        await workshop.store.delete(ORIGINAL)
+        with pytest.raises(NotFound):  # it is missing, but not impossible
+            await pictures_of(workshop).describe(ORIGINAL)
+    finally:
+        for one in (workshop, alone):
+            await one.derivatives.close(grace_seconds=60)
+        await pool.close()
+
+
+async def test_a_description_never_mixes_two_originals(workshop: Workshop, tmp_path: Path) -> None:
+    await workshop.upload()
+    pictures = pictures_of(workshop)
+    before = await pictures.describe(ORIGINAL)
+    await workshop.derivatives.close(grace_seconds=60)
+    wide = tmp_path / "wide.jpg"
+    paint(wide, Photograph(width=900, height=300))
+    await workshop.upload(path=wide)
+    assert await pictures.describe(ORIGINAL) == before  # as page views are sent to it, until a job renews it
+
+    await workshop.derivatives.generate(ORIGINAL, ["large"])
+    mixed = await pictures.describe(ORIGINAL)
+    assert [one.size for one in mixed.sizes] == ["small", "xlarge"]
+    assert (mixed.width, mixed.height) == (480, 360)
+
+    await workshop.derivatives.generate(ORIGINAL, ["small"])
+    newer = await pictures.describe(ORIGINAL)
+    assert [(one.size, one.width, one.height) for one in newer.sizes] == [("small", 60, 20), ("large", 240, 80)]
+    assert (newer.width, newer.height) == (900, 300)
+    assert newer.srcset == {"image/jpeg": "/files/gall/58/58_1_small.jpg 60w, /files/gall/58/58_1_large.jpg 240w"}
+
+    await workshop.derivatives.generate(ORIGINAL)
+    assert [one.size for one in (await pictures.describe(ORIGINAL)).sizes] == ["small", "large", "xlarge"]
+
+
+async def test_what_replaced_a_derivative_and_is_no_picture_is_rendered_again_at_once(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    await workshop.upload()
+    pictures = pictures_of(workshop)
+    whole = await pictures.describe(ORIGINAL)
+    await workshop.derivatives.close(grace_seconds=60)
+    text = tmp_path / "text"
+    text.write_bytes(b"no picture")
+    key = workshop.derivatives.recipe.key(ORIGINAL, "small")
+    assert workshop.derivatives.known_version(key)
+    await workshop.store.put(key, text, Attributes(content_type="text/plain"))
+    assert [one.size for one in await pictures.others(ORIGINAL, known=["large"])] == ["xlarge"]
+    assert await pictures.describe(ORIGINAL) == whole
+    blob = await workshop.store.head(key)
+    assert blob
+    assert blob.attributes.content_type == "image/jpeg"

@@ -90,3 +90,18 @@ def test_what_is_not_known_is_null() -> None:
     assert (picture.placeholder.lqip, picture.placeholder.thumbhash) == (None, None)
     assert (picture.sizes[0].width, picture.sizes[0].height, picture.sizes[0].bytes) == (None,) * 3
     assert picture.srcset == {}
+
+
+def test_a_derivative_of_another_original_than_that_of_the_base_size_is_left_out() -> None:
+    recipe = recipe_of(SITE)
+    one = Derivative(
+        size="", key="", width=1, height=1, bytes=1, content_type="image/jpeg", summary=LONGEST, original_etag="new"
+    )
+    made = [replace(one, size=size.name, key=recipe.key(KEY, size.name), width=size.width or 1) for size in SITE]
+    small, medium, large, xlarge = made
+    mixed = [small, replace(medium, original_etag="old"), replace(large, original_etag=""), xlarge]
+    picture = picture_of(KEY, mixed, SITE, addresses=PublicAddresses(BASE_URL))
+    assert [size.size for size in picture.sizes] == ["small", "xlarge"]
+    assert picture.srcset == {"image/jpeg": f"{address('small')} 300w, {address('xlarge')} 2000w"}
+    older = [replace(small, original_etag=""), medium, large, xlarge]  # nothing shows that these differ
+    assert len(picture_of(KEY, older, SITE, addresses=PublicAddresses(BASE_URL)).sizes) == 4
