@@ -121,12 +121,14 @@ def _show(picture: PictureDescription) -> None:
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(picture):
         facts.add_row(name, value)
-    console.print(facts)
     table = Table("size", "w x h", "bytes", "type", "URL", box=None, pad_edge=False)
     for size in picture.sizes:
         bytes_ = "" if size.bytes is None else f"{size.bytes:,}"
         table.add_row(size.size, _sides(size.width, size.height), bytes_, size.content_type, escape(size.url))
-    console.print(table)
+    with console.capture() as printed:
+        console.print(facts)
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))  # without the padding of the columns
 
 
 def _facts(picture: PictureDescription) -> list[tuple[str, str]]:

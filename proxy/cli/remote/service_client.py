@@ -24,6 +24,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 30.0
 """The timeout of a request. A page of 100,000 jobs takes up to 11 s, a cancelled job 4 s."""
 
+URL_HINT = "Check the URL (the argument, --url or SERVICE_URL)"
+
 SIGNATURE_HINT = "Check the secret (WEBHOOK_SECRETS or --secret-file), and the clock of this machine."
 
 
@@ -115,17 +117,14 @@ class ServiceClient:
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except msgspec.DecodeError as fault:
-            raise RequestFailed(
-                f"{self.url} does not respond as this service does ({fault}). Check --url and SERVICE_URL."
-            ) from fault
+            raise RequestFailed(f"{self.url} does not respond as this service does ({fault}). {URL_HINT}.") from fault
 
 
 def _unreachable(url: str, fault: httpx.HTTPError) -> RequestFailed:
     parts = urlsplit(url)
     reason = f"timed out after {ANSWER_SECONDS:g} s" if isinstance(fault, httpx.TimeoutException) else str(fault)
     return RequestFailed(
-        f"{parts.scheme}://{parts.netloc} cannot be reached: {reason}. Check --url and SERVICE_URL, and whether the "
-        "service runs."
+        f"{parts.scheme}://{parts.netloc} cannot be reached: {reason}. {URL_HINT}, and whether the service runs."
     )
 
 
@@ -133,7 +132,7 @@ def _refused(answer: httpx.Response) -> RequestFailed:
     try:
         problem = msgspec.json.decode(answer.content, type=Problem)
     except msgspec.DecodeError:
-        message = f"{answer.url.copy_with(query=None)} responds with {answer.status_code}. Check --url and SERVICE_URL."
+        message = f"{answer.url.copy_with(query=None)} responds with {answer.status_code}. {URL_HINT}."
         return RequestFailed(message, status=answer.status_code)
     hint = [SIGNATURE_HINT] if answer.status_code == HTTPStatus.UNAUTHORIZED else []
     message = "\n".join([f"{problem.title} ({problem.status}). {problem.detail}", *problem.errors, *hint])
