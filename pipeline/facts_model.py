@@ -94,7 +94,7 @@ YEARS = (1826, 2100)
 """The first photograph, and far beyond any clock that is set."""
 
 CONTROL = r"[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff\ufeff]"
-"""Characters that no text has: controls except the line feed, and those that reorder what is shown."""
+"""Characters that are removed from texts: controls, except the line feed, and marks that change the order of others."""
 
 TIME = (
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"

@@ -58,7 +58,7 @@ def facts_of(blocks: Blocks, *, format_name: str, sides: tuple[int, int]) -> Fac
 
 @dataclass(slots=True)
 class _Found:
-    """The facts in some blocks; `uncertain` collects the doubts about those that were asked for."""
+    """The facts in some blocks. Each question adds its doubts to `uncertain`."""
 
     blocks: Blocks
     uncertain: dict[Doubted, tuple[Doubt, ...]] = field(default_factory=dict)

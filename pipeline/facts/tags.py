@@ -39,7 +39,7 @@ _FRACTIONS: Final = {5: "I", 10: "i"}
 
 @dataclass(frozen=True, slots=True)
 class TagDirectory:
-    """The tags of one directory: texts as bytes, numbers with None for those that are none: 0/0, NaN, infinity."""
+    """The tags of one directory. Texts are bytes; a number is None if it is 0/0, NaN or infinity."""
 
     order: str = "<"
     """The byte order, as `struct` names it."""

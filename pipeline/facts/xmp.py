@@ -95,7 +95,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self._path: list[str] = []
-        """The names of the open elements; empty for those that no used property has."""
+        """The names of the open elements. A name is empty if it is in no path of `_USED`."""
         self._declared: list[dict[str, str]] = [{"xml": "xml"}]
         """The prefixes that each open element declares, with the usual ones; empty for namespaces that are not used."""
         self._are_default: list[bool] = []

@@ -28,7 +28,7 @@ _BLOCK_ENDS: Final = frozenset({0x00, 0xF0})
 
 @dataclass(slots=True)
 class Segment:
-    """A segment of tables; `used` has those that a scan was decoded with."""
+    """A segment of tables. `used` has the tables that some scan needs."""
 
     marker: int
     tables: dict[_Key, bytes]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
@@ -43,6 +43,8 @@ from proxy.webhooks.outbox import Outbox
 from proxy.webhooks.signature import Signer, Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.settings.settings import Settings
@@ -108,7 +110,7 @@ class Components:
     handled: HandledMessages
     readiness: Readiness
     scratch: ScratchSpace
-    draining: asyncio.Event
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service stops accepting work."""
 
     def drain(self) -> None:
@@ -135,18 +137,18 @@ def build(settings: Settings) -> Components:
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
     facts = FactsReader(store=store, render_pool=render_pool, recipe=recipe, policy=policy)
-    pictures = Pictures(store=store, derivatives=derivatives, addresses=public_addresses(settings, is_absolute=True))
+    addresses = public_addresses(settings, is_absolute=True)
+    pictures = Pictures(store=store, derivatives=derivatives, addresses=addresses)
     jobs = JobService(
         queue=queue,
         outbox=outbox,
         recipe=recipe,
-        addresses=public_addresses(settings, is_absolute=True),
+        addresses=addresses,
         queue_size=settings.queue_size,
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
-    checks = {"queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check}
     return Components(
         store=store,
         store_gate=gate,
@@ -164,9 +166,21 @@ def build(settings: Settings) -> Components:
         connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
-        readiness=Readiness({"store": partial(_check_store, store, gate), **checks}, read_pause=control.paused_since),
+        readiness=_readiness(partial(_check_store, store, gate), jobs, render_pool, scratch, control),
         scratch=scratch,
-        draining=asyncio.Event(),
+    )
+
+
+def _readiness(
+    check_store: Callable[[], Awaitable[None]],
+    jobs: JobService,
+    render_pool: RenderPool,
+    scratch: ScratchSpace,
+    control: JobControl,
+) -> Readiness:
+    return Readiness(
+        {"store": check_store, "queue": jobs.check, "renderers": render_pool.check, "scratch": scratch.check},
+        read_pause=control.paused_since,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pipeline.facts_model import Facts
-from proxy.concurrency.admission import Priority, Ticket
+from proxy.concurrency.admission import Priority
 from proxy.derivatives.generator import absence
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class FactsReader:
         blob = await timeouts.lookup(self._store.head(original))
         if blob is None:
             raise absence(original)
-        ticket = Ticket(
-            Priority.JOB, max_wait_seconds=timeouts.max_wait_seconds, max_total_seconds=timeouts.max_total_seconds
-        )
+        ticket = timeouts.ticket(Priority.JOB)
         size = min(blob.bytes, most_bytes)
         with self._render_pool.admit(ticket):
             async with self._policy.scratch.folder(size, ticket) as folder:

@@ -38,7 +38,7 @@ async def join(queue: JobQueue, job: Job) -> bool:
 
 
 async def close(queue: JobQueue, job: Job) -> bool:
-    """Let no more posts join a worker's job in this attempt; return whether any has joined it since it began.
+    """Refuse further posts to join a worker's job in this attempt. Return whether one joined it before.
 
     Raises:
         LeaseLost: the job now belongs to another worker.

@@ -270,7 +270,7 @@ class JobService:
         return [choice if isinstance(choice, Busy) else jobs[choice] for choice in chosen]
 
     async def _join(self, posts: Sequence[_Submission], there: Mapping[str, QueuedJob]) -> set[str]:
-        """Join the live jobs that cover these posts; return the ids of those that were joined in time."""
+        """Join the live jobs that cover these posts. Return the ids of those that will look at their original again."""
         covering = {
             job_id
             for posted in posts

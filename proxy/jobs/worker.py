@@ -97,13 +97,12 @@ class JobWorker(QueueWorker):
                 log.warning("job_failed", code=made.fault.code, detail=str(made.fault))
             else:
                 log.info("job_done", sizes=len(made.derivatives))
-        return msgspec.to_builtins(_outcome(made, others=() if made.fault else await self._others(job, made)))
+        return msgspec.to_builtins(_outcome(made, others=() if made.fault else await self._others(wanted.key, made)))
 
-    async def _others(self, job: saq.Job, made: GenerationResult) -> tuple[Derivative, ...]:
+    async def _others(self, original: str, made: GenerationResult) -> tuple[Derivative, ...]:
         """Return the derivatives of the sizes that the job was not for, so that its record has the whole picture."""
         if self._pictures is None:
             return ()
-        original = msgspec.convert(job.kwargs, JobRequest).key
         return await self._pictures.others(original, known={one.size for one in made.derivatives})
 
     async def _attempt_or_retry(self, job: saq.Job, request: JobRequest, *, started: float) -> GenerationResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,22 @@ def prepare() -> Path:
             _run("node_modules/.bin/tsc")
             done.write_text(digest)
     return BUILT
+
+
+def check_tests(module: str, environment: dict[str, str], *, seconds: float) -> None:
+    """Run the tests of a compiled module by Node's own runner; all have to pass, and none is skipped."""
+    ended = subprocess.run(
+        ["node", "--test", "--test-reporter", "tap", module],
+        cwd=prepare(),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "\n# fail 0\n" in ended.stdout
+    assert "\n# skipped 0\n" in ended.stdout
 
 
 def _run(*command: str) -> None:
