@@ -67,6 +67,9 @@ bench-chromium: dev ## compare derivatives with Chromium, into docs/benchmarks-c
 bench-page: dev ## measure a page of 40 photographs in Chromium on 3G, into docs/benchmarks-page.md; requires chromium (apt-get install)
 	$(BIN)/python -m tests.benchmarks.page $(OPTIONS)
 
+bench-first-view: dev ## measure the first view of 40 photographs in 256 MB; requires root and chromium; OPTIONS='--base ../other'
+	$(BIN)/python -m tests.benchmarks.page.first_view $(OPTIONS)
+
 fuzz: dev ## render 20,000 mutated files with every recipe; OPTIONS="--seed 2"
 	$(BIN)/python -m tests.pipeline.fuzz $(OPTIONS)
 
