@@ -37,6 +37,7 @@ SLOW = (
     "tests/pipeline/image/test_tone.py",
     "tests/pipeline/kernel/test_builds.py",
     "tests/pipeline/kernel/test_corpus.py",
+    "tests/pipeline/kernel/test_fuzzer.py",
     "tests/pipeline/kernel/test_reduction.py::test_shapes",
     "tests/pipeline/process/confinement/test_confine.py",
     "tests/pipeline/process/test_compare_server.py",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SOURCES = sorted(PATH.parent.glob("*.c"))
 TABLES = pack("256h", *light_of_levels()) + levels_of_light() + pack("9h", *MATRIX)
+DRIVER = Path(__file__).with_name("driver.c")
 ZIG = (sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.17")
 ARM64_LIBRARIES = Path("/usr/aarch64-linux-gnu")
 """Of Debian's package libc6-arm64-cross; ziglang would take a minute to compile a C library of its own."""
@@ -31,10 +32,9 @@ needs_qemu = pytest.mark.needs(QEMU[0], "qemu-user-static")
 needs_arm64 = pytest.mark.needs(str(ARM64_LIBRARIES / "lib/ld-linux-aarch64.so.1"), "libc6-arm64-cross")
 
 
-def build(program: Path, compiler: Sequence[str], *flags: str) -> Path:
-    """Compile the driver and the library with all warnings, each of which is an error."""
+def build(program: Path, compiler: Sequence[str], *flags: str, driver: Path = DRIVER) -> Path:
+    """Compile a driver and the library with all warnings, each of which is an error."""
     warnings = "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wvla", "-Werror"
-    driver = Path(__file__).with_name("driver.c")
     command = [*compiler, *warnings, *flags, f"-I{PATH.parent}", *map(str, SOURCES), str(driver), "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
