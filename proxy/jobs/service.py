@@ -168,12 +168,15 @@ class JobService:
         self._clear_failures(job.key)
         return job
 
-    async def complete(self, job_id: str) -> bool:
-        """Return whether a job has ended; if it has, its callback is in the outbox when this returns."""
+    async def complete(self, job_id: str) -> bool | None:
+        """Return whether a job has ended; if it has, its callback is in the outbox when this returns.
+
+        Return None if the job is not enqueued yet, or ended longer ago than jobs are stored.
+        """
         try:
             queued = await self._queued_job(job_id)
-        except UnknownJob:  # it was never enqueued, or it ended longer ago than jobs are stored
-            return True
+        except UnknownJob:
+            return None
         job, callback_url = self._describe(queued), _request_of(queued).callback_url
         if job.finished_at is None or job.created_at is None:
             return False
@@ -313,7 +316,7 @@ class JobService:
         return Busy(f"The queue is full ({waiting} jobs); try again in {seconds} s.", retry_after_seconds=seconds)
 
     async def _enqueue(self, posted: _Submission) -> QueuedJob:
-        await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
+        watch_task = await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
         job = QueuedJob(
             FUNCTION,
             key=posted.job_id,
@@ -328,6 +331,7 @@ class JobService:
         try:
             queued = await self._queue.enqueue_within(self._queue_size, job)
         except QueueFull as full:  # by other processes, since the waiting jobs were counted
+            await self._outbox.unwatch_job(watch_task)
             raise self._busy(full.waiting) from None
         reached("job-enqueued", posted.request.key)
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists

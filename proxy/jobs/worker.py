@@ -59,7 +59,7 @@ class JobWorker(QueueWorker):
         *,
         queue: JobQueue,
         derivatives: DerivativeService,
-        complete_job: Callable[[str], Awaitable[bool]],
+        complete_job: Callable[[str], Awaitable[bool | None]],
         concurrency: int,
         grace_seconds: float,
         store_gate: StoreGate | None = None,

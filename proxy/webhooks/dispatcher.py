@@ -19,7 +19,7 @@ from proxy.concurrency.backoff import Backoff, jittered
 from proxy.errors import BadCallback, CallbackFailed, ImagesError, public_message
 from proxy.queues.worker import QueueWorker, RetryLater
 from proxy.webhooks.delivery import DETAIL, FAILURES, TRIED_AT
-from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, WATCH, Callback
+from proxy.webhooks.outbox import AGAIN_SECONDS, DELIVER, UNKNOWN_LOOKS, WATCH, Callback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -70,7 +70,8 @@ FAILURE_EVENTS: Final[dict[Outcome, str]] = {
 class Dispatcher(QueueWorker):
     """A worker that processes the queue of callbacks until it is stopped.
 
-    `complete_job` returns whether a job has ended; if it has, its callback is in the queue by then. `read_facts`
+    `complete_job` returns whether a job has ended; if it has, its callback is in the queue by then. It returns None if
+    the queue has no such job. `read_facts`
     returns the facts of an original, for the callback of a job that is done: they are read again for each attempt, so
     that no queue keeps them. Without it, callbacks have no facts.
     """
@@ -80,7 +81,7 @@ class Dispatcher(QueueWorker):
         *,
         queue: JobQueue,
         webhook_client: WebhookClient,
-        complete_job: Callable[[str], Awaitable[bool]],
+        complete_job: Callable[[str], Awaitable[bool | None]],
         grace_seconds: float,
         read_facts: Callable[[str], Awaitable[msgspec.Struct]] | None = None,
         facts_seconds: float = FACTS_SECONDS,
@@ -95,13 +96,16 @@ class Dispatcher(QueueWorker):
         self._waits_seconds = waits_seconds
         self._bulkhead = Bulkhead(at_once=MAX_PER_RECEIVER)
 
-    async def watch(self, _context: Context, *, job_id: str) -> None:
-        """Enqueue the callback of a job that has ended; check again later if it has not.
+    async def watch(self, context: Context, *, job_id: str) -> None:
+        """Enqueue the callback of a job that has ended; check again later if it has not, or is not known yet.
 
         Raises:
-            RetryLater: the job has not ended.
+            RetryLater: the job has not ended, or may be enqueued later.
         """
-        if not await self._complete_job(job_id):
+        has_ended = await self._complete_job(job_id)
+        if has_ended is None:
+            _look_again(context["job"])
+        elif not has_ended:
             raise RetryLater(f"job {job_id} has not ended")
 
     async def deliver(self, context: Context, **arguments: object) -> Outcome:
@@ -175,6 +179,18 @@ class Dispatcher(QueueWorker):
         metrics.callbacks_total.labels("put_off").inc()
         log.warning("callback_retry_scheduled", detail=detail, retry_in_seconds=round(job.retry_delay, 1))
         raise RetryLater(detail)
+
+
+def _look_again(watch_task: saq.Job) -> None:
+    """Count a look for a job that the queue does not have.
+
+    Raises:
+        RetryLater: there have been fewer than `UNKNOWN_LOOKS`.
+    """
+    looks = int(watch_task.meta.get("unknown", 0)) + 1
+    watch_task.meta["unknown"] = looks
+    if looks < UNKNOWN_LOOKS:
+        raise RetryLater("the job is not known yet")
 
 
 class _Subject(msgspec.Struct):

@@ -42,6 +42,13 @@ Half of it would halve the delay of a callback whose worker is killed at the wro
 waiting jobs.
 """
 
+UNKNOWN_LOOKS = 30
+"""How often a watch task looks for a job that the queue does not have, before it gives up.
+
+The watch task is enqueued first. A process that stands still between the two, because the queue or the machine does,
+enqueues its job later than the first look.
+"""
+
 TIMEOUT_SECONDS = 60
 """The timeout of one attempt, several times the timeout of a delivery; after it, another worker retries."""
 
@@ -97,13 +104,17 @@ class Outbox:
         if url:
             self._allow_list.target(url)
 
-    async def watch_job(self, job_id: str, url: str) -> None:
-        """Enqueue a watch task, so that the job's callback is sent once it has ended; do nothing without a URL."""
+    async def watch_job(self, job_id: str, url: str) -> str:
+        """Enqueue a watch task, so that the job's callback is sent once it has ended; return its key.
+
+        Without a URL, do nothing, and return an empty string.
+        """
         if not url or not self._is_listed(url):
-            return
+            return ""
+        key = f"watch:{job_id}:{uuid.uuid4().hex}"  # unique, as an earlier task for this job may be about to end
         await self._queue.enqueue(
             WATCH,
-            key=f"watch:{job_id}:{uuid.uuid4().hex}",  # unique, as an earlier task for this job may be about to end
+            key=key,
             kwargs={"job_id": job_id},
             scheduled=int(await self._queue.clock() + self._watch_seconds),
             timeout=TIMEOUT_SECONDS,
@@ -111,6 +122,12 @@ class Outbox:
             retry_delay=self._watch_seconds,
             ttl=-1,
         )
+        return key
+
+    async def unwatch_job(self, key: str) -> None:
+        """Remove a watch task whose job was not enqueued; an empty key is ignored."""
+        if key and (task := await self._queue.job(key)) is not None:
+            await self._queue.abort(task, "its job was not enqueued")
 
     async def enqueue_callback(self, callback: Callback) -> None:
         """Enqueue a callback, unless the queue already contains it."""

@@ -14,10 +14,12 @@ from loadtest.receiver import Receiver, receiving
 from loadtest.service import SECRET
 from proxy import metrics
 from proxy.concurrency.backoff import JITTER
+from proxy.errors import Busy
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
 from proxy.keys.addresses import PublicAddresses
+from proxy.queues.base import QueueFull
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.webhooks.allowlist import AllowList, parse_allow_list
@@ -412,6 +414,58 @@ async def test_a_job_whose_worker_could_not_tell_its_end_is_told_by_the_promise(
         await queued.finish(status=queued.status.COMPLETE, result={"derivatives": []})
         await told(receiver)
     assert receiver.jobs() == {job.id}
+
+
+async def test_a_job_that_is_enqueued_after_the_first_look_of_its_watch_task_is_told(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that enqueued it stood still between the two, and its worker was killed at the end of the job."""
+    enqueue, watch = house.queue.enqueue_within, asyncio.Event()
+
+    async def late(size: int, job: saq.Job) -> saq.Job | None:
+        await watch.wait()
+        return await enqueue(size, job)
+
+    async def looked_twice() -> bool:
+        live = (await house.owed.info(jobs=True, limit=10))["jobs"]
+        return any(task.get("attempts", 0) > 2 for task in live)
+
+    monkeypatch.setattr(house.queue, "enqueue_within", late)
+    async with house.delivering():
+        ordered = asyncio.create_task(house.order(receiver))
+        await until(looked_twice)
+        watch.set()
+        queued = await house.queue.job((await ordered).id)
+        assert queued is not None
+        await queued.finish(status=queued.status.COMPLETE, result={"derivatives": []})
+        await told(receiver)
+    assert receiver.jobs() == {queued.key}
+
+
+async def test_a_watch_task_of_a_job_that_was_never_enqueued_gives_up(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.webhooks.dispatcher.UNKNOWN_LOOKS", 3)
+    await house.outbox.watch_job("0" * 32, receiver.url)
+    async with house.delivering():
+
+        async def forgotten() -> bool:
+            return await house.waiting() == []
+
+        await until(forgotten)
+    assert receiver.received == []
+
+
+async def test_a_watch_task_is_removed_if_the_queue_turns_out_to_be_full(
+    house: House, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_size: int, _job: saq.Job) -> saq.Job | None:
+        raise QueueFull(64)
+
+    monkeypatch.setattr(house.queue, "enqueue_within", full)
+    with pytest.raises(Busy):
+        await house.order(receiver)
+    assert await house.waiting() == []
 
 
 async def test_a_job_that_was_abandoned_or_aborted_is_told_too(house: House, receiver: Receiver) -> None:
