@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.decode.copying import is_copied
 from pipeline.formats import jpeg, tiff, webp
 from pipeline.formats.heif.main_image import AV1, HEVC
-from pipeline.formats.registry import MAX_PALETTE_PIXELS, WRITABLE, highest, output
+from pipeline.formats.registry import MAX_LOSSLESS_PIXELS, MAX_PALETTE_PIXELS, WRITABLE, highest, output
 from pipeline.image import vips
 from pipeline.kernel import reduction
 
@@ -72,6 +72,9 @@ _HUFFMAN_BYTES = 5
 
 _PALETTE_BYTES = 24
 """Bytes per pixel for reducing a derivative to a palette; 21 were measured."""
+
+_LOSSLESS_BYTES = 30
+"""Bytes per pixel for encoding a WebP without loss, beside those for encoding it with loss; 26 were measured."""
 
 _TILES = 2.4
 """Rows of tiles held: the one being read and the one being decoded."""
@@ -139,6 +142,20 @@ def held_bytes(original: Original, sizes: Sequence[Size], first: str) -> int:
             return held
         held += width * height * original.header.bands * _LINEAR_BYTES
     return 0
+
+
+def compresses_harder(original: Original, size: Size) -> bool:
+    """Return whether a full size may take the memory to be encoded into fewer bytes with the same quality.
+
+    That is so for turned JPEGs and lossless WebPs of few pixels. All others that are rendered could have been copied,
+    for all that the prediction knows, and the memory for a copy is less.
+    """
+    if not size.strip_only or original.is_upright or original.frames > 1:
+        return False
+    pixels = original.sides[0] * original.sides[1]
+    if original.readable.name == "webp":
+        return pixels <= MAX_LOSSLESS_PIXELS and not webp.is_lossy(original.path)
+    return original.readable.name == "jpeg" and pixels <= MAX_PALETTE_PIXELS
 
 
 def _whole_bytes(original: Original, size: Size, animation_pixels: int) -> int:
@@ -297,6 +314,8 @@ def _encoder_bytes(original: Original, size: Size) -> float:
     searched = _HUFFMAN_BYTES if writable.options(size, width).get("optimize_coding") else 0
     if writable.name == "png" and original.has_few_colours and pixels <= MAX_PALETTE_PIXELS:
         searched = _PALETTE_BYTES
+    if compresses_harder(original, size):
+        searched = max(searched, _LOSSLESS_BYTES if writable.name == "webp" else _HUFFMAN_BYTES)
     return pixels * (searched + writable.pixel_bytes[has_alpha])
 
 

@@ -39,6 +39,9 @@ take 13 ms, and its coefficients as much memory again as its pixels.
 MAX_PALETTE_PIXELS = 4_000_000
 """The largest derivative that is reduced to a palette: it is held in memory several times."""
 
+MAX_LOSSLESS_PIXELS = 1_000_000
+"""The largest WebP that is encoded without loss, which takes far more memory and time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readable:

@@ -144,6 +144,13 @@ def to_8_bit(image: pyvips.Image) -> pyvips.Image:
     return image.colourspace("b-w" if image.interpretation in _GREY else "srgb")
 
 
+def with_levels(image: pyvips.Image, levels: int) -> pyvips.Image:
+    """Return an image of 8 bits whose samples are rounded to one of `levels`, from black to white."""
+    steps, top = levels - 1, TOP["uchar"]
+    rounded = bytes(round(round(level * steps / top) * top / steps) for level in range(top + 1))
+    return image.maplut(vips.from_bytes(rounded, (len(rounded), 1), bands=1)).copy(interpretation=image.interpretation)
+
+
 def is_wide(image: pyvips.Image) -> bool:
     """Return whether the image has a profile whose colours differ from sRGB."""
     embedded = profile(image)

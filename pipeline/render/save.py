@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.formats import png
 from pipeline.formats.registry import MAX_PALETTE_PIXELS
 from pipeline.image import colour, metadata, vips
+from pipeline.render.fitting import ALL_LEVELS, Encoding, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,40 +34,43 @@ def save(
     """Save the image with the metadata that the size keeps: a wide gamut's profile, and the copyright names.
 
     A PNG of few colours stays one: its pixels are copied if `is_whole` and no colour has to be converted. Otherwise it
-    is reduced to a palette if it would be larger than the original, and is not too large for that.
+    is reduced to a palette if it would be larger than the original, and is not too large for that. A size with
+    `strip_only` is encoded again, see `pipeline.render.fitting`, if it has more bytes than an original of its format.
     """
     owner = metadata.owner(original.header, original.path) if size.keep_copyright else {}
     exif = metadata.exif(owner) if owner else b""
+    most = original.path.stat().st_size
     has_few_colours = writable.name == "png" and original.has_few_colours
     may_copy = has_few_colours and is_whole and not original.is_wide
     if may_copy and png.copy_pixels(original.path, path, {b"eXIf": exif}):
         return
+
+    def encode(encoding: Encoding) -> None:
+        _encode(image, path, size, writable, exif=exif, encoding=encoding)
+
     options: dict[str, int | float | str] = {**writable.options(size, image.width)}
-    _encode(image, path, size, writable, exif=exif, options=options)
+    encode(Encoding(options))
     if has_few_colours and image.width * image.height <= MAX_PALETTE_PIXELS:
-        most = original.path.stat().st_size
         for palette in _PALETTES:
             if path.stat().st_size > most:
-                _encode(image, path, size, writable, exif=exif, options={**options, **palette})
+                encode(Encoding({**options, **palette}))
+    if size.strip_only and writable.name == original.readable.name:
+        fit(path, original, size, writable, encode)
 
 
 def _encode(
-    image: pyvips.Image,
-    path: Path,
-    size: Size,
-    writable: Writable,
-    *,
-    exif: bytes,
-    options: Mapping[str, int | float | str],
+    image: pyvips.Image, path: Path, size: Size, writable: Writable, *, exif: bytes, encoding: Encoding
 ) -> None:
     if image.hasalpha() and not writable.holds_alpha:
         image = image.flatten(background=[_WHITE])
+    if encoding.levels < ALL_LEVELS:
+        image = colour.with_levels(image, encoding.levels)
     vips.save(
         vips.with_exif(image, exif),
         writable.saver,
         path,
         keep=vips.keep_flags(exif=bool(exif), profile=colour.keeps_profile(image, size.gamut)),
-        **options,
+        **encoding.options,
     )
     if exif:
         metadata.replace_exif(path, exif)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from loadtest import seaweed
 from loadtest.receiver import receiving
-from loadtest.service import order, running, signed
+from loadtest.service import on_bucket, order, running, signed
 from tests.pipeline.rendering import CORPUS, UNREADABLE, needs_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from loadtest.receiver import Receiver
     from loadtest.service import Service
 
 HIDDEN = re.compile(
@@ -31,6 +33,12 @@ PLACEHOLDERS = {"unknown"}
 
 LEAST_CHARACTERS, LEAST_DIGITS = 6, 8
 """Shorter values occur by chance, as do few digits in times and sizes."""
+
+ON_BUCKET = 4
+"""The photographs that are stored in a bucket: the smallest, because the search is the same."""
+
+METADATA_BYTES = 2000
+"""What S3 stores of the names and values of an object's metadata."""
 
 NAMES = {'"latitude"', '"taken_at"', '"creator"'}
 """Names of facts, which occur only where facts are."""
@@ -105,6 +113,8 @@ def visible(client: httpx.Client, key: str, job_id: str) -> Iterator[tuple[str, 
 
 def kept(service: Service, originals: set[str]) -> Iterator[tuple[str, bytes]]:
     """Yield what the service has written: its log, its queue, and every object of its store but the originals."""
+    if service.weed is not None:
+        yield from objects(service.weed, originals)
     for path in sorted(service.folder.rglob("*")):
         name = str(path.relative_to(service.folder))
         if path.is_file() and name.removeprefix("store/") not in originals:
@@ -112,31 +122,69 @@ def kept(service: Service, originals: set[str]) -> Iterator[tuple[str, bytes]]:
     yield "metrics", httpx.get(f"http://127.0.0.1:{service.metrics_port}/metrics").content
 
 
+def objects(weed: seaweed.Seaweed, originals: set[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield each object of the public bucket but the originals: its body, its metadata and its headers for visitors."""
+    client = weed.client()
+    listed = client.list_objects_v2(Bucket=seaweed.PUBLIC_BUCKET)
+    assert not listed["IsTruncated"]
+    for key in {one["Key"] for one in listed["Contents"]} - originals:
+        stored = client.get_object(Bucket=seaweed.PUBLIC_BUCKET, Key=key)
+        metadata = stored["Metadata"]
+        assert sum(len(name) + len(value) for name, value in metadata.items()) <= METADATA_BYTES, key
+        yield f"object {key}", stored["Body"].read()
+        yield f"metadata of {key}", json.dumps(metadata).encode()
+        yield f"headers of {key}", str(stored["ResponseMetadata"]["HTTPHeaders"]).encode()
+        public = httpx.get(f"{weed.url}/{seaweed.PUBLIC_BUCKET}/{key}")
+        assert public.is_success
+        yield f"public headers of {key}", str(public.headers).encode()
+
+
 @needs_corpus
 @pytest.mark.needs("exiftool", "libimage-exiftool-perl")
 def test_no_place_serial_or_owner_is_anywhere_but_in_signed_facts(tmp_path: Path) -> None:
-    sizes = tmp_path / "sizes.toml"
-    sizes.write_text("[sizes.small]\nwidth = 300\n[sizes.full]\nstrip_only = true\n")
     photographs = secretive()
     assert len(photographs) >= 20
     assert sum(value.encode() in path.read_bytes() for path, values in photographs.items() for value in values) >= 20
     with (
         receiving() as receiver,
-        running(
-            tmp_path / "service", CALLBACK_HOSTS=receiver.listed, SIZES_FILE=str(sizes), LOG_LEVEL="DEBUG"
-        ) as service,
-        httpx.Client(base_url=service.url, timeout=60) as client,
+        running(tmp_path / "service", weed=None, **settings(tmp_path, receiver)) as service,
     ):
-        keys = {f"gall/{n}/{n}_1_original{path.suffix}": path for n, path in enumerate(photographs)}
+        places = searched(service, receiver, photographs)
+    assert places >= 12
+
+
+@needs_corpus
+@pytest.mark.needs("exiftool", "libimage-exiftool-perl")
+def test_none_of_them_is_in_a_bucket_its_metadata_or_its_headers(tmp_path: Path) -> None:
+    smallest = sorted(secretive().items(), key=lambda one: one[0].stat().st_size)[:ON_BUCKET]
+    (tmp_path / "weed").mkdir()
+    with (
+        receiving() as receiver,
+        seaweed.running(tmp_path / "weed") as weed,
+        running(
+            tmp_path / "service", weed=weed, **on_bucket(weed, seaweed.ADMIN, **settings(tmp_path, receiver))
+        ) as service,
+    ):
+        assert searched(service, receiver, dict(smallest)) >= 1
+
+
+def settings(folder: Path, receiver: Receiver) -> dict[str, str]:
+    """Return the settings of a service with a small and a full size that sends its callbacks to `receiver`."""
+    sizes = folder / "sizes.toml"
+    sizes.write_text("[sizes.small]\nwidth = 300\n[sizes.full]\nstrip_only = true\n")
+    return {"CALLBACK_HOSTS": receiver.listed, "SIZES_FILE": str(sizes), "LOG_LEVEL": "DEBUG"}
+
+
+def searched(service: Service, receiver: Receiver, photographs: dict[Path, set[str]]) -> int:
+    """Render photographs, search all that is visible and kept for their hidden values; return how many have a place."""
+    keys = {f"gall/{n}/{n}_1_original{path.suffix}": path for n, path in enumerate(photographs)}
+    with httpx.Client(base_url=service.url, timeout=60) as client:
         for key, path in keys.items():
             service.put(key, path)
         jobs = {post(client, key, receiver.url): key for key in keys}
         assert receiver.wait_for(set(jobs), seconds=400)
         called = {one.event.data["key"]: one.event.data["facts"] for one in receiver.taken()}
-        asked = {}
-        for key in keys:
-            address = f"/v1/facts/{key}"
-            asked[key] = signed_facts(client, address)
+        asked = {key: signed_facts(client, f"/v1/facts/{key}") for key in keys}
         found = [
             (where, value)
             for job_id, key in jobs.items()
@@ -144,18 +192,20 @@ def test_no_place_serial_or_owner_is_anywhere_but_in_signed_facts(tmp_path: Path
             for value in photographs[keys[key]] | NAMES
             if value.encode() in content
         ]
-        every = NAMES.union(*photographs.values())
-        found += [
-            (where, value)
-            for where, content in kept(service, set(keys))
-            for value in every
-            if value.encode() in content or value.encode("utf-16-le") in content
-        ]
-        unread = service.log.read_text().count("callback_facts_unread")
+    every = NAMES.union(*photographs.values())
+    stored = [*kept(service, set(keys))]
+    found += [
+        (where, value)
+        for where, content in stored
+        for value in every
+        if value.encode() in content or value.encode("utf-16-le") in content
+    ]
+    unread = service.log.read_text().count("callback_facts_unread")
     assert found == []
+    assert sum("_full." in where for where, _ in stored) >= len(keys) - 1
     assert {key: facts or asked[key] for key, facts in called.items()} == asked
     assert [*called.values()].count(None) == unread  # of a machine that was too busy
     assert unread < len(called) / 2
     with_place = [key for key, facts in asked.items() if facts["place"]]
-    assert len(with_place) >= 12
     print(f"{len(keys)} photographs, {len(every)} hidden values, {len(with_place)} places")  # noqa: T201 - asked for
+    return len(with_place)

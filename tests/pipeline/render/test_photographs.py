@@ -100,3 +100,17 @@ def test_a_photograph_is_upright_in_its_own_colours_and_has_no_metadata(tmp_path
     assert (summary.width / summary.height > 1) == (derivative.width / derivative.height > 1)
     assert summary_of(metadata_of(summary)) == summary
     assert sum(len(name) + len(value) for name, value in escaped(metadata_of(summary)).items()) <= METADATA_BYTES
+
+
+@needs_corpus
+@pytest.mark.parametrize(
+    "path", [path for path in photographs() if path.name in NOT_PILLOWS], ids=lambda path: path.name
+)
+def test_the_summary_of_any_other_photograph_fits_into_the_metadata(tmp_path: Path, path: Path) -> None:
+    (derivative,) = render_into(tmp_path, path, Size(name="small", width=300)).derivatives
+    assert derivative.summary
+    assert derivative.summary.preview
+    assert (
+        sum(len(name) + len(value) for name, value in escaped(metadata_of(derivative.summary)).items())
+        <= METADATA_BYTES
+    )
