@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.decode.original import Original
-    from pipeline.formats.registry import Writable
     from pipeline.size import Size
 
 _QUALITIES = (70, 60, 50, 40, 30, 20, 15, 10, 5, 1)
@@ -34,21 +33,20 @@ class Encoding:
     levels: int = ALL_LEVELS
 
 
-def fit(path: Path, original: Original, size: Size, writable: Writable, encode: Callable[[Encoding], None]) -> None:
+def fit(path: Path, original: Original, size: Size, own: Encoding, encode: Callable[[Encoding], None]) -> None:
     """Encode the derivative at `path` again until it has no more bytes than its original, which has the same format.
 
-    What costs no quality is tried first, then the best of a few lower qualities is searched for. What is tried depends
-    on the original and the size alone. If no quality suffices, the derivative is encoded as before.
+    It was encoded with `own`. What costs no quality is tried first, then the best of a few lower qualities is searched
+    for. What is tried depends on the original and the size alone. If no quality suffices, the derivative is larger.
     """
     most = original.path.stat().st_size
-    own = Encoding(writable.options(size, original.sides[0]))
     harder = _harder(original, size, own)
     for encoding in harder:
         if path.stat().st_size > most:
             encode(encoding)
     if path.stat().st_size > most:
-        base = harder[-1] if harder and writable.name != "webp" else own
-        encode_best(path, most, [*_lower(original, size, base), own], encode)
+        base = harder[-1] if harder and original.readable.name != "webp" else own
+        encode_best(path, most, [*_lower(original, size, base), base], encode)
 
 
 def encode_best(path: Path, most: int, encodings: Sequence[Encoding], encode: Callable[[Encoding], None]) -> None:

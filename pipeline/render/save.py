@@ -48,14 +48,15 @@ def save(
     def encode(encoding: Encoding) -> None:
         _encode(image, path, size, writable, exif=exif, encoding=encoding)
 
-    options: dict[str, int | float | str] = {**writable.options(size, image.width)}
-    encode(Encoding(options))
+    own = Encoding(writable.options(size, image.width))
+    encode(own)
     if has_few_colours and image.width * image.height <= MAX_PALETTE_PIXELS:
         for palette in _PALETTES:
             if path.stat().st_size > most:
-                encode(Encoding({**options, **palette}))
+                own = Encoding({**own.options, **palette})
+                encode(own)
     if size.strip_only and writable.name == original.readable.name:
-        fit(path, original, size, writable, encode)
+        fit(path, original, size, own, encode)
 
 
 def _encode(

@@ -1,8 +1,12 @@
-"""A bucket that refuses everything for a while: jobs wait for it, and none ends in error."""
+"""A bucket that refuses everything for a while: jobs wait for it, and none ends in error.
+
+`REFUSED_SECONDS=60` lets it refuse fifty jobs for a minute, by hand; without it, until two later probes are refused.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 JOBS = 50
+REFUSED_SECONDS = float(os.environ.get("REFUSED_SECONDS", "0"))
 REFUSALS = {
     "disabled-key": Refusal(code="InvalidAccessKeyId"),
     "policy": Refusal(code="AccessDenied"),
@@ -123,6 +128,7 @@ async def test_fifty_posts_while_the_credentials_are_refused_all_end_done(
                 await components.derivatives.locate("gall/x_original.jpg", "small")
             assert await components.readiness.check() == ["store: store-refused: InvalidAccessKeyId (403)"]
             await proxy.until_seen(len(proxy.seen) + 2)  # the later probes are refused as well
+            await asyncio.sleep(REFUSED_SECONDS)
             states = [(await components.jobs.get(job.id)) for job in jobs]
             assert {state.status for state in states} <= {"done", "queued", "processing"}
             assert {state.status for state in states[20:]} == {"queued"}
