@@ -6,7 +6,9 @@
     ├── UnknownSize              the sizes file has no size with this name
     │   └── UnknownJobSize       a job was requested for an unknown size
     ├── NotFound                 no blob exists under this key
-    │   └── UnknownJob           no job has this id, or its retention has expired
+    │   ├── UnknownJob           no job has this id, or its retention has expired
+    │   └── TakenDown            the original was taken down
+    │       └── OrderTakenDown   derivatives were ordered of an original that was taken down later
     ├── JobEnded                 a job cannot be cancelled, because it has ended
     ├── BadCursor                a page of jobs was requested with an invalid cursor
     ├── BadSignature             a request is not signed with a known secret
@@ -91,6 +93,19 @@ class UnknownJob(NotFound):
     """No job has this id, or its retention has expired."""
 
     code = "unknown-job"
+
+
+class TakenDown(NotFound):
+    """The original `key` was taken down, and nothing may bring it back but a later signed post or upload."""
+
+    code = "taken-down"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The original {key!r} was taken down; to publish it again, upload it and post a job for it.")
+
+
+class OrderTakenDown(TakenDown):
+    """Derivatives were ordered of an original that was taken down since, or by something that is no signed post."""
 
 
 class JobEnded(ImagesError):

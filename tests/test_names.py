@@ -34,6 +34,8 @@ ADDED: frozenset[str] = frozenset(
         "queue_paused",
         "render_sandbox",
         "store_paused",
+        "taken-down",
+        "takedowns_total",
     }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from proxy.facts.reader import FactsReader
 from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
+from proxy.jobs.takedown.tombstones import Tombstones
 from proxy.jobs.worker import JobWorker
 from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
@@ -128,7 +129,9 @@ def build(settings: Settings) -> Components:
     recipe = _recipe(settings)
     remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
     scratch = build_scratch(settings)
-    render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
+    tombstones = Tombstones(queue)
+    render_pool = _render_pool(settings, scratch)
+    policy = replace(_policy(settings, scratch), is_taken_down=tombstones.is_known_taken_down)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
     allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")

@@ -23,7 +23,8 @@ def callback_for(job: Job, callback_url: str, *, created_at: datetime) -> Callba
 
     See `callback_id` for its id.
     """
-    body = msgspec.json.encode(JobEvent(type=f"job.{job.status}", timestamp=job.finished_at, data=job))
+    kind = "job" if job.takedown is None else "takedown"
+    body = msgspec.json.encode(JobEvent(type=f"{kind}.{job.status}", timestamp=job.finished_at, data=job))
     return Callback(id=callback_id(job.id, created_at), url=callback_url, body=body.decode())
 
 

@@ -15,9 +15,8 @@ from saq import Status
 from proxy import metrics
 from proxy.errors import Busy, JobEnded
 from proxy.jobs.job import CANCEL_REQUEST, CANCELLED, is_cancelled
-from proxy.jobs.listing import cursor_after
+from proxy.jobs.listing import JobPage, cursor_after
 from proxy.jobs.live_jobs import is_live
-from proxy.jobs.service import JobPage
 
 if TYPE_CHECKING:
     from saq import Job as QueuedJob
@@ -97,6 +96,9 @@ class JobControl:
         replayed: list[Job] = []
         cursor = asked.cursor
         for job in page.jobs:
+            if job.takedown is not None:  # it is requested again instead
+                cursor = cursor_after(job)
+                continue
             try:
                 again = await self._jobs.replay(job.id, message_id=message_id)
             except Busy:
