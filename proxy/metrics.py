@@ -43,7 +43,8 @@ jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Waiting jobs; NaN while the queue cannot be read")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "Age of the oldest waiting job")
 queue_deferred = Gauge(
-    "queue_deferred", "Jobs that wait for a retry after an unexpected error, outside of QUEUE_SIZE; NaN as queue_depth"
+    "queue_deferred",
+    "Jobs that wait for a retry after an unexpected error, and takedowns, outside of QUEUE_SIZE; NaN as queue_depth",
 )
 queue_paused = Gauge("queue_paused", "Whether the queue is paused: 1 or 0; NaN while the queue cannot be read")
 queue_outages_total = Counter("queue_outages_total", "Queue outages that workers detected")

@@ -11,7 +11,6 @@ import saq
 import structlog
 
 from pipeline.errors import Refused
-from proxy import metrics
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
@@ -24,7 +23,8 @@ from proxy.errors import (
     UnfitKey,
     public_message,
 )
-from proxy.jobs.job import ABANDONED, CANCELLED, TAKE_DOWN, JobError, JobOutcome, is_cancelled, status_of
+from proxy.jobs.completion import count_end
+from proxy.jobs.job import ABANDONED, TAKE_DOWN, JobError, JobOutcome, is_cancelled
 from proxy.jobs.joins import close
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
@@ -199,12 +199,7 @@ class JobWorker(QueueWorker):
     async def on_end(self, job: saq.Job) -> None:
         """Count an ended job, and enqueue its callback if it has one."""
         reached("job-ended", str((job.kwargs or {}).get("key", "")))
-        ended_as = CANCELLED if is_cancelled(job) else status_of(job)
-        if job.function == TAKE_DOWN:
-            metrics.takedowns_total.labels(ended_as).inc()
-        else:
-            metrics.jobs_total.labels(ended_as).inc()
-            metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
+        count_end(job)
         if is_cancelled(job):
             log.info("job_cancelled")
         elif job.status != saq.Status.COMPLETE:  # the queue ended it, not `make_derivatives`

@@ -6,11 +6,14 @@ import msgspec
 
 
 class RemovedBlob(msgspec.Struct, frozen=True, kw_only=True):
-    """A key under which a takedown removed blobs: how many versions, delete markers included, and their bytes."""
+    """A key under which a takedown removed blobs: their versions, markers of deletions included, and their bytes.
+
+    The version is empty in a store that keeps no versions.
+    """
 
     key: str
-    versions: int
-    bytes: int
+    versions: tuple[str, ...] = ()
+    bytes: int = 0
 
 
 class PublicAddress(msgspec.Struct, frozen=True, kw_only=True):
