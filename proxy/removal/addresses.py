@@ -47,7 +47,7 @@ class PublicUrls:
 
 
 async def statuses(urls: Sequence[str]) -> tuple[int, ...]:
-    """Return the status that each URL answers with, without following redirects; 0 if there is no answer."""
+    """Return the status that each URL answers with, at the end of its redirects; 0 if there is no answer."""
     if not urls:
         return ()
     import httpx  # noqa: PLC0415 - it costs memory that a service without takedowns saves
@@ -63,7 +63,7 @@ async def statuses(urls: Sequence[str]) -> tuple[int, ...]:
             except (httpx.HTTPError, httpx.InvalidURL):
                 return 0
 
-    async with httpx.AsyncClient(timeout=ANSWER_SECONDS, verify=context) as client:
+    async with httpx.AsyncClient(timeout=ANSWER_SECONDS, verify=context, follow_redirects=True) as client:
         return tuple(await asyncio.gather(*(ask(client, one) for one in urls)))
 
 

@@ -257,6 +257,10 @@ class S3Store:
                 yield one
             if not answer.get("IsTruncated"):
                 return
+            if "NextKeyMarker" not in answer:
+                raise StoreUnavailable(
+                    f"The {self._shown} returned an incomplete listing of versions without a marker."
+                )
             page = {"KeyMarker": answer["NextKeyMarker"], "VersionIdMarker": answer.get("NextVersionIdMarker", "")}
 
     async def delete_version(self, key: str, version: str) -> None:
