@@ -31,3 +31,16 @@ class JobRequest:
             and (other.batch or not self.batch)
             and other.callback_url in ("", self.callback_url)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A submitted request, the id for its job, and the ids under which its message may have a job already."""
+
+    request: JobRequest
+    job_id: str
+    known_ids: tuple[str, ...] = ()
+    request_id: str
+    replays: tuple[str, ...] = ()
+    posted_at: int | None = None
+    """When the message was signed (epoch seconds), if it may end a tombstone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +20,7 @@ from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.joins import join
 from proxy.jobs.listing import JobListing, JobPage
 from proxy.jobs.live_jobs import LiveIndex, is_live
-from proxy.jobs.request import JobRequest
+from proxy.jobs.request import JobRequest, Submission
 from proxy.jobs.takedown.tombstones import Tombstone, Tombstones
 from proxy.queues.base import QueueFull, is_deferred
 from proxy.system.failpoints import reached
@@ -65,19 +64,6 @@ def _ignore(_original: str) -> None:
     """Do nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Submission:
-    """A submitted request, the id for its job, and the ids under which its message may have a job already."""
-
-    request: JobRequest
-    job_id: str
-    known_ids: tuple[str, ...] = ()
-    request_id: str
-    replays: tuple[str, ...] = ()
-    posted_at: int | None = None
-    """When the message was signed (epoch seconds), if it may end a tombstone."""
-
-
 class JobService:
     """A service that submits jobs to a queue and returns their status.
 
@@ -110,7 +96,7 @@ class JobService:
         queue.expect(FUNCTION, check_stored)
         queue.expect(TAKE_DOWN, check_stored)
         self._listing = JobListing(queue)
-        self._posts: Batcher[_Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
+        self._posts: Batcher[Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
     async def submit(
@@ -223,7 +209,7 @@ class JobService:
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
-            again = _Submission(
+            again = Submission(
                 request=_request_of(queued),
                 job_id=job_id,
                 request_id=_request_id(),
@@ -278,7 +264,7 @@ class JobService:
         wanted = () if request.takes_down else request.sizes or self._recipe.names
         return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, addresses=self._addresses)
 
-    async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
+    async def _decide(self, posts: Sequence[Submission]) -> list[QueuedJob | Exception]:
         """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.
 
         Requests that arrive together are decided together, at the cost of one read of the queue and one commit.
@@ -297,7 +283,7 @@ class JobService:
             )
             refused = {id(posted): await self._refusal(posted, there, tombstones) for posted in posts}
             open_ids = await self._join(posts, there)
-            new: dict[str, _Submission] = {}
+            new: dict[str, Submission] = {}
             chosen = [
                 refused[id(posted)] or self._choose(posted, there, new, open_ids, waiting=waiting) for posted in posts
             ]
@@ -309,7 +295,7 @@ class JobService:
         return [choice if isinstance(choice, ImagesError) else jobs[choice] for choice in chosen]
 
     async def _refusal(
-        self, posted: _Submission, there: Mapping[str, QueuedJob], tombstones: Mapping[str, Tombstone]
+        self, posted: Submission, there: Mapping[str, QueuedJob], tombstones: Mapping[str, Tombstone]
     ) -> ImagesError | None:
         """Return why a post for an original with a tombstone is refused, or None; a later post ends the tombstone."""
         tombstone = tombstones.get(posted.request.key)
@@ -318,11 +304,11 @@ class JobService:
             return None
         return await self.tombstones.end(posted.request.key, tombstone, posted_at=posted.posted_at)
 
-    async def _add_tombstone(self, posted: _Submission, job_id: str, there: Mapping[str, QueuedJob]) -> None:
+    async def _add_tombstone(self, posted: Submission, job_id: str, there: Mapping[str, QueuedJob]) -> None:
         if posted.posted_at is not None and not there.keys() & {*posted.known_ids}:
             await self.tombstones.add(posted.request.key, Tombstone(at=posted.posted_at, job_id=job_id))
 
-    async def _join(self, posts: Sequence[_Submission], there: Mapping[str, QueuedJob]) -> set[str]:
+    async def _join(self, posts: Sequence[Submission], there: Mapping[str, QueuedJob]) -> set[str]:
         """Join the live jobs that cover these posts. Return the ids of those that will look at their original again."""
         covering = {
             job_id
@@ -336,9 +322,9 @@ class JobService:
 
     def _choose(
         self,
-        posted: _Submission,
+        posted: Submission,
         there: Mapping[str, QueuedJob],
-        new: dict[str, _Submission],
+        new: dict[str, Submission],
         open_ids: set[str],
         *,
         waiting: int,
@@ -354,10 +340,10 @@ class JobService:
         self._live.add(posted.job_id, posted.request)
         return posted.job_id
 
-    async def _submission(self, request: JobRequest, idempotency_key: str | None, posted_at: int | None) -> _Submission:
+    async def _submission(self, request: JobRequest, idempotency_key: str | None, posted_at: int | None) -> Submission:
         job_id = await self._ids.of_message(idempotency_key) if idempotency_key else random_id()
         known_ids = (job_id, former_id(idempotency_key)) if idempotency_key else ()
-        return _Submission(
+        return Submission(
             request=request, job_id=job_id, known_ids=known_ids, request_id=_request_id(), posted_at=posted_at
         )
 
@@ -365,7 +351,7 @@ class JobService:
         seconds = self._live.retry_after_seconds(waiting)
         return Busy(f"The queue is full ({waiting} jobs); try again in {seconds} s.", retry_after_seconds=seconds)
 
-    async def _enqueue(self, posted: _Submission) -> QueuedJob:
+    async def _enqueue(self, posted: Submission) -> QueuedJob:
         watch_task = await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
         job = QueuedJob(
             TAKE_DOWN if posted.request.takes_down else FUNCTION,
@@ -382,6 +368,9 @@ class JobService:
             queued = await self._queue.enqueue_within(self._queue_size, job)
         except QueueFull as full:  # by other processes, since the waiting jobs were counted
             await self._outbox.unwatch_job(watch_task)
+            if posted.request.takes_down and posted.posted_at is not None:
+                tombstone = Tombstone(at=posted.posted_at, job_id=posted.job_id)
+                await self.tombstones.remove(posted.request.key, tombstone)
             raise self._busy(full.waiting) from None
         reached("job-enqueued", posted.request.key)
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists
