@@ -163,7 +163,9 @@ def build(settings: Settings) -> Components:
         files_url=absolute_base_url(settings),
         remembered_seconds=KNOWN_SECONDS,
     )
-    worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
+    worker: JobWorker | None = None
+    if settings.workers:
+        worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
     return Components(
         store=store,
         store_gate=gate,
@@ -176,7 +178,7 @@ def build(settings: Settings) -> Components:
         jobs=jobs,
         control=control,
         takedowns=takedowns,
-        worker=worker if settings.workers else None,
+        worker=worker,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),

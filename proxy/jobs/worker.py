@@ -59,6 +59,10 @@ class Takedown(Protocol):
         """Return whether an original was taken down."""
         ...
 
+    async def remove_derivatives(self, original: str) -> None:
+        """Remove what a render has left of an original that was taken down."""
+        ...
+
     async def take_down(self, context: Context, **request: object) -> object:
         """Run a takedown, and return its outcome, which the queue stores with the job."""
         ...
@@ -155,8 +159,8 @@ class JobWorker(QueueWorker):
         priority = Priority.BATCH if request.batch else Priority.JOB
         is_taken_down = self._takedown is not None and await self._takedown.is_taken_down(request.key)
         try:
-            if is_taken_down:
-                await self._derivatives.purge(request.key)  # an attempt on a machine that died may have uploaded some
+            if self._takedown and is_taken_down:
+                await self._takedown.remove_derivatives(request.key)  # of an attempt on a machine that died
                 return GenerationResult(fault=TakenDown(request.key))
             return await self._derivatives.generate(
                 request.key, request.sizes, remake=remake, priority=priority, clears_failures=is_first_attempt

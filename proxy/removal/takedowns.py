@@ -109,6 +109,20 @@ class Takedowns:
         """Return whether an original was taken down; see `Tombstones`."""
         return await self._jobs.tombstones.is_taken_down(original)
 
+    async def remove_derivatives(self, original: str) -> None:
+        """Remove all versions of the derivatives of an original, such as a render has left after its takedown.
+
+        Raises:
+            PermissionMissing, StoreError: not everything was removed.
+        """
+
+        async def remove() -> None:
+            copies = await find_copies(self._store, self._recipe, original)
+            copies.pop(original, None)
+            await delete_copies(self._store, copies)
+
+        await self._derivatives.exclusively(original, remove)
+
     async def take_down(self, context: Context, **request: object) -> object:
         """Run a takedown, and return the outcome, which the queue stores with the job.
 
@@ -148,6 +162,8 @@ class Takedowns:
             raise TakedownUnfinished("A job of the original is still running.")
         if time.time() < float(job.meta.get("removed_at", 0.0)) + self._policy.settle_seconds:
             raise TakedownUnfinished("Other processes may still have the picture in memory.")
+        if await find_copies(self._store, self._recipe, key):
+            raise TakedownUnfinished("Copies of the picture were written meanwhile.")
         if await close(self._queue, job):
             raise TakedownUnfinished("The takedown was requested again.")
 

@@ -93,8 +93,8 @@ class RenderSteps(Steps):
     def take_down_for_good(self, node: int, hold: Hold, *, is_long: bool, is_stray: bool) -> None:
         """Take a new picture down by the service while a machine that renders it stands still, which then goes on.
 
-        With `is_stray`, its original is uploaded once more, and viewed. With `is_long`, the machine stands still until
-        the takedown has ended.
+        With `is_long`, the machine stands still until the takedown has ended. With `is_stray`, so it does, and the
+        original is uploaded once more then, and viewed.
         """
 
         def act() -> None:
@@ -102,7 +102,7 @@ class RenderSteps(Steps):
             renders = self._hold(picture, self._node(node), hold)
             other = self._other(renders) if renders else self._node(node)
             self.site.take_down(picture, other)
-            if is_long:
+            if is_long or is_stray:
                 self._wait_until_ended(picture, other)
             if is_stray:
                 self.site.stray(picture)
@@ -110,7 +110,9 @@ class RenderSteps(Steps):
             if renders:
                 renders.thaw()
 
-        how = f"{' until it has ended' if is_long else ''}{', and it is uploaded again' if is_stray else ''}"
+        how = (
+            f"{' until it has ended' if is_long or is_stray else ''}{', and it is uploaded again' if is_stray else ''}"
+        )
         self._act(f"{hold.cause} at {node}, held at {hold.point}, and take it down for good{how}", act)
 
     @rule(node=nodes, end=st.sampled_from(TAKEDOWN_POINTS), action=actions)
