@@ -6,13 +6,18 @@
     ├── UnknownSize              the sizes file has no size with this name
     │   └── UnknownJobSize       a job was requested for an unknown size
     ├── NotFound                 no blob exists under this key
-    │   └── UnknownJob           no job has this id, or its retention has expired
+    │   ├── UnknownJob           no job has this id, or its retention has expired
+    │   └── TakenDown            the original was taken down
+    │       └── OrderTakenDown   derivatives were ordered of an original that was taken down later
+    ├── TakedownUnfinished       a takedown has to be continued later; the message has the reason
     ├── JobEnded                 a job cannot be cancelled, because it has ended
     ├── BadCursor                a page of jobs was requested with an invalid cursor
     ├── BadSignature             a request is not signed with a known secret
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
     │   └── CallbackForbidden    its address is private, and not listed
+    ├── CdnPurgeRefused          a CDN refuses to remove its copies: a permission or a setting
+    ├── CdnPurgeFailed           a CDN did not remove its copies; retry, after `retry_after_seconds` if it asks for that
     ├── TooManyBytes             the original's file is larger than the limit
     ├── OutOfRange               the requested range is outside the blob
     ├── PreconditionFailed       the blob does not meet a condition of the request
@@ -31,6 +36,7 @@
             ├── RefusedForAll    it cannot be about one key: credentials, the clock, the bucket
             ├── UnreadableFolders  a listing lacks what folders contain that cannot be read
             ├── StoreDenied      the credentials are valid but lack a permission
+            │   └── PermissionMissing  a takedown needs this permission
             ├── Untrusted        the certificate of the server is not trusted
             └── UnfitKey         the store cannot hold or read this key; the caller must change it
 
@@ -93,6 +99,25 @@ class UnknownJob(NotFound):
     code = "unknown-job"
 
 
+class TakenDown(NotFound):
+    """The original `key` was taken down, and nothing may bring it back but a later signed post or upload."""
+
+    code = "taken-down"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The original {key!r} was taken down; to publish it again, upload it and post a job for it.")
+
+
+class OrderTakenDown(TakenDown):
+    """Derivatives were ordered of an original that was taken down since, or by something that is no signed post."""
+
+
+class TakedownUnfinished(ImagesError):
+    """A takedown has to be continued later, for example because a cache still serves the picture."""
+
+    code = "takedown-unfinished"
+
+
 class JobEnded(ImagesError):
     """A job was to be cancelled, but it has ended."""
 
@@ -127,6 +152,25 @@ class CallbackForbidden(CallbackFailed):
     """The receiver of a callback has a private address that is not listed."""
 
     public_message = "The host resolves to a private address that CALLBACK_HOSTS does not list."
+
+
+class CdnPurgeRefused(ImagesError):
+    """A CDN refuses to remove its copies: a permission is missing, or a setting is wrong. The message names it."""
+
+    code = "cdn-purge-refused"
+
+
+class CdnPurgeFailed(ImagesError):
+    """A CDN did not remove its copies, but a retry may succeed.
+
+    `retry_after_seconds` is None unless the CDN asked for that wait.
+    """
+
+    code = "cdn-purge-failed"
+
+    def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TooManyBytes(ImagesError):
@@ -256,6 +300,19 @@ class UnreadableFolders(StoreRefused):
 
 class StoreDenied(StoreRefused):
     """The credentials are valid but lack a permission."""
+
+
+class PermissionMissing(StoreDenied):
+    """The credentials lack a permission that a takedown needs; the message names it."""
+
+    code = "permission-missing"
+    public_message = ""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(
+            f"A takedown needs the permission {permission}, which the store's credentials lack; grant it in the policy "
+            "of the bucket or of their user."
+        )
 
 
 class Untrusted(StoreRefused):

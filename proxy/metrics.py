@@ -43,7 +43,8 @@ jobs_total = Counter("jobs_total", "Jobs that ended, by status", ["status"])
 queue_depth = Gauge("queue_depth", "Waiting jobs; NaN while the queue cannot be read")
 queue_oldest_seconds = Gauge("queue_oldest_seconds", "Age of the oldest waiting job")
 queue_deferred = Gauge(
-    "queue_deferred", "Jobs that wait for a retry after an unexpected error, outside of QUEUE_SIZE; NaN as queue_depth"
+    "queue_deferred",
+    "Jobs that wait for a retry after an unexpected error, and takedowns, outside of QUEUE_SIZE; NaN as queue_depth",
 )
 queue_paused = Gauge("queue_paused", "Whether the queue is paused: 1 or 0; NaN while the queue cannot be read")
 queue_outages_total = Counter("queue_outages_total", "Queue outages that workers detected")
@@ -52,6 +53,7 @@ jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken over from w
 jobs_set_aside_total = Counter("jobs_set_aside_total", "Stored jobs that could not be read, by queue", ["queue"])
 job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a job to its end", buckets=JOB_BUCKETS)
 callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
+takedowns_total = Counter("takedowns_total", "Takedowns that ended, by status", ["status"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 writes_lost_total = Counter(
     "writes_lost_total", "Conditional writes that were skipped, because another machine wrote first"
@@ -102,6 +104,7 @@ _OPERATIONS = ("head", "fetch", "open", "put", "put_new", "copy", "delete", "che
 
 _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     jobs_total: (("done", "error", "cancelled"),),
+    takedowns_total: (("done", "error", "cancelled"),),
     jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
     derivatives_total: (("cache", "store", "render"),),

@@ -68,6 +68,7 @@ SLOW = (
     "tests/proxy/observability/test_logging.py",
     "tests/proxy/queues/test_processes.py",
     "tests/proxy/queues/test_worker.py",
+    "tests/proxy/removal/test_takedowns.py",
     "tests/proxy/rendering/test_admitted_memory.py",
     "tests/proxy/rendering/test_answers.py",
     "tests/proxy/rendering/test_facts_answers.py",

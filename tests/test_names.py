@@ -26,14 +26,20 @@ ADDED: frozenset[str] = frozenset(
         "STREAM_CACHE_MB",
         "VERSIONED_REDIRECTS",
         "cancelled",
+        "cdn-purge-failed",
+        "cdn-purge-refused",
         "http_connections",
         "http_connections_closed_total",
         "job-ended",
         "jobs_set_aside_total",
+        "permission-missing",
         "queue_deferred",
         "queue_paused",
         "render_sandbox",
         "store_paused",
+        "taken-down",
+        "takedown-unfinished",
+        "takedowns_total",
     }
 )
 """Error codes, series and settings that were added since; a name is never removed or changed."""

@@ -24,6 +24,7 @@ from proxy.http.routes.operations import cancel_job, get_queue, pause_queue, rep
 from proxy.http.routes.pictures import pictures_route
 from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
+from proxy.http.routes.takedown import takedown_app
 from proxy.optional_imports import unavailable
 from proxy.settings.validators import split
 
@@ -123,7 +124,13 @@ def _version_1(components: Components, settings: Settings) -> Router:
                 base_path=settings.base_path,
             ),
             facts_route(components.facts, verifier=components.verifier, base_path=settings.base_path),
-            pictures_route(components.pictures, has_cors=bool(settings.cors_origins)),
+            pictures_route(
+                components.pictures,
+                has_cors=bool(settings.cors_origins),
+                take_down=takedown_app(
+                    components.takedowns, verifier=components.verifier, base_path=settings.base_path
+                ),
+            ),
             jobs_options,
             post_job,
             list_jobs,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
-from urllib.parse import urlsplit
 
 from pipeline.protocol import Limits
+from proxy.app.public_hosts import is_read_by_browsers
+from proxy.app.removal_wiring import build_takedowns
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
@@ -21,6 +22,7 @@ from proxy.facts.reader import FactsReader
 from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
+from proxy.jobs.takedown.tombstones import Tombstones
 from proxy.jobs.worker import JobWorker
 from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
+    from proxy.removal.takedowns import Takedowns
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
     from proxy.stores.probe.write_probe import WriteProbe
@@ -100,6 +103,7 @@ class Components:
     pictures: Pictures
     jobs: JobService
     control: JobControl
+    takedowns: Takedowns
     worker: JobWorker | None
     """None if jobs run on other machines."""
     callback_delivery: CallbackDelivery | None
@@ -128,7 +132,8 @@ def build(settings: Settings) -> Components:
     recipe = _recipe(settings)
     remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
     scratch = build_scratch(settings)
-    render_pool, policy = _render_pool(settings, scratch), _policy(settings, scratch)
+    render_pool = _render_pool(settings, scratch)
+    policy = replace(_policy(settings, scratch), is_taken_down=Tombstones(queue).is_known_taken_down)
     keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
     allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
@@ -149,6 +154,18 @@ def build(settings: Settings) -> Components:
         clear_failures=derivatives.clear_failures,
     )
     control = JobControl(queue=queue, jobs=jobs)
+    takedowns = build_takedowns(
+        settings,
+        queue=queue,
+        jobs=jobs,
+        store=store,
+        derivatives=derivatives,
+        files_url=absolute_base_url(settings),
+        remembered_seconds=KNOWN_SECONDS,
+    )
+    worker: JobWorker | None = None
+    if settings.workers:
+        worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
     return Components(
         store=store,
         store_gate=gate,
@@ -160,7 +177,8 @@ def build(settings: Settings) -> Components:
         pictures=pictures,
         jobs=jobs,
         control=control,
-        worker=_worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures) if settings.workers else None,
+        takedowns=takedowns,
+        worker=worker,
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),
@@ -243,6 +261,7 @@ def _worker(
     *,
     gate: StoreGate,
     pictures: Pictures,
+    takedowns: Takedowns,
 ) -> JobWorker:
     return JobWorker(
         queue=queue,
@@ -250,6 +269,7 @@ def _worker(
         complete_job=jobs.complete,
         store_gate=gate,
         pictures=pictures,
+        takedown=takedowns,
         concurrency=settings.workers,
         grace_seconds=settings.grace_seconds,
     )
@@ -338,27 +358,10 @@ def store_config(settings: Settings) -> StoreConfig:
         addressing=cast("Literal['auto', 'path', 'virtual']", settings.s3_addressing),
         acl=settings.s3_acl,
         public_address=partial(url, settings.originals_base_url) if settings.originals_base_url else None,
-        is_seen_by_browsers=_is_read_by_browsers(settings, settings.originals_base_url),
+        is_seen_by_browsers=is_read_by_browsers(settings, settings.originals_base_url),
         is_original=partial(is_original, live_layout(settings)),
         connections=connections(settings),
     )
-
-
-def _is_read_by_browsers(settings: Settings, base_url: str) -> bool:
-    """Return whether browsers read from the host of a URL, unless that is the bucket's own, which caches no 404."""
-    (host, port), endpoint = _host_and_port(base_url), _host_and_port(settings.s3_endpoint_url)
-    if not host or (host, port) != _host_and_port(settings.public_base_url):
-        return False
-    if not endpoint[0]:
-        return not host.endswith(".amazonaws.com")
-    bucket = settings.store.removeprefix("s3://")
-    return (host, port) not in (endpoint, (f"{bucket}.{endpoint[0]}", endpoint[1]))
-
-
-def _host_and_port(base_url: str) -> tuple[str, int]:
-    """Return the host and the port of a URL; the ports of HTTP and HTTPS are one, as a CDN serves both alike."""
-    parts = urlsplit(base_url)
-    return parts.hostname or "", parts.port if parts.port not in (None, 80) else 443
 
 
 def connections(settings: Settings) -> int:

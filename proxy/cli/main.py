@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "reprocess": "proxy.cli.reprocess",
     "serve": "proxy.cli.serve",
     "smoke": "proxy.cli.remote.smoke",
+    "takedown": "proxy.cli.remote.takedown_command",
     "worker": "proxy.cli.serve",
 }
 """The module of each command, which has its name there."""

@@ -49,6 +49,10 @@ class DerivativeCache:
     failures: TtlCache[CachedFailure]
     remembered: RememberedBlobs
 
+    def knows(self, *keys: str) -> bool:
+        """Return whether any of these derivatives exists, or did so within the stale period."""
+        return any(self.known.get_stale(key) is not None for key in keys)
+
     def stale_location(self, key: str) -> Location | None:
         """Return where a derivative is that exists, or did so within the stale period, or None."""
         version = self.known.get_stale(key)

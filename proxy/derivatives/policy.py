@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 from proxy.derivatives.store_timeouts import PageTimeouts
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from pipeline.protocol import Limits
     from proxy.system.scratch import ScratchSpace
+
+
+async def _never(_original: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,4 +29,6 @@ class GenerationPolicy:
     """Whether derivatives that were missing are written only if nothing is under their keys yet."""
     look_seconds: float = 1.0
     """How long a look at the original counts: uploads that begin later look again whether it was replaced."""
+    is_taken_down: Callable[[str], Awaitable[bool]] = _never
+    """Returns whether an original was taken down, so that nothing may be uploaded of it."""
     timeouts: PageTimeouts = field(default_factory=PageTimeouts)

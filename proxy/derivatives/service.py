@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import structlog
 
@@ -20,12 +21,12 @@ from proxy.derivatives.provenance import is_picture
 from proxy.derivatives.purge import delete_derivatives
 from proxy.derivatives.recipe import version_of
 from proxy.derivatives.results import GenerationResult, Location, LookupResult, RequestKey
-from proxy.derivatives.uploads import GenerationTask, OriginalChanged, faults
-from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError
+from proxy.derivatives.uploads import GenerationTask, OriginalChanged, delete_uploads, faults, is_unsteady
+from proxy.errors import BadKey, DeadlineExceeded, ImagesError, NotFound, StoreError, TakenDown
 from proxy.keys.layouts import ORIGINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from proxy.concurrency.keyed_lock import KeyedLock
     from proxy.derivatives.cache import DerivativeCache
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from proxy.derivatives.results import Remake
     from proxy.rendering.pool import RenderPool
     from proxy.stores.base import Blob, Store
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -164,14 +167,26 @@ class DerivativeService:
         Raises:
             BadKey, StoreError: see `proxy.errors`.
         """
-        self.recipe.check(original, [])
-        async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
-            purged, outcomes = await delete_derivatives(self._store, self.recipe, original)
-            self._purges += 1
-            self._cache.evict(original, *purged.keys)
+        purged, outcomes = await self.exclusively(
+            original, lambda: delete_derivatives(self._store, self.recipe, original)
+        )
         if fault := next(faults(outcomes), None):
             raise fault
         return purged
+
+    async def exclusively(self, original: str, remove: Callable[[], Awaitable[T]]) -> T:
+        """Run `remove` while this process generates nothing of an original, then evict the original from the cache.
+
+        Raises:
+            BadKey: `original` cannot be the key of an original.
+        """
+        self.recipe.check(original, [])
+        async with self._locks.for_key(original).hold(Ticket(Priority.JOB)):
+            try:
+                return await remove()
+            finally:
+                self._purges += 1
+                self._cache.evict(original, *(self.recipe.key(original, size) for size in self.recipe.names))
 
     async def close(self, *, grace_seconds: float = 0) -> None:
         """Wait for running generations for at most `grace_seconds`, then cancel all that runs.
@@ -299,7 +314,7 @@ class DerivativeService:
         """
         for followed in range(MAX_FOLLOWED_CHANGES + 1):
             is_last = followed == MAX_FOLLOWED_CHANGES or (
-                followed > 0 and await self._is_unsteady(request.original, unbounded=ticket.is_unbounded)
+                followed > 0 and await is_unsteady(partial(self._head, request.original, unbounded=ticket.is_unbounded))
             )
             made, changed = GenerationResult(timings=timings), request
             try:
@@ -322,27 +337,17 @@ class DerivativeService:
         log.warning("original_keeps_changing", key=request.original)
         return made
 
-    async def _is_unsteady(self, original: str, *, unbounded: bool) -> bool:
-        """Return whether lookups in a row return different ETags of an original that has the same length in all.
-
-        An upload between two of the three leaves the other two alike, and most uploads differ in length.
-        """
-        try:
-            first, second, third = [await self._head(original, unbounded=unbounded) for _ in range(3)]
-        except ImagesError:  # the next look reports it
-            return False
-        return first.etag != second.etag != third.etag and first.bytes == second.bytes == third.bytes
-
     async def _generate(
         self, request: RequestKey, ticket: Ticket, timings: Timings, *, is_last: bool
     ) -> tuple[GenerationResult, bool]:
         """Generate what is requested, and return whether the original changed meanwhile."""
-        is_unseen = request.remake == "unseen" and self._may_be_new(request)
+        keys = [self.recipe.key(request.original, size) for size in request.sizes]
+        is_unseen = request.remake == "unseen" and self._generator.may_fetch_unseen and not self._cache.knows(*keys)
         original = None if is_unseen else await self._look_at(request, ticket, timings)
         # A job may bring news of the original, so what page views cached is evicted. This happens only after the store
         # has answered: while it fails, page views need their cache.
         if request.clears_failures:
-            self._cache.evict(request.original, *(self.recipe.key(request.original, size) for size in request.sizes))
+            self._cache.evict(request.original, *keys)
         made = await self._generator.make(
             GenerationTask(
                 key=request.original,
@@ -354,7 +359,7 @@ class DerivativeService:
                 timings=timings,
             )
         )
-        if made.original is None and isinstance(made.fault, NotFound):
+        if isinstance(made.fault, TakenDown) or (made.original is None and isinstance(made.fault, NotFound)):
             self._cache.absent.put(request.original, str(made.fault))
         if made.original is None or not (made.is_final or made.put_keys):
             return made, False
@@ -363,16 +368,11 @@ class DerivativeService:
                 now = await self._policy.timeouts.lookup(
                     self._store.head(request.original), unbounded=ticket.is_unbounded
                 )
-                if now is None:
+                if now is None or await self._policy.is_taken_down(request.original):
                     return await self._withdraw(made, request.original, ticket)
         except ImagesError as fault:  # what was generated exists all the same
             return replace(made, fault=made.fault or fault), False
         return made, now.etag != made.original.etag
-
-    def _may_be_new(self, request: RequestKey) -> bool:
-        """Return whether nothing is known of an original whose derivative was found missing."""
-        keys = (self.recipe.key(request.original, size) for size in request.sizes)
-        return self._generator.may_fetch_unseen and all(self._cache.known.get_stale(key) is None for key in keys)
 
     async def _look_at(self, request: RequestKey, ticket: Ticket, timings: Timings) -> Blob:
         try:
@@ -390,10 +390,9 @@ class DerivativeService:
         """
         timeouts, unbounded = self._policy.timeouts, ticket.is_unbounded
         deletions = [timeouts.lookup(self._store.delete(key), unbounded=unbounded) for key in made.put_keys]
-        outcomes = await asyncio.gather(*deletions, return_exceptions=True)
+        await delete_uploads(deletions, original)
         self._purges += 1
         self._cache.evict(original, *made.put_keys)
-        if fault := next(faults(outcomes), None):
-            log.warning("derivatives_not_deleted", key=original, code=fault.code, detail=str(fault))
-        is_back = await timeouts.lookup(self._store.head(original), unbounded=unbounded) is not None
+        is_there = await timeouts.lookup(self._store.head(original), unbounded=unbounded) is not None
+        is_back = is_there and not await self._policy.is_taken_down(original)
         return made.withdrawn(original, is_back=is_back), is_back

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from proxy import metrics
 from proxy.derivatives.recipe import ETAG, Derivative, derivative_of
-from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable
+from proxy.errors import ImagesError, NotFound, StoreError, StoreUnavailable, TakenDown
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
     from pipeline.protocol import Rendered
     from proxy.concurrency.admission import Ticket
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from proxy.derivatives.recipe import Recipe
     from proxy.derivatives.results import Remake
     from proxy.stores.base import Blob, Store
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +145,12 @@ class Uploads:
         `GenerationPolicy.look_seconds`.
 
         Raises:
-            NotFound, OriginalChanged: the original was removed or replaced, so nothing may be uploaded.
+            NotFound, OriginalChanged: the original was removed, taken down or replaced, so nothing may be uploaded.
         """
         async with self._looking:
             if time.monotonic() - self._looked_at >= self._policy.look_seconds:
+                if await self._policy.is_taken_down(self._task.key):
+                    raise TakenDown(self._task.key)
                 self._newer_etag = self._newer(await self._head(self._task.key))
                 self._looked_at = time.monotonic()
             return self._newer_etag
@@ -201,6 +207,25 @@ class Uploads:
 
     async def _head(self, key: str) -> Blob | None:
         return await self._policy.timeouts.lookup(self._store.head(key), unbounded=self._task.ticket.is_unbounded)
+
+
+async def delete_uploads(deletions: Iterable[Awaitable[None]], original: str) -> None:
+    """Run the deletions of uploads of an original that was removed meanwhile; log the first failure, if any."""
+    outcomes = await asyncio.gather(*deletions, return_exceptions=True)
+    if fault := next(faults(outcomes), None):
+        log.warning("derivatives_not_deleted", key=original, code=fault.code, detail=str(fault))
+
+
+async def is_unsteady(look: Callable[[], Awaitable[Blob]]) -> bool:
+    """Return whether looks in a row return different ETags of an original that has the same length in all.
+
+    An upload between two of the three leaves the other two alike, and most uploads differ in length.
+    """
+    try:
+        first, second, third = [await look() for _ in range(3)]
+    except ImagesError:  # the next look reports it
+        return False
+    return first.etag != second.etag != third.etag and first.bytes == second.bytes == third.bytes
 
 
 def faults(outcomes: Iterable[object]) -> Iterator[ImagesError]:

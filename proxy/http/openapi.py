@@ -69,6 +69,15 @@ IMAGE_PROBLEMS = {
 
 PURGE_PROBLEMS = {400: f"{INVALID_KEY} Or the request has query parameters.", 401: BAD_SIGNATURE, 502: STORE_FAILED}
 
+TAKEDOWN_PROBLEMS = {
+    400: f"{INVALID_KEY} Or the request has another query parameter.",
+    401: BAD_SIGNATURE,
+    409: "A permission is missing, which the detail names; nothing was removed.",
+    422: "Callbacks to this URL are not allowed.",
+    502: f"{STORE_FAILED} Or the CDN does.",
+    503: NO_CAPACITY,
+}
+
 FACTS_PROBLEMS = {
     400: f"{INVALID_KEY} Or the request has query parameters.",
     401: f"{BAD_SIGNATURE} Or the service has no secrets.",
@@ -96,6 +105,7 @@ FILE_PROBLEMS = {
 POST_PROBLEMS = {
     400: "The body is not a valid job, or the request has query parameters.",
     401: BAD_SIGNATURE,
+    409: "The original was taken down after this post was signed.",
     413: "The body is too large.",
     422: "A size does not exist, or callbacks to this URL are not allowed.",
     503: NO_CAPACITY,
@@ -147,6 +157,7 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
     paths["/v1/derivatives/{key}"] = _purge_path()
     paths["/v1/facts/{key}"] = _facts_path()
     paths["/v1/images/{key}"] = _picture_path()
+    paths["/v1/images/{key}"].delete = _takedown()
     if has_files:
         paths["/files/{key}"] = _file_path()
     post = paths["/v1/jobs"].post
@@ -234,6 +245,29 @@ def _picture_path() -> PathItem:
         parameters=[_parameter("key", "The key of the original; its slashes need not be encoded.", example=EXAMPLE)],
         successes={"200": described, "304": OpenAPIResponse(description="The picture has not changed.")},
         failures={**IMAGE_PROBLEMS, 400: f"{INVALID_KEY} Or the request has query parameters."},
+    )
+
+
+def _takedown() -> Operation:
+    callback = Parameter(
+        name="callback_url",
+        param_in="query",
+        description="Receives the receipt, `takedown.done`; its host must be in CALLBACK_HOSTS.",
+        schema=TEXT,
+    )
+    accepted = OpenAPIResponse(
+        description="The job of the takedown, which is stored in the queue.",
+        headers={"Location": OpenAPIHeader(description="The path of the job.", schema=TEXT)},
+        content={"application/json": OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Job"))},
+    )
+    return Operation(
+        summary="Take a picture down",
+        description="Removes the original with every version, all derivatives and the copies of the CDN. The job ends "
+        "once the public addresses answer 404, 403 or 410. The request has no body: sign its method and path with the "
+        "query instead.",
+        operation_id="takeDown",
+        parameters=[callback],
+        responses={"202": accepted, **_problem_responses(TAKEDOWN_PROBLEMS)},
     )
 
 

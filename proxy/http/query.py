@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypedDict
 from urllib.parse import parse_qsl, urlencode
 
 from litestar.exceptions import ValidationException
@@ -61,6 +61,10 @@ CursorParameter = Annotated[
 ]
 
 
+PARAMETERS: Final = "parameters"
+"""The option of a mount that has the query parameters of each method: it has no signature that would list them."""
+
+
 def refuse_unknown_parameters(
     connection: ASGIConnection[object, object, object, State], handler: BaseRouteHandler
 ) -> None:
@@ -72,7 +76,8 @@ def refuse_unknown_parameters(
         ValidationException: the request has such a parameter; every fault is listed.
     """
     query = connection.scope["query_string"]
-    if query and (faults := [*_faults(query.decode("latin-1"), _parameters(handler))]):
+    known = _parameters(handler) + handler.opt.get(PARAMETERS, {}).get(connection.scope.get("method"), ())
+    if query and (faults := [*_faults(query.decode("latin-1"), known)]):
         raise ValidationException(extra=faults)
 
 

@@ -1,13 +1,18 @@
-"""The callback that reports the end of a job."""
+"""What the end of a job causes: it is counted, and reported by a callback."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from proxy.jobs.job import Job
+from proxy import metrics
+from proxy.jobs.job import CANCELLED, TAKE_DOWN, Job, is_cancelled, status_of
 from proxy.webhooks.outbox import Callback
+
+if TYPE_CHECKING:
+    from saq import Job as QueuedJob
 
 
 class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,12 +23,23 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: Job
 
 
+def count_end(queued: QueuedJob) -> None:
+    """Count a job that has ended; takedowns are counted apart, as they may last for a day."""
+    ended_as = CANCELLED if is_cancelled(queued) else status_of(queued)
+    if queued.function == TAKE_DOWN:
+        metrics.takedowns_total.labels(ended_as).inc()
+    else:
+        metrics.jobs_total.labels(ended_as).inc()
+        metrics.job_duration_seconds.observe((queued.completed - queued.queued) / 1000)
+
+
 def callback_for(job: Job, callback_url: str, *, created_at: datetime) -> Callback:
     """Return the callback about a job that has ended.
 
     See `callback_id` for its id.
     """
-    body = msgspec.json.encode(JobEvent(type=f"job.{job.status}", timestamp=job.finished_at, data=job))
+    kind = "job" if job.takedown is None else "takedown"
+    body = msgspec.json.encode(JobEvent(type=f"{kind}.{job.status}", timestamp=job.finished_at, data=job))
     return Callback(id=callback_id(job.id, created_at), url=callback_url, body=body.decode())
 
 

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import structlog
 from saq import Status
 
-from proxy import metrics
 from proxy.errors import Busy, JobEnded
+from proxy.jobs.completion import count_end
 from proxy.jobs.job import CANCEL_REQUEST, CANCELLED, is_cancelled
-from proxy.jobs.listing import cursor_after
+from proxy.jobs.listing import JobPage, cursor_after
 from proxy.jobs.live_jobs import is_live
-from proxy.jobs.service import JobPage
 
 if TYPE_CHECKING:
     from saq import Job as QueuedJob
@@ -97,6 +96,9 @@ class JobControl:
         replayed: list[Job] = []
         cursor = asked.cursor
         for job in page.jobs:
+            if job.takedown is not None:  # it is requested again instead
+                cursor = cursor_after(job)
+                continue
             try:
                 again = await self._jobs.replay(job.id, message_id=message_id)
             except Busy:
@@ -144,8 +146,7 @@ class JobControl:
 
 def _record(queued: QueuedJob) -> None:
     """Count and log a job that was cancelled while it waited; for a running job, its worker does."""
-    metrics.jobs_total.labels(CANCELLED).inc()
-    metrics.job_duration_seconds.observe((queued.completed - queued.queued) / 1000)
+    count_end(queued)
     log.info("job_cancelled", job_id=queued.key, key=(queued.kwargs or {}).get("key"))
 
 

@@ -13,6 +13,7 @@ from proxy.concurrency.timings import Timings
 from proxy.derivatives.picture.picture import PictureDescription, picture_of
 from proxy.derivatives.recipe import Derivative
 from proxy.jobs.request import JobRequest
+from proxy.jobs.takedown.receipt import TakedownReceipt
 from proxy.webhooks.delivery import CallbackState
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from proxy.derivatives.recipe import Recipe
     from proxy.keys.addresses import PublicAddresses
 
+
+TAKE_DOWN = "take_down"
+"""The name of the worker's function in the queue that takes originals down.
+
+A version without it sets such jobs aside for one that has it.
+"""
 
 ABANDONED = "abandoned"
 """The error code of a job that no worker completed: it timed out or crashed at every attempt, or was aborted."""
@@ -78,8 +85,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as clients see it, in responses and in callbacks. Times are None until they are known.
 
     `error` is why a job failed. `retry` is set while a job waits for a retry, and holds the last failure. `picture` is
-    what `GET /v1/images/<key>` returns, once the job is done; None if a size did not exist then. `callback` is None if
-    the job has none, and in the callback itself.
+    what `GET /v1/images/<key>` returns, once the job is done; None if a size did not exist then. `takedown` is what a
+    takedown has removed so far; None for any other job. `callback` is None if the job has none, and in the callback
+    itself.
     """
 
     id: str
@@ -92,6 +100,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     sizes: tuple[SizeOutcome, ...]
     derivatives: tuple[JobDerivative, ...]
     picture: PictureDescription | None = None
+    takedown: TakedownReceipt | None = None
     timings: Timings | None
     retry: ScheduledRetry | None
     error: JobError | None
@@ -121,6 +130,7 @@ class JobOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     others: tuple[Derivative, ...] = ()
     error: JobError | None = None
     retry_at: float | None = msgspec.field(default=None, name="put_off_until")
+    takedown: TakedownReceipt | None = None
     timings: Timings | None = None
 
 
@@ -178,6 +188,7 @@ def read_job(queued: QueuedJob, *, key: str, wanted: Sequence[str], recipe: Reci
         sizes=_sizes(status, wanted, made=[one.size for one in outcome.derivatives]),
         derivatives=tuple(_derivative(made, addresses) for made in outcome.derivatives),
         picture=_picture(key, outcome, recipe, addresses) if status == "done" else None,
+        takedown=(outcome.takedown or TakedownReceipt()) if queued.function == TAKE_DOWN else None,
         timings=outcome.timings,
         retry=_scheduled_retry(outcome) if status == "queued" else None,
         error=_error(queued, outcome) if status == "error" else None,

@@ -87,6 +87,18 @@ class QueuePage:
     is_complete: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """A page of jobs, newest first.
+
+    `cursor` is None on the last page. `is_complete` is False if the queue holds too many jobs to read them all.
+    """
+
+    jobs: tuple[Job, ...]
+    cursor: str | None
+    is_complete: bool
+
+
 class JobListing:
     """A listing of the jobs in a queue. It serves one request at a time, which bounds the load on the queue."""
 

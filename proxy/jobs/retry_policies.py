@@ -13,6 +13,7 @@ from proxy.errors import (
     NotFound,
     ProcessDied,
     StoreUnavailable,
+    TakenDown,
     UnexpectedError,
 )
 
@@ -23,6 +24,8 @@ MOST_DEFERRED = 1000
 """How many jobs may wait, outside of `QUEUE_SIZE`, for a retry after an unexpected error; a further one ends."""
 
 RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
+    # Listed before `NotFound`, its base class: the first match counts.
+    TakenDown: RetryPolicy(attempts=1, first_seconds=1, longest_seconds=1),
     # A minute: the webhook may arrive before the upload has finished.
     NotFound: RetryPolicy(attempts=13, first_seconds=5, longest_seconds=5),
     # About half an hour: an outage at the provider.

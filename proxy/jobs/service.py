@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,14 +13,15 @@ from msgspec.structs import replace
 from saq import Job as QueuedJob
 
 from proxy.concurrency.batcher import Batcher
-from proxy.errors import Busy, UnknownJob, UnknownJobSize, UnknownSize
+from proxy.errors import Busy, ImagesError, JobEnded, UnknownJob, UnknownJobSize, UnknownSize
 from proxy.jobs.completion import callback_for, callback_id
-from proxy.jobs.job import check_stored, read_job
+from proxy.jobs.job import TAKE_DOWN, check_stored, read_job
 from proxy.jobs.job_ids import JobIds, former_id, random_id
 from proxy.jobs.joins import join
-from proxy.jobs.listing import JobListing
+from proxy.jobs.listing import JobListing, JobPage
 from proxy.jobs.live_jobs import LiveIndex, is_live
-from proxy.jobs.request import JobRequest
+from proxy.jobs.request import JobRequest, Submission
+from proxy.jobs.takedown.tombstones import Tombstone, Tombstones
 from proxy.queues.base import QueueFull, is_deferred
 from proxy.system.failpoints import reached
 from proxy.webhooks.delivery import waiting
@@ -50,6 +51,8 @@ MOST_REPLAYS = 100
 ATTEMPTS = 70
 """The maximum number of attempts of a job: all that `RETRY_POLICIES` allows, plus ten for machines that die."""
 
+TAKEDOWN_ATTEMPTS = 1_000_000
+"""The queue's limit for a takedown, which is retried for as long as it takes."""
 
 DAY_SECONDS = 86_400
 
@@ -59,29 +62,6 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 def _ignore(_original: str) -> None:
     """Do nothing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobPage:
-    """A page of jobs, newest first.
-
-    `cursor` is None on the last page. `is_complete` is False if the queue holds too many jobs to read them all.
-    """
-
-    jobs: tuple[Job, ...]
-    cursor: str | None
-    is_complete: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Submission:
-    """A submitted request, the id for its job, and the ids under which its message may have a job already."""
-
-    request: JobRequest
-    job_id: str
-    known_ids: tuple[str, ...] = ()
-    request_id: str
-    replays: tuple[str, ...] = ()
 
 
 class JobService:
@@ -112,27 +92,59 @@ class JobService:
         self._keep_seconds = keep_seconds
         self._ids = JobIds(queue)
         self._live = LiveIndex(queue)
+        self.tombstones = Tombstones(queue)
         queue.expect(FUNCTION, check_stored)
+        queue.expect(TAKE_DOWN, check_stored)
         self._listing = JobListing(queue)
-        self._posts: Batcher[_Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
+        self._posts: Batcher[Submission, QueuedJob] = Batcher(self._decide, most=1 if queue.is_shared else None)
         self._deciding = asyncio.Lock()
 
-    async def submit(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
-        """Submit a request and return its job; when this returns, the queue has stored the job.
+    async def submit(
+        self, request: JobRequest, *, idempotency_key: str | None = None, posted_at: int | None = None
+    ) -> Job:
+        """Submit the request of a signed post or upload and return its job, which is stored in the queue by then.
 
         The same idempotency key returns the same job for as long as that is stored. If a live job covers the request,
-        that job is returned; see `JobRequest.covers`.
+        that job is returned; see `JobRequest.covers`. If the original was taken down before `posted_at`, in seconds
+        since the epoch and by default now, its tombstone ends.
 
         Raises:
             BadKey, UnknownJobSize, BadCallback: the request is invalid.
+            Busy: the queue is full, or the original is being taken down.
+            OrderTakenDown: the original was taken down after `posted_at`.
+        """
+        return await self._submit(request, idempotency_key, int(time.time()) if posted_at is None else posted_at)
+
+    async def submit_unless_taken_down(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
+        """Submit a request as `submit` does, for what is no signed post and so ends no tombstone.
+
+        Raises:
+            BadKey, UnknownJobSize, BadCallback, Busy: see `submit`.
+            OrderTakenDown: the original was taken down.
+        """
+        return await self._submit(request, idempotency_key, None)
+
+    async def take_down(self, key: str, *, callback_url: str = "", message_id: str | None, signed_at: int) -> Job:
+        """Submit a takedown of an original, and return its job; its tombstone is stored by then.
+
+        The same message returns the same job. A takedown that has not ended is joined. `signed_at` is in seconds since
+        the epoch: only posts that are signed later end the tombstone.
+
+        Raises:
+            BadKey, BadCallback: the request is invalid.
             Busy: the queue is full.
         """
+        request = JobRequest(key=key, callback_url=callback_url, takes_down=True)
+        return await self._submit(request, message_id and f"takedown\n{message_id}", signed_at)
+
+    async def _submit(self, request: JobRequest, idempotency_key: str | None, posted_at: int | None) -> Job:
         try:
             self._recipe.check(request.key, request.sizes)
         except UnknownSize as fault:
             raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        (job,) = await self._show([await self._posts.ask(await self._submission(request, idempotency_key))])
+        submission = await self._submission(request, idempotency_key, posted_at)
+        (job,) = await self._show([await self._posts.ask(submission)])
         self._clear_failures(job.key)  # in this process; the process that runs the job does the same
         return job
 
@@ -187,6 +199,8 @@ class JobService:
     async def _replay(self, job_id: str, message_id: str | None) -> QueuedJob:
         async with self._deciding:
             queued = await self._queued_job(job_id)
+            if _request_of(queued).takes_down:
+                raise JobEnded("A takedown is not run again; request it again with DELETE /v1/images/<key>.")
             replays: tuple[str, ...] = tuple(queued.meta.get("replays", ()))
             if message_id in replays or (is_live(queued) and await join(self._queue, queued)):
                 return queued
@@ -195,7 +209,7 @@ class JobService:
             waiting = await self._live.waiting()
             if waiting >= self._queue_size:
                 raise self._busy(waiting)
-            again = _Submission(
+            again = Submission(
                 request=_request_of(queued),
                 job_id=job_id,
                 request_id=_request_id(),
@@ -247,10 +261,10 @@ class JobService:
 
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
-        wanted = request.sizes or self._recipe.names
+        wanted = () if request.takes_down else request.sizes or self._recipe.names
         return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, addresses=self._addresses)
 
-    async def _decide(self, posts: Sequence[_Submission]) -> list[QueuedJob | Exception]:
+    async def _decide(self, posts: Sequence[Submission]) -> list[QueuedJob | Exception]:
         """Return for each request its job, existing or new, or the error; `Busy` if the queue is full.
 
         Requests that arrive together are decided together, at the cost of one read of the queue and one commit.
@@ -258,21 +272,43 @@ class JobService:
         async with self._deciding:
             if self._live.is_outdated:
                 await self._live.refresh()
-            there, waiting = await asyncio.gather(
+            originals = {posted.request.key for posted in posts}
+            there, waiting, tombstones = await asyncio.gather(
                 self._live.find(
                     [job_id for posted in posts for job_id in posted.known_ids],
-                    originals={posted.request.key for posted in posts},
+                    originals=originals,
                 ),
                 self._live.waiting(),
+                self.tombstones.find_all(originals),
             )
+            refused = {id(posted): await self._refusal(posted, there, tombstones) for posted in posts}
             open_ids = await self._join(posts, there)
-            new: dict[str, _Submission] = {}
-            chosen = [self._choose(posted, there, new, open_ids, waiting=waiting) for posted in posts]
+            new: dict[str, Submission] = {}
+            chosen = [
+                refused[id(posted)] or self._choose(posted, there, new, open_ids, waiting=waiting) for posted in posts
+            ]
+            for posted, choice in zip(posts, chosen, strict=True):
+                if posted.request.takes_down and not isinstance(choice, ImagesError):
+                    await self._add_tombstone(posted, choice, there)
             made = await asyncio.gather(*map(self._enqueue, new.values()), return_exceptions=True)
         jobs = {**there, **dict(zip(new, map(_fault_or_job, made), strict=True))}
-        return [choice if isinstance(choice, Busy) else jobs[choice] for choice in chosen]
+        return [choice if isinstance(choice, ImagesError) else jobs[choice] for choice in chosen]
 
-    async def _join(self, posts: Sequence[_Submission], there: Mapping[str, QueuedJob]) -> set[str]:
+    async def _refusal(
+        self, posted: Submission, there: Mapping[str, QueuedJob], tombstones: Mapping[str, Tombstone]
+    ) -> ImagesError | None:
+        """Return why a post for an original with a tombstone is refused, or None; a later post ends the tombstone."""
+        tombstone = tombstones.get(posted.request.key)
+        is_repeated = bool(there.keys() & {*posted.known_ids})  # it orders nothing new
+        if tombstone is None or posted.request.takes_down or is_repeated:
+            return None
+        return await self.tombstones.end(posted.request.key, tombstone, posted_at=posted.posted_at)
+
+    async def _add_tombstone(self, posted: Submission, job_id: str, there: Mapping[str, QueuedJob]) -> None:
+        if posted.posted_at is not None and not there.keys() & {*posted.known_ids}:
+            await self.tombstones.add(posted.request.key, Tombstone(at=posted.posted_at, job_id=job_id))
+
+    async def _join(self, posts: Sequence[Submission], there: Mapping[str, QueuedJob]) -> set[str]:
         """Join the live jobs that cover these posts. Return the ids of those that will look at their original again."""
         covering = {
             job_id
@@ -286,9 +322,9 @@ class JobService:
 
     def _choose(
         self,
-        posted: _Submission,
+        posted: Submission,
         there: Mapping[str, QueuedJob],
-        new: dict[str, _Submission],
+        new: dict[str, Submission],
         open_ids: set[str],
         *,
         waiting: int,
@@ -304,25 +340,25 @@ class JobService:
         self._live.add(posted.job_id, posted.request)
         return posted.job_id
 
-    async def _submission(self, request: JobRequest, idempotency_key: str | None) -> _Submission:
-        if not idempotency_key:
-            return _Submission(request=request, job_id=random_id(), request_id=_request_id())
-        job_id = await self._ids.of_message(idempotency_key)
-        known_ids = (job_id, former_id(idempotency_key))
-        return _Submission(request=request, job_id=job_id, known_ids=known_ids, request_id=_request_id())
+    async def _submission(self, request: JobRequest, idempotency_key: str | None, posted_at: int | None) -> Submission:
+        job_id = await self._ids.of_message(idempotency_key) if idempotency_key else random_id()
+        known_ids = (job_id, former_id(idempotency_key)) if idempotency_key else ()
+        return Submission(
+            request=request, job_id=job_id, known_ids=known_ids, request_id=_request_id(), posted_at=posted_at
+        )
 
     def _busy(self, waiting: int) -> Busy:
         seconds = self._live.retry_after_seconds(waiting)
         return Busy(f"The queue is full ({waiting} jobs); try again in {seconds} s.", retry_after_seconds=seconds)
 
-    async def _enqueue(self, posted: _Submission) -> QueuedJob:
+    async def _enqueue(self, posted: Submission) -> QueuedJob:
         watch_task = await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
         job = QueuedJob(
-            FUNCTION,
+            TAKE_DOWN if posted.request.takes_down else FUNCTION,
             key=posted.job_id,
             kwargs=msgspec.to_builtins(posted.request),
             timeout=TIMEOUT_SECONDS,
-            retries=ATTEMPTS,
+            retries=TAKEDOWN_ATTEMPTS if posted.request.takes_down else ATTEMPTS,
             retry_delay=1.0,
             retry_backoff=60.0,
             ttl=self._keep_seconds,
@@ -332,6 +368,9 @@ class JobService:
             queued = await self._queue.enqueue_within(self._queue_size, job)
         except QueueFull as full:  # by other processes, since the waiting jobs were counted
             await self._outbox.unwatch_job(watch_task)
+            if posted.request.takes_down and posted.posted_at is not None:
+                tombstone = Tombstone(at=posted.posted_at, job_id=posted.job_id)
+                await self.tombstones.remove(posted.request.key, tombstone)
             raise self._busy(full.waiting) from None
         reached("job-enqueued", posted.request.key)
         queued = queued or await self._queued_job(posted.job_id)  # a job with that id exists

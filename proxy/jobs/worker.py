@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
 import msgspec
 import saq
 import structlog
 
 from pipeline.errors import Refused
-from proxy import metrics
 from proxy.concurrency.admission import Priority
 from proxy.derivatives.results import GenerationResult
 from proxy.errors import (
@@ -19,11 +18,13 @@ from proxy.errors import (
     RefusedForAll,
     StoreError,
     StoreUnavailable,
+    TakenDown,
     UnexpectedError,
     UnfitKey,
     public_message,
 )
-from proxy.jobs.job import ABANDONED, CANCELLED, JobError, JobOutcome, is_cancelled, status_of
+from proxy.jobs.completion import count_end
+from proxy.jobs.job import ABANDONED, TAKE_DOWN, JobError, JobOutcome, is_cancelled
 from proxy.jobs.joins import close
 from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
@@ -51,6 +52,22 @@ ATTEMPTS_AGAINST_REFUSALS = 2
 """How often an attempt runs if the store refuses it, perhaps for its key alone, and then passes the write probe."""
 
 
+class Takedown(Protocol):
+    """What knows which originals were taken down, and takes them down; see `proxy.removal`."""
+
+    async def is_taken_down(self, original: str) -> bool:
+        """Return whether an original was taken down."""
+        ...
+
+    async def remove_derivatives(self, original: str) -> None:
+        """Remove what a render has left of an original that was taken down."""
+        ...
+
+    async def take_down(self, context: Context, **request: object) -> object:
+        """Run a takedown, and return its outcome, which the queue stores with the job."""
+        ...
+
+
 class JobWorker(QueueWorker):
     """A worker that renders the jobs of a queue until it is stopped."""
 
@@ -64,10 +81,11 @@ class JobWorker(QueueWorker):
         grace_seconds: float,
         store_gate: StoreGate | None = None,
         pictures: Pictures | None = None,
+        takedown: Takedown | None = None,
     ) -> None:
         super().__init__(
             queue,
-            [(FUNCTION, self.make_derivatives)],
+            [(FUNCTION, self.make_derivatives), *([(TAKE_DOWN, takedown.take_down)] if takedown else [])],
             concurrency=concurrency,
             grace_seconds=grace_seconds,
         )
@@ -75,6 +93,7 @@ class JobWorker(QueueWorker):
         self._complete_job = complete_job
         self._store_gate = store_gate
         self._pictures = pictures
+        self._takedown = takedown
 
     async def process(self) -> bool:
         """Take and run one job; while the store refuses everything, take none."""
@@ -138,7 +157,11 @@ class JobWorker(QueueWorker):
     async def _attempt(self, request: JobRequest, *, is_first_attempt: bool) -> GenerationResult:
         remake: Remake = "all" if request.force else "stale"
         priority = Priority.BATCH if request.batch else Priority.JOB
+        is_taken_down = self._takedown is not None and await self._takedown.is_taken_down(request.key)
         try:
+            if self._takedown and is_taken_down:
+                await self._takedown.remove_derivatives(request.key)  # of an attempt on a machine that died
+                return GenerationResult(fault=TakenDown(request.key))
             return await self._derivatives.generate(
                 request.key, request.sizes, remake=remake, priority=priority, clears_failures=is_first_attempt
             )
@@ -180,8 +203,7 @@ class JobWorker(QueueWorker):
     async def on_end(self, job: saq.Job) -> None:
         """Count an ended job, and enqueue its callback if it has one."""
         reached("job-ended", str((job.kwargs or {}).get("key", "")))
-        metrics.jobs_total.labels(CANCELLED if is_cancelled(job) else status_of(job)).inc()
-        metrics.job_duration_seconds.observe((job.completed - job.queued) / 1000)
+        count_end(job)
         if is_cancelled(job):
             log.info("job_cancelled")
         elif job.status != saq.Status.COMPLETE:  # the queue ended it, not `make_derivatives`

@@ -213,12 +213,19 @@ class JobQueue(Queue):
         """
 
     @abstractmethod
+    async def overwrite(self, name: str, value: str, *, seconds: float) -> None:
+        """Store a value under a name for `seconds`, in place of the one that is stored there, if any."""
+
+    @abstractmethod
     async def recall(self, name: str) -> str | None:
         """Return the value that is stored under a name; None if there is none."""
 
     @abstractmethod
-    async def forget(self, name: str) -> bool:
-        """Remove the value that is stored under a name; return False if there is none."""
+    async def forget(self, name: str, *, value: str | None = None) -> bool:
+        """Remove the value that is stored under a name; return False if there is none.
+
+        With `value`, remove nothing if another one is stored.
+        """
 
     def interrupt(self) -> None:
         """End the waits for jobs in `dequeue` that have begun, if they may be longer than `DEQUEUE_SECONDS`."""

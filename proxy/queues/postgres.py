@@ -220,16 +220,28 @@ class PostgresQueue(ServerQueue, SaqPostgresQueue):
         await self._execute(question, name=name, value=value, seconds=seconds)
         return await self.recall(name) or value
 
+    async def overwrite(self, name: str, value: str, *, seconds: float) -> None:
+        """Store a value under a name, whatever is stored there; see `JobQueue.overwrite`."""
+        question = (
+            "INSERT INTO images_facts"
+            " VALUES (%(queue)s, %(name)s, %(value)s, now() + %(seconds)s * interval '1 second')"
+            " ON CONFLICT (queue, name) DO UPDATE SET value = excluded.value, expires = excluded.expires"
+        )
+        await self._execute(question, name=name, value=value, seconds=seconds)
+
     async def recall(self, name: str) -> str | None:
         """Return the value under a name; see `JobQueue.recall`."""
         question = "SELECT value FROM images_facts WHERE queue = %(queue)s AND name = %(name)s"
         found = await self._execute(question, name=name)
         return str(found[0][0]) if found else None
 
-    async def forget(self, name: str) -> bool:
+    async def forget(self, name: str, *, value: str | None = None) -> bool:
         """Remove the value under a name; see `JobQueue.forget`."""
-        question = "DELETE FROM images_facts WHERE queue = %(queue)s AND name = %(name)s RETURNING name"
-        return bool(await self._execute(question, name=name))
+        question = (
+            "DELETE FROM images_facts WHERE queue = %(queue)s AND name = %(name)s"
+            " AND value = coalesce(%(value)s::text, value) RETURNING name"
+        )
+        return bool(await self._execute(question, name=name, value=value))
 
     async def _dequeue(self) -> None:
         """Take as many jobs that are due as workers wait for, and set aside those that cannot be read."""

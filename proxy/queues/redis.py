@@ -139,6 +139,11 @@ redis.call('EXPIRE', KEYS[5], ARGV[3])
 return 1
 """
 
+_FORGET = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
 _TAKE_BACK = """
 if redis.call('EXISTS', KEYS[1]) == 1 or redis.call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
@@ -165,6 +170,7 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         self._due_script = self.redis.register_script(_SCHEDULE)
         self._move_aside_script = self.redis.register_script(_MOVE_ASIDE)
         self._take_back_script = self.redis.register_script(_TAKE_BACK)
+        self._forget_script = self.redis.register_script(_FORGET)
         self._aside = self.namespace("set-aside")
         self._deferred = self.namespace("deferred")
 
@@ -231,13 +237,19 @@ class RedisQueue(ServerQueue, SaqRedisQueue):
         await self.redis.set(self._fact(name), value, nx=True, ex=None if seconds is None else math.ceil(seconds))
         return await self.recall(name) or value
 
+    async def overwrite(self, name: str, value: str, *, seconds: float) -> None:
+        """Store a value under a name, whatever is stored there; see `JobQueue.overwrite`."""
+        await self.redis.set(self._fact(name), value, ex=math.ceil(seconds))
+
     async def recall(self, name: str) -> str | None:
         """Return the value under a name; see `JobQueue.recall`."""
         found: bytes | None = await self.redis.get(self._fact(name))
         return None if found is None else found.decode()
 
-    async def forget(self, name: str) -> bool:
+    async def forget(self, name: str, *, value: str | None = None) -> bool:
         """Remove the value under a name; see `JobQueue.forget`."""
+        if value is not None:
+            return bool(await self._forget_script(keys=[self._fact(name)], args=[value]))
         return bool(await self.redis.delete(self._fact(name)))
 
     async def _is_given_back(self, job: Job) -> bool:

@@ -53,6 +53,28 @@ class Blob:
     attributes: Attributes
 
 
+NO_VERSION: Final = ""
+"""The version of a blob in a store that keeps no versions."""
+
+NULL_VERSION: Final = "null"
+"""The version of a blob that was written while its bucket kept no versions; S3's own name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobVersion:
+    """A version of a blob, current or not, or the marker that it was deleted; `version` is the store's id of it."""
+
+    key: str
+    version: str
+    bytes: int = 0
+    is_marker: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the blob may be in a store without versions, so that deleting its key removes it."""
+        return self.version in (NO_VERSION, NULL_VERSION) and not self.is_marker
+
+
 def check_length(key: str) -> None:
     """Raise if `key` is too long to be stored.
 
@@ -131,6 +153,24 @@ class Store(Protocol):
         This is S3's order. Some servers that speak its protocol use another order: SeaweedFS compares keys segment by
         segment. `after` resumes a listing: only keys that follow it, in the store's order, are yielded. The attributes
         of a listed blob may be empty; only `head` guarantees them.
+        """
+        ...
+
+    def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """Yield all versions of all blobs whose keys begin with `prefix`, and the markers of deleted ones.
+
+        A store without versions yields its blobs.
+
+        Raises:
+            PermissionMissing: the credentials may not list versions.
+        """
+        ...
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """Delete one version, or marker, of a blob for good; a missing one is not an error.
+
+        Raises:
+            PermissionMissing: the credentials may not delete versions.
         """
         ...
 

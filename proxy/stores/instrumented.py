@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.base import Attributes, Blob, BlobVersion, Store
     from proxy.stores.probe.gate import StoreGate
     from proxy.stores.ranges import ByteRange
 
@@ -87,6 +87,17 @@ class InstrumentedStore:
         async for blob in self._store.list(prefix, after=after):
             if blob.key != self._probe_key:
                 yield blob
+
+    async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """See `Store.versions`; not measured, as `list`."""
+        async for one in self._store.versions(prefix):
+            if one.key != self._probe_key:
+                yield one
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """See `Store.delete_version`; measured as a deletion."""
+        with self._measured("delete"):
+            await self._store.delete_version(key, version)
 
     async def check(self) -> None:
         """See `Store.check`."""

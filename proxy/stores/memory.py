@@ -11,7 +11,7 @@ from anyio import Path as AsyncPath
 from anyio.lowlevel import checkpoint
 
 from proxy.errors import NotFound
-from proxy.stores.base import Attributes, Blob, check_length
+from proxy.stores.base import NO_VERSION, Attributes, Blob, BlobVersion, check_length
 from proxy.stores.transfer import check_bytes
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ class MemoryStore:
         found = [blob for key, (blob, _) in self._kept.items() if key.startswith(prefix) and key.encode() > begin]
         for blob in sorted(found, key=lambda blob: blob.key.encode()):
             yield blob
+
+    async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """Yield the blobs under `prefix`, each as its only version; see `Store.versions`."""
+        async for blob in self.list(prefix):
+            yield BlobVersion(key=blob.key, version=NO_VERSION, bytes=blob.bytes)
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """Delete the blob under `key`, if `version` is its only one; see `Store.delete_version`."""
+        if version == NO_VERSION:
+            await self.delete(key)
 
     async def check(self) -> None:
         """Do nothing: memory is always available."""

@@ -21,7 +21,14 @@ VARIABLE: Final = "FAILPOINTS"
 """The environment variable; it is never set in production, and no setting of the service."""
 
 Point = Literal[
-    "job-enqueued", "original-rendered", "derivative-put", "derivatives-made", "job-ended", "jobs-taken-over"
+    "job-enqueued",
+    "original-rendered",
+    "derivative-put",
+    "derivatives-made",
+    "job-ended",
+    "jobs-taken-over",
+    "takedown-removed",
+    "takedown-purged",
 ]
 """A step of a job.
 
@@ -31,6 +38,8 @@ Point = Literal[
 - `derivatives-made`: the store has confirmed all derivatives, and the job is not done yet
 - `job-ended`: the queue has stored the end of the job, and its callback is not in the outbox yet
 - `jobs-taken-over`: the queue has jobs of silent workers back, and nothing of it is logged yet
+- `takedown-removed`: the store has nothing of a picture any longer, and the CDN may
+- `takedown-purged`: nor has the CDN, as it reports, if there is one, and the public addresses are not checked yet
 """
 
 ACTIONS: Final = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

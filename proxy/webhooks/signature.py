@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-ID_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-signature"
+ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
 
 
 class Verifier:
@@ -39,6 +40,10 @@ class Verifier:
             BadSignature: a header is missing, the timestamp is too far off, or no signature matches.
         """
         self._verify_any([body], headers, what="the body, byte for byte")
+
+    def signed_at(self, headers: Mapping[str, str]) -> int:
+        """Return when a message that was verified was signed, in seconds since the epoch; now if none is signed."""
+        return int(time.time()) if self.is_open else int(float(headers[TIMESTAMP_HEADER]))
 
     def verify_address(self, addresses: Sequence[bytes], headers: Mapping[str, str]) -> None:
         """Raise unless one of the spellings of a request's method and address is signed; see `verify`.
@@ -78,7 +83,7 @@ class Signer:
         """Return the headers that sign `body` as sent at the time `at`, which has to be in UTC."""
         return {
             ID_HEADER: message_id,
-            "webhook-timestamp": str(int(at.timestamp())),
+            TIMESTAMP_HEADER: str(int(at.timestamp())),
             SIGNATURE_HEADER: " ".join(webhook.sign(message_id, at, body) for webhook in self._webhooks),
         }
 

@@ -41,6 +41,12 @@ class Bucket:
         """Delete an object."""
         self._client.delete_object(Bucket=PUBLIC_BUCKET, Key=key)
 
+    def copies(self, key: str) -> set[str]:
+        """Return the keys of whatever there is in the folder of an original, which is that of one picture."""
+        folder = key.rpartition("/")[0]
+        listed = self._client.list_object_versions(Bucket=PUBLIC_BUCKET, Prefix=f"{folder}/")
+        return {one["Key"] for one in (*listed.get("Versions", []), *listed.get("DeleteMarkers", []))}
+
     def derivatives(self, key: str) -> dict[str, str]:
         """Return the ETags of the originals from which the derivatives of an original were rendered, by size."""
         folder, original = key.rpartition("/")[0], key

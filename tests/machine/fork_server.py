@@ -20,6 +20,7 @@ from proxy.cli.main import main as run
 from proxy.concurrency.backoff import Backoff
 from proxy.errors import NoRoom, StoreUnavailable
 from proxy.jobs.retry_policies import RETRY_POLICIES
+from proxy.removal.takedowns import Takedowns
 from proxy.stores.probe.gate import StoreGate
 from proxy.webhooks.dispatcher import Dispatcher
 from proxy.webhooks.outbox import Outbox
@@ -76,6 +77,7 @@ def shorten_waits() -> None:
         shorter = replace(policy, attempts=attempts, first_seconds=RETRY_SECONDS, longest_seconds=RETRY_SECONDS)
         RETRY_POLICIES[kind] = shorter  # type: ignore[index] # a mapping to all others
     _set_default(Dispatcher, "waits_seconds", (RETRY_SECONDS,) * RETRIES)
+    _set_default(Takedowns, "waits", Backoff(first_seconds=RETRY_SECONDS, longest_seconds=RETRY_SECONDS))
     _set_default(Outbox, "watch_seconds", WATCH_SECONDS)
     _set_default(StoreGate, "failed", Backoff(first_seconds=RETRY_SECONDS, longest_seconds=RETRY_SECONDS))
     _set_default(StoreGate, "refusal_seconds", RETRY_SECONDS)

@@ -81,6 +81,17 @@ MUTATIONS: Final = {
         edits=(_NO_LOOK_BEFORE, _NO_LOOK_AFTER),
         queue="postgres",
     ),
+    "no tombstone": Mutation(
+        mistake="nobody looks for the tombstone of a picture that was taken down",
+        edits=(
+            Edit(
+                path="proxy/jobs/takedown/tombstones.py",
+                right="return await self.find(key) is not None",
+                wrong="return await self.find(key) is not None and False",
+            ),
+        ),
+        queue="sqlite",
+    ),
     "d": Mutation(
         mistake="the queue takes any number of jobs",
         edits=(

@@ -196,7 +196,10 @@ class Promises:
     def _check_end(self, job_id: str, promise: Promise, job: dict[str, Any]) -> None:
         """Check that a job ended well, unless its original was missing at some time since."""
         if promise.is_cancelled and job["error"] and job["error"]["code"] == "cancelled":
+            promise.picture.is_taken_down = promise.picture.is_taken_down and not promise.is_takedown
             return
+        if promise.is_takedown and job["status"] != "done":
+            raise Violation(f"takedown {job_id} of {promise.picture.key} ended with {job['error']}")
         if job["status"] == "error" and promise.picture.was_absent < promise.first and promise.picture.etag:
             raise Violation(f"job {job_id} of {promise.picture.key} ended with {job['error']}")
 
@@ -211,6 +214,11 @@ class Promises:
         ]
         if ended and picture.etag and (missing := self._missing(picture)):
             raise Violation(f"job {ended[0]} is done, but of {picture.key} {missing}")
+        if picture.is_taken_down:
+            allowed = {picture.key} if picture.is_stray else set()
+            if copies := self._site.bucket.copies(picture.key) - allowed:
+                raise Violation(f"{picture.key} was taken down, but {sorted(copies)} are there")
+            return
         if picture.is_purged and picture.etag is None and (left := self._site.bucket.derivatives(picture.key)):
             raise Violation(f"{picture.key} was removed and purged, but {sorted(left)} are there")
 

@@ -44,6 +44,12 @@ PROBLEM = "application/problem+json"
 DECLINED = {httpx.codes.SERVICE_UNAVAILABLE}
 """The queue is full, or does not respond."""
 
+NOT_NOW = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY}
+"""The queue or the store does not respond, so nothing was taken down."""
+
+CONFLICT = httpx.codes.CONFLICT
+"""The picture was taken down, or the job was a takedown: it is not run again."""
+
 CANNOT_CANCEL = {httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE}
 """The job has ended, or the queue does not respond."""
 
@@ -79,6 +85,12 @@ class Picture:
     """When a derivative was last deleted (monotonic seconds)."""
     was_absent: int = 0
     """The tick at which there last was no original."""
+    is_leaving: bool = False
+    """Whether it was requested to take it down; the picture is then used for nothing else."""
+    is_taken_down: bool = False
+    """Whether that was accepted, and no later post since."""
+    is_stray: bool = False
+    """Whether an original was uploaded since, without a post."""
 
 
 @dataclass(kw_only=True)
@@ -106,6 +118,7 @@ class Promise:
     """The tick before the first one."""
     is_cancelled: bool = False
     """Whether somebody tried to cancel it."""
+    is_takedown: bool = False
     runs: set[str] = field(default_factory=set)
     """When each run of it was created, as the answers state it, if its end has to be reported."""
 
@@ -212,6 +225,19 @@ class Site:
             picture.etag, picture.was_absent, picture.written = None, self.tick(), self.tick()
         self._do(lambda: self._purge(picture, node, began))
 
+    def take_down(self, picture: Picture, node: Node) -> None:
+        """Request that a picture is taken down: from now on the service removes its original too."""
+        began = self.tick()
+        with self._lock:
+            picture.touched, picture.disturbed_at, picture.is_leaving = began, time.monotonic(), True
+            picture.etag, picture.was_absent, picture.purging = None, began, picture.purging + 1
+        self._do(lambda: self._take_down(picture, node, began))
+
+    def stray(self, picture: Picture) -> None:
+        """Upload an original of a picture that was taken down, by a URL that was still valid, and post nothing."""
+        picture.is_stray = True
+        self.bucket.put(picture.key, self.photos[0])
+
     def look(self, picture: Picture, node: Node, size: str) -> None:
         """View a page with a picture."""
         self._begin(picture)
@@ -295,7 +321,7 @@ class Site:
         if answer.status_code == httpx.codes.ACCEPTED:
             self._keep(answer.json(), post)
             post.is_answered = True
-        elif answer.status_code not in DECLINED:
+        elif answer.status_code not in DECLINED and not (post.picture.is_leaving and answer.status_code == CONFLICT):
             self._refused("post", node, answer, began=began)
 
     def _keep(self, job: dict[str, Any], post: Post) -> None:
@@ -306,6 +332,8 @@ class Site:
             if known and known != job["id"]:
                 self.violations.append(f"{post.message_id} created {known}, and was then answered {job['id']}")
             others = [one for one in self.posts if one.picture is post.picture and one is not post]
+            if job["id"] not in self.promises:
+                post.picture.is_taken_down = False  # the message came late, but it was signed after the takedown
             if job["id"] not in self.promises and all(one.is_answered for one in others):
                 self.named[post.message_id] = job["id"]  # no other message can have created it
             fresh = Promise(picture=post.picture, accepted=post.began, first=post.began)
@@ -324,7 +352,7 @@ class Site:
                 promise.accepted = max(promise.accepted, tick)
                 if promise.runs:
                     promise.runs.add(answer.json()["created_at"])
-        elif answer.status_code not in DECLINED:
+        elif answer.status_code not in DECLINED and not (promise.is_takedown and answer.status_code == CONFLICT):
             self._refused("replay", node, answer, began=began)
 
     def _cancel(self, job_id: str, node: Node) -> None:
@@ -346,6 +374,19 @@ class Site:
             picture.purged, picture.disturbed_at = self.tick(), time.monotonic()
             picture.purging -= 1
             picture.is_purged = picture.is_purged and answer.is_success and picture.touched == began
+
+    def _take_down(self, picture: Picture, node: Node, tick: int) -> None:
+        address, began = f"/v1/images/{quote(picture.key)}?callback_url={quote(self._callback_url)}", time.monotonic()
+        answer = self._client.delete(f"{node.url}{address}", headers=_signed(node, f"DELETE {address}".encode()))
+        self._note("takedown", picture, node, answer)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            with self._lock:
+                picture.is_taken_down = True
+                promise = Promise(picture=picture, accepted=tick, first=tick, is_takedown=True)
+                self.promises[answer.json()["id"]] = promise
+                promise.runs.add(answer.json()["created_at"])
+        elif answer.status_code not in NOT_NOW:
+            self._refused("takedown", node, answer, began=began)
 
     def _look(self, picture: Picture, node: Node, size: str) -> None:
         began = time.monotonic()

@@ -85,7 +85,8 @@ class EnqueueStep:
                 line = await self._jobs.waiting()
                 if line.jobs < min(self._max_waiting, JOBS_PER_WORKER * max(1, line.workers)):
                     try:
-                        return await self._jobs.submit(request, idempotency_key=f"{self._run}:{request.key}")
+                        key = f"{self._run}:{request.key}"
+                        return await self._jobs.submit_unless_taken_down(request, idempotency_key=key)
                     except Busy:  # other jobs filled the queue
                         pass
                 elif not line.workers:

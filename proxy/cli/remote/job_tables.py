@@ -67,6 +67,12 @@ def _fields(job: Job) -> Iterator[tuple[str, str]]:
     if (callback := job.callback) is not None:
         last = [f"last attempt {_time(callback.at)}"] if callback.at else []
         yield "callback", "; ".join([f"{callback.status}, to {callback.host}", *last, *filter(None, [callback.detail])])
+    if job.takedown is not None:
+        for blob in job.takedown.removed:
+            yield "removed", f"{blob.key}, versions: {len(blob.versions)}, {blob.bytes:,} bytes"
+        for address in job.takedown.addresses:
+            purged = ", purged" if address.purged else ""
+            yield "address", f"{address.url}: {address.status or 'not checked'}{purged}"
     yield "sizes", ", ".join(f"{one.size} {one.status}" for one in job.sizes)
     for made in job.derivatives:
         yield made.size, f"{made.width} x {made.height}, {made.bytes:,} bytes, {made.content_type}, {made.url}"

@@ -39,7 +39,7 @@ from proxy.webhooks.signature import ID_HEADER
 if TYPE_CHECKING:
     from litestar.datastructures import State
 
-    from proxy.jobs.service import JobPage
+    from proxy.jobs.listing import JobPage
 
 T = TypeVar("T")
 
@@ -86,7 +86,8 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
     body = await _body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
-    return accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key))
+    posted_at = api.verifier.signed_at(request.headers)
+    return accepted(api, await api.jobs.submit(_parse(body), idempotency_key=idempotency_key, posted_at=posted_at))
 
 
 @post(

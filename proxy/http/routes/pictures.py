@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from litestar import Request, Response
     from litestar.datastructures import State
     from litestar.handlers import ASGIRouteHandler
-    from litestar.types import HTTPScope, Receive, Scope, Send
+    from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
     from proxy.derivatives.picture.lookups import Pictures
     from proxy.http.protocol.streaming import Headers
@@ -26,25 +26,42 @@ if TYPE_CHECKING:
 PATH = "/v1/images"
 TEMPLATE = "/{key}"
 
+CALLBACK = "callback_url"
+"""The query parameter of DELETE."""
+
 _ANY_ORIGIN = "*"
 
 
-def pictures_route(pictures: Pictures, *, has_cors: bool) -> ASGIRouteHandler:
+METHODS = ("GET", "HEAD", "DELETE")
+
+
+def pictures_route(pictures: Pictures, *, has_cors: bool, take_down: ASGIApp) -> ASGIRouteHandler:
     """Return the route under `/v1/images`; it is mounted because of the keys, as `/img` is.
 
-    Pages of any origin may read it, errors too. With `has_cors`, the application adds the headers for that itself.
+    `take_down` answers DELETE. Pages of any origin may read the other answers, errors too. With `has_cors`, the
+    application adds the headers for that itself.
     """
     cors: Headers = [] if has_cors else [(b"access-control-allow-origin", _ANY_ORIGIN.encode())]
 
     def answer_public_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
         answer = answer_error(request, error)
-        if not has_cors:
+        if not has_cors and request.method != "DELETE":
             answer.headers["Access-Control-Allow-Origin"] = _ANY_ORIGIN
         return answer
 
-    @asgi(PATH, is_mount=True, copy_scope=False, exception_handlers={Exception: answer_public_error})
-    async def describe(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's own signature
-        key = decode_path(path_below(PATH, scope, template=TEMPLATE))
+    @asgi(
+        PATH,
+        is_mount=True,
+        copy_scope=False,
+        exception_handlers={Exception: answer_public_error},
+        parameters={"DELETE": (CALLBACK,)},
+    )
+    async def describe(scope: Scope, receive: Receive, send: Send) -> None:
+        raw_key = path_below(PATH, scope, template=TEMPLATE, methods=METHODS)
+        if scope["method"] == "DELETE":  # type: ignore[typeddict-item] # a mount of http requests
+            await take_down(scope, receive, send)
+            return
+        key = decode_path(raw_key)
         body = msgspec.json.encode(await pictures.describe(key))
         etag = hashlib.blake2b(body, digest_size=16).hexdigest()
         asked = conditions(cast("HTTPScope", scope))

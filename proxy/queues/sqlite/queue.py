@@ -161,6 +161,13 @@ class SqliteQueue(SqliteReads):
             lambda connection: facts.remember(connection, self.name, name, value, expires=expires)
         )
 
+    async def overwrite(self, name: str, value: str, *, seconds: float) -> None:
+        """Store a value under a name, whatever is stored there; see `JobQueue.overwrite`."""
+        expires = time.time() + seconds
+        await self._database.write(
+            lambda connection: facts.overwrite(connection, self.name, name, value, expires=expires)
+        )
+
     async def recall(self, name: str) -> str | None:
         """Return the value under a name; see `JobQueue.recall`."""
         return await self._database.read(lambda connection: facts.recall(connection, self.name, name))
@@ -170,9 +177,9 @@ class SqliteQueue(SqliteReads):
         report = statements.WorkerReport(self.name, worker_id, json.dumps(info), time.time() + ttl)
         await self._database.write(lambda connection: statements.keep_report(connection, report))
 
-    async def forget(self, name: str) -> bool:
+    async def forget(self, name: str, *, value: str | None = None) -> bool:
         """Remove the value under a name; see `JobQueue.forget`."""
-        return await self._database.write(lambda connection: facts.forget(connection, self.name, name))
+        return await self._database.write(lambda connection: facts.forget(connection, self.name, name, value=value))
 
     async def _enqueue(self, job: Job) -> Job | None:
         return job if await self._database.write(self._transitions.enqueue(job)) else None

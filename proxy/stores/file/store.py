@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 
 from pipeline.formats.registry import HEAD_BYTES, content_type_of
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnreadableFolders
-from proxy.stores.base import UNKNOWN_TYPE, AlreadyThere, Attributes, Blob
+from proxy.stores.base import NO_VERSION, UNKNOWN_TYPE, AlreadyThere, Attributes, Blob, BlobVersion
 from proxy.stores.file.atomic import (
     Identity,
     chunks,
@@ -116,6 +116,16 @@ class FileStore:
         await run_sync(self._check_exists)  # the walk also ends if the root folder was removed
         if unreadable:
             raise UnreadableFolders(unreadable)
+
+    async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """Yield the blobs under `prefix`, each as its only version; see `Store.versions`."""
+        async for blob in self.list(prefix):
+            yield BlobVersion(key=blob.key, version=NO_VERSION, bytes=blob.bytes)
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """Delete the blob under `key`, if `version` is its only one; see `Store.delete_version`."""
+        if version == NO_VERSION:
+            await self.delete(key)
 
     async def check(self) -> None:
         """Raise if no file can be written below the root.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
-    from proxy.stores.base import Attributes, Blob, Store
+    from proxy.stores.base import Attributes, Blob, BlobVersion, Store
     from proxy.stores.ranges import ByteRange
     from proxy.stores.retry import Attempt
 
@@ -178,6 +178,14 @@ class OriginStore:
     def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
         """Yield the blobs under `prefix`, if the credentials may list; see `Store.list`."""
         return self._writes.list(prefix, after=after)
+
+    def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """Yield all versions under `prefix`, if the credentials may list them; see `Store.versions`."""
+        return self._writes.versions(prefix)
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """Delete a version of a blob; see `Store.delete_version`."""
+        await self._writes.delete_version(key, version)
 
     @asynccontextmanager
     async def _get(

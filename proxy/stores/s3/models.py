@@ -24,6 +24,7 @@ OPERATIONS: Final = frozenset(
         "GetObject",
         "HeadBucket",  # of botocore itself, when it searches for the region of a bucket
         "HeadObject",
+        "ListObjectVersions",
         "ListObjectsV2",
         "PutObject",
     }

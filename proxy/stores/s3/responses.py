@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 from botocore.utils import parse_timestamp
 
 from proxy.errors import StoreUnavailable
-from proxy.stores.base import UNKNOWN_TYPE, Blob
+from proxy.stores.base import NULL_VERSION, UNKNOWN_TYPE, Blob, BlobVersion
 from proxy.stores.headers import bare, md5s_in, stored_attributes, unescaped
 from proxy.stores.ranges import cut, parse_content_range
 from proxy.stores.s3.errors import s3_errors
 from proxy.stores.transfer import verified
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from aiobotocore.response import StreamingBody
 
@@ -48,6 +48,36 @@ class S3Page(TypedDict, total=False):
     Contents: list[S3Response]
     IsTruncated: bool
     NextContinuationToken: str
+
+
+class S3Version(TypedDict, total=False):
+    """The fields that are read from a version, or the marker of a deletion, in a listing."""
+
+    Key: str
+    VersionId: str
+    Size: int
+
+
+class S3Versions(TypedDict, total=False):
+    """The fields that are read from a page of versions; any of them may be missing."""
+
+    Versions: list[S3Version]
+    DeleteMarkers: list[S3Version]
+    IsTruncated: bool
+    NextKeyMarker: str
+    NextVersionIdMarker: str
+
+
+def versions_in(page: S3Versions) -> Iterator[BlobVersion]:
+    """Yield the versions on a page, and the markers of deletions; one without an id is the only version of its key."""
+    for is_marker, entries in ((False, page.get("Versions", [])), (True, page.get("DeleteMarkers", []))):
+        for told in entries:
+            yield BlobVersion(
+                key=told.get("Key", ""),
+                version=told.get("VersionId", NULL_VERSION),
+                bytes=told.get("Size", 0),
+                is_marker=is_marker,
+            )
 
 
 def blob_of(key: str, answer: S3Response) -> Blob:

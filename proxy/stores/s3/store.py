@@ -18,8 +18,8 @@ from anyio.to_thread import run_sync
 from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 
-from proxy.errors import NotFound, StoreDenied, StoreRefused, StoreUnavailable
-from proxy.stores.base import UNKNOWN_LENGTH, Attributes, Blob, check_length
+from proxy.errors import NotFound, PermissionMissing, StoreDenied, StoreRefused, StoreUnavailable
+from proxy.stores.base import NO_VERSION, UNKNOWN_LENGTH, Attributes, Blob, BlobVersion, check_length
 from proxy.stores.headers import escaped
 from proxy.stores.ranges import Changed
 from proxy.stores.retry import StoreRetryPolicy, with_retries
@@ -27,7 +27,17 @@ from proxy.stores.s3.config import AUTO_ACL, PUBLIC_ACL, client_options
 from proxy.stores.s3.credentials import RenewableCredentials, provide
 from proxy.stores.s3.errors import AclRefused, CredentialsRefused, Precluded, s3_errors
 from proxy.stores.s3.models import CutFileLoader
-from proxy.stores.s3.responses import S3Page, S3Response, blob_of, body_of, is_chunked, lenient_timestamp, listed
+from proxy.stores.s3.responses import (
+    S3Page,
+    S3Response,
+    S3Versions,
+    blob_of,
+    body_of,
+    is_chunked,
+    lenient_timestamp,
+    listed,
+    versions_in,
+)
 from proxy.stores.s3.session import closed_on_error
 from proxy.stores.transfer import bounded, check_bytes, save
 
@@ -228,6 +238,41 @@ class S3Store:
                     f"The {self._shown} returned an incomplete listing without a continuation token."
                 )
             page = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        """Yield all versions under `prefix`; see `Store.versions`. Some servers cannot list them: they keep none."""
+        page: dict[str, str] = {}
+        while True:
+            try:
+                answer: S3Versions = await self._call_with_retries(
+                    self._client.list_object_versions, Prefix=prefix, **page
+                )
+            except StoreDenied:
+                raise PermissionMissing("s3:ListBucketVersions") from None
+            except AclRefused:  # NotImplemented
+                async for blob in self.list(prefix):
+                    yield BlobVersion(key=blob.key, version=NO_VERSION, bytes=blob.bytes)
+                return
+            for one in versions_in(answer):
+                yield one
+            if not answer.get("IsTruncated"):
+                return
+            if "NextKeyMarker" not in answer:
+                raise StoreUnavailable(
+                    f"The {self._shown} returned an incomplete listing of versions without a marker."
+                )
+            page = {"KeyMarker": answer["NextKeyMarker"], "VersionIdMarker": answer.get("NextVersionIdMarker", "")}
+
+    async def delete_version(self, key: str, version: str) -> None:
+        """Delete a version of a blob; see `Store.delete_version`."""
+        if version == NO_VERSION:
+            return await self.delete(key)
+        try:
+            await self._call_with_retries(self._client.delete_object, Key=key, VersionId=version)
+        except NotFound:
+            return None
+        except StoreDenied:
+            raise PermissionMissing("s3:DeleteObjectVersion") from None
 
     async def _get_page(self, **page: str) -> S3Page:
         try:

@@ -10,12 +10,13 @@ from hypothesis.stateful import rule
 
 from tests.machine.fork_server import LEASE_SECONDS
 from tests.machine.nodes import LOOK_EVERY_SECONDS, wait_until_one_is_held
+from tests.machine.steps.machines import actions
 from tests.machine.steps.steps import Steps, nodes
 from tests.proxy.stores.fault_proxy import CALM
 
 if TYPE_CHECKING:
     from proxy.system.failpoints import Point
-    from tests.machine.nodes import Node
+    from tests.machine.nodes import Action, Node
     from tests.machine.site import Picture
 
 HELD_SECONDS = 15.0
@@ -39,6 +40,8 @@ HOLDS: Final = (
     Hold("view", "original-rendered"),
     Hold("view", "derivative-put"),
 )
+
+TAKEDOWN_POINTS: Final[tuple[Point, ...]] = ("takedown-removed", "takedown-purged")
 
 Change = Literal["replace", "take down", "take down and write"]
 
@@ -85,6 +88,45 @@ class RenderSteps(Steps):
                 renders.thaw()
 
         self._act(f"post to {node}, and take the picture down while it is rendered", act)
+
+    @rule(node=nodes, hold=holds, is_long=st.booleans(), is_stray=st.booleans())
+    def take_down_for_good(self, node: int, hold: Hold, *, is_long: bool, is_stray: bool) -> None:
+        """Take a new picture down by the service while a machine that renders it stands still, which then goes on.
+
+        With `is_long`, the machine stands still until the takedown has ended. With `is_stray`, so it does, and the
+        original is uploaded once more then, and viewed.
+        """
+
+        def act() -> None:
+            picture = self._calm_picture()
+            renders = self._hold(picture, self._node(node), hold)
+            other = self._other(renders) if renders else self._node(node)
+            self.site.take_down(picture, other)
+            if is_long or is_stray:
+                self._wait_until_ended(picture, other)
+            if is_stray:
+                self.site.stray(picture)
+                self.site.look(picture, other, "large")
+            if renders:
+                renders.thaw()
+
+        how = (
+            f"{' until it has ended' if is_long or is_stray else ''}{', and it is uploaded again' if is_stray else ''}"
+        )
+        self._act(f"{hold.cause} at {node}, held at {hold.point}, and take it down for good{how}", act)
+
+    @rule(node=nodes, end=st.sampled_from(TAKEDOWN_POINTS), action=actions)
+    def interrupt_takedown(self, node: int, end: Point, action: Action) -> None:
+        """Have a machine killed or stopped in the midst of a takedown."""
+
+        def act() -> None:
+            picture = self._calm_picture()
+            self.site.post(picture, self._node(node), has_callback=True)
+            for one in self.world.nodes:
+                one.order(end, action, picture.key)
+            self.site.take_down(picture, self._node(node))
+
+        self._act(f"take a new picture down at {node}, {action} at {end}", act)
 
     def _calm_picture(self) -> Picture:
         """Lift the faults of the store and the queue, let both machines go on, and return a new picture."""

@@ -273,6 +273,11 @@ async def test_a_fact_is_stored_once_and_read_by_all(another: Another) -> None:
     assert await here.remember("colour", "red") == "red"
     assert await there.remember("colour", "blue", seconds=60) == "red"
     assert await there.recall("colour") == "red"
+    await there.overwrite("colour", "blue", seconds=60)
+    assert await here.remember("colour", "red") == "blue"
+    assert not await here.forget("colour", value="red")
+    assert await here.forget("colour", value="blue")
+    assert not await here.forget("colour")
 
 
 async def test_a_fact_with_an_end_is_forgotten(queue: JobQueue) -> None:

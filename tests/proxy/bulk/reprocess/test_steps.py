@@ -197,7 +197,7 @@ class WatchedJobs(JobService):
 
     waited: ClassVar[list[int]] = []
 
-    async def submit(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
+    async def submit_unless_taken_down(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
         job = await super().submit(order, idempotency_key=idempotency_key)
         self.waited.append((await self.waiting()).jobs)
         return job

@@ -1,0 +1,41 @@
+"""Builds what takes pictures down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.removal.addresses import PublicUrls
+from proxy.removal.takedowns import TakedownPolicy, Takedowns
+
+if TYPE_CHECKING:
+    from proxy.derivatives.service import DerivativeService
+    from proxy.jobs.service import JobService
+    from proxy.queues.base import JobQueue
+    from proxy.removal.cdn.base import CdnPurger
+    from proxy.settings.settings import Settings
+    from proxy.stores.base import Store
+
+
+def build_takedowns(
+    settings: Settings,
+    *,
+    queue: JobQueue,
+    jobs: JobService,
+    store: Store,
+    derivatives: DerivativeService,
+    files_url: str,
+    remembered_seconds: float,
+    purger: CdnPurger | None = None,
+) -> Takedowns:
+    """Build the takedowns; `files_url` is where browsers read the store.
+
+    `remembered_seconds` is how long processes serve files from memory, if they do.
+    """
+    has_files = settings.delivery == "stream" or settings.store.startswith("file://")
+    service_url = f"{settings.public_origin}{settings.base_path}" if settings.public_origin else ""
+    policy = TakedownPolicy(
+        urls=PublicUrls(files=files_url, originals=settings.originals_base_url, service=service_url),
+        purger=purger,
+        settle_seconds=remembered_seconds if has_files and settings.stream_cache_mb else 0.0,
+    )
+    return Takedowns(queue=queue, jobs=jobs, store=store, derivatives=derivatives, policy=policy)

@@ -1,0 +1,1 @@
+"""What jobs know of originals that were taken down."""
