@@ -104,9 +104,25 @@ def program() -> str | None:
     return shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
 
 
+@dataclass(frozen=True, slots=True)
+class EventTarget:
+    """Where the filer posts its events, and the token that it presents."""
+
+    url: str
+    token: str
+
+    def toml(self) -> str:
+        """Return the part of `notification.toml` that sets it."""
+        options = {"endpoint": self.url, "bearer_token": self.token}
+        lines = [f"{name} = {msgspec.json.encode(value).decode()}" for name, value in options.items()]
+        return "\n".join(["[notification.webhook]", "enabled = true", "backoff_seconds = 1", *lines, ""])
+
+
 @contextmanager
-def running(folder: Path) -> Iterator[Seaweed]:
+def running(folder: Path, *, events_to: EventTarget | None = None) -> Iterator[Seaweed]:
     """Run SeaweedFS with its data in `folder`, on loopback only and without telemetry."""
+    if events_to:
+        (folder / "notification.toml").write_text(events_to.toml(), encoding="utf-8")
     (folder / "s3.json").write_bytes(msgspec.json.encode(_IDENTITIES))
     (folder / "data").mkdir()
     ports = _free_ports()

@@ -13,6 +13,9 @@
     ├── JobEnded                 a job cannot be cancelled, because it has ended
     ├── BadCursor                a page of jobs was requested with an invalid cursor
     ├── BadSignature             a request is not signed with a known secret
+    ├── BadToken                 a request does not have the token of EVENTS_TOKEN
+    ├── BadEvent                 the body of a request is no event of a bucket
+    ├── SnsUnreachable           Amazon SNS could not be asked for a certificate, or to confirm a subscription
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
     │   └── CallbackForbidden    its address is private, and not listed
@@ -134,6 +137,24 @@ class BadSignature(ImagesError):
     """A request is not signed with a known secret."""
 
     code = "bad-signature"
+
+
+class BadToken(ImagesError):
+    """A request does not have the token of EVENTS_TOKEN."""
+
+    code = "bad-token"
+
+
+class BadEvent(ImagesError):
+    """The body of a request is no event of a bucket, in a form that is read."""
+
+    code = "bad-event"
+
+
+class SnsUnreachable(ImagesError):
+    """Amazon SNS could not be asked for a certificate, or to confirm a subscription."""
+
+    code = "sns-unreachable"
 
 
 class BadCallback(ImagesError):

@@ -55,6 +55,7 @@ job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a j
 callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
 takedowns_total = Counter("takedowns_total", "Takedowns that ended, by status", ["status"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
+events_total = Counter("events_total", "Events of the bucket, by outcome", ["outcome"])
 writes_lost_total = Counter(
     "writes_lost_total", "Conditional writes that were skipped, because another machine wrote first"
 )
@@ -107,6 +108,20 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     takedowns_total: (("done", "error", "cancelled"),),
     jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
+    events_total: (
+        (
+            "queued",
+            "fresh",
+            "purged",
+            "kept",
+            "missing",
+            "taken-down",
+            "own",
+            "no-original",
+            "other-bucket",
+            "other-change",
+        ),
+    ),
     derivatives_total: (("cache", "store", "render"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),

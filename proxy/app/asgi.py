@@ -15,6 +15,7 @@ from proxy.http.fallback import FallbackImage, answering
 from proxy.http.openapi import openapi, write_in
 from proxy.http.protocol.middleware import middleware
 from proxy.http.query import refuse_unknown_parameters
+from proxy.http.routes.bucket_events import post_events
 from proxy.http.routes.facts import facts_route
 from proxy.http.routes.files import files_route
 from proxy.http.routes.health import healthz, readyz
@@ -100,6 +101,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                         base_path=settings.base_path,
                     )
                 ),
+                "events": _provide(components.events),
                 "readiness": _provide(components.readiness),
             },
             exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
@@ -141,6 +143,7 @@ def _version_1(components: Components, settings: Settings) -> Router:
             get_queue,
             pause_queue,
             resume_queue,
+            post_events,
         ],
     )
 

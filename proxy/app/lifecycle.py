@@ -49,6 +49,7 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         following_seconds = min(FOLLOWING_SECONDS, settings.grace_seconds)
         stack.push_async_callback(components.derivatives.close, grace_seconds=following_seconds)
         stack.push_async_callback(components.pictures.close)
+        stack.push_async_callback(components.events.close)
         await components.render_pool.start()
         await stack.enter_async_context(_background(components.store_gate.watch()))
         metrics.workers.set(settings.workers)

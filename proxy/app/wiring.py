@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.protocol import Limits
+from proxy.app.intake import build_events
 from proxy.app.public_hosts import is_read_by_browsers
 from proxy.app.removal_wiring import build_takedowns
 from proxy.concurrency.admission import Admission
@@ -47,6 +48,7 @@ from proxy.webhooks.signature import Signer, Verifier
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from proxy.intake.events.reactions import BucketEvents
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.removal.takedowns import Takedowns
@@ -110,6 +112,7 @@ class Components:
     """None if no callbacks are allowed."""
     reader: BlobReader
     connections: Connections
+    events: BucketEvents
     verifier: Verifier
     handled: HandledMessages
     readiness: Readiness
@@ -182,6 +185,7 @@ def build(settings: Settings) -> Components:
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),
+        events=build_events(settings, store=store, derivatives=derivatives, jobs=jobs),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
         handled=HandledMessages(queue),
         readiness=_readiness(partial(_check_store, store, gate), jobs, render_pool, scratch, control),

@@ -125,6 +125,15 @@ CANCEL_PROBLEMS = {
 
 QUEUE_PROBLEMS = {400: NO_PARAMETERS, 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
 
+EVENT_PROBLEMS = {
+    400: "The body is not an event in a form that is read, or the request has unknown query parameters.",
+    401: "The token is missing or wrong, or the signature of a message of Amazon SNS is.",
+    404: "This service accepts no events.",
+    413: "The body is too large.",
+    502: STORE_FAILED,
+    503: "The job queue is full or unavailable, or not everything was done in time. Send the events again.",
+}
+
 JOB_PROBLEMS = {400: NO_PARAMETERS, 404: UNKNOWN_JOB, 503: QUEUE_FAILED}
 
 LIST_PROBLEMS = {400: BAD_PARAMETER, 401: BAD_SIGNATURE, 503: QUEUE_FAILED}
@@ -165,6 +174,10 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
         post.request_body = RequestBody(
             content={"application/json": OpenAPIMediaType(schema=_job(sizes))}, required=True
         )
+    events = paths["/v1/events/s3"].post
+    if events is not None:
+        schema = Schema(description="One event, or a list of events, in one of the forms of docs/events.md.")
+        events.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)
     document.paths = paths
 
 

@@ -16,8 +16,10 @@ from proxy import metrics
 from proxy.errors import (
     BadCallback,
     BadCursor,
+    BadEvent,
     BadKey,
     BadSignature,
+    BadToken,
     Busy,
     CdnPurgeFailed,
     CdnPurgeRefused,
@@ -33,6 +35,7 @@ from proxy.errors import (
     PreconditionFailed,
     QueueUnavailable,
     RenderFailed,
+    SnsUnreachable,
     StoreError,
     StoreRefused,
     TooManyBytes,
@@ -62,6 +65,9 @@ CHALLENGE = 'StandardWebhooks realm="jobs"'
 """What a client must do to be let in (RFC 9110, section 11.6.1). The scheme is not registered: its headers are those
 of standardwebhooks.com."""
 
+EVENTS_CHALLENGE = 'Bearer realm="events", Basic realm="events"'
+"""The same for events of buckets, whose senders cannot sign."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
@@ -82,6 +88,9 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
     JobEnded: ProblemRow(409, "Job has ended"),
     BadCursor: ProblemRow(400, "Invalid cursor"),
     BadSignature: ProblemRow(401, "Missing or invalid signature"),
+    BadToken: ProblemRow(401, "Missing or invalid token"),
+    BadEvent: ProblemRow(400, "Invalid event"),
+    SnsUnreachable: ProblemRow(503, "Amazon SNS unreachable", retry_after_seconds=30),
     UnknownJobSize: ProblemRow(422, "Unknown size"),
     BadCallback: ProblemRow(422, "Callback URL not allowed"),
     UnknownSize: ProblemRow(404, "Unknown size", FOR_A_MINUTE),
@@ -111,7 +120,7 @@ ROWS: Mapping[type[Exception], ProblemRow] = {
 DETAILS_BY_STATUS = {
     404: "This path does not exist; /schema lists every route.",
     405: "This path does not support the method; /schema lists the methods of every route.",
-    413: "The request body is too large; a job may have up to 64 KiB.",
+    413: "The request body is too large; a job may have up to 64 KiB, events up to 256 KiB.",
 }
 """Details for errors that Litestar describes by their title only."""
 
@@ -138,6 +147,8 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
         answer.headers["Server-Timing"] = server_timing(timings)
     if isinstance(error, BadSignature):
         answer.headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, BadToken):
+        answer.headers["WWW-Authenticate"] = EVENTS_CHALLENGE
     if isinstance(error, OutOfRange):
         answer.headers["Content-Range"] = f"bytes */{error.total}"
     return answer

@@ -45,6 +45,13 @@ def unprintable(value: str) -> str | None:
     return "must have only printable ASCII characters, because it is sent in a header"
 
 
+def token(value: str) -> str | None:
+    """Return what is wrong with a token, or None; an empty value is valid. It is a secret, so it is not quoted."""
+    if value.isascii() and value.isprintable() and " " not in value:
+        return None
+    return "must have only printable ASCII characters, and no space; make one with: openssl rand -hex 32"
+
+
 def cache_control(value: str) -> str | None:
     """Return what is wrong with a Cache-Control header, or None; an empty value is valid."""
     if not value:

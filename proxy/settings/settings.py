@@ -120,6 +120,12 @@ class Settings:
         "", "secrets that sign callbacks, if not those of `WEBHOOK_SECRETS`", validators.secrets, secret=True
     )
     allow_unsigned: bool = _setting(default=False, description="accept unsigned jobs on a public address")
+    events_token: str = _setting(
+        "", "token of senders of bucket events; empty: none are accepted", header_values.token, secret=True
+    )
+    events_remove: bool = _setting(
+        default=False, description="events of removed originals delete their derivatives; see docs/events.md"
+    )
     callback_hosts: str = _setting(
         "", "hosts that may receive callbacks, separated by commas; see [Callbacks](#callbacks)", validators.hosts
     )

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import httpx
 
+from loadtest.seaweed import PUBLIC_BUCKET
 from loadtest.service import order, signed
 from tests.machine.fork_server import KNOWN_SECONDS
 
@@ -45,10 +46,15 @@ DECLINED = {httpx.codes.SERVICE_UNAVAILABLE}
 """The queue is full, or does not respond."""
 
 NOT_NOW = {httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.BAD_GATEWAY}
-"""The queue or the store does not respond, so nothing was taken down."""
+"""The queue or the store does not respond: nothing was taken down, and a bucket sends its event again."""
 
 CONFLICT = httpx.codes.CONFLICT
 """The picture was taken down, or the job was a takedown: it is not run again."""
+
+GONE = {"missing", "purged"}
+"""The outcomes of events about an original that is not there."""
+
+EVENTS_TOKEN = "token-of-the-bucket"
 
 CANNOT_CANCEL = {httpx.codes.CONFLICT, httpx.codes.SERVICE_UNAVAILABLE}
 """The job has ended, or the queue does not respond."""
@@ -79,6 +85,8 @@ class Picture:
     """The tick after the last purge."""
     purging: int = 0
     """How many purges have begun and may go on: one without an answer may for ever."""
+    reporting: int = 0
+    """How many events about it are not answered: each may have created a job."""
     is_purged: bool = False
     """Whether the last purge succeeded, and nothing that renders was requested since it began."""
     disturbed_at: float = 0.0
@@ -221,8 +229,7 @@ class Site:
             picture.touched, picture.is_purged, picture.disturbed_at = began, True, time.monotonic()
             picture.purging += 1
         if with_original:
-            self.bucket.remove(picture.key)
-            picture.etag, picture.was_absent, picture.written = None, self.tick(), self.tick()
+            self.remove(picture)
         self._do(lambda: self._purge(picture, node, began))
 
     def take_down(self, picture: Picture, node: Node) -> None:
@@ -237,6 +244,23 @@ class Site:
         """Upload an original of a picture that was taken down, by a URL that was still valid, and post nothing."""
         picture.is_stray = True
         self.bucket.put(picture.key, self.photos[0])
+
+    def remove(self, picture: Picture) -> None:
+        """Delete the original of a picture."""
+        self.bucket.remove(picture.key)
+        picture.etag, picture.was_absent, picture.written = None, self.tick(), self.tick()
+
+    def report(self, picture: Picture, node: Node, *, is_removal: bool) -> None:
+        """Report that an original was removed or written, as its bucket does: perhaps late, again, or out of order."""
+        began = self.tick()
+        with self._lock:
+            picture.reporting += 1
+            if is_removal:
+                picture.touched, picture.is_purged, picture.disturbed_at = began, picture.etag is None, time.monotonic()
+                picture.purging += 1
+        if not is_removal:
+            self._begin(picture)
+        self._do(lambda: self._report(picture, node, began, is_removal=is_removal))
 
     def look(self, picture: Picture, node: Node, size: str) -> None:
         """View a page with a picture."""
@@ -334,7 +358,7 @@ class Site:
             others = [one for one in self.posts if one.picture is post.picture and one is not post]
             if job["id"] not in self.promises:
                 post.picture.is_taken_down = False  # the message came late, but it was signed after the takedown
-            if job["id"] not in self.promises and all(one.is_answered for one in others):
+            if job["id"] not in self.promises and not post.picture.reporting and all(one.is_answered for one in others):
                 self.named[post.message_id] = job["id"]  # no other message can have created it
             fresh = Promise(picture=post.picture, accepted=post.began, first=post.began)
             promise = self.promises.setdefault(job["id"], fresh)
@@ -387,6 +411,43 @@ class Site:
                 promise.runs.add(answer.json()["created_at"])
         elif answer.status_code not in NOT_NOW:
             self._refused("takedown", node, answer, began=began)
+
+    def _report(self, picture: Picture, node: Node, began: int, *, is_removal: bool) -> None:
+        sent = time.monotonic()
+        body = {
+            "action": "DeleteObject" if is_removal else "PutObject",
+            "bucket": PUBLIC_BUCKET,
+            "object": {"key": picture.key},
+        }
+        try:
+            answer = self._client.post(f"{node.url}/v1/events/s3?token={EVENTS_TOKEN}", json=body)
+        except httpx.TransportError:
+            picture.is_purged = False
+            raise
+        self._note("removal" if is_removal else "event", picture, node, answer)
+        if answer.is_success:
+            self._keep_outcome(picture, answer.json()["events"][0], began, is_removal=is_removal)
+            return
+        picture.is_purged = False
+        if answer.status_code not in NOT_NOW:
+            self._refused("report", node, answer, began=sent)
+
+    def _keep_outcome(self, picture: Picture, handled: dict[str, str], began: int, *, is_removal: bool) -> None:
+        """Note what an event was answered with."""
+        outcome, job = handled["outcome"], handled.get("job")
+        with self._lock:
+            picture.reporting -= 1
+            if is_removal:
+                picture.purging -= 1
+                picture.disturbed_at = time.monotonic()
+                picture.is_purged = picture.is_purged and outcome == "purged" and picture.touched == began
+                if outcome != "fresh":
+                    picture.purged = self.tick()
+            if outcome in GONE and picture.etag and picture.written < began:
+                self.violations.append(f"{picture.key} was there, but an event about it was answered {outcome!r}")
+            if job:
+                promise = self.promises.setdefault(job, Promise(picture=picture, accepted=began, first=began))
+                promise.accepted = max(promise.accepted, began)
 
     def _look(self, picture: Picture, node: Node, size: str) -> None:
         began = time.monotonic()

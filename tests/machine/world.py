@@ -17,7 +17,7 @@ from tests.machine.bucket import SIZES, Bucket, FaultyPath, serving_cdn
 from tests.machine.nodes import Node
 from tests.machine.promises import END_SECONDS, QUEUE_SIZE, WORKERS, Promises
 from tests.machine.queues import running_queue
-from tests.machine.site import ANSWER_SECONDS, Site, Violation
+from tests.machine.site import ANSWER_SECONDS, EVENTS_TOKEN, Site, Violation
 from tests.proxy.stores.fault_proxy import CALM
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def _settings(
         # Without it, a page view that stands still between its look at the original and its write could write an older
         # derivative after a job, and its machine could be killed before the look that follows.
         "CONDITIONAL_WRITES": "true",
+        "EVENTS_TOKEN": EVENTS_TOKEN,
+        "EVENTS_REMOVE": "true",
         "QUEUE": queue.address,
         "QUEUE_SIZE": str(QUEUE_SIZE),
         "WORKERS": str(WORKERS),

@@ -83,7 +83,7 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
 
     The job is on disk before the response is sent.
     """
-    body = await _body(request)
+    body = await read_body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
     posted_at = api.verifier.signed_at(request.headers)
@@ -160,7 +160,12 @@ def jobs_options() -> Response[None]:
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
-async def _body(request: Request[None, None, State]) -> bytes:
+async def read_body(request: Request[None, None, State]) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        ClientException: the client disconnected before its end.
+    """
     try:
         return await request.body()
     except InternalServerException as disconnected:  # Litestar's error for a disconnected client; not our failure

@@ -94,7 +94,7 @@ class RenderSteps(Steps):
         """Take a new picture down by the service while a machine that renders it stands still, which then goes on.
 
         With `is_long`, the machine stands still until the takedown has ended. With `is_stray`, so it does, and the
-        original is uploaded once more then, and viewed.
+        original is uploaded once more then, reported by the bucket, and viewed.
         """
 
         def act() -> None:
@@ -106,6 +106,7 @@ class RenderSteps(Steps):
                 self._wait_until_ended(picture, other)
             if is_stray:
                 self.site.stray(picture)
+                self.site.report(picture, other, is_removal=False)
                 self.site.look(picture, other, "large")
             if renders:
                 renders.thaw()

@@ -69,6 +69,24 @@ class UserSteps(Steps):
             lambda: self.site.purge(self._picture(picture), self._node(node), with_original=with_original),
         )
 
+    @rule(picture=pictures, node=nodes, is_removal=st.booleans())
+    def report(self, picture: int, node: int, *, is_removal: bool) -> None:
+        """Let an event come late, again, or out of order."""
+        self._act(
+            f"report the {'removal' if is_removal else 'upload'} of {picture} to {node}",
+            lambda: self.site.report(self._picture(picture), self._node(node), is_removal=is_removal),
+        )
+
+    @rule(picture=pictures, node=nodes, is_removal=st.booleans())
+    def change(self, picture: int, node: int, *, is_removal: bool) -> None:
+        """Upload or remove an original, which only the bucket reports."""
+
+        def act() -> None:
+            (self.site.remove if is_removal else self.site.write)(self._picture(picture))
+            self.site.report(self._picture(picture), self._node(node), is_removal=is_removal)
+
+        self._act(f"{'remove' if is_removal else 'upload'} {picture}, reported to {node}", act)
+
     @rule(number=any_number, node=nodes)
     def replay(self, number: int, node: int) -> None:
         """Replay a job."""

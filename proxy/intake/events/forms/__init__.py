@@ -1,0 +1,1 @@
+"""The forms in which object stores and relays describe events: one module each."""

@@ -1,0 +1,1 @@
+"""Messages of Amazon SNS: their signatures, and the confirmation of a subscription."""
