@@ -13,6 +13,8 @@
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
     │   └── CallbackForbidden    its address is private, and not listed
+    ├── CdnPurgeRefused          a CDN refuses to remove its copies: a permission or a setting
+    ├── CdnPurgeFailed           a CDN did not remove its copies; retry, after `retry_after_seconds` if it asks for that
     ├── TooManyBytes             the original's file is larger than the limit
     ├── OutOfRange               the requested range is outside the blob
     ├── PreconditionFailed       the blob does not meet a condition of the request
@@ -127,6 +129,25 @@ class CallbackForbidden(CallbackFailed):
     """The receiver of a callback has a private address that is not listed."""
 
     public_message = "The host resolves to a private address that CALLBACK_HOSTS does not list."
+
+
+class CdnPurgeRefused(ImagesError):
+    """A CDN refuses to remove its copies: a permission is missing, or a setting is wrong. The message names it."""
+
+    code = "cdn-purge-refused"
+
+
+class CdnPurgeFailed(ImagesError):
+    """A CDN did not remove its copies, but a retry may succeed.
+
+    `retry_after_seconds` is None unless the CDN asked for that wait.
+    """
+
+    code = "cdn-purge-failed"
+
+    def __init__(self, detail: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TooManyBytes(ImagesError):

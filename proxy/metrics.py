@@ -52,6 +52,7 @@ jobs_taken_over_total = Counter("jobs_taken_over_total", "Jobs taken over from w
 jobs_set_aside_total = Counter("jobs_set_aside_total", "Stored jobs that could not be read, by queue", ["queue"])
 job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a job to its end", buckets=JOB_BUCKETS)
 callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
+cdn_purges_total = Counter("cdn_purges_total", "Purges of the CDN's copies of a picture, by outcome", ["outcome"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 writes_lost_total = Counter(
     "writes_lost_total", "Conditional writes that were skipped, because another machine wrote first"
@@ -104,6 +105,7 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     jobs_total: (("done", "error", "cancelled"),),
     jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
+    cdn_purges_total: (("done", "failed", "refused"),),
     derivatives_total: (("cache", "store", "render"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),

@@ -16,6 +16,8 @@ ADDED: frozenset[str] = frozenset(
     {
         "BASE_PATH",
         "CALLBACK_SECRETS",
+        "CDN_PURGE",
+        "CDN_PURGE_TOKEN",
         "FALLBACK_IMAGE",
         "KEEP_ALIVE_SECONDS",
         "MAX_CONNECTIONS",
@@ -26,6 +28,9 @@ ADDED: frozenset[str] = frozenset(
         "STREAM_CACHE_MB",
         "VERSIONED_REDIRECTS",
         "cancelled",
+        "cdn-purge-failed",
+        "cdn-purge-refused",
+        "cdn_purges_total",
         "http_connections",
         "http_connections_closed_total",
         "job-ended",

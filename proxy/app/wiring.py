@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from urllib.parse import urlsplit
 
 from pipeline.protocol import Limits
+from proxy.app.public_urls import absolute_base_url, public_addresses
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
@@ -22,12 +23,12 @@ from proxy.http.protocol.connections import Connections, default_connections
 from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.jobs.worker import JobWorker
-from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
+from proxy.removal.cdn.factory import purger_from
 from proxy.rendering.memory_budget import render_budget
 from proxy.rendering.pool import RenderPool
 from proxy.settings.validators import split
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
+    from proxy.removal.cdn.base import CdnPurger
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
     from proxy.stores.probe.write_probe import WriteProbe
@@ -235,6 +237,16 @@ def build_probe(store: Store, settings: Settings) -> WriteProbe:
     return open_probe(store, key=settings.probe_key, public_url=public_url)
 
 
+def build_purger(settings: Settings) -> CdnPurger | None:
+    """Build the client that purges the CDN, or None without one; its check purges the address of the write probe."""
+    return purger_from(
+        settings.cdn_purge,
+        token=settings.cdn_purge_token,
+        check_url=url(absolute_base_url(settings), settings.probe_key),
+        has_versions=settings.versioned_redirects,
+    )
+
+
 def _worker(
     queue: JobQueue,
     derivatives: DerivativeService,
@@ -304,24 +316,6 @@ def live_layout(settings: Settings) -> Layout:
     return PrefixLayout(
         sizes=names, formats=formats, originals_prefix=settings.originals_prefix, reserved=settings.probe_key
     )
-
-
-def public_base_url(settings: Settings) -> str:
-    """Return the base URL at which browsers read the store; a path of this service is below `BASE_PATH`."""
-    is_path = settings.public_base_url.startswith("/")
-    return settings.base_path + settings.public_base_url if is_path else settings.public_base_url
-
-
-def absolute_base_url(settings: Settings) -> str:
-    """Return the same base URL with the service's public origin, if that is known, for jobs and their callbacks."""
-    base = public_base_url(settings)
-    return settings.public_origin + base if base.startswith("/") else base
-
-
-def public_addresses(settings: Settings, *, is_absolute: bool = False) -> PublicAddresses:
-    """Return the addresses at which browsers read the store; absolute ones if the public origin is known."""
-    base = absolute_base_url(settings) if is_absolute else public_base_url(settings)
-    return PublicAddresses(base, has_versions=settings.versioned_redirects)
 
 
 def store_name(settings: Settings) -> str:

@@ -1,0 +1,1 @@
+"""What comes in besides jobs: uploads and events of buckets."""

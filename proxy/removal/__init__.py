@@ -1,0 +1,1 @@
+"""Removal of a picture from every place that has a copy."""

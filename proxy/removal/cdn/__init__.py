@@ -1,0 +1,1 @@
+"""Removal of the copies that a CDN holds; one module a provider."""
