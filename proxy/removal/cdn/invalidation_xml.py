@@ -45,7 +45,7 @@ def invalidation_of(body: bytes) -> Invalidation:
     number = "" if root is None else root.findtext("{*}Id", "")
     if root is None or not number.isalnum():
         raise CdnPurgeFailed("CloudFront returned a response without an invalidation.")
-    return Invalidation(id=number, is_completed=root.findtext("{*}Status") == "Completed")
+    return Invalidation(id=number, is_completed=root.findtext("{*}Status", "").lower() == "completed")
 
 
 def error_code(body: bytes) -> str:
