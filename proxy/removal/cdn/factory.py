@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.removal.cdn.address import parse_address
-from proxy.removal.cdn.counted import CountedPurger
+from proxy.removal.cdn.public_host import PublicHostPurger
 
 if TYPE_CHECKING:
     from proxy.removal.cdn.address import CdnAddress
@@ -18,12 +18,13 @@ def purger_from(address: str, *, token: str, check_url: str, has_versions: bool 
     Args:
         address: The value of CDN_PURGE.
         token: The value of CDN_PURGE_TOKEN.
-        check_url: A public URL of which no one needs a copy, which `check` purges.
+        check_url: A public URL of which no one needs a copy, which `check` purges. Only URLs on its host are purged.
         has_versions: Whether public URLs end in a version; only CloudFront removes the copies of all versions.
     """
     if not address:
         return None
-    return CountedPurger(_client(parse_address(address), token, check_url, has_versions=has_versions))
+    client = _client(parse_address(address), token, check_url, has_versions=has_versions)
+    return PublicHostPurger(client, public_url=check_url)
 
 
 def _client(address: CdnAddress, token: str, check_url: str, *, has_versions: bool) -> CdnPurger:

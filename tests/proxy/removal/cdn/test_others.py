@@ -8,9 +8,9 @@ from proxy import metrics
 from proxy.errors import CdnPurgeFailed, CdnPurgeRefused
 from proxy.removal.cdn.cloudflare import CloudflarePurger
 from proxy.removal.cdn.cloudfront import CloudFrontPurger
-from proxy.removal.cdn.counted import CountedPurger
 from proxy.removal.cdn.factory import purger_from
 from proxy.removal.cdn.fastly import FastlyPurger
+from proxy.removal.cdn.public_host import PublicHostPurger
 from proxy.removal.cdn.url_template import UrlPurger
 from tests.proxy.removal.cdn.fake_apis import TOKEN, FakeCache, FakeCloudflare, FakeFastly, cloudflare_error
 from tests.proxy.removal.cdn.test_purgers import CHECKED, PICTURE, SITE, by_get, by_purge, cloudflare, fastly
@@ -84,7 +84,7 @@ async def test_a_cache_without_a_secret_gets_no_authorization() -> None:
 )
 def test_the_setting_selects_the_client(address: str, kind: type) -> None:
     one = purger_from(address, token=TOKEN, check_url=CHECKED)
-    assert isinstance(one, CountedPurger)
+    assert isinstance(one, PublicHostPurger)
     assert isinstance(one._purger, kind)  # noqa: SLF001 - what it is cannot be seen from outside
 
 
@@ -99,7 +99,7 @@ async def test_purges_are_counted_by_outcome_and_checks_are_not() -> None:
         return [values[name] for name in ("done", "failed", "refused")]
 
     async with FakeCache(PICTURE) as fake:
-        one = CountedPurger(by_purge(fake.url, TOKEN))
+        one = PublicHostPurger(by_purge(fake.url, TOKEN), public_url=CHECKED)
         before = counts()
         await one.check()
         await one.purge(PICTURE)
@@ -109,3 +109,13 @@ async def test_purges_are_counted_by_outcome_and_checks_are_not() -> None:
         with pytest.raises(CdnPurgeRefused):
             await one.purge(PICTURE)
     assert [after - earlier for after, earlier in zip(counts(), before, strict=True)] == [1, 1, 1]
+
+
+async def test_urls_on_hosts_that_the_cdn_does_not_serve_are_left_out() -> None:
+    others = ["https://images.example.org/img/a/small", "https://cdn.example.org.evil.test/a", "https://bucket.test/a"]
+    async with FakeCache(PICTURE) as fake:
+        one = PublicHostPurger(by_purge(fake.url, TOKEN), public_url=CHECKED)
+        await one.purge([*others, *PICTURE])
+        await one.purge(others)
+        assert fake.copies == set()
+        assert len(fake.requests) == len(PICTURE)
