@@ -25,8 +25,8 @@ DEADLINE_SECONDS: Final = 30.0
 
 CONNECT_SECONDS: Final = 5.0
 
-MAX_BYTES: Final = 256 << 10
-"""How much of a response is read; that of CloudFront repeats up to 3,000 paths, of which nothing is needed."""
+MAX_BYTES: Final = 1 << 20
+"""How much of a response is read. The longest ones are CloudFront's, which repeat the paths of the request."""
 
 LONGEST_WAIT_SECONDS: Final = 3600.0
 """The longest wait for which a CDN may ask."""
@@ -58,7 +58,7 @@ class CdnApi:
         read_wait: Callable[[httpx.Response], float | None] = retry_after_seconds,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = name
+        self._name = name
         self._read_wait = read_wait
         self._clock = clock
         self._closed_until = 0.0
@@ -74,7 +74,7 @@ class CdnApi:
             CdnPurgeRefused: its certificate is not trusted.
         """
         if (wait := self._closed_until - self._clock()) > 0:
-            raise CdnPurgeFailed(f"{self.name} has asked to wait for another {wait:.0f} s.", retry_after_seconds=wait)
+            raise CdnPurgeFailed(f"{self._name} has asked to wait for another {wait:.0f} s.", retry_after_seconds=wait)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 return await self._send(method, url, dict(headers or {}), body)
@@ -83,7 +83,7 @@ class CdnApi:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             if untrusted := certificate_fault(error):
                 raise CdnPurgeRefused(str(untrusted)) from error
-            raise CdnPurgeFailed(f"{self.name} cannot be reached ({type(error).__name__}).") from error
+            raise CdnPurgeFailed(f"{self._name} cannot be reached ({type(error).__name__}).") from error
 
     async def _send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> CdnResponse:
         if self._context is None:
@@ -112,7 +112,7 @@ class CdnApi:
             wait = min(max(wait, 0.0), LONGEST_WAIT_SECONDS)
             self._closed_until = self._clock() + wait
         return CdnPurgeFailed(
-            f"{self.name} is temporarily unavailable ({answer.status_code}).", retry_after_seconds=wait
+            f"{self._name} is temporarily unavailable ({answer.status_code}).", retry_after_seconds=wait
         )
 
 

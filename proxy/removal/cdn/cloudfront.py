@@ -25,8 +25,12 @@ ENDPOINT: Final = "https://cloudfront.amazonaws.com"
 REGION: Final = "us-east-1"
 """The region that signs requests to CloudFront, which is global."""
 
-MOST_PATHS: Final = 3000
-"""How many paths may be in progress for a distribution, and so the most that a batch may have."""
+MOST_PATHS: Final = 200
+"""How many paths an invalidation has. CloudFront allows 3,000 in progress, of up to 4,000 characters, and repeats them
+in its responses."""
+
+MOST_WILDCARDS: Final = 15
+"""How many wildcards CloudFront allows in progress."""
 
 POLL_SECONDS: Final = 5.0
 COMPLETION_SECONDS: Final = 600.0
@@ -38,8 +42,11 @@ _THROTTLED: Final = frozenset(
 """Codes of transient failures whose status, 400, does not show it."""
 
 _CREDENTIALS: Final = frozenset(
-    {"ExpiredToken", "IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken", "RequestExpired"}
-) | {"SignatureDoesNotMatch"}
+    {
+        *("ExpiredToken", "IncompleteSignature", "InvalidClientTokenId", "MissingAuthenticationToken"),
+        *("RequestExpired", "SignatureDoesNotMatch"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +62,7 @@ class _Call:
 class CloudFrontPurger:
     """Invalidates paths of one distribution, and waits until that is completed.
 
-    With `has_versions`, URLs end in a version (`?v=`), and the copies of all versions are removed: CloudFront counts
-    these as wildcards, of which 15 may be in progress.
+    With `has_versions`, URLs end in a version (`?v=`), and the copies of all versions are removed, by wildcards.
     """
 
     def __init__(
@@ -73,7 +79,7 @@ class CloudFrontPurger:
         self._invalidations = f"{endpoint}/2020-05-31/distribution/{distribution}/invalidation"
         self._signer = signer
         self._check_url = check_url
-        self._wildcard = "*" if has_versions else ""
+        self._wildcard, self._most = ("*", MOST_WILDCARDS) if has_versions else ("", MOST_PATHS)
         self._sleep = sleep
         self._clock = clock
         self._api = CdnApi("CloudFront")
@@ -84,8 +90,8 @@ class CloudFrontPurger:
         Each call is a new invalidation: a repeated reference would return the old one, and remove nothing.
         """
         paths = list(dict.fromkeys(f"{path}{self._wildcard}" for url in urls for path in paths_of(url)))
-        for start in range(0, len(paths), MOST_PATHS):
-            created = await self._create(paths[start : start + MOST_PATHS], reference=uuid.uuid4().hex)
+        for start in range(0, len(paths), self._most):
+            created = await self._create(paths[start : start + self._most], reference=uuid.uuid4().hex)
             await self._completed(created)
 
     async def check(self) -> None:
@@ -136,8 +142,8 @@ class CloudFrontPurger:
 def paths_of(url: str) -> tuple[str, ...]:
     """Return the paths that invalidate the copy of a URL.
 
-    CloudFront wants only the characters encoded that are unsafe by RFC 1738, while the URL has more of them encoded. It
-    may have been requested in both forms. A `*` stays encoded: at the end of a path it stands for anything.
+    CloudFront requires that only unsafe characters (RFC 1738) are encoded; our URLs have more of them encoded. Browsers
+    may have requested either form. A `*` stays encoded, because it is a wildcard at the end of a path.
     """
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query else ""

@@ -145,6 +145,15 @@ async def test_credentials_that_were_replaced_in_their_file_are_read_again(crede
         assert fake.copies == set()
 
 
+@pytest.mark.parametrize(("has_versions", "most"), [(False, 200), (True, 15)])
+async def test_an_invalidation_has_no_more_paths_than_cloudfront_allows(has_versions: bool, most: int) -> None:  # noqa: FBT001 - a parameter of the test
+    urls = [f"{SITE}/{number}.jpg" for number in range(most + 1)]
+    async with FakeCloudFront(urls) as fake:
+        await purger(fake, has_versions=has_versions).purge(urls)
+        assert fake.copies == set()
+        assert [len(one.paths) for one in fake.created.values()] == [most, 1]
+
+
 async def test_the_copies_of_all_versions_are_removed() -> None:
     async with FakeCloudFront(ALL_VERSIONS) as fake:
         await purger(fake, has_versions=True).purge([PICTURE[0]])
