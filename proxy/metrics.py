@@ -54,6 +54,7 @@ jobs_set_aside_total = Counter("jobs_set_aside_total", "Stored jobs that could n
 job_duration_seconds = Histogram("job_duration_seconds", "Time from queueing a job to its end", buckets=JOB_BUCKETS)
 callbacks_total = Counter("callbacks_total", "Attempts to deliver a callback, by outcome", ["outcome"])
 takedowns_total = Counter("takedowns_total", "Takedowns that ended, by status", ["status"])
+cdn_purges_total = Counter("cdn_purges_total", "Purges of the CDN's copies of a picture, by outcome", ["outcome"])
 upload_bytes_total = Counter("upload_bytes_total", "Bytes of derivatives written to the store")
 events_total = Counter("events_total", "Events of the bucket, by outcome", ["outcome"])
 writes_lost_total = Counter(
@@ -122,6 +123,7 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
             "other-change",
         ),
     ),
+    cdn_purges_total: (("done", "failed", "refused"),),
     derivatives_total: (("cache", "store", "render"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),

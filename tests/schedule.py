@@ -71,6 +71,8 @@ SLOW = (
     "tests/proxy/queues/test_processes.py",
     "tests/proxy/queues/test_worker.py",
     "tests/proxy/removal/test_takedowns.py",
+    "tests/proxy/removal/cdn/test_cloudfront.py",
+    "tests/proxy/removal/cdn/test_purgers.py",
     "tests/proxy/rendering/test_admitted_memory.py",
     "tests/proxy/rendering/test_answers.py",
     "tests/proxy/rendering/test_facts_answers.py",

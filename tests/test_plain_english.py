@@ -29,6 +29,8 @@ PROSE = (
     "DEBUGGING.md",
     "ARCHITECTURE.md",
     "docs/**/*.md",
+    "deploy/**/*.md",
+    "deploy/**/*.tf",
     "config/*.yml",
     "config/*.toml",
 )

@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.di import Provide
 
-from proxy.app.wiring import public_addresses
+from proxy.app.public_urls import public_addresses
 from proxy.http.dependencies import JobApi
 from proxy.http.fallback import FallbackImage, answering
 from proxy.http.openapi import openapi, write_in

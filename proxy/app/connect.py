@@ -10,7 +10,8 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import Refused
-from proxy.app.start_faults import queue_fault, render_fault, scratch_fault, store_fault
+from proxy.app.removal_wiring import build_purger
+from proxy.app.start_faults import cdn_fault, queue_fault, render_fault, scratch_fault, store_fault
 from proxy.app.wiring import build_probe, build_scratch, store_config
 from proxy.errors import ImagesError
 from proxy.queues.factory import open_queue
@@ -56,7 +57,7 @@ async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> 
     """Use every part once, all at the same time, and return all faults; each probe has `seconds`.
 
     The store gets the write probe, which is read back where browsers read it. The queue gets a test write, the scratch
-    folder a test file, and a render process renders a tiny picture.
+    folder a test file, and a render process renders a tiny picture. A CDN is asked to purge one URL.
     """
     found: list[str] = []
     probes = {
@@ -65,6 +66,8 @@ async def probe_parts(settings: Settings, *, seconds: float = PROBE_SECONDS) -> 
         "scratch": PartProbe(use=partial(_use_scratch, settings), explain=scratch_fault),
         "renderers": PartProbe(use=partial(_render, settings, seconds, found), explain=render_fault),
     }
+    if purger := build_purger(settings):
+        probes["cdn"] = PartProbe(use=purger.check, explain=cdn_fault)
     tasks = {name: asyncio.create_task(_error(probe, seconds)) for name, probe in probes.items()}
     await asyncio.wait(tasks.values(), timeout=seconds + ENDING_SECONDS)
     errors = {name: task.result() if task.done() else _late(seconds) for name, task in tasks.items()}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.app.public_urls import absolute_base_url
+from proxy.keys.syntax import url
 from proxy.removal.addresses import PublicUrls
+from proxy.removal.cdn.factory import purger_from
 from proxy.removal.takedowns import TakedownPolicy, Takedowns
 
 if TYPE_CHECKING:
@@ -25,7 +28,6 @@ def build_takedowns(
     derivatives: DerivativeService,
     files_url: str,
     remembered_seconds: float,
-    purger: CdnPurger | None = None,
 ) -> Takedowns:
     """Build the takedowns; `files_url` is where browsers read the store.
 
@@ -35,7 +37,17 @@ def build_takedowns(
     service_url = f"{settings.public_origin}{settings.base_path}" if settings.public_origin else ""
     policy = TakedownPolicy(
         urls=PublicUrls(files=files_url, originals=settings.originals_base_url, service=service_url),
-        purger=purger,
+        purger=build_purger(settings),
         settle_seconds=remembered_seconds if has_files and settings.stream_cache_mb else 0.0,
     )
     return Takedowns(queue=queue, jobs=jobs, store=store, derivatives=derivatives, policy=policy)
+
+
+def build_purger(settings: Settings) -> CdnPurger | None:
+    """Build the client that purges the CDN, or None without one; its check purges the address of the write probe."""
+    return purger_from(
+        settings.cdn_purge,
+        token=settings.cdn_purge_token,
+        check_url=url(absolute_base_url(settings), settings.probe_key),
+        has_versions=settings.versioned_redirects,
+    )

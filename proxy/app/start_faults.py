@@ -84,6 +84,11 @@ def render_fault(error: Exception) -> str:
     return f"renderers: a render process cannot be started: {reason(cause)}" if cause else f"renderers: {error}"
 
 
+def cdn_fault(error: Exception) -> str:
+    """Return why the CDN cannot be purged."""
+    return with_reason(_located("CDN_PURGE", "", str(error)), system_error(error))
+
+
 def _path_fault(error: Exception, setting: str, path: Path, *, advice: str) -> str:
     cause = system_error(error)
     if cause is None:

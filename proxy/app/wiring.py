@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from pipeline.protocol import Limits
 from proxy.app.intake import build_events
 from proxy.app.public_hosts import is_read_by_browsers
+from proxy.app.public_urls import absolute_base_url, public_addresses
 from proxy.app.removal_wiring import build_takedowns
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
@@ -25,7 +26,6 @@ from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.jobs.takedown.tombstones import Tombstones
 from proxy.jobs.worker import JobWorker
-from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
 from proxy.keys.shadow import REPLACED, Shadow
 from proxy.keys.syntax import url
@@ -328,24 +328,6 @@ def live_layout(settings: Settings) -> Layout:
     return PrefixLayout(
         sizes=names, formats=formats, originals_prefix=settings.originals_prefix, reserved=settings.probe_key
     )
-
-
-def public_base_url(settings: Settings) -> str:
-    """Return the base URL at which browsers read the store; a path of this service is below `BASE_PATH`."""
-    is_path = settings.public_base_url.startswith("/")
-    return settings.base_path + settings.public_base_url if is_path else settings.public_base_url
-
-
-def absolute_base_url(settings: Settings) -> str:
-    """Return the same base URL with the service's public origin, if that is known, for jobs and their callbacks."""
-    base = public_base_url(settings)
-    return settings.public_origin + base if base.startswith("/") else base
-
-
-def public_addresses(settings: Settings, *, is_absolute: bool = False) -> PublicAddresses:
-    """Return the addresses at which browsers read the store; absolute ones if the public origin is known."""
-    base = absolute_base_url(settings) if is_absolute else public_base_url(settings)
-    return PublicAddresses(base, has_versions=settings.versioned_redirects)
 
 
 def store_name(settings: Settings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
+from proxy.removal.cdn.address import parse_address
 from proxy.settings.settings import list_settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ def contradictions(settings: Settings, environment: Mapping[str, str]) -> list[s
 
     Values of unknown variables are never quoted: they may be secrets.
     """
-    return [*_ports(settings), *_credentials(settings, environment), *_unknown_variables(environment)]
+    return [
+        *_ports(settings),
+        *_credentials(settings, environment),
+        *_cdn(settings),
+        *_unknown_variables(environment),
+    ]
 
 
 def _ports(settings: Settings) -> Iterator[str]:
@@ -33,8 +39,22 @@ def _ports(settings: Settings) -> Iterator[str]:
 
 def _credentials(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     given = [name for name in _CREDENTIALS if environment.get(name)]
-    if given and not settings.store.startswith("s3://"):
+    are_used = settings.store.startswith("s3://") or settings.cdn_purge.startswith("cloudfront:")
+    if given and not are_used:
         yield (f"{given[0]}: is set, but STORE is a folder; set S3_BUCKET or STORE=s3://<bucket>, or remove {given[0]}")
+
+
+def _cdn(settings: Settings) -> Iterator[str]:
+    provider = parse_address(settings.cdn_purge).provider
+    if settings.cdn_purge_token and not provider:
+        yield "CDN_PURGE_TOKEN: is set, but CDN_PURGE is empty; set CDN_PURGE, or remove CDN_PURGE_TOKEN"
+    if settings.cdn_purge_token and provider == "cloudfront":
+        yield "CDN_PURGE_TOKEN: is ignored, because CloudFront uses the credentials of the bucket; remove it"
+    if settings.versioned_redirects and provider not in ("", "cloudfront"):
+        yield (
+            f"CDN_PURGE: {provider} removes the copy of a URL, but not those of its versions, which "
+            "VERSIONED_REDIRECTS=true adds; they stay until they expire"
+        )
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:

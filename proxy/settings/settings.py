@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from marshmallow import ValidationError
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys.layouts import DERIVATIVES, SiteLayout
 from proxy.keys.shadow import REPLACED
+from proxy.removal.cdn.address import address_fault, cdn_fault
 from proxy.settings import header_values, validators
 from proxy.settings.folders import queue_in_store, temporary_in_store
 from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
@@ -192,6 +192,13 @@ class Settings:
         description="URLs of derivatives end in `?v=` and their version, only for a CDN whose cache key has the query; "
         "see [Delivery](#delivery)",
     )
+    cdn_purge: str = _setting(
+        "",
+        "CDN whose copies a takedown removes: `cloudfront:<id>`, `cloudflare:<zone>`, `fastly:<service>` or "
+        "`url:<template>`; see [docs/cdn-purge.md](docs/cdn-purge.md)",
+        address_fault,
+    )
+    cdn_purge_token: str = _setting("", "API token of that CDN", header_values.unprintable, secret=True)
     fallback_image: str = _setting(
         "",
         "file of a picture that errors of page views have as their body, for callers that display pictures",
@@ -256,7 +263,17 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     settings = msgspec.convert({**good, "sizes": sizes}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
-    rules = (*posting, _unsigned_callbacks, _prefixes, _bucket, _probe, _scratch, _queue_folder, _temporary_folder)
+    rules = (
+        *posting,
+        _unsigned_callbacks,
+        _prefixes,
+        _bucket,
+        _probe,
+        _cdn,
+        _scratch,
+        _queue_folder,
+        _temporary_folder,
+    )
     cross_faults = [fault for rule in rules if (fault := rule(settings))]
     faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:
@@ -317,7 +334,7 @@ def _advice(message: str) -> str:
 
 
 def _public_and_unsigned(settings: Settings) -> str | None:
-    if split(settings.webhook_secrets) or settings.allow_unsigned or _is_loopback(settings.host):
+    if split(settings.webhook_secrets) or settings.allow_unsigned or validators.is_loopback(settings.host):
         return None
     return (
         f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address, where anyone "
@@ -373,16 +390,17 @@ def _temporary_folder(settings: Settings) -> str | None:
     return temporary_in_store(settings.store)
 
 
+def _cdn(settings: Settings) -> str | None:
+    return cdn_fault(
+        settings.cdn_purge,
+        has_token=bool(settings.cdn_purge_token),
+        has_urls=not settings.public_base_url.startswith("/") or bool(settings.public_origin),
+    )
+
+
 def _scratch(settings: Settings) -> str | None:
     if 0 < settings.scratch_mb < settings.max_upload_mb:
         return (
             f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={settings.max_upload_mb}, or the largest originals do not fit"
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -62,6 +63,14 @@ def host(value: str) -> str | None:
     except UnicodeError:
         return "must be an address or a host name, such as 127.0.0.1, 0.0.0.0 or ::"
     return None
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine can reach an address or a host name."""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
 
 
 def queue(value: str) -> str | None:

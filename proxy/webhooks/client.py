@@ -135,7 +135,7 @@ class WebhookClient:
         url = httpx.URL(scheme=target.scheme, host=address, port=target.port, raw_path=target.path.encode())
         certified = {"sni_hostname": target.host}
         async with self._client.stream("POST", url, content=body, headers=headers, extensions=certified) as answer:
-            return WebhookResponse(status=answer.status_code, retry_after_seconds=_retry_after(answer))
+            return WebhookResponse(status=answer.status_code, retry_after_seconds=retry_after_seconds(answer))
 
     async def _ask_name_server(self, host: str, port: int) -> Sequence[str]:
         ask = asyncio.get_running_loop().run_in_executor
@@ -155,7 +155,8 @@ def _errors(target: CallbackTarget, deadline_seconds: float) -> Iterator[None]:
         raise CallbackFailed(f"The name of {target} cannot be resolved.") from error
 
 
-def _retry_after(answer: httpx.Response) -> float | None:
+def retry_after_seconds(answer: httpx.Response) -> float | None:
+    """Return the wait for which the `Retry-After` of a 429 or 503 asks, or None."""
     if answer.status_code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return None
     told = answer.headers.get("Retry-After", "")

@@ -51,6 +51,17 @@ async def test_parts_that_work_have_no_fault_and_are_left_as_they_were(tmp_path:
     assert not [*(tmp_path / "tmp").glob("gf-images-*/work/*")]
 
 
+async def test_a_cdn_is_a_part_that_purges_the_url_of_the_write_probe(tmp_path: Path) -> None:
+    async with Scripted(answer(200), answer(403)) as cache:
+        purge = {"cdn_purge": f"url:{cache.url}{{path}}", "public_base_url": "https://cdn.example.org/a"}
+        assert await faults(on_files(tmp_path, **purge)) == {**WORKS, "cdn": None}
+        said = str((await faults(on_files(tmp_path, **purge)))["cdn"])
+    assert said.startswith("CDN_PURGE: The cache of CDN_PURGE responded to PURGE with 403")
+    (seen, _) = cache.seen
+    assert (seen.method, seen.target) == ("PURGE", "/a/gallformers-images/write-probe")
+    assert seen.headers["host"] == "cdn.example.org"
+
+
 async def test_all_faults_are_named_at_once_with_setting_path_and_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

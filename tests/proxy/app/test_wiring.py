@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from proxy.app.public_urls import absolute_base_url
 from proxy.app.start_faults import store_fault
-from proxy.app.wiring import absolute_base_url, connections, store_config
+from proxy.app.wiring import connections, store_config
 from proxy.errors import StoreRefused
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes

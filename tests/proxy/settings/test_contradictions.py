@@ -80,4 +80,19 @@ def test_credentials_of_a_bucket_without_a_bucket_are_a_contradiction(name: str)
     assert warning.startswith(f"{name}: is set, but STORE is a folder")
     assert "hunter2" not in warning
     assert warned({name: "hunter2"}, Settings(store="s3://images")) == []
+    assert warned({name: "hunter2"}, Settings(cdn_purge="cloudfront:E1")) == []
     assert warned({name: ""}) == []
+
+
+@pytest.mark.parametrize("purge", ["", "cloudfront:E1"])
+def test_a_token_that_no_cdn_uses_is_a_contradiction_that_does_not_show_it(purge: str) -> None:
+    (warning,) = warned({}, Settings(cdn_purge=purge, cdn_purge_token="hunter2"))
+    assert warning.startswith("CDN_PURGE_TOKEN: ")
+    assert "hunter2" not in warning
+    assert warned({}, Settings(cdn_purge="fastly:1", cdn_purge_token="hunter2")) == []
+
+
+def test_copies_of_versions_that_a_purge_does_not_reach_are_a_contradiction() -> None:
+    (warning,) = warned({}, Settings(cdn_purge="url:http://a{path}", versioned_redirects=True))
+    assert warning.startswith("CDN_PURGE: url removes the copy of a URL, but not those of its versions")
+    assert warned({}, Settings(cdn_purge="cloudfront:E1", versioned_redirects=True)) == []

@@ -381,3 +381,20 @@ def test_a_key_of_the_probe_that_is_none_or_that_of_a_derivative_is_named(
 def test_the_probe_may_have_any_other_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROBE_KEY", "gall/is it there?")
     assert read_settings().probe_key == "gall/is it there?"
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, "CDN_PURGE"),
+        ({"PUBLIC_BASE_URL": "https://cdn.example.org"}, "CDN_PURGE_TOKEN"),
+        ({"PUBLIC_ORIGIN": "https://cdn.example.org", "CDN_PURGE_TOKEN": "a\nb"}, "CDN_PURGE_TOKEN"),
+    ],
+)
+def test_a_cdn_needs_its_token_and_the_urls_of_pictures(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, str], named: str
+) -> None:
+    monkeypatch.setenv("CDN_PURGE", "fastly:1" if more else "cloudfront:E1")
+    for name, value in more.items():
+        monkeypatch.setenv(name, value)
+    assert [fault.partition(":")[0] for fault in faults()] == [named]
