@@ -10,6 +10,7 @@ import click
 COMMANDS: Final = {
     "check": "proxy.cli.check",
     "compare": "proxy.cli.bulk.compare",
+    "export": "proxy.cli.bulk.export",
     "facts": "proxy.cli.facts",
     "info": "proxy.cli.info",
     "jobs": "proxy.cli.remote.job_commands",
