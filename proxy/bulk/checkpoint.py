@@ -77,7 +77,7 @@ _OPTION_NAMES = {
 class RunTally(msgspec.Struct, kw_only=True):
     """The number of originals by result; `faults` counts failures by error code.
 
-    `changed` counts the originals of which the run has rendered, promoted or undone derivatives.
+    `changed` counts the originals of which the run has rendered, promoted or undone derivatives, or exported the row.
     """
 
     changed: int = msgspec.field(default=0, name="made")
@@ -110,7 +110,7 @@ class RunTally(msgspec.Struct, kw_only=True):
                 self.due += 1
             case "failed":
                 self.failed += 1
-            case "rendered" | "promoted" | "undone":
+            case "rendered" | "promoted" | "undone" | "exported":
                 self.changed += 1
         if original.code:
             self.faults[original.code] = self.faults.get(original.code, 0) + 1

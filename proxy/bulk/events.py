@@ -20,8 +20,8 @@ CONTINUE = "Run the same command to continue."
 _UNAVAILABLE = {StoreUnavailable.code: "Store", QueueUnavailable.code: "Queue", NoRoom.code: "Scratch folder"}
 """What is unavailable, by error code."""
 
-Change = Literal["rendered", "promoted", "undone"]
-"""What a command does to the derivatives of an original."""
+Change = Literal["rendered", "promoted", "undone", "exported"]
+"""What a command does to the derivatives of an original, or with its row."""
 
 Result = Change | Literal["fresh", "due", "failed"]
 """The result of an original: derivatives were changed; all were fresh; some are due but were not changed; it failed."""
@@ -94,12 +94,13 @@ class Ended(Event, frozen=True, kw_only=True):
 class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
     """The outcome of a run; `faults` counts failures by error code.
 
-    Of `rendered`, `promoted` and `undone`, each command sets only the count of what it does.
+    Of `rendered`, `promoted`, `undone` and `exported`, each command sets only the count of what it does.
     """
 
     rendered: int | None = None
     promoted: int | None = None
     undone: int | None = None
+    exported: int | None = None
     fresh: int
     due: int
     failed: int
@@ -111,7 +112,7 @@ class RunEnded(Ended, frozen=True, kw_only=True, tag="ended"):
     @property
     def originals(self) -> int:
         """Return how many originals are done."""
-        changed = (self.rendered or 0) + (self.promoted or 0) + (self.undone or 0)
+        changed = (self.rendered or 0) + (self.promoted or 0) + (self.undone or 0) + (self.exported or 0)
         return changed + self.fresh + self.due + self.failed
 
 
@@ -149,6 +150,7 @@ def summary(ended: RunEnded) -> Iterator[str]:
         "rendered": ended.rendered,
         "promoted": ended.promoted,
         "undone": ended.undone,
+        "exported": ended.exported,
         "due": ended.due,
         "fresh": ended.fresh,
         "failed": ended.failed,

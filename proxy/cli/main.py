@@ -9,14 +9,15 @@ import click
 
 COMMANDS: Final = {
     "check": "proxy.cli.check",
-    "compare": "proxy.cli.compare",
+    "compare": "proxy.cli.bulk.compare",
+    "export": "proxy.cli.bulk.export",
     "facts": "proxy.cli.facts",
     "info": "proxy.cli.info",
     "jobs": "proxy.cli.remote.job_commands",
     "openapi": "proxy.cli.openapi",
-    "promote": "proxy.cli.promote",
+    "promote": "proxy.cli.bulk.promote",
     "render": "proxy.cli.render",
-    "reprocess": "proxy.cli.reprocess",
+    "reprocess": "proxy.cli.bulk.reprocess",
     "serve": "proxy.cli.serve",
     "smoke": "proxy.cli.remote.smoke",
     "takedown": "proxy.cli.remote.takedown_command",

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from loadtest.service import SECRET
-from proxy.cli.reprocess import reprocess
+from proxy.cli.bulk.reprocess import reprocess
 from proxy.derivatives.reader import READERS
 from proxy.observability.readiness import CHECK_SECONDS
 from proxy.settings.settings import Settings, list_settings, read_settings

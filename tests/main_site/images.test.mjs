@@ -1,6 +1,6 @@
 // The main site's half, on a service that runs (SERVICE_URL, WEBHOOK_SECRET, STORE) and on ones that do not as they should.
 import assert from "node:assert/strict";
-import { copyFile, mkdir, stat } from "node:fs/promises";
+import { copyFile, mkdir, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
@@ -224,6 +224,13 @@ test("a share is the same originals always, grows by more of them, and is as lar
     const there = new Set(chosen);
     assert.ok(earlier.every((key) => there.has(key)), `${share} % lacks some of a smaller share`);
     earlier = chosen;
+  }
+});
+
+test("a share is the originals of the other client of the site", async () => {
+  const { buckets } = JSON.parse(await readFile(process.env.VECTORS, "utf8"));
+  for (const [key, bucket] of Object.entries(buckets)) {
+    assert.ok(images.isByService(key, bucket + 0.01) && !images.isByService(key, bucket), key);
   }
 });
 

@@ -10,6 +10,7 @@ import pytest
 from loadtest.paint import Photograph, paint
 from loadtest.ports import free_port
 from loadtest.service import SECRET, running
+from tests.clients.vectors import VECTORS
 from tests.main_site import node
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def test_the_sites_half_orders_falls_back_and_loses_no_upload(tmp_path: Path) ->
                 "PHOTO": str(tmp_path / "photo.jpg"),
                 "NO_PHOTO": str(tmp_path / "text.jpg"),
                 "CALLBACK_PORT": str(port),
+                "VECTORS": str(VECTORS),
             },
             seconds=500,
         )

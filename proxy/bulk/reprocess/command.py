@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
@@ -20,12 +20,13 @@ from proxy.bulk.reprocess.inspect import Inspector
 from proxy.bulk.reprocess.render import RenderStep
 from proxy.bulk.reprocess.throttle import Throttle, ThrottledStep
 from proxy.bulk.runner import LOOK_AHEAD, Runner
+from proxy.bulk.started import started
 from proxy.bulk.state_dir import NoState, StateDir
 from proxy.derivatives.results import Remake  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.settings.validators import mask_passwords
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from proxy.app.wiring import Components
     from proxy.bulk.checkpoint import Checkpoint
@@ -72,7 +73,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
     state = NoState() if options.dry_run else StateDir(options.state)
     async with AsyncExitStack() as stack:
         stack.enter_context(state.locked())
-        await stack.enter_async_context(_started(components, with_queue=options.through_queue))
+        await stack.enter_async_context(started(components, with_queue=options.through_queue))
         reporter = stack.enter_context(reporting(describe, as_json=options.as_json, stop=stop, limit=options.limit))
         if options.restart:
             state.clear()
@@ -108,21 +109,6 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
         reporter.emit(ended)
     reporter.check()
     return ended
-
-
-@asynccontextmanager
-async def _started(components: Components, *, with_queue: bool) -> AsyncIterator[None]:
-    """Yield with the components that a run needs started."""
-    async with AsyncExitStack() as stack:
-        stack.enter_context(components.scratch.opened())
-        await components.store.start()
-        stack.push_async_callback(components.store.close)
-        if with_queue:
-            await components.queue.connect()
-            stack.push_async_callback(components.queue.disconnect)
-        stack.push_async_callback(components.render_pool.close)
-        await components.render_pool.start()
-        yield
 
 
 def _run_options(options: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:

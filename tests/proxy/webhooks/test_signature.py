@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from proxy.errors import BadSignature
 from proxy.webhooks.signature import Signer, Verifier
+from tests.clients.vectors import SignatureVector, read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,13 @@ def signed(body: bytes = BODY, *, secret: str = SECRET, age: timedelta = timedel
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(secret).sign("msg_1", at, body.decode()),
     }
+
+
+@pytest.mark.parametrize("vector", read_vectors().signatures, ids=lambda vector: vector.id)
+def test_signatures_are_those_that_the_clients_compute(vector: SignatureVector) -> None:
+    at = datetime.fromtimestamp(vector.timestamp, tz=UTC)
+    headers = Signer([vector.secret]).headers(vector.content, message_id=vector.id, at=at)
+    assert headers["webhook-signature"] == vector.signature
 
 
 def test_a_signed_body_is_let_in() -> None:

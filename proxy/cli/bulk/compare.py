@@ -13,7 +13,14 @@ import msgspec
 
 from proxy.bulk.compare.causes import TITLES, Tolerance
 from proxy.bulk.options import parse_budget
-from proxy.cli.bulk import json_option, prefix_option, read_bulk_settings, restart_option, run_bulk, sizes_option
+from proxy.cli.bulk.bulk_options import (
+    json_option,
+    prefix_option,
+    read_bulk_settings,
+    restart_option,
+    run_bulk,
+    sizes_option,
+)
 from proxy.cli.console import REFUSED, ParsedOption
 from proxy.observability.logging import configure_logs
 

@@ -10,7 +10,7 @@ import msgspec
 
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.promote.command import PromoteOptions, promote_all
-from proxy.cli.bulk import json_option, prefix_option, read_bulk_settings, run_bulk, sizes_option
+from proxy.cli.bulk.bulk_options import json_option, prefix_option, read_bulk_settings, run_bulk, sizes_option
 from proxy.cli.console import REFUSED
 from proxy.observability.logging import configure_logs
 

@@ -12,7 +12,14 @@ import msgspec
 from proxy.app.wiring import PAGE_VIEW_RENDERS
 from proxy.bulk.options import parse_budget, parse_date, parse_rate
 from proxy.bulk.reprocess.command import ReprocessOptions, reprocess_all
-from proxy.cli.bulk import json_option, prefix_option, read_bulk_settings, restart_option, run_bulk, sizes_option
+from proxy.cli.bulk.bulk_options import (
+    json_option,
+    prefix_option,
+    read_bulk_settings,
+    restart_option,
+    run_bulk,
+    sizes_option,
+)
 from proxy.cli.console import REFUSED, ParsedOption
 from proxy.observability.logging import configure_logs
 

@@ -1,0 +1,1 @@
+"""Commands over many originals, and what they share."""
