@@ -167,7 +167,7 @@ class Store(Protocol):
         ...
 
     async def delete_version(self, key: str, version: str) -> None:
-        """Delete one version, or marker, of a blob for good; a missing one is not an error.
+        """Delete one version, or marker, of a blob permanently; a missing one is not an error.
 
         Raises:
             PermissionMissing: the credentials may not delete versions.

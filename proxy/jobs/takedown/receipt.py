@@ -20,7 +20,7 @@ class PublicAddress(msgspec.Struct, frozen=True, kw_only=True):
     """A public address of a picture that is taken down.
 
     `status` is its last answer to this service: 404, 403 or 410 if it serves the picture no longer, and 0 if there was
-    none. `purged` is whether the CDN was told to drop its copy.
+    none. `purged` is whether the CDN's copy was purged.
     """
 
     url: str

@@ -1,8 +1,8 @@
 """Tombstones: originals that were taken down, which nothing may bring back but a later signed post or upload.
 
-A tombstone lies in the queue, where every process and machine finds it. It is stored before a takedown removes
-anything. So whoever finds none before a write has written before the takedown lists what there is, or looks at the
-original again afterwards and finds it removed.
+A tombstone is stored in the queue, where every process and machine finds it, before a takedown removes anything. A
+writer that finds none either writes before the takedown lists the store, or finds the tombstone when it checks again
+after its write, and then deletes what it wrote.
 """
 
 from __future__ import annotations
