@@ -76,6 +76,7 @@ render_sandbox = Gauge(
 render_process_deaths_total = Counter(
     "render_process_deaths_total", "Render processes that died or were killed, by cause", ["cause"]
 )
+uploads_total = Counter("uploads_total", "Uploads of originals to upload URLs, by outcome", ["outcome"])
 store_seconds = Histogram(
     "store_seconds", "Duration of store calls, by operation", ["operation"], buckets=STORE_BUCKETS
 )
@@ -108,6 +109,7 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     jobs_set_aside_total: (("derivatives", "callbacks"),),
     callbacks_total: (("delivered", "put_off", "gone", "given_up", "refused"),),
     derivatives_total: (("cache", "store", "render"),),
+    uploads_total: (("stored", "refused", "cut-off", "failed"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),
     refused_total: ((*_REASONS, TooManyBytes.code, Busy.code),),

@@ -25,6 +25,8 @@ from proxy.http.routes.pictures import pictures_route
 from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
 from proxy.http.routes.takedown import takedown_app
+from proxy.http.routes.upload import post_upload, put_upload
+from proxy.http.upload_schema import write_uploads
 from proxy.optional_imports import unavailable
 from proxy.settings.validators import split
 
@@ -100,6 +102,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                         base_path=settings.base_path,
                     )
                 ),
+                "uploads": _provide(components.uploads),
                 "readiness": _provide(components.readiness),
             },
             exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
@@ -108,6 +111,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
             logging_config=None,
         )
     write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
+    write_uploads(app.openapi_schema, sizes=components.recipe.names)
     return app
 
 
@@ -141,6 +145,8 @@ def _version_1(components: Components, settings: Settings) -> Router:
             get_queue,
             pause_queue,
             resume_queue,
+            post_upload,
+            put_upload,
         ],
     )
 

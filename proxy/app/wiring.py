@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.protocol import Limits
+from proxy.app.intake import build_uploads
 from proxy.app.public_hosts import is_read_by_browsers
 from proxy.app.removal_wiring import build_takedowns
 from proxy.concurrency.admission import Admission
@@ -47,6 +48,7 @@ from proxy.webhooks.signature import Signer, Verifier
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from proxy.intake.uploads.upload_service import UploadService
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.removal.takedowns import Takedowns
@@ -112,6 +114,7 @@ class Components:
     connections: Connections
     verifier: Verifier
     handled: HandledMessages
+    uploads: UploadService
     readiness: Readiness
     scratch: ScratchSpace
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -153,7 +156,6 @@ def build(settings: Settings) -> Components:
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
     )
-    control = JobControl(queue=queue, jobs=jobs)
     takedowns = build_takedowns(
         settings,
         queue=queue,
@@ -166,6 +168,7 @@ def build(settings: Settings) -> Components:
     worker: JobWorker | None = None
     if settings.workers:
         worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
+    control, handled = JobControl(queue=queue, jobs=jobs), HandledMessages(queue)
     return Components(
         store=store,
         store_gate=gate,
@@ -183,7 +186,8 @@ def build(settings: Settings) -> Components:
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
-        handled=HandledMessages(queue),
+        handled=handled,
+        uploads=build_uploads(settings, store=store, jobs=jobs, handled=handled, scratch=scratch),
         readiness=_readiness(partial(_check_store, store, gate), jobs, render_pool, scratch, control),
         scratch=scratch,
     )

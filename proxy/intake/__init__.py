@@ -1,1 +1,1 @@
-"""What tells the service of originals, or brings them: uploads and events of buckets."""
+"""What comes in besides jobs: uploads and events of buckets."""
