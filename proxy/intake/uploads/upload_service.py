@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from anyio import fail_after
 
 from pipeline.errors import Refused
 from proxy import metrics
@@ -192,7 +192,7 @@ class UploadService:
     async def _arrived(self, arrival: Arrival, chunks: AsyncIterator[bytes], path: Path) -> str:
         seconds = self._policy.upload_seconds
         try:
-            async with asyncio.timeout(seconds):
+            with fail_after(seconds):  # anyio's, which lets the thread that writes end first
                 return await arrival.save(chunks, path)
         except TimeoutError:
             raise UploadTooSlow(f"The upload took more than {seconds:g} s; try again, or a smaller file.") from None
