@@ -24,4 +24,5 @@ class UploadOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     @property
     def job(self) -> JobRequest:
         """The job that follows the upload."""
-        return JobRequest(key=self.key, sizes=self.sizes, force=self.force, callback_url=self.callback_url)
+        sizes = tuple(dict.fromkeys(self.sizes))
+        return JobRequest(key=self.key, sizes=sizes, force=self.force, callback_url=self.callback_url)

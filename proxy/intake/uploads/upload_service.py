@@ -212,8 +212,15 @@ class UploadService:
         try:
             return await self._jobs.submit(grant.order.job, posted_at=grant.ordered_at)
         except OrderTakenDown:
-            await self._store.delete(grant.order.key)
+            await self._remove(grant.order.key)
             raise
+
+    async def _remove(self, key: str) -> None:
+        """Remove an original that was taken down, with its versions."""
+        await self._store.delete(key)
+        async for one in self._store.versions(key):
+            if one.key == key and not one.is_plain:
+                await self._store.delete_version(key, one.version)
 
 
 def _is_from(blob: Blob, grant: UploadGrant) -> bool:
