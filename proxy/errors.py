@@ -17,6 +17,13 @@
     ├── BadEvent                 the body of a request is no event of a bucket
     ├── SnsUnreachable           Amazon SNS could not be asked for a certificate, or to confirm a subscription
     ├── BadCallback              callbacks to this `callback_url` are not allowed
+    ├── BadUploadUrl             an upload URL was not issued by this service
+    │   └── UploadUrlEnded       it has expired, or an upload to it was stored
+    ├── UploadUnderWay           another upload to this URL is running
+    ├── OriginalExists           the original exists, and the order of the upload does not replace it
+    ├── UnfitUpload              an upload is not what was ordered: another type or length, or only a part
+    ├── UploadCutOff             the client left in the middle of an upload
+    │   └── UploadTooSlow        the upload did not end in time
     ├── CallbackFailed           the receiver of a callback cannot be reached, or its address is not allowed
     │   └── CallbackForbidden    its address is private, and not listed
     ├── CdnPurgeRefused          a CDN refuses to remove its copies: a permission or a setting
@@ -161,6 +168,48 @@ class BadCallback(ImagesError):
     """A `callback_url` to which callbacks are not allowed."""
 
     code = "bad-callback"
+
+
+class BadUploadUrl(ImagesError):
+    """An upload URL that this service did not issue, or that was changed since."""
+
+    code = "bad-upload-url"
+
+
+class UploadUrlEnded(BadUploadUrl):
+    """An upload URL that has expired, or to which an upload was stored."""
+
+    code = "upload-url-ended"
+
+
+class UploadUnderWay(ImagesError):
+    """Another upload to this URL is running."""
+
+    code = "upload-under-way"
+
+
+class OriginalExists(ImagesError):
+    """An upload would replace an original, and its order does not permit that."""
+
+    code = "original-exists"
+
+
+class UnfitUpload(ImagesError):
+    """An upload that is not what was ordered: it has another type or length, or is only a part of a file."""
+
+    code = "unfit-upload"
+
+
+class UploadCutOff(ImagesError):
+    """The client left in the middle of an upload."""
+
+    code = "upload-cut-off"
+
+
+class UploadTooSlow(UploadCutOff):
+    """An upload did not end in time."""
+
+    code = "upload-too-slow"
 
 
 class CallbackFailed(ImagesError):

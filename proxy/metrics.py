@@ -78,6 +78,7 @@ render_sandbox = Gauge(
 render_process_deaths_total = Counter(
     "render_process_deaths_total", "Render processes that died or were killed, by cause", ["cause"]
 )
+uploads_total = Counter("uploads_total", "Uploads of originals to upload URLs, by outcome", ["outcome"])
 store_seconds = Histogram(
     "store_seconds", "Duration of store calls, by operation", ["operation"], buckets=STORE_BUCKETS
 )
@@ -125,6 +126,7 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     ),
     cdn_purges_total: (("done", "failed", "refused"),),
     derivatives_total: (("cache", "store", "render"),),
+    uploads_total: (("stored", "refused", "cut-off", "failed"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
     store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),
     refused_total: ((*_REASONS, TooManyBytes.code, Busy.code),),

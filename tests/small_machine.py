@@ -72,7 +72,7 @@ async def crowd(folder: Path, photos: Sequence[Path], *, jobs: int, seconds: flo
         keys = [_uploaded(service, number, photo) for number, photo in enumerate(islice(cycle(photos), jobs))]
         began = time.monotonic()
         pages = await _known_pages(service, folder)
-        async with viewing(service.port, pages, a_second=VIEWS_A_SECOND) as views, _watched(group) as held:
+        async with viewing(service.port, pages, a_second=VIEWS_A_SECOND) as views, watched(group) as held:
             ended = await _all_ended(service, keys, seconds=seconds)
         took = time.monotonic() - began
         return Outcome(jobs=ended, views=views, held_bytes=max(held), kills=group.kills(), seconds=took)
@@ -109,7 +109,7 @@ async def _all_ended(service: Service, keys: Sequence[str], *, seconds: float) -
 
 
 @asynccontextmanager
-async def _watched(group: Group) -> AsyncIterator[list[int]]:
+async def watched(group: Group) -> AsyncIterator[list[int]]:
     """Note what the group holds, again and again, as long as the block lasts."""
     held = [group.held_bytes()]
 

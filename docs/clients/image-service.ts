@@ -25,6 +25,23 @@ export interface Order {
   callback_url?: string;
 }
 
+/** What a browser may upload, once; the other fields are for the job that follows. */
+export interface UploadOrder extends Order {
+  /** Replaces an original that exists; otherwise it is kept, and the upload is refused. */
+  replace?: boolean;
+  /** The only type that may be uploaded, such as `image/jpeg`. */
+  content_type?: string;
+  /** The only length that may be uploaded. */
+  bytes?: number;
+}
+
+/** The URL to which a browser may put the original, and until when (ISO 8601). */
+export interface OrderedUpload {
+  upload_url: string;
+  key: string;
+  expires_at: string;
+}
+
 /** One rendered size; lengths in pixels and bytes, null if they are not known. */
 export interface Rendered {
   size: string;
@@ -126,6 +143,7 @@ export class BadSecret extends Error {
 export class Forged extends Error {}
 
 const DEADLINE_MS = 60_000;
+const UPLOAD_MS = 600_000;
 const LOOK_EVERY_MS = [100, 200, 400, 800];
 const RETRY_AFTER_MS = 1_000;
 const TOLERANCE_SECONDS = 300;
@@ -138,15 +156,34 @@ const SECRET = /^whsec_([A-Za-z0-9+/]{32,})={0,2}$/;
  * the service is unreachable or exceeds the deadline.
  */
 export async function postJob(service: Service, order: Order, until = Date.now() + DEADLINE_MS): Promise<Job> {
+  return post<Job>(service, "/v1/jobs", order, until);
+}
+
+/**
+ * Orders a URL to which a browser may put one original, on the server only. The URL is absolute. It is valid for some
+ * minutes, and for one upload. Throws as `postJob` does.
+ */
+export async function orderUpload(service: Service, order: UploadOrder, until = Date.now() + DEADLINE_MS): Promise<OrderedUpload> {
+  const issued = await post<OrderedUpload>(service, "/v1/uploads", order, until);
+  return { ...issued, upload_url: absolute(issued.upload_url, service.url) };
+}
+
+/** Puts an original to its URL, and returns its job. With XMLHttpRequest, a browser can also report the progress. */
+export async function upload(service: Service, url: string, file: Blob, until = Date.now() + UPLOAD_MS): Promise<Job> {
+  const signal = AbortSignal.timeout(Math.max(1, until - Date.now()));
+  return read<Job>(await (service.fetch ?? fetch)(url, { method: "PUT", body: file, signal, redirect: "manual" }));
+}
+
+async function post<T>(service: Service, address: string, order: Order, until: number): Promise<T> {
   const body = JSON.stringify(order);
-  const id = `msg_${crypto.randomUUID()}`; // one id for all attempts, so that a retry returns the same job
+  const id = `msg_${crypto.randomUUID()}`; // one id for all attempts, so that a retry returns the same result
   for (;;) {
     const headers = { "content-type": "application/json", ...(await signature(id, body, service.secret)) };
-    const answer = await ask(service, "/v1/jobs", { method: "POST", body, headers }, until);
+    const answer = await ask(service, address, { method: "POST", body, headers }, until);
     const seconds = Number(answer.headers.get("retry-after"));
     const ms = seconds > 0 ? seconds * 1000 : RETRY_AFTER_MS;
     if (answer.status !== 503 || Date.now() + ms >= until) {
-      return read<Job>(answer);
+      return read<T>(answer);
     }
     await answer.body?.cancel();
     await sleep(ms, until);

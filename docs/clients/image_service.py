@@ -92,11 +92,28 @@ class ImageService:
         order |= {"sizes": list(sizes)} if sizes else {}
         order |= {"force": True} if force else {}
         order |= {"callback_url": callback_url} if callback_url else {}
+        return self._post("/v1/jobs", order)
+
+    def order_upload(self, key: str, **order: Any) -> Json:
+        """Order a URL to which a browser may put one original; return `upload_url`, `key` and `expires_at`.
+
+        `order` has the fields of `POST /v1/uploads`: those of a job, `replace`, `content_type` and `bytes`. The URL is
+        absolute. It is valid for some minutes, and for one upload.
+
+        Raises:
+            BadSecret: the secret is empty, short, or no base64.
+            ServiceError: the service refuses the order.
+            Unreachable: the service does not respond.
+        """
+        issued = self._post("/v1/uploads", {"key": key, **order})
+        return {**issued, "upload_url": urljoin(self.url, issued["upload_url"])}
+
+    def _post(self, address: str, order: Json) -> Json:
         body, until = json.dumps(order).encode(), time.monotonic() + self.timeout_seconds
-        message_id = f"msg_{uuid.uuid4()}"  # one id for all attempts, so that a retry returns the same job
+        message_id = f"msg_{uuid.uuid4()}"  # one id for all attempts, so that a retry returns the same result
         while True:
             try:
-                return self._request("/v1/jobs", body, signed(self.secret, message_id, body), until=until)
+                return self._request(address, body, signed(self.secret, message_id, body), until=until)
             except ServiceError as error:
                 wait_seconds = error.retry_after_seconds or 1.0
                 if error.status != http.client.SERVICE_UNAVAILABLE or time.monotonic() + wait_seconds >= until:

@@ -260,7 +260,15 @@ def recognise(path: Path) -> Readable:
         UnsupportedFormat: the format is known but not supported.
     """
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+        return recognise_head(file.read(HEAD_BYTES))
+
+
+def recognise_head(head: bytes) -> Readable:
+    """Return the format of a file that starts with `head`: its first `HEAD_BYTES`, or all of it.
+
+    Raises:
+        NotAnImage, UnsupportedFormat: see `recognise`.
+    """
     name = _format_of(head)
     if not head:
         raise NotAnImage(sentences.EMPTY)

@@ -26,6 +26,8 @@ from proxy.http.routes.pictures import pictures_route
 from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
 from proxy.http.routes.takedown import takedown_app
+from proxy.http.routes.upload import post_upload, put_upload
+from proxy.http.upload_schema import write_uploads
 from proxy.optional_imports import unavailable
 from proxy.settings.validators import split
 
@@ -102,6 +104,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                     )
                 ),
                 "events": _provide(components.events),
+                "uploads": _provide(components.uploads),
                 "readiness": _provide(components.readiness),
             },
             exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
@@ -110,6 +113,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
             logging_config=None,
         )
     write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
+    write_uploads(app.openapi_schema, sizes=components.recipe.names)
     return app
 
 
@@ -144,6 +148,8 @@ def _version_1(components: Components, settings: Settings) -> Router:
             pause_queue,
             resume_queue,
             post_events,
+            post_upload,
+            put_upload,
         ],
     )
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.protocol import Limits
-from proxy.app.intake import build_events
+from proxy.app.intake import build_events, build_uploads
 from proxy.app.public_hosts import is_read_by_browsers
 from proxy.app.public_urls import absolute_base_url, public_addresses
 from proxy.app.removal_wiring import build_takedowns
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from proxy.intake.events.reactions import BucketEvents
+    from proxy.intake.uploads.upload_service import UploadService
     from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.removal.takedowns import Takedowns
@@ -115,6 +116,7 @@ class Components:
     events: BucketEvents
     verifier: Verifier
     handled: HandledMessages
+    uploads: UploadService
     readiness: Readiness
     scratch: ScratchSpace
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -156,7 +158,6 @@ def build(settings: Settings) -> Components:
         keep_seconds=keep_seconds,
         clear_failures=derivatives.clear_failures,
     )
-    control = JobControl(queue=queue, jobs=jobs)
     takedowns = build_takedowns(
         settings,
         queue=queue,
@@ -169,6 +170,7 @@ def build(settings: Settings) -> Components:
     worker: JobWorker | None = None
     if settings.workers:
         worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
+    control, handled = JobControl(queue=queue, jobs=jobs), HandledMessages(queue)
     return Components(
         store=store,
         store_gate=gate,
@@ -187,7 +189,8 @@ def build(settings: Settings) -> Components:
         connections=_http_connections(settings),
         events=build_events(settings, store=store, derivatives=derivatives, jobs=jobs),
         verifier=Verifier(split(settings.webhook_secrets), origin=settings.public_origin),
-        handled=HandledMessages(queue),
+        handled=handled,
+        uploads=build_uploads(settings, store=store, jobs=jobs, handled=handled, scratch=scratch),
         readiness=_readiness(partial(_check_store, store, gate), jobs, render_pool, scratch, control),
         scratch=scratch,
     )

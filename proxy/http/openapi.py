@@ -172,7 +172,7 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
     post = paths["/v1/jobs"].post
     if post is not None:
         post.request_body = RequestBody(
-            content={"application/json": OpenAPIMediaType(schema=_job(sizes))}, required=True
+            content={"application/json": OpenAPIMediaType(schema=job_schema(sizes))}, required=True
         )
     events = paths["/v1/events/s3"].post
     if events is not None:
@@ -181,7 +181,8 @@ def write_in(document: OpenAPI, *, sizes: Sequence[str], has_files: bool, is_str
     document.paths = paths
 
 
-def _job(sizes: Sequence[str]) -> Schema:
+def job_schema(sizes: Sequence[str]) -> Schema:
+    """Return the schema of a posted job."""
     properties: dict[str, Reference | Schema] = {
         "key": Schema(type=OpenAPIType.STRING, description="The key of the original.", examples=[EXAMPLE]),
         "sizes": Schema(

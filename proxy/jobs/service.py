@@ -138,15 +138,25 @@ class JobService:
         return await self._submit(request, message_id and f"takedown\n{message_id}", signed_at)
 
     async def _submit(self, request: JobRequest, idempotency_key: str | None, posted_at: int | None) -> Job:
+        self.check_request(request)
+        submission = await self._submission(request, idempotency_key, posted_at)
+        (job,) = await self._show([await self._posts.ask(submission)])
+        self._clear_failures(job.key)  # in this process; the process that runs the job does the same
+        return job
+
+    def check_request(self, request: JobRequest) -> None:
+        """Raise `BadKey`, `UnknownJobSize` or `BadCallback` if a request is invalid in itself."""
         try:
             self._recipe.check(request.key, request.sizes)
         except UnknownSize as fault:
             raise UnknownJobSize(str(fault)) from fault
         self._outbox.check(request.callback_url)
-        submission = await self._submission(request, idempotency_key, posted_at)
-        (job,) = await self._show([await self._posts.ask(submission)])
-        self._clear_failures(job.key)  # in this process; the process that runs the job does the same
-        return job
+
+    async def raise_if_full(self) -> None:
+        """Raise `Busy` if the queue takes no job at the moment."""
+        waiting = await self._live.waiting()
+        if waiting >= self._queue_size:
+            raise self._busy(waiting)
 
     async def get(self, job_id: str) -> Job:
         """Return the job with that id.
@@ -206,9 +216,7 @@ class JobService:
                 return queued
             if is_live(queued):
                 raise Busy("The job is about to end; try again in a second.", retry_after_seconds=1)
-            waiting = await self._live.waiting()
-            if waiting >= self._queue_size:
-                raise self._busy(waiting)
+            await self.raise_if_full()
             again = Submission(
                 request=_request_of(queued),
                 job_id=job_id,

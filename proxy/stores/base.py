@@ -38,6 +38,8 @@ class Attributes:
     content_type: str = UNKNOWN_TYPE
     cache_control: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    has_acl: bool = field(default=True, compare=False)
+    """Whether a bucket gives it the ACL of `S3_ACL`, which may make it public; a property of a write, never read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,11 @@ class ScratchSpace:
         self._own: ProcessFolder | None = None
         self._reservations: dict[Path, Reservation] = {}
 
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes all folders together may hold."""
+        return self._room.budget_bytes
+
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Hold this process's folder within the block, after removing the folders of dead processes.

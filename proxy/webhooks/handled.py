@@ -33,10 +33,30 @@ class HandledMessages:
         """
         if not message_id:
             return await act()
-        name = "message:" + hashlib.sha256(f"{what}\n{message_id}".encode()).hexdigest()
+        name = _name(message_id, what)
         return await self._flights.run(name, lambda: self._once(name, act))
+
+    async def earlier(self, message_id: str, *, what: str) -> str | None:
+        """Return the result that a message had when it did `what`; None if it has not done it.
+
+        Raises:
+            QueueUnavailable: the queue cannot be read.
+        """
+        return await self._queue.recall(_name(message_id, what))
+
+    async def record(self, message_id: str, *, what: str, result: str, seconds: float = KEPT_SECONDS) -> None:
+        """Record that a message has done `what`; the first result counts, and is kept for `seconds`.
+
+        Raises:
+            QueueUnavailable: the queue cannot be written.
+        """
+        await self._queue.remember(_name(message_id, what), result, seconds=seconds)
 
     async def _once(self, name: str, act: Callable[[], Awaitable[str]]) -> str:
         if (known := await self._queue.recall(name)) is not None:
             return known
         return await self._queue.remember(name, await act(), seconds=KEPT_SECONDS)
+
+
+def _name(message_id: str, what: str) -> str:
+    return "message:" + hashlib.sha256(f"{what}\n{message_id}".encode()).hexdigest()

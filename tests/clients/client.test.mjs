@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import * as client from "./image-service.js";
 
 const { SERVICE_URL, WEBHOOK_SECRET, OTHER_SECRET, BAD_SECRETS, KEY, NO_PICTURE, CALLBACK_PORT, PICTURES, HTML } = process.env;
+const UPLOADED = "gall/60/60 ü_1_original.jpg";
 const pictures = JSON.parse(PICTURES);
 const service = { url: SERVICE_URL, secret: WEBHOOK_SECRET };
 const until = () => Date.now() + 30_000;
@@ -34,6 +35,17 @@ test("a job is signed and waited for, and its callback is verified from the raw 
   assert.equal((await client.readCallback(body, headers, OTHER_SECRET, WEBHOOK_SECRET)).id, job.id);
   await assert.rejects(client.readCallback(`${body} `, headers, WEBHOOK_SECRET), client.Forged);
   await assert.rejects(client.readCallback(body, headers, OTHER_SECRET), client.Forged);
+});
+
+test("an upload is ordered on the server, and the browser puts the file to its URL", async () => {
+  const photo = new Blob([await (await fetch(client.imageUrl(service, KEY, "medium"))).arrayBuffer()]);
+  const { upload_url, key, expires_at } = await client.orderUpload(service, { key: UPLOADED, bytes: photo.size, sizes: ["small"] }, until());
+  assert.equal(key, UPLOADED);
+  assert.ok(Date.parse(expires_at) > Date.now());
+  const job = await client.waitForJob(service, await client.upload(service, upload_url, photo), until());
+  assert.deepEqual(job.derivatives.map(({ size }) => size), ["small"]);
+  const again = await client.upload(service, upload_url, photo).catch((error) => error);
+  assert.deepEqual([again.name, again.status, again.code], ["ServiceError", 410, "upload-url-ended"]);
 });
 
 test("a secret that the service would refuse verifies no callback and posts no job", async () => {

@@ -153,6 +153,18 @@ def test_a_job_is_signed_waited_for_and_its_callback_verified(service: Service, 
             client.read_callback(wrong, lower | changed, *secrets)
 
 
+def test_an_upload_is_ordered_and_any_client_puts_the_file_to_its_url(service: Service) -> None:
+    images = client.ImageService(service.url, SECRET, timeout_seconds=SECONDS)
+    key, photo = "gall/60/60 ü_1_original.jpg", (service.folder / "photo.jpg").read_bytes()
+    ordered = images.order_upload(key, bytes=len(photo), content_type="image/jpeg", sizes=["small"])
+    assert ordered["key"] == key
+    job = httpx.put(ordered["upload_url"], content=photo).raise_for_status().json()
+    assert images.wait_for_job(job["id"])["key"] == key
+    with pytest.raises(client.ServiceError, match="400") as refused:
+        images.order_upload(key, content_type="image/bmp")
+    assert refused.value.status == 400
+
+
 def test_a_description_has_the_srcset_that_the_client_writes_and_every_address_leads_to_a_picture(
     service: Service,
 ) -> None:

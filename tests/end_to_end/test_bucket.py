@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 import pytest
 
 from loadtest import demo, seaweed
@@ -78,3 +79,25 @@ def test_without_its_bucket_known_keys_redirect_and_unknown_ones_are_told_to_com
         assert httpx.get(f"{service.url}/readyz", timeout=10).status_code == httpx.codes.SERVICE_UNAVAILABLE
         body = order(key)
         assert httpx.post(f"{service.url}/v1/jobs", content=body, headers=signed(body)).is_success
+
+
+def test_an_upload_to_a_bucket_keeps_an_original_or_replaces_it(
+    weed: seaweed.Seaweed, photo: Path, tmp_path: Path
+) -> None:
+    key, body = "gall/90/90_1_original.jpg", photo.read_bytes()
+
+    def upload(client: httpx.Client, content: bytes, *, replaces: bool = False) -> httpx.Response:
+        ordered = msgspec.json.encode({"key": key, "replace": replaces})
+        answer = client.post("/v1/uploads", content=ordered, headers=signed(ordered)).raise_for_status()
+        return client.put(answer.json()["upload_url"], content=content)
+
+    with running(tmp_path, weed=weed, **on_bucket(weed, seaweed.ADMIN)) as service:
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            assert upload(client, body).status_code == 201
+            assert upload(client, body + b"more").json()["type"] == "/problems/original-exists"
+            bucket, place = weed.client(), {"Bucket": seaweed.PUBLIC_BUCKET, "Key": key}
+            assert bucket.get_object(**place)["Body"].read() == body
+            assert upload(client, body + b"more", replaces=True).status_code == 201
+        found = bucket.head_object(**place)
+    assert (found["ContentLength"], found["ContentType"]) == (len(body) + 4, "image/jpeg")
+    assert len(found["Metadata"]["upload"]) == 32

@@ -37,6 +37,16 @@ class Bucket:
         answer = self._client.put_object(Bucket=PUBLIC_BUCKET, Key=key, Body=photo.read_bytes())
         return str(answer["ETag"]).strip('"')
 
+    def etag(self, key: str) -> str | None:
+        """Return the ETag of an object, or None if there is none."""
+        try:
+            answer = self._client.head_object(Bucket=PUBLIC_BUCKET, Key=key)
+        except self._client.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == http.client.NOT_FOUND:
+                return None
+            raise
+        return str(answer["ETag"]).strip('"')
+
     def remove(self, key: str) -> None:
         """Delete an object."""
         self._client.delete_object(Bucket=PUBLIC_BUCKET, Key=key)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from loadtest.receiver import Received
     from tests.machine.nodes import Life, Node
-    from tests.machine.site import Picture, Promise, Site
+    from tests.machine.site import Picture, Promise
+    from tests.machine.uploading import UploadingSite
 
 QUEUE_SIZE = 8
 WORKERS = 2
@@ -73,7 +74,7 @@ class Run(NamedTuple):
 class Promises:
     """The promises of the service to a site, checked from outside."""
 
-    def __init__(self, site: Site, received: Callable[[], list[Received]]) -> None:
+    def __init__(self, site: UploadingSite, received: Callable[[], list[Received]]) -> None:
         self._site = site
         self._received = received
         self._read = 0
@@ -162,6 +163,8 @@ class Promises:
             self._check_end(job_id, promise, jobs[job_id])
         for picture in self._site.pictures:
             self._check_picture(picture, jobs)
+        if broken := self._site.check_uploads():
+            raise Violation(broken)
         self._check_runs()
         for node in self._site.nodes:
             _check_bounds(node)

@@ -17,7 +17,8 @@ from tests.machine.bucket import SIZES, Bucket, FaultyPath, serving_cdn
 from tests.machine.nodes import Node
 from tests.machine.promises import END_SECONDS, QUEUE_SIZE, WORKERS, Promises
 from tests.machine.queues import running_queue
-from tests.machine.site import ANSWER_SECONDS, EVENTS_TOKEN, Site, Violation
+from tests.machine.site import ANSWER_SECONDS, EVENTS_TOKEN, Violation
+from tests.machine.uploading import UploadingSite
 from tests.proxy.stores.fault_proxy import CALM
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class World:
     """What the steps act on."""
 
     def __init__(
-        self, *, path: FaultyPath, queue: MortalQueue, receiver: Receiver, site: Site, has_one_clock: bool
+        self, *, path: FaultyPath, queue: MortalQueue, receiver: Receiver, site: UploadingSite, has_one_clock: bool
     ) -> None:
         self.path, self.queue, self.receiver, self.site = path, queue, receiver, site
         self.has_one_clock = has_one_clock
@@ -133,7 +134,7 @@ def running_world(kind: QueueKind, *, seed: int) -> Iterator[World]:
         for node in nodes:
             stack.callback(node.close)
             node.open()
-        site = Site(nodes, Bucket(weed), _paint(folder), receiver.url)
+        site = UploadingSite(nodes, Bucket(weed), _paint(folder), receiver.url)
         stack.callback(site.close)
         yield World(path=path, queue=queue, receiver=receiver, site=site, has_one_clock=kind == "sqlite")
 

@@ -7,6 +7,7 @@ about 2 microseconds a request.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +35,7 @@ from proxy.http.protocol.request_id import new_request_id
 if TYPE_CHECKING:
     import asyncio
 
-    from uvicorn._types import ASGI3Application
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
     from uvicorn.config import Config
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
@@ -59,6 +60,15 @@ HEAD_END: Final = b"\r\n\r\n"
 
 BODY_HEADERS: Final = frozenset({b"content-length", b"transfer-encoding", b"expect"})
 """Headers of a request that has a body, or asks whether to send one."""
+
+STREAMED_METHOD: Final = b"PUT"
+"""The method of requests whose body the application reads while it arrives, from the first byte."""
+
+WINDOW_BYTES: Final = 64 * KIBIBYTE
+"""The kernel's buffer of a body that is streamed, which would grow to megabytes while the application does not read.
+
+Linux doubles the number, and one read returns at most 100 KB of it. A client 50 ms away sends 2 MB a second.
+"""
 
 Shortcut = Callable[[bytes, bytes, list[tuple[bytes, bytes]]], tuple[bytes, bytes] | None]
 """Returns the head and the body of the response to a request without a body, given its method, target and headers; or
@@ -92,6 +102,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """A request whose body is still small and unfinished: the application starts when there is something to do."""
         self._in_head = True
         self._in_body = False
+        self._is_streamed = False
+        """Whether the application reads the body of this request while it arrives."""
         self._head_bytes = 0
         self._body_bytes = 0
         self._hosts = 0
@@ -212,7 +224,8 @@ class BoundedProtocol(HttpToolsProtocol):
         held = 0
         if self._in_body:
             self._await_client(LINGER_SECONDS if self.cycle.response_complete else BODY_SECONDS)
-            held = 0 if self.cycle.response_complete else self._body_bytes + self._unframed_bytes
+            body = len(self.cycle.body) if self._is_streamed else self._body_bytes
+            held = 0 if self.cycle.response_complete else body + self._unframed_bytes
         elif self.is_answering:
             self.deadline = float("inf")
         elif self._head_bytes:  # its deadline stays: a head that comes byte by byte has no more time
@@ -256,10 +269,32 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Start the application, but not before a small body is complete: a client that stalls would hold it too."""
-        if cycle is self.cycle and self._in_body and not self.expect_100_continue:
+        if self._is_streamed:
+            super()._start_asgi_task(cycle, self._reading_slowly(app))
+        elif cycle is self.cycle and self._in_body and not self.expect_100_continue:
             self._deferred = cycle, app
         else:
             super()._start_asgi_task(cycle, app)
+
+    def _begin_stream(self) -> None:
+        """Read no more of the body until the application asks, and let the kernel hold little of it meanwhile."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, WINDOW_BYTES)
+        self.flow.pause_reading()
+
+    def _reading_slowly(self, app: ASGI3Application) -> ASGI3Application:
+        """Return an application whose reads give the client time to send, and release what they return."""
+
+        async def reading(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+            async def receive_part() -> ASGIReceiveEvent:
+                if self._in_body:
+                    self._await_client(BODY_SECONDS)
+                part = await receive()
+                self._registry.hold(self, 0)
+                return part
+
+            await app(scope, receive_part, send)
+
+        return reading
 
     def _start_deferred(self) -> None:
         if self._deferred:
@@ -304,6 +339,9 @@ class BoundedProtocol(HttpToolsProtocol):
             raise Rejected(BAD_TRANSFER_ENCODING)
         self._had_request, self._in_head, self._in_body = True, False, True
         self._body_bytes = self._unframed_bytes = 0
+        self._is_streamed = self.parser.get_method() == STREAMED_METHOD
+        if self._is_streamed:
+            self._begin_stream()
         self._took_shortcut = self._shortcut is not None and self._answer_at_once(self._shortcut)
         if not self._took_shortcut:
             super().on_headers_complete()
@@ -335,6 +373,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         self._unframed_bytes = 0
         super().on_body(body)
+        if self._is_streamed and not self.cycle.response_complete:
+            self.flow.pause_reading()
         if self._deferred and self._body_bytes > DEFERRED_BYTES:
             self._start_deferred()
 

@@ -32,6 +32,9 @@ RETRY_AFTER = b"5"
 SHOWN_BYTES = 4096
 """The maximum length of a logged path: longer than any key, percent-encoded."""
 
+SECRET_SEGMENT = "{token}"  # noqa: S105 - the name of a path parameter
+"""The last segment of the templates of routes whose paths are secrets; such paths are not logged."""
+
 GET_ONLY = "/schema"
 """Routes of Litestar's own, which it does not serve to HEAD requests."""
 
@@ -115,10 +118,11 @@ def _series(route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def _log(scope: Scope, *, route: str, status: int, seconds: float) -> None:
+    path = scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1")  # a query may hold a token
     (log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info)(
         "request",
         method=scope["method"],  # type: ignore[typeddict-item] # only http scopes get here
-        path=scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1"),  # a query may hold a token
+        path=route if route.endswith(SECRET_SEGMENT) else path,
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),

@@ -60,7 +60,7 @@ BAD_METHOD: Final = Rejection(
     status=HTTPStatus.NOT_IMPLEMENTED,
     reason="unknown-method",
     title="Unknown method",
-    detail="The request method is not one of HTTP's; use GET, HEAD, POST or DELETE.",
+    detail="The request method is not one of HTTP's; use GET, HEAD, POST, PUT or DELETE.",
 )
 BAD_REQUEST: Final = Rejection(
     status=HTTPStatus.BAD_REQUEST,

@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from proxy.http.openapi import EVENT_PROBLEMS, problems
-from proxy.http.routes.jobs import read_body, uncached
+from proxy.http.posted import posted_body
+from proxy.http.routes.jobs import uncached
 from proxy.intake.events.reactions import BucketEvents, HandledEvent
 
 if TYPE_CHECKING:
@@ -47,4 +48,4 @@ async def post_events(
     or in any order.
     """
     events.check_sender(authorization=request.headers.get("authorization"), in_query=token)
-    return uncached(HandledEvents(events=await events.handle(await read_body(request))))
+    return uncached(HandledEvents(events=await events.handle(await posted_body(request))))

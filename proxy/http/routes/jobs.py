@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 from litestar import Request, Response, post, route
 from litestar.di import NamedDependency
-from litestar.exceptions import ClientException, InternalServerException, ValidationException
 from litestar.params import FromPath
 
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import JOB_PROBLEMS, LIST_PROBLEMS, MAX_SIZES, POST_PROBLEMS, REPLAY_PROBLEMS, problems
+from proxy.http.posted import MAX_BODY_BYTES, parse, posted_body
 from proxy.http.protocol.signed_address import signed_addresses
 from proxy.http.query import (
     LISTED,
@@ -43,8 +41,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_BODY_BYTES = 64 * 1024
-
 IDEMPOTENCY_HEADER = "idempotency-key"
 
 
@@ -67,8 +63,6 @@ FIELDS: Mapping[str, object] = {
 }
 """The fields of `JobRequest` that clients may post, with their types."""
 
-REQUIRED = "key"
-
 
 @post(
     "/v1/jobs",
@@ -83,7 +77,7 @@ async def post_job(request: Request[None, None, State], api: NamedDependency[Job
 
     The job is on disk before the response is sent.
     """
-    body = await read_body(request)
+    body = await posted_body(request)
     api.verifier.verify(body, request.headers)
     idempotency_key = _idempotency_key(request.headers, is_signed=not api.verifier.is_open)
     posted_at = api.verifier.signed_at(request.headers)
@@ -160,18 +154,6 @@ def jobs_options() -> Response[None]:
     return Response(None, status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
 
 
-async def read_body(request: Request[None, None, State]) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        ClientException: the client disconnected before its end.
-    """
-    try:
-        return await request.body()
-    except InternalServerException as disconnected:  # Litestar's error for a disconnected client; not our failure
-        raise ClientException("The request body is incomplete; send it again.") from disconnected
-
-
 def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | None:
     """Return what identifies repeated requests, or None; values of different headers never collide.
 
@@ -184,33 +166,8 @@ def _idempotency_key(headers: Mapping[str, str], *, is_signed: bool) -> str | No
 
 
 def _parse(body: bytes) -> JobRequest:
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
-    except (msgspec.DecodeError, ValueError, RecursionError) as fault:
-        raise ValidationException(
-            'The request body is not a valid JSON object; send one such as {"key": "<key of the original>"}.'
-        ) from fault
-    repeated = [f"{name}: must occur once, not {times} times" for name, times in names.items() if times > 1]
-    if faults := [*repeated, *_faults(fields)]:
-        raise ValidationException(extra=faults)
-    request = msgspec.json.decode(body, type=JobRequest)
+    request = parse(body, JobRequest, fields=FIELDS, what="a job")
     return replace(request, sizes=tuple(dict.fromkeys(request.sizes)))
-
-
-def _faults(posted: Mapping[str, msgspec.Raw]) -> Iterator[str]:
-    """Yield every fault of a posted job; msgspec itself stops at the first."""
-    unknown = (name for name in posted if name not in FIELDS)
-    yield from (f"{name}: unknown field; a job has the fields {', '.join(FIELDS)}" for name in unknown)
-    for name, kind in FIELDS.items():
-        if name not in posted:
-            if name == REQUIRED:
-                yield f"{name}: required"
-            continue
-        try:
-            msgspec.json.decode(posted[name], type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-            yield f"{name}: {fault}"
 
 
 def verified_id(api: JobApi, request: Request[None, None, State]) -> str | None:

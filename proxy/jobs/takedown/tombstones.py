@@ -89,7 +89,25 @@ class Tombstones:
             return False
 
     async def end(self, key: str, tombstone: Tombstone, *, posted_at: int | None) -> ImagesError | None:
-        """End a tombstone for a post that was signed later than the takedown; return why not, if it is not.
+        """End a tombstone for a post that was signed later than the takedown; return why not, if it is not."""
+        if refusal := await self._refusal(key, tombstone, posted_at=posted_at):
+            return refusal
+        await self.remove(key, tombstone)
+        log.info("tombstone_ended", key=key, takedown_id=tombstone.job_id)
+        return None
+
+    async def raise_if_refused(self, key: str, *, posted_at: int) -> None:
+        """Raise if an original has a tombstone that a post of that time could not end now.
+
+        Raises:
+            OrderTakenDown, Busy: why not.
+        """
+        tombstone = await self.find(key)
+        if tombstone and (refusal := await self._refusal(key, tombstone, posted_at=posted_at)):
+            raise refusal
+
+    async def _refusal(self, key: str, tombstone: Tombstone, *, posted_at: int | None) -> ImagesError | None:
+        """Return why a post cannot end a tombstone now, or None.
 
         `posted_at` is in seconds since the epoch; None stands for what never ends a tombstone, such as a bucket event.
         The post has to wait while the takedown runs, or if it was signed within the same second.
@@ -103,8 +121,6 @@ class Tombstones:
             )
         if posted_at == tombstone.at:
             return Busy("The original was taken down in this second; try again in a second.", retry_after_seconds=1)
-        await self.remove(key, tombstone)
-        log.info("tombstone_ended", key=key, takedown_id=tombstone.job_id)
         return None
 
 

@@ -326,7 +326,7 @@ class S3Store:
             return await with_retries(ask, self._retry_policy, whom=self._shown)
 
         try:
-            answer = await self._with_acl(write)
+            answer = await (self._with_acl(write) if attributes.has_acl else write({}))
         except NotFound as error:
             raise StoreRefused(
                 f"The {self._shown} responded to an upload with 404: check S3_ENDPOINT_URL.", brief="404 to an upload"

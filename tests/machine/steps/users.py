@@ -50,6 +50,16 @@ class UserSteps(Steps):
 
         self._act(f"replace {picture}{f' and post to {node}' if is_announced else ''}", act)
 
+    @rule(node=nodes)
+    def upload(self, node: int) -> None:
+        """Upload a new picture to a URL of the service."""
+        self._act(f"upload to {node}", lambda: self.site.upload(self._node(node), is_cut_off=False))
+
+    @rule(node=nodes)
+    def upload_cut_off(self, node: int) -> None:
+        """Upload half of a new picture."""
+        self._act(f"upload a half to {node}", lambda: self.site.upload(self._node(node), is_cut_off=True))
+
     @rule(picture=pictures, node=nodes)
     def correct(self, picture: int, node: int) -> None:
         """Upload a picture, and at once the right one."""

@@ -48,14 +48,22 @@ class App:
 
     paths: list[str] = field(default_factory=list)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    may_read: asyncio.Event = field(default_factory=asyncio.Event)
     reads_body: bool = True
+    left: int = 0
+    """How many clients left before the end of their body."""
+
+    def __post_init__(self) -> None:
+        self.may_read.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.paths.append(scope["path"])
         size, more = 0, self.reads_body
+        await self.may_read.wait()
         while more:
             message = cast("dict[str, object]", await receive())
             if message["type"] == "http.disconnect":
+                self.left += 1
                 return
             size += len(cast("bytes", message["body"]))
             more = bool(message["more_body"])
@@ -423,3 +431,84 @@ async def test_the_rest_of_a_body_that_nobody_reads_is_dropped_and_the_response_
         await reader.readuntil(b"\r\n\r\n0")
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         assert running.app.paths == ["/", "/a"]
+
+
+def put(size: int) -> bytes:
+    return b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+
+
+async def test_a_put_is_read_while_it_arrives_and_holds_little_at_any_moment() -> None:
+    """The body is larger than what all connections together may hold."""
+    size = 4 * connections.MAX_HELD_BYTES
+    held = []
+    async with serving() as running:
+        clients = [await running.connect() for _ in range(8)]
+
+        async def send(writer: asyncio.StreamWriter) -> None:
+            writer.write(put(size))
+            for _ in range(size // LARGE):
+                writer.write(bytes(LARGE))
+                await writer.drain()
+                held.append(sum(one.held_bytes for one in running.connections.open))
+
+        await asyncio.gather(*(send(writer) for _, writer in clients))
+        for reader, _ in clients:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            await reader.readuntil(b"\r\n\r\n%d" % size)
+    assert max(held) <= connections.MAX_HELD_BYTES // 2
+
+
+LARGE = 1 << 20
+
+
+async def test_a_put_that_the_application_does_not_read_is_held_back_and_not_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
+    async with serving() as running:
+        running.app.may_read.clear()
+        reader, writer = await running.connect()
+        writer.write(put(64 * LARGE))
+        sending = asyncio.create_task(send_all(writer, 64 * LARGE))
+        await asyncio.sleep(0.5)  # the limit is about a duration in which nothing happens
+        assert not sending.done()
+        (one,) = running.connections.open
+        assert one.held_bytes <= 4 * connection.WINDOW_BYTES
+        running.app.may_read.set()
+        await sending
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def send_all(writer: asyncio.StreamWriter, size: int) -> None:
+    for _ in range(size // LARGE):
+        writer.write(bytes(LARGE))
+        await writer.drain()
+
+
+async def test_a_put_that_stalls_is_closed_and_the_application_learns_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
+    before = closed("body-timeout")
+    async with serving() as running:
+        assert await running.exchange(put(100_000) + bytes(70_000)) == b""
+        await holds(lambda: running.app.left == 1)
+    assert closed("body-timeout") == before + 1
+
+
+@pytest.mark.parametrize("reads_body", [True, False])
+async def test_a_put_and_the_next_request_on_its_connection_are_both_served(*, reads_body: bool) -> None:
+    async with serving() as running:
+        running.app.reads_body = reads_body
+        answer = await running.exchange(put(300_000) + bytes(300_000) + LAST)
+        assert answer.count(b"HTTP/1.1 200") == 2
+        assert running.app.paths == ["/", "/last"]
+
+
+async def test_a_put_that_waits_for_leave_to_send_gets_it_when_it_is_read() -> None:
+    async with serving() as running:
+        reader, writer = await running.connect()
+        writer.write(put(5).replace(b"Host", b"Expect: 100-continue\r\nHost"))
+        assert (await reader.readline()).startswith(b"HTTP/1.1 100")
+        writer.write(b"hello")
+        await reader.readuntil(b"HTTP/1.1 200")

@@ -97,3 +97,10 @@ async def test_an_acl_that_was_set_is_sent_whatever_the_bucket_says(file: Path, 
         with pytest.raises(StoreRefused, match="S3_ACL"):
             await store.put("a", file, ATTRIBUTES)
     assert acls(server) == [acl]
+
+
+async def test_a_blob_that_is_to_have_no_acl_gets_none_and_nothing_is_learned_from_that(file: Path) -> None:
+    async with Scripted(PUT_OK) as server, opened(auto(server)) as store:
+        await store.put_new("a", file, replace(ATTRIBUTES, has_acl=False))
+        await store.put("b", file, ATTRIBUTES)
+    assert acls(server) == [None, "public-read"]
