@@ -40,7 +40,7 @@ def _faults(table: object, *, names: Sequence[str]) -> Iterator[str]:
     if not isinstance(table, dict):
         yield "must be a table, written [[where]]"
         return
-    for field in table.keys() - {*_FIELDS}:
+    for field in sorted(table.keys() - {*_FIELDS}):
         yield f"unknown setting {field}; the settings are {', '.join(_FIELDS)}"
     yield from _prefix_faults(table.get("prefix"))
     if "sizes" in table:
@@ -82,10 +82,11 @@ def place_faults(
 
     A table outside of ORIGINALS_PREFIX is no fault: machines for different parts of a bucket may share a sizes file.
     """
+    has_derivatives_folder = "prefix" in (key_layout, *(one.layout for one in where))
     for prefix in prefixes:
         if prefix.startswith("/"):
             yield f"ORIGINALS_PREFIX: {prefix} must not start with /, because no key does"
-        elif key_layout == "prefix" and prefix.startswith(DERIVATIVES):
+        elif has_derivatives_folder and prefix.startswith(DERIVATIVES):
             yield f"ORIGINALS_PREFIX: must not start with {DERIVATIVES}, where derivatives are stored"
         elif shadow_prefix and prefix.startswith(shadow_prefix):
             yield (

@@ -89,6 +89,17 @@ def test_a_prefix_below_the_shadow_is_refused(sizes_file: Path, monkeypatch: pyt
     assert fault == "where shadow/keys/: no original lies below SHADOW_PREFIX=shadow/; change one"
 
 
+def test_no_originals_lie_where_a_layout_of_a_prefix_stores_derivatives(
+    sizes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORIGINALS_PREFIX", "gall/,derivatives/x/")
+    sizes_file.write_text(SIZES)
+    assert read_settings().where == ()
+    sizes_file.write_text(SIZES + '[[where]]\nprefix = "articles/"\nlayout = "prefix"\n')
+    with pytest.raises(BadSettings, match="ORIGINALS_PREFIX: must not start with derivatives/"):
+        read_settings()
+
+
 def test_originals_may_lie_under_several_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORIGINALS_PREFIX", "keys/, gall/,gall/58/")
     assert originals_prefixes(read_settings()) == ("gall/", "keys/")
