@@ -18,7 +18,8 @@ FROM scratch
 COPY --from=build /image /
 COPY --from=build --chown=10001:10001 /own /
 COPY LICENSE NOTICE /app/
-COPY config/sizes.toml config/sizes-square.toml config/sizes-public-full.toml /app/config/
+COPY config/sizes.toml config/sizes-square.toml config/sizes-public-full.toml config/sizes-gallformers.toml \
+     /app/config/
 # All files are written below one folder, the scratch folder included, so the rest of the file system may be read-only.
 # STORE is not set, so its default is below that folder, and S3_BUCKET alone can name a bucket.
 ENV PATH=/opt/venv/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=1 \

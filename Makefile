@@ -103,7 +103,7 @@ bench-reprocess: dev ## reprocess 20,000 originals in 512 MB with kills, into do
 loadtest: dev ## run a load test with locust on a service in 256 MB, or on URL=...; OPTIONS='webhook_burst --megapixels 24 --jobs 1000'
 	@$(BIN)/python -m loadtest $(if $(URL),--url "$(URL)") $(OPTIONS)
 
-rehearse-cutover: dev ## rehearse the cut-over with an old backend and 200 photographs; report in var/rehearsal
+rehearse-cutover: dev ## rehearse the cut-over with two old backends and 200 photographs; report in var/rehearsal
 	$(BIN)/python -m tests.main_site.rehearsal $(OPTIONS)
 
 wheels: dev ## build wheels for x86-64 and arm64 into build/wheels, the same bytes each time

@@ -112,8 +112,8 @@ def routes(components: Components, settings: Settings) -> Litestar:
             openapi_config=openapi(),
             logging_config=None,
         )
-    write_in(app.openapi_schema, sizes=components.recipe.names, has_files=has_files, is_streaming=is_streaming)
-    write_uploads(app.openapi_schema, sizes=components.recipe.names)
+    write_in(app.openapi_schema, sizes=components.recipe.all_names, has_files=has_files, is_streaming=is_streaming)
+    write_uploads(app.openapi_schema, sizes=components.recipe.all_names)
     return app
 
 

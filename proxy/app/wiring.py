@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pipeline.protocol import Limits
 from proxy.app.intake import build_events, build_uploads
+from proxy.app.key_layouts import former_layouts, live_layout, written_layout
 from proxy.app.public_hosts import is_read_by_browsers
 from proxy.app.public_urls import absolute_base_url, public_addresses
 from proxy.app.removal_wiring import build_takedowns
@@ -26,8 +27,7 @@ from proxy.jobs.control import JobControl
 from proxy.jobs.service import JobService
 from proxy.jobs.takedown.tombstones import Tombstones
 from proxy.jobs.worker import JobWorker
-from proxy.keys.layouts import PrefixLayout, SiteLayout, is_original
-from proxy.keys.shadow import REPLACED, Shadow
+from proxy.keys.layouts import is_original
 from proxy.keys.syntax import url
 from proxy.observability.readiness import Readiness
 from proxy.queues.factory import open_queue
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from proxy.intake.events.reactions import BucketEvents
     from proxy.intake.uploads.upload_service import UploadService
-    from proxy.keys.layouts import Layout
     from proxy.queues.base import JobQueue
     from proxy.removal.takedowns import Takedowns
     from proxy.settings.settings import Settings
@@ -217,9 +216,9 @@ def _http_connections(settings: Settings) -> Connections:
 def _recipe(settings: Settings) -> Recipe:
     return Recipe(
         sizes=settings.sizes,
-        layout=_layout(settings),
+        layout=written_layout(settings),
         cache_control=settings.cache_control,
-        other_layouts=_elsewhere(settings),
+        other_layouts=former_layouts(settings),
     )
 
 
@@ -307,30 +306,6 @@ def build_scratch(settings: Settings) -> ScratchSpace:
     place = scratch_place()
     room_bytes = settings.scratch_mb * MEBIBYTE or scratch_budget(place, least_bytes=settings.max_upload_mb * MEBIBYTE)
     return ScratchSpace(place, room=Admission(budget_bytes=room_bytes))
-
-
-def _layout(settings: Settings) -> Layout:
-    return _below(settings.shadow_prefix, settings) if settings.shadow_prefix else live_layout(settings)
-
-
-def _elsewhere(settings: Settings) -> tuple[Shadow, ...]:
-    prefixes = {REPLACED, settings.former_shadow_prefix} - {"", settings.shadow_prefix}
-    return tuple(_below(prefix, settings) for prefix in sorted(prefixes))
-
-
-def _below(prefix: str, settings: Settings) -> Shadow:
-    return Shadow(live=live_layout(settings), prefix=prefix, sizes=tuple(size.name for size in settings.sizes))
-
-
-def live_layout(settings: Settings) -> Layout:
-    """Return the layout of the live keys, which browsers read even while derivatives are written to a shadow."""
-    names = tuple(size.name for size in settings.sizes)
-    if settings.key_layout == "site":
-        return SiteLayout(sizes=names, originals_prefix=settings.originals_prefix, reserved=settings.probe_key)
-    formats = {size.name: size.format for size in settings.sizes if size.format}
-    return PrefixLayout(
-        sizes=names, formats=formats, originals_prefix=settings.originals_prefix, reserved=settings.probe_key
-    )
 
 
 def store_name(settings: Settings) -> str:

@@ -50,6 +50,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     retry_failed: str
     through_queue: bool
     profiles: tuple[str, ...]
+    where: tuple[str, ...] = ()
+    """The `[[where]]` tables of the sizes file, one text each."""
 
     def differences(self, other: RunOptions) -> list[str]:
         """Return the options and settings that differ, by the names that an operator knows."""
@@ -70,6 +72,7 @@ _OPTION_NAMES = {
     "retry_failed": "--retry-failed",
     "through_queue": "--through-queue",
     "profiles": "render profiles",
+    "where": "[[where]] tables of SIZES_FILE",
 }
 """The operator's names for the fields of `RunOptions`."""
 

@@ -45,28 +45,38 @@ class Listing(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedOriginals:
-    """The originals of a store whose keys begin with `prefix` and that changed at `since` or later."""
+    """The originals of a store whose keys begin with one of `prefixes` and that changed at `since` or later.
+
+    The prefixes are in the order of the store, and none begins with another one.
+    """
 
     store: Listing
     layout: Layout
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ("",)
     since: datetime | None = None
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         """Yield the keys in the order of the store; see `Originals`."""
         since = self.since and self.since.replace(microsecond=0)  # the resolution of stores is one second
-        async for blob in self.store.list(self.prefix, after=after):
-            if is_original(self.layout, blob.key) and (since is None or blob.modified >= since):
-                yield blob.key
+        unreadable: list[str] = []
+        for prefix in self.prefixes:
+            try:
+                async for blob in self.store.list(prefix, after=after):
+                    if is_original(self.layout, blob.key) and (since is None or blob.modified >= since):
+                        yield blob.key
+            except UnreadableFolders as fault:  # it has listed everything else below this prefix
+                unreadable += fault.folders
+        if unreadable:
+            raise UnreadableFolders(unreadable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileOriginals:
-    """The originals that a file lists, one key per line."""
+    """The originals that a file lists, one key per line, and whose keys begin with one of `prefixes`."""
 
     path: Path
     layout: Layout
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ("",)
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         """Yield the keys in the order of the file; with `after`, those that follow it, or none if it is not there."""
@@ -75,7 +85,7 @@ class FileOriginals:
             async with await open_file(self.path, encoding="utf-8") as file:
                 async for line in file:
                     key = line.rstrip("\r\n")
-                    if is_behind and key.startswith(self.prefix) and is_original(self.layout, key):
+                    if is_behind and key.startswith(self.prefixes) and is_original(self.layout, key):
                         yield key
                     is_behind = is_behind or key == after
         except (OSError, UnicodeDecodeError) as fault:
@@ -92,16 +102,16 @@ class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedOriginals:
-    """The originals that a file of failures lists and whose keys begin with `prefix`."""
+    """The originals that a file of failures lists and whose keys begin with one of `prefixes`."""
 
     path: Path
-    prefix: str = ""
+    prefixes: tuple[str, ...] = ("",)
 
     async def walk(self, *, after: str = "") -> AsyncIterator[str]:
         """Yield the keys in the order of the file; with `after`, those that follow it, or all if it is not there."""
         is_behind = not after or after not in {key async for key in failed_keys(self.path) if key == after}
         async for key in failed_keys(self.path):
-            if is_behind and key.startswith(self.prefix):
+            if is_behind and key.startswith(self.prefixes):
                 yield key
             is_behind = is_behind or key == after
 

@@ -20,7 +20,7 @@ from proxy.settings.settings import Setting, list_settings
 from proxy.settings.validators import mask_passwords
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from proxy.app.connect import ProbeResults
     from proxy.settings.settings import Settings
@@ -76,11 +76,8 @@ def _show(
         return
     for name, value in values.items():
         click.echo(f"{name}={value}")
-    for size in settings.sizes:
-        shape = (
-            "as large as the original, without metadata" if size.strip_only else f"{size.width} wide, fit {size.fit}"
-        )
-        click.echo(f"size {size.name}: {shape}")
+    for line in _size_lines(settings):
+        click.echo(line)
     for part, fault in faults.items():
         click.echo(f"{part}: {'does not work' if fault else 'works'}")
     if results and results.sandbox:
@@ -89,6 +86,16 @@ def _show(
         click.echo(f"warning: {warning}", err=True)
     for fault in filter(None, faults.values()):
         click.echo(fault, err=True)
+
+
+def _size_lines(settings: Settings) -> Iterator[str]:
+    for size in settings.sizes:
+        shape = (
+            "as large as the original, without metadata" if size.strip_only else f"{size.width} wide, fit {size.fit}"
+        )
+        yield f"size {size.name}: {shape}"
+    for one in settings.where:
+        yield f"where {one.prefix}: sizes {', '.join(one.sizes)}; layout {one.layout or settings.key_layout}"
 
 
 def _masked(value: object, setting: Setting) -> object:

@@ -175,7 +175,7 @@ class Generator:
         question = Render(
             path=str(path),
             folder=str(folder),
-            sizes=self._recipe.sizes,
+            sizes=self._recipe.sizes_of(task.key),
             wanted=batch.due,
             first=self._awaited.first(task.key, among=batch.due),
             limits=self._policy.limits,

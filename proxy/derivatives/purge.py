@@ -64,7 +64,7 @@ async def find_derivatives(store: Store, recipe: Recipe, original: str) -> tuple
     counts only if its metadata has a render profile. What a promotion kept counts without one. Where the credentials
     may not list, only today's sizes are returned.
     """
-    keys = [recipe.key(original, size) for size in recipe.names]
+    keys = [*recipe.keys_of(original)]
     with suppress(StoreRefused):
         keys += [key async for key in _keys_we_made(store, recipe.layout, original) if key not in keys]
     for layout in recipe.other_layouts:
@@ -82,7 +82,7 @@ async def _find_elsewhere(store: Store, layout: Shadow, original: str) -> list[s
     try:
         return [key async for key in found(store, layout, original) if key != layout.prefix + original]
     except StoreRefused:
-        return [layout.derivative(original, size) for size in layout.sizes]
+        return [layout.derivative(original, size) for size in layout.sizes_of(original)]
 
 
 async def _keys_we_made(store: Store, layout: Layout, original: str) -> AsyncIterator[str]:

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Final, Literal
 from pipeline.protocol import Summary  # noqa: TC001 - msgspec reads the types of a derivative
 from pipeline.size import base_size, render_profile
 from proxy.derivatives.picture.summary_metadata import metadata_of, pixels, summary_of
-from proxy.errors import UnknownSize
-from proxy.keys.syntax import shown
 from proxy.stores.base import UNKNOWN_LENGTH, Attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pipeline.protocol import Rendered
     from pipeline.size import Size
@@ -51,32 +49,46 @@ class Derivative:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """The configured sizes, and the layout of their derivatives' keys."""
+    """The configured sizes, those at which an original exists, and the layout of its derivatives' keys."""
 
     sizes: tuple[Size, ...]
+    """All sizes of the sizes file; `sizes_of` returns those of an original."""
     layout: Layout
     cache_control: str
     other_layouts: tuple[Shadow, ...] = ()
     """Layouts from which no derivatives are served, but under which some may exist; only a purge searches them."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the sizes, in the order of the sizes file."""
+    def all_names(self) -> tuple[str, ...]:
+        """The names of all sizes, in the order of the sizes file."""
         return tuple(size.name for size in self.sizes)
 
     def size(self, name: str) -> Size:
         """Return the size of that name."""
-        return self.sizes[self.names.index(name)]
+        return self.sizes[self.all_names.index(name)]
+
+    def names_of(self, original: str, *, among: Collection[str] = ()) -> tuple[str, ...]:
+        """Return the names of the sizes at which `original` exists; unless `among` is empty, only those in it."""
+        names = self.layout.sizes_of(original)
+        return tuple(name for name in names if name in among) if among else names
+
+    def sizes_of(self, original: str) -> tuple[Size, ...]:
+        """Return the sizes at which `original` exists, in the order of the sizes file."""
+        names = self.names_of(original)
+        return tuple(size for size in self.sizes if size.name in names)
 
     def check(self, original: str, sizes: Sequence[str]) -> None:
         """Raise `BadKey` or `UnknownSize` unless `original` can have derivatives of these sizes."""
         self.layout.check_original(original)
-        if unknown := [size for size in sizes if size not in self.names]:
-            raise UnknownSize(f"Unknown size {', '.join(map(shown, unknown))}; the sizes are {', '.join(self.names)}.")
+        self.layout.check_sizes(original, sizes)
 
     def key(self, original: str, size: str) -> str:
         """Return the key of an original's derivative at a size."""
         return self.layout.derivative(original, size)
+
+    def keys_of(self, original: str) -> tuple[str, ...]:
+        """Return the keys of all derivatives of an original, in the order of the sizes file."""
+        return tuple(self.key(original, size) for size in self.names_of(original))
 
     def is_fresh(self, derivative: Blob, *, original: Blob, size: str, libvips: str) -> bool:
         """Return whether a derivative was rendered from the current bytes by the current recipe and libvips."""
@@ -90,13 +102,11 @@ class Recipe:
         metadata = derivative.attributes.metadata
         if metadata.get(ETAG) != original.etag:
             return "replaced original"
-        is_complete = self.size(size) is not base_size(self.sizes) or summary_of(metadata) is not None
-        is_current = is_complete and metadata.get(PROFILE) == self.profile(size, libvips=libvips)
+        sizes = self.sizes_of(original.key)
+        is_complete = self.size(size) is not base_size(sizes) or summary_of(metadata) is not None
+        profile = render_profile(self.size(size), among=sizes, libvips=libvips)
+        is_current = is_complete and metadata.get(PROFILE) == profile
         return None if is_current else "stale profile"
-
-    def profile(self, size: str, *, libvips: str) -> str:
-        """Return the render profile that a fresh derivative of this size has."""
-        return render_profile(self.size(size), among=self.sizes, libvips=libvips)
 
     def attributes(self, rendered: Rendered, *, original: Blob) -> Attributes:
         """Return the attributes to store with a derivative."""

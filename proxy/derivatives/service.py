@@ -84,7 +84,7 @@ class DerivativeService:
         The original's derivatives are marked stale: the next page view looks them up in the store.
         """
         with suppress(BadKey):  # under today's layout, an old job's key may not be an original's
-            self._cache.mark_stale(original, *(self.recipe.key(original, size) for size in self.recipe.names))
+            self._cache.mark_stale(original, *self.recipe.keys_of(original))
 
     def record_found(self, key: str) -> None:
         """Cache a derivative as existing that a caller has read from the store."""
@@ -145,7 +145,7 @@ class DerivativeService:
         Raises:
             BadKey, UnknownSize: the original cannot have such derivatives.
         """
-        wanted = tuple(sizes) or self.recipe.names
+        wanted = tuple(sizes) or self.recipe.names_of(original)
         self.recipe.check(original, wanted)
         self._locks.for_key(original).raise_priority(priority)
         # Page views share runs only with page views, whose waits are bounded like their own.
@@ -186,7 +186,7 @@ class DerivativeService:
                 return await remove()
             finally:
                 self._purges += 1
-                self._cache.evict(original, *(self.recipe.key(original, size) for size in self.recipe.names))
+                self._cache.evict(original, *self.recipe.keys_of(original))
 
     async def close(self, *, grace_seconds: float = 0) -> None:
         """Wait for running generations for at most `grace_seconds`, then cancel all that runs.

@@ -210,10 +210,11 @@ def _derivative(made: Derivative, addresses: PublicAddresses) -> JobDerivative:
 def _picture(key: str, outcome: JobOutcome, recipe: Recipe, addresses: PublicAddresses) -> PictureDescription | None:
     """Return the picture, if the job found all of today's sizes and knows the summary: older versions stored none."""
     found = {one.size: one for one in (*outcome.derivatives, *outcome.others)}
-    if not found.keys() >= {*recipe.names} or not any(one.summary for one in found.values()):
+    names = recipe.names_of(key)
+    if not found.keys() >= {*names} or not any(one.summary for one in found.values()):
         return None
-    derivatives = [found[size] for size in recipe.names]
-    return picture_of(key, derivatives, recipe.sizes, addresses=addresses)
+    derivatives = [found[size] for size in names]
+    return picture_of(key, derivatives, recipe.sizes_of(key), addresses=addresses)
 
 
 def _sizes(status: Status, wanted: Sequence[str], *, made: Sequence[str]) -> tuple[SizeOutcome, ...]:

@@ -269,7 +269,7 @@ class JobService:
 
     def _describe(self, queued: QueuedJob) -> Job:
         request = _request_of(queued)
-        wanted = () if request.takes_down else request.sizes or self._recipe.names
+        wanted = () if request.takes_down else request.sizes or self._recipe.names_of(request.key)
         return read_job(queued, key=request.key, wanted=wanted, recipe=self._recipe, addresses=self._addresses)
 
     async def _decide(self, posts: Sequence[Submission]) -> list[QueuedJob | Exception]:

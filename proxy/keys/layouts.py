@@ -12,7 +12,7 @@ from proxy.errors import BadKey, UnknownSize
 from proxy.keys.syntax import MAX_KEY_BYTES, check_key, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.size import OutputFormat
 
@@ -40,12 +40,24 @@ class Layout(Protocol):
         """
         ...
 
+    def sizes_of(self, original: str) -> tuple[str, ...]:
+        """Return the names of the sizes at which `original` exists, in the order of the sizes file, for any key."""
+        ...
+
+    def check_sizes(self, original: str, sizes: Sequence[str]) -> None:
+        """Raise if `original` does not exist at one of `sizes`.
+
+        Raises:
+            UnknownSize: the message names those sizes, and the sizes at which it exists.
+        """
+        ...
+
     def derivative(self, original: str, size: str) -> str:
         """Return the key of the derivative of `original` at `size`.
 
         Raises:
             BadKey: `original` cannot be the key of an original.
-            UnknownSize: no size has this name.
+            UnknownSize: `original` does not exist at this size.
         """
         ...
 
@@ -74,13 +86,15 @@ class SiteLayout:
     """
 
     sizes: tuple[str, ...]
-    originals_prefix: str = ""
+    originals_prefixes: tuple[str, ...] = ("",)
     reserved: str = ""
     """A key that is no original's, because the service itself writes it."""
+    where: str = ""
+    """The prefix of the keys that this layout is for, if it is not for all; messages name it."""
     _name: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_sizes(self.sizes)
+        _check_names(self.sizes)
         names = "|".join(map(re.escape, (ORIGINAL, *self.sizes)))
         # No `_` in the extension, so that a key has only one possible `_<name>`.
         pattern = rf"(?P<stem>.*)_(?P<name>{names})(?P<extension>\.[^./_]+)?"
@@ -88,7 +102,7 @@ class SiteLayout:
 
     def check_original(self, key: str) -> None:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
-        _check_inside(key, self.originals_prefix, reserved=self.reserved)
+        _check_inside(key, self.originals_prefixes, reserved=self.reserved)
         match = self._name.fullmatch(key)
         if match is None or match["name"] != ORIGINAL:
             raise BadKey(
@@ -97,9 +111,17 @@ class SiteLayout:
             )
         _check_lengths(_renamed(match, size) for size in self.sizes)
 
+    def sizes_of(self, _original: str) -> tuple[str, ...]:
+        """Return the names of all sizes; see `Layout`."""
+        return self.sizes
+
+    def check_sizes(self, _original: str, sizes: Sequence[str]) -> None:
+        """Raise unless all `sizes` exist; see `Layout`."""
+        _check_known(sizes, self.sizes, where=self.where)
+
     def derivative(self, original: str, size: str) -> str:
         """Return the key of the derivative of `original` at `size`; see `Layout`."""
-        _check_size(size, self.sizes)
+        self.check_sizes(original, (size,))
         self.check_original(original)
         return _renamed(cast("re.Match[str]", self._name.fullmatch(original)), size)
 
@@ -129,32 +151,42 @@ class PrefixLayout:
     `formats` maps a size to its fixed format; the format of other sizes follows from the original's extension.
 
     Raises:
-        ValueError: a size is named `original` or has invalid characters, or `originals_prefix` is under `DERIVATIVES`.
+        ValueError: a size is named `original` or has invalid characters, or a prefix is under `DERIVATIVES`.
     """
 
     sizes: tuple[str, ...]
     formats: Mapping[str, OutputFormat] = field(default_factory=dict)
-    originals_prefix: str = ""
+    originals_prefixes: tuple[str, ...] = ("",)
     reserved: str = ""
     """A key that is no original's, because the service itself writes it."""
+    where: str = ""
+    """The prefix of the keys that this layout is for, if it is not for all; messages name it."""
 
     def __post_init__(self) -> None:
-        _check_sizes(self.sizes)
-        if self.originals_prefix.startswith(DERIVATIVES):
+        _check_names(self.sizes)
+        if any(prefix.startswith(DERIVATIVES) for prefix in self.originals_prefixes):
             raise ValueError(f"Originals cannot lie in '{DERIVATIVES}': that is where derivatives lie.")
 
     def check_original(self, key: str) -> None:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
-        _check_inside(key, self.originals_prefix, reserved=self.reserved)
+        _check_inside(key, self.originals_prefixes, reserved=self.reserved)
         if key.startswith(DERIVATIVES):
             raise BadKey(
                 f"The key {shown(key)} is not that of an original: '{DERIVATIVES}' is reserved for derivatives."
             )
         _check_lengths(self._joined(key, size) for size in self.sizes)
 
+    def sizes_of(self, _original: str) -> tuple[str, ...]:
+        """Return the names of all sizes; see `Layout`."""
+        return self.sizes
+
+    def check_sizes(self, _original: str, sizes: Sequence[str]) -> None:
+        """Raise unless all `sizes` exist; see `Layout`."""
+        _check_known(sizes, self.sizes, where=self.where)
+
     def derivative(self, original: str, size: str) -> str:
         """Return the key of the derivative of `original` at `size`; see `Layout`."""
-        _check_size(size, self.sizes)
+        self.check_sizes(original, (size,))
         self.check_original(original)
         return self._joined(original, size)
 
@@ -193,26 +225,28 @@ def _verified(layout: Layout, made_from: tuple[str, str], key: str) -> tuple[str
         return None
 
 
-def _check_sizes(sizes: tuple[str, ...]) -> None:
+def _check_names(sizes: tuple[str, ...]) -> None:
     bad = sorted(size for size in sizes if size == ORIGINAL or not _SIZE_NAME.fullmatch(size))
     if bad:
         raise ValueError(f"These sizes cannot have a place among keys: {', '.join(bad)}.")
 
 
-def _check_size(size: str, sizes: tuple[str, ...]) -> None:
-    if size not in sizes:
-        raise UnknownSize(f"Unknown size {shown(size)}; the sizes are {', '.join(sizes)}.")
+def _check_known(wanted: Sequence[str], sizes: tuple[str, ...], *, where: str) -> None:
+    if unknown := [size for size in wanted if size not in sizes]:
+        what = f"the sizes of keys that start with '{where}'" if where else "the sizes"
+        raise UnknownSize(f"Unknown size {', '.join(map(shown, unknown))}; {what} are {', '.join(sizes)}.")
 
 
-def _check_inside(key: str, prefix: str, *, reserved: str) -> None:
+def _check_inside(key: str, prefixes: tuple[str, ...], *, reserved: str) -> None:
     check_key(key)
     name = key.rpartition("/")[2]
     if name.startswith("._") or name in DESKTOP_FILES:
         raise BadKey(f"The key {shown(key)} is not that of an original: macOS or Windows leaves files of such names.")
     if key == reserved:
         raise BadKey(f"The key {shown(key)} is not that of an original: the service itself writes it.")
-    if not key.startswith(prefix):
-        raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with '{prefix}'.")
+    if not key.startswith(prefixes):
+        starts = " or ".join(f"'{prefix}'" for prefix in prefixes)
+        raise BadKey(f"The key {shown(key)} is not that of an original: keys of originals start with {starts}.")
 
 
 def _check_lengths(derivatives: Iterable[str]) -> None:

@@ -10,6 +10,8 @@ from proxy.errors import BadKey
 from proxy.keys.syntax import MAX_KEY_BYTES, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from proxy.keys.layouts import Layout
 
 REPLACED: Final = "replaced/"
@@ -22,7 +24,6 @@ class Shadow:
 
     live: Layout
     prefix: str
-    sizes: tuple[str, ...]
 
     def check_original(self, key: str) -> None:
         """Raise if `key` cannot be the key of an original; see `Layout`."""
@@ -32,8 +33,16 @@ class Shadow:
                 f"The key {shown(key)} is not that of an original: '{self.prefix}' is reserved for derivatives."
             )
         room = MAX_KEY_BYTES - len(self.prefix.encode())
-        if any(len(self.live.derivative(key, size).encode()) > room for size in self.sizes):
+        if any(len(self.live.derivative(key, size).encode()) > room for size in self.sizes_of(key)):
             raise BadKey(f"The key is too long: the keys of its derivatives would exceed {MAX_KEY_BYTES} bytes.")
+
+    def sizes_of(self, original: str) -> tuple[str, ...]:
+        """Return the names of the original's sizes; see `Layout`."""
+        return self.live.sizes_of(original)
+
+    def check_sizes(self, original: str, sizes: Sequence[str]) -> None:
+        """Raise unless the original exists at all `sizes`; see `Layout`."""
+        self.live.check_sizes(original, sizes)
 
     def derivative(self, original: str, size: str) -> str:
         """Return the key of the derivative of `original` at `size`; see `Layout`."""

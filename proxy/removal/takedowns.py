@@ -26,7 +26,7 @@ from proxy.removal.picture_copies import check_deletable, delete_copies, find_co
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import saq
     from saq.types import Context
@@ -192,7 +192,7 @@ class Takedowns:
     async def _record(self, job: saq.Job, key: str, copies: Versions) -> None:
         """Store with the job what is about to be removed, so that the receipt is complete whatever happens then."""
         before = _receipt(job)
-        named = self._policy.urls.of(key, self._recipe.names, (*self._keys(key), *copies))
+        named = self._policy.urls.of(key, self._recipe.names_of(key), (*self._recipe.keys_of(key), *copies))
         known = {one.url: one for one in before.addresses}
         addresses = tuple(
             PublicAddress(url=one) if copies else known.get(one, PublicAddress(url=one))
@@ -202,9 +202,6 @@ class Takedowns:
         if receipt != before:
             job.meta["removed_at"] = time.time()
             await self._store_receipt(job, receipt)
-
-    def _keys(self, key: str) -> Iterable[str]:
-        return (self._recipe.key(key, size) for size in self._recipe.names)
 
     async def _purge(self, job: saq.Job) -> None:
         """Have the CDN drop its copies of the addresses that were not purged yet, or that it still serves."""

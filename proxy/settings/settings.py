@@ -14,11 +14,13 @@ from marshmallow import ValidationError
 from pipeline.size import Size  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.keys.layouts import DERIVATIVES, SiteLayout
 from proxy.keys.shadow import REPLACED
+from proxy.keys.where import Where  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.removal.cdn.address import address_fault, cdn_fault
 from proxy.settings import header_values, validators
 from proxy.settings.folders import queue_in_store, temporary_in_store
-from proxy.settings.sizes import SIZES_FILE, BadSettings, read_sizes
+from proxy.settings.sizes import SIZES_FILE, BadSettings, SizesFile, read_sizes_file
 from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
+from proxy.settings.where import place_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,8 +42,8 @@ def _setting(
 class Settings:
     """The settings of the service. Each is read from the environment variable of its name in capitals.
 
-    `<NAME>_FILE` names a file that contains the value instead, as secrets are mounted into containers. `sizes` is
-    read from the file that `sizes_file` names.
+    `<NAME>_FILE` names a file that contains the value instead, as secrets are mounted into containers. `sizes`
+    and `where` are read from the file that `sizes_file` names.
     """
 
     host: str = _setting("127.0.0.1", "address to listen on", validators.host)
@@ -135,7 +137,7 @@ class Settings:
         "keys of derivatives; `site`: `…_original.jpg` becomes `…_small.jpg`; `prefix`: `derivatives/<key>/<size>`",
         validators.one_of("site", "prefix"),
     )
-    originals_prefix: str = _setting("", "prefix of the keys of all originals")
+    originals_prefix: str = _setting("", "prefixes of the keys of all originals, separated by commas; empty: any key")
     shadow_prefix: str = _setting(
         "",
         "prefix for derivatives, such as `shadow/`; live derivatives are not changed; see docs/cutover.md",
@@ -227,6 +229,7 @@ class Settings:
     )
     log_format: str = _setting("json", "`json`, or `console` for terminals", validators.one_of("json", "console"))
     sizes: tuple[Size, ...] = ()
+    where: tuple[Where, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,29 +255,27 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
     faults: list[str] = []
     values = {setting.name: _read(env, setting, faults) for setting in fields(Settings) if setting.metadata}
     faults += _faults(env)
-    sizes: tuple[Size, ...] = ()
+    file = SizesFile()
     try:
-        sizes = read_sizes(Path(str(values["sizes_file"]))) if values["sizes_file"] is not None else ()
+        file = read_sizes_file(Path(str(values["sizes_file"]))) if values["sizes_file"] is not None else file
     except BadSettings as bad:
         faults += [f"SIZES_FILE: {fault}" for fault in bad.faults]
     if (bucket := values["s3_bucket"]) and not {"STORE", "STORE_FILE"} & set(os.environ):
         values["store"] = f"s3://{bucket}"
     good = {name: value for name, value in values.items() if value is not None}
-    settings = msgspec.convert({**good, "sizes": sizes}, Settings)
+    settings = msgspec.convert({**good, "sizes": file.sizes, "where": file.where}, Settings)
     named = {fault.partition(":")[0].removesuffix("_FILE") for fault in faults}
     posting = (_public_and_unsigned,) if accepts_jobs else ()
-    rules = (
-        *posting,
-        _unsigned_callbacks,
-        _prefixes,
-        _bucket,
-        _probe,
-        _cdn,
-        _scratch,
-        _queue_folder,
-        _temporary_folder,
-    )
-    cross_faults = [fault for rule in rules if (fault := rule(settings))]
+    rules = (*posting, _unsigned_callbacks, _bucket, _probe, _cdn, _scratch, _queue_folder, _temporary_folder)
+    cross_faults = [
+        *(fault for rule in rules if (fault := rule(settings))),
+        *place_faults(
+            prefixes=split(settings.originals_prefix),
+            key_layout=settings.key_layout,
+            shadow_prefix=settings.shadow_prefix,
+            where=settings.where,
+        ),
+    ]
     faults += [fault for fault in cross_faults if fault.partition(":")[0] not in named]
     if faults:
         raise BadSettings(faults)
@@ -347,19 +348,6 @@ def _unsigned_callbacks(settings: Settings) -> str | None:
         return (
             "CALLBACK_HOSTS: requires WEBHOOK_SECRETS or CALLBACK_SECRETS, which sign the callbacks; set one of them, "
             "or leave CALLBACK_HOSTS empty"
-        )
-    return None
-
-
-def _prefixes(settings: Settings) -> str | None:
-    prefix = settings.originals_prefix
-    if prefix.startswith("/"):
-        return "ORIGINALS_PREFIX: must not start with /, because no key does"
-    if settings.key_layout == "prefix" and prefix.startswith(DERIVATIVES):
-        return f"ORIGINALS_PREFIX: must not start with {DERIVATIVES}, where derivatives are stored"
-    if settings.shadow_prefix and prefix.startswith(settings.shadow_prefix):
-        return (
-            f"SHADOW_PREFIX: must not contain originals, but ORIGINALS_PREFIX={prefix} is below it; choose another one"
         )
     return None
 

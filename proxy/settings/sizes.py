@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from pipeline.size import Size
+from proxy.settings.where import read_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from proxy.keys.where import Where
 
 SIZES_FILE = str(Path(__file__).with_name("sizes.toml").resolve())
 """The sizes file that ships with the service: `config/sizes.toml` of a checkout, or its copy in the package."""
@@ -25,8 +29,21 @@ class BadSettings(Exception):
         super().__init__("\n".join(self.faults))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizesFile:
+    """What a sizes file defines: all sizes, and the prefixes of keys that have sizes or a layout of their own."""
+
+    sizes: tuple[Size, ...] = ()
+    where: tuple[Where, ...] = ()
+
+
 def read_sizes(path: Path) -> tuple[Size, ...]:
-    """Return the sizes in the TOML file `path`.
+    """Return all sizes in the TOML file `path`; raises what `read_sizes_file` raises."""
+    return read_sizes_file(path).sizes
+
+
+def read_sizes_file(path: Path) -> SizesFile:
+    """Return what the TOML file `path` defines.
 
     Raises:
         BadSettings: the file is invalid; the error lists every fault.
@@ -35,14 +52,15 @@ def read_sizes(path: Path) -> tuple[Size, ...]:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
         raise BadSettings([f"{path}: {fault}"]) from fault
-    tables = file.pop("sizes", None)
-    faults = [f"{path}: {name} is not allowed; every table must be [sizes.<name>]" for name in file]
+    tables, exceptions = file.pop("sizes", None), file.pop("where", [])
+    faults = [f"{path}: {name} is not allowed; every table must be [sizes.<name>] or [[where]]" for name in file]
     if not isinstance(tables, dict) or not tables:
         raise BadSettings([*faults, f"{path}: must contain [sizes.<name>] tables"])
     outcomes = [_read_size(name, table) for name, table in tables.items()]
-    if faults := [*faults, *(outcome for outcome in outcomes if isinstance(outcome, str))]:
+    where, where_faults = read_where(exceptions, names=tuple(tables))
+    if faults := [*faults, *(outcome for outcome in outcomes if isinstance(outcome, str)), *where_faults]:
         raise BadSettings(faults)
-    return tuple(outcome for outcome in outcomes if isinstance(outcome, Size))
+    return SizesFile(sizes=tuple(outcome for outcome in outcomes if isinstance(outcome, Size)), where=where)
 
 
 def _read_size(name: str, table: object) -> Size | str:

@@ -1,8 +1,8 @@
 """The whole cut-over on a folder of photographs: `python -m tests.main_site.rehearsal`, or `make rehearse-cutover`.
 
-The old backend makes its sizes, the service makes its own in the shadow (half of them by jobs, the rest by a
-reprocess), both are compared, what passed is promoted, and all of it undone. Ends with 1 if a live name is not as it
-should be.
+The old backends make their sizes: Jimp of half of the originals, as the site did before 2026, and libvips of the
+others. The service makes its own in the shadow (half of them by jobs, the rest by a reprocess), both are compared, what
+passed is promoted, and all of it undone. Ends with 1 if a live name is not as it should be.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import click
 import httpx
@@ -24,30 +26,55 @@ import msgspec
 
 from loadtest.demo import ended
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, running, signed
+from loadtest.service import Service, order, signed, started
 from tests.main_site import node
 from tests.pipeline.rendering import photographs
 
 SHADOW = "shadow/"
-EXPECTED = (
-    "old-blurred",
-    "old-leaks-gps",
-    "old-leaks",
-    "old-profile-lost",
-    "dimensions",  # the old backend enlarges what is smaller than a size
-    "looks-different",
-    "bytes",
-    "cache-control",
-    "colour",
-    "one-pixel",
-)
-"""Differences from which a site has its new backend."""
+Backend = Literal["jimp", "libvips"]
+
+EXPECTED: dict[Backend, tuple[str, ...]] = {
+    "jimp": (
+        "old-blurred",
+        "old-leaks-gps",
+        "old-leaks",
+        "old-profile-lost",
+        "dimensions",  # it enlarges what is smaller than a size
+        "looks-different",
+        "bytes",
+        "cache-control",
+        "colour",
+        "one-pixel",
+    ),
+    "libvips": (
+        "old-leaks-gps",
+        "old-leaks",
+        "dimensions",  # it enlarges too, and fits portraits into a square
+        "bytes",  # of portraits: theirs are smaller pictures
+        "old-blurred",  # where it enlarges
+        "cache-control",
+        "one-pixel",
+    ),
+}
+"""Differences from which a site has its new backend, by old backend."""
+
+ALLOWED = sorted({cause for causes in EXPECTED.values() for cause in causes})
+
+PREFIXES = ("gall/", "keys/")
+"""Where the site has originals with sizes."""
+
+SETTINGS = {
+    "SIZES_FILE": str(node.ROOT / "config" / "sizes-gallformers.toml"),
+    "ORIGINALS_PREFIX": ",".join(PREFIXES),
+    "SHADOW_PREFIX": SHADOW,
+}
 
 LARGEST_BYTES = 12_000_000
-"""Of a photograph: the old backend needs 500 MB and 8 s for 12 megapixels, and refuses 24."""
+"""Of a photograph: Jimp needs 500 MB and 8 s for 12 megapixels, and refuses 24."""
 
-NOISE_LEVELS = 1.0
-"""Little: at 300 pixels the old backend makes dots of it, which count as detail that the service blurs."""
+NOISE_LEVELS = 0.5
+"""Little: at 300 pixels Jimp makes dots of it, and what libvips enlarges keeps more of it than a JPEG at its own
+dimensions. Both count as detail that the service blurs."""
 
 WINDOW = "1400,2000"
 
@@ -70,7 +97,7 @@ class Site:
     def run(self, *words: str) -> int:
         """Run `gf-images` with the shadow; give its exit code, 0 or 1."""
         click.echo(f"$ gf-images {' '.join(words)}")
-        environment = {**os.environ, "STORE": f"file://{self.store}", "SHADOW_PREFIX": SHADOW}
+        environment = {**os.environ, "STORE": f"file://{self.store}", **SETTINGS}
         command = [sys.executable, "-m", "proxy", *words]
         code = subprocess.run(command, env=environment, cwd=node.ROOT, check=False).returncode
         if code not in {0, 1}:
@@ -79,8 +106,13 @@ class Site:
 
     def live(self) -> dict[str, bytes]:
         """Give a digest of everything under a live name."""
-        paths = (path for path in self.store.glob("gall/*/*") if path.is_file())
-        return {str(path.relative_to(self.store)): hashlib.sha256(path.read_bytes()).digest() for path in paths}
+        return self.below("")
+
+    def below(self, prefix: str) -> dict[str, bytes]:
+        """Give a digest of everything below a prefix, by its live name."""
+        root = self.store / prefix
+        paths = (path for folder in PREFIXES for path in (root / folder).glob("*/*") if path.is_file())
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).digest() for path in paths}
 
 
 @click.command()
@@ -107,34 +139,50 @@ def rehearse(site: Site, keys: list[str], report: Path) -> None:
     Raises:
         Wrong: a live name is not as it should be.
     """
-    click.echo(f"the old backend makes the sizes of {len(keys)} originals, blown up from 300 pixels")
+    click.echo(f"the old backends make the sizes of {len(keys)} originals")
     made = old_writes(site, keys)
     before = site.live()
-    click.echo(f"{made} made; the service makes them in the shadow, every other one by a job")
+    click.echo(f"{made} made; the service makes them in the shadow, half of them by jobs")
     shadow_writes(site, keys)
     _expect(site.live(), before, "the shadow changed")
-    allowed = [word for cause in EXPECTED for word in ("--allow", cause)]
+    allowed = [word for cause in ALLOWED for word in ("--allow", cause)]
     sides = "--old", "prefix:", "--new", f"prefix:{SHADOW}"
     site.run("compare", *sides, "--report", str(report), "--restart", *allowed)
+    for backend, counts in causes(report).items():
+        click.echo(f"{backend}: {', '.join(f'{cause} {number}' for cause, number in counts.most_common())}")
     site.run("promote", "--report", str(report), *allowed)
     after = site.live()
     _expect(after, {**before, **_promoted(site, report)}, "the promotion changed something else than")
     click.echo(f"{sum(after[key] != before.get(key) for key in after)} live derivatives are the service's now")
     site.run("promote", "--undo")
     _expect(site.live(), before, "the undoing left")
-    click.echo("undone: every live name is as the old backend left it, byte for byte")
+    click.echo("undone: every live name is as the old backends left it, byte for byte")
+
+
+def backend_of(key: str) -> Backend:
+    """Give the old backend that makes the sizes of an original: libvips of every other pair, and below `keys/`."""
+    place = int(PurePosixPath(key).name.split("_")[1])
+    return "jimp" if key.startswith("gall/") and place % 4 < 2 else "libvips"
+
+
+def causes(report: Path) -> dict[Backend, Counter[str]]:
+    """Count the causes that a report has of the derivatives of each old backend."""
+    counts: dict[Backend, Counter[str]] = {backend: Counter() for backend in EXPECTED}
+    for finding in msgspec.json.decode((report / "report.json").read_bytes())["findings"]:
+        counts[backend_of(finding["key"])].update(cause["code"] for cause in finding["causes"])
+    return counts
 
 
 def upload(site: Site, number: int) -> list[str]:
     """Put originals under the site's names, the real ones first; give their keys."""
     chance = random.Random(58)  # noqa: S311 - the same photographs each time, no secret
     real = [path for path in photographs(".jpg", ".jpeg", ".png") if path.stat().st_size < LARGEST_BYTES][:number]
-    keys = [f"gall/{place % 40}/{place % 40}_{place}_original{path.suffix.lower()}" for place, path in enumerate(real)]
+    keys = [f"{_stem(place)}_original{path.suffix.lower()}" for place, path in enumerate(real)]
     for key, path in zip(keys, real, strict=True):
         _path(site, key)
         shutil.copyfile(path, site.store / key)
     for place in range(len(real), number):
-        key = f"gall/{place % 40}/{place % 40}_{place}_original.jpg"
+        key = f"{_stem(place)}_original.jpg"
         width = chance.choice((600, 1000, 1600, 2400))
         photograph = Photograph(
             width=width,
@@ -149,17 +197,32 @@ def upload(site: Site, number: int) -> list[str]:
     return keys
 
 
+def _stem(place: int) -> str:
+    """Give how a key begins: that of every tenth original as in an identification key."""
+    folder = "keys" if place % 10 == 3 else "gall"
+    return f"{folder}/{place % 40}/{place % 40}_{place}"
+
+
 def old_writes(site: Site, keys: list[str]) -> int:
-    """Have the old backend make the sizes, in two processes; count what it could read."""
-    built = node.prepare()
+    """Have the old backends make the sizes, each in two processes; count what they could read."""
+    return sum(_old_writes(site, [key for key in keys if backend_of(key) == backend], backend) for backend in EXPECTED)
+
+
+def _old_writes(site: Site, keys: list[str], backend: Backend) -> int:
+    commands: dict[Backend, tuple[list[str], Path]] = {
+        "jimp": (["node", "--max-old-space-size=2048", "old-backend.mjs"], node.prepare()),
+        "libvips": ([sys.executable, "-m", "tests.main_site.old_libvips"], node.ROOT),
+    }
+    command, folder = commands[backend]
 
     def some(part: list[str]) -> int:
-        command = ["node", "--max-old-space-size=2048", "old-backend.mjs", str(site.store)]
         text = "".join(f"{key}\n" for key in part)
-        told = subprocess.run(command, cwd=built, input=text, stdout=subprocess.PIPE, text=True, check=True).stdout
+        told = subprocess.run(
+            [*command, str(site.store)], cwd=folder, input=text, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
         faults = [line for line in map(msgspec.json.decode, told.splitlines()) if "fault" in line]
         for fault in faults:
-            click.echo(f"the old backend cannot make {fault['key']}: {fault['fault'][:90]}")
+            click.echo(f"{backend} cannot make {fault['key']}: {fault['fault'][:90]}")
         return len(part) - len(faults)
 
     with ThreadPoolExecutor(2) as threads:
@@ -168,12 +231,12 @@ def old_writes(site: Site, keys: list[str]) -> int:
 
 def shadow_writes(site: Site, keys: list[str]) -> None:
     """Have the service make every other original's sizes by a job, then what is missing by a reprocess."""
-    with running(site.folder, SHADOW_PREFIX=SHADOW, QUEUE_SIZE="1000") as service:
+    with started(Service(folder=site.folder, settings={**SETTINGS, "QUEUE_SIZE": "1000"})) as service:
         locations = [_post(service, key) for key in keys[::2]]
         failed = [job for job in (ended(service, location) for location in locations) if job.error]
     for job in failed:
         click.echo(f"the service cannot make {job.id}: {job.error}")
-    site.run("reprocess", "--prefix", "gall/", "--state", str(site.folder / "state"), "--max-failures", "100%")
+    site.run("reprocess", "--state", str(site.folder / "state"), "--max-failures", "100%")
 
 
 def shoot(report: Path, picture: Path) -> None:
@@ -207,11 +270,9 @@ def _promoted(site: Site, report: Path) -> dict[str, bytes]:
     stopped = {
         one["key"].replace("_original.", f"_{one['size']}.")
         for one in document["findings"]
-        if {cause["code"] for cause in one["causes"]} - {*EXPECTED}
+        if {cause["code"] for cause in one["causes"]} - {*ALLOWED}
     }
-    shadow = site.store / SHADOW
-    paths = {str(path.relative_to(shadow)): path for path in shadow.glob("gall/*/*")}
-    return {key: hashlib.sha256(path.read_bytes()).digest() for key, path in paths.items() if key not in stopped}
+    return {key: digest for key, digest in site.below(SHADOW).items() if key not in stopped}
 
 
 def _expect(found: dict[str, bytes], expected: dict[str, bytes], what: str) -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from anyio.to_thread import run_sync
 
-from proxy.app.wiring import build, live_layout, store_name
+from proxy.app.key_layouts import live_layout
+from proxy.app.wiring import build, store_name
 from proxy.bulk.compare import report
 from proxy.bulk.compare.causes import Tolerance
 from proxy.bulk.compare.compare_pool import ComparePool
@@ -171,7 +172,7 @@ def _head(options: CompareOptions, settings: Settings, components: Components) -
         store=store_name(settings),
         old=options.old,
         new=options.new,
-        sizes=options.sizes or components.recipe.names,
+        sizes=options.sizes or components.recipe.all_names,
         sample=options.sample,
         seed=options.seed,
         began=datetime.now(UTC),
@@ -249,9 +250,9 @@ def _sources(options: CompareOptions, components: Components, *, public_base_url
 async def _originals(options: CompareOptions, listing: Side | None, layout: Layout) -> Originals:
     originals: Originals
     if listing:
-        originals = ListedOriginals(store=listing, layout=layout, prefix=options.prefix)
+        originals = ListedOriginals(store=listing, layout=layout, prefixes=(options.prefix,))
     else:
-        originals = FileOriginals(path=Path(options.originals or ""), layout=layout, prefix=options.prefix)
+        originals = FileOriginals(path=Path(options.originals or ""), layout=layout, prefixes=(options.prefix,))
     return await sample(originals, options.sample, seed=options.seed) if options.sample else originals
 
 

@@ -56,7 +56,9 @@ class Comparer:
         Raises:
             StoreUnavailable: a store failed; the original is not the cause.
         """
-        compared = [await self._compare_size(original, size) for size in self.sizes]
+        existing = self.layout.sizes_of(original)
+        by_size = {size: await self._compare_size(original, size) for size in self.sizes if size in existing}
+        compared = by_size.values()
         findings = tuple(one.finding for one in compared if one.finding)
         absent = sum(one.pair is None for one in compared)
         return ComparedOriginal(
@@ -64,7 +66,7 @@ class Comparer:
             alike=len(compared) - len(findings) - absent,
             absent=absent,
             findings=findings,
-            identities=tuple(one.pair.identity if one.pair else "" for one in compared),
+            identities=tuple(_identity(by_size.get(size)) for size in self.sizes),
         )
 
     async def _compare_size(self, original: str, size: str) -> _ComparedSize:
@@ -116,6 +118,10 @@ class Comparer:
     def _keep(self, pair: Pair, key: str, folder: Path) -> None:
         for name, file in pair.pictures.items():
             Path(folder, file).replace(self.pictures / _name(key, name))
+
+
+def _identity(one: _ComparedSize | None) -> str:
+    return one.pair.identity if one and one.pair else ""
 
 
 def _copy(blob: Blob, side: Side) -> Copy:

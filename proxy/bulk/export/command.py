@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from proxy.app.wiring import build, public_addresses
+from proxy.app.key_layouts import walked_prefixes
+from proxy.app.public_urls import public_addresses
+from proxy.app.wiring import build
 from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
 from proxy.bulk.export.row_file import RowFile
@@ -74,7 +76,11 @@ async def export_all(options: ExportOptions, settings: Settings, stop: Stop) -> 
             ),
         )
         is_finished = await runner.run(
-            ListedOriginals(store=components.store, layout=components.recipe.layout, prefix=run_options.prefix),
+            ListedOriginals(
+                store=components.store,
+                layout=components.recipe.layout,
+                prefixes=walked_prefixes(options.prefix, settings),
+            ),
             _step(options, settings, components, files=files, stop=stop).run,
         )
         if is_finished:
@@ -98,7 +104,9 @@ def _files(options: ExportOptions) -> list[RowFile]:
 def _step(
     options: ExportOptions, settings: Settings, components: Components, *, files: Sequence[RowFile], stop: Stop
 ) -> ExportStep:
-    render = RenderStep(derivatives=components.derivatives, sizes=components.recipe.names, remake="stale", stop=stop)
+    render = RenderStep(
+        derivatives=components.derivatives, sizes=components.recipe.all_names, remake="stale", stop=stop
+    )
     return ExportStep(
         store=components.store,
         derivatives=components.derivatives,
@@ -113,7 +121,7 @@ def _run_options(options: ExportOptions, settings: Settings, components: Compone
     return RunOptions(
         store=settings.store,
         prefix=settings.originals_prefix if options.prefix is None else options.prefix,
-        sizes=components.recipe.names,
+        sizes=components.recipe.all_names,
         remake="stale",
         since=None,
         retry_failed="",

@@ -46,13 +46,14 @@ class ExportStep:
             if rendered.result == "failed":
                 return rendered
         recipe = self.derivatives.recipe
-        recipe.check(key, recipe.names)
-        blobs = await asyncio.gather(*(self.store.head(recipe.key(key, size)) for size in recipe.names))
-        named = zip(recipe.names, blobs, strict=True)
+        names = recipe.names_of(key)
+        recipe.check(key, names)
+        blobs = await asyncio.gather(*map(self.store.head, recipe.keys_of(key)))
+        named = zip(names, blobs, strict=True)
         found = [derivative_of(size, blob) for size, blob in named if blob and self.derivatives.accepts(blob)]
-        picture = picture_of(key, found, recipe.sizes, addresses=self.addresses)
+        picture = picture_of(key, found, recipe.sizes_of(key), addresses=self.addresses)
         described = {size.size for size in picture.sizes} if picture.width else set[str]()
-        if lacking := [size for size in recipe.names if size not in described]:
+        if lacking := [size for size in names if size not in described]:
             return OriginalDone(key=key, result="due", reasons=dict.fromkeys(lacking, NOT_RENDERED))
         for file in self.files:
             file.write(picture)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
-from proxy.app.wiring import build, live_layout, store_name
+from proxy.app.key_layouts import live_layout, walked_prefixes
+from proxy.app.wiring import build, store_name
 from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
@@ -71,7 +72,9 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
             )
             is_finished = await runner.run(
                 ListedOriginals(
-                    store=components.store, layout=components.recipe.layout, prefix=_prefix(options, settings)
+                    store=components.store,
+                    layout=components.recipe.layout,
+                    prefixes=walked_prefixes(options.prefix, settings),
                 ),
                 promotion.undo if options.undo else promotion.promote,
             )
@@ -84,14 +87,12 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
 
 
 def _promotion(options: PromoteOptions, settings: Settings, components: Components) -> Promotion:
-    live, sizes = live_layout(settings), components.recipe.names
-    layouts = PromotionLayouts(
-        shadow=components.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED, sizes=sizes)
-    )
+    live = live_layout(settings)
+    layouts = PromotionLayouts(shadow=components.recipe.layout, live=live, replaced=Shadow(live=live, prefix=REPLACED))
     return Promotion(
         store=components.store,
         layouts=layouts,
-        sizes=options.sizes or sizes,
+        sizes=options.sizes or components.recipe.all_names,
         objection=_objection(options, settings),
         is_dry=options.dry_run,
     )
@@ -120,7 +121,7 @@ def _run_options(options: PromoteOptions, settings: Settings, components: Compon
     return RunOptions(
         store=settings.store,
         prefix=_prefix(options, settings),
-        sizes=options.sizes or components.recipe.names,
+        sizes=options.sizes or components.recipe.all_names,
         remake="all",
         since=None,
         retry_failed="",

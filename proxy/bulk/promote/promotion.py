@@ -62,6 +62,7 @@ class Promotion:
     store: Store
     layouts: PromotionLayouts
     sizes: tuple[str, ...]
+    """The names of the sizes to promote, of those at which an original exists."""
     objection: Callable[[str, str, Blob], str]
     """Returns why the derivative of an original at a size must not be promoted; empty if it may be."""
     is_dry: bool = False
@@ -73,7 +74,7 @@ class Promotion:
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        outcomes = await self._run_sizes(lambda size: self._promote(original, size))
+        outcomes = await self._run_sizes(original, lambda size: self._promote(original, size))
         return self._done(original, outcomes, change="promoted", pending=WOULD_COPY)
 
     async def undo(self, original: str) -> OriginalDone:
@@ -85,11 +86,12 @@ class Promotion:
         Raises:
             StoreError: the store is unavailable, or refuses to copy.
         """
-        outcomes = await self._run_sizes(lambda size: self._undo(original, size))
+        outcomes = await self._run_sizes(original, lambda size: self._undo(original, size))
         return self._done(original, outcomes, change="undone", pending=WOULD_UNDO)
 
-    async def _run_sizes(self, step: Callable[[str], Coroutine[object, object, str]]) -> dict[str, str]:
-        return dict(zip(self.sizes, await asyncio.gather(*map(step, self.sizes)), strict=True))
+    async def _run_sizes(self, original: str, step: Callable[[str], Coroutine[object, object, str]]) -> dict[str, str]:
+        sizes = [size for size in self.layouts.live.sizes_of(original) if size in self.sizes]
+        return dict(zip(sizes, await asyncio.gather(*map(step, sizes)), strict=True))
 
     def _done(self, original: str, outcomes: dict[str, str], *, change: Change, pending: str) -> OriginalDone:
         left = {size: reason for size, reason in outcomes.items() if reason and (reason != pending or self.is_dry)}

@@ -8,6 +8,8 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+from pipeline.size import render_profile
+from proxy.app.key_layouts import walked_prefixes
 from proxy.app.wiring import build
 from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
@@ -97,7 +99,7 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
             ),
         )
         is_finished = await runner.run(
-            _originals(options, checkpoint.options, components),
+            _originals(options, checkpoint.options, settings, components),
             _step(options, settings, components, checkpoint=checkpoint, stop=stop),
         )
         if runner.has_reached_limit:
@@ -112,7 +114,8 @@ async def reprocess_all(options: ReprocessOptions, settings: Settings, stop: Sto
 
 
 def _run_options(options: ReprocessOptions, settings: Settings, components: Components) -> RunOptions:
-    sizes = options.sizes or components.recipe.names
+    recipe, libvips = components.recipe, components.render_pool.libvips
+    sizes = options.sizes or recipe.all_names
     return RunOptions(
         store=settings.store,
         endpoint=mask_passwords(settings.s3_endpoint_url),
@@ -125,7 +128,8 @@ def _run_options(options: ReprocessOptions, settings: Settings, components: Comp
         since=options.since,
         retry_failed=str(options.retry_failed.resolve()) if options.retry_failed else "",
         through_queue=options.through_queue,
-        profiles=tuple(components.recipe.profile(size, libvips=components.render_pool.libvips) for size in sizes),
+        profiles=tuple(render_profile(recipe.size(size), among=recipe.sizes, libvips=libvips) for size in sizes),
+        where=tuple(f"{one.prefix} {' '.join(one.sizes)} {one.layout or ''}" for one in settings.where),
     )
 
 
@@ -140,13 +144,16 @@ def _run_started(checkpoint: Checkpoint) -> RunStarted:
     )
 
 
-def _originals(options: ReprocessOptions, run_options: RunOptions, components: Components) -> Originals:
+def _originals(
+    options: ReprocessOptions, run_options: RunOptions, settings: Settings, components: Components
+) -> Originals:
+    prefixes = walked_prefixes(options.prefix, settings)
     if options.retry_failed:
-        return FailedOriginals(path=options.retry_failed, prefix=run_options.prefix)
+        return FailedOriginals(path=options.retry_failed, prefixes=prefixes)
     return ListedOriginals(
         store=components.store,
         layout=components.recipe.layout,
-        prefix=run_options.prefix,
+        prefixes=prefixes,
         since=run_options.since,
     )
 

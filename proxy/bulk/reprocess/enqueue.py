@@ -69,9 +69,8 @@ class EnqueueStep:
         if inspected.result == "fresh":
             return inspected
         started = time.perf_counter()
-        job = await self._submit(
-            JobRequest(key=key, sizes=self._inspector.sizes, force=self._inspector.remake == "all", batch=True)
-        )
+        sizes = self._inspector.recipe.names_of(key, among=self._inspector.sizes)
+        job = await self._submit(JobRequest(key=key, sizes=sizes, force=self._inspector.remake == "all", batch=True))
         while job.status in ("queued", "processing") and not _is_deferred(job):
             await self._wait()
             job = await self._jobs.get(job.id)

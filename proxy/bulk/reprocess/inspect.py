@@ -25,6 +25,7 @@ class Inspector:
     store: Store
     recipe: Recipe
     sizes: tuple[str, ...]
+    """The names of the sizes to inspect, of those at which an original exists."""
     remake: Remake
     libvips: str
 
@@ -38,14 +39,15 @@ class Inspector:
         return OriginalDone(key=key, result="due" if reasons else "fresh", reasons=reasons)
 
     async def _reasons(self, key: str) -> dict[str, str]:
-        self.recipe.check(key, self.sizes)
+        self.recipe.check(key, [])
+        sizes = self.recipe.names_of(key, among=self.sizes)
         original = await self.store.head(key)
         if original is None:
             raise NotFound(f"The store has no original {key!r}.")
         if self.remake == "all":
-            return dict.fromkeys(self.sizes, ASKED)
-        existing = await asyncio.gather(*(self.store.head(self.recipe.key(key, size)) for size in self.sizes))
-        reasons = {size: self._reason(blob, original, size) for size, blob in zip(self.sizes, existing, strict=True)}
+            return dict.fromkeys(sizes, ASKED)
+        existing = await asyncio.gather(*(self.store.head(self.recipe.key(key, size)) for size in sizes))
+        reasons = {size: self._reason(blob, original, size) for size, blob in zip(sizes, existing, strict=True)}
         return {size: reason for size, reason in reasons.items() if reason}
 
     def _reason(self, existing: Blob | None, original: Blob, size: str) -> str | None:

@@ -27,6 +27,7 @@ class RenderStep:
 
     derivatives: DerivativeService
     sizes: tuple[str, ...]
+    """The names of the sizes to render, of those at which an original exists."""
     remake: Remake
     stop: Stop
 
@@ -38,25 +39,28 @@ class RenderStep:
             Stopped: the run stops before a render is retried.
         """
         started = time.perf_counter()
-        made = await self._generate(key)
+        sizes = self.derivatives.recipe.names_of(key, among=self.sizes)
+        if not sizes:
+            return OriginalDone(key=key, result="fresh")
+        made = await self._generate(key, sizes)
         seconds = round(time.perf_counter() - started, 3)
         if made.fault:
             return OriginalDone.from_error(key, made.fault)
         return OriginalDone(key=key, result="rendered" if made.was_generated else "fresh", seconds=seconds)
 
-    async def _generate(self, key: str) -> GenerationResult:
+    async def _generate(self, key: str, sizes: tuple[str, ...]) -> GenerationResult:
         for tries in itertools.count(1):
-            made = await self._attempt(key, is_first=tries == 1)
+            made = await self._attempt(key, sizes, is_first=tries == 1)
             retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(made.fault, kind)), None)
             if not isinstance(made.fault, RenderFailed) or retry_policy is None or tries >= retry_policy.attempts:
                 break
             await self.stop.sleep(retry_policy.wait_seconds(tries))
         return made
 
-    async def _attempt(self, key: str, *, is_first: bool) -> GenerationResult:
+    async def _attempt(self, key: str, sizes: tuple[str, ...], *, is_first: bool) -> GenerationResult:
         try:
             made = await self.derivatives.generate(
-                key, self.sizes, remake=self.remake, priority=Priority.BATCH, clears_failures=is_first
+                key, sizes, remake=self.remake, priority=Priority.BATCH, clears_failures=is_first
             )
         except AWAY:
             raise

@@ -17,6 +17,7 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from proxy.app.key_layouts import originals_prefixes
 from proxy.app.wiring import store_config
 from proxy.cli.console import REFUSED, ParsedOption, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
@@ -105,7 +106,7 @@ def smoke(
         raise click.UsageError("--callback-url requires --listen: nothing would receive the callback.")
     signal.signal(signal.SIGTERM, _terminate)
     table = Table("step", "result", "s", "detail", box=None, pad_edge=False)
-    original = key or f"{settings.originals_prefix}smoke/{secrets.token_hex(8)}_original.jpg"
+    original = key or f"{originals_prefixes(settings)[0]}smoke/{secrets.token_hex(8)}_original.jpg"
     listening = _listening(listen, secrets=_callback_secrets(settings, client))
     with client, listening as listener, tempfile.TemporaryDirectory() as folder:
         run = SmokeRun(

@@ -54,7 +54,7 @@ class Pictures:
 
     async def others(self, original: str, known: Collection[str]) -> tuple[Derivative, ...]:
         """Return the derivatives that exist beside those of the sizes `known`; none if the store fails."""
-        names = [name for name in self._derivatives.recipe.names if name not in known]
+        names = [name for name in self._derivatives.recipe.names_of(original) if name not in known]
         try:
             blobs = await self._look_up(original, names)
         except ImagesError:
@@ -68,7 +68,8 @@ class Pictures:
         await self._lookups.close()
 
     async def _describe(self, original: str) -> PictureDescription:
-        names = self._derivatives.recipe.names
+        recipe = self._derivatives.recipe
+        names = recipe.names_of(original)
         blobs = await self._look_up(original, names)
         lacking = {size: blob for size, blob in blobs.items() if blob is None or not self._derivatives.accepts(blob)}
         failed: set[str] = set()
@@ -78,7 +79,7 @@ class Pictures:
         found = [derivative_of(size, blob) for size, blob in blobs.items() if blob and is_picture(blob)]
         if not {*names} - failed <= {one.size for one in found}:
             raise StoreUnavailable("A derivative was deleted right after it was found; try again.")
-        return picture_of(original, found, self._derivatives.recipe.sizes, addresses=self._addresses)
+        return picture_of(original, found, recipe.sizes_of(original), addresses=self._addresses)
 
     async def _look_up(self, original: str, sizes: Sequence[str]) -> dict[str, Blob | None]:
         """Return the blobs under the keys of derivatives, by size."""
@@ -104,7 +105,7 @@ class Pictures:
             size: fault for size, fault in zip(lacking, outcomes, strict=True) if isinstance(fault, BaseException)
         }
         for size, fault in faults.items():
-            is_alone = recipe.size(size).strip_only and len(faults) < len(recipe.names)
+            is_alone = recipe.size(size).strip_only and len(faults) < len(recipe.names_of(original))
             if not (is_alone and isinstance(fault, Refused | TooManyBytes | RenderFailed)):
                 raise fault
         return {*faults}

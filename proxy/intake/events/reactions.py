@@ -225,7 +225,7 @@ class BucketEvents:
     async def _is_rendered(self, original: Blob) -> bool:
         """Return whether the store has every size of an original, each rendered from its bytes of today."""
         recipe = self._derivatives.recipe
-        found = await asyncio.gather(*(self._store.head(recipe.key(original.key, size)) for size in recipe.names))
+        found = await asyncio.gather(*map(self._store.head, recipe.keys_of(original.key)))
         return all(blob is not None and blob.attributes.metadata.get(ETAG) == original.etag for blob in found)
 
     async def _submit(self, key: str) -> Job:

@@ -12,20 +12,25 @@ from proxy.bulk.originals import (
     FailedOriginals,
     FileOriginals,
     ListedOriginals,
+    Walk,
     append_failure,
     count,
     failed_keys,
     sample,
 )
-from proxy.errors import CannotStart
+from proxy.errors import CannotStart, UnreadableFolders
 from proxy.keys.layouts import SiteLayout
+from proxy.stores.base import Attributes
 from proxy.stores.file.store import FileStore
+from proxy.stores.memory import MemoryStore
 from tests.proxy.bulk.compare.planted import key
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from proxy.bulk.originals import Originals
+    from proxy.stores.base import Blob
     from tests.proxy.conftest import Workshop
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +54,7 @@ async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_k
     names = [f"gall/{number}_original.jpg" for number in range(5)]
     for name in ("gall/2_small.jpg", "gall/readme.txt", "other/1_original.jpg", *names):
         blob = await workshop.upload(name)
-    originals = ListedOriginals(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefix="gall/")
+    originals = ListedOriginals(store=workshop.store, layout=workshop.derivatives.recipe.layout, prefixes=("gall/",))
     assert await keys(originals) == names
     assert await keys(originals, after=names[2]) == names[3:]
     assert await count(originals) == 5
@@ -57,11 +62,35 @@ async def test_only_originals_are_walked_those_that_changed_since_and_behind_a_k
     assert await count(replace(originals, since=blob.modified.replace(year=9000))) == 0
 
 
+class Unreadable(MemoryStore):
+    """A store in which one folder of each prefix cannot be read."""
+
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
+        async for blob in super().list(prefix, after=after):
+            yield blob
+        raise UnreadableFolders([f"{prefix}secret/"])
+
+
+async def test_several_prefixes_are_walked_as_one_also_behind_a_key_and_past_what_cannot_be_read(
+    workshop: Workshop,
+) -> None:
+    store, names = Unreadable(), [f"{folder}/{number}_original.jpg" for folder in ("a", "b") for number in (1, 2)]
+    for name in (*names, "aa/1_original.jpg", "c/1_original.jpg"):
+        await store.put(name, workshop.photo, Attributes())
+    originals = ListedOriginals(store=store, layout=LAYOUT, prefixes=("a/", "b/"))
+    for after, expected in (("", names), (names[0], names[1:]), (names[2], names[3:])):
+        walk = Walk(originals, after=after)
+        assert [await walk.next() for _ in expected] == expected
+        with pytest.raises(UnreadableFolders) as fault:
+            await walk.next()
+        assert fault.value.folders == ("a/secret/", "b/secret/")
+
+
 async def test_the_originals_of_a_file_of_failures_are_walked_in_its_order(tmp_path: Path) -> None:
     path = tmp_path / "failures.jsonl"
     names = (b"gall/b", b"other", b"gall/a", b"gall/b", b"gall/c")
     path.write_bytes(b"\n".join(b'{"key": "%s"}' % name for name in names) + b'\n{"key": "gal')
-    originals = FailedOriginals(path=path, prefix="gall/")
+    originals = FailedOriginals(path=path, prefixes=("gall/",))
     assert [key async for key in originals.walk()] == ["gall/b", "gall/a", "gall/c"]
     assert [key async for key in originals.walk(after="gall/a")] == ["gall/c"]
     assert await count(FailedOriginals(path=path)) == 4

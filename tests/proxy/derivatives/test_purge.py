@@ -35,8 +35,8 @@ async def keys(store: MemoryStore) -> list[str]:
     return [blob.key async for blob in store.list()]
 
 
-def other_layouts(layout: Layout, *sizes: str) -> tuple[Shadow, ...]:
-    return tuple(Shadow(live=layout, prefix=prefix, sizes=sizes) for prefix in (REPLACED, "shadow/"))
+def other_layouts(layout: Layout) -> tuple[Shadow, ...]:
+    return tuple(Shadow(live=layout, prefix=prefix) for prefix in (REPLACED, "shadow/"))
 
 
 async def found(layout: Layout, original: str, *, ours: list[str], others: list[str], file: Path) -> set[str]:
@@ -47,9 +47,7 @@ async def found(layout: Layout, original: str, *, ours: list[str], others: list[
         await store.put(key, file, Attributes())
     for key in ours:
         await store.put(key, file, OURS)
-    recipe = Recipe(
-        sizes=SIZES, layout=layout, cache_control="", other_layouts=other_layouts(layout, "small", "large", "xlarge")
-    )
+    recipe = Recipe(sizes=SIZES, layout=layout, cache_control="", other_layouts=other_layouts(layout))
     today = {layout.derivative(original, size.name) for size in SIZES}
     keys = await find_derivatives(store, recipe, original)
     assert today <= {*keys}
@@ -211,8 +209,8 @@ class Unlisted(MemoryStore):
 
 
 async def test_where_nothing_may_be_listed_todays_sizes_are_known_in_every_place() -> None:
-    layout = SiteLayout(sizes=tuple(size.name for size in SIZES))
+    layout = SiteLayout(sizes=("small",))
     sizes = (Size(name="small", width=3),)
-    recipe = Recipe(sizes=sizes, layout=layout, cache_control="", other_layouts=other_layouts(layout, "small"))
+    recipe = Recipe(sizes=sizes, layout=layout, cache_control="", other_layouts=other_layouts(layout))
     small = "gall/58/58_1_small.jpg"
     assert await find_derivatives(Unlisted(), recipe, ORIGINAL) == (small, f"replaced/{small}", f"shadow/{small}")

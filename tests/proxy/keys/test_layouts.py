@@ -17,7 +17,7 @@ from proxy.keys.syntax import MAX_KEY_BYTES, check_key, decode_path, url
 SIZES = ("small", "medium", "large", "xlarge", "square-200")
 SITE = SiteLayout(sizes=SIZES)
 PREFIX = PrefixLayout(sizes=SIZES, formats={"square-200": "webp", "medium": "jpeg"})
-SHADOWS = [Shadow(live=layout, prefix="shadow/", sizes=SIZES) for layout in (SITE, PREFIX)]
+SHADOWS = [Shadow(live=layout, prefix="shadow/") for layout in (SITE, PREFIX)]
 LAYOUTS: tuple[Layout, ...] = (SITE, PREFIX, *SHADOWS)
 
 segments = st.text(
@@ -176,7 +176,8 @@ def test_a_prefixed_derivative_is_named_by_its_size_and_format(original: str, si
 
 
 @pytest.mark.parametrize(
-    "layout", [SiteLayout(sizes=SIZES, originals_prefix="gall/"), PrefixLayout(sizes=SIZES, originals_prefix="gall/")]
+    "layout",
+    [SiteLayout(sizes=SIZES, originals_prefixes=("gall/",)), PrefixLayout(sizes=SIZES, originals_prefixes=("gall/",))],
 )
 def test_originals_lie_inside_their_prefix(layout: Layout) -> None:
     layout.check_original("gall/1_original.jpg")
@@ -224,7 +225,7 @@ def test_a_size_whose_name_would_confuse_keys_is_refused(name: str) -> None:
 
 def test_originals_cannot_lie_among_derivatives() -> None:
     with pytest.raises(ValueError, match="where derivatives lie"):
-        PrefixLayout(sizes=SIZES, originals_prefix="derivatives/x/")
+        PrefixLayout(sizes=SIZES, originals_prefixes=("derivatives/x/",))
 
 
 @pytest.mark.parametrize("key", ["g/._1_original.jpg", "._1_original.jpg"])

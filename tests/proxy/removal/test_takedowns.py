@@ -161,7 +161,7 @@ async def office(
     policy = replace(policy, is_taken_down=jobs.tombstones.is_known_taken_down, look_seconds=0)
     derivatives = open_derivatives(store, pool, policy=policy)
     layout = derivatives.recipe.layout
-    derivatives.recipe = replace(derivatives.recipe, other_layouts=other_layouts(layout, *derivatives.recipe.names))
+    derivatives.recipe = replace(derivatives.recipe, other_layouts=other_layouts(layout))
     with caching(Taps(store, asyncio.get_running_loop()).read) as cdn:
         purger = CachePurger(cdn)
         rules = TakedownPolicy(urls=PublicUrls(files=cdn.url), purger=purger, settle_seconds=settle_seconds)

@@ -69,7 +69,7 @@ async def test_a_side_below_a_prefix_has_keys_without_it(tmp_path: Path) -> None
     names = tree(tmp_path / "shadow", 3)
     shadow = open_side("prefix:shadow/", open_store=lambda: FileStore(tmp_path))
     async with shadow.opened():
-        originals = ListedOriginals(store=shadow, layout=LAYOUT, prefix="gall/")
+        originals = ListedOriginals(store=shadow, layout=LAYOUT, prefixes=("gall/",))
         assert await keys(originals) == names
         assert await keys(originals, after=names[0]) == names[1:]
         blob = await shadow.fetch(names[0], tmp_path / "fetched")

@@ -73,9 +73,9 @@ def promotion(
     objection: Callable[[str, str, Blob], str] = lambda _original, _size, _new: "",
 ) -> Promotion:
     layouts = PromotionLayouts(
-        shadow=Shadow(live=LIVE, prefix="shadow/", sizes=SIZES),
+        shadow=Shadow(live=LIVE, prefix="shadow/"),
         live=LIVE,
-        replaced=Shadow(live=LIVE, prefix="replaced/", sizes=SIZES),
+        replaced=Shadow(live=LIVE, prefix="replaced/"),
     )
     return Promotion(store=store, layouts=layouts, sizes=SIZES, objection=objection, is_dry=is_dry)
 

@@ -71,6 +71,13 @@ def test_a_service_in_order_passes_every_step_and_nothing_is_left(
     assert images(service.store) == before
 
 
+def test_the_sample_lies_below_a_prefix_of_originals(environment: dict[str, str]) -> None:
+    result = run(environment | {"ORIGINALS_PREFIX": "keys/,gall/"}, "--json")
+    details = {step["step"]: step["detail"] for step in map(json.loads, result.stdout.splitlines())}
+    assert result.exit_code == 0, result.output
+    assert details["original"].startswith("gall/smoke/")
+
+
 def test_people_see_a_table_with_the_time_of_each_step(service: Service, environment: dict[str, str]) -> None:
     result = run(environment | {"SERVICE_URL": ""}, service.url)
     assert result.exit_code == 0, result.output

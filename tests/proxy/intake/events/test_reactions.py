@@ -106,7 +106,7 @@ def desk_of(
     idle = RenderPool(admission=Admission(slots=1, budget_bytes=1, waiting=1), deadline_seconds=1)
     derivatives = open_derivatives(store, idle, policy=policy)
     layout = derivatives.recipe.layout
-    others = tuple(Shadow(live=layout, prefix=prefix, sizes=("small",)) for prefix in (REPLACED, "shadow/"))
+    others = tuple(Shadow(live=layout, prefix=prefix) for prefix in (REPLACED, "shadow/"))
     derivatives.recipe = replace(derivatives.recipe, other_layouts=others)
     jobs = JobService(
         queue=queue,
