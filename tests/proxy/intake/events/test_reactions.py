@@ -7,14 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
+import httpx
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from proxy import metrics
 from proxy.concurrency.admission import Admission
 from proxy.derivatives.recipe import ETAG, PROFILE
-from proxy.errors import BadEvent, BadToken, Busy, NotFound, StoreUnavailable
+from proxy.errors import BadEvent, BadSignature, BadToken, Busy, NotFound, StoreUnavailable
 from proxy.intake.events.reactions import DETAILS, BucketEvents, EventPolicy, HandledEvent, Outcome
+from proxy.intake.events.sns.inbox import SnsInbox
 from proxy.jobs.request import JobRequest
 from proxy.jobs.service import JobService
 from proxy.jobs.takedown.tombstones import Tombstone
@@ -26,6 +29,7 @@ from proxy.stores.base import Attributes
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.outbox import Outbox
 from tests.proxy.conftest import ORIGINAL, SIZES, CountingStore, open_derivatives
+from tests.proxy.intake.events.sns.conftest import Sns
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -101,6 +105,7 @@ def desk_of(
     *,
     events: EventPolicy = POLICY,
     answer_seconds: float = 600,
+    sns: SnsInbox | None = None,
 ) -> Desk:
     store = CountingStore(Counter())
     idle = RenderPool(admission=Admission(slots=1, budget_bytes=1, waiting=1), deadline_seconds=1)
@@ -117,7 +122,7 @@ def desk_of(
         keep_seconds=600,
     )
     handling = BucketEvents(
-        policy=events, store=store, derivatives=derivatives, jobs=jobs, sns=None, answer_seconds=answer_seconds
+        policy=events, store=store, derivatives=derivatives, jobs=jobs, sns=sns, answer_seconds=answer_seconds
     )
     return Desk(store=store, jobs=jobs, events=handling, photo=photo)
 
@@ -288,6 +293,22 @@ async def test_what_came_of_events_is_counted(desk: Desk) -> None:
     before = metrics.events_total.labels("other-bucket")._value.get()  # noqa: SLF001 - the library has no public name
     await desk.handle(PUT, PUT, ("Created:Put", "gall/2/2_1_original.jpg"), bucket="other")
     assert metrics.events_total.labels("other-bucket")._value.get() == before + 2  # noqa: SLF001 - see above
+
+
+async def test_a_message_of_sns_is_opened_and_one_about_the_subscription_is_no_event(
+    queue: JobQueue, policy: GenerationPolicy, photo: Path
+) -> None:
+    sender = Sns(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    fetching = httpx.MockTransport(lambda _: httpx.Response(200, content=sender.certificate))
+    desk = desk_of(queue, policy, photo, sns=SnsInbox(transport=fetching))
+    await desk.upload()
+    notification = msgspec.json.encode(sender.message("Notification", body(PUT).decode()))
+    ended = msgspec.json.encode(sender.message("UnsubscribeConfirmation", "Ended", Token="t", SubscribeURL="https://x"))
+    handled = await desk.events.handle(b"[" + ended + b"," + notification + b"]")
+    assert [(one.key, one.outcome) for one in handled] == [(ORIGINAL, "queued")]
+    assert await desk.events.handle(ended) == ()
+    with pytest.raises(BadSignature):
+        await desk.events.handle(notification.replace(b"Created", b"Removed"))
 
 
 def test_every_outcome_is_exported_from_the_start_and_explained() -> None:
