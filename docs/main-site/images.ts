@@ -3,7 +3,7 @@
  * fails, and builds the URLs of pictures. It needs the client `image-service.ts` of docs/clients beside it, and nothing
  * else. Post jobs on the server only, because that requires the secret.
  */
-import { imageUrl as viewUrl, postJob, waitForJob, type Job, type Service } from "./image-service";
+import { imageUrl as viewUrl, JobFailed, postJob, ServiceError, waitForJob, type Job, type Service } from "./image-service";
 
 export { Forged, readCallback, type Job } from "./image-service";
 
@@ -58,6 +58,9 @@ export class NotMade extends Error {
 
 const DEADLINE_MS = 10_000;
 
+/** The code of the error for an original that was taken down: the old code would bring it back. */
+const TAKEN_DOWN = "taken-down";
+
 /**
  * Renders all sizes of an uploaded original; replaces the site's own createOtherSizes.
  *
@@ -81,6 +84,9 @@ export async function createOtherSizes(key: string, settings: Settings): Promise
   } catch (error) {
     fault = error;
   }
+  if (codeOf(fault) === TAKEN_DOWN) {
+    return tell(settings, { key, by: "service", ms: Date.now() - began, fault: sentence(fault) });
+  }
   try {
     await settings.oldWay(key);
   } catch (error) {
@@ -98,6 +104,9 @@ export async function settle(job: Job, settings: Settings): Promise<void> {
   const fault = job.error?.detail ?? `job ${job.id} failed`;
   if (settings.rollout === "shadow") {
     return tell(settings, { key: job.key, by: "shadow", ms: 0, fault }); // the old code ran with the upload
+  }
+  if (job.error?.code === TAKEN_DOWN) {
+    return tell(settings, { key: job.key, by: "service", ms: 0, fault });
   }
   try {
     await settings.oldWay(job.key);
@@ -177,6 +186,10 @@ function post(key: string, settings: Settings, until: number): Promise<Job> {
 function service(settings: Settings): Service {
   const { serviceUrl: url, secret, fetch } = settings;
   return { url, ...(secret ? { secret } : {}), ...(fetch ? { fetch } : {}) };
+}
+
+function codeOf(fault: unknown): string | undefined {
+  return fault instanceof JobFailed ? fault.job.error?.code : fault instanceof ServiceError ? fault.code : undefined;
 }
 
 function path(key: string): string {

@@ -207,6 +207,19 @@ test("in the shadow a job that failed is only told: the old way was gone when th
   assert.deepEqual(it.told.map(({ by, fault }) => ({ by, fault })), [{ by: "shadow", fault: "It ends early." }]);
 });
 
+test("what was taken down does not come back by the old way", async () => {
+  const error = { code: "taken-down", detail: "It was taken down." };
+  const refusal = JSON.stringify({ type: "https://images.test/problems/taken-down", detail: error.detail });
+  const failure = JSON.stringify({ id: "1", status: "error", error });
+  for (const [status, body] of [[409, refusal], [202, failure]]) {
+    const it = site({ serviceUrl: await answering((_, answer) => answer.writeHead(status).end(body)) });
+    await images.createOtherSizes(await upload(), it);
+    await images.settle({ id: "1", key: "gall/58/58_0_original.jpg", status: "error", derivatives: [], error }, it);
+    assert.deepEqual(it.byOldWay, []);
+    assert.deepEqual(it.told.map(({ by }) => by), ["service", "service"]);
+  }
+});
+
 test("off is as before, without a word to the service", async () => {
   const [key, it] = [await upload(), site({ rollout: "off", fetch: () => assert.fail("the service was asked") })];
   await images.createOtherSizes(key, it);
