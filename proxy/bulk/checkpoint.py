@@ -50,8 +50,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     retry_failed: str
     through_queue: bool
     profiles: tuple[str, ...]
-    where: tuple[str, ...] = ()
-    """The `[[where]]` tables of the sizes file, one text each."""
+    where: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The `[[where]]` tables of the sizes file, one text each; not stored if there are none."""
 
     def differences(self, other: RunOptions) -> list[str]:
         """Return the options and settings that differ, by the names that an operator knows."""

@@ -8,6 +8,8 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pipeline.size import render_profile
 from proxy.app.key_layouts import walked_prefixes
 from proxy.app.wiring import build
@@ -129,7 +131,8 @@ def _run_options(options: ReprocessOptions, settings: Settings, components: Comp
         retry_failed=str(options.retry_failed.resolve()) if options.retry_failed else "",
         through_queue=options.through_queue,
         profiles=tuple(render_profile(recipe.size(size), among=recipe.sizes, libvips=libvips) for size in sizes),
-        where=tuple(f"{one.prefix} {' '.join(one.sizes)} {one.layout or ''}" for one in settings.where),
+        where=tuple(f"{one.prefix} {' '.join(one.sizes)} {one.layout or ''}" for one in settings.where)
+        or msgspec.UNSET,
     )
 
 

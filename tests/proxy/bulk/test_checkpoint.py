@@ -112,6 +112,7 @@ def test_options_that_differ_have_the_names_that_an_operator_knows() -> None:
             retry_failed=text,
             through_queue=bool(text),
             profiles=(text,),
+            where=(text,),
         )
         for text in ("", "other")
     )
