@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from proxy.errors import BadEvent
-from proxy.intake.events.forms.r2 import read_queue_message
 from proxy.intake.events.forms.eventbridge import read_envelope
 from proxy.intake.events.forms.filer import read_file_event
+from proxy.intake.events.forms.r2 import read_queue_message
 from proxy.intake.events.forms.records import read_records
 from proxy.intake.events.forms.tigris import read_listed
 
