@@ -11,17 +11,15 @@ from proxy.app.key_layouts import walked_prefixes
 from proxy.app.public_urls import public_addresses
 from proxy.app.wiring import build
 from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
-from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
+from proxy.bulk.events import RunEnded, RunStarted, describe
 from proxy.bulk.export.row_file import RowFile
 from proxy.bulk.export.row_formats import CsvRows, SqlRows
 from proxy.bulk.export.step import ExportStep
 from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.bulk.originals import ListedOriginals
-from proxy.bulk.outages import OutageRetry
 from proxy.bulk.reporters import reporting
 from proxy.bulk.reprocess.render import RenderStep
-from proxy.bulk.runner import Runner
-from proxy.bulk.started import started
+from proxy.bulk.started import started, store_runner
 from proxy.bulk.state_dir import NoState
 
 if TYPE_CHECKING:
@@ -65,16 +63,7 @@ async def export_all(options: ExportOptions, settings: Settings, stop: Stop) -> 
         await stack.enter_async_context(started(components))
         reporter = stack.enter_context(reporting(describe, as_json=options.as_json, stop=stop))
         reporter.emit(RunStarted(run="export", prefix=run_options.prefix, mode="export", sizes=run_options.sizes))
-        runner = Runner(
-            concurrency=UNDERWAY,
-            progress=progress,
-            outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
-            stop=stop,
-            reporter=reporter,
-            on_stop=lambda underway: reporter.emit(
-                Stopping(detail=stop.reason, advice=stop.advice, in_progress=underway)
-            ),
-        )
+        runner = store_runner(components, concurrency=UNDERWAY, progress=progress, stop=stop, reporter=reporter)
         is_finished = await runner.run(
             ListedOriginals(
                 store=components.store,

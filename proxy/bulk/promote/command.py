@@ -10,12 +10,11 @@ from proxy.app.key_layouts import live_layout, walked_prefixes
 from proxy.app.wiring import build, store_name
 from proxy.bulk.checkpoint import RunOptions, RunProgress, new_checkpoint
 from proxy.bulk.compare.verdicts import ComparedSides, read_verdicts
-from proxy.bulk.events import RunEnded, RunStarted, Stopping, describe
+from proxy.bulk.events import RunEnded, RunStarted, describe
 from proxy.bulk.originals import ListedOriginals
-from proxy.bulk.outages import OutageRetry
 from proxy.bulk.promote.promotion import NOT_PASSED, RENDERED_SINCE, Promotion, PromotionLayouts
 from proxy.bulk.reporters import reporting
-from proxy.bulk.runner import Runner
+from proxy.bulk.started import store_runner
 from proxy.bulk.state_dir import NoState
 from proxy.keys.shadow import REPLACED, Shadow
 
@@ -60,16 +59,7 @@ async def promote_all(options: PromoteOptions, settings: Settings, stop: Stop) -
     try:
         with reporting(describe, as_json=options.as_json, stop=stop) as reporter:
             reporter.emit(_run_started(options, settings, promotion))
-            runner = Runner(
-                concurrency=UNDERWAY,
-                progress=progress,
-                outage_retry=OutageRetry(check=components.store.check, stop=stop, emit=reporter.emit),
-                stop=stop,
-                reporter=reporter,
-                on_stop=lambda underway: reporter.emit(
-                    Stopping(detail=stop.reason, advice=stop.advice, in_progress=underway)
-                ),
-            )
+            runner = store_runner(components, concurrency=UNDERWAY, progress=progress, stop=stop, reporter=reporter)
             is_finished = await runner.run(
                 ListedOriginals(
                     store=components.store,
