@@ -51,6 +51,7 @@ SLOW = (
     "tests/proxy/cli/test_check.py",
     "tests/proxy/cli/test_info.py",
     "tests/proxy/cli/bulk/",
+    "tests/proxy/cli/test_where.py",
     "tests/proxy/derivatives/test_alone.py::test_it",
     "tests/proxy/derivatives/test_changes.py",
     "tests/proxy/derivatives/test_first_size.py",

@@ -98,7 +98,6 @@ def test_an_unfinished_run_does_not_resume_with_other_tables(store: Path, tmp_pa
     assert made(store)
 
 
-@pytest.mark.slow
 def test_the_shadow_is_compared_and_promoted_with_the_sizes_of_each_original(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
