@@ -10,17 +10,14 @@
     │   └── TakenDown            the original was taken down
     │       └── OrderTakenDown   derivatives were ordered of an original that was taken down later
     ├── TakedownUnfinished       a takedown has to be continued later; the message has the reason
-    ├── JobEnded                 a job cannot be cancelled, because it has ended
-    ├── BadCursor                a page of jobs was requested with an invalid cursor
+    ├── JobEnded BadCursor       a job cannot be cancelled, because it has ended; the cursor of a page is invalid
     ├── BadSignature             a request is not signed with a known secret
-    ├── BadToken                 a request does not have the token of EVENTS_TOKEN
-    ├── BadEvent                 the body of a request is no event of a bucket
+    ├── BadToken BadEvent        a request does not have the token of EVENTS_TOKEN; its body is no event of a bucket
     ├── SnsUnreachable           Amazon SNS could not be asked for a certificate, or to confirm a subscription
     ├── BadCallback              callbacks to this `callback_url` are not allowed
     ├── BadUploadUrl             an upload URL was not issued by this service
     │   └── UploadUrlEnded       it has expired, or an upload to it was stored
-    ├── UploadUnderWay           another upload to this URL is running
-    ├── OriginalExists           the original exists, and the order of the upload does not replace it
+    ├── UploadUnderWay OriginalExists   another upload to this URL is running; the order does not replace an original
     ├── UnfitUpload              an upload is not what was ordered: another type or length, or only a part
     ├── UploadCutOff             the client left in the middle of an upload
     │   └── UploadTooSlow        the upload did not end in time
@@ -29,13 +26,10 @@
     ├── CdnPurgeRefused          a CDN refuses to remove its copies: a permission or a setting
     ├── CdnPurgeFailed           a CDN did not remove its copies; retry, after `retry_after_seconds` if it asks for that
     ├── TooManyBytes             the original's file is larger than the limit
-    ├── OutOfRange               the requested range is outside the blob
-    ├── PreconditionFailed       the blob does not meet a condition of the request
+    ├── OutOfRange PreconditionFailed   the range is outside the blob; it does not meet a condition of the request
     ├── Busy                     the service is at capacity; retry after `retry_after_seconds`
-    ├── QueueUnavailable         the queue cannot be opened, read or written
-    ├── NoRoom                   nothing more can be written to the scratch folder
-    ├── UnexpectedError          an unexpected error
-    ├── GaveUp                   a bulk run cannot continue; the rest can be done later
+    ├── QueueUnavailable NoRoom  the queue cannot be opened, read or written; the scratch folder cannot be written
+    ├── UnexpectedError GaveUp   an unexpected error; a bulk run cannot continue, and the rest can be done later
     ├── RenderFailed             rendering failed, although the original appears valid
     │   ├── DeadlineExceeded     rendering took longer than its deadline
     │   └── ProcessDied          the render process died while rendering the original
