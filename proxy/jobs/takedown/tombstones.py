@@ -28,8 +28,8 @@ log = structlog.get_logger(__name__)
 TOMBSTONE_SECONDS: Final = 30 * 86_400.0
 """How long a tombstone is kept."""
 
-VIEW_SECONDS: Final = 1.0
-"""How long a page view waits for the queue, on which it does not depend otherwise."""
+VIEW_SECONDS: Final = 4.0
+"""How long a render waits for the queue, on which page views do not depend otherwise: as long as for the store."""
 
 RUNNING_SECONDS: Final = 5
 """When a post may be sent again while its original is being taken down."""
