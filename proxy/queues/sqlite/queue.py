@@ -32,6 +32,7 @@ from proxy.system import lockfiles
 from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -141,9 +142,16 @@ class SqliteQueue(SqliteReads):
     async def sweep(self, lock: int = 60, abort: float = 5.0) -> list[str]:  # noqa: ARG002 - SAQ's signature
         """Delete expired records, requeue or abort stuck jobs and those of dead processes, and return their keys.
 
-        `abort` is how long to wait for the worker of a stuck job to abort it, in seconds.
+        `abort` is how long to wait for the worker of a stuck job to abort it, in seconds. Waits that began in the
+        future are shortened: another process began them, before the clock was set back.
         """
-        await self._database.write(lambda connection: statements.prune(connection, time.time()))
+        at = time.time()
+
+        def tidy(connection: sqlite3.Connection) -> None:
+            statements.prune(connection, at)
+            statements.shorten_waits(connection, at)
+
+        await self._database.write(tidy)
         swept = await self._take_over()
         with exclusive(self._owners / ".sweep") as ours:
             stuck = await self._silent() if ours else []

@@ -243,6 +243,20 @@ async def test_a_clock_that_was_set_while_nobody_worked_stops_no_job(
     assert (await take(await another())).key == "a"
 
 
+async def test_a_wait_that_another_process_began_while_the_clock_was_fast_ends(
+    queue: JobQueue, another: Another, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, real = await another(), time.time
+    await queue.enqueue("paint", key="a", retries=3, retry_delay=1)
+    job = await take(other)
+    assert await queue.dequeue(timeout=0.01) is None  # it sees the clock before and after, and nothing in between
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    await job.retry("the paint was wet")
+    monkeypatch.setattr(time, "time", real)
+    await queue.sweep()
+    assert (await take(queue)).key == "a"
+
+
 @pytest.mark.parametrize("attempts", [1, 1024, 1025, 100_000])
 async def test_a_job_is_put_back_however_often_it_was(queue: JobQueue, attempts: int) -> None:
     await queue.enqueue("paint", key="a", retries=1_000_000, retry_delay=0.01, retry_backoff=0.5)
