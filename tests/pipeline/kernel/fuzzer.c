@@ -52,10 +52,13 @@ static int describe(struct job *job, struct input *input)
     job->is_converted = number(input) % 2;
     for (int i = 0; i < job->count; i++) {
         struct rung *rung = &job->rungs[i];
-        *rung = (struct rung){number(input), number(input), number(input) % MOST_INPUT_RUNGS - 1, NULL};
+        rung->width = number(input);
+        rung->height = number(input);
+        rung->source = number(input) % MOST_INPUT_RUNGS - 1;
         if (product(rung->width, rung->height) > MOST_INPUT_PIXELS)
             return 0;
-        job->sizes[i] = (size_t)product(rung->width, rung->height * (job->bands > 0 ? job->bands : 0));
+        int bands = job->bands > 0 ? job->bands : 0;
+        job->sizes[i] = (size_t)product(rung->width, rung->height) * (size_t)bands;
     }
     return product(job->width, job->height) <= MOST_INPUT_PIXELS;
 }
@@ -86,8 +89,9 @@ static int reduce(struct job *job, struct input input, const char *instructions)
         return -1;
     for (int i = 0; i < job->count; i++)
         job->rungs[i].out = job->sizes[i] ? calloc(job->sizes[i], 1) : NULL;
-    struct ladder *ladder = ladder_new(job->width, job->height, job->bands, job->rungs, job->count,
-                                       light_of_level, level_of_light, job->is_converted ? matrix : NULL);
+    struct ladder *ladder =
+        ladder_new(job->width, job->height, job->bands, job->rungs, job->count, light_of_level,
+                   level_of_light, job->is_converted ? matrix : NULL);
     if (ladder)
         push_all(ladder, job, input);
     ladder_free(ladder);

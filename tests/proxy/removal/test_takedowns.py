@@ -28,7 +28,7 @@ from tests.proxy.queues.asking import take
 from tests.proxy.queues.test_jobs import jobs_of
 from tests.proxy.removal.cdns import CachePurger, CachingServer, caching
 from tests.proxy.stores.s3.s3_stores import opened
-from tests.proxy.stores.s3.test_store import moto  # noqa: F401 - a fixture
+from tests.proxy.stores.s3.simulated import moto  # noqa: F401 - a fixture
 from tests.proxy.stores.seaweed import ADMIN, Seaweed
 from tests.waiting import until
 

@@ -198,7 +198,7 @@ class WatchedJobs(JobService):
     waited: ClassVar[list[int]] = []
 
     async def submit_unless_taken_down(self, order: JobRequest, *, idempotency_key: str | None = None) -> Job:
-        job = await super().submit(order, idempotency_key=idempotency_key)
+        job = await super().submit_unless_taken_down(order, idempotency_key=idempotency_key)
         self.waited.append((await self.waiting()).jobs)
         return job
 
@@ -218,7 +218,7 @@ async def test_a_queue_is_fed_no_fuller_than_leaves_room_for_others(
         return (await jobs.waiting()).jobs == JOBS_PER_WORKER
 
     await until(is_as_full_as_may_be)
-    mine = await jobs.submit(JobRequest(key=ORIGINAL))
+    mine = await jobs.submit_unless_taken_down(JobRequest(key=ORIGINAL))
     assert mine.status == "queued"
     assert jobs.waited == [1, JOBS_PER_WORKER, JOBS_PER_WORKER + 1]
     jobs.waited.clear()

@@ -66,6 +66,7 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
         "/files/{key}",
         "/img/{key}/{size}",
         "/v1/derivatives/{key}",
+        "/v1/events/s3",
         "/v1/facts/{key}",
         "/v1/images/{key}",
         "/v1/jobs",
@@ -76,6 +77,8 @@ async def test_the_document_describes_every_way_in(site: Site) -> None:
         "/v1/queue",
         "/v1/queue/pause",
         "/v1/queue/resume",
+        "/v1/uploads",
+        "/v1/uploads/{token}",
     }
     assert "requestBody" in document["paths"]["/v1/jobs"]["post"]
 
