@@ -83,8 +83,12 @@ def test_here_it_is_plausible() -> None:
 
 def test_processes_that_this_one_started_are_its_render_processes() -> None:
     before = cgroups.render_bytes()
-    with subprocess.Popen(["sleep", "60"]) as child:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
+            child.stdin.write(b"started")
+            assert child.stdout.read(7) == b"started"  # it is loaded, so its memory stays the same
             assert cgroups.render_bytes() - before == pytest.approx(resident_bytes(child.pid), rel=0.5)
         finally:
             child.kill()
