@@ -26,17 +26,13 @@ def build_takedowns(
     jobs: JobService,
     store: Store,
     derivatives: DerivativeService,
-    files_url: str,
     remembered_seconds: float,
 ) -> Takedowns:
-    """Build the takedowns; `files_url` is where browsers read the store.
-
-    `remembered_seconds` is how long processes serve files from memory, if they do.
-    """
+    """Build the takedowns; `remembered_seconds` is how long processes serve files from memory, if they do."""
     has_files = settings.delivery == "stream" or settings.store.startswith("file://")
     service_url = f"{settings.public_origin}{settings.base_path}" if settings.public_origin else ""
     policy = TakedownPolicy(
-        urls=PublicUrls(files=files_url, originals=settings.originals_base_url, service=service_url),
+        urls=PublicUrls(files=absolute_base_url(settings), originals=settings.originals_base_url, service=service_url),
         purger=build_purger(settings),
         settle_seconds=remembered_seconds if has_files and settings.stream_cache_mb else 0.0,
     )

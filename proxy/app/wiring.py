@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -11,7 +11,7 @@ from pipeline.protocol import Limits
 from proxy.app.intake import build_events, build_uploads
 from proxy.app.key_layouts import former_layouts, live_layout, written_layout
 from proxy.app.public_hosts import is_read_by_browsers
-from proxy.app.public_urls import absolute_base_url, public_addresses
+from proxy.app.public_urls import public_addresses
 from proxy.app.removal_wiring import build_takedowns
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from proxy.intake.events.reactions import BucketEvents
     from proxy.intake.uploads.upload_service import UploadService
+    from proxy.keys.addresses import PublicAddresses
     from proxy.queues.base import JobQueue
     from proxy.removal.takedowns import Takedowns
     from proxy.settings.settings import Settings
@@ -137,38 +138,20 @@ def build(settings: Settings) -> Components:
     remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
     scratch = build_scratch(settings)
     render_pool = _render_pool(settings, scratch)
-    policy = replace(_policy(settings, scratch), is_taken_down=Tombstones(queue).is_known_taken_down)
-    keep_seconds = round(settings.job_keep_days * DAY_SECONDS)
+    policy = _policy(settings, scratch, Tombstones(queue))
     allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
-    outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=keep_seconds)
     derivatives = DerivativeService(
         store=store, render_pool=render_pool, recipe=recipe, cache=_derivative_cache(remembered), policy=policy
     )
     facts = FactsReader(store=store, render_pool=render_pool, recipe=recipe, policy=policy)
     addresses = public_addresses(settings, is_absolute=True)
     pictures = Pictures(store=store, derivatives=derivatives, addresses=addresses)
-    jobs = JobService(
-        queue=queue,
-        outbox=outbox,
-        recipe=recipe,
-        addresses=addresses,
-        queue_size=settings.queue_size,
-        keep_seconds=keep_seconds,
-        clear_failures=derivatives.clear_failures,
-    )
+    outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=_keep_seconds(settings))
+    jobs = _jobs(settings, queue=queue, outbox=outbox, derivatives=derivatives, addresses=addresses)
     takedowns = build_takedowns(
-        settings,
-        queue=queue,
-        jobs=jobs,
-        store=store,
-        derivatives=derivatives,
-        files_url=absolute_base_url(settings),
-        remembered_seconds=KNOWN_SECONDS,
+        settings, queue=queue, jobs=jobs, store=store, derivatives=derivatives, remembered_seconds=KNOWN_SECONDS
     )
-    worker: JobWorker | None = None
-    if settings.workers:
-        worker = _worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns)
     control, handled = JobControl(queue=queue, jobs=jobs), HandledMessages(queue)
     return Components(
         store=store,
@@ -182,7 +165,7 @@ def build(settings: Settings) -> Components:
         jobs=jobs,
         control=control,
         takedowns=takedowns,
-        worker=worker,
+        worker=_worker(queue, derivatives, jobs, settings, gate=gate, pictures=pictures, takedowns=takedowns),
         callback_delivery=_callback_delivery(callback_queue, allow_list, jobs, facts, settings),
         reader=BlobReader(store, remembered=remembered, may_remember=derivatives.accepts),
         connections=_http_connections(settings),
@@ -236,12 +219,31 @@ def _render_pool(settings: Settings, scratch: ScratchSpace) -> RenderPool:
     )
 
 
-def _policy(settings: Settings, scratch: ScratchSpace) -> GenerationPolicy:
+def _keep_seconds(settings: Settings) -> int:
+    return round(settings.job_keep_days * DAY_SECONDS)
+
+
+def _jobs(
+    settings: Settings, *, queue: JobQueue, outbox: Outbox, derivatives: DerivativeService, addresses: PublicAddresses
+) -> JobService:
+    return JobService(
+        queue=queue,
+        outbox=outbox,
+        recipe=derivatives.recipe,
+        addresses=addresses,
+        queue_size=settings.queue_size,
+        keep_seconds=_keep_seconds(settings),
+        clear_failures=derivatives.clear_failures,
+    )
+
+
+def _policy(settings: Settings, scratch: ScratchSpace, tombstones: Tombstones) -> GenerationPolicy:
     return GenerationPolicy(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
         conditional_writes=settings.conditional_writes,
         scratch=scratch,
+        is_taken_down=tombstones.is_known_taken_down,
     )
 
 
@@ -268,7 +270,9 @@ def _worker(
     gate: StoreGate,
     pictures: Pictures,
     takedowns: Takedowns,
-) -> JobWorker:
+) -> JobWorker | None:
+    if not settings.workers:
+        return None
     return JobWorker(
         queue=queue,
         derivatives=derivatives,

@@ -36,10 +36,10 @@ async def posted_body(request: Request[None, None, State]) -> bytes:
 
 
 def parse(body: bytes, kind: type[T], *, fields: Mapping[str, object], what: str) -> T:
-    """Return the message in a body; `fields` are those that clients may post, with their types.
+    """Return the message in a body. `fields` has the fields that clients may post, with their types.
 
     Raises:
-        ValidationException: the body is not valid; the error names every fault. `what` names the message.
+        ValidationException: the body is not valid. The error names every fault; in it, `what` stands for the message.
     """
     try:
         posted = msgspec.json.decode(body, type=dict[str, msgspec.Raw])

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from litestar.openapi.spec import OpenAPI
 
+TYPES: Final = tuple(readable.content_type for readable in READABLE.values())
+"""The content types of originals."""
+
 ORDER_PROBLEMS: Final = {
     400: "The body is not a valid order, or the request has query parameters.",
     401: BAD_SIGNATURE,
@@ -55,7 +58,7 @@ def _order(sizes: Sequence[str]) -> Schema:
         "replace": Schema(type=OpenAPIType.BOOLEAN, description="Replace the original if it exists."),
         "content_type": Schema(
             type=OpenAPIType.STRING,
-            enum=[readable.content_type for readable in READABLE.values()],
+            enum=[*TYPES],
             description="The only type that may be uploaded; every type of originals if absent.",
         ),
         "bytes": Schema(

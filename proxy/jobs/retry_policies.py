@@ -20,6 +20,8 @@ from proxy.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import saq
+
 MOST_DEFERRED = 1000
 """How many jobs may wait, outside of `QUEUE_SIZE`, for a retry after an unexpected error; a further one ends."""
 
@@ -42,3 +44,18 @@ RETRY_POLICIES: Mapping[type[ImagesError], RetryPolicy] = {
     UnexpectedError: RetryPolicy(attempts=18, first_seconds=10, longest_seconds=10_800),
 }
 """Transient failures are retried. Every other error (`Refused`, a bad key) is permanent."""
+
+
+def count_try(job: saq.Job, name: str) -> int:
+    """Count a failed attempt of a job under a name, such as the code of its fault; return how many there are now.
+
+    `job.attempts` is another number: it also counts machines that died.
+    """
+    tries: dict[str, int] = job.meta.setdefault("tries", {})
+    tries[name] = tries.get(name, 0) + 1
+    return tries[name]
+
+
+def unexpected(error: Exception) -> UnexpectedError:
+    """Return the error with which a job reports one whose traceback was logged as `unexpected_error`."""
+    return UnexpectedError(f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback.")

@@ -317,7 +317,7 @@ class JobService:
             await self.tombstones.add(posted.request.key, Tombstone(at=posted.posted_at, job_id=job_id))
 
     async def _join(self, posts: Sequence[Submission], there: Mapping[str, QueuedJob]) -> set[str]:
-        """Join the live jobs that cover these posts. Return the ids of those that will look at their original again."""
+        """Join the live jobs that cover these posts. Return the ids of the jobs that will read their original again."""
         covering = {
             job_id
             for posted in posts

@@ -27,7 +27,7 @@ from proxy.jobs.completion import count_end
 from proxy.jobs.job import ABANDONED, TAKE_DOWN, JobError, JobOutcome, is_cancelled
 from proxy.jobs.joins import close
 from proxy.jobs.request import JobRequest
-from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES
+from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES, count_try, unexpected
 from proxy.jobs.service import FUNCTION
 from proxy.queues.base import DEFERRED, DEQUEUE_SECONDS
 from proxy.queues.worker import QueueWorker, RetryLater
@@ -157,10 +157,12 @@ class JobWorker(QueueWorker):
     async def _attempt(self, request: JobRequest, *, is_first_attempt: bool) -> GenerationResult:
         remake: Remake = "all" if request.force else "stale"
         priority = Priority.BATCH if request.batch else Priority.JOB
-        is_taken_down = self._takedown is not None and await self._takedown.is_taken_down(request.key)
+        takedown = self._takedown
+        if takedown and not await takedown.is_taken_down(request.key):
+            takedown = None
         try:
-            if self._takedown and is_taken_down:
-                await self._takedown.remove_derivatives(request.key)  # of an attempt on a machine that died
+            if takedown:
+                await takedown.remove_derivatives(request.key)  # of an attempt on a machine that died
                 return GenerationResult(fault=TakenDown(request.key))
             return await self._derivatives.generate(
                 request.key, request.sizes, remake=remake, priority=priority, clears_failures=is_first_attempt
@@ -169,11 +171,7 @@ class JobWorker(QueueWorker):
             return GenerationResult(fault=fault)
         except Exception as error:
             log.exception("unexpected_error")
-            return GenerationResult(
-                fault=UnexpectedError(
-                    f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback."
-                )
-            )
+            return GenerationResult(fault=unexpected(error))
 
     async def _retry_if_due(self, job: saq.Job, made: GenerationResult, fault: Refused | ImagesError) -> None:
         """Reschedule a job if its fault may pass, with the reason and the time stored in its result.
@@ -182,13 +180,12 @@ class JobWorker(QueueWorker):
             RetryLater: the job was rescheduled.
         """
         retry_policy = next((RETRY_POLICIES[kind] for kind in RETRY_POLICIES if isinstance(fault, kind)), None)
-        tries = job.meta.setdefault("tries", {})  # not `attempts`, which also counts machines that died
-        tries[fault.code] = tries.get(fault.code, 0) + 1
+        tries = count_try(job, fault.code)
         is_deferred = isinstance(fault, UnexpectedError)
         has_room = not is_deferred or await self.queue.count_deferred() < MOST_DEFERRED
-        if retry_policy and tries[fault.code] < retry_policy.attempts and has_room:
+        if retry_policy and tries < retry_policy.attempts and has_room:
             job.priority = DEFERRED if is_deferred else 0
-            job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries[fault.code]), False
+            job.retry_delay, job.retry_backoff = retry_policy.wait_seconds(tries), False
             job.result = msgspec.to_builtins(_outcome(made, retry_at=time.time() + job.retry_delay))
             log.warning(
                 "job_retry_scheduled", code=fault.code, detail=str(fault), retry_in_seconds=round(job.retry_delay, 1)

@@ -105,7 +105,7 @@ def layout_of(
 
 
 def outermost(prefixes: Iterable[str]) -> tuple[str, ...]:
-    """Return the prefixes in the order in which stores list keys, without those that begin with another one."""
+    """Return the prefixes that lie below no other one, in the order in which stores list keys."""
     kept: list[str] = []
     for prefix in sorted(prefixes, key=str.encode):
         if not kept or not prefix.startswith(kept[-1]):

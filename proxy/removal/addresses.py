@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from anyio.to_thread import run_sync
+
 from proxy.keys.layouts import ORIGINAL
 from proxy.keys.syntax import url
-from proxy.stores.certificates import trust_bundles
+from proxy.stores.certificates import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +27,7 @@ AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicUrls:
-    """The base URLs at which the picture may be read; those that are empty, or a path alone, are left out.
+    """The base URLs of public addresses. Those that are empty, or only a path, have no addresses.
 
     `files` is that of the store for browsers, `originals` that of the originals, and `service` that of this service.
     """
@@ -53,7 +55,7 @@ async def statuses(urls: Sequence[str]) -> tuple[int, ...]:
     import httpx  # noqa: PLC0415 - it costs memory that a service without takedowns saves
 
     limit = asyncio.Semaphore(AT_ONCE)
-    context = trust_bundles(httpx.create_ssl_context())
+    context = await run_sync(client_context)
 
     async def ask(client: httpx.AsyncClient, address: str) -> int:
         async with limit:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 from saq.job import Status
 
 from proxy.concurrency.backoff import Backoff
-from proxy.errors import Busy, CdnPurgeFailed, ImagesError, TakedownUnfinished, UnexpectedError, public_message
+from proxy.errors import Busy, CdnPurgeFailed, ImagesError, TakedownUnfinished, public_message
 from proxy.jobs.job import TAKE_DOWN, JobError, JobOutcome
 from proxy.jobs.joins import close
 from proxy.jobs.live_jobs import MOST_READ
 from proxy.jobs.request import JobRequest
-from proxy.jobs.retry_policies import MOST_DEFERRED
+from proxy.jobs.retry_policies import MOST_DEFERRED, count_try, unexpected
 from proxy.jobs.takedown.receipt import PublicAddress, RemovedBlob, TakedownReceipt
 from proxy.jobs.takedown.tombstones import Tombstone
 from proxy.queues.base import DEFERRED
@@ -136,10 +137,7 @@ class Takedowns:
             raise _put_off(job, fault, self._waits) from None
         except Exception as error:
             log.exception("unexpected_error")
-            unexpected = UnexpectedError(
-                f"An unexpected {type(error).__name__}; the event unexpected_error has its traceback."
-            )
-            raise _put_off(job, unexpected, self._waits) from None
+            raise _put_off(job, unexpected(error), self._waits) from None
         receipt = _receipt(job)
         log.info("takedown_done", blobs=len(receipt.removed), addresses=len(receipt.addresses))
         return msgspec.to_builtins(JobOutcome(takedown=receipt))
@@ -204,23 +202,20 @@ class Takedowns:
             await self._store_receipt(job, receipt)
 
     async def _purge(self, job: saq.Job) -> None:
-        """Have the CDN drop its copies of the addresses that were not purged yet, or that it still serves."""
+        """Purge the CDN's copies of all addresses that were not purged yet or still serve the picture."""
         receipt = _receipt(job)
         due = [one.url for one in receipt.addresses if not one.purged or (one.status and is_served(one))]
         if not due or self._policy.purger is None:
             return
         await self._policy.purger.purge(due)
-        purged = [PublicAddress(url=one.url, status=one.status, purged=True) for one in receipt.addresses]
-        await self._store_receipt(job, TakedownReceipt(removed=receipt.removed, addresses=tuple(purged)))
+        purged = tuple(replace(one, purged=True) for one in receipt.addresses)
+        await self._store_receipt(job, replace(receipt, addresses=purged))
 
     async def _check_addresses(self, job: saq.Job) -> None:
         receipt = _receipt(job)
         answers = await statuses([one.url for one in receipt.addresses])
-        addresses = tuple(
-            PublicAddress(url=one.url, status=status, purged=one.purged)
-            for one, status in zip(receipt.addresses, answers, strict=True)
-        )
-        await self._store_receipt(job, TakedownReceipt(removed=receipt.removed, addresses=addresses))
+        addresses = tuple(replace(one, status=status) for one, status in zip(receipt.addresses, answers, strict=True))
+        await self._store_receipt(job, replace(receipt, addresses=addresses))
         if served := [one for one in addresses if is_served(one)]:
             raise TakedownUnfinished(_named(served))
 
@@ -231,9 +226,7 @@ class Takedowns:
 
 def _put_off(job: saq.Job, fault: ImagesError, waits: Backoff) -> RetryLater:
     """Reschedule a takedown outside of the size of the queue, with the reason and the time in its result."""
-    tries = job.meta.setdefault("tries", {})
-    tries[TRIES] = tries.get(TRIES, 0) + 1
-    wait = waits.wait_seconds(tries[TRIES])
+    wait = waits.wait_seconds(count_try(job, TRIES))
     asked = fault.retry_after_seconds if isinstance(fault, CdnPurgeFailed) else None
     job.priority, job.retry_delay, job.retry_backoff = DEFERRED, max(wait, asked or 0.0), False
     error = JobError(code=fault.code, detail=public_message(fault))

@@ -44,6 +44,19 @@ def trust_bundles(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
+def client_context() -> ssl.SSLContext:
+    """Return the context of an httpx client that also trusts the authorities in the files of `BUNDLES`.
+
+    It reads files: call it in a thread.
+
+    Raises:
+        StoreRefused: see `trust_bundles`.
+    """
+    import httpx  # noqa: PLC0415 - it costs memory that a service without such clients saves
+
+    return trust_bundles(httpx.create_ssl_context())
+
+
 def certificate_fault(error: BaseException, *, host: str = "", port: int | None = None) -> StoreRefused | None:
     """Return the error about certificates among the causes of `error`, or None: one is not trusted, or a file is bad.
 

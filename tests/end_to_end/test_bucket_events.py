@@ -37,7 +37,7 @@ SIZES = ("small", "medium", "large", "xlarge")
 
 @dataclass
 class Relay:
-    """What stands between the filer and the service: it notes every event, and hands on what it is told to."""
+    """A relay between the filer and the service. It records every event, and forwards those that a test chooses."""
 
     service_url: str
     is_open: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from litestar import Request, Response, post, put
@@ -12,14 +12,13 @@ from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.params import FromPath
 
-from pipeline.formats.registry import READABLE
 from proxy.errors import UnfitUpload, UploadCutOff
 from proxy.http.dependencies import JobApi
 from proxy.http.openapi import problems
 from proxy.http.posted import MAX_BODY_BYTES, parse, posted_body
 from proxy.http.routes.jobs import FIELDS as JOB_FIELDS
 from proxy.http.routes.jobs import uncached
-from proxy.http.upload_schema import ORDER_PROBLEMS, UPLOAD_PROBLEMS
+from proxy.http.upload_schema import ORDER_PROBLEMS, TYPES, UPLOAD_PROBLEMS
 from proxy.intake.uploads.order import UploadOrder
 from proxy.intake.uploads.upload_service import UploadService
 from proxy.intake.uploads.urls import PATH
@@ -28,8 +27,6 @@ from proxy.webhooks.signature import ID_HEADER
 
 if TYPE_CHECKING:
     from litestar.datastructures import State
-
-TYPES: Final = tuple(readable.content_type for readable in READABLE.values())
 
 FIELDS: Mapping[str, object] = {
     **JOB_FIELDS,

@@ -172,7 +172,7 @@ class BucketEvents:
 
         outcomes = await asyncio.gather(*map(handle_one, of_objects.values()), return_exceptions=True)
         if fault := next((one for one in outcomes if isinstance(one, BaseException)), None):
-            raise fault  # the sender sends all events again; those that were handled cost little then
+            raise fault  # the sender repeats all events, and those that were handled need no more work
         return tuple(one for one in outcomes if isinstance(one, HandledEvent))
 
     async def _handle_object(self, events: list[BucketEvent]) -> HandledEvent:

@@ -12,7 +12,7 @@ import httpx
 from anyio.to_thread import run_sync
 
 from proxy.errors import CdnPurgeFailed, CdnPurgeRefused, StoreRefused
-from proxy.stores.certificates import certificate_fault, trust_bundles
+from proxy.stores.certificates import certificate_fault, client_context
 from proxy.stores.headers import PASSING_STATUSES
 from proxy.webhooks.client import retry_after_seconds
 
@@ -43,6 +43,11 @@ class CdnResponse:
     def is_success(self) -> bool:
         """Return whether the status is 2xx."""
         return httpx.codes.is_success(self.status)
+
+    @property
+    def is_denied(self) -> bool:
+        """Return whether the API rejects the token or its permissions."""
+        return self.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class CdnApi:
@@ -87,7 +92,7 @@ class CdnApi:
 
     async def _send(self, method: str, url: str, headers: dict[str, str], body: bytes) -> CdnResponse:
         if self._context is None:
-            self._context = await run_sync(_trusting)
+            self._context = await run_sync(client_context)
         client = httpx.AsyncClient(
             verify=self._context,
             timeout=httpx.Timeout(DEADLINE_SECONDS, connect=CONNECT_SECONDS),
@@ -114,7 +119,3 @@ class CdnApi:
         return CdnPurgeFailed(
             f"{self._name} is temporarily unavailable ({answer.status_code}).", retry_after_seconds=wait
         )
-
-
-def _trusting() -> ssl.SSLContext:
-    return trust_bundles(httpx.create_ssl_context())

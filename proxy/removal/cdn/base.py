@@ -1,15 +1,11 @@
-"""What every client that purges a CDN does."""
+"""What every client that purges a CDN does; its errors are in `proxy.errors`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.errors import CdnPurgeFailed, CdnPurgeRefused
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["CdnPurgeFailed", "CdnPurgeRefused", "CdnPurger"]
 
 
 class CdnPurger(Protocol):

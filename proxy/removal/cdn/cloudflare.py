@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,8 +18,6 @@ API_URL: Final = "https://api.cloudflare.com/client/v4"
 
 MOST_URLS: Final = 30
 """How many URLs a request has: the smallest limit that Cloudflare has had for any plan."""
-
-_DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
 
 class CloudflareError(msgspec.Struct, frozen=True):
@@ -69,7 +66,7 @@ def _check(response: CdnResponse) -> None:
         return
     codes = ", ".join(str(error.code) for error in result.errors)
     said = f"Cloudflare rejected the purge ({response.status}{f', error {codes}' if codes else ''})"
-    if response.status in _DENIED:
+    if response.is_denied:
         raise CdnPurgeRefused(
             f"{said}: CDN_PURGE_TOKEN must be a valid API token with the permission Cache Purge (Zone.Cache Purge) for "
             "the zone of CDN_PURGE."

@@ -20,8 +20,6 @@ API_URL: Final = "https://api.fastly.com"
 NO_KEY: Final = "gallformers-images-check"
 """The surrogate key that `check` purges: no response has it."""
 
-_DENIED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-
 
 class FastlyPurger:
     """Purges URLs with an API token, whose permission `check` shows for one service.
@@ -52,7 +50,7 @@ class FastlyPurger:
         if response.is_success:
             return
         said = f"Fastly rejected the purge ({response.status})"
-        if response.status in _DENIED:
+        if response.is_denied:
             raise CdnPurgeRefused(
                 f"{said}: CDN_PURGE_TOKEN must be a valid API token with the scope purge_select for the service of "
                 "CDN_PURGE."

@@ -11,7 +11,7 @@ import httpx
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable
 from proxy.stores.base import UNKNOWN_LENGTH
-from proxy.stores.certificates import certificate_fault, trust_bundles
+from proxy.stores.certificates import certificate_fault, client_context
 from proxy.stores.origin.responses import blob_of, md5s_of, shown, unfit
 from proxy.stores.ranges import Changed, cut, parse_content_range
 from proxy.stores.retry import StoreRetryPolicy, with_retries
@@ -74,7 +74,7 @@ class OriginStore:
         limits = httpx.Limits(max_connections=self._config.connections)
         # Without compression, because compressed bytes would not match the announced length.
         headers = {"Accept-Encoding": "identity"}
-        context = trust_bundles(httpx.create_ssl_context())
+        context = client_context()
         client = httpx.AsyncClient(timeout=seconds, limits=limits, headers=headers, verify=context)
         self._client = await self._held.enter_async_context(client)
 

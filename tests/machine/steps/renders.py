@@ -118,7 +118,7 @@ class RenderSteps(Steps):
 
     @rule(node=nodes, end=st.sampled_from(TAKEDOWN_POINTS), action=actions)
     def interrupt_takedown(self, node: int, end: Point, action: Action) -> None:
-        """Have a machine killed or stopped in the midst of a takedown."""
+        """Kill or stop a machine in the middle of a takedown."""
 
         def act() -> None:
             picture = self._calm_picture()

@@ -81,7 +81,7 @@ class UserSteps(Steps):
 
     @rule(picture=pictures, node=nodes, is_removal=st.booleans())
     def report(self, picture: int, node: int, *, is_removal: bool) -> None:
-        """Let an event come late, again, or out of order."""
+        """Deliver an event late, a second time, or out of order."""
         self._act(
             f"report the {'removal' if is_removal else 'upload'} of {picture} to {node}",
             lambda: self.site.report(self._picture(picture), self._node(node), is_removal=is_removal),

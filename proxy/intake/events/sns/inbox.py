@@ -36,7 +36,7 @@ _HOST: Final = re.compile(r"sns\.[a-z0-9-]{4,32}\.amazonaws\.com(\.cn)?")
 
 
 class SnsInbox:
-    """What opens messages of SNS. It trusts those that are signed by a certificate from a host of SNS."""
+    """Opens messages of SNS, if they are signed with a certificate from a host of SNS."""
 
     def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._transport = transport
