@@ -182,6 +182,8 @@ class Site:
         began = self.tick()
         with self._lock:
             picture.touched, picture.is_purged = began, False
+            if picture.etag is None:
+                picture.was_absent = began  # a job that was posted before may have ended without an original
         etag = self.bucket.put(picture.key, self.photos[began % len(self.photos)])
         picture.etag, picture.written = etag, self.tick()
 

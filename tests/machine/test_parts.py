@@ -6,7 +6,7 @@ import importlib
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -16,9 +16,12 @@ from tests.machine.fork_server import WAITS
 from tests.machine.mutations import MUTATIONS
 from tests.machine.nodes import ROOT, Life, Node
 from tests.machine.promises import read_runs
+from tests.machine.site import Site
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.machine.bucket import Bucket
 
 STARTED, DONE = "job_started", "job_done"
 
@@ -110,3 +113,25 @@ def test_the_clock_of_a_process_is_set_while_it_runs_but_not_its_monotonic_one(t
 @pytest.mark.parametrize("offset", [0, -DAY_SECONDS, 3600])
 def test_a_time_in_a_log_is_that_of_the_clock_less_what_it_was_off(offset: int) -> None:
     assert true_time(1_000_500 + offset, began=1_000_000, ended=1_001_000) == 1_000_500
+
+
+class Kept:
+    """A bucket that keeps nothing."""
+
+    def put(self, key: str, photo: Path) -> str:
+        return f"{key} of {photo.name}"
+
+    def remove(self, key: str) -> None:
+        pass
+
+
+def test_a_job_that_was_posted_without_an_original_may_end_without_one(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a picture")
+    site = Site([], cast("Bucket", Kept()), [photo], "")
+    picture = site.add_picture()
+    site.remove(picture)
+    posted = site.tick()
+    site.write(picture)
+    assert posted < picture.was_absent < site.tick()
+    site.close()
