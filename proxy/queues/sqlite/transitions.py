@@ -158,8 +158,8 @@ class Transitions:
         """Return a step that stores how a job ended, for the duration of its `ttl`.
 
         The step returns False if another run has begun, or if the job does not exist. If the worker lets a stuck job
-        go because a sweep asked for it, the step queues the job again, and returns False: nobody else may be left that
-        would, and a job without a `ttl` would be gone.
+        go because a sweep asked for it, the step queues the job again, and returns False. The process that sweeps could
+        do so later, but it may be killed meanwhile, and a job without a `ttl` would be gone.
         """
         row = self._row(job)
 
