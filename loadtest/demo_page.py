@@ -33,7 +33,7 @@ _TEMPLATE: Final = Template("""\
   th { text-align: left; }
   td { font-variant-numeric: tabular-nums; white-space: nowrap; }
   pre { background: color-mix(in srgb, currentColor 8%, transparent); border-radius: .5rem; overflow-x: auto;
-        padding: 1rem; }
+        padding: 1rem; white-space: pre-wrap; }
 </style>
 <h1>One photograph in ${count} sizes</h1>
 <p>The browser chooses the size that fits the page. Make the window narrow, reload, and it loads a smaller one.</p>
@@ -108,10 +108,11 @@ def _picture(files: Sequence[ShownFile]) -> str:
     """Return the element that shows the sizes, from the narrowest to the widest."""
     by_width = {one.width: one for one in files}
     widest = [*by_width.values()][-1]
-    srcset = ", ".join(f"{one.name} {one.width}w" for one in by_width.values())
+    srcset = ",\n                  ".join(f"{one.name} {one.width}w" for one in by_width.values())
     return (
         "<picture>\n"
-        f'  <source type="{widest.content_type}" srcset="{srcset}" sizes="(min-width: 60rem) 58rem, 100vw">\n'
+        f'  <source type="{widest.content_type}"\n          srcset="{srcset}"\n'
+        '          sizes="(min-width: 60rem) 58rem, 100vw">\n'
         f'  <img src="{widest.name}" width="{widest.width}" height="{widest.height}" alt="The photograph">\n'
         "</picture>"
     )

@@ -69,5 +69,5 @@ def main() -> None:
     """Render photographs in several sizes, without their metadata: by webhook, or on the first page view.
 
     Exit codes of every command: 0, done; 1, it failed; 2, the options or the settings are invalid; 130, Ctrl-C. The
-    help of a command says what they mean there.
+    help of a command has what they mean there.
     """

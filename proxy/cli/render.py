@@ -136,7 +136,6 @@ def _progress(total: int) -> Iterator[Callable[[list[local.LocalResult], local.L
             bar.update(task, completed=len(outcomes), description=described)
 
         yield advance
-        bar.update(task, visible=False)
 
 
 def _stopped(outcomes: Sequence[local.LocalResult], files: Sequence[Path]) -> str:

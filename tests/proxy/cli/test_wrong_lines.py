@@ -99,7 +99,7 @@ def test_a_wrong_line_is_refused_with_a_sentence_about_it(line: str) -> None:
 @pytest.mark.parametrize("group", ["", "jobs"])
 def test_every_command_has_one_whole_line_of_help(group: str) -> None:
     lines = run(f"{group} --help".strip()).stdout.partition("Commands:\n")[2].splitlines()
-    expected = [name.split(" ")[-1] for name, _ in commands() if (" " in name) == bool(group)]
+    expected = sorted(name.split(" ")[-1] for name, _ in commands() if (" " in name) == bool(group))
     assert [line.split()[0] for line in lines] == expected
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
