@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest import seaweed
+from loadtest.demo_page import write_page
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, on_bucket, order, running, signed
 
@@ -68,19 +69,45 @@ class Row:
     "--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Yours; else one is painted."
 )
 @click.option("--store", type=click.Choice(["files", "s3"]), default="files", help="A folder, or a real SeaweedFS.")
-def main(photo: Path | None, *, store: str) -> None:
-    """Start a service, store a photograph, post a job, fetch one more size on demand, and print the results."""
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="var/demo",
+    show_default=True,
+    help="Folder for the pictures and a page that shows them.",
+)
+def main(photo: Path | None, *, store: str, out: Path) -> None:
+    """Start a service, store a photograph, post a job, and fetch one more size on demand.
+
+    The results are printed, and stay as pictures and a page.
+    """
     with tempfile.TemporaryDirectory(prefix="gf-images-demo-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         service = stack.enter_context(running(folder) if store == "files" else _running_on_bucket(folder))
-        show_main_job(service, photo)
+        photo = photo or _painted(folder)
+        key = show_main_job(service, photo)
+        pictures = {size: _fetched(service, key, size) for size in (*EAGER, LAZY)}
+        page = write_page(out, photo, pictures)
+    click.echo(f"\nThe pictures are in {page.parent}. Open this page in a browser:\n  {page.as_uri()}")
 
 
-def show_main_job(service: Service, photo: Path | None = None) -> None:
-    """Store a photograph, or a painted one, in a running service, generate its sizes, and print the results."""
+def show_main_job(service: Service, photo: Path | None = None) -> str:
+    """Store a photograph, or a painted one, in a running service, generate its sizes, and print the results.
+
+    Returns the key of the original.
+    """
     photo = photo or _painted(service.folder)
     key = store_original(service, photo)
     _show(f"{key} ({photo.stat().st_size:,} bytes)", [*eager(service, key), lazy(service, key)])
+    return key
+
+
+def _fetched(service: Service, key: str, size: str) -> tuple[bytes, str]:
+    """Return the bytes and the content type of a derivative."""
+    answer = httpx.get(f"{service.url}/img/{quote(key)}/{size}", follow_redirects=True, timeout=60)
+    if not answer.is_success:
+        raise click.ClickException(f"{size} could not be fetched: {answer.text}")
+    return answer.content, answer.headers["content-type"]
 
 
 @contextlib.contextmanager

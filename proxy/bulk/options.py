@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 
+from proxy.errors import CannotStart
+
 _RATE = re.compile(r"(?P<number>\d+(\.\d+)?)(/(?P<unit>s|min|h))?")
 _BUDGET = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<percent>\s?%)?")
 _UNIT_SECONDS = {None: 1, "s": 1, "min": 60, "h": 3600}
+
+
+class BadOption(CannotStart):
+    """An option names something that cannot be used; the message states the option, the fault and what to do."""
 
 
 class OtherOptions(Exception):

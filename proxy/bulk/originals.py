@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from anyio import open_file
 
-from proxy.errors import CannotStart, UnreadableFolders
+from proxy.bulk.options import BadOption
+from proxy.errors import UnreadableFolders
 from proxy.keys.layouts import is_original
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class FileOriginals:
                         yield key
                     is_behind = is_behind or key == after
         except (OSError, UnicodeDecodeError) as fault:
-            raise CannotStart(f"--originals: cannot read {self.path} ({fault}).") from fault
+            raise BadOption(
+                f"--originals: cannot read {self.path} ({fault}). Use a file of UTF-8 text with one key per line."
+            ) from fault
 
 
 class FailedOriginal(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +139,7 @@ async def failed_keys(path: Path) -> AsyncIterator[str]:
     """Yield the keys of a file of failures, each once.
 
     Raises:
-        CannotStart: the file cannot be read, or a line is not a failure.
+        BadOption: the file cannot be read, or a line is not a failure.
     """
     number, seen = 0, set[str]()
     try:
@@ -148,9 +151,9 @@ async def failed_keys(path: Path) -> AsyncIterator[str]:
                     seen.add(failure.key)
                     yield failure.key
     except OSError as fault:
-        raise CannotStart(f"--retry-failed: cannot read {path} ({fault.strerror}).") from fault
+        raise BadOption(f"--retry-failed: cannot read {path} ({fault.strerror}). Use a readable file.") from fault
     except msgspec.DecodeError as fault:
-        raise CannotStart(
+        raise BadOption(
             f"--retry-failed: line {number} of {path} is not a failed original ({fault}). "
             "Use a file failures-….jsonl that a run has written."
         ) from fault

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from proxy.errors import CannotStart
+from proxy.bulk.options import BadOption
 from proxy.stores.file.atomic import flush_folder, make_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def claim(folder: Path, kind: FolderKind) -> None:
     """Create the folder if it is missing, and mark it as one of this kind.
 
     Raises:
-        CannotStart: it has files that no command of this kind created, or it is not writable.
+        BadOption: it has files that no command of this kind created, or it is not writable.
     """
     try:
         make_folder(folder)
@@ -61,15 +61,15 @@ def claim(folder: Path, kind: FolderKind) -> None:
             _write(folder, _Mark(kind=kind.name, version=_VERSION))
             return
     except OSError as fault:
-        raise CannotStart(
+        raise BadOption(
             f"{kind.option}: cannot write to {folder} ({fault.strerror}). Use a writable folder."
         ) from fault
     if mark.kind != kind.name:
-        raise CannotStart(
+        raise BadOption(
             f"{kind.option}: {folder} is the folder of a {mark.kind}, not of a {kind.name}; name another folder."
         )
     if mark.version > _VERSION:
-        raise CannotStart(
+        raise BadOption(
             f"{kind.option}: {folder} was created by a newer version of gf-images; use that version, or name another "
             "folder."
         )
@@ -81,7 +81,7 @@ def _check_unmarked(folder: Path, kind: FolderKind) -> None:
     if entries and not foreign and not kind.is_older(folder):
         foreign = entries
     if foreign:
-        raise CannotStart(
+        raise BadOption(
             f"{kind.option}: {folder} has files that no {kind.name} created: {_listed(foreign)}. The files in the "
             f"folder of a {kind.name} are replaced and removed, so name a new or an empty folder, or move these files."
         )

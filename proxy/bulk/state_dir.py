@@ -13,7 +13,7 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
-from proxy.bulk.options import OtherOptions
+from proxy.bulk.options import BadOption, OtherOptions
 from proxy.bulk.originals import append_failure
 from proxy.bulk.own_folder import FolderKind, claim
 from proxy.errors import CannotStart, GaveUp
@@ -55,13 +55,14 @@ class StateDir:
         """Yield with the folder locked; it is created if missing.
 
         Raises:
-            CannotStart: another run uses the folder, it has files that no run created, or it is not writable.
+            BadOption: the folder has files that no run created, or it is not writable.
+            CannotStart: another run uses it.
         """
         claim(self._folder, _STATE)
         try:
             descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as fault:
-            raise CannotStart(
+            raise BadOption(
                 f"--state: cannot write to {self._folder} ({fault.strerror}). Use a writable folder."
             ) from fault
         try:
@@ -75,7 +76,7 @@ class StateDir:
 
         Raises:
             OtherRun: the unfinished run has other options.
-            CannotStart: the checkpoint cannot be read.
+            BadOption: the checkpoint cannot be read.
         """
         checkpoint = self._read()
         if checkpoint is None:
@@ -94,11 +95,11 @@ class StateDir:
         except FileNotFoundError:
             return None
         except OSError as fault:
-            raise CannotStart(
+            raise BadOption(
                 f"--state: cannot read {self._path} ({fault.strerror}). Make it readable, or use another folder."
             ) from fault
         except msgspec.DecodeError as fault:
-            raise CannotStart(
+            raise BadOption(
                 f"--state: {self._path} is not a checkpoint ({fault}). Use --restart to start over."
             ) from fault
 
@@ -106,7 +107,7 @@ class StateDir:
         """Return whether a run has left a checkpoint that can be read."""
         try:
             return self._read() is not None
-        except CannotStart:
+        except BadOption:
             return False
 
     def failures_path(self, checkpoint: Checkpoint) -> Path:

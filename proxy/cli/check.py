@@ -12,7 +12,8 @@ import msgspec
 
 from proxy.app.connect import probe_parts
 from proxy.app.wiring import stream_bytes
-from proxy.cli.console import REFUSED, read_settings_or_exit
+from proxy.cli.console import REFUSED, env_file_option, read_settings_or_exit
+from proxy.cli.usage import StrictCommand
 from proxy.observability.logging import configure_logs
 from proxy.rendering.memory_budget import budget_excess
 from proxy.settings.contradictions import contradictions
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--connect", is_flag=True, help="Also use the store, the queue, the scratch folder and a render process.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@env_file_option
 def check(*, connect: bool, as_json: bool) -> None:
-    """Validate and print the settings, with secrets masked; settings that contradict each other are warnings.
+    """Validate and print the settings, with secrets masked.
+
+    Settings that contradict each other are warnings.
 
     Exit codes: 0, valid; 1, a part does not work (--connect); 2, invalid, with every error listed.
 

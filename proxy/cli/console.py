@@ -1,13 +1,18 @@
-"""Exit codes, errors of the settings, option types."""
+"""Exit codes, options for settings, errors of the settings, option types."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from proxy.settings.env_file import add_variables, read_env_file
 from proxy.settings.settings import Settings, read_settings
 from proxy.settings.sizes import BadSettings
 from proxy.settings.validators import split
@@ -15,8 +20,39 @@ from proxy.settings.validators import split
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+NAME = "gf-images"
+
 REFUSED, USAGE_ERROR = 1, 2
 """Exit codes: something was refused or failed; the options or the settings are invalid."""
+
+
+def _add_env_file(_context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    """Add the variables of --env-file to the environment of this process, from which all libraries read theirs."""
+    if path is not None:
+        with exit_on_faults("--env-file: "):
+            add_variables(os.environ, read_env_file(path))
+
+
+env_file_option = click.option(
+    "--env-file",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_add_env_file,
+    help="File with settings, one NAME=value a line; variables of the environment have priority.",
+)
+
+
+def how_to_call() -> str:
+    """Return what to type to run this program: its name, or its path if the shell would not find it by its name."""
+    program = Path(sys.argv[0])
+    if program.name != NAME:  # such as `python -m proxy`
+        program = Path(sys.executable).with_name(NAME)
+    found = shutil.which(NAME)
+    if not program.is_file() or (found and Path(found).resolve() == program.resolve()):
+        return NAME
+    with contextlib.suppress(ValueError):
+        program = program.absolute().relative_to(Path.cwd())
+    return shlex.quote(str(program) if program.parent.name else f"./{program}")
 
 
 def read_settings_or_exit(*, accepts_jobs: bool = True) -> Settings:
@@ -46,6 +82,17 @@ def names(text: str) -> tuple[str, ...]:
     if text and not parsed:
         raise ValueError(f"{text!r} contains no name.")
     return parsed
+
+
+def checked(validator: Callable[[str], str | None]) -> Callable[[str], str]:
+    """Return a parser for values that the validator of a setting accepts."""
+
+    def parse(text: str) -> str:
+        if fault := validator(text):
+            raise ValueError(f"{text!r} {fault}.")
+        return text
+
+    return parse
 
 
 class ParsedOption(click.ParamType[object]):

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from pipeline.protocol import Limits
-from proxy.cli.console import REFUSED, read_settings_or_exit
+from proxy.cli.console import REFUSED, env_file_option, read_settings_or_exit
+from proxy.cli.usage import StrictCommand
 from proxy.errors import CannotStart
 from proxy.facts.local_facts import FileFacts, NoFacts, facts_of_file
 from proxy.observability.logging import configure_logs, escaped
@@ -28,11 +29,14 @@ _NAME_CHARACTERS = 12
 _LONG_EXPOSURE_SECONDS = 0.3
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, resolve_path=True))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file.")
+@env_file_option
 def facts(files: tuple[Path, ...], *, as_json: bool) -> None:
-    """Print when, where and with what photographs were taken, and their rights.
+    """Print when, where and with what photographs were taken.
+
+    Their rights are printed too: creator, copyright and licence.
 
     Exit codes: 0, all files were read; 1, a file failed, and the others were read; 2, usage error.
 

@@ -17,8 +17,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.protocol import Limits
-from proxy.cli.console import exit_on_faults, read_settings_or_exit
+from proxy.cli.console import env_file_option, exit_on_faults, read_settings_or_exit
 from proxy.cli.remote.service_client import ServiceClient
+from proxy.cli.usage import StrictCommand
 from proxy.derivatives.picture.picture import PictureDescription, picture_of
 from proxy.derivatives.recipe import Derivative
 from proxy.errors import CannotStart
@@ -45,21 +46,28 @@ _DESCRIBED = re.compile(rf"(?P<base>.*?){PATH}/(?P<key>.+)")
 _PAGE_VIEW = re.compile(rf"(?P<base>.*?){IMAGES}/(?P<key>.+)/[a-z0-9-]+")
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("source", metavar="URL|FILE")
 @click.option("--sizes-file", type=click.Path(path_type=Path), help="Sizes file to use for a FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@env_file_option
 def info(source: str, *, sizes_file: Path | None, as_json: bool) -> None:
-    """Show the dimensions, the dominant colour, the placeholders and the sizes of a picture.
+    """Show the sizes, the colour and the placeholders of a picture.
 
     A URL is that of a page view or of a description of a running service. A FILE is rendered in a render process as
     the service would, and nothing is kept: the URLs are the names that "gf-images render" gives its files.
 
-    Exit codes: 0 done; 1 the picture was refused, or the service failed; 2 usage error.
+    Exit codes: 0, done; 1, the picture was refused, or the service failed; 2, usage error.
 
     Example: gf-images info http://127.0.0.1:8080/img/gall/58/58_1_original.jpg/medium
     """
-    picture = _fetched(source) if source.startswith(_SCHEMES) else _rendered(Path(source).resolve(), sizes_file)
+    is_url = source.startswith(_SCHEMES)
+    if is_url and sizes_file:
+        raise click.UsageError(
+            "--sizes-file has no effect on a URL: the running service has sizes of its own. Remove --sizes-file, or "
+            "name a local file."
+        )
+    picture = _fetched(source) if is_url else _rendered(Path(source).resolve(), sizes_file)
     if as_json:
         click.echo(msgspec.json.encode(picture))
     else:

@@ -7,12 +7,16 @@ import msgspec
 
 from proxy.app.asgi import routes
 from proxy.app.wiring import build
-from proxy.cli.console import read_settings_or_exit
+from proxy.cli.console import env_file_option, read_settings_or_exit
+from proxy.cli.usage import StrictCommand
 
 
-@click.command()
+@click.command(cls=StrictCommand)
+@env_file_option
 def openapi() -> None:
     """Print the OpenAPI document of the service.
+
+    Exit codes: 0, printed; 2, usage error, or invalid settings.
 
     Example: gf-images openapi > openapi.json
     """

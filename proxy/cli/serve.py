@@ -20,11 +20,23 @@ from pipeline.heap import release_memory
 from proxy.app.asgi import create_app, create_shortcut
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
-from proxy.cli.console import REFUSED, USAGE_ERROR, read_settings_or_exit
+from proxy.cli.console import (
+    REFUSED,
+    USAGE_ERROR,
+    ParsedOption,
+    checked,
+    env_file_option,
+    how_to_call,
+    read_settings_or_exit,
+)
+from proxy.cli.usage import StrictCommand, WholeNumber
 from proxy.errors import CannotStart, ImagesError
 from proxy.http.protocol.connection import BoundedProtocol
 from proxy.observability.logging import configure_logs
+from proxy.settings import validators
 from proxy.settings.contradictions import contradictions
+from proxy.settings.env_file import set_variable
+from proxy.settings.validators import split
 from proxy.system.dumpable import forbid_inspection
 from proxy.system.faults import bind_fault
 from proxy.system.sockets import listen
@@ -38,37 +50,63 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-HINTS = """\
-Gallformers images starts on {address}. Try in another terminal:
+HINTS = """
+The image service listens on {address}. Try in another terminal, in this folder:
 
 {upload}
-  curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'
+{post}
   curl -i {address}/img/gall/1/1_1_original.jpg/medium
 
-All routes, with a form for each: {address}/schema   Stop with Ctrl-C.
+All routes, with a form for each: {address}/schema
+All commands: {call} --help
+Stop with Ctrl-C.
+"""
+
+UNSIGNED_POST = """\
+  curl -X POST {address}/v1/jobs -H 'content-type: application/json' -d '{{"key": "gall/1/1_1_original.jpg"}}'\
 """
 
 
-@click.command()
-@click.option("--hints", is_flag=True, help="Print example commands at the start.")
-def serve(*, hints: bool) -> None:
+@click.command(cls=StrictCommand)
+@click.option(
+    "--host", type=ParsedOption("address", checked(validators.host)), help="Address to listen on; default: HOST."
+)
+@click.option("--port", type=WholeNumber(1, validators.HIGHEST_PORT), help="Port to listen on; default: PORT.")
+@click.option(
+    "--store",
+    type=ParsedOption("file://folder|s3://bucket", checked(validators.store_fault)),
+    help="Where originals and derivatives are stored; default: STORE.",
+)
+@env_file_option
+@click.option("--hints", is_flag=True, help="Print example commands once the service listens; log for people.")
+def serve(*, hints: bool, **options: str | int | None) -> None:
     """Run the service: HTTP, workers and render processes.
 
-    With WORKERS=0 it runs no workers: run them with `gf-images worker`.
+    Options have priority over settings, which are environment variables. With WORKERS=0 it runs no workers: run them
+    with `gf-images worker`. SIGTERM or Ctrl-C finishes running work and stops it.
 
-    Example: PORT=8080 STORE=file:///srv/images gf-images serve
+    Exit codes: 0, stopped by a signal; 1, it could not start; 2, usage error, or invalid settings; 143, stopped by
+    SIGTERM before it had started.
+
+    Example: gf-images serve --port 8080 --store file:///srv/images --env-file .env
     """
-    settings = _prepare()
-    if hints:
-        click.echo(what_to_try(settings))
-    _run(_serve, settings)
+    for name, value in options.items():
+        if value is not None:
+            set_variable(os.environ, name.upper(), str(value))
+    settings = _prepare(for_people=hints and sys.stderr.isatty())
+    _run(partial(_serve, on_start=lambda: click.echo(what_to_try(settings)) if hints else None), settings)
 
 
-@click.command()
+@click.command(cls=StrictCommand)
+@env_file_option
 def worker() -> None:
     """Run only the workers of a service, on any machine.
 
-    They need the QUEUE and the STORE of the service. A worker serves no HTTP except its metrics.
+    They need the QUEUE and the STORE of the service. A worker serves no HTTP except its metrics. SIGTERM or Ctrl-C
+    finishes running jobs and stops it.
+
+    Exit codes: 0, stopped by a signal; 1, it could not start; 2, usage error, or invalid settings; 143, stopped by
+    SIGTERM before it had started.
 
     Example: QUEUE=redis://queue.internal STORE=s3://images PUBLIC_BASE_URL=https://images.test gf-images worker
     """
@@ -79,11 +117,16 @@ def worker() -> None:
     _run(_work, settings)
 
 
-def _prepare(*, accepts_jobs: bool = True) -> Settings:
-    """Protect the secrets of this process, read the settings, and log what contradicts them."""
+def _prepare(*, accepts_jobs: bool = True, for_people: bool = False) -> Settings:
+    """Protect the secrets of this process, read the settings, and log what contradicts them.
+
+    With `for_people`, the log is the console's unless LOG_FORMAT is set.
+    """
     forbid_inspection()
     settings = read_settings_or_exit(accepts_jobs=accepts_jobs)
-    configure_logs(level=settings.log_level, form=settings.log_format)
+    is_chosen = not {"LOG_FORMAT", "LOG_FORMAT_FILE"}.isdisjoint(os.environ)
+    form = "console" if for_people and not is_chosen else settings.log_format
+    configure_logs(level=settings.log_level, form=form)
     for sentence in contradictions(settings, os.environ):
         log.warning("settings_contradict", detail=sentence)
     return settings
@@ -122,7 +165,7 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-async def _serve(components: Components, settings: Settings) -> None:
+async def _serve(components: Components, settings: Settings, *, on_start: Callable[[], object]) -> None:
     server = Server(
         uvicorn.Config(
             create_app(components, settings),
@@ -140,6 +183,7 @@ async def _serve(components: Components, settings: Settings) -> None:
         async with running(components, settings), asyncio.TaskGroup() as tasks:
             _settle_memory()
             leaving = tasks.create_task(server.leave_when(components.draining))
+            on_start()
             await server.serve(sockets=[socket])
             leaving.cancel()
 
@@ -190,7 +234,11 @@ def listening(*, host: str, port: int) -> Iterator[socket]:
 def what_to_try(settings: Settings) -> str:
     """Return the commands that process a first original, with the address and store of this service."""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return HINTS.format(address=f"http://{host}:{settings.port}", upload=_upload(settings))
+    address = f"http://{host}:{settings.port}"
+    post = "  # POST /v1/jobs must be signed, because WEBHOOK_SECRETS is set; the page view below needs no job."
+    if not split(settings.webhook_secrets):
+        post = UNSIGNED_POST.format(address=address)
+    return HINTS.format(address=address, upload=_upload(settings), post=post, call=how_to_call())
 
 
 def _upload(settings: Settings) -> str:

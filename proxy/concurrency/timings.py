@@ -22,6 +22,11 @@ class Timings:
     render_seconds: float = 0.0
     """Reading the original's header, and rendering."""
 
+    @property
+    def total_seconds(self) -> float:
+        """The sum of all durations."""
+        return self.store_seconds + self.wait_seconds + self.render_seconds
+
     @contextmanager
     def measure_store(self) -> Iterator[None]:
         """Add the duration of the block to `store_seconds`."""

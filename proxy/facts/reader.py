@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pipeline.facts_model import Facts
 from proxy.concurrency.admission import Priority
+from proxy.concurrency.timings import Timings
 from proxy.derivatives.generator import absence
 
 if TYPE_CHECKING:
@@ -40,8 +42,8 @@ class FactsReader:
         self._recipe = recipe
         self._policy = policy
 
-    async def read(self, original: str) -> OriginalFacts:
-        """Return the facts of an original, as its file is now.
+    async def read(self, original: str, timings: Timings | None = None) -> OriginalFacts:
+        """Return the facts of an original, as its file is now; durations are added to `timings`, on failure too.
 
         Raises:
             BadKey: this is not the key of an original.
@@ -51,17 +53,23 @@ class FactsReader:
         """
         self._recipe.check(original, [])
         timeouts, most_bytes = self._policy.timeouts, self._policy.max_bytes
-        blob = await timeouts.lookup(self._store.head(original))
+        spent = timings or Timings()
+        with spent.measure_store():
+            blob = await timeouts.lookup(self._store.head(original))
         if blob is None:
             raise absence(original)
         ticket = timeouts.ticket(Priority.JOB)
         size = min(blob.bytes, most_bytes)
         with self._render_pool.admit(ticket):
-            async with self._policy.scratch.folder(size, ticket) as folder:
+            async with AsyncExitStack() as stack:
+                with spent.measure_wait():
+                    folder = await stack.enter_async_context(self._policy.scratch.folder(size, ticket))
                 path = folder / "original"
-                fetched = self._store.fetch(original, path, max_bytes=most_bytes)
-                await timeouts.transfer(fetched, size, unbounded=False)
-                facts = await self._render_pool.read_facts(path, ticket, limits=self._policy.limits)
+                with spent.measure_store():
+                    fetched = self._store.fetch(original, path, max_bytes=most_bytes)
+                    await timeouts.transfer(fetched, size, unbounded=False)
+                with spent.measure_render():
+                    facts = await self._render_pool.read_facts(path, ticket, limits=self._policy.limits)
                 checksum, length = await asyncio.to_thread(digest, path)
         return OriginalFacts(**msgspec.structs.asdict(facts), key=original, sha256=checksum, bytes=length)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
 
+from proxy.http.validation_messages import readable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -61,9 +63,9 @@ def _faults(posted: Mapping[str, msgspec.Raw], fields: Mapping[str, object], wha
     for name, kind in fields.items():
         if name not in posted:
             if name == REQUIRED:
-                yield f"{name}: required"
+                yield f"{name}: is required; it is the key of the original"
             continue
         try:
             msgspec.json.decode(posted[name], type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-            yield f"{name}: {fault}"
+            yield f"{name}: {readable(str(fault))}"

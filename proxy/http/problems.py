@@ -52,7 +52,9 @@ from proxy.errors import (
     UploadUrlEnded,
     public_message,
 )
+from proxy.http.protocol.failure import note_failure
 from proxy.http.protocol.server_timing import server_timing, timings_of
+from proxy.http.validation_messages import readable
 from proxy.webhooks.signature import SIGNATURE_HEADER
 
 if TYPE_CHECKING:
@@ -64,6 +66,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PROBLEM = "application/problem+json"
+
+TYPES = "/problems/"
+"""Where the address of a type begins; its code follows."""
 
 
 NO_STORE = "no-store"
@@ -154,7 +159,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
     """Return the response to an error; unexpected errors are logged with their trace, and not revealed."""
-    answer = _answer(error)
+    problem, headers = _problem(error)
+    detail = str(error) if isinstance(error, ImagesError | Refused) else " ".join((problem.detail, *problem.errors))
+    note_failure(request.scope, problem.type.removeprefix(TYPES), detail)
+    answer = Response(msgspec.json.encode(problem), status_code=problem.status, headers=headers, media_type=PROBLEM)
     if request.method not in ("GET", "HEAD") or SIGNATURE_HEADER in request.headers:
         answer.headers["Cache-Control"] = NO_STORE
     if (timings := timings_of(request.scope)) is not None:
@@ -168,41 +176,47 @@ def answer_error(request: Request[object, object, State], error: Exception) -> R
     return answer
 
 
-def _answer(error: Exception) -> Response[bytes]:
+def _problem(error: Exception) -> tuple[Problem, dict[str, str]]:
+    """Return the body of the response to an error, and its headers."""
     if isinstance(error, HTTPException):
         return _framework_error(error)
     row = next((ROWS[kind] for kind in ROWS if isinstance(error, kind)), None)
     if row is None or not isinstance(error, ImagesError | Refused):
         log.error("unexpected_error", exc_info=error)
         detail = "An unexpected error occurred; report it to the operator with the request_id of this response."
-        return _response(ProblemRow(500, "Internal error"), code="internal", detail=detail)
+        return _with_headers(ProblemRow(500, "Internal error"), code="internal", detail=detail)
     if isinstance(error, Busy):
         metrics.refused_total.labels(error.code).inc()
         row = replace(row, retry_after_seconds=error.retry_after_seconds)
     if public_message(error) != str(error):
         log.error("request_failed", code=error.code, detail=str(error))
-    return _response(row, code=error.code, detail=public_message(error))
+    return _with_headers(row, code=error.code, detail=public_message(error))
 
 
-def _framework_error(error: HTTPException) -> Response[bytes]:
-    """Return the response to a request that Litestar refused: unknown path, wrong method or invalid body."""
+def _framework_error(error: HTTPException) -> tuple[Problem, dict[str, str]]:
+    """Return the body and the headers of the response to a request that Litestar refused.
+
+    Its path is unknown, its method wrong or its body invalid.
+    """
     title = HTTPStatus(error.status_code).phrase.capitalize()
     faults = tuple(_sentence(fault) for fault in error.extra) if isinstance(error.extra, list) else ()
     row = ProblemRow(400 if faults else error.status_code, title)
     detail = INVALID_REQUEST if faults else DETAILS_BY_STATUS.get(error.status_code, error.detail)
     code = "-".join(title.lower().split())
-    return _response(row, code=code, detail=detail, errors=faults, headers=error.headers)
+    return _with_headers(row, code=code, detail=detail, errors=faults, headers=error.headers)
 
 
 def _sentence(fault: object) -> str:
-    return f"{fault.get('key', 'body')}: {fault.get('message', fault)}" if isinstance(fault, dict) else str(fault)
+    if not isinstance(fault, dict):
+        return str(fault)
+    return f"{fault.get('key', 'body')}: {readable(str(fault.get('message', fault)))}"
 
 
-def _response(
+def _with_headers(
     row: ProblemRow, *, code: str, detail: str, errors: tuple[str, ...] = (), headers: Mapping[str, str] | None = None
-) -> Response[bytes]:
+) -> tuple[Problem, dict[str, str]]:
     problem = Problem(
-        type=f"/problems/{code}",
+        type=f"{TYPES}{code}",
         title=row.title,
         status=row.status,
         detail=detail,
@@ -210,9 +224,4 @@ def _response(
         errors=errors,
     )
     retry = {"Retry-After": str(row.retry_after_seconds)} if row.retry_after_seconds else {}
-    return Response(
-        msgspec.json.encode(problem),
-        status_code=row.status,
-        headers={"Cache-Control": row.cache_control, **retry, **(headers or {})},
-        media_type=PROBLEM,
-    )
+    return problem, {"Cache-Control": row.cache_control, **retry, **(headers or {})}

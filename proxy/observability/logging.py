@@ -74,6 +74,7 @@ def _last_steps(form: str) -> list[Processor]:
     drop_meta: Processor = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
         console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_traceback)
+        console.columns = sorted(console.columns, key=lambda column: column.key != "event")  # the event first
         return [drop_meta, _escape_values, console]
     return [drop_meta, structlog.processors.ExceptionRenderer(_TRACES), structlog.processors.JSONRenderer()]
 

@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from anyio import Path as AsyncPath
-from anyio import to_thread
 from msgspec import structs
 
 from pipeline.errors import Refused
@@ -63,7 +62,8 @@ async def render_file(
 ) -> LocalResult:
     """Render every size of a file into the folder `out`, as `<stem>_<size>.<extension>`; both paths are absolute.
 
-    Without `overwrite`, no existing file is replaced unless its bytes are those of the new one.
+    If it is cancelled, the file has all its derivatives or none. Without `overwrite`, no existing file is replaced
+    unless its bytes are those of the new one.
     """
     path = AsyncPath(file)
     if not await path.is_file():
@@ -91,7 +91,8 @@ async def _render_file(
         others = [] if overwrite else [path.name for made, path in targets if _is_other(path, Path(made.path))]
         if others:
             return LocalResult(file=file, refusal=_would_be_replaced(others, out))
-        kept = [await to_thread.run_sync(_keep, made, path) for made, path in targets]
+        # Not in a thread: a cancellation between two of them would leave files that no result names.
+        kept = [_keep(made, path) for made, path in targets]
     return LocalResult(file=file, derivatives=tuple(kept), refusal=refusal, seconds=seconds)
 
 

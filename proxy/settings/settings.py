@@ -47,8 +47,10 @@ class Settings:
     """
 
     host: str = _setting("127.0.0.1", "address to listen on", validators.host)
-    port: int = _setting(8080, "port to listen on", validators.between(1, 65535))
-    metrics_port: int = _setting(9091, "port for Prometheus; 0 disables it", validators.between(0, 65535))
+    port: int = _setting(8080, "port to listen on", validators.between(1, validators.HIGHEST_PORT))
+    metrics_port: int = _setting(
+        9091, "port for Prometheus; 0 disables it", validators.between(0, validators.HIGHEST_PORT)
+    )
     store: str = _setting(
         "file://var/store",
         "where originals and derivatives are stored: `file://<folder>` or `s3://<bucket>`",
@@ -338,8 +340,8 @@ def _public_and_unsigned(settings: Settings) -> str | None:
     if split(settings.webhook_secrets) or settings.allow_unsigned or validators.is_loopback(settings.host):
         return None
     return (
-        f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address, where anyone "
-        "could post jobs; ALLOW_UNSIGNED=true permits that."
+        f"WEBHOOK_SECRETS: must be set, because HOST={settings.host} is a public address, where anyone could post "
+        "jobs; `gf-images secret` prints one. ALLOW_UNSIGNED=true permits unsigned jobs."
     )
 
 

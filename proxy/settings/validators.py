@@ -26,6 +26,8 @@ _SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".r
 Client libraries quote what they cannot parse in their errors, which would reveal parts of the password.
 """
 
+HIGHEST_PORT = 65_535
+
 FALLBACK_BYTES = 256 << 10
 """The largest picture for errors, in bytes: a page may get one for each of its pictures."""
 
@@ -108,7 +110,7 @@ def secrets(value: str) -> str | None:
         if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
             return f"entry {number} must be whsec_ followed by at least {SECRET_BYTES} random bytes in base64"
         if len({*key}) < DISTINCT_BYTES:
-            return f"entry {number} must be random; make one with: echo whsec_$(openssl rand -base64 32)"
+            return f"entry {number} must be random; `gf-images secret` prints one"
         if key in keys:
             return f"entry {number} repeats entry {keys.index(key) + 1}; remove one of them"
         keys.append(key)

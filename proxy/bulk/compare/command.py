@@ -28,13 +28,12 @@ from proxy.bulk.compare.progress import ComparisonProgress
 from proxy.bulk.compare.sides import Side, open_side
 from proxy.bulk.compare.verdicts import DOCUMENT
 from proxy.bulk.events import Stopping
-from proxy.bulk.options import Budget  # noqa: TC001 - msgspec reads the annotations at run time
+from proxy.bulk.options import BadOption, Budget
 from proxy.bulk.originals import FileOriginals, ListedOriginals, sample
 from proxy.bulk.outages import OutageRetry
 from proxy.bulk.own_folder import FolderKind, claim
 from proxy.bulk.reporters import reporting
 from proxy.bulk.runner import Runner
-from proxy.errors import CannotStart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -123,6 +122,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
     """Compare the derivatives that the options select, and write the report.
 
     Raises:
+        BadOption: an option names something that cannot be used.
         ImagesError: the comparison cannot start or continue.
         OtherComparison: the unfinished comparison in the folder has other options.
     """
@@ -225,26 +225,34 @@ def _create_folders(folder: Path) -> Path:
     try:
         pictures.mkdir(exist_ok=True)
     except OSError as fault:
-        raise CannotStart(f"--report: cannot create {pictures} ({fault.strerror}). Use a writable folder.") from fault
+        raise BadOption(f"--report: cannot create {pictures} ({fault.strerror}). Use a writable folder.") from fault
     return pictures
 
 
 def _sources(options: CompareOptions, components: Components, *, public_base_url: str) -> Sources:
     old, new = (
-        open_side(name, open_store=lambda: components.store, public_base_url=public_base_url)
-        for name in (options.old, options.new)
+        _existing(option, open_side(name, open_store=lambda: components.store, public_base_url=public_base_url))
+        for option, name in (("--old", options.old), ("--new", options.new))
     )
     if options.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
         return Sources(old=old, new=new, listing=listing or open_side(STORE, open_store=lambda: components.store))
     if Path(options.originals).is_file():
         return Sources(old=old, new=new, listing=None)
-    listing = open_side(options.originals, open_store=lambda: components.store)
+    listing = _existing("--originals", open_side(options.originals, open_store=lambda: components.store))
     if not listing.can_list:
-        raise CannotStart(
-            f"--originals: the URL {options.originals} cannot be listed. Use a file with one key per line."
-        )
+        raise BadOption(f"--originals: the URL {options.originals} cannot be listed. Use a file with one key per line.")
     return Sources(old=old, new=new, listing=listing)
+
+
+def _existing(option: str, side: Side) -> Side:
+    if side.folder and not side.folder.is_dir():
+        or_file = "an existing file with one key per line, " if option == "--originals" else ""
+        raise BadOption(
+            f"{option}: the folder {side.folder} does not exist. Use an existing folder, {or_file}{STORE}KEYS for a "
+            "key prefix of the store, or a URL."
+        )
+    return side
 
 
 async def _originals(options: CompareOptions, listing: Side | None, layout: Layout) -> Originals:

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from proxy.bulk.compare.findings import ComparedKeys, Finding
-from proxy.bulk.options import OtherOptions
+from proxy.bulk.options import BadOption, OtherOptions
 from proxy.errors import CannotStart, GaveUp
 
 if TYPE_CHECKING:
@@ -88,13 +88,14 @@ class FindingsDatabase:
         """Yield with the file open and locked; it is created if missing.
 
         Raises:
+            BadOption: the file cannot be written.
             CannotStart: another comparison uses the file, or it is not usable.
             OtherComparison: the unfinished comparison in the file has other options.
         """
         try:
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=0)
         except sqlite3.Error as fault:
-            raise CannotStart(f"--report: cannot write to {self._path} ({fault}). Use a writable folder.") from fault
+            raise BadOption(f"--report: cannot write to {self._path} ({fault}). Use a writable folder.") from fault
         with closing(self._database):
             self._begin(options, restart=restart)
             yield

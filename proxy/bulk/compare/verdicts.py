@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from proxy.bulk.compare.findings import STORE, ComparedKeys, identity
-from proxy.bulk.options import OtherOptions
-from proxy.errors import CannotStart
+from proxy.bulk.options import BadOption, OtherOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,23 +81,23 @@ def read_verdicts(report: Path, *, allowed: frozenset[str], compared: ComparedSi
     """Return the verdicts of the report in a folder; a derivative whose causes are all `allowed` has passed.
 
     Raises:
-        CannotStart: the report cannot be read, or the comparison is unfinished.
+        BadOption: the report cannot be read, or the comparison is unfinished.
         OtherSides: the comparison was of other sides than `compared`.
     """
     try:
         document = msgspec.json.decode((report / DOCUMENT).read_bytes(), type=_Document)
     except OSError as fault:
-        raise CannotStart(
+        raise BadOption(
             f"--report: cannot read {report / DOCUMENT} ({fault.strerror}). Use the folder that `gf-images compare "
             "--report` has written."
         ) from fault
     except msgspec.DecodeError as fault:
-        raise CannotStart(
+        raise BadOption(
             f"--report: {report / DOCUMENT} is not a report of a comparison ({fault}). Use the folder that `gf-images "
             "compare --report` has written."
         ) from fault
     if not document.ended.is_finished:
-        raise CannotStart(
+        raise BadOption(
             f"--report: the comparison in {report} is not finished. Run the same `gf-images compare` to finish it."
         )
     _check_sides(report, document.asked, compared)

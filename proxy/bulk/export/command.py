@@ -84,9 +84,9 @@ async def export_all(options: ExportOptions, settings: Settings, stop: Stop) -> 
 def _files(options: ExportOptions) -> list[RowFile]:
     files = []
     if options.csv:
-        files.append(RowFile(options.csv, CsvRows(key_column=options.key_column)))
+        files.append(RowFile(options.csv, CsvRows(key_column=options.key_column), option="--csv"))
     if options.sql:
-        files.append(RowFile(options.sql, SqlRows(table=options.table, key_column=options.key_column)))
+        files.append(RowFile(options.sql, SqlRows(table=options.table, key_column=options.key_column), option="--sql"))
     return files
 
 

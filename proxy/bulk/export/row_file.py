@@ -7,7 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
-from proxy.errors import CannotStart, GaveUp
+from proxy.bulk.options import BadOption
+from proxy.errors import GaveUp
 from proxy.stores.file.atomic import flush_folder
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ PARTIAL: Final = ".partial"
 
 
 class RowFile:
-    """A file of rows below the name `path`, with `.partial` behind it until `complete`."""
+    """A file of rows below the name `path`, with `.partial` behind it until `complete`; `option` names it."""
 
-    def __init__(self, path: Path, rows: RowFormat) -> None:
+    def __init__(self, path: Path, rows: RowFormat, *, option: str) -> None:
+        self._option = option
         self._path = path
         self._partial = path.with_name(path.name + PARTIAL)
         self._rows = rows
@@ -35,12 +37,15 @@ class RowFile:
         """Hold the file open within the block; it is removed unless `complete` was called.
 
         Raises:
-            CannotStart: the file cannot be written.
+            BadOption: the file cannot be written.
         """
         try:
             self._file = self._partial.open("w", encoding="utf-8", newline="")
         except OSError as fault:
-            raise CannotStart(f"Cannot write {self._partial} ({fault.strerror}).") from fault
+            raise BadOption(
+                f"{self._option}: {self._partial} cannot be written ({fault.strerror}). Name a file in a folder that "
+                "exists and is writable."
+            ) from fault
         try:
             self._write(self._rows.head)
             yield

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import uvloop
 
-from proxy.bulk.options import OtherOptions
+from proxy.bulk.options import BadOption, OtherOptions
 from proxy.bulk.stop import Stop
 from proxy.cli.console import REFUSED, ParsedOption, names, read_settings_or_exit
+from proxy.cli.usage import INTERRUPTED
 from proxy.errors import ImagesError
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound="Callable[..., object]")
-
-INTERRUPTED = 128 + signal.SIGINT
-"""Exit code of a run that was aborted by a second signal, as shells report it."""
 
 sizes_option = click.option(
     "--sizes", type=ParsedOption("names", names), default="", help="Only these sizes, comma-separated."
@@ -61,7 +59,7 @@ def run_bulk(command: Callable[[Stop], Coroutine[object, object, T]], *, can_abo
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run_until_signal(command, can_abort=can_abort))
-    except OtherOptions as fault:
+    except (BadOption, OtherOptions) as fault:
         raise click.UsageError(str(fault)) from fault
     except ImagesError as fault:
         _discard_output()

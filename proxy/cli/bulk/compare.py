@@ -21,7 +21,8 @@ from proxy.cli.bulk.bulk_options import (
     run_bulk,
     sizes_option,
 )
-from proxy.cli.console import REFUSED, ParsedOption
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option
+from proxy.cli.usage import StrictCommand, WholeNumber, require
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ EXTRA = ("jinja2", "ssimulacra2")
 CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in TITLES.items())
 
 
-@click.command(epilog=CAUSES)
+@click.command(cls=StrictCommand, epilog=CAUSES)
 @click.option("--old", required=True, metavar="SIDE", help="Old side: prefix:KEYS in the store, a URL, or a folder.")
 @click.option("--new", required=True, metavar="SIDE", help="New side: prefix:KEYS in the store, a URL, or a folder.")
 @click.option(
@@ -47,10 +48,10 @@ CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in T
 )
 @prefix_option(default="")
 @sizes_option
-@click.option("--sample", type=click.IntRange(1), help="Compare a random sample of this many originals.")
+@click.option("--sample", type=WholeNumber(1), help="Compare a random sample of this many originals.")
 @click.option(
     "--seed",
-    type=int,
+    type=WholeNumber(0),
     default=1,
     show_default=True,
     help="Seed of the sample; the same seed selects the same originals.",
@@ -83,11 +84,10 @@ CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in T
     metavar="CAUSE",
     help="Expected cause, which is reported but does not count; repeatable.",
 )
-@click.option(
-    "--processes", type=click.IntRange(1, 64), help="Number of comparing processes; default: one per processor."
-)
+@click.option("--processes", type=WholeNumber(1, 64), help="Number of comparing processes; default: one per processor.")
 @json_option
 @restart_option("comparison")
+@env_file_option
 def compare(**values: object) -> None:
     """Compare old and new derivatives, and write a report.
 
@@ -98,6 +98,9 @@ def compare(**values: object) -> None:
 
     Example: gf-images compare --old prefix: --new prefix:shadow/ --sample 500 --report var/compare
     """
+    require("sample", "seed", why="without a sample, every original is compared")
+    if values["old"] == values["new"]:
+        raise click.UsageError(f"--old and --new are the same side, {values['old']}. Name two different ones.")
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise click.UsageError(
             f"Missing packages: {', '.join(missing)}. Run pip install 'gallformers-images[compare]' to install them."

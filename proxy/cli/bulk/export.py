@@ -14,13 +14,14 @@ from proxy.bulk.export.command import ExportOptions, export_all
 from proxy.bulk.export.row_formats import check_names
 from proxy.bulk.options import parse_budget
 from proxy.cli.bulk.bulk_options import json_option, prefix_option, read_bulk_settings, run_bulk
-from proxy.cli.console import REFUSED, ParsedOption
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option
+from proxy.cli.usage import StrictCommand, require
 from proxy.observability.logging import configure_logs
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @prefix_option()
 @click.option("--csv", type=_FILE, help="Write a CSV file with a header.")
 @click.option("--sql", type=_FILE, help="Write SQL that updates the rows of a table, for PostgreSQL and SQLite.")
@@ -36,8 +37,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Most originals that may fail: a number, or a percentage of all.",
 )
 @json_option
+@env_file_option
 def export(*, overwrite: bool, **values: object) -> None:
-    """Write what pages need to know of every picture of the store, to import into the database of a site.
+    """Write a row for each picture, to import into a database.
+
+    The rows have what pages need to know of every picture of the store.
 
     A row has the key, width, height, color, lqip, thumbhash, and picture: the whole description as JSON, as callbacks
     have it. Without --render, it is read from the metadata of the derivatives, and an original whose derivatives this
@@ -51,7 +55,10 @@ def export(*, overwrite: bool, **values: object) -> None:
     options = msgspec.convert(values, ExportOptions)
     files = {"--csv": options.csv, "--sql": options.sql}
     if not any(files.values()):
-        raise click.UsageError("Use --csv FILE or --sql FILE, or both.")
+        raise click.UsageError("No file is named to write to. Use --csv FILE or --sql FILE, or both.")
+    if options.csv == options.sql:
+        raise click.UsageError(f"--csv and --sql name the same file, {options.csv}. Name two different ones.")
+    require("sql", "table", why="only SQL names the table")
     for option, file in files.items():
         if file and file.exists() and not overwrite:
             raise click.UsageError(f"{option}: {file} exists. Use --overwrite, or name another file.")

@@ -11,11 +11,12 @@ import msgspec
 from proxy.bulk.compare.causes import TITLES
 from proxy.bulk.promote.command import PromoteOptions, promote_all
 from proxy.cli.bulk.bulk_options import json_option, prefix_option, read_bulk_settings, run_bulk, sizes_option
-from proxy.cli.console import REFUSED
+from proxy.cli.console import REFUSED, env_file_option
+from proxy.cli.usage import StrictCommand, refuse_together, require
 from proxy.observability.logging import configure_logs
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @prefix_option()
 @sizes_option
 @click.option(
@@ -33,6 +34,7 @@ from proxy.observability.logging import configure_logs
 @click.option("--undo", is_flag=True, help="Restore the derivatives that were live before.")
 @click.option("--dry-run", is_flag=True, help="Print what would be changed; change nothing.")
 @json_option
+@env_file_option
 def promote(**values: object) -> None:
     """Copy derivatives from the shadow to their live names.
 
@@ -46,8 +48,8 @@ def promote(**values: object) -> None:
     Example: SHADOW_PREFIX=shadow/ gf-images promote --prefix gall/58/ --report var/compare --dry-run
     """
     options = msgspec.convert(values, PromoteOptions)
-    if options.allow and not options.report:
-        raise click.UsageError("--allow requires --report: without a report, all derivatives are promoted.")
+    refuse_together("undo", "report")
+    require("report", "allow", why="all derivatives are promoted without a report")
     settings = read_bulk_settings(options.sizes)
     if not settings.shadow_prefix:
         raise click.UsageError(

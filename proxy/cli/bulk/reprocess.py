@@ -20,13 +20,14 @@ from proxy.cli.bulk.bulk_options import (
     run_bulk,
     sizes_option,
 )
-from proxy.cli.console import REFUSED, ParsedOption
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option
+from proxy.cli.usage import StrictCommand, WholeNumber
 from proxy.observability.logging import configure_logs
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @prefix_option()
-@click.option("--workers", type=click.IntRange(1, 64), help="Number of concurrent renders; default: WORKERS.")
+@click.option("--workers", type=WholeNumber(1, 64), help="Number of concurrent renders; default: WORKERS.")
 @click.option(
     "--only-stale",
     "remake",
@@ -38,7 +39,7 @@ from proxy.observability.logging import configure_logs
 @click.option("--all", "remake", flag_value="all", help="Render all derivatives, even fresh ones.")
 @sizes_option
 @click.option("--since", type=ParsedOption("date", parse_date), help="Only originals changed at this time or later.")
-@click.option("--limit", type=click.IntRange(1), help="Stop after this many originals that were not fresh.")
+@click.option("--limit", type=WholeNumber(1), help="Stop after this many originals that were not fresh.")
 @click.option(
     "--retry-failed",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -71,6 +72,7 @@ from proxy.observability.logging import configure_logs
     help="Folder for the checkpoint and the files of failures.",
 )
 @restart_option("run")
+@env_file_option
 def reprocess(**values: object) -> None:
     """Render the missing and stale derivatives of the store.
 
@@ -82,8 +84,8 @@ def reprocess(**values: object) -> None:
     Example: gf-images reprocess --prefix gall/ --workers 2 --dry-run
     """
     options = msgspec.convert(values, ReprocessOptions)
-    settings = read_bulk_settings(options.sizes)
     _check(options)
+    settings = read_bulk_settings(options.sizes)
     configure_logs(
         level="ERROR" if settings.log_level in {"ERROR", "CRITICAL"} else "WARNING",  # the reporter shows the rest
         form="console" if sys.stderr.isatty() else settings.log_format,
@@ -95,6 +97,15 @@ def reprocess(**values: object) -> None:
 
 def _check(options: ReprocessOptions) -> None:
     if options.through_queue and options.remake == "missing":
-        raise click.UsageError("--missing cannot be used with --through-queue: jobs also render stale derivatives.")
+        raise click.UsageError(
+            "--missing cannot be used with --through-queue: jobs also render stale derivatives. Remove one of them."
+        )
+    if options.through_queue and options.workers:
+        raise click.UsageError(
+            "--workers cannot be used with --through-queue: the workers of QUEUE render, not this machine. Remove one "
+            "of them."
+        )
     if options.retry_failed and options.since:
-        raise click.UsageError("--since cannot be used with --retry-failed: a file of failures has no dates.")
+        raise click.UsageError(
+            "--since cannot be used with --retry-failed: a file of failures has no dates. Remove one of them."
+        )

@@ -13,12 +13,13 @@ import msgspec
 from proxy.cli.console import REFUSED
 from proxy.cli.remote.job_tables import print_job, print_jobs, print_queue
 from proxy.cli.remote.service_options import client_of, json_option, service_options
-from proxy.http.query import AGE, MAX_LISTED
+from proxy.cli.usage import OrderedGroup, WholeNumber
+from proxy.http.query import AGE, MAX_LISTED, UNIT_SECONDS
 from proxy.http.routes.operations import QueueState
 from proxy.jobs.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TextIO
 
     from proxy.cli.remote.service_client import ServiceClient
@@ -47,8 +48,26 @@ class Age(click.ParamType[str]):
         """Return the age as the service parses it."""
         text = str(value)
         if not AGE_PATTERN.fullmatch(text):
-            self.fail(f"{text!r} must be a number and a unit, such as 90s, 15m, 2h or 7d.", param, ctx)
+            self.fail(f"{text!r} is not a number and a unit, such as 90s, 15m, 2h or 7d.", param, ctx)
         return text
+
+
+def _check_ages(selection: Mapping[str, str | None]) -> None:
+    """Refuse ages that no job can have.
+
+    Raises:
+        UsageError: the lowest age is above the highest.
+    """
+    older, newer = selection["older_than"], selection["newer_than"]
+    if older and newer and _seconds(older) > _seconds(newer):
+        raise click.UsageError(
+            f"--older-than {older} and --newer-than {newer} select no job: an age cannot be above {older} and below "
+            f"{newer}. Exchange the two ages, or remove one of them."
+        )
+
+
+def _seconds(age: str) -> int:
+    return int(age[:-1]) * UNIT_SECONDS[age[-1]]
 
 
 def selection_options(command: Command) -> Command:
@@ -64,12 +83,12 @@ def selection_options(command: Command) -> Command:
     return command
 
 
-@click.group()
+@click.group(cls=OrderedGroup)
 def jobs() -> None:
-    """List, show, replay and cancel the jobs of a running service; pause and resume its queue.
+    """List, show, replay and cancel the jobs of a running service.
 
-    The service is that of --url, SERVICE_URL, or HOST and PORT. Requests are signed with the first secret of
-    WEBHOOK_SECRETS or --secret-file.
+    It also pauses and resumes the queue. The service is that of --url, SERVICE_URL, or HOST and PORT. Requests are
+    signed with the first secret of WEBHOOK_SECRETS or --secret-file.
 
     Exit codes of every command: 0, done; 1, the service cannot be reached, or refused something; 2, usage error.
 
@@ -82,12 +101,13 @@ def jobs() -> None:
 @json_option
 @selection_options
 @click.option("--status", type=click.Choice(STATUSES), default=None, help="Only jobs with this status.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number of jobs.")
+@click.option("--limit", type=WholeNumber(1), default=50, show_default=True, help="Maximum number of jobs.")
 def list_jobs(*, url: str, secret_file: TextIO | None, as_json: bool, limit: int, **selection: str) -> None:
     """List jobs, newest first, and the state of the queue.
 
     Example: gf-images jobs list --status error --newer-than 2h
     """
+    _check_ages(selection)
     with client_of(url, secret_file) as client:
         found: list[Job] = []
         for raw in _walk(client, selection, limit=limit):
@@ -129,16 +149,24 @@ def replay(
     ids: tuple[str, ...],
     **selection: str,
 ) -> None:
-    """Run jobs again: those with the given ids, or all that options select, of those that failed or are done.
+    """Run ended jobs again: those given, or all that options select.
 
-    Cancelled jobs are left out, unless --code cancelled selects them. If the queue becomes full, the command ends with
-    1; repeat it later.
+    Without --status, options select jobs that failed. Cancelled jobs are left out, unless --code cancelled selects
+    them. If the queue becomes full, the command ends with 1; repeat it later.
 
     Example: gf-images jobs replay --code store-refused --newer-than 1d
     """
     is_selective = any(selection.values())
-    if bool(ids) + (is_selective or every) != 1:
-        raise click.UsageError("Give either the ids of jobs, or options that select failed jobs, or --all.")
+    if ids and (is_selective or every):
+        raise click.UsageError(
+            "Ids and options that select jobs contradict each other. Remove the ids, or the options, --all included."
+        )
+    if not (ids or is_selective or every):
+        raise click.UsageError(
+            "No job is selected. Give the ids of jobs, options that select jobs (such as --code), or --all for all "
+            "that failed."
+        )
+    _check_ages(selection)
     with client_of(url, secret_file) as client:
         if ids:
             _each(ids, lambda job_id: client.send("POST", _path(job_id, "replay"), msgspec.Raw), as_json=as_json)
@@ -151,9 +179,10 @@ def replay(
 @json_option
 @click.argument("ids", nargs=-1, required=True)
 def cancel(*, url: str, secret_file: TextIO | None, as_json: bool, ids: tuple[str, ...]) -> None:
-    """Cancel jobs: a waiting job ends at once, a running one within seconds.
+    """Cancel jobs that wait or run.
 
-    A job that has ended cannot be cancelled; the command then ends with 1.
+    A waiting job ends at once, a running one within seconds. A job that has ended cannot be cancelled; the command then
+    ends with 1.
 
     Example: gf-images jobs cancel 92ee5c5c9429fb715999cd5abe8626f8
     """
@@ -165,9 +194,10 @@ def cancel(*, url: str, secret_file: TextIO | None, as_json: bool, ids: tuple[st
 @service_options
 @json_option
 def pause(*, url: str, secret_file: TextIO | None, as_json: bool) -> None:
-    """Pause the queue: no worker on any machine starts a job until it is resumed.
+    """Pause the queue.
 
-    Running jobs continue, and jobs are accepted. The pause survives restarts.
+    No worker on any machine starts a job until the queue is resumed. Running jobs continue, and jobs are accepted. The
+    pause survives restarts.
 
     Example: gf-images jobs pause
     """

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from proxy.cli.console import read_settings_or_exit
+from proxy.cli.console import env_file_option, read_settings_or_exit
 from proxy.settings import validators
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def service_options(command: Command) -> Command:
-    """Add the options --url and --secret-file."""
+    """Add the options --url, --secret-file and --env-file."""
     url = click.option("--url", default="", help="URL of the service; default: SERVICE_URL, else HOST and PORT.")
     secret_file = click.option(
         "--secret-file",
         type=click.File(),
         help="File with the secret that signs requests, or - for standard input; default: WEBHOOK_SECRETS.",
     )
-    return url(secret_file(command))
+    return url(secret_file(env_file_option(command)))
 
 
 def client_of(url: str, secret_file: TextIO | None, settings: Settings | None = None) -> ServiceClient:

@@ -19,13 +19,14 @@ from rich.table import Table
 
 from proxy.app.key_layouts import originals_prefixes
 from proxy.app.wiring import store_config
-from proxy.cli.console import REFUSED, ParsedOption, read_settings_or_exit
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
 from proxy.cli.remote.job_tables import console
 from proxy.cli.remote.service_options import client_of, json_option
 from proxy.cli.remote.smoke_run import SampleStore, SmokeRun, Step, StepFailed
+from proxy.cli.usage import TERMINATED, StrictCommand, require
 from proxy.observability.logging import configure_logs
-from proxy.settings.validators import split
+from proxy.settings.validators import HIGHEST_PORT, split
 from proxy.stores.base import Attributes
 from proxy.stores.factory import open_store
 
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
 PAINT_SECONDS = 60
 """How long painting the sample may take; it takes less than a second."""
 
-HIGHEST_PORT = 65_535
-
-TERMINATED = 128 + signal.SIGTERM
-"""The exit code after a SIGTERM, as shells report it."""
-
 
 def _host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
@@ -55,7 +51,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("url", required=False, default="")
 @click.option(
     "--secret-file",
@@ -76,6 +72,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
     "--timeout", "seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Wait so many seconds."
 )
 @json_option
+@env_file_option
 def smoke(
     *,
     url: str,
@@ -86,12 +83,13 @@ def smoke(
     seconds: float,
     as_json: bool,
 ) -> None:
-    """Try a running service: a job, its callback, page views, no position in any derivative, and a purge.
+    """Try a running service: a job, page views, a purge.
 
-    URL is that of the service; without it, SERVICE_URL, else HOST and PORT. The sample is a photograph with a position
-    in its metadata. It is put into the STORE of these settings, so they must be those of the service. With --key,
-    nothing is put there; the derivatives of that original are purged, and rendered again by a page view. CALLBACK_HOSTS
-    of the service must list the host of the callback.
+    The steps are a job, its callback, page views, no position in any derivative, and a purge. URL is that of the
+    service; without it, SERVICE_URL, else HOST and PORT. The sample is a photograph with a position in its metadata. It
+    is put into the STORE of these settings, so they must be those of the service. With --key, nothing is put there; the
+    derivatives of that original are purged, and rendered again by a page view. CALLBACK_HOSTS of the service must list
+    the host of the callback.
 
     Everything that was made is removed, also after a failure.
 
@@ -99,11 +97,10 @@ def smoke(
 
     Example: gf-images smoke http://127.0.0.1:8080 --listen 127.0.0.1:9099
     """
+    require("listen", "callback_url", why="nothing would receive the callback")
     settings = read_settings_or_exit(accepts_jobs=False)
     configure_logs(level="ERROR", form="console")
     client = client_of(url, secret_file, settings)
-    if callback_url and listen is None:
-        raise click.UsageError("--callback-url requires --listen: nothing would receive the callback.")
     signal.signal(signal.SIGTERM, _terminate)
     table = Table("step", "result", "s", "detail", box=None, pad_edge=False)
     original = key or f"{originals_prefixes(settings)[0]}smoke/{secrets.token_hex(8)}_original.jpg"

@@ -13,6 +13,7 @@ import msgspec
 from proxy.cli.console import REFUSED
 from proxy.cli.remote.job_tables import print_job
 from proxy.cli.remote.service_options import client_of, json_option, service_options
+from proxy.cli.usage import StrictCommand
 from proxy.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LOOK_SECONDS = 1.0
 """How often a takedown is read until it has ended."""
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @service_options
 @json_option
 @click.option("--callback-url", default="", help="Receives the receipt; its host must be in CALLBACK_HOSTS.")
@@ -39,10 +40,10 @@ def takedown(
     wait_seconds: float,
     keys: tuple[str, ...],
 ) -> None:
-    """Take pictures down: originals with every version, derivatives, and the copies of the CDN.
+    """Take pictures down: originals, derivatives, copies of the CDN.
 
-    KEYS are the keys of the originals. A takedown ends once the public addresses do not serve the picture any longer.
-    Nothing brings it back, until a later signed post or upload.
+    Every version of an original is removed. KEYS are the keys of the originals. A takedown ends once the public
+    addresses do not serve the picture any longer. Nothing brings it back, until a later signed post or upload.
 
     Exit codes: 0, accepted, or with --wait done; 1, refused, or with --wait not done by then; 2, usage error.
 

@@ -255,6 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
             "request_refused",
             status=int(rejection.status),
             code=rejection.reason,
+            detail=rejection.detail,
             request_id=request_id.decode(),
             client=self.client[0] if self.client else "",
         )

@@ -12,9 +12,12 @@ import structlog
 from litestar.enums import ScopeType
 
 from proxy import metrics
+from proxy.concurrency.timings import Timings
 from proxy.http.protocol.date import date
+from proxy.http.protocol.failure import Failure, failure_of, note_failure
 from proxy.http.protocol.rejections import STOPPING, document
 from proxy.http.protocol.request_id import REQUEST_ID, request_id_of
+from proxy.http.protocol.server_timing import timings_of
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,6 +72,7 @@ def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASG
             except asyncio.CancelledError:  # by the server, at the end of its grace period
                 if has_started:
                     raise
+                note_failure(scope, STOPPING.reason, STOPPING.detail)
                 await _give_up(send_with_headers, request_id)
             finally:
                 _record(scope, status=status, seconds=time.perf_counter() - started)
@@ -118,6 +122,7 @@ def _series(route: str, status: int) -> tuple[Counter, Histogram]:
 
 
 def _log(scope: Scope, *, route: str, status: int, seconds: float) -> None:
+    """Log a request; if it failed, with the reason and the time that it spent."""
     path = scope["raw_path"].partition(b"?")[0][:SHOWN_BYTES].decode("latin-1")  # a query may hold a token
     (log.warning if status >= HTTPStatus.INTERNAL_SERVER_ERROR else log.info)(
         "request",
@@ -126,4 +131,17 @@ def _log(scope: Scope, *, route: str, status: int, seconds: float) -> None:
         route=route,
         status=status,
         milliseconds=round(seconds * 1000, 2),
+        **(_reason(scope) if status >= HTTPStatus.BAD_REQUEST else {}),
     )
+
+
+def _reason(scope: Scope) -> dict[str, str | float]:
+    """Return why a request failed, and how long it spent in the store, in queues and in renders."""
+    failure, timings = failure_of(scope) or Failure("", ""), timings_of(scope) or Timings()
+    return {
+        "code": failure.code,
+        "detail": failure.detail,
+        "store_seconds": round(timings.store_seconds, 3),
+        "wait_seconds": round(timings.wait_seconds, 3),
+        "render_seconds": round(timings.render_seconds, 3),
+    }

@@ -10,6 +10,7 @@ from litestar.datastructures import Headers
 
 from proxy.errors import BadSignature
 from proxy.http.protocol.raw_paths import READING, path_below
+from proxy.http.protocol.server_timing import start_timing
 from proxy.http.protocol.signed_address import signed_addresses
 from proxy.keys.syntax import decode_path
 
@@ -39,7 +40,7 @@ def facts_route(reader: FactsReader, *, verifier: Verifier, base_path: str = "")
         if verifier.is_open:
             raise BadSignature(UNSIGNED)
         verifier.verify_address(signed_addresses(cast("HTTPScope", scope), base_path), Headers.from_scope(scope))
-        found = await reader.read(decode_path(raw_key))
+        found = await reader.read(decode_path(raw_key), start_timing(scope))
         body = msgspec.json.encode(found)
         headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -12,6 +12,7 @@ from litestar import asgi
 from proxy.http.problems import FOR_A_MINUTE, answer_error
 from proxy.http.protocol.conditional import conditions
 from proxy.http.protocol.raw_paths import path_below
+from proxy.http.protocol.server_timing import start_timing
 from proxy.keys.syntax import decode_path
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def pictures_route(pictures: Pictures, *, has_cors: bool, take_down: ASGIApp) ->
             await take_down(scope, receive, send)
             return
         key = decode_path(raw_key)
-        body = msgspec.json.encode(await pictures.describe(key))
+        body = msgspec.json.encode(await pictures.describe(key, start_timing(scope)))
         etag = hashlib.blake2b(body, digest_size=16).hexdigest()
         asked = conditions(cast("HTTPScope", scope))
         headers = [(b"etag", f'"{etag}"'.encode()), (b"cache-control", FOR_A_MINUTE.encode()), *cors]

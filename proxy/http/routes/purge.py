@@ -10,6 +10,7 @@ from litestar import asgi
 from litestar.datastructures import Headers
 
 from proxy.http.protocol.raw_paths import path_below
+from proxy.http.protocol.server_timing import start_timing
 from proxy.http.protocol.signed_address import signed_addresses
 from proxy.keys.syntax import decode_path
 from proxy.webhooks.signature import ID_HEADER
@@ -54,7 +55,8 @@ def purge_route(
         sent = Headers.from_scope(scope)
         verifier.verify_address(addresses, sent)
         key = decode_path(raw_key)
-        purged = await handled.once(sent.get(ID_HEADER), what=f"purge {key}", act=partial(purge_now, key))
+        with start_timing(scope).measure_store():
+            purged = await handled.once(sent.get(ID_HEADER), what=f"purge {key}", act=partial(purge_now, key))
         body = purged.encode()
         headers = [*HEADERS, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -15,6 +15,8 @@ from click.testing import CliRunner
 
 from loadtest.paint import Photograph, paint
 from proxy.cli.main import COMMANDS, main
+from proxy.cli.serve import what_to_try
+from proxy.settings.settings import Settings
 
 if TYPE_CHECKING:
     import pytest
@@ -180,16 +182,23 @@ def test_check_shows_no_password_of_an_address(monkeypatch: pytest.MonkeyPatch) 
     assert "hunter2" not in result.output
 
 
-def test_hints_say_how_to_put_an_original_where_the_store_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that `serve` exits at once
-        monkeypatch.setenv("PORT", str(taken.getsockname()[1]))
-        assert "mkdir -p " in run("serve", "--hints").stdout
-        monkeypatch.setenv("STORE", "s3://images")
-        monkeypatch.setenv("PUBLIC_BASE_URL", "https://images.test")
-        monkeypatch.setenv("S3_ENDPOINT_URL", "http://127.0.0.1:9000")
-        hints = run("serve", "--hints").stdout
+def test_hints_say_how_to_put_an_original_where_the_store_is() -> None:
+    assert "mkdir -p var/store/gall/1" in what_to_try(Settings())
+    hints = what_to_try(Settings(store="s3://images", s3_endpoint_url="http://127.0.0.1:9000"))
     assert "mkdir" not in hints
     assert "s3://images/gall/1/1_1_original.jpg --endpoint-url http://127.0.0.1:9000" in hints
+
+
+def test_hints_say_how_to_post_only_if_posts_need_no_signature() -> None:
+    assert "curl -X POST http://127.0.0.1:8080/v1/jobs" in what_to_try(Settings())
+    assert "curl -X POST" not in what_to_try(Settings(webhook_secrets=SECRET))
+
+
+def test_nothing_is_claimed_to_listen_that_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PORT", "1")  # which restores what `serve` sets
+        result = run("serve", "--hints", "--port", str(taken.getsockname()[1]))
+    assert (result.exit_code, result.stdout) == (1, "")
 
 
 def test_check_names_every_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,6 +95,11 @@ def test_people_get_lines_without_variables_too() -> None:
     assert "hunter2" not in told
 
 
+def test_people_read_the_event_first() -> None:
+    lines = run("log.info('listening', port=1)\nlog.warning('request', status=502)", form="console").splitlines()
+    assert [line.split()[:2] for line in lines] == [["listening", "[info"], ["request", "[warning"]]
+
+
 MARKS = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029, *range(0x80, 0xA0), *range(0x20), 0x7F]
 
 

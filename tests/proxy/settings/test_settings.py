@@ -170,7 +170,7 @@ def test_a_secret_is_base64_to_the_letter(monkeypatch: pytest.MonkeyPatch, value
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("whsec_" + "A" * 44, "entry 1 must be random; make one with: echo whsec_$(openssl rand -base64 32)"),
+        ("whsec_" + "A" * 44, "entry 1 must be random; `gf-images secret` prints one"),
         (f"{SECRET},{SECRET.rstrip('=')}", "entry 2 repeats entry 1; remove one of them"),
     ],
 )

@@ -20,7 +20,7 @@ ROWS = SqlRows(table="image", key_column="path")
 def test_a_complete_file_replaces_an_earlier_one(tmp_path: Path) -> None:
     path = tmp_path / "pictures.sql"
     path.write_text("earlier")
-    file = RowFile(path, ROWS)
+    file = RowFile(path, ROWS, option="--sql")
     with file.opened():
         file.write(picture("a"))
         assert path.read_text() == "earlier"
@@ -32,7 +32,7 @@ def test_a_complete_file_replaces_an_earlier_one(tmp_path: Path) -> None:
 def test_a_file_that_is_not_completed_is_discarded(tmp_path: Path) -> None:
     path = tmp_path / "pictures.sql"
     path.write_text("earlier")
-    file = RowFile(path, ROWS)
+    file = RowFile(path, ROWS, option="--sql")
     with file.opened():
         file.write(picture("a"))
     assert (path.read_text(), [*tmp_path.iterdir()]) == ("earlier", [path])
@@ -40,7 +40,7 @@ def test_a_file_that_is_not_completed_is_discarded(tmp_path: Path) -> None:
 
 def test_a_full_disk_ends_the_run_and_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / f"pictures.sql{PARTIAL}").symlink_to("/dev/full")
-    file = RowFile(tmp_path / "pictures.sql", ROWS)
+    file = RowFile(tmp_path / "pictures.sql", ROWS, option="--sql")
     with file.opened():
         file.write(picture("a"))
         with pytest.raises(GaveUp, match="No space left"):
@@ -49,5 +49,8 @@ def test_a_full_disk_ends_the_run_and_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotStart, match="nowhere"), RowFile(tmp_path / "nowhere" / "a.sql", ROWS).opened():
+    with (
+        pytest.raises(CannotStart, match="nowhere"),
+        RowFile(tmp_path / "nowhere" / "a.sql", ROWS, option="--sql").opened(),
+    ):
         pass

@@ -150,8 +150,8 @@ async def test_another_server_is_not_taken_for_the_service(service: Service, env
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["replay"], "Give either the ids"),
-        (["replay", "0", "--code", "corrupt"], "Give either the ids"),
+        (["replay"], "No job is selected"),
+        (["replay", "0", "--code", "corrupt"], "contradict each other"),
         (["list", "--older-than", "2w"], "such as 90s"),
         (["list", "--status", "lost"], "--status"),
         (["list", "--url", "ftp://x"], "--url: must start with http"),

@@ -103,6 +103,58 @@ async def test_what_fails_here_is_logged_as_a_warning(own_site: Site) -> None:
         answer = await own_site.client.get(f"/img/{KEY}/small")
     (line,) = [line for line in lines if line["event"] == "request"]
     assert (answer.status_code, line["status"], line["log_level"]) == (502, 502, "warning")
+    assert line["code"].startswith("store-")
+    assert "symbolic link" in line["detail"]
+
+
+async def test_a_line_of_a_failed_request_has_its_reason_and_where_its_time_went(site: Site) -> None:
+    """Of every error, whoever refuses it: the framework, a route, a mount."""
+    calls = {
+        ("GET", "/img/gall/1_original.jpg/small"): "not-found",
+        ("GET", "/img/gall/1_original.jpg/huge"): "unknown-size",
+        ("GET", "/img//small"): "bad-key",
+        ("GET", "/v1/images/gall/1_original.jpg"): "not-found",
+        ("GET", "/v1/jobs/0"): "unknown-job",
+        ("GET", "/v1/jobs?stauts=error&token=sesame"): "bad-request",
+        ("POST", "/v1/jobs?token=sesame"): "bad-request",
+        ("GET", "/nowhere?token=sesame"): "not-found",
+        ("PUT", "/v1/jobs"): "method-not-allowed",
+        ("GET", "/v1/facts/gall/1_original.jpg"): "bad-signature",
+    }
+    with structlog.testing.capture_logs() as lines:
+        answers = [await site.client.request(*call) for call in calls]
+    told = [line for line in lines if line["event"] == "request"]
+    assert [line["code"] for line in told] == [*calls.values()], told
+    assert [line["status"] for line in told] == [answer.status_code for answer in answers]
+    assert all(str(line["detail"]).endswith(".") for line in told), told
+    for line in told:
+        assert all(line[f"{part}_seconds"] >= 0 for part in ("store", "wait", "render"))
+    assert told[0]["store_seconds"] + told[3]["store_seconds"] > 0
+    assert "sesame" not in str(lines)
+
+
+async def test_a_line_of_a_successful_request_has_no_reason(own_site: Site) -> None:
+    own_site.upload()
+    with structlog.testing.capture_logs() as lines:
+        await own_site.client.get(f"/img/{KEY}/small")
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert {*line} == {"event", "log_level", "method", "path", "route", "status", "milliseconds"}
+
+
+async def test_a_detail_of_any_length_is_logged_up_to_a_thousand_characters(site: Site) -> None:
+    with structlog.testing.capture_logs() as lines:
+        await site.client.get("/v1/jobs", params=dict.fromkeys((f"unknown{number}" for number in range(100)), "1"))
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert len(line["detail"]) == 1000
+
+
+async def test_the_line_of_an_unready_service_names_what_is_missing(own_site: Site) -> None:
+    own_site.store.rename(own_site.store.with_name("elsewhere"))
+    with structlog.testing.capture_logs() as lines:
+        answer = await own_site.client.get("/readyz")
+    (line,) = [line for line in lines if line["event"] == "request"]
+    assert (answer.status_code, line["code"]) == (503, "unready")
+    assert line["detail"] == " ".join(answer.json()["missing"])
 
 
 async def test_a_path_of_any_length_is_one_line_of_a_length_that_has_an_end(site: Site) -> None:
