@@ -26,6 +26,7 @@ DamageReason = Literal[
     "its crop is invalid",
     "its crop is outside of the image",
     "its grid and its tiles do not match",
+    "its grid is too long",
     "its tiles do not cover the image",
     "some of its tiles have no alpha",
     "the dimensions of the image are invalid",

@@ -128,7 +128,7 @@ _KNOWN: dict[Counter, tuple[tuple[str, ...], ...]] = {
     derivatives_total: (("cache", "store", "render"),),
     uploads_total: (("stored", "refused", "cut-off", "failed"),),
     render_process_deaths_total: (("died", "deadline", "cancelled", "idle"),),
-    store_errors_total: (_OPERATIONS, (StoreUnavailable.code, StoreRefused.code)),
+    store_errors_total: ((*_OPERATIONS, "list"), (StoreUnavailable.code, StoreRefused.code)),
     refused_total: ((*_REASONS, TooManyBytes.code, Busy.code),),
     http_connections_closed_total: (
         (

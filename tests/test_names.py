@@ -103,7 +103,7 @@ LABEL_VALUES = {
     "refused_total": "busy corrupt needs-too-much-memory not-an-image too-many-bytes too-many-frames too-many-pixels "
     "unsupported-format",
     "render_process_deaths_total": "cancelled deadline died idle",
-    "store_errors_total": "check copy delete fetch head open put put_new store-refused store-unavailable",
+    "store_errors_total": "check copy delete fetch head list open put put_new store-refused store-unavailable",
 }
 """Name of a counter -> the values of its labels that are exported from the start."""
 

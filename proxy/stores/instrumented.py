@@ -83,16 +83,18 @@ class InstrumentedStore:
             await self._store.delete(key)
 
     async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
-        """See `Store.list`; not measured, because the duration depends on the consumer."""
-        async for blob in self._store.list(prefix, after=after):
-            if blob.key != self._probe_key:
-                yield blob
+        """See `Store.list`; errors are counted, but the duration is not measured: it depends on the consumer."""
+        with self._counted("list"):
+            async for blob in self._store.list(prefix, after=after):
+                if blob.key != self._probe_key:
+                    yield blob
 
     async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
-        """See `Store.versions`; not measured, as `list`."""
-        async for one in self._store.versions(prefix):
-            if one.key != self._probe_key:
-                yield one
+        """See `Store.versions`; counted as `list`."""
+        with self._counted("list"):
+            async for one in self._store.versions(prefix):
+                if one.key != self._probe_key:
+                    yield one
 
     async def delete_version(self, key: str, version: str) -> None:
         """See `Store.delete_version`; measured as a deletion."""
@@ -116,6 +118,16 @@ class InstrumentedStore:
     def _measured(self, operation: str, *, writes: bool = False) -> Iterator[None]:
         started = time.perf_counter()
         try:
+            with self._counted(operation):
+                yield
+            if writes and self._gate:
+                self._gate.record_write()
+        finally:
+            metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)
+
+    @contextmanager
+    def _counted(self, operation: str) -> Iterator[None]:
+        try:
             yield
         except UnfitKey:
             raise
@@ -124,8 +136,3 @@ class InstrumentedStore:
             if self._gate:
                 self._gate.record_error(error)
             raise
-        else:
-            if writes and self._gate:
-                self._gate.record_write()
-        finally:
-            metrics.store_seconds.labels(operation).observe(time.perf_counter() - started)

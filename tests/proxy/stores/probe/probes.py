@@ -9,10 +9,11 @@ from proxy.stores.memory import MemoryStore
 from proxy.stores.probe.write_probe import ProbeResult
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from proxy.errors import ImagesError
-    from proxy.stores.base import Attributes, Blob
+    from proxy.stores.base import Attributes, Blob, BlobVersion
 
 REFUSED = ProbeResult(
     fault=StoreRefused("The bucket rejected the request.", brief="AccessDenied (403)"), is_for_all=True
@@ -47,6 +48,16 @@ class FailingStore(MemoryStore):
     async def delete(self, key: str) -> None:
         self._call("delete")
         await super().delete(key)
+
+    async def list(self, prefix: str = "", *, after: str = "") -> AsyncIterator[Blob]:
+        self._call("list")
+        async for one in super().list(prefix, after=after):
+            yield one
+
+    async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
+        self._call("versions")
+        async for one in super().versions(prefix):
+            yield one
 
 
 class DecidedProbe:

@@ -217,3 +217,16 @@ async def test_the_key_of_the_probe_is_not_listed(tmp_path: Path) -> None:
     await put(store, "a", b"bytes", tmp_path / "file")
     await put(store, "probe", b"bytes", tmp_path / "file")
     assert await keys(store) == ["a"]
+
+
+@pytest.mark.parametrize("operation", ["list", "versions"])
+async def test_a_listing_that_is_refused_has_the_store_probed(operation: str) -> None:
+    site = Site()
+    behind = FailingStore()
+    store = InstrumentedStore(behind, gate=site.gate, probe_key="probe")
+    async with site.watched():
+        site.probe.result = REFUSED
+        behind.faults[operation] = REFUSAL
+        with pytest.raises(StoreRefused):
+            await anext(store.list() if operation == "list" else store.versions(""))
+        assert await site.gate.judge(REFUSAL) is not None
