@@ -95,7 +95,7 @@ VIEWS = Bar(
     says="views not answered well",
     measure=lambda results: results.views - results.well(KNOWN, FIRST),
     most=0,
-    source="README, Several machines and Memory: known pages never wait, others wait for their turn",
+    source="docs/explanation/memory.md: known pages never wait, others wait for their turn",
 )
 KNOWN_VIEWS = Bar(
     says="p99 of views of what is known",
@@ -109,7 +109,7 @@ FIRST_VIEWS = Bar(
     measure=lambda results: results.p99(FIRST),
     most=10_000,
     unit=" ms",
-    source="README, Memory: a page view waits at most 10 s for a render",
+    source="docs/explanation/memory.md: a page view waits at most 10 s for a render",
 )
 FAILURES = Bar(
     says="requests that failed",

@@ -1,4 +1,4 @@
-"""The table of log events in docs/operating.md lists the events of the source, with their levels."""
+"""The table of docs/reference/log-events.md lists the events of the source, with their levels."""
 
 from __future__ import annotations
 
@@ -89,11 +89,8 @@ def events() -> Mapping[str, set[str]]:
 
 def documented() -> list[list[str]]:
     """Return the rows of the table: event, level, meaning."""
-    operating = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-    section = operating.partition("\n## Log events\n")[2].partition("\n## ")[0]
-    return [
-        [cell.strip("`| ") for cell in line.split(" | ")] for line in section.splitlines() if line.startswith("| `")
-    ]
+    page = (ROOT / "docs" / "reference" / "log-events.md").read_text(encoding="utf-8")
+    return [[cell.strip("`| ") for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("| `")]
 
 
 def test_the_table_has_every_event_of_the_source_and_no_other() -> None:

@@ -18,15 +18,15 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def rows(heading: str) -> dict[str, list[str]]:
-    """Read the table under a heading: its rows by the name in their first column."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line.strip("|\n ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+def rows(page: str) -> dict[str, list[str]]:
+    """Read the tables of a page of docs/reference: their rows by the name in their first column."""
+    text = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    lines = [line.strip("|\n ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     return {cells[0].strip("`"): cells[1:] for cells in lines}
 
 
 def test_the_table_of_settings_is_every_setting_with_its_default_and_meaning() -> None:
-    assert rows("Settings") == {
+    assert rows("settings") == {
         setting.name: [f"`{shown(setting.default)}`" if shown(setting.default) else "", setting.description]
         for setting in list_settings()
     }
@@ -41,7 +41,7 @@ def shown(default: object) -> str:
 
 def test_the_table_of_metrics_is_every_series_with_its_labels() -> None:
     series = {name: one for name, one in vars(metrics).items() if isinstance(one, MetricWrapperBase)}
-    assert rows("Metrics") == {
+    assert rows("metrics") == {
         name: [", ".join(f"`{label}`" for label in one._labelnames), one._documentation]  # noqa: SLF001 - the library tells these nowhere else
         for name, one in series.items()
     }
@@ -50,11 +50,11 @@ def test_the_table_of_metrics_is_every_series_with_its_labels() -> None:
 
 def test_every_series_that_the_service_exports_is_in_the_table_under_its_name() -> None:
     told = {family.name + ("_total" if family.type == "counter" else "") for family in REGISTRY.collect()}
-    assert {name for name in told if not name.startswith(("process_", "python_"))} == set(rows("Metrics"))
+    assert {name for name in told if not name.startswith(("process_", "python_"))} == set(rows("metrics"))
 
 
 def test_every_command_is_in_the_table_of_commands() -> None:
-    named = {re.split(r" ", name)[1] for name in rows("Command line")}
+    named = {re.split(r" ", name)[1] for name in rows("command-line")}
     assert named == set(COMMANDS)
 
 

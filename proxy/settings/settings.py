@@ -129,7 +129,7 @@ class Settings:
         default=False, description="events of removed originals delete their derivatives; see docs/events.md"
     )
     callback_hosts: str = _setting(
-        "", "hosts that may receive callbacks, separated by commas; see [Callbacks](#callbacks)", validators.hosts
+        "", "hosts that may receive callbacks, separated by commas; see docs/reference/http.md", validators.hosts
     )
     sizes_file: str = _setting(SIZES_FILE, "file that defines the sizes")
     key_layout: str = _setting(
@@ -192,12 +192,12 @@ class Settings:
     versioned_redirects: bool = _setting(
         default=False,
         description="URLs of derivatives end in `?v=` and their version, only for a CDN whose cache key has the query; "
-        "see [Delivery](#delivery)",
+        "see docs/reference/http.md",
     )
     cdn_purge: str = _setting(
         "",
         "CDN whose copies a takedown removes: `cloudfront:<id>`, `cloudflare:<zone>`, `fastly:<service>` or "
-        "`url:<template>`; see [docs/cdn-purge.md](docs/cdn-purge.md)",
+        "`url:<template>`; see docs/cdn-purge.md",
         address_fault,
     )
     cdn_purge_token: str = _setting("", "API token of that CDN", header_values.unprintable, secret=True)
@@ -283,7 +283,7 @@ def read_settings(*, accepts_jobs: bool = True) -> Settings:
 
 
 def list_settings() -> list[Setting]:
-    """Return all settings with their descriptions, for README's table and `gf-images check`."""
+    """Return all settings with their descriptions, for docs/reference/settings.md and `gf-images check`."""
     return [
         Setting(
             name=setting.name.upper(),

@@ -145,7 +145,7 @@ def hosts(value: str) -> str | None:
         try:
             parse_allow_list([entry])
         except ValueError:
-            return f"entry {number} must be a host, an address or a network; see Callbacks in the README"
+            return f"entry {number} must be a host, an address or a network; see Callbacks in docs/reference/http.md"
     return None
 
 
