@@ -1,4 +1,4 @@
-"""The table of docs/reference/problems.md: every row on a running service, with all headers, for both values of DELIVERY."""
+"""The table of docs/reference/problems.md: every row on a running service, with all headers, for both DELIVERY."""
 
 from __future__ import annotations
 
