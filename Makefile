@@ -70,6 +70,9 @@ bench-page: dev ## measure a page of 40 photographs in Chromium on 3G, into docs
 bench-first-view: dev ## measure the first view of 40 photographs in 256 MB; requires root and chromium; OPTIONS='--base ../other'
 	$(BIN)/python -m tests.benchmarks.page.first_view $(OPTIONS)
 
+poster: dev ## draw docs/four-sizes.png, the picture of the README; requires chromium (apt-get install chromium)
+	$(BIN)/python -m tests.benchmarks.poster $(OPTIONS)
+
 fuzz: dev ## render 20,000 mutated files with every recipe; OPTIONS="--seed 2"
 	$(BIN)/python -m tests.pipeline.fuzz $(OPTIONS)
 
@@ -138,7 +141,7 @@ lock: dev ## update the lock files to the newest dependencies
 	$(filter-out --group build,$(UV)) --group compiler -c requirements-dev.txt -o requirements-compiler.txt
 
 reference: dev ## write what docs/reference has from the code: settings, routes, problems, commands, metrics, events, alerts
-	$(BIN)/python -m tests.documents
+	$(BIN)/python -m tests.documents.reference
 
 licences: dev ## check that NOTICE lists every installed package with its licence
 	$(BIN)/python -m pytest -q tests/test_licences.py

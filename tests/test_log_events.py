@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.documents.log_events import log_events_table, logged, meanings
-from tests.documents.reference import FOLDER
+from tests.documents.reference.log_events import log_events_table, logged, meanings
+from tests.documents.reference.pages import FOLDER
 
 
 def test_the_table_explains_every_event() -> None:

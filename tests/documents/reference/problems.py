@@ -10,7 +10,7 @@ import proxy.errors
 from proxy.errors import Busy, ImagesError
 from proxy.http.problems import ROWS, ProblemRow
 from proxy.http.protocol import rejections
-from tests.documents.tables import code, linked, table
+from tests.documents.reference.tables import code, linked, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from tests.documents.openapi import METHODS, Body, Field, Route, Shape, document
-from tests.documents.tables import code, linked, table
+from tests.documents.reference.openapi import METHODS, Body, Field, Route, Shape, document
+from tests.documents.reference.tables import code, linked, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

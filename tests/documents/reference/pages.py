@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.documents import alerts, blocks, commands, log_events, problems, routes, series, settings
+from tests.documents.reference import alerts, commands, generated, log_events, problems, routes, series, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 
 BLOCKS: Mapping[str, Callable[[str], str]] = {
     "settings": settings.settings_table,
@@ -31,4 +31,4 @@ BLOCKS: Mapping[str, Callable[[str], str]] = {
 def pages(folder: Path = FOLDER) -> dict[Path, str]:
     """Return the pages that have generated blocks, each with its text as it must be."""
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.md"))}
-    return {path: blocks.replaced(text, BLOCKS) for path, text in texts.items() if blocks.names(text)}
+    return {path: generated.replaced(text, BLOCKS) for path, text in texts.items() if generated.names(text)}

@@ -9,9 +9,9 @@ from prometheus_client import REGISTRY
 
 from proxy.cli.main import COMMANDS
 from proxy.settings.settings import list_settings
-from tests.documents import blocks, commands, tables
-from tests.documents.openapi import document
-from tests.documents.reference import BLOCKS, FOLDER, pages
+from tests.documents.reference import commands, generated, tables
+from tests.documents.reference.openapi import document
+from tests.documents.reference.pages import BLOCKS, FOLDER, pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,9 @@ def test_a_page_is_what_the_code_says(path: Path) -> None:
 
 
 def test_every_block_is_in_one_page() -> None:
-    assert sorted(name for path in pages() for name in blocks.names(path.read_text(encoding="utf-8"))) == sorted(BLOCKS)
+    assert sorted(name for path in pages() for name in generated.names(path.read_text(encoding="utf-8"))) == sorted(
+        BLOCKS
+    )
 
 
 def test_every_setting_command_and_route_is_described() -> None:
@@ -51,13 +53,13 @@ def test_every_command_has_a_sentence_in_the_table() -> None:
 
 def test_a_block_is_replaced_and_what_is_around_it_stays() -> None:
     text = "a\n\n<!-- generated: x (`make reference`) -->\n\nold\n\n<!-- end -->\n\nb\n"
-    made = blocks.replaced(text, {"x": lambda body: f"{body.strip()}er"})
+    made = generated.replaced(text, {"x": lambda body: f"{body.strip()}er"})
     assert made == text.replace("old", "older")
 
 
 def test_a_block_that_nothing_generates_is_an_error() -> None:
-    with pytest.raises(blocks.UnknownBlock, match="'y'; the blocks are x"):
-        blocks.replaced("<!-- generated: y (`make reference`) -->\n<!-- end -->", {"x": str})
+    with pytest.raises(generated.UnknownBlock, match="'y'; the blocks are x"):
+        generated.replaced("<!-- generated: y (`make reference`) -->\n<!-- end -->", {"x": str})
 
 
 def test_a_table_escapes_the_bars_of_its_cells() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from proxy.cli.main import main
-from tests.documents.tables import code, linked, table
+from tests.documents.reference.tables import code, linked, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxy.settings.settings import list_settings
-from tests.documents.tables import code, linked, table
+from tests.documents.reference.tables import code, linked, table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 TYPES = {bool: "`true` or `false`", int: "whole number", float: "number", str: "text"}
 

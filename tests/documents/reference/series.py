@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.metrics import MetricWrapperBase
 
 from proxy import metrics
-from tests.documents.tables import code, linked, table
+from tests.documents.reference.tables import code, linked, table
 
 
 def metrics_table(_: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.documents.tables import code, table
+from tests.documents.reference.tables import code, table
 from tests.expressions import Rule, rules, series_there
 
 _TEMPLATE = re.compile(r"\{\{\s*\$(?:labels\.)?(\w+)[^}]*\}\}")
