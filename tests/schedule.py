@@ -19,6 +19,7 @@ SLOW = (
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
     "tests/config/test_workflows.py",
+    "tests/documents/site/",
     "tests/end_to_end/",
     "tests/house/",
     "tests/loadtest/",

@@ -236,10 +236,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """The documentation of one setting: the variable's name, its default, its description and its valid values.
-
-    `values` is empty if only the type of the default or a sentence can describe them.
-    """
+    """The documentation of one setting; `values` is empty if only the type of the default describes them."""
 
     name: str
     default: object
@@ -295,16 +292,12 @@ def list_settings() -> list[Setting]:
             name=setting.name.upper(),
             default=setting.default,
             description=setting.metadata["description"],
-            values=_values(setting.metadata["check"]),
+            values=validators.valid_values(setting.metadata["check"]),
             is_secret=setting.metadata["secret"],
         )
         for setting in fields(Settings)
         if setting.metadata
     ]
-
-
-def _values(check: object) -> str:
-    return str(check) if isinstance(check, validators.NumberRange | validators.OneOf) else ""
 
 
 def _read(env: FileAwareEnv, setting: Field[object], faults: list[str]) -> object:

@@ -87,6 +87,11 @@ def one_of(*words: str) -> OneOf:
     return OneOf(words)
 
 
+def valid_values(check: object) -> str:
+    """Return what a validator accepts, or nothing if only a sentence could describe it."""
+    return str(check) if isinstance(check, NumberRange | OneOf) else ""
+
+
 def host(value: str) -> str | None:
     """Return what is wrong with the address to listen on, or None; only the system knows whether it is its own."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ def _table(tree: ast.Module, name: str) -> ast.Dict:
     return value
 
 
+@cache
 def events() -> Mapping[str, set[str]]:
     """Return every event of the service, with its levels."""
     found: defaultdict[str, set[str]] = defaultdict(set)
