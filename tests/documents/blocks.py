@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 ADDRESS = "http://127.0.0.1:8080"
 """The address of the service in all documents."""
 START_SECONDS = 60.0
+RUN_SECONDS = 240.0
 
 _FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -63,7 +64,13 @@ def run(block: Block, *, at: str, cwd: Path, **environment: str) -> str:
         "js": ["node", "--input-type=module", "--eval", text],
     }[block.kind]
     done = subprocess.run(
-        command, cwd=cwd, env=_environment(environment), capture_output=True, text=True, check=False, timeout=120
+        command,
+        cwd=cwd,
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_SECONDS,
     )
     assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -84,7 +91,8 @@ def serving(block: Block, *, cwd: Path, **environment: str) -> Iterator[str]:
             _wait_until_ready(address, process, cwd / "output")
             yield address
         finally:
-            os.killpg(process.pid, signal.SIGINT)
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(process.pid, signal.SIGINT)
             process.wait(timeout=60)
 
 

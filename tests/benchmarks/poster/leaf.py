@@ -42,9 +42,7 @@ def _background() -> pyvips.Image:
     """Return a meadow that is out of focus."""
     chance = random.Random(3)  # noqa: S311 - a painting, not a secret
     spots = "".join(
-        f'<circle cx="{chance.uniform(0, WIDTH):.0f}" cy="{chance.uniform(0, HEIGHT):.0f}"'
-        f' r="{chance.uniform(140, 430):.0f}" fill="{chance.choice(_SPOTS)}" opacity="{chance.uniform(0.25, 0.7):.2f}"/>'
-        for _ in range(70)
+        _spot(chance.uniform(0, WIDTH), chance.uniform(0, HEIGHT), chance.uniform(140, 430), chance) for _ in range(70)
     )
     sky = (
         '<defs><linearGradient id="s" x1="0" y1="0" x2="0.5" y2="1"><stop offset="0" stop-color="#b9c987"/>'
@@ -53,6 +51,11 @@ def _background() -> pyvips.Image:
     )
     blurred = _drawn(sky + spots, scale=0.1).gaussblur(9)
     return blurred.resize(10, kernel="cubic").crop(0, 0, WIDTH, HEIGHT)
+
+
+def _spot(x: float, y: float, radius: float, chance: random.Random) -> str:
+    colour, opacity = chance.choice(_SPOTS), chance.uniform(0.25, 0.7)
+    return f'<circle cx="{x:.0f}" cy="{y:.0f}" r="{radius:.0f}" fill="{colour}" opacity="{opacity:.2f}"/>'
 
 
 def _shadow(shape: pyvips.Image) -> pyvips.Image:
@@ -83,7 +86,8 @@ def _spine(along: float) -> tuple[float, float]:
 
 def _half_width(along: float) -> float:
     """Return how wide the leaf is there, with the lobes of an oak."""
-    return 900 * math.sin(math.pi * min(1.0, along * 1.03)) ** 0.75 * (0.78 + 0.22 * math.cos(along * 10 * math.pi))
+    oval = math.pow(math.sin(math.pi * min(1.0, along * 1.03)), 0.75)
+    return 900 * oval * (0.78 + 0.22 * math.cos(along * 10 * math.pi))
 
 
 def _side(along: float, side: int) -> tuple[float, float]:
@@ -126,8 +130,10 @@ def _gall_colours(number: int) -> str:
 def _gall(number: int, x: int, y: int, radius: int) -> str:
     chance = random.Random(number)  # noqa: S311 - a painting, not a secret
     drawn = [
-        f'<ellipse cx="{x + radius * 0.22:.0f}" cy="{y + radius * 0.34:.0f}" rx="{radius * 1.06:.0f}"'
-        f' ry="{radius * 0.94:.0f}" fill="#16290f" opacity="0.38"/>',
+        (
+            f'<ellipse cx="{x + radius * 0.22:.0f}" cy="{y + radius * 0.34:.0f}" rx="{radius * 1.06:.0f}"'
+            f' ry="{radius * 0.94:.0f}" fill="#16290f" opacity="0.38"/>'
+        ),
         f'<circle cx="{x}" cy="{y}" r="{radius}" fill="url(#g{number})"/>',
     ]
     for _ in range(150):
