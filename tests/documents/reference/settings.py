@@ -15,14 +15,14 @@ TYPES = {bool: "`true` or `false`", int: "whole number", float: "number", str: "
 def settings_table(_: str) -> str:
     """Return every setting with its type, its default and its meaning."""
     rows = (
-        [code(one.name), one.values or TYPES[type(one.default)], code(_shown(one.default)), linked(one.description)]
+        [code(one.name), one.values or TYPES[type(one.default)], code(shown(one.default)), linked(one.description)]
         for one in list_settings()
     )
     return table(["variable", "value", "default", "meaning"], rows)
 
 
-def _shown(default: object) -> str:
+def shown(default: object) -> str:
     """Return a default as an operator would write it."""
     if isinstance(default, bool):
         return str(default).lower()
-    return f"{default:g}" if isinstance(default, float) else str(default).removeprefix(f"{ROOT}/")
+    return str(default).removeprefix(f"{ROOT}/")

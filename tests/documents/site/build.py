@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / "zensical.toml"
 
-UNLISTED = re.compile(r"decisions/\d{3}-.*\.md")
-"""Pages that are reached by the list on another page, and not by the navigation."""
-
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -32,7 +30,7 @@ class Unbuilt(Exception):
 class _Project(msgspec.Struct, frozen=True):
     docs_dir: str
     site_dir: str
-    nav: list[dict[str, object]]
+    nav: list[Any]
 
 
 class _Config(msgspec.Struct, frozen=True):
@@ -50,9 +48,10 @@ def build(folder: Path) -> Path:
         pages = stage(ROOT, folder / project.docs_dir)
     except BrokenLink as broken:
         raise Unbuilt(str(broken)) from None
-    if missing := navigation_faults(project.nav, pages):
+    nav = expanded(project.nav, pages)
+    if missing := navigation_faults(nav, pages):
         raise Unbuilt("\n".join(missing))
-    (folder / CONFIG.name).write_bytes(CONFIG.read_bytes())
+    _write_config(folder / CONFIG.name, nav)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -68,10 +67,41 @@ def read_project() -> _Project:
     return msgspec.toml.decode(CONFIG.read_bytes(), type=_Config).project
 
 
-def navigation_faults(nav: list[dict[str, object]], pages: list[str]) -> list[str]:
+def expanded(nav: list[Any], pages: list[str]) -> list[Any]:
+    """Return a navigation in which each pattern is replaced by the pages that match it and are not named otherwise.
+
+    A section without pages is left out.
+    """
+    rest = set(pages) - set(_entries(nav))
+
+    def walked(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: walked(one) for name, one in value.items()}
+        if isinstance(value, list):
+            entries = (one for entry in value for one in (matched(entry) if _is_pattern(entry) else [walked(entry)]))
+            return [entry for entry in entries if not (isinstance(entry, dict) and [*entry.values()] == [[]])]
+        return value
+
+    def matched(pattern: str) -> list[str]:
+        return sorted(page for page in rest if fnmatchcase(page, pattern))
+
+    return [walked(entry) for entry in nav]
+
+
+def _is_pattern(entry: object) -> bool:
+    return isinstance(entry, str) and "*" in entry
+
+
+def _write_config(path: Path, nav: list[Any]) -> None:
+    config = msgspec.toml.decode(CONFIG.read_bytes())
+    config["project"]["nav"] = nav
+    path.write_bytes(msgspec.toml.encode(config))
+
+
+def navigation_faults(nav: list[Any], pages: list[str]) -> list[str]:
     """Return which pages the navigation lacks, and which of its entries are no pages."""
     named = set(_entries(nav))
-    lacks = [f"zensical.toml: nav lacks {page}" for page in pages if page not in named and not UNLISTED.fullmatch(page)]
+    lacks = [f"zensical.toml: nav lacks {page}" for page in pages if page not in named]
     return lacks + [f"zensical.toml: nav has {page}, which does not exist" for page in sorted(named - set(pages))]
 
 

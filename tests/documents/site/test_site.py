@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.benchmarks.page.devtools import Screen, browsing
-from tests.documents.site.build import ROOT, Unbuilt, build, navigation_faults, read_project
+from tests.documents.site.build import ROOT, Unbuilt, build, expanded, navigation_faults, read_project
 from tests.documents.site.html import faults
 from tests.documents.site.staging import BrokenLink, stage
 
@@ -86,15 +86,21 @@ def test_a_link_to_a_file_that_does_not_exist_is_named_with_its_document(tmp_pat
 def test_every_link_of_a_document_exists_and_the_navigation_has_every_page(tmp_path: Path) -> None:
     pages = stage(ROOT, tmp_path / "site")
     assert len(pages) > 80
-    assert navigation_faults(read_project().nav, pages) == []
+    assert navigation_faults(expanded(read_project().nav, pages), pages) == []
 
 
 def test_pages_that_the_navigation_lacks_or_only_names_are_faults() -> None:
-    pages = ["a.md", "b.md", "decisions/001-x.md"]
+    pages = ["a.md", "b.md"]
     assert navigation_faults([{"A": ["a.md", {"C": "c.md"}]}], pages) == [
         "zensical.toml: nav lacks b.md",
         "zensical.toml: nav has c.md, which does not exist",
     ]
+
+
+def test_a_pattern_of_the_navigation_is_every_page_that_is_not_named_elsewhere() -> None:
+    pages = ["a.md", "x/c.md", "x/b.md", "x/a.md", "y/a.md"]
+    nav = [{"A": "a.md"}, {"X": ["x/b.md", {"More": ["x/*.md"]}, {"None": ["z/*.md"]}]}]
+    assert expanded(nav, pages) == [{"A": "a.md"}, {"X": ["x/b.md", {"More": ["x/a.md", "x/c.md"]}]}]
 
 
 @pytest.mark.parametrize(

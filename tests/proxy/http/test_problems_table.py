@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The table of docs/reference/problems.md: every row on a running service, with all headers, for both DELIVERY."""
-=======
 """The table of docs/reference/problems.md: every row on a running service, with all headers, for both deliveries."""
->>>>>>> readme
 
 from __future__ import annotations
 
