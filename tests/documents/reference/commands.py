@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from proxy.cli.main import main
-from tests.documents.reference.tables import code, linked, table
+from tests.documents.reference.tables import code, prose, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = "gf-images"
+
+HELP = "-h, --help"
+"""An option of every command, which is not repeated."""
 
 
 class Described(NamedTuple):
@@ -49,18 +52,16 @@ def command_sections(_: str) -> str:
 
 def _section(one: Described) -> str:
     usage = " ".join((one.name, *one.command.collect_usage_pieces(one.context)))
-    options = [
-        record for param in one.command.get_params(one.context) if (record := param.get_help_record(one.context))
-    ]
-    rows = ([code(names), linked(_escaped(text))] for names, text in options)
-    return "\n\n".join(
-        [
-            f"```text\n{usage}\n```",
-            *_paragraphs(one.command.help or ""),
-            table(["option", "meaning"], rows),
-            *_more(one),
-        ]
-    )
+    parts = [f"```text\n{usage}\n```", *_paragraphs(one.command.help or "")]
+    if rows := [[code(names), prose(text)] for names, text in _options(one) if text and names != HELP]:
+        parts.append(table(["option", "meaning"], rows))
+    return "\n\n".join([*parts, *_more(one)])
+
+
+def _options(one: Described) -> Iterator[tuple[str, str]]:
+    for parameter in one.command.get_params(one.context):
+        if record := parameter.get_help_record(one.context):
+            yield record
 
 
 def _more(one: Described) -> Iterator[str]:
@@ -78,16 +79,11 @@ def _paragraphs(text: str) -> Iterator[str]:
         elif paragraph.startswith("Example: "):
             yield f"```sh\n{' '.join(paragraph.removeprefix('Example: ').split())}\n```"
         else:
-            yield linked(_escaped(paragraph))
-
-
-def _escaped(text: str) -> str:
-    """Return a text of the terminal as Markdown: words in angle brackets and options are code."""
-    return re.sub(r"(?<![\w`/-])(--[a-z][a-z-]*|<[\w-]+>)", r"`\1`", text)
+            yield prose(paragraph)
 
 
 def _first_sentence(command: click.Command) -> str:
-    return linked(_escaped(re.split(r"(?<=\.)\s", inspect.cleandoc(command.help or ""))[0]))
+    return prose(re.split(r"(?<=\.)\s", inspect.cleandoc(command.help or ""))[0])
 
 
 def _anchor(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tests.documents.reference.openapi import METHODS, Body, Field, Route, Shape, document
-from tests.documents.reference.tables import code, linked, table
+from tests.documents.reference.tables import code, prose, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,15 +63,15 @@ def schema_sections(_: str) -> str:
 
 def _section(one: Shown) -> Iterator[str]:
     yield f"### {one.title}"
-    yield _prose(one.route.description or f"{one.route.summary}.")
+    yield prose(one.route.description or f"{one.route.summary}.")
     if one.parameters:
         rows = [[code(field.name), field.place, _type(field.shape), _meaning(field)] for field in one.parameters]
         yield table(["parameter", "in", "value", "meaning"], rows)
     for kind, content in (one.route.request_body.content if one.route.request_body else {}).items():
-        yield f"The body is `{kind}`: {_type(content.shape)}. {_prose(content.shape.description)}".strip()
+        yield f"The body is `{kind}`: {_type(content.shape)}. {prose(content.shape.description)}".strip()
         if content.shape.properties:
             yield _properties(content.shape)
-    rows = [[code(status), _body(body), _prose(body.description)] for status, body in one.route.responses.items()]
+    rows = [[code(status), _body(body), prose(body.description)] for status, body in one.route.responses.items()]
     yield table(["status", "body", "when"], sorted(rows))
 
 
@@ -84,7 +84,7 @@ def _access(one: Shown) -> str:
 
 
 def _meaning(field: Field) -> str:
-    return _prose(field.description or field.shape.description) + ("" if field.required else _default(field.shape))
+    return prose(field.description or field.shape.description) + ("" if field.required else _default(field.shape))
 
 
 def _default(shape: Shape) -> str:
@@ -100,7 +100,7 @@ def _body(body: Body) -> str:
 
 def _properties(shape: Shape) -> str:
     rows = (
-        [code(name), _type(one), "yes" if name in shape.required else "no", _prose(one.description) + _default(one)]
+        [code(name), _type(one), "yes" if name in shape.required else "no", prose(one.description) + _default(one)]
         for name, one in shape.properties.items()
     )
     return table(["field", "value", "always", "meaning"], rows)
@@ -125,10 +125,6 @@ def _bounds(shape: Shape) -> str:
     if shape.minimum is None:
         return ""
     return f", {shape.minimum:g} to {shape.maximum:g}" if shape.maximum is not None else f", from {shape.minimum:g}"
-
-
-def _prose(text: str) -> str:
-    return linked(re.sub(r"(?<![`\w])<([\w-]+)>", r"`<\1>`", text))
 
 
 def _name(ref: str) -> str:

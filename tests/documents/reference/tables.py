@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from proxy.settings.settings import list_settings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -18,6 +20,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def code(text: object) -> str:
     """Return a text as code, or nothing if it is empty."""
     return f"`{text}`" if str(text) else ""
+
+
+def prose(text: str) -> str:
+    """Return a text of the code as Markdown: options, settings and `<words>` are code, and documents are links."""
+    settings = "|".join(one.name for one in list_settings())
+    pattern = rf"(<[\w-]+>(?:/<[\w-]+>)*|(?<![\w`/<-])(?:--[a-z][a-z-]*|(?:{settings})(?![\w`=/])))"
+    pieces = re.split(r"(`[^`]*`)", text)
+    return linked("".join(one if one.startswith("`") else re.sub(pattern, r"`\1`", one) for one in pieces))
 
 
 def linked(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,6 +37,26 @@ def test_every_setting_command_and_route_is_described() -> None:
     assert [one.name for one in list_settings() if f"| `{one.name}` |" not in text_of("settings")] == []
     assert [one for one in COMMANDS if f"`gf-images {one}" not in text_of("command-line")] == []
     assert [path for path in document().paths if f" {path}`" not in text_of("routes")] == []
+
+
+def test_every_route_is_in_the_guide_to_http() -> None:
+    guide = text_of("http").replace("<upload_url>", "/v1/uploads/<token>")
+    paths = {path: re.sub(r"\\{\w+\\}", "<[^>]+>", re.escape(path)) for path in document().paths}
+    assert [path for path, pattern in paths.items() if not re.search(f"[ `]{pattern}[`?]", guide)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown"),
+    [
+        ("only with --report: x", "only with `--report`: x"),
+        ("its host must be in CALLBACK_HOSTS.", "its host must be in `CALLBACK_HOSTS`."),
+        ("set `PORT=80` or HOST=::", "set `PORT=80` or HOST=::"),
+        ("at <key>/<size>", "at `<key>/<size>`"),
+        ("a port, an export", "a port, an export"),
+    ],
+)
+def test_names_in_texts_of_the_code_become_code(text: str, markdown: str) -> None:
+    assert tables.prose(text) == markdown
 
 
 def test_every_series_that_the_service_exports_is_described() -> None:
