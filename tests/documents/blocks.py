@@ -26,7 +26,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 ADDRESS = "http://127.0.0.1:8080"
 """The address of the service in all documents."""
 START_SECONDS = 60.0
-RUN_SECONDS = 240.0
+RUN_SECONDS = 600.0
 
 _FENCE = re.compile(r"^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -48,3 +48,13 @@ def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
 def test_a_heading_with_code_and_punctuation_has_the_anchor_of_github(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# `<img>`, one\n\n```sh\n# no heading\n```\n\n## Two [b](c)\n## Two b\n")
     assert headings(tmp_path / "a.md") == {"img-one", "two-b", "two-b-1"}
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if not name.startswith(("CHANGELOG", "docs/decisions/"))])
+def test_every_target_of_make_that_is_named_exists(name: str) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    source = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"`(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", source)
+    for block in _FENCE.findall(source):
+        named += re.findall(r"^ *(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", block, re.MULTILINE)
+    assert set(named) <= targets

@@ -15,6 +15,7 @@ import pytest
 import pyvips
 
 from loadtest.paint import Photograph, paint
+from loadtest.service import SECRET
 from proxy.settings.settings import list_settings
 from tests.documents.blocks import ROOT, Block, blocks, run, serving
 from tests.documents.reference.settings import shown
@@ -40,6 +41,14 @@ PHRASES = (
     "fetch",
 )
 """A phrase of each block that a test below runs."""
+
+
+LANGUAGES = [
+    pytest.param("curl h", marks=[pytest.mark.needs("curl", "curl"), pytest.mark.needs("openssl", "openssl")]),
+    "urllib",
+    pytest.param("fetch", marks=pytest.mark.needs("node", "nodejs")),
+]
+"""A phrase of each signed post."""
 
 
 class Site(NamedTuple):
@@ -100,14 +109,7 @@ def _store_original(site: Site) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "phrase",
-    [
-        pytest.param("curl h", marks=[pytest.mark.needs("curl", "curl"), pytest.mark.needs("openssl", "openssl")]),
-        "urllib",
-        pytest.param("fetch", marks=pytest.mark.needs("node", "nodejs")),
-    ],
-)
+@pytest.mark.parametrize("phrase", LANGUAGES)
 async def test_a_signed_post_prints_the_job_which_renders_four_sizes(site: Site, phrase: str) -> None:
     _store_original(site)
     printed = run(block(phrase), at=site.address, cwd=site.folder, WEBHOOK_SECRET=site.secret)
@@ -123,6 +125,12 @@ async def test_a_signed_post_prints_the_job_which_renders_four_sizes(site: Site,
         done = await until(ended)
     assert done["status"] == "done", done
     assert [one["size"] for one in done["derivatives"]] == ["small", "medium", "large", "xlarge"]
+
+
+@pytest.mark.parametrize("phrase", LANGUAGES)
+def test_a_post_with_another_secret_prints_what_is_wrong(site: Site, phrase: str) -> None:
+    printed = run(block(phrase), at=site.address, cwd=site.folder, WEBHOOK_SECRET=SECRET)
+    assert json.loads(printed)["type"] == "/problems/bad-signature"
 
 
 def test_the_container_is_ready_and_takes_signed_posts_only(tmp_path: Path, site: Site) -> None:

@@ -86,8 +86,8 @@ def main(out: Path) -> None:
         page = folder / "page.html"
         page.write_text(_page(original, derivatives), encoding="utf-8")
         with browsing(folder / "profile", SIDES) as tab:
-            tab.call("Page.navigate", url=page.as_uri())
-            tab.wait("Page.lifecycleEvent", name="networkIdle")
+            loader = tab.call("Page.navigate", url=page.as_uri())["loaderId"]
+            tab.wait("Page.lifecycleEvent", name="networkIdle", loaderId=loader)
             screenshot = PIL.Image.open(io.BytesIO(tab.screenshot())).convert("RGB")
     palette = screenshot.quantize(256, PIL.Image.Quantize.MEDIANCUT, kmeans=2)
     screenshot.quantize(palette=palette, dither=PIL.Image.Dither.FLOYDSTEINBERG).save(out, optimize=True)
