@@ -27,6 +27,7 @@ SLOW = (
     "tests/house/",
     "tests/loadtest/",
     "tests/machine/test_machine.py",
+    "tests/machine/test_takedown_moments.py",
     "tests/main_site/",
     "tests/pipeline/compare/",
     "tests/pipeline/decode/test_colours.py",
@@ -102,6 +103,7 @@ SLOW_FIXTURES = {"moto", "planted", "postgres_server", "redis_server", "weed"}
 MODULE_SECONDS = {
     "tests/end_to_end/test_bad_days.py": 250,
     "tests/machine/test_machine.py": 210,
+    "tests/machine/test_takedown_moments.py": 200,
     "tests/end_to_end/test_killed_machines.py": 170,
     "tests/end_to_end/test_killed_service.py": 160,
     "tests/end_to_end/test_refusals.py": 160,

@@ -12,7 +12,7 @@ from proxy.app.intake import build_events, build_uploads
 from proxy.app.key_layouts import former_layouts, live_layout, written_layout
 from proxy.app.public_hosts import is_read_by_browsers
 from proxy.app.public_urls import public_addresses
-from proxy.app.removal_wiring import build_takedowns
+from proxy.app.removal_wiring import build_late_writes, build_takedowns
 from proxy.concurrency.admission import Admission
 from proxy.concurrency.ttl_cache import TtlCache
 from proxy.derivatives.cache import DerivativeCache
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from proxy.intake.uploads.upload_service import UploadService
     from proxy.keys.addresses import PublicAddresses
     from proxy.queues.base import JobQueue
+    from proxy.removal.late_writes import LateWrites
     from proxy.removal.takedowns import Takedowns
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
@@ -134,11 +135,11 @@ def build(settings: Settings) -> Components:
     gate = StoreGate(build_probe(opened, settings).run)
     store = InstrumentedStore(opened, gate=gate, probe_key=settings.probe_key)
     queue = open_queue(settings.queue, name="derivatives")
-    recipe = _recipe(settings)
     remembered = RememberedBlobs(room_bytes=settings.stream_cache_mb * MEBIBYTE, seconds=KNOWN_SECONDS)
-    scratch = build_scratch(settings)
+    scratch, recipe = build_scratch(settings), _recipe(settings)
     render_pool = _render_pool(settings, scratch)
-    policy = _policy(settings, scratch, Tombstones(queue))
+    late_writes = build_late_writes(settings, store=store, recipe=recipe, tombstones=Tombstones(queue))
+    policy = _policy(settings, scratch, late_writes)
     allow_list = parse_allow_list(split(settings.callback_hosts))
     callback_queue = open_queue(settings.queue, name="callbacks")
     derivatives = DerivativeService(
@@ -150,7 +151,7 @@ def build(settings: Settings) -> Components:
     outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=_keep_seconds(settings))
     jobs = _jobs(settings, queue=queue, outbox=outbox, derivatives=derivatives, addresses=addresses)
     takedowns = build_takedowns(
-        settings, queue=queue, jobs=jobs, store=store, derivatives=derivatives, remembered_seconds=KNOWN_SECONDS
+        settings, KNOWN_SECONDS, queue=queue, jobs=jobs, derivatives=derivatives, late_writes=late_writes
     )
     control, handled = JobControl(queue=queue, jobs=jobs), HandledMessages(queue)
     return Components(
@@ -237,13 +238,14 @@ def _jobs(
     )
 
 
-def _policy(settings: Settings, scratch: ScratchSpace, tombstones: Tombstones) -> GenerationPolicy:
+def _policy(settings: Settings, scratch: ScratchSpace, late_writes: LateWrites) -> GenerationPolicy:
     return GenerationPolicy(
         max_bytes=settings.max_upload_mb * MEBIBYTE,
         limits=Limits(pixels=settings.max_pixels),
         conditional_writes=settings.conditional_writes,
         scratch=scratch,
-        is_taken_down=tombstones.is_known_taken_down,
+        is_taken_down=late_writes.tombstones.is_known_taken_down,
+        remove_late=late_writes.remove_if_taken_down,
     )
 
 

@@ -18,6 +18,10 @@ async def _never(_original: str) -> bool:
     return False
 
 
+async def _nothing(_original: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationPolicy:
     """The limits, scratch space and timeouts of a `DerivativeService`."""
@@ -31,4 +35,6 @@ class GenerationPolicy:
     """How long a look at the original counts: uploads that begin later look again whether it was replaced."""
     is_taken_down: Callable[[str], Awaitable[bool]] = _never
     """Returns whether an original was taken down, so that nothing may be uploaded of it."""
+    remove_late: Callable[[str], Awaitable[None]] = _nothing
+    """Removes all that is left of derivatives which were stored after their original was taken down."""
     timeouts: PageTimeouts = field(default_factory=PageTimeouts)

@@ -391,6 +391,8 @@ class DerivativeService:
         timeouts, unbounded = self._policy.timeouts, ticket.is_unbounded
         deletions = [timeouts.lookup(self._store.delete(key), unbounded=unbounded) for key in made.put_keys]
         await delete_uploads(deletions, original)
+        if made.put_keys:
+            await self._policy.remove_late(original)
         self._purges += 1
         self._cache.evict(original, *made.put_keys)
         is_there = await timeouts.lookup(self._store.head(original), unbounded=unbounded) is not None

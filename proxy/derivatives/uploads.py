@@ -188,6 +188,7 @@ class Uploads:
     async def _upload(self, rendered: Rendered, key: str, *, only_new: bool) -> Derivative:
         attributes = self._recipe.attributes(rendered, original=self._fetched)
         put = self._store.put_new if only_new else self._store.put
+        reached("derivative-due", self._task.key)
         blob = await put(key, Path(rendered.path), attributes)
         reached("derivative-put", self._task.key)
         if blob is None:  # another machine wrote it first, with the same bytes

@@ -107,6 +107,7 @@ class JobWorker(QueueWorker):
         started = time.perf_counter()
         log.info("job_started", waited_seconds=round((job.started - job.queued) / 1000, 3))
         wanted = msgspec.convert(request, JobRequest)
+        reached("job-started", wanted.key)
         made = await self._attempt_or_retry(job, wanted, started=started)
         reached("derivatives-made", wanted.key)
         if await close(self.queue, job):  # a post may have brought another original since the last look

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
     from proxy.removal.addresses import PublicUrls
     from proxy.removal.cdn.base import CdnPurger
+    from proxy.removal.late_writes import LateWrites
     from proxy.removal.picture_copies import Versions
-    from proxy.stores.base import Store
 
 log = structlog.get_logger(__name__)
 
@@ -76,17 +76,18 @@ class Takedowns:
         *,
         queue: JobQueue,
         jobs: JobService,
-        store: Store,
         derivatives: DerivativeService,
         policy: TakedownPolicy,
+        late_writes: LateWrites,
         waits: Backoff = WAITS,
     ) -> None:
         self._queue = queue
         self._jobs = jobs
-        self._store = store
+        self._store = late_writes.store
         self._derivatives = derivatives
         self._recipe = derivatives.recipe
         self._policy = policy
+        self._late_writes = late_writes
         self._waits = waits
 
     async def request(self, key: str, *, callback_url: str = "", message_id: str | None, signed_at: int) -> Job:
@@ -111,18 +112,8 @@ class Takedowns:
         return await self._jobs.tombstones.is_taken_down(original)
 
     async def remove_derivatives(self, original: str) -> None:
-        """Remove all versions of the derivatives of an original, such as a render has left after its takedown.
-
-        Raises:
-            PermissionMissing, StoreError: not everything was removed.
-        """
-
-        async def remove() -> None:
-            copies = await find_copies(self._store, self._recipe, original)
-            copies.pop(original, None)
-            await delete_copies(self._store, copies)
-
-        await self._derivatives.exclusively(original, remove)
+        """Remove what a render has left of an original after its takedown; raises what `LateWrites.remove` raises."""
+        await self._derivatives.exclusively(original, lambda: self._late_writes.remove(original))
 
     async def take_down(self, context: Context, **request: object) -> object:
         """Run a takedown, and return the outcome, which the queue stores with the job.

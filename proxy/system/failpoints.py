@@ -21,23 +21,31 @@ VARIABLE: Final = "FAILPOINTS"
 """The environment variable; it is never set in production, and no setting of the service."""
 
 Point = Literal[
+    "upload-stored",
     "job-enqueued",
+    "job-started",
     "original-rendered",
+    "derivative-due",
     "derivative-put",
     "derivatives-made",
     "job-ended",
     "jobs-taken-over",
+    "tombstone-stored",
     "takedown-removed",
     "takedown-purged",
 ]
 """A step of a job.
 
+- `upload-stored`: the store has an uploaded original, and its job is not queued yet
 - `job-enqueued`: the queue has stored the job, and the 202 is not sent yet
+- `job-started`: a worker has taken the job, and has read nothing yet
 - `original-rendered`: the derivatives are on the disk of this machine, and none is uploaded yet
+- `derivative-due`: the original was still there and not taken down, and one derivative is uploaded next
 - `derivative-put`: the store has confirmed one derivative, and others may be missing
 - `derivatives-made`: the store has confirmed all derivatives, and the job is not done yet
 - `job-ended`: the queue has stored the end of the job, and its callback is not in the outbox yet
 - `jobs-taken-over`: the queue has jobs of silent workers back, and nothing of it is logged yet
+- `tombstone-stored`: the queue has a tombstone, and its takedown is not queued yet
 - `takedown-removed`: the store has nothing of a picture any longer, and the CDN may
 - `takedown-purged`: nor has the CDN, as it reports, if there is one, and the public addresses are not checked yet
 """

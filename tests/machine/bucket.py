@@ -47,6 +47,14 @@ class Bucket:
             raise
         return str(answer["ETag"]).strip('"')
 
+    def read(self, key: str) -> bytes | None:
+        """Return the bytes of an object, or None if there is none."""
+        try:
+            body: bytes = self._client.get_object(Bucket=PUBLIC_BUCKET, Key=key)["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            return None
+        return body
+
     def remove(self, key: str) -> None:
         """Delete an object."""
         self._client.delete_object(Bucket=PUBLIC_BUCKET, Key=key)

@@ -56,6 +56,12 @@ MISSES = 3
 WATCH_SECONDS = 1.0
 """After that, a callback that nobody put into the outbox is found."""
 
+PATIENCE: Final = "PATIENT_SECONDS"
+"""The variable with the seconds for what else is given up soon; a machine that has much else to do needs more."""
+
+GIVEN_UP: Final = ("proxy.jobs.takedown.tombstones.VIEW_SECONDS", "proxy.stores.probe.write_probe.PROBE_SECONDS")
+"""Constants that it sets."""
+
 FAKED = "FAKETIME_TIMESTAMP_FILE"
 """The variable that is set if the clock can be changed; see `tests.machine.clock`."""
 
@@ -66,7 +72,8 @@ LAZY = ("proxy.webhooks.client", "proxy.stores.s3.store", "proxy.queues.redis", 
 
 def shorten_waits() -> None:
     """Set the waits of the service; a name that it no longer has is an error."""
-    for name, wait in WAITS.items():
+    patience = {name: float(os.environ[PATIENCE]) for name in GIVEN_UP if PATIENCE in os.environ}
+    for name, wait in {**WAITS, **patience}.items():
         module, _, constant = name.rpartition(".")
         place = importlib.import_module(module)
         if not hasattr(place, constant):

@@ -31,6 +31,7 @@ from proxy.errors import (
 from proxy.intake.uploads.arrival import Arrival
 from proxy.keys.syntax import shown
 from proxy.stores.base import Attributes
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -145,6 +146,7 @@ class UploadService:
                 attributes = Attributes(content_type=content_type, metadata={UPLOAD: grant.id}, has_acl=False)
                 await self._jobs.tombstones.raise_if_refused(order.key, posted_at=grant.ordered_at)
                 await self._policy.timeouts.transfer(self._put(grant, path, attributes), size, unbounded=False)
+            reached("upload-stored", order.key)
             job = await self._submit(grant)
             await self._handled.record(grant.id, what=UPLOAD, result=job.id, seconds=USED_SECONDS)
         return job

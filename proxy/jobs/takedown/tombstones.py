@@ -16,6 +16,7 @@ import structlog
 
 from proxy.errors import Busy, OrderTakenDown, QueueUnavailable
 from proxy.jobs.live_jobs import is_live
+from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,6 +52,7 @@ class Tombstones:
     async def add(self, key: str, tombstone: Tombstone) -> None:
         """Store a tombstone for 30 days, in place of an earlier one of the same original."""
         await self._queue.overwrite(_name(key), _stored(tombstone), seconds=TOMBSTONE_SECONDS)
+        reached("tombstone-stored", key)
 
     async def remove(self, key: str, tombstone: Tombstone) -> None:
         """Remove a tombstone, unless a later takedown has replaced it."""

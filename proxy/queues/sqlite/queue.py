@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from saq.job import TERMINAL_STATUSES, Job, Status
+from saq.job import Job, Status
 from saq.queue.base import logger
 from saq.utils import now
 
@@ -255,7 +255,7 @@ class SqliteQueue(SqliteReads):
         await self.abort(job, asked or self.swept_error_message)
         if seconds > 0:
             with suppress(TimeoutError):
-                await self.listen([job.key], lambda _, status: status in TERMINAL_STATUSES, timeout=seconds)
+                await self.listen([job.key], lambda _, status: status != Status.ABORTING, timeout=seconds)
         released = await self._database.write(self._transitions.release_stuck(job))
         if released is not None:
             self._tally(released)

@@ -157,13 +157,18 @@ class Transitions:
     def finish(self, job: Job) -> Step[bool]:
         """Return a step that stores how a job ended, for the duration of its `ttl`.
 
-        The step returns False if another run has begun, or if the job does not exist.
+        The step returns False if another run has begun, or if the job does not exist. If the worker lets a stuck job
+        go because a sweep asked for it, the step queues the job again, and returns False. The process that sweeps could
+        do so later, but it may be killed meanwhile, and a job without a `ttl` would be gone.
         """
         row = self._row(job)
 
         def step(connection: sqlite3.Connection) -> bool:
-            if self._same_run(connection, job, or_ended=True) is None:
+            stored = self._same_run(connection, job, or_ended=True)
+            if stored is None:
                 return False
+            if job.status == Status.ABORTED and self._is_stuck(stored):
+                return self._retry_or_end(connection, stored).status == Status.ABORTED
             _end(connection, row, ttl=job.ttl)
             return True
 
@@ -204,16 +209,15 @@ class Transitions:
         return step
 
     def release_stuck(self, job: Job) -> Step[Job | None]:
-        """Return a step that retries or aborts a stuck job, once its worker had time to abort it.
+        """Return a step that retries or aborts a stuck job, once its worker had time to let it go.
 
-        The step returns the changed job; None if the worker ended or retried the job in the meantime.
+        The step returns the changed job; None if the worker let it go, or ended it in the meantime.
         """
-        forgotten = self._row(job) if job.ttl < 0 else None  # without a TTL, the worker's abort deleted the row
 
         def step(connection: sqlite3.Connection) -> Job | None:
-            row = self._find(connection, job) or forgotten
+            row = self._find(connection, job)
             stored = self.readable(row) if row else None
-            if stored is None or stored.status not in (Status.ABORTING, Status.ABORTED):
+            if stored is None or stored.status != Status.ABORTING:
                 return None
             return self._retry_or_end(connection, stored)
 
@@ -258,6 +262,10 @@ class Transitions:
             return self.read(row)
         except UnreadableJob:
             return None
+
+    def _is_stuck(self, stored: Job) -> bool:
+        """Return whether a sweep asked the worker of a job to let it go."""
+        return stored.status == Status.ABORTING and stored.error == self.queue.swept_error_message
 
     def _retry_or_end(self, connection: sqlite3.Connection, job: Job) -> Job:
         swept = self.queue.swept_error_message

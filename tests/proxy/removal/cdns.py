@@ -45,6 +45,12 @@ class _Get(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body or b"")
 
+    def do_PURGE(self) -> None:
+        self.server.kept.pop(unquote(self.path.removeprefix("/")), None)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 

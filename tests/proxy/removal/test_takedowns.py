@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import botocore.session
 import pytest
+import structlog
 
 from proxy.concurrency.backoff import Backoff
 from proxy.errors import BadKey, CdnPurgeRefused, NotFound, PermissionMissing, TakenDown
@@ -19,6 +20,7 @@ from proxy.keys.shadow import REPLACED
 from proxy.queues.factory import open_queue
 from proxy.queues.worker import running_worker
 from proxy.removal.addresses import PublicUrls, statuses
+from proxy.removal.late_writes import PURGE_TRIES, LateWrites
 from proxy.removal.takedowns import TakedownPolicy, Takedowns
 from proxy.stores.base import Attributes, BlobVersion
 from proxy.stores.memory import MemoryStore
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from proxy.jobs.service import JobService
     from proxy.queues.base import JobQueue
     from proxy.rendering.pool import RenderPool
-    from proxy.stores.base import Store
+    from proxy.stores.base import Blob, Store
     from proxy.stores.s3.config import BucketConfig
 
 pytestmark = pytest.mark.anyio
@@ -76,6 +78,8 @@ class Office:
     jobs: JobService
     takedowns: Takedowns
     derivatives: DerivativeService
+    straggler: DerivativeService
+    """The same in another process."""
     purger: CachePurger
     cdn: CachingServer
     file: Path
@@ -129,19 +133,30 @@ class Taps:
 
 
 class Unversioned(MemoryStore):
-    """A store in memory that can refuse a listing of versions, and pause a deletion."""
+    """A store in memory that can refuse a listing of versions, and pause a deletion or an upload."""
 
     may_list_versions = True
 
     def __init__(self) -> None:
         super().__init__()
         self.before_delete: Callable[[], Awaitable[object]] | None = None
+        self.before_put: Callable[[], Awaitable[object]] | None = None
+        self.after_put: Callable[[str], Awaitable[object]] | None = None
 
     async def versions(self, prefix: str) -> AsyncIterator[BlobVersion]:
         if not self.may_list_versions:
             raise PermissionMissing("s3:ListBucketVersions")
         async for one in super().versions(prefix):
             yield one
+
+    async def put(self, key: str, path: Path, attributes: Attributes) -> Blob:
+        before, self.before_put = self.before_put, None
+        if before:
+            await before()
+        blob = await super().put(key, path, attributes)
+        if self.after_put:
+            await self.after_put(key)
+        return blob
 
     async def delete(self, key: str) -> None:
         before, self.before_delete = self.before_delete, None
@@ -158,24 +173,41 @@ async def office(
     queue = open_queue(f"sqlite:///{folder / 'queue.db'}", name="derivatives")
     await queue.connect()
     jobs = jobs_of(queue)
-    policy = replace(policy, is_taken_down=jobs.tombstones.is_known_taken_down, look_seconds=0)
+
+    async def remove_late(original: str) -> None:
+        await late.remove_if_taken_down(original)  # made below: it needs the recipe
+
+    policy = replace(
+        policy,
+        is_taken_down=jobs.tombstones.is_known_taken_down,
+        remove_late=remove_late,
+        look_seconds=0,
+    )
     derivatives = open_derivatives(store, pool, policy=policy)
+    straggler = open_derivatives(store, pool, policy=policy)
     layout = derivatives.recipe.layout
     derivatives.recipe = replace(derivatives.recipe, other_layouts=other_layouts(layout))
     with caching(Taps(store, asyncio.get_running_loop()).read) as cdn:
-        purger = CachePurger(cdn)
-        rules = TakedownPolicy(urls=PublicUrls(files=cdn.url), purger=purger, settle_seconds=settle_seconds)
-        takedowns = Takedowns(queue=queue, jobs=jobs, store=store, derivatives=derivatives, policy=rules, waits=WAITS)
+        purger, urls = CachePurger(cdn), PublicUrls(files=cdn.url)
+        late = LateWrites(
+            store=store, recipe=derivatives.recipe, tombstones=jobs.tombstones, urls=urls, purger=purger, waits=WAITS
+        )
+        rules = TakedownPolicy(urls=urls, purger=purger, settle_seconds=settle_seconds)
+        takedowns = Takedowns(
+            queue=queue, jobs=jobs, derivatives=derivatives, policy=rules, late_writes=late, waits=WAITS
+        )
         yield Office(
             store=store,
             queue=queue,
             jobs=jobs,
             takedowns=takedowns,
             derivatives=derivatives,
+            straggler=straggler,
             purger=purger,
             cdn=cdn,
             file=folder / "file",
         )
+    await straggler.close()
     await derivatives.close()
     await queue.disconnect()
 
@@ -352,6 +384,41 @@ async def test_a_render_that_is_underway_brings_nothing_back(memory: Office, pho
     made = await running
     assert (job.status, await memory.left()) == ("done", set())
     assert made.fault is None or isinstance(made.fault, NotFound)
+
+
+async def test_what_is_stored_after_a_takedown_goes_again_also_from_the_cdn(memory: Office, photo: Path) -> None:
+    async def take_down() -> None:
+        assert (await memory.ended(await memory.request())).status == "done"
+
+    async def visit(key: str) -> None:
+        if await statuses_of(memory, key) == {200}:  # other sizes are stored before, and are gone again
+            visited.append(key)
+
+    visited: list[str] = []
+    store = cast("Unversioned", memory.store)
+    await store.put(ORIGINAL, photo, PICTURE)
+    store.before_put, store.after_put = take_down, visit
+    await memory.straggler.generate(ORIGINAL)
+    assert visited
+    assert await memory.left() == set()
+    assert await statuses_of(memory, ORIGINAL, *visited) == {404}
+
+
+@pytest.mark.parametrize(("failures", "logged"), [(1, []), (PURGE_TRIES, ["cdn-purge-failed"])])
+async def test_a_purge_after_a_late_write_is_tried_again_and_then_logged(
+    memory: Office, photo: Path, failures: int, logged: list[str]
+) -> None:
+    async def take_down() -> None:
+        await memory.ended(await memory.request())
+        memory.purger.failures = failures
+
+    store = cast("Unversioned", memory.store)
+    await store.put(ORIGINAL, photo, PICTURE)
+    store.before_put = take_down
+    with structlog.testing.capture_logs() as logs:
+        await memory.straggler.generate(ORIGINAL)
+    assert [line["code"] for line in logs if line["event"] == "derivatives_not_deleted"] == logged
+    assert await memory.left() == set()
 
 
 async def test_page_views_and_waiting_jobs_render_nothing_of_what_is_there_again(memory: Office, photo: Path) -> None:

@@ -148,20 +148,57 @@ async def test_a_stuck_job_that_was_to_be_aborted_is_not_run_again(queue: JobQue
     assert (ended.status, ended.error) == (Status.ABORTED, "nobody wants it")
 
 
-async def test_a_stuck_job_whose_worker_forgot_it_is_run_again(another: Another) -> None:
+@pytest.mark.parametrize("ttl", [-1, 600])
+async def test_a_stuck_job_that_its_worker_lets_go_is_run_again_though_the_process_that_swept_it_ends(
+    another: Another, ttl: int
+) -> None:
+    here, there = await another(), await another()
+    await here.enqueue("paint", key="a", retries=2, timeout=60, ttl=ttl)
+    job = await take(here)
+    sweeping = asyncio.create_task(sweep_in_an_hour(there, abort=600.0))
+
+    async def is_asked_to_end() -> bool:
+        return (await stored(here, "a")).status == Status.ABORTING
+
+    await eventually(is_asked_to_end)
+    sweeping.cancel()
+    await asyncio.wait([sweeping])
+    asked = await stored(here, "a")
+    await job.finish(Status.ABORTED, error=here.swept_error_message)
+    await here.finish_abort(asked)  # as SAQ's worker does after its job's function has ended
+    assert not job.completed  # so nobody is told that it has ended
+    assert (await take(there)).attempts == 2
+
+
+async def test_a_stuck_job_without_attempts_left_ends_when_its_worker_lets_it_go(another: Another) -> None:
+    here, there = await another(), await another()
+    await here.enqueue("paint", key="a", retries=1, timeout=60, ttl=600)
+    job = await take(here)
+    sweeping = asyncio.create_task(sweep_in_an_hour(there, abort=600.0))
+
+    async def is_asked_to_end() -> bool:
+        return (await stored(here, "a")).status == Status.ABORTING
+
+    await eventually(is_asked_to_end)
+    await job.finish(Status.ABORTED, error=here.swept_error_message)
+    assert job.completed
+    assert await sweeping == ["a"]
+    assert (await stored(there, "a")).status == Status.ABORTED
+
+
+async def test_a_job_that_ended_while_it_was_to_be_released_is_not_run_again(another: Another) -> None:
     here, there = await another(), await another()
     await here.enqueue("paint", key="a", retries=2, timeout=60, ttl=-1)
-    await take(here)
+    job = await take(here)
     sweeping = asyncio.create_task(sweep_in_an_hour(there, abort=1.0))
 
     async def is_asked_to_end() -> bool:
         return (await stored(here, "a")).status == Status.ABORTING
 
     await eventually(is_asked_to_end)
-    await here.finish_abort(await stored(here, "a"))
-    assert await here.job("a") is None
+    await job.finish(Status.COMPLETE)
     assert await sweeping == ["a"]
-    assert (await take(here)).attempts == 2
+    assert await counts(there) == (0, 0, 0)
 
 
 async def test_one_sweep_at_a_time_asks_stuck_jobs_to_end(another: Another) -> None:
