@@ -3,5 +3,5 @@ addEventListener("load", () => {
   for (const block of document.querySelectorAll("pre > code, .md-typeset__scrollwrap")) {
     if (block.scrollWidth > block.clientWidth) block.tabIndex = 0;
   }
-  for (const buttons of document.querySelectorAll(".md-code__nav")) buttons.role = "group";
+  for (const buttons of document.querySelectorAll(".md-code__nav")) buttons.role = "none";
 });
