@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from proxy.removal.cdn.base import CdnPurger
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
+    from proxy.stores.probe.gate import StoreGate
 
 
 def build_takedowns(
@@ -30,6 +31,7 @@ def build_takedowns(
     jobs: JobService,
     derivatives: DerivativeService,
     late_writes: LateWrites,
+    gate: StoreGate,
 ) -> Takedowns:
     """Build the takedowns; `remembered_seconds` is how long processes serve files from memory, if they do."""
     has_files = settings.delivery == "stream" or settings.store.startswith("file://")
@@ -37,6 +39,7 @@ def build_takedowns(
         urls=late_writes.urls,
         purger=late_writes.purger,
         settle_seconds=remembered_seconds if has_files and settings.stream_cache_mb else 0.0,
+        judge=gate.judge,
     )
     return Takedowns(queue=queue, jobs=jobs, derivatives=derivatives, policy=policy, late_writes=late_writes)
 

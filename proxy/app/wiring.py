@@ -151,7 +151,7 @@ def build(settings: Settings) -> Components:
     outbox = Outbox(queue=callback_queue, allow_list=allow_list, keep_seconds=_keep_seconds(settings))
     jobs = _jobs(settings, queue=queue, outbox=outbox, derivatives=derivatives, addresses=addresses)
     takedowns = build_takedowns(
-        settings, KNOWN_SECONDS, queue=queue, jobs=jobs, derivatives=derivatives, late_writes=late_writes
+        settings, KNOWN_SECONDS, queue=queue, jobs=jobs, derivatives=derivatives, late_writes=late_writes, gate=gate
     )
     control, handled = JobControl(queue=queue, jobs=jobs), HandledMessages(queue)
     return Components(

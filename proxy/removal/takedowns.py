@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from saq.job import Status
 
 from proxy.concurrency.backoff import Backoff
-from proxy.errors import Busy, CdnPurgeFailed, ImagesError, TakedownUnfinished, public_message
+from proxy.errors import Busy, CdnPurgeFailed, ImagesError, PermissionMissing, TakedownUnfinished, public_message
 from proxy.jobs.job import TAKE_DOWN, JobError, JobOutcome
 from proxy.jobs.joins import close
 from proxy.jobs.live_jobs import MOST_READ
@@ -27,12 +27,13 @@ from proxy.removal.picture_copies import check_deletable, delete_copies, find_co
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import saq
     from saq.types import Context
 
     from proxy.derivatives.service import DerivativeService
+    from proxy.errors import StoreError
     from proxy.jobs.job import Job
     from proxy.jobs.service import JobService
     from proxy.queues.base import JobQueue
@@ -56,16 +57,22 @@ TRIES: Final = "takedown"
 """The name under which a job counts its attempts."""
 
 
+async def _never(_error: StoreError) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakedownPolicy:
     """Where the public reads the pictures, and how.
 
     `settle_seconds`: how long other processes may serve from memory what the store no longer has.
+    `judge`: returns why the store refuses everything; None if an error does not mean that.
     """
 
     urls: PublicUrls
     purger: CdnPurger | None = None
     settle_seconds: float = 0.0
+    judge: Callable[[StoreError], Awaitable[StoreError | None]] = _never
 
 
 class Takedowns:
@@ -100,12 +107,30 @@ class Takedowns:
             Busy: the queue is full, or too many takedowns wait.
         """
         self._recipe.check(key, [])
-        await check_deletable(self._store, key, await find_copies(self._store, self._recipe, key))
+        await self._check_permissions(key)
         if self._policy.purger:
             await self._policy.purger.check()
         if await self._queue.count_deferred() >= MOST_DEFERRED:
             raise Busy("Too many takedowns and retries wait; try again in a minute.", retry_after_seconds=60)
         return await self._jobs.take_down(key, callback_url=callback_url, message_id=message_id, signed_at=signed_at)
+
+    async def _check_permissions(self, key: str) -> None:
+        """Check the permissions of the store, again if they seem to be missing only because it refused everything.
+
+        Raises:
+            PermissionMissing: one is missing.
+            StoreError: the store refuses everything, or does not respond.
+        """
+        for is_last in (False, True):
+            try:
+                await check_deletable(self._store, key, await find_copies(self._store, self._recipe, key))
+            except PermissionMissing as missing:
+                if (fault := await self._policy.judge(missing)) is not None:
+                    raise fault from missing
+                if is_last:
+                    raise
+            else:
+                return
 
     async def is_taken_down(self, original: str) -> bool:
         """Return whether an original was taken down; see `Tombstones`."""

@@ -149,6 +149,8 @@ class _Reader:
         if item.kind != b"grid":
             image = self.coded(number, colour=None)
             return Plane(sides=image.sides, columns=1, tiles=(image,))
+        if number not in self.grids:
+            raise damaged("its grid is too long")
         rows, columns, sides = _layout(self.grids[number])
         parts = self.contents.references.get((b"dimg", number), ())
         if rows * columns > _MOST_TILES or len(parts) != rows * columns:

@@ -81,6 +81,13 @@ def test_a_grid_with_another_number_of_tiles_is_refused(
         main_image.read(write(tmp_path / "a", parts, "heic"))
 
 
+def test_a_grid_that_is_longer_than_a_grid_can_be_is_refused(tmp_path: Path, tile: Part) -> None:
+    layout = struct.pack(">BBBBHH", 0, 0, 0, 1, 128, 64) + bytes(5)
+    parts = [Part(kind=b"grid", data=layout, properties=(size(128, 64),), references={b"dimg": [1, 1]}), tile]
+    with pytest.raises(Corrupt, match="grid is too long"):
+        main_image.read(write(tmp_path / "a", parts, "heic"))
+
+
 def of(meta: bytes) -> BytesIO:
     return BytesIO(box(b"ftyp", b"heic" + bytes(4)) + full_box(b"meta", meta))
 

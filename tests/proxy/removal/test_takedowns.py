@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 import pytest
 import structlog
 
 from proxy.concurrency.backoff import Backoff
-from proxy.errors import BadKey, CdnPurgeRefused, NotFound, PermissionMissing, TakenDown
+from proxy.errors import BadKey, CdnPurgeRefused, NotFound, PermissionMissing, StoreRefused, TakenDown
 from proxy.jobs.request import JobRequest
 from proxy.jobs.takedown.tombstones import Tombstone
 from proxy.jobs.worker import JobWorker
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from proxy.derivatives.policy import GenerationPolicy
     from proxy.derivatives.service import DerivativeService
+    from proxy.errors import StoreError
     from proxy.jobs.job import Job
     from proxy.jobs.service import JobService
     from proxy.queues.base import JobQueue
@@ -167,7 +168,7 @@ class Unversioned(MemoryStore):
 
 @asynccontextmanager
 async def office(
-    store: Store, pool: RenderPool, policy: GenerationPolicy, folder: Path, *, settle_seconds: float = 0.0
+    store: Store, pool: RenderPool, policy: GenerationPolicy, folder: Path, **rules: Any
 ) -> AsyncIterator[Office]:
     """Yield everything that takes pictures down from a store."""
     queue = open_queue(f"sqlite:///{folder / 'queue.db'}", name="derivatives")
@@ -192,9 +193,13 @@ async def office(
         late = LateWrites(
             store=store, recipe=derivatives.recipe, tombstones=jobs.tombstones, urls=urls, purger=purger, waits=WAITS
         )
-        rules = TakedownPolicy(urls=urls, purger=purger, settle_seconds=settle_seconds)
         takedowns = Takedowns(
-            queue=queue, jobs=jobs, derivatives=derivatives, policy=rules, late_writes=late, waits=WAITS
+            queue=queue,
+            jobs=jobs,
+            derivatives=derivatives,
+            policy=TakedownPolicy(urls=urls, purger=purger, **rules),
+            late_writes=late,
+            waits=WAITS,
         )
         yield Office(
             store=store,
@@ -319,6 +324,25 @@ async def test_a_missing_permission_is_named_and_nothing_is_removed(memory: Offi
         Unversioned.may_list_versions = True
     assert await memory.left() == {*NAMES}
     assert not await memory.takedowns.is_taken_down(ORIGINAL)
+
+
+@pytest.mark.parametrize("is_still_refusing", [True, False])
+async def test_a_store_that_refuses_everything_is_no_missing_permission(
+    render_pool: RenderPool, policy: GenerationPolicy, tmp_path: Path, *, is_still_refusing: bool
+) -> None:
+    store = Unversioned()
+    store.may_list_versions = False
+
+    async def judge(_: StoreError) -> StoreError | None:
+        store.may_list_versions = True
+        return StoreRefused("The policy allows nothing.") if is_still_refusing else None
+
+    async with office(store, render_pool, policy, tmp_path, judge=judge) as one:
+        if is_still_refusing:
+            with pytest.raises(StoreRefused, match="allows nothing"):
+                await one.request()
+        else:
+            assert (await one.request()).status == "queued"
 
 
 async def test_it_is_retried_until_the_cdn_has_dropped_its_copies(memory: Office) -> None:
