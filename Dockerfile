@@ -1,6 +1,6 @@
 # Two stages. The first installs from the lock file and selects the files that are needed at run time. The second has
-# only those: no shell, no package manager, no tests.
-FROM python:3.11-slim-bookworm AS build
+# only those: no shell, no package manager, no tests. The base is pinned to its bytes; dependabot.yml moves it.
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 RUN python -m venv /opt/venv

@@ -114,6 +114,11 @@ wheels: dev ## build wheels for x86-64 and arm64 into build/wheels, the same byt
 	$(foreach cpu,x86_64 aarch64,KERNEL_TARGET=$(cpu)-linux-gnu SOURCE_DATE_EPOCH=1780000000 \
 	  $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w build/wheels . &&) true
 
+dist: dev ## build the sdist and the wheel into build/dist, and check what a package index would show of them
+	rm -rf build/lib.* build/bdist.* build/dist
+	for kind in sdist wheel; do $(BIN)/python -c "from setuptools.build_meta import build_$$kind; build_$$kind('build/dist')" >/dev/null || exit 1; done
+	$(BIN)/twine check --strict build/dist/*
+
 image: ## build the image with docker, podman or buildah into build/image
 	.ci/image/build gallformers-images build/image $(BUILD)
 

@@ -18,6 +18,7 @@ SLOW = (
     "tests/clients/",
     "tests/config/test_alerts.py",
     "tests/config/test_compose.py",
+    "tests/config/test_systemd.py",
     "tests/config/test_workflows.py",
     "tests/documents/site/",
     "tests/documents/test_proxies.py",

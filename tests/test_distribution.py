@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
-import sysconfig
+import tomllib
 import venv
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from zipfile import ZipFile
 import httpx
 import pytest
 
+from loadtest.paint import Photograph, paint
 from loadtest.service import Service, started
 
 ROOT = Path(__file__).parents[1]
 BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")
+SIZES = ROOT / "config" / "sizes.toml"
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
 """The numbers of processors in the head of an ELF file."""
 
@@ -56,15 +59,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel; it sees the dependencies of this one, but not the checkout."""
+    """A new environment with the wheel and its locked dependencies, and nothing else: no tests, no checks, no pip."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
-    wheel = str(only(built, "*.whl"))
-    # Before its dependencies are seen: pip would find the package of this environment among them.
-    pip = sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"
-    run(*pip, "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel, cwd=folder)
-    site_packages = only(folder, "lib/python*/site-packages")
-    (site_packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    pip = sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", "--no-compile"
+    run(*pip, "--require-hashes", "--requirement", str(ROOT / "requirements.txt"), cwd=folder)
+    run(*pip, "--no-deps", "--no-index", str(only(built, "*.whl")), cwd=folder)
     return folder
 
 
@@ -90,10 +90,11 @@ def content(wheel: Path) -> dict[str, bytes]:
 def test_the_sdist_builds_the_wheel_that_the_checkout_builds(built: Path) -> None:
     ours, again = (content(only(folder, "*.whl")) for folder in (built, built / "again"))
     assert ours == again
-    assert ours["proxy/settings/sizes.toml"] == (ROOT / "config" / "sizes.toml").read_bytes()
+    assert ours["proxy/settings/sizes.toml"] == SIZES.read_bytes()
     checkout = {str(path.relative_to(ROOT)) for name in ("proxy", "pipeline") for path in (ROOT / name).rglob("*")}
     modules = {name for name in checkout if name.endswith(".py")}
-    data = {name for name in checkout if name.endswith((".toml", ".html", ".css")) and "/." not in name}
+    data = {name for name in checkout if name.endswith((".toml", ".html", ".css", "/py.typed")) and "/." not in name}
+    assert {"pipeline/py.typed", "proxy/py.typed"} <= data
     assert (modules | data | {"pipeline/kernel/_kernel.so"}) <= set(ours)
 
 
@@ -108,6 +109,41 @@ def test_a_wheel_of_any_machine_is_the_same_bytes_each_time(built: Path, tmp_pat
     assert wheels[0].read_bytes() == wheels[1].read_bytes()
     library = content(wheels[0])["pipeline/kernel/_kernel.so"]
     assert int.from_bytes(library[18:20], "little") == ELF_MACHINES[machine]
+
+
+def test_a_package_index_would_take_the_distributions_and_show_the_readme(built: Path) -> None:
+    run(
+        sys.executable,
+        "-m",
+        "twine",
+        "check",
+        "--strict",
+        *map(str, (only(built, "*.tar.gz"), only(built, "*.whl"))),
+        cwd=built,
+    )
+
+
+def test_the_metadata_says_who_for_whom_and_under_which_licence(built: Path) -> None:
+    files = content(only(built, "*.whl"))
+    (metadata,) = [text.decode() for name, text in files.items() if name.endswith(".dist-info/METADATA")]
+    head = metadata.partition("\n\n")[0]
+    for name in ("Author", "Keywords", "License-Expression", "Project-URL", "Requires-Python"):
+        assert re.search(rf"(?m)^{name}: \S", head), name
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (tried,) = re.findall(r"python: \[(.*)\]", workflow)
+    told = re.findall(r"(?m)^Classifier: Programming Language :: Python :: (3\.\d+)$", head)
+    assert told == [version.strip('" ') for version in tried.split(",")], "CI tries the versions that it names"
+
+
+def test_the_wheel_works_with_its_locked_dependencies_alone(environment: Path, tmp_path: Path) -> None:
+    python, program = (str(environment / "bin" / name) for name in ("python", "gf-images"))
+    found = "import importlib.util as u; print([name for name in ('pip', 'pytest', 'loadtest') if u.find_spec(name)])"
+    assert run(python, "-c", found, cwd=tmp_path) == "[]\n"
+    assert run(program, "--help", cwd=tmp_path).startswith("Usage: gf-images ")
+    assert "SIZES_FILE=" in run(program, "check", cwd=tmp_path)
+    paint(tmp_path / "photo.jpg", Photograph(width=2400, height=1800, gps=True))
+    run(program, "render", "photo.jpg", "--out", "made", cwd=tmp_path)
+    assert len(list((tmp_path / "made").rglob("*.jpg"))) == len(tomllib.loads(SIZES.read_text())["sizes"])
 
 
 def test_the_installed_service_gets_ready_in_an_empty_folder(environment: Path, tmp_path: Path) -> None:
