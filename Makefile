@@ -145,6 +145,12 @@ lock: dev ## update the lock files to the newest dependencies
 	$(UV) --upgrade --all-extras --group dev -c requirements.txt -o requirements-dev.txt
 	$(filter-out --group build,$(UV)) --group compiler -c requirements-dev.txt -o requirements-compiler.txt
 
+docs: dev ## build the documentation site into build/docs; fails if a link or an anchor is broken
+	$(BIN)/python -m tests.documents.site
+
+reference: dev ## write what docs/reference has from the code: settings, routes, problems, commands, metrics, events, alerts
+	$(BIN)/python -m tests.documents.reference
+
 licences: dev ## check that NOTICE lists every installed package with its licence
 	$(BIN)/python -m pytest -q tests/test_licences.py
 

@@ -31,6 +31,8 @@ class Rule(msgspec.Struct, frozen=True):
     expr: str
     labels: dict[str, str]
     annotations: dict[str, str]
+    waits: str = msgspec.field(name="for", default="")
+    """How long the expression must hold, such as `5m`."""
 
 
 class _Group(msgspec.Struct, frozen=True):

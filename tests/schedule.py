@@ -20,6 +20,7 @@ SLOW = (
     "tests/config/test_compose.py",
     "tests/config/test_systemd.py",
     "tests/config/test_workflows.py",
+    "tests/documents/site/",
     "tests/documents/test_proxies.py",
     "tests/documents/test_readme_blocks.py",
     "tests/documents/test_tutorials.py",

@@ -44,7 +44,7 @@ class LateWrites:
     async def remove(self, original: str) -> None:
         """Remove the derivatives of an original in all versions, and then the CDN's copies of its addresses.
 
-        Whoever requested an address meanwhile had the CDN copy what was there.
+        A request of an address meanwhile made the CDN copy what was there.
 
         Raises:
             PermissionMissing, StoreError: the store has something left. A purge that fails is only logged.

@@ -131,7 +131,9 @@ class Settings:
         default=False, description="events of removed originals delete their derivatives; see docs/events.md"
     )
     callback_hosts: str = _setting(
-        "", "hosts that may receive callbacks, separated by commas; see docs/reference/http.md", validators.hosts
+        "",
+        "hosts that may receive callbacks, separated by commas; see docs/reference/http.md#callbacks",
+        validators.hosts,
     )
     sizes_file: str = _setting(SIZES_FILE, "file that defines the sizes")
     key_layout: str = _setting(
@@ -194,7 +196,7 @@ class Settings:
     versioned_redirects: bool = _setting(
         default=False,
         description="URLs of derivatives end in `?v=` and their version, only for a CDN whose cache key has the query; "
-        "see docs/reference/http.md",
+        "see docs/reference/http.md#delivery",
     )
     cdn_purge: str = _setting(
         "",
@@ -236,11 +238,12 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """The documentation of one setting: the variable's name, its default and its description."""
+    """The documentation of one setting; `values` is empty if only the type of the default describes them."""
 
     name: str
     default: object
     description: str
+    values: str
     is_secret: bool
 
 
@@ -291,6 +294,7 @@ def list_settings() -> list[Setting]:
             name=setting.name.upper(),
             default=setting.default,
             description=setting.metadata["description"],
+            values=validators.valid_values(setting.metadata["check"]),
             is_secret=setting.metadata["secret"],
         )
         for setting in fields(Settings)

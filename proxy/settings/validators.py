@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pipeline.formats.registry import content_type_of
@@ -16,9 +17,6 @@ from proxy.keys.syntax import check_key
 from proxy.queues.address import SCHEMES, address_fault
 from proxy.settings.header_values import public_url
 from proxy.webhooks.allowlist import parse_allow_list
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SERVER = re.compile(r"\w+://(([^/?#@%]|{0})*@)?[^/?#@%]*([/?#]([^@%]|{0})*)?".replace("{0}", "%(?!00)[0-9A-Fa-f]{2}"))
 """A server's URL whose password has its special characters percent-encoded, so that it cannot be misparsed.
@@ -41,21 +39,59 @@ DISTINCT_BYTES = 8
 """The fewest different bytes of a secret. Of 24 random bytes, fewer are different once in 10^24 times."""
 
 
-def between(low: float, high: float) -> Callable[[float], str | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRange:
+    """A validator for numbers from `low` to `high`, both included, and for 0 if `or_zero`."""
+
+    low: float
+    high: float
+    or_zero: bool = False
+
+    def __call__(self, value: float) -> str | None:
+        """Return what is wrong with a number, or None."""
+        if self.low <= value <= self.high or (self.or_zero and value == 0):
+            return None
+        return f"must be {'0 or ' * self.or_zero}between {self.low:g} and {self.high:g}, not {value:g}"
+
+    def __str__(self) -> str:
+        """Return the valid numbers, for the documentation."""
+        return f"{'0, or ' * self.or_zero}{self.low:,} to {self.high:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """A validator that accepts only `words`."""
+
+    words: tuple[str, ...]
+
+    def __call__(self, value: str) -> str | None:
+        """Return what is wrong with a word, or None."""
+        return None if value in self.words else f"must be one of {', '.join(self.words)}, not {value!r}"
+
+    def __str__(self) -> str:
+        """Return the valid words, for the documentation."""
+        *others, last = (f"`{word}`" for word in self.words)
+        return f"{', '.join(others)} or {last}"
+
+
+def between(low: float, high: float) -> NumberRange:
     """Return a validator for numbers from `low` to `high`, both included."""
-    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}, not {value:g}"
+    return NumberRange(low=low, high=high)
 
 
-def zero_or(low: float, high: float) -> Callable[[float], str | None]:
+def zero_or(low: float, high: float) -> NumberRange:
     """Return a validator for 0 and for numbers from `low` to `high`, both included."""
-    return lambda value: (
-        None if value == 0 or low <= value <= high else f"must be 0 or between {low:g} and {high:g}, not {value:g}"
-    )
+    return NumberRange(low=low, high=high, or_zero=True)
 
 
-def one_of(*words: str) -> Callable[[str], str | None]:
+def one_of(*words: str) -> OneOf:
     """Return a validator that accepts only `words`."""
-    return lambda value: None if value in words else f"must be one of {', '.join(words)}, not {value!r}"
+    return OneOf(words)
+
+
+def valid_values(check: object) -> str:
+    """Return what a validator accepts, or nothing if only a sentence could describe it."""
+    return str(check) if isinstance(check, NumberRange | OneOf) else ""
 
 
 def host(value: str) -> str | None:

@@ -18,8 +18,8 @@ from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET
 from proxy.settings.settings import list_settings
 from tests.documents.blocks import ROOT, Block, blocks, run, serving
+from tests.documents.reference.settings import shown
 from tests.test_distribution import BUILT_FROM
-from tests.test_readme import shown
 from tests.waiting import until
 
 if TYPE_CHECKING:
