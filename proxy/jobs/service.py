@@ -54,8 +54,6 @@ ATTEMPTS = 70
 TAKEDOWN_ATTEMPTS = 1_000_000
 """The queue's limit for a takedown, which is retried for as long as it takes."""
 
-DAY_SECONDS = 86_400
-
 _ID = re.compile(r"[0-9a-f]{32}")
 """The format of a job id. No other string is passed to the queue; PostgreSQL, for one, fails on a NUL character."""
 
@@ -104,9 +102,9 @@ class JobService:
     ) -> Job:
         """Submit the request of a signed post or upload and return its job, which is stored in the queue by then.
 
-        The same idempotency key returns the same job for as long as that is stored. If a live job covers the request,
-        that job is returned; see `JobRequest.covers`. If the original was taken down before `posted_at`, in seconds
-        since the epoch and by default now, its tombstone ends.
+        The same idempotency key returns the same job while that is stored. A live job that covers the request is
+        returned; see `JobRequest.covers`. If the original was taken down before `posted_at`, in seconds since the
+        epoch and by default now, its tombstone ends.
 
         Raises:
             BadKey, UnknownJobSize, BadCallback: the request is invalid.
@@ -246,7 +244,7 @@ class JobService:
     async def _queued_job(self, job_id: str) -> QueuedJob:
         queued = await self._queue.job(job_id) if _ID.fullmatch(job_id) else None
         if queued is None:
-            days = self._keep_seconds / DAY_SECONDS
+            days = self._keep_seconds / 86_400
             raise UnknownJob(f"No job has the id {job_id!r}, or it ended more than {days:.3g} days ago.")
         return queued
 
@@ -282,10 +280,7 @@ class JobService:
                 await self._live.refresh()
             originals = {posted.request.key for posted in posts}
             there, waiting, tombstones = await asyncio.gather(
-                self._live.find(
-                    [job_id for posted in posts for job_id in posted.known_ids],
-                    originals=originals,
-                ),
+                self._live.find([job_id for posted in posts for job_id in posted.known_ids], originals=originals),
                 self._live.waiting(),
                 self.tombstones.find_all(originals),
             )
@@ -298,7 +293,7 @@ class JobService:
             for posted, choice in zip(posts, chosen, strict=True):
                 if posted.request.takes_down and not isinstance(choice, ImagesError):
                     await self._add_tombstone(posted, choice, there)
-            made = await asyncio.gather(*map(self._enqueue, new.values()), return_exceptions=True)
+            made = await asyncio.gather(*map(self._enqueue_new, new.values()), return_exceptions=True)
         jobs = {**there, **dict(zip(new, map(_fault_or_job, made), strict=True))}
         return [choice if isinstance(choice, ImagesError) else jobs[choice] for choice in chosen]
 
@@ -358,6 +353,11 @@ class JobService:
     def _busy(self, waiting: int) -> Busy:
         seconds = self._live.retry_after_seconds(waiting)
         return Busy(f"The queue is full ({waiting} jobs); try again in {seconds} s.", retry_after_seconds=seconds)
+
+    async def _enqueue_new(self, posted: Submission) -> QueuedJob:
+        """Enqueue a job, unless another process did so meanwhile: it may have ended, and must not run again."""
+        there = await self._queue.job(posted.job_id) if posted.known_ids else None
+        return there or await self._enqueue(posted)
 
     async def _enqueue(self, posted: Submission) -> QueuedJob:
         watch_task = await self._outbox.watch_job(posted.job_id, posted.request.callback_url)
