@@ -29,6 +29,8 @@ from proxy.http.routes.takedown import takedown_app
 from proxy.http.routes.upload import post_upload, put_upload
 from proxy.http.upload_schema import write_uploads
 from proxy.optional_imports import unavailable
+from proxy.pages.page import Pages
+from proxy.pages.routes import assets_route
 from proxy.settings.validators import split
 
 if TYPE_CHECKING:
@@ -90,10 +92,11 @@ def routes(components: Components, settings: Settings) -> Litestar:
     mounts = [images]
     if has_files := _has_files(settings):
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
+    pages = Pages(base_path=settings.base_path)
     # It would load plugins for libraries that no route uses, if other packages have installed them; they cost 10 MB.
     with unavailable("attr", "attrs", "pydantic"):
         app = Litestar(
-            route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
+            route_handlers=[*mounts, _version_1(components, settings), healthz, readyz, assets_route(pages)],
             dependencies={
                 "api": _provide(
                     JobApi(
