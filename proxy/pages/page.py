@@ -38,9 +38,10 @@ def content_security_policy(images: Sequence[str] = ()) -> str:
     )
 
 
-def security_headers(images: Sequence[str] = ()) -> dict[str, str]:
+def page_headers(images: Sequence[str] = ()) -> dict[str, str]:
     """Return the headers that every page has; `images` are sources of images besides this host, such as `blob:`."""
     return {
+        "Cache-Control": NO_CACHE,
         "Content-Security-Policy": content_security_policy(images),
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "same-origin",
@@ -86,7 +87,7 @@ class Pages:
         return Response(
             self.render(template, **values),
             status_code=status_code,
-            headers={"Cache-Control": NO_CACHE, **security_headers(images), **(headers or {})},
+            headers={**page_headers(images), **(headers or {})},
             media_type=HTML,
         )
 
