@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from proxy.http.document.operations import Signing
 
-SIGNED: Final = "webhookSignature"
+SIGNED: Final = "signed"
 
 SCHEMES: Final[Mapping[str, SecurityScheme]] = {
     SIGNED: SecurityScheme(
@@ -25,11 +25,11 @@ SCHEMES: Final[Mapping[str, SecurityScheme]] = {
         "what follows `whsec_`, decoded from base64. The content is the body or, without a body, the method, a space "
         "and the path with the query. See standardwebhooks.com.",
     ),
-    "eventsBearer": SecurityScheme(type="http", scheme="bearer", description="The token of EVENTS_TOKEN."),
-    "eventsBasic": SecurityScheme(
+    "bearer": SecurityScheme(type="http", scheme="bearer", description="The token of EVENTS_TOKEN."),
+    "basic": SecurityScheme(
         type="http", scheme="basic", description="The token of EVENTS_TOKEN as the password; the name is not read."
     ),
-    "eventsToken": SecurityScheme(
+    "token": SecurityScheme(
         type="apiKey",
         security_scheme_in="query",
         name="token",
@@ -75,5 +75,5 @@ def security(signing: Signing | None, *, is_open: bool) -> list[dict[str, list[s
     if signing is None:
         return []
     if signing == "token":
-        return [{"eventsBearer": []}, {"eventsBasic": []}, {"eventsToken": []}]
+        return [{"bearer": []}, {"basic": []}, {"token": []}]
     return [{}, {SIGNED: []}] if is_open else [{SIGNED: []}]

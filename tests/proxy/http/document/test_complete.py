@@ -103,12 +103,12 @@ def test_signed_operations_have_the_headers_of_their_signature_as_parameters() -
         is_signed = OPERATIONS[path, method].signing in ("body", "address")
         assert [one["name"] for one in headers] == (SIGNATURE if is_signed else [])
         assert all(one["required"] for one in headers)
-        assert operation.get("security", []) == ([{"webhookSignature": []}] if is_signed else operation["security"])
+        assert operation.get("security", []) == ([{"signed": []}] if is_signed else operation["security"])
 
 
 def test_without_secrets_a_signature_is_optional() -> None:
     post = document(secrets="")["paths"]["/v1/jobs"]["post"]
-    assert post["security"] == [{}, {"webhookSignature": []}]
+    assert post["security"] == [{}, {"signed": []}]
     assert [one["required"] for one in post["parameters"]] == [False] * 3
 
 
