@@ -64,6 +64,7 @@ SLOW = (
     "tests/proxy/derivatives/test_store_timeouts.py",
     "tests/proxy/facts/",
     "tests/proxy/http/routes/test_bucket_events.py",
+    "tests/proxy/pages/test_in_browser.py",
     "tests/proxy/http/routes/test_callbacks.py",
     "tests/proxy/http/routes/test_facts.py",
     "tests/proxy/http/routes/test_operations.py",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 
 from proxy.app.public_urls import public_addresses
 from proxy.http.dependencies import JobApi
+from proxy.http.document.described import DescribedService
 from proxy.http.fallback import FallbackImage, answering
-from proxy.http.openapi import openapi, write_in
+from proxy.http.openapi import JsonDocument, openapi
 from proxy.http.protocol.middleware import middleware
 from proxy.http.query import refuse_unknown_parameters
 from proxy.http.routes.bucket_events import post_events
@@ -27,8 +30,10 @@ from proxy.http.routes.purge import purge_route
 from proxy.http.routes.recalled import file_route, image_route, remembered_shortcut
 from proxy.http.routes.takedown import takedown_app
 from proxy.http.routes.upload import post_upload, put_upload
-from proxy.http.upload_schema import write_uploads
 from proxy.optional_imports import unavailable
+from proxy.pages.page import Pages, page_headers
+from proxy.pages.reference import ReferencePage
+from proxy.pages.routes import page_routes
 from proxy.settings.validators import split
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
 
 STREAM = "stream"
 ANY_ORIGIN = "*"
+FOLDER = "file://"
 
 
 def create_app(components: Components, settings: Settings) -> ASGIApp:
@@ -66,7 +72,7 @@ def create_shortcut(components: Components, settings: Settings) -> Shortcut:
 
 def _has_files(settings: Settings) -> bool:
     """Return whether the service serves the files of the store; otherwise browsers read the bucket directly."""
-    return settings.delivery == STREAM or settings.store.startswith("file://")
+    return settings.delivery == STREAM or settings.store.startswith(FOLDER)
 
 
 def _fixed_headers(settings: Settings) -> Headers:
@@ -88,12 +94,27 @@ def routes(components: Components, settings: Settings) -> Litestar:
         else redirecting_route(components.derivatives, _redirects(settings))
     )
     mounts = [images]
-    if has_files := _has_files(settings):
+    if _has_files(settings):
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
+    pages = Pages(base_path=settings.base_path)
+
+    @cache
+    def document() -> dict[str, Any]:
+        # Its examples need memory, which a service whose document is never requested does not spend.
+        from proxy.http.document.complete import completed  # noqa: PLC0415
+
+        return completed(app.openapi_schema, _described(components, settings))
+
     # It would load plugins for libraries that no route uses, if other packages have installed them; they cost 10 MB.
     with unavailable("attr", "attrs", "pydantic"):
         app = Litestar(
-            route_handlers=[*mounts, _version_1(components, settings), healthz, readyz],
+            route_handlers=[
+                *mounts,
+                _version_1(components, settings),
+                healthz,
+                readyz,
+                *page_routes(pages, components.recipe.sizes),
+            ],
             dependencies={
                 "api": _provide(
                     JobApi(
@@ -109,12 +130,32 @@ def routes(components: Components, settings: Settings) -> Litestar:
             },
             exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
             cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
-            openapi_config=openapi(),
+            openapi_config=openapi(
+                [ReferencePage(pages, document, origin=settings.public_origin), JsonDocument(document)],
+                headers=page_headers(),
+            ),
+            state=State({"document": document}),
             logging_config=None,
         )
-    write_in(app.openapi_schema, sizes=components.recipe.all_names, has_files=has_files, is_streaming=is_streaming)
-    write_uploads(app.openapi_schema, sizes=components.recipe.all_names)
     return app
+
+
+def api_document(components: Components, settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document of a service, as JSON has it."""
+    document: dict[str, Any] = routes(components, settings).state.document()
+    return document
+
+
+def _described(components: Components, settings: Settings) -> DescribedService:
+    return DescribedService(
+        sizes=components.recipe.all_names,
+        layout=components.recipe.layout,
+        has_files=_has_files(settings),
+        is_folder=settings.store.startswith(FOLDER),
+        is_streaming=settings.delivery == STREAM,
+        is_open=components.verifier.is_open,
+        base_path=settings.base_path,
+    )
 
 
 def _version_1(components: Components, settings: Settings) -> Router:

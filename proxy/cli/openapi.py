@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from proxy.app.asgi import routes
+from proxy.app.asgi import api_document
 from proxy.app.wiring import build
 from proxy.cli.console import env_file_option, read_settings_or_exit
 from proxy.cli.usage import StrictCommand
@@ -21,4 +21,4 @@ def openapi() -> None:
     Example: gf-images openapi > openapi.json
     """
     settings = read_settings_or_exit(accepts_jobs=False)
-    click.echo(msgspec.json.format(msgspec.json.encode(routes(build(settings), settings).openapi_schema.to_schema())))
+    click.echo(msgspec.json.format(msgspec.json.encode(api_document(build(settings), settings))))

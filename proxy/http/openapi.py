@@ -1,13 +1,15 @@
-"""The OpenAPI document, and the page that displays it."""
+"""The OpenAPI document: what Litestar cannot derive from the routes."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from litestar import Router
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import (
     OpenAPIHeader,
     OpenAPIMediaType,
@@ -22,15 +24,20 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
 from proxy.facts.reader import OriginalFacts
+from proxy.http.document.patterns import RECEIVER
 from proxy.http.problems import PROBLEM, Problem
 from proxy.http.struct_schema import schema_of
 from proxy.keys.layouts import ORIGINAL
 from proxy.webhooks.allowlist import MAX_URL_CHARACTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from litestar import Request
+    from litestar.openapi.plugins import OpenAPIRenderPlugin
     from litestar.openapi.spec import OpenAPI
+
+PATH: Final = "/schema"
 
 TEXT = Schema(type=OpenAPIType.STRING)
 
@@ -147,14 +154,27 @@ def problems(descriptions: Mapping[int, str]) -> dict[int, ResponseSpec]:
     }
 
 
-def openapi() -> OpenAPIConfig:
-    """Return the configuration of the document: `/schema` serves the page, `/schema/openapi.json` the document."""
+class JsonDocument(JsonRenderPlugin):
+    """Serves the complete document, which is made when it is first requested."""
+
+    def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(path="/openapi.json")
+        self._document = document
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002 - Litestar's signature
+        """Return the document as JSON."""
+        return msgspec.json.encode(self._document())
+
+
+def openapi(plugins: Sequence[OpenAPIRenderPlugin], *, headers: Mapping[str, str]) -> OpenAPIConfig:
+    """Return the configuration: `plugins` answer below `/schema`, with these `headers`."""
     return OpenAPIConfig(
         title="Gallformers images",
         version=version("gallformers-images"),
         description=DESCRIPTION.strip(),
-        path="/schema",
-        render_plugins=[SwaggerRenderPlugin(path="/")],
+        path=PATH,
+        render_plugins=plugins,
+        openapi_router=Router(PATH, route_handlers=[], include_in_schema=False, response_headers=headers),
         use_handler_docstrings=True,
     )
 
@@ -195,6 +215,7 @@ def job_schema(sizes: Sequence[str]) -> Schema:
         "callback_url": Schema(
             type=OpenAPIType.STRING,
             max_length=MAX_URL_CHARACTERS,
+            pattern=RECEIVER,
             description="Receives a signed callback when the job has ended; its host must be in CALLBACK_HOSTS.",
         ),
     }
@@ -267,7 +288,7 @@ def _takedown() -> Operation:
         name="callback_url",
         param_in="query",
         description="Receives the receipt, `takedown.done`; its host must be in CALLBACK_HOSTS.",
-        schema=TEXT,
+        schema=Schema(type=OpenAPIType.STRING, pattern=RECEIVER, max_length=MAX_URL_CHARACTERS),
     )
     accepted = OpenAPIResponse(
         description="The job of the takedown, which is stored in the queue.",
@@ -281,7 +302,7 @@ def _takedown() -> Operation:
         "query instead.",
         operation_id="takeDown",
         parameters=[callback],
-        responses={"202": accepted, **_problem_responses(TAKEDOWN_PROBLEMS)},
+        responses={"202": accepted, **problem_responses(TAKEDOWN_PROBLEMS)},
     )
 
 
@@ -308,7 +329,7 @@ def _purge_path() -> PathItem:
         delete=Operation(
             summary="Delete all derivatives of an original",
             operation_id="purgeDerivatives",
-            responses={"200": deleted, **_problem_responses(PURGE_PROBLEMS)},
+            responses={"200": deleted, **problem_responses(PURGE_PROBLEMS)},
         ),
     )
 
@@ -340,15 +361,15 @@ def _read_only(
     successes: dict[str, OpenAPIResponse | Reference],
     failures: dict[int, str],
 ) -> PathItem:
-    responses = {**successes, **_problem_responses(failures)}
+    responses = {**successes, **problem_responses(failures)}
     return PathItem(
         parameters=parameters,
         get=Operation(summary=summary, operation_id=f"get{name}", responses=responses),
-        head=Operation(summary=f"{summary}, without the body", operation_id=f"head{name}", responses=responses),
     )
 
 
-def _problem_responses(failures: dict[int, str]) -> dict[str, OpenAPIResponse | Reference]:
+def problem_responses(failures: Mapping[int, str]) -> dict[str, OpenAPIResponse | Reference]:
+    """Return the responses of an operation that Litestar does not derive, each with a problem as its body."""
     problem = {PROBLEM: OpenAPIMediaType(schema=Reference(ref="#/components/schemas/Problem"))}
     return {
         str(status): OpenAPIResponse(description=description, content=problem)

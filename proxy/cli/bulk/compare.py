@@ -28,7 +28,7 @@ from proxy.observability.logging import configure_logs
 if TYPE_CHECKING:
     from proxy.bulk.compare.comparison_events import ComparisonEnded
 
-EXTRA = ("jinja2", "ssimulacra2")
+EXTRA = ("ssimulacra2",)
 """Packages of the extra `compare`, which the service itself does not need."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.app.asgi import routes
+from proxy.app.asgi import api_document
 from proxy.app.wiring import build
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes_file
@@ -101,4 +101,4 @@ def document() -> Document:
     """Return the document."""
     sizes = read_sizes_file(Path(SIZES_FILE)).sizes
     settings = Settings(sizes=sizes)
-    return msgspec.convert(routes(build(settings), settings).openapi_schema.to_schema(), Document)
+    return msgspec.convert(api_document(build(settings), settings), Document)

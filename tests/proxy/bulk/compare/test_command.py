@@ -286,11 +286,11 @@ def test_sides_that_are_the_same_end_with_0(planted: Path, compare: Compare) -> 
 
 
 def test_without_the_extra_it_says_how_to_install_it() -> None:
-    program = "import sys; sys.modules['jinja2'] = None; from proxy.cli.main import main; main()"
+    program = "import sys; sys.modules['ssimulacra2'] = None; from proxy.cli.main import main; main()"
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "Missing packages: jinja2. Run pip install 'gallformers-images[compare]'" in ended.stderr
+    assert "Missing packages: ssimulacra2. Run pip install 'gallformers-images[compare]'" in ended.stderr
 
 
 def test_the_service_loads_nothing_of_what_comparing_needs() -> None:
