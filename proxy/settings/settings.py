@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
 ADDRESSING = ("auto", "path", "virtual")
 
 
@@ -227,6 +226,10 @@ class Settings:
     )
     grace_seconds: float = _setting(
         25.0, "how long running work may continue after SIGTERM", validators.between(0, 3600)
+    )
+    ui: bool = _setting(default=False, description="pages for people at `/`, `/jobs`, `/pictures` and `/status`")
+    ui_password: str = _setting(
+        "", "their password or its scrypt hash; empty: for this machine only", validators.ui_password, secret=True
     )
     log_level: str = _setting(
         "INFO", "minimum level of logged events", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
