@@ -36,7 +36,7 @@ def saving(before: int, after: int) -> str:
     """Return how many bytes were saved, such as `93 % smaller`; an empty text if that is unknown."""
     if not before or not after:
         return ""
-    percent = round(100 * (1 - after / before))
+    percent = int(100 * (1 - after / before))  # never rounded up to 100
     return f"{percent} % smaller" if percent >= 0 else f"{-percent} % larger"
 
 

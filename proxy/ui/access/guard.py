@@ -47,6 +47,8 @@ FORGED: Final = (
     "The form does not belong to this session, or the session has ended. Go back, reload the page, try again."
 )
 
+FOREIGN: Final = "A page of another site asked for this. Open the page itself."
+
 Form = dict[str, str]
 
 
@@ -82,6 +84,8 @@ class Access:
         scope = cast("HTTPScope", connection.scope)
         if not self.has_password and not is_local(scope, connection.headers):
             raise NotOnThisMachine(CLOSED)
+        if _is_part_of_another_site(connection):
+            raise ForgedForm(FOREIGN)
         known = await self.sessions.read(connection.cookies.get(COOKIE, ""))
         session = known or self.sessions.start(is_user=False)
         connection.state.visit = Visit(session=session, is_new=known is None)
@@ -168,6 +172,12 @@ async def _read_form(receive: Receive) -> Form:
     except ValueError:
         raise ForgedForm(FORGED) from None
     return {name: values[0] for name, values in fields.items()}
+
+
+def _is_part_of_another_site(connection: ASGIConnection[object, object, object, State]) -> bool:
+    """Return whether a page of another site loads this into itself, as a picture or a frame; links are permitted."""
+    site = connection.headers.get("sec-fetch-site", "none")
+    return site in ("cross-site", "same-site") and connection.headers.get("sec-fetch-dest", "document") != "document"
 
 
 def _is_same_origin(connection: ASGIConnection[object, object, object, State]) -> bool:

@@ -33,7 +33,7 @@ class LogInFirst(PagesRefused):
 class ForgedForm(PagesRefused):
     """A form was not sent by a page of this session."""
 
-    title = "This form has expired"
+    title = "Not sent from these pages"
 
 
 class TooManyPasswords(PagesRefused):

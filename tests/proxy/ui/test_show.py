@@ -38,6 +38,7 @@ def test_a_moment_is_told_from_now() -> None:
 
 def test_a_saving_is_told_in_percent() -> None:
     assert (show.saving(1000, 70), show.saving(100, 150), show.saving(0, 5)) == ("93 % smaller", "50 % larger", "")
+    assert show.saving(100_000, 1) == "99 % smaller"
 
 
 def test_a_number_that_is_not_known_is_no_number() -> None:
