@@ -10,7 +10,7 @@ from litestar import Response
 from litestar.exceptions import HTTPException
 
 from proxy.http.problems import Problem, answer_error
-from proxy.pages.page import HTML, security_headers
+from proxy.pages.page import HTML, page_headers
 from proxy.ui import show
 from proxy.ui.access.guard import is_secure, visit_of
 from proxy.ui.access.refused import LogInFirst, PagesRefused, TooManyPasswords
@@ -96,7 +96,7 @@ class Answers:
     ) -> Response[bytes]:
         body = self._pages.render(f"ui/templates/{template}", **values)
         return Response(
-            body, status_code=status_code, headers={**security_headers(), **PRIVATE, **headers}, media_type=HTML
+            body, status_code=status_code, headers={**page_headers(), **PRIVATE, **headers}, media_type=HTML
         )
 
     def _log_in_first(self, request: Request[object, object, State], error: LogInFirst) -> Response[bytes]:

@@ -43,7 +43,7 @@ def main() -> None:
             chromium() as one,
         ):
             for scheme in ("light", "dark"):
-                with visiting(one, service.url, scheme=scheme) as visit:  # type: ignore[arg-type] # one of the two
+                with visiting(one, service.url, scheme=scheme) as visit:
                     take(visit, [*photographs, broken] if scheme == "light" else photographs[:2], place / scheme)
         sheet(
             place,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from tests.proxy.http.conftest import painted
 from tests.proxy.ui.conftest import Browser, browsing, words
@@ -175,6 +176,19 @@ async def test_hostile_names_are_text(browser: Browser) -> None:
         assert "\u202e" not in page.text.partition("<main")[2].replace(f'value="{HOSTILE}"', ""), path
     assert (await browser.get("/pictures/" + "x" * 2000)).status_code == 400
     assert (await browser.get("/pictures/%ff_original.jpg")).status_code == 400
+
+
+async def test_hostile_metadata_is_text(browser: Browser, key: str) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "<img src=x onerror=alert(1)>"
+    exif[0x8298] = '"><script>alert(1)</script>' + "x" * 1024
+    path = browser.site.store / key
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (80, 60)).save(path, exif=exif)
+    page = await browser.get(f"/pictures/{key}?facts=read")
+    assert "<img src=x" not in page.text
+    assert "<script>alert" not in page.text
+    assert "<img src=x onerror=alert(1)>" in words(page)
 
 
 async def test_stored_files_are_private_and_only_pictures(browser: Browser, key: str) -> None:
