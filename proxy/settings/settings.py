@@ -92,8 +92,7 @@ class Settings:
         header_values.acl,
     )
     conditional_writes: bool = _setting(
-        default=False,
-        description="page views write a derivative only if it does not exist; for several machines on one bucket",
+        default=False, description="page views write only derivatives that do not exist; for machines on one bucket"
     )
     probe_key: str = _setting(
         "gallformers-images/write-probe",
@@ -228,9 +227,7 @@ class Settings:
         25.0, "how long running work may continue after SIGTERM", validators.between(0, 3600)
     )
     ui: bool = _setting(default=False, description="pages for people at `/`, `/jobs`, `/pictures` and `/status`")
-    ui_password: str = _setting(
-        "", "their password or its scrypt hash; empty: for this machine only", validators.ui_password, secret=True
-    )
+    ui_password: str = _setting("", "password of these pages, or its hash", validators.ui_password, secret=True)
     log_level: str = _setting(
         "INFO", "minimum level of logged events", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
     )
