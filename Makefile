@@ -36,7 +36,7 @@ install: $(VENV)/.installed ## create .venv and install the service from the loc
 dev: $(VENV)/.installed-dev ## install the service, and the dependencies of tests and checks
 
 run: install ## start the service on port 8080 with the defaults
-	@$(BIN)/gf-images serve --hints
+	@UI=$${UI-true} $(BIN)/gf-images serve --hints
 
 demo: $(if $(filter s3,$(STORE)),dev,install) ## render one photo by job and by page view; PHOTO=path for your own, STORE=s3 for a real SeaweedFS
 	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")

@@ -28,6 +28,8 @@ ADDED: frozenset[str] = frozenset(
         "SANDBOX",
         "SERVICE_URL",
         "STREAM_CACHE_MB",
+        "UI",
+        "UI_PASSWORD",
         "VERSIONED_REDIRECTS",
         "bad-event",
         "bad-token",

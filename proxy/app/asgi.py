@@ -37,6 +37,7 @@ from proxy.pages.routes import page_routes
 from proxy.settings.validators import split
 
 if TYPE_CHECKING:
+    from litestar.handlers import ASGIRouteHandler
     from litestar.types import ASGIApp
 
     from proxy.app.wiring import Components
@@ -93,10 +94,15 @@ def routes(components: Components, settings: Settings) -> Litestar:
         if is_streaming
         else redirecting_route(components.derivatives, _redirects(settings))
     )
-    mounts = [images]
+    mounts: list[ASGIRouteHandler | Router] = [images]
     if _has_files(settings):
         mounts.append(files_route(components.reader, layout=components.recipe.layout))
-    pages = Pages(base_path=settings.base_path)
+    pages = _pages(settings)
+    if settings.ui:
+        # Imported only here: a service without pages needs no part of them.
+        from proxy.app.ui_wiring import build_ui  # noqa: PLC0415 - see above
+
+        mounts.append(build_ui(components, settings, pages))
 
     @cache
     def document() -> dict[str, Any]:
@@ -113,7 +119,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                 _version_1(components, settings),
                 healthz,
                 readyz,
-                *page_routes(pages, components.recipe.sizes),
+                *page_routes(pages, components.recipe.sizes, has_front=not settings.ui),
             ],
             dependencies={
                 "api": _provide(
@@ -138,6 +144,14 @@ def routes(components: Components, settings: Settings) -> Litestar:
             logging_config=None,
         )
     return app
+
+
+def _pages(settings: Settings) -> Pages:
+    if not settings.ui:
+        return Pages(base_path=settings.base_path)
+    from proxy.app.ui_wiring import ASSETS, NAVIGATION  # noqa: PLC0415 - see `routes`
+
+    return Pages(base_path=settings.base_path, asset_folders=("pages/assets", ASSETS), navigation=NAVIGATION)
 
 
 def api_document(components: Components, settings: Settings) -> dict[str, Any]:

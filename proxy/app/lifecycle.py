@@ -63,6 +63,8 @@ async def running(components: Components, settings: Settings) -> AsyncIterator[N
         if components.worker is not None:
             await stack.enter_async_context(_working(components.worker, draining=components.draining))
         await stack.enter_async_context(_background(watch_queue(components.jobs, components.control)))
+        if components.history is not None:
+            await stack.enter_async_context(_background(components.history.watch()))
         components.readiness.is_open = True
         await stack.enter_async_context(_background(watch_readiness(components.readiness)))
         log.info(

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
     from proxy.stores.base import Store
     from proxy.stores.probe.write_probe import WriteProbe
+    from proxy.ui.plots.history import History
     from proxy.webhooks.allowlist import AllowList
     from proxy.webhooks.client import WebhookClient
 
@@ -120,6 +121,8 @@ class Components:
     uploads: UploadService
     readiness: Readiness
     scratch: ScratchSpace
+    history: History | None = None
+    """The series that pages plot; None without pages."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service stops accepting work."""
 
@@ -176,7 +179,17 @@ def build(settings: Settings) -> Components:
         uploads=build_uploads(settings, store=store, jobs=jobs, handled=handled, scratch=scratch),
         readiness=_readiness(partial(_check_store, store, gate), jobs, render_pool, scratch, control),
         scratch=scratch,
+        history=_history(settings),
     )
+
+
+def _history(settings: Settings) -> History | None:
+    if not settings.ui:
+        return None
+    # Imported only here: a service without pages needs no part of them.
+    from proxy.ui.plots.history import History  # noqa: PLC0415 - see above
+
+    return History()
 
 
 def _readiness(

@@ -17,8 +17,7 @@ from proxy.cli.usage import StrictCommand
 from proxy.observability.logging import configure_logs
 from proxy.rendering.memory_budget import budget_excess
 from proxy.settings.contradictions import contradictions
-from proxy.settings.settings import Setting, list_settings
-from proxy.settings.validators import mask_passwords
+from proxy.settings.masked import masked_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +40,7 @@ def check(*, connect: bool, as_json: bool) -> None:
     Example: PORT=80 gf-images check --connect
     """
     settings = read_settings_or_exit()
-    values: dict[str, object] = {one.name: _masked(getattr(settings, one.name.lower()), one) for one in list_settings()}
+    values = masked_values(settings)
     warnings = _warnings(settings)
     if not connect:
         _show(settings, values, warnings, None, as_json=as_json)
@@ -100,9 +99,3 @@ def _size_lines(settings: Settings) -> Iterator[str]:
         yield f"size {size.name}: {shape}"
     for one in settings.where:
         yield f"where {one.prefix}: sizes {', '.join(one.sizes)}; layout {one.layout or settings.key_layout}"
-
-
-def _masked(value: object, setting: Setting) -> object:
-    if setting.is_secret and value:
-        return "***"
-    return mask_passwords(value) if isinstance(value, str) else value

@@ -15,14 +15,14 @@ from saq import Status
 from proxy.errors import Busy, JobEnded
 from proxy.jobs.completion import count_end
 from proxy.jobs.job import CANCEL_REQUEST, CANCELLED, is_cancelled
-from proxy.jobs.listing import JobPage, cursor_after
+from proxy.jobs.listing import JobPage, ListJobs, cursor_after
 from proxy.jobs.live_jobs import is_live
 
 if TYPE_CHECKING:
     from saq import Job as QueuedJob
 
     from proxy.jobs.job import Job
-    from proxy.jobs.listing import ListJobs
+    from proxy.jobs.listing import JobFilter
     from proxy.jobs.service import JobService
     from proxy.queues.base import JobQueue
 
@@ -35,6 +35,9 @@ CANCEL_SECONDS = 4.0
 
 CANCEL_POLL_SECONDS = 0.1
 """How often `cancel` reads a running job."""
+
+REPLAYED_AT_ONCE = 100
+"""How many jobs `replay_all` reads at a time."""
 
 SEEN_SECONDS = 660
 """How long the id of a message is kept: its signature is valid for at most ten minutes."""
@@ -109,6 +112,25 @@ class JobControl:
             if again.finished_at is None:
                 replayed.append(again)
         return JobPage(jobs=tuple(replayed), cursor=page.cursor, is_complete=page.is_complete)
+
+    async def replay_all(self, selection: JobFilter) -> int:
+        """Run all selected jobs again, page by page, and return how many; fewer if the queue becomes full.
+
+        Raises:
+            Busy: the queue is full, and no job was run again.
+        """
+        count, cursor = 0, None
+        while True:
+            try:
+                page = await self.replay(ListJobs(selection=selection, limit=REPLAYED_AT_ONCE, cursor=cursor))
+            except Busy:
+                if not count:
+                    raise
+                return count
+            count += len(page.jobs)
+            if page.cursor in (None, cursor):
+                return count
+            cursor = page.cursor
 
     async def pause(self, *, message_id: str | None = None) -> None:
         """Stop workers from starting jobs, on every machine and until `resume`; jobs are still accepted."""

@@ -1,6 +1,7 @@
 """Pages of the jobs in a queue, newest first.
 
-Each page is found by iterating over all jobs, because every SAQ queue supports that.
+A page is found by iterating over all jobs, because every SAQ queue supports that; a queue that yields the newest first
+is read only as far as the page needs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import heapq
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from saq import Job as QueuedJob
-    from saq import Queue
 
     from proxy.jobs.job import Job, Status
+    from proxy.queues.base import JobQueue
 
 MOST_WALKED = 100_000
 """The maximum number of jobs read for a page: a week of one job every 6 s.
@@ -31,6 +33,9 @@ MOST_WALKED = 100_000
 Reading them takes 2 s on SQLite, 3 to 5 s on PostgreSQL, and 4 to 11 s on Redis, where records of every status have to
 be fetched.
 """
+
+MOST_CAUSES = 200
+"""How many failed jobs are counted by cause."""
 
 _CURSOR = re.compile(r"(?P<queued>[0-9]{1,16})-(?P<key>[0-9a-f]{32})")
 """The time at which a job was enqueued, in milliseconds since the epoch, and its id."""
@@ -42,6 +47,8 @@ class JobFilter:
 
     key: str | None = None
     """The key of the original."""
+    key_part: str | None = None
+    """A part of it, in upper or lower case."""
     status: Status | None = None
     code: str | None = None
     """The code of the error with which a job ended, or for which it waits for a retry."""
@@ -55,6 +62,7 @@ class JobFilter:
         return (
             (self.status is None or status_of(job) == self.status)
             and (self.key is None or (job.kwargs or {}).get("key") == self.key)
+            and (self.key_part is None or self.key_part.lower() in str((job.kwargs or {}).get("key")).lower())
             and (self.older_than_seconds is None or age >= self.older_than_seconds)
             and (self.newer_than_seconds is None or age <= self.newer_than_seconds)
             and (self.code is None or error_code(job) == self.code)
@@ -102,7 +110,7 @@ class JobPage:
 class JobListing:
     """A listing of the jobs in a queue. It serves one request at a time, which bounds the load on the queue."""
 
-    def __init__(self, queue: Queue, *, most_walked: int = MOST_WALKED) -> None:
+    def __init__(self, queue: JobQueue, *, most_walked: int = MOST_WALKED) -> None:
         self._queue = queue
         self._most_walked = most_walked
         self._turn = asyncio.Lock()
@@ -121,26 +129,42 @@ class JobListing:
         cursor = _cursor(jobs[-1].queued, jobs[-1].key) if len(found) > asked.limit else None
         return QueuePage(jobs=jobs, cursor=cursor, is_complete=is_complete)
 
+    async def causes(self) -> Counter[str]:
+        """Return how many of up to `MOST_CAUSES` jobs that failed, the newest if possible, have each error code."""
+        found: Counter[str] = Counter()
+        async with self._turn:
+            async for job in self._queue.iter_newest(KEPT_AS["error"], has_failed=True):
+                if status_of(job) == "error":
+                    found[error_code(job) or ""] += 1
+                if found.total() == MOST_CAUSES:
+                    break
+        return found
+
     async def _walk(
         self, asked: ListJobs, before: tuple[int, str] | None
     ) -> tuple[list[tuple[int, str, QueuedJob]], bool]:
         newest: dict[str, tuple[int, str, QueuedJob]] = {}
         places: list[tuple[int, str]] = []  # a min-heap: the oldest first
         walked = 0
-        status, now = asked.selection.status, time.time()
-        async for job in self._queue.iter_jobs(KEPT_AS[status] if status else list(QueueStatus)):
+        chosen, now = asked.selection, time.time()
+        statuses = KEPT_AS[chosen.status] if chosen.status else list(QueueStatus)
+        async for job in self._queue.iter_newest(
+            statuses, before=before, has_failed=chosen.status == "error", text=chosen.key or chosen.key_part or ""
+        ):
             walked += 1
             if walked > self._most_walked:
                 return [*newest.values()], False
             place = (job.queued, job.key)
             if job.key in newest or (before and place >= before):  # an iteration may yield a job twice
                 continue
-            if not asked.selection.matches(job, now=now):
+            if not chosen.matches(job, now=now):
                 continue
             newest[job.key] = (*place, job)
             heapq.heappush(places, place)
             if len(places) > asked.limit + 1:  # one extra job shows whether another page exists
                 del newest[heapq.heappop(places)[1]]
+            if self._queue.is_newest_first and len(places) > asked.limit:
+                break
         return [*newest.values()], True
 
 

@@ -33,9 +33,10 @@ JSON: Final = "application/json"
 READING: Final[tuple[Literal["GET"], Literal["HEAD"]]] = ("GET", "HEAD")
 
 
-def page_routes(pages: Pages, sizes: Sequence[Size]) -> list[HTTPRouteHandler]:
-    """Return the routes; `sizes` are those that `/` lists."""
-    return [_assets(pages), _front(pages, sizes), _problem_types(pages), _problem_type(pages)]
+def page_routes(pages: Pages, sizes: Sequence[Size], *, has_front: bool = True) -> list[HTTPRouteHandler]:
+    """Return the routes; `sizes` are those that `/` lists, unless another room has that path."""
+    front = [_front(pages, sizes)] if has_front else []
+    return [_assets(pages), *front, _problem_types(pages), _problem_type(pages)]
 
 
 def wants_page(headers: Mapping[str, str]) -> bool:

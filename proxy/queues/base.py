@@ -21,7 +21,7 @@ from proxy.queues.readable import UnreadableJob, check_order, read_fields
 from proxy.queues.runs import LeaseLost, Run, TakenJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from saq.job import Job
@@ -80,6 +80,9 @@ class QueueSnapshot:
 
 class JobQueue(Queue):
     """A SAQ queue whose workers have to send heartbeats for their jobs."""
+
+    is_newest_first = False
+    """Whether `iter_newest` yields the newest jobs first; otherwise in any order."""
 
     is_shared = True
     """Whether other machines may enqueue and take jobs."""
@@ -259,6 +262,21 @@ class JobQueue(Queue):
         nobody: WorkerInfo = {"stats": None, "queue_key": self.name, "metadata": {"tries": " " * TRIED_BYTES}}
         await self.write_worker_info(CHECKER, nobody, CHECKER_SECONDS)
         self._wrote = time.monotonic()
+
+    def iter_newest(
+        self,
+        statuses: Sequence[Status],
+        *,
+        before: tuple[int, str] | None = None,  # noqa: ARG002 - for queues that can select
+        has_failed: bool = False,  # noqa: ARG002 - as above
+        text: str = "",  # noqa: ARG002 - as above
+    ) -> AsyncIterator[Job]:
+        """Yield the jobs with these statuses, or fewer: a queue that can leaves out what is not asked for.
+
+        `before` is a time in milliseconds and a key: only jobs that were enqueued before, or then with a lesser key.
+        With `has_failed`, only those whose stored result has an error; with `text`, only those that contain it.
+        """
+        return self.iter_jobs(list(statuses))
 
     @abstractmethod
     async def count_deferred(self) -> int:

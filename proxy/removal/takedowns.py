@@ -132,6 +132,18 @@ class Takedowns:
             else:
                 return
 
+    async def preview(self, key: str) -> TakedownReceipt:
+        """Return what a takedown of an original would remove now, and the public addresses that it would check.
+
+        Raises:
+            BadKey: this is not the key of an original.
+            PermissionMissing, StoreError: the store cannot be listed.
+        """
+        self._recipe.check(key, [])
+        copies = await find_copies(self._store, self._recipe, key)
+        addresses = tuple(PublicAddress(url=one) for one in self._named(key, copies))
+        return TakedownReceipt(removed=_added((), copies), addresses=addresses)
+
     async def is_taken_down(self, original: str) -> bool:
         """Return whether an original was taken down; see `Tombstones`."""
         return await self._jobs.tombstones.is_taken_down(original)
@@ -206,7 +218,7 @@ class Takedowns:
     async def _record(self, job: saq.Job, key: str, copies: Versions) -> None:
         """Store with the job what is about to be removed, so that the receipt is complete whatever happens then."""
         before = _receipt(job)
-        named = self._policy.urls.of(key, self._recipe.names_of(key), (*self._recipe.keys_of(key), *copies))
+        named = self._named(key, copies)
         known = {one.url: one for one in before.addresses}
         addresses = tuple(
             PublicAddress(url=one) if copies else known.get(one, PublicAddress(url=one))
@@ -216,6 +228,10 @@ class Takedowns:
         if receipt != before:
             job.meta["removed_at"] = time.time()
             await self._store_receipt(job, receipt)
+
+    def _named(self, key: str, copies: Versions) -> tuple[str, ...]:
+        """Return the public addresses of an original and of these copies."""
+        return self._policy.urls.of(key, self._recipe.names_of(key), (*self._recipe.keys_of(key), *copies))
 
     async def _purge(self, job: saq.Job) -> None:
         """Purge the CDN's copies of all addresses that were not purged yet or still serve the picture."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.removal.cdn.address import parse_address
 from proxy.settings.settings import list_settings
+from proxy.settings.validators import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ def contradictions(settings: Settings, environment: Mapping[str, str]) -> list[s
         *_ports(settings),
         *_credentials(settings, environment),
         *_cdn(settings),
+        *_pages(settings),
         *_unknown_variables(environment),
     ]
 
@@ -55,6 +57,16 @@ def _cdn(settings: Settings) -> Iterator[str]:
             f"CDN_PURGE: {provider} removes the copy of a URL, but not those of its versions, which "
             "VERSIONED_REDIRECTS=true adds; they stay until they expire"
         )
+
+
+def _pages(settings: Settings) -> Iterator[str]:
+    if settings.ui and not settings.ui_password and not is_loopback(settings.host):
+        yield (
+            f"UI_PASSWORD: is empty and HOST={settings.host} is a public address, so the pages of UI=true open only on "
+            "this machine; set UI_PASSWORD to log in from elsewhere"
+        )
+    if settings.ui_password and not settings.ui:
+        yield "UI_PASSWORD: is set, but UI is false; set UI=true, or remove UI_PASSWORD"
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:

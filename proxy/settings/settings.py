@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-
 ADDRESSING = ("auto", "path", "virtual")
 
 
@@ -93,8 +92,7 @@ class Settings:
         header_values.acl,
     )
     conditional_writes: bool = _setting(
-        default=False,
-        description="page views write a derivative only if it does not exist; for several machines on one bucket",
+        default=False, description="page views write only derivatives that do not exist; for machines on one bucket"
     )
     probe_key: str = _setting(
         "gallformers-images/write-probe",
@@ -228,6 +226,8 @@ class Settings:
     grace_seconds: float = _setting(
         25.0, "how long running work may continue after SIGTERM", validators.between(0, 3600)
     )
+    ui: bool = _setting(default=False, description="pages for people at `/`, `/jobs`, `/pictures` and `/status`")
+    ui_password: str = _setting("", "password of these pages, or its hash", validators.ui_password, secret=True)
     log_level: str = _setting(
         "INFO", "minimum level of logged events", validators.one_of("DEBUG", "INFO", "WARNING", "ERROR")
     )

@@ -35,6 +35,17 @@ DISPLAYED: Final = ("image/jpeg", "image/png", "image/webp", "image/avif", "imag
 SECRET_BYTES = 24
 """The shortest secret, in bytes, that the Standard Webhooks scheme allows."""
 
+PASSWORD_CHARACTERS = 12
+"""The shortest password of the pages."""
+
+SCRYPT: Final = "scrypt:"
+"""How the hash of a password begins."""
+
+_SCRYPT_HASH = re.compile(
+    r"scrypt:(16384|32768|65536):(8|16):([1-9]|1[0-6]):[A-Za-z0-9+/]{22,88}={0,2}:[A-Za-z0-9+/]{43}="
+)
+"""Costs between 16 and 128 MiB, a salt of at least 16 bytes, a hash of 32 bytes."""
+
 DISTINCT_BYTES = 8
 """The fewest different bytes of a secret. Of 24 random bytes, fewer are different once in 10^24 times."""
 
@@ -133,6 +144,17 @@ def fallback_image(value: str) -> str | None:
     if content_type_of(body) not in DISPLAYED:
         return f"{value} must be a JPEG, PNG, WebP, AVIF or GIF"
     return f"{value} must have at most {FALLBACK_BYTES >> 10} KiB" if len(body) > FALLBACK_BYTES else None
+
+
+def ui_password(value: str) -> str | None:
+    """Return what is wrong with the password of the pages, or with its hash, or None; the value is never quoted."""
+    if value.startswith(SCRYPT):
+        return (
+            None if _SCRYPT_HASH.fullmatch(value) else f"must be {SCRYPT}<n>:<r>:<p>:<salt>:<hash> as docs/ui.md has it"
+        )
+    if value and len(value) < PASSWORD_CHARACTERS:
+        return f"must have at least {PASSWORD_CHARACTERS} characters, or be empty"
+    return None
 
 
 def secrets(value: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from proxy.queues.sqlite import statements
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -31,11 +32,15 @@ if TYPE_CHECKING:
 PAGE = 100
 """How many jobs one read returns, which takes about 4 ms."""
 
+NEWEST = 50
+"""How many jobs one read of the newest returns: about a page of a listing."""
+
 
 class SqliteReads(JobQueue):
     """The read operations of a queue in the SQLite file at `path`."""
 
     is_shared = False
+    is_newest_first = True
 
     def __init__(self, path: Path, *, name: str) -> None:
         super().__init__(name=name, dump=None, load=None)
@@ -121,6 +126,29 @@ class SqliteReads(JobQueue):
         while page := await self._database.read(read):
             for row in page:
                 sequence = row.sequence or 0
+                if job := self._transitions.readable(row):
+                    yield job
+
+    async def iter_newest(
+        self,
+        statuses: Sequence[Status],
+        *,
+        before: tuple[int, str] | None = None,
+        has_failed: bool = False,
+        text: str = "",
+    ) -> AsyncIterator[Job]:
+        """Yield the jobs with these statuses that are asked for, the newest first; see `JobQueue.iter_newest`."""
+        wanted = statements.Wanted(
+            statuses=tuple(status.value for status in statuses), has_failed=has_failed, text=text
+        )
+        place = before or (math.inf, "")
+
+        def read(connection: sqlite3.Connection) -> list[statements.JobRow]:
+            return statements.newest(connection, self.name, place, wanted, limit=NEWEST)
+
+        while page := await self._database.read(read):
+            for row in page:
+                place = (row.life, row.key)
                 if job := self._transitions.readable(row):
                     yield job
 

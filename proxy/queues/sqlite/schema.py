@@ -38,6 +38,7 @@ _SCHEMA = (
     """,
     "CREATE INDEX IF NOT EXISTS jobs_by_turn ON jobs (queue, status, scheduled, due, sequence)",
     "DROP INDEX IF EXISTS jobs_in_line",  # created by earlier versions
+    "CREATE INDEX IF NOT EXISTS jobs_by_age ON jobs (queue, life, key)",
     f"CREATE INDEX IF NOT EXISTS jobs_live ON jobs (queue, status, life, key) WHERE {LIVE}",
     f"CREATE INDEX IF NOT EXISTS jobs_deferred ON jobs (queue) WHERE {DEFERRED}",
     f"CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (expires) WHERE {ENDED}",

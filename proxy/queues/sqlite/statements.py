@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 
 DEFERRED_OWNER = "deferred"
+
+_ERROR = '"error": {'
+"""What the body of a job contains whose result has an error."""
+
+_ESCAPED = '"\\'
+"""Characters that JSON escapes, besides those that are not ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +218,41 @@ def after(
         "SELECT * FROM jobs WHERE +queue = ? AND sequence > ? AND +status IN (SELECT value FROM json_each(?))"
         " ORDER BY sequence LIMIT ?",
         (queue, sequence, json.dumps(list(statuses)), limit),
+    )
+    return [JobRow(*record) for record in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A selection of jobs by their stored text, which may contain more than is wanted."""
+
+    statuses: tuple[str, ...]
+    has_failed: bool = False
+    """Only jobs that ended with an error; a complete one has it in its result."""
+    text: str = ""
+    """Only jobs that contain this text, in upper or lower case, if that can be found in the stored form."""
+
+
+def newest(
+    connection: sqlite3.Connection, queue: str, before: tuple[float, str], wanted: Wanted, *, limit: int
+) -> list[JobRow]:
+    """Return up to `limit` wanted jobs that were enqueued before a place, the newest first."""
+    is_plain = wanted.text.isascii() and not {*wanted.text} & {*_ESCAPED}
+    pattern = re.sub("([%_])", r"\\\1", wanted.text) if is_plain else ""
+    found = connection.execute(
+        "SELECT * FROM jobs INDEXED BY jobs_by_age WHERE queue = ? AND (life, key) < (?, ?)"
+        " AND +status IN (SELECT value FROM json_each(?))"
+        " AND (NOT ? OR status <> 'complete' OR instr(body, ?)) AND body LIKE ? ESCAPE '\\'"
+        " ORDER BY life DESC, key DESC LIMIT ?",
+        (
+            queue,
+            *before,
+            json.dumps(wanted.statuses),
+            wanted.has_failed,
+            _ERROR,
+            f"%{pattern}%",
+            limit,
+        ),
     )
     return [JobRow(*record) for record in found]
 

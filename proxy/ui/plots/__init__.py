@@ -1,0 +1,1 @@
+"""Numbers of the last hour, and their plots."""

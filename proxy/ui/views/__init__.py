@@ -1,0 +1,1 @@
+"""What pages show, read from the services and put in the words of the page."""
