@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HINTS = """
-The image service listens on {address}. Try in another terminal, in this folder:
+The image service listens on {address}. {pages}Try in another terminal, in this folder:
 
 {upload}
 {post}
@@ -238,7 +238,8 @@ def what_to_try(settings: Settings) -> str:
     post = "  # POST /v1/jobs must be signed, because WEBHOOK_SECRETS is set; the page view below needs no job."
     if not split(settings.webhook_secrets):
         post = UNSIGNED_POST.format(address=address)
-    return HINTS.format(address=address, upload=_upload(settings), post=post, call=how_to_call())
+    pages = f"Open {address}{settings.base_path}/ in a browser to drop photographs.\n" if settings.ui else ""
+    return HINTS.format(address=address, pages=pages, upload=_upload(settings), post=post, call=how_to_call())
 
 
 def _upload(settings: Settings) -> str:

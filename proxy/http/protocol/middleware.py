@@ -41,8 +41,8 @@ SECRET_SEGMENT = "{token}"  # noqa: S105 - the name of a path parameter
 GET_ONLY = "/schema"
 """Routes of Litestar's own, which it does not serve to HEAD requests."""
 
-QUIET_ROUTES = frozenset({"/healthz", "/readyz"})
-"""Routes whose successful responses are not logged, because platforms poll them every few seconds."""
+QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/queue"})
+"""Routes whose successful responses are not logged: platforms and open pages poll them every few seconds."""
 
 
 def middleware(app: ASGIApp, *, fixed_headers: list[tuple[bytes, bytes]]) -> ASGIApp:

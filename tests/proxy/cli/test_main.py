@@ -189,6 +189,11 @@ def test_hints_say_how_to_put_an_original_where_the_store_is() -> None:
     assert "s3://images/gall/1/1_1_original.jpg --endpoint-url http://127.0.0.1:9000" in hints
 
 
+def test_hints_name_the_pages_for_people_if_there_are_any() -> None:
+    assert "Open http://127.0.0.1:8080/ in a browser" in what_to_try(Settings(ui=True))
+    assert "in a browser" not in what_to_try(Settings())
+
+
 def test_hints_say_how_to_post_only_if_posts_need_no_signature() -> None:
     assert "curl -X POST http://127.0.0.1:8080/v1/jobs" in what_to_try(Settings())
     assert "curl -X POST" not in what_to_try(Settings(webhook_secrets=SECRET))
