@@ -160,7 +160,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def answer_error(request: Request[object, object, State], error: Exception) -> Response[bytes]:
     """Return the response to an error; unexpected errors are logged with their trace, and not revealed."""
     problem, headers = _problem(error)
-    detail = str(error) if isinstance(error, ImagesError | Refused) else " ".join((problem.detail, *problem.errors))
+    detail = str(error) if isinstance(error, ImagesError | Refused) else "; ".join((problem.detail, *problem.errors))
     note_failure(request.scope, problem.type.removeprefix(TYPES), detail)
     answer = Response(msgspec.json.encode(problem), status_code=problem.status, headers=headers, media_type=PROBLEM)
     if request.method not in ("GET", "HEAD") or SIGNATURE_HEADER in request.headers:

@@ -81,7 +81,7 @@ def bind_fault(error: OSError, *, host: str, port: int, setting: str) -> str:
         return f"HOST: {host} is not an address of this machine: {reason(error)}; set one, or 0.0.0.0 for all."
     if number == errno.EACCES:
         return f"{setting}: {port} is reserved for privileged users: {reason(error)}; set a port from 1024."
-    return f"{setting}: cannot listen on {host}:{port}: {reason(error)}; set another port."
+    return f"{setting}: cannot listen on {host}:{port}: {reason(error)}; set {setting} to another port."
 
 
 def _is_name_error(number: int) -> bool:

@@ -97,6 +97,8 @@ def test_a_photograph_is_dropped_replayed_and_taken_down_by_keyboard_alone(
     visit: Visit, photographs: list[Path]
 ) -> None:
     keyboard = visit.page.keyboard
+    # From now on, choosers are intercepted; without a listener, that may begin only after the key was pressed.
+    visit.page.on("filechooser", lambda _: None)
     visit.go("/")
     reach(visit, "#files")
     with visit.page.expect_file_chooser() as chosen:

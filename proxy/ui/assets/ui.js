@@ -1,6 +1,29 @@
 // The pages for people: uploads with progress, jobs as they proceed, comparing, copying. Reading works without it.
 
 const AT_ONCE = 3;
+const FOLLOWED = 2; // browsers have six connections to a host, and uploads need some
+
+/** Work in the order in which it came, some of it at once. */
+class Line {
+  running = 0;
+  #waiting = [];
+  #most;
+
+  constructor(most) { this.#most = most; }
+
+  add(work) {
+    this.#waiting.push(work);
+    this.#next();
+  }
+
+  async #next() {
+    if (this.running >= this.#most || !this.#waiting.length) return;
+    this.running += 1;
+    await this.#waiting.shift()();
+    this.running -= 1;
+    this.#next();
+  }
+}
 
 follow(document);
 document.addEventListener("htmx:afterSettle", (event) => follow(event.target));
@@ -11,7 +34,7 @@ if (compare) compareByHand(compare);
 
 function follow(root) {
   for (const place of root.querySelectorAll("[data-live]")) {
-    followJob(place, place.dataset.live).then(() => location.reload()); // its buttons are others now
+    followJob(place, place.dataset.live).then(() => location.reload(), () => {}); // its buttons are others now
   }
   for (const button of root.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard;
@@ -23,10 +46,13 @@ function follow(root) {
   }
 }
 
-/** Show a job in `place` as it proceeds; resolves when it has ended. */
+/** Show a job in `place` as it proceeds; resolves when it has ended, and rejects if the service does not tell. */
 function followJob(place, address) {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const events = new EventSource(address);
+    events.addEventListener("error", () => { // a lost connection is opened again, a refused one is not
+      if (events.readyState === EventSource.CLOSED) reject(new Error("refused"));
+    });
     events.addEventListener("news", (event) => { place.innerHTML = event.data; });
     events.addEventListener("end", (event) => {
       events.close();
@@ -39,30 +65,31 @@ function followJob(place, address) {
 function receiveFiles(form) {
   const drop = document.getElementById("drop");
   const chooser = document.getElementById("files");
-  const waiting = [];
-  let running = 0;
+  const uploads = new Line(AT_ONCE);
+  const followed = new Line(FOLLOWED);
 
-  const next = async () => {
-    if (running >= AT_ONCE || !waiting.length) return;
-    running += 1;
-    const upload = waiting.shift();
-    await send(form, upload.file, upload.row);
-    running -= 1;
-    next();
-  };
   const take = (files) => {
     for (const file of files) {
-      waiting.push({ file, row: addRow(file) });
-      next();
+      const row = addRow(file);
+      uploads.add(async () => {
+        const job = await send(form, file, row);
+        if (job) followed.add(() => watch(form, file, row, job));
+      });
     }
     say(`${files.length} ${files.length === 1 ? "photograph" : "photographs"} chosen`);
   };
   chooser.addEventListener("change", () => { take(chooser.files); chooser.value = ""; });
+  // On the whole page: a file that misses the box would be opened instead, and end the uploads.
   for (const name of ["dragenter", "dragover"]) {
-    drop.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
+    document.addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
   }
-  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classList.remove("over"); });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+  window.addEventListener("beforeunload", (event) => { if (uploads.running) event.preventDefault(); });
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
@@ -74,7 +101,7 @@ function addRow(file) {
   return row;
 }
 
-/** Order an upload, put the file there, and follow its job. */
+/** Order an upload, and put the file there; returns its job, or nothing if that failed. */
 async function send(form, file, row) {
   const progress = row.querySelector("progress");
   try {
@@ -84,18 +111,33 @@ async function send(form, file, row) {
     const job = await put(order.path, file, (part) => { progress.value = 100 * part; });
     progress.hidden = true;
     state(row, "renders", "warn");
+    return job;
+  } catch (error) {
+    progress.hidden = true;
+    state(row, "failed", "bad");
+    explain(row, error.message);
+    say(`${file.name}: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** Follow the job of a file that was uploaded. */
+async function watch(form, file, row, job) {
+  try {
     const place = await followJob(row.querySelector(".live"), `${form.dataset.jobs}${job.id}/events`);
     const failed = place.querySelector(".steps .failed");
     state(row, failed ? "failed" : "done", failed ? "bad" : "good");
     say(`${file.name}: ${failed ? "failed" : "done"}`);
-  } catch (error) {
-    progress.hidden = true;
-    state(row, "failed", "bad");
-    const reason = document.createElement("p");
-    reason.textContent = error.message;
-    row.querySelector(".live").replaceChildren(reason);
-    say(`${file.name}: ${error.message}`);
+  } catch {
+    state(row, "stored", "good");
+    explain(row, "The photograph is stored, and its job goes on. This page cannot follow it: look at Jobs.");
   }
+}
+
+function explain(row, text) {
+  const reason = document.createElement("p");
+  reason.textContent = text;
+  row.querySelector(".live").replaceChildren(reason);
 }
 
 async function ordered(form, file) {

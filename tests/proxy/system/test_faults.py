@@ -33,7 +33,7 @@ def test_a_port_in_use_is_the_ports_fault(server: Callable[..., AbstractContextM
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = refusal(server, host="127.0.0.1", port=taken.getsockname()[1])
     assert said.startswith(f"{setting}: ")
-    assert said.endswith("Address already in use (EADDRINUSE); set another port.")
+    assert said.endswith(f"Address already in use (EADDRINUSE); set {setting} to another port.")
 
 
 @pytest.mark.parametrize(("server", "setting"), SERVERS)
