@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
@@ -11,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
+import PIL.Image
 import pytest
-import pyvips
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET
@@ -82,9 +83,9 @@ def test_every_block_is_run() -> None:
 @pytest.mark.needs("curl", "curl")
 def test_the_photograph_of_the_reader_is_viewed_in_one_size_without_its_metadata(site: Site) -> None:
     run(block("cp photo"), at=site.address, cwd=site.folder)
-    small = pyvips.Image.new_from_file(str(site.folder / "small.jpg"))
-    assert (small.width, small.height) == (300, 225)
-    assert not [name for name in small.get_fields() if name.startswith("exif-ifd")]
+    small = PIL.Image.open(site.folder / "small.jpg")
+    assert small.size == (300, 225)
+    assert not small.getexif()
 
 
 def test_the_addresses_of_the_picture_element_are_pictures_of_their_width(site: Site) -> None:
@@ -98,8 +99,7 @@ def test_the_addresses_of_the_picture_element_are_pictures_of_their_width(site: 
 
 def _width(url: str) -> int:
     answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
-    width: int = pyvips.Image.new_from_buffer(answer.content, "").width
-    return width
+    return PIL.Image.open(io.BytesIO(answer.content)).width
 
 
 def _store_original(site: Site) -> None:

@@ -39,7 +39,8 @@ class Reprocess:
             "STORE": f"file://{folder}/store",
             **settings,
         }
-        command = [sys.executable, "-m", "proxy", "reprocess", "--json", "--workers", "2", *words]
+        workers = [] if "--through-queue" in words else ["--workers", "2"]
+        command = [sys.executable, "-m", "proxy", "reprocess", "--json", *workers, *words]
         with (folder / "errors").open("ab") as errors:
             self.process = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=errors)
         self.originals: list[OriginalDone] = []

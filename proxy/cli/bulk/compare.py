@@ -99,8 +99,6 @@ def compare(**values: object) -> None:
     Example: gf-images compare --old prefix: --new prefix:shadow/ --sample 500 --report var/compare
     """
     require("sample", "seed", why="without a sample, every original is compared")
-    if values["old"] == values["new"]:
-        raise click.UsageError(f"--old and --new are the same side, {values['old']}. Name two different ones.")
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise click.UsageError(
             f"Missing packages: {', '.join(missing)}. Run pip install 'gallformers-images[compare]' to install them."

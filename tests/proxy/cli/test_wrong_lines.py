@@ -49,7 +49,6 @@ CONTRADICTIONS = {
     "promote --undo --report r": "--undo and --report contradict each other. Use only one of them.",
     "promote --allow old-blurred": "--allow requires --report, because all derivatives are promoted without a report. "
     "Add --report, or remove --allow.",
-    "compare --old a --new a --report r": "--old and --new are the same side, a. Name two different ones.",
     "compare --old prefix: --new b --report r --seed 2": "--seed requires --sample, because without a sample, every",
     "export": "No file is named to write to. Use --csv FILE or --sql FILE, or both.",
     "export --csv a --sql a": "--csv and --sql name the same file, a. Name two different ones.",

@@ -163,7 +163,7 @@ def test_a_folder_with_files_of_others_is_refused_and_stays_as_it_is(
     before = sorted((tmp_path / "report").rglob("*"))
     for words in ((), ("--restart",)):
         refused = compare(planted / "old", planted / "old", "--prefix", "gall/1/", *words)
-        assert refused.result.exit_code == 1
+        assert refused.result.exit_code == 2
         assert f"--report: {tmp_path}/report has files that no comparison created: " in refused.result.stderr
         assert any(name.rpartition("/")[0] in refused.result.stderr for name in files)
         assert "name a new or an empty folder, or move these files" in refused.result.stderr
@@ -228,7 +228,7 @@ def test_the_folder_of_an_older_version_and_an_empty_one_are_taken(
         (("--sizes", "enormous"), "unknown size enormous. Known sizes: small, medium."),
         (("--allow", "magic"), "'magic' is not one of"),
         (("--max-different", "few"), "neither a percentage"),
-        (("--sample", "0"), "0 is not in the range"),
+        (("--sample", "0"), "'0' is not a whole number of at least 1"),
     ],
 )
 def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: tuple[str, ...], sentence: str) -> None:
@@ -237,16 +237,16 @@ def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: t
     assert sentence in " ".join(wrong.result.output.split())
 
 
-def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_with_1(compare: Compare) -> None:
+def test_a_folder_that_is_not_there_ends_with_2_and_an_address_that_cannot_be_listed_with_1(compare: Compare) -> None:
     missing = compare("nowhere", "nowhere-else")
-    assert (missing.result.exit_code, "does not exist" in missing.result.stderr) == (1, True)
+    assert (missing.result.exit_code, "does not exist" in missing.result.stderr) == (2, True)
     address = "http://127.0.0.1:9"
     unlisted = compare(address, address, "--originals", address)
     assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
 
 
 def test_a_comparison_that_could_not_begin_leaves_none_to_go_on_with(planted: Path, compare: Compare) -> None:
-    assert compare("nowhere", planted / "new").result.exit_code == 1
+    assert compare("nowhere", planted / "new").result.exit_code == 2
     begun = compare(planted / "old", planted / "new", "--prefix", "gall/1/")
     assert (begun.result.exit_code, begun.folder.joinpath("index.html").exists()) == (1, True), begun.result.output
 

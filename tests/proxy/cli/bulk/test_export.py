@@ -102,7 +102,7 @@ def test_a_file_that_exists_is_replaced_only_as_a_whole_and_only_if_asked() -> N
 @pytest.mark.usefixtures("store")
 def test_a_run_that_cannot_write_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("--csv", "nowhere/pictures.csv")
-    assert (result.exit_code, "nowhere" in result.stderr) == (1, True)
+    assert (result.exit_code, "nowhere" in result.stderr) == (2, True)
     monkeypatch.setenv("STORE", "file:///dev/null/store")
     assert run("--csv", "pictures.csv").exit_code == 1
     assert not [*Path().glob("pictures*")]

@@ -189,7 +189,7 @@ def test_a_report_that_is_none_lets_nothing_pass(store: Path, tmp_path: Path) ->
     (tmp_path / "report.json").write_text("{}")
     for folder, description in (("nowhere", "cannot read"), ("", "is not a report of a comparison")):
         result = run("promote", "--report", str(tmp_path / folder))
-        assert (result.exit_code, description in result.stderr) == (1, True), result.output
+        assert (result.exit_code, description in result.stderr) == (2, True), result.output
         assert files(store) == before
 
 

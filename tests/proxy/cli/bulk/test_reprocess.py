@@ -141,7 +141,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(store: Path) -> None:
     Path("var/reprocess/checkpoint.json").unlink()
     Path("var/reprocess/checkpoint.json").mkdir()
     result = run()
-    assert (result.exit_code, "cannot read var/reprocess/checkpoint.json" in result.stderr) == (1, True), result.output
+    assert (result.exit_code, "cannot read var/reprocess/checkpoint.json" in result.stderr) == (2, True), result.output
     assert made(store) == before
 
 

@@ -74,6 +74,7 @@ async def test_ten_thousand_random_keys_make_no_new_series(own_site: Site) -> No
     own_site.upload()
     assert (await own_site.client.get(f"/img/{KEY}/small")).status_code == 302
     await ask(own_site, times=FIRST_KEYS, seed=1)
+    await own_site.client.put("/")  # a method that the front page does not have: no route counts it
     before = series()
     await ask(own_site, times=KEYS, seed=2)
     assert series() == before
