@@ -237,12 +237,12 @@ def test_wrong_words_end_with_2_and_say_what_is_wrong(compare: Compare, words: t
     assert sentence in " ".join(wrong.result.output.split())
 
 
-def test_a_folder_that_is_not_there_ends_with_2_and_an_address_that_cannot_be_listed_with_1(compare: Compare) -> None:
+def test_a_folder_that_is_not_there_and_an_address_that_cannot_be_listed_end_with_2(compare: Compare) -> None:
     missing = compare("nowhere", "nowhere-else")
     assert (missing.result.exit_code, "does not exist" in missing.result.stderr) == (2, True)
     address = "http://127.0.0.1:9"
     unlisted = compare(address, address, "--originals", address)
-    assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (1, True)
+    assert (unlisted.result.exit_code, "cannot be listed" in unlisted.result.stderr) == (2, True)
 
 
 def test_a_comparison_that_could_not_begin_leaves_none_to_go_on_with(planted: Path, compare: Compare) -> None:
