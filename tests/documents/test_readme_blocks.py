@@ -83,9 +83,9 @@ def test_every_block_is_run() -> None:
 @pytest.mark.needs("curl", "curl")
 def test_the_photograph_of_the_reader_is_viewed_in_one_size_without_its_metadata(site: Site) -> None:
     run(block("cp photo"), at=site.address, cwd=site.folder)
-    small = PIL.Image.open(site.folder / "small.jpg")
-    assert small.size == (300, 225)
-    assert not small.getexif()
+    with PIL.Image.open(site.folder / "small.jpg") as small:
+        assert small.size == (300, 225)
+        assert not small.getexif()
 
 
 def test_the_addresses_of_the_picture_element_are_pictures_of_their_width(site: Site) -> None:

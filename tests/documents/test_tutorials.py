@@ -52,7 +52,8 @@ def address(clone: Path) -> Iterator[str]:
 @pytest.mark.needs("curl", "curl")
 async def test_the_first_photo_is_on_a_page_in_four_sizes(clone: Path, address: str) -> None:
     run(block("first-photo", "curl"), at=address, cwd=clone)
-    assert PIL.Image.open(clone / "medium.jpg").width == 800
+    with PIL.Image.open(clone / "medium.jpg") as medium:
+        assert medium.width == 800
     promised = block("first-photo", "1_1_large.jpg").text.split()
 
     async def stored() -> bool:
