@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ENDED_SECONDS: Final = 120.0
+ENDED_SECONDS: Final = 200.0
 """How long anything may take, on a machine that has much else to do."""
 
 LOOK_EVERY_SECONDS: Final = 0.05
