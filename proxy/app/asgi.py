@@ -121,19 +121,7 @@ def routes(components: Components, settings: Settings) -> Litestar:
                 readyz,
                 *page_routes(pages, components.recipe.sizes, has_front=not settings.ui),
             ],
-            dependencies={
-                "api": _provide(
-                    JobApi(
-                        jobs=components.jobs,
-                        control=components.control,
-                        verifier=components.verifier,
-                        base_path=settings.base_path,
-                    )
-                ),
-                "events": _provide(components.events),
-                "uploads": _provide(components.uploads),
-                "readiness": _provide(components.readiness),
-            },
+            dependencies=_dependencies(components, settings),
             exception_handlers={Exception: answering(_fallback(settings), template=PATH + TEMPLATE)},
             cors_config=CORSConfig(allow_origins=split(settings.cors_origins)) if settings.cors_origins else None,
             openapi_config=openapi(
@@ -144,6 +132,22 @@ def routes(components: Components, settings: Settings) -> Litestar:
             logging_config=None,
         )
     return app
+
+
+def _dependencies(components: Components, settings: Settings) -> dict[str, Provide]:
+    """Return what routes get as arguments, by the names of those."""
+    api = JobApi(
+        jobs=components.jobs,
+        control=components.control,
+        verifier=components.verifier,
+        base_path=settings.base_path,
+    )
+    return {
+        "api": _provide(api),
+        "events": _provide(components.events),
+        "uploads": _provide(components.uploads),
+        "readiness": _provide(components.readiness),
+    }
 
 
 def _pages(settings: Settings) -> Pages:
