@@ -342,21 +342,26 @@ class Site:
 
     def _send(self, post: Post, node: Node) -> None:
         began, headers = time.monotonic(), _signed(node, post.body, message_id=post.message_id)
+        created = self.named.get(post.message_id)
         answer = self._client.post(f"{node.url}/v1/jobs", content=post.body, headers=headers)
         self._note("post", post.picture, node, answer)
         if answer.status_code == httpx.codes.ACCEPTED:
-            self._keep(answer.json(), post)
+            self._keep(answer.json(), post, created=created)
             post.is_answered = True
         elif answer.status_code not in DECLINED and not (post.picture.is_leaving and answer.status_code == CONFLICT):
             self._refused("post", node, answer, began=began)
 
-    def _keep(self, job: dict[str, Any], post: Post) -> None:
+    def _keep(self, job: dict[str, Any], post: Post, *, created: str | None = None) -> None:
+        """Note what a message was answered, which had `created` a job, as was known before it was sent this time.
+
+        A message that was sent twice at once may have joined a job first, and created one after that had ended, and the
+        answers may come in the other order.
+        """
         with self._lock:
             if job["key"] != post.picture.key:
                 self.violations.append(f"a post for {post.picture.key} was answered with a job for {job['key']}")
-            known = self.named.get(post.message_id)
-            if known and known != job["id"]:
-                self.violations.append(f"{post.message_id} created {known}, and was then answered {job['id']}")
+            if created and created != job["id"]:
+                self.violations.append(f"{post.message_id} created {created}, and was then answered {job['id']}")
             others = [one for one in self.posts if one.picture is post.picture and one is not post]
             if job["id"] not in self.promises:
                 post.picture.is_taken_down = False  # the message came late, but it was signed after the takedown

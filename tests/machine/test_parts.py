@@ -6,6 +6,11 @@ import importlib
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -19,6 +24,7 @@ from tests.machine.promises import read_runs
 from tests.machine.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.machine.bucket import Bucket
@@ -123,6 +129,58 @@ class Kept:
 
     def remove(self, key: str) -> None:
         pass
+
+
+@contextmanager
+def answering(*ids: str) -> Iterator[tuple[str, Event]]:
+    """Accept posts, the second of which waits for an event; yield the address and the event.
+
+    `ids` are those of the jobs with which the posts are answered, in the order of their arrival.
+    """
+    left, go_on, key = iter(enumerate(ids)), Event(), "gall/1/1_1_original.jpg"
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            number, job_id = next(left)
+            if number == 1:
+                go_on.wait(10)
+            body = msgspec.json.encode({"id": job_id, "key": key, "status": "queued", "created_at": "today"})
+            self.send_response(HTTPStatus.ACCEPTED)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", go_on
+        go_on.set()
+        server.shutdown()
+
+
+@pytest.mark.parametrize(("last", "violations"), [("created", 0), ("another", 1)])
+def test_only_a_message_sent_after_its_job_was_known_has_to_be_answered_with_that(
+    tmp_path: Path, last: str, violations: int
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"a picture")
+    with answering("earlier", "earlier", "created", last) as (url, go_on):
+        node = cast("Node", SimpleNamespace(url=url, name="one", clock=Clock(tmp_path / "clock")))
+        site = Site([], cast("Bucket", Kept()), [photo], "")
+        site.post(site.add_picture(), node, has_callback=False)
+        site.post(site.pictures[0], node, has_callback=False)  # joins the job of that post; the answer is late
+        post = site.posts[-1]
+        site.send(post, node)  # creates one, as that has ended by now
+        go_on.set()
+        assert site.wait(10)
+        assert not site.violations
+        site.send(post, node)
+        assert site.wait(10)
+        assert len(site.violations) == violations
+        site.close()
 
 
 def test_a_job_that_was_posted_without_an_original_may_end_without_one(tmp_path: Path) -> None:
