@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 STEPS = 300
 
+GATE_SEED = 1
+"""The seed in CI, whose result has to depend on the change alone; .github/workflows/explore.yml walks new ones."""
+
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
@@ -30,7 +34,7 @@ STEPS = 300
 def test_every_promise_is_kept_whatever_happens_in_whatever_order(
     queue: QueueKind, record_property: Callable[[str, object], None]
 ) -> None:
-    chosen = random.SystemRandom().randrange(1 << 32)
+    chosen = GATE_SEED if os.environ.get("CI") else random.SystemRandom().randrange(1 << 32)
     again = f"python -m tests.machine --queue {queue} --steps {STEPS} --seed {chosen}"
     record_property("to repeat", again)
     with running_world(queue, seed=chosen) as world:
