@@ -75,6 +75,14 @@ class TakedownPolicy:
     judge: Callable[[StoreError], Awaitable[StoreError | None]] = _never
 
 
+class _Unsettled(TakedownUnfinished):
+    """Other processes may still have the picture in memory, for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("Other processes may still have the picture in memory.")
+        self.retry_after_seconds = seconds
+
+
 class Takedowns:
     """The takedowns of originals: requests for them, and the function of the worker that runs them."""
 
@@ -186,8 +194,8 @@ class Takedowns:
         await self._check_addresses(job)
         if is_rendered:
             raise TakedownUnfinished("A job of the original is still running.")
-        if time.time() < float(job.meta.get("removed_at", 0.0)) + self._policy.settle_seconds:
-            raise TakedownUnfinished("Other processes may still have the picture in memory.")
+        if (seconds := float(job.meta.get("removed_at", 0.0)) + self._policy.settle_seconds - time.time()) > 0:
+            raise _Unsettled(min(seconds, self._policy.settle_seconds))  # the clock may have been set back
         if await find_copies(self._store, self._recipe, key):
             raise TakedownUnfinished("Copies of the picture were written meanwhile.")
         if await close(self._queue, job):
@@ -259,7 +267,7 @@ class Takedowns:
 def _put_off(job: saq.Job, fault: ImagesError, waits: Backoff) -> RetryLater:
     """Reschedule a takedown outside of the size of the queue, with the reason and the time in its result."""
     wait = waits.wait_seconds(count_try(job, TRIES))
-    asked = fault.retry_after_seconds if isinstance(fault, CdnPurgeFailed) else None
+    asked = fault.retry_after_seconds if isinstance(fault, CdnPurgeFailed | _Unsettled) else None
     job.priority, job.retry_delay, job.retry_backoff = DEFERRED, max(wait, asked or 0.0), False
     error = JobError(code=fault.code, detail=public_message(fault))
     outcome = JobOutcome(takedown=_receipt(job), error=error, retry_at=time.time() + job.retry_delay)

@@ -59,7 +59,8 @@ def test_the_sites_half_orders_falls_back_and_loses_no_upload(tmp_path: Path) ->
     port = free_port()
     paint(tmp_path / "photo.jpg", Photograph(width=600, height=450, orientation=6, gps=True))
     (tmp_path / "text.jpg").write_text("this is not a picture")
-    with running(tmp_path, CALLBACK_HOSTS=f"http://127.0.0.1:{port}") as service:
+    # Without the cache, a takedown need not wait a minute until other processes have forgotten the picture.
+    with running(tmp_path, CALLBACK_HOSTS=f"http://127.0.0.1:{port}", STREAM_CACHE_MB="0") as service:
         output = mix(
             "do",
             *("format", "--check-formatted", "+"),

@@ -44,6 +44,36 @@ defmodule SiteImages.CallbackTest do
     refute_received {:broadcast, _}
   end
 
+  test "a takedown removes a picture from the running service, and its receipt the row of the site" do
+    test = self()
+
+    url =
+      Loopback.start(
+        fn request, _socket ->
+          send(test, {:callback, request})
+          {204, [], ""}
+        end,
+        String.to_integer(Site.env("CALLBACK_PORT"))
+      )
+
+    {key, service} = {Site.upload(), Site.service()}
+    {:ok, job} = ImageService.post_job(service, key)
+    assert {:ok, %{"status" => "done"}} = ImageService.wait_for_job(service, job)
+    assert Site.all_sizes?(key)
+
+    assert {:ok, %{"key" => ^key} = takedown} = ImageService.take_down(service, key, url <> "/ended")
+    assert {:ok, %{"status" => "done"}} = ImageService.wait_for_job(service, takedown)
+    assert_receive {:callback, %{body: body, headers: headers}}, 60_000
+    assert CallbackController.create(body, headers, [Site.secret()], Site.settings(), changes()) == 204
+    assert_received {:remove, ^key, %{"takedown" => %{"removed" => [_ | _] = removed}}}
+    assert key in Enum.map(removed, & &1["key"])
+
+    refute File.exists?(Path.join(Site.env("STORE"), key))
+    refute Enum.any?(~w(small medium large xlarge), &File.exists?(Site.file(key, &1)))
+    assert {:error, %{status: status}} = ImageService.picture(service, key)
+    assert status in [404, 410]
+  end
+
   test "a job that failed is settled once" do
     {body, headers} = signed("job.error", %{"key" => "a", "status" => "error", "error" => %{"detail" => "No memory."}})
     changes = changes()
