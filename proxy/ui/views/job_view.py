@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from proxy.jobs.job import Job
+    from proxy.ui.views.picture_view import PictureView
 
 State = Literal["done", "now", "failed", "later"]
 
@@ -59,7 +60,13 @@ class JobView:
     job: Job
     steps: tuple[JobStep, ...]
     sizes: tuple[SizeView, ...]
-    original_bytes: int = 0
+    picture: PictureView | None = None
+    """Its picture as the store has it now, once sizes are there."""
+
+    @property
+    def original_bytes(self) -> int:
+        """The length of its original; 0 if it is unknown."""
+        return self.picture.original_bytes if self.picture else 0
 
     @property
     def path(self) -> str:
@@ -117,12 +124,13 @@ class JobView:
         return (self.job.finished_at - self.job.created_at).total_seconds()
 
 
-def job_view(job: Job, *, original_bytes: int = 0, there: Collection[str] | None = None) -> JobView:
+def job_view(job: Job, *, picture: PictureView | None = None, there: Collection[str] | None = None) -> JobView:
     """Return what the page of a job shows.
 
-    `original_bytes` is the length of its original, 0 if unknown, and `there` has the keys of its derivatives that
-    still exist; None if that is unknown.
+    `picture` is what the store has now, and `there` has the keys of its derivatives that still exist; each None if that
+    is unknown.
     """
+    original_bytes = picture.original_bytes if picture else 0
     version = f"{job.finished_at.timestamp():.0f}" if job.finished_at else ""
     sizes = tuple(
         SizeView(
@@ -138,7 +146,7 @@ def job_view(job: Job, *, original_bytes: int = 0, there: Collection[str] | None
         )
         for one in job.derivatives
     )
-    return JobView(job=job, steps=tuple(_steps(job)), sizes=sizes, original_bytes=original_bytes)
+    return JobView(job=job, steps=tuple(_steps(job)), sizes=sizes, picture=picture)
 
 
 def _steps(job: Job) -> Iterator[JobStep]:

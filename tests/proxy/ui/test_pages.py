@@ -49,8 +49,11 @@ async def test_an_upload_is_followed_until_its_sizes_are_there(browser: Browser)
     async with browser.client.stream("GET", f"/jobs/{job_id}/events") as events:
         body = "".join([chunk async for chunk in events.aiter_text()])
     assert "event: end" in body
-    assert body.count("<figure") == 4
+    assert body.count('<figure class="size"') == 4
     assert "Stored 4 of 4 sizes" in body
+    assert "&lt;picture&gt;" in body
+    assert "Compare with the original" in body
+    assert f'id="snippet-{job_id}"' in body
     job = await browser.done(job_id)
     assert "Stored 4 of 4 sizes" in words(await browser.get(f"/jobs/{job_id}"))
     recent = (await browser.get("/")).text
