@@ -49,6 +49,8 @@ class SizeView:
     bytes: int
     content_type: str
     saving: str = ""
+    ready: str = ""
+    """After which duration its file was complete; empty if that is unknown."""
     state: str = ""
     """Fresh, or why it is stale; empty if that was not looked up."""
 
@@ -131,6 +133,7 @@ def job_view(job: Job, *, picture: PictureView | None = None, there: Collection[
     is unknown.
     """
     original_bytes = picture.original_bytes if picture else 0
+    ready = {name: show.duration(seconds) for name, seconds in _ready(job)}
     version = f"{job.finished_at.timestamp():.0f}" if job.finished_at else ""
     sizes = tuple(
         SizeView(
@@ -143,6 +146,7 @@ def job_view(job: Job, *, picture: PictureView | None = None, there: Collection[
             bytes=one.bytes,
             content_type=one.content_type,
             saving=show.saving(original_bytes, one.bytes),
+            ready=ready.get(one.size, ""),
         )
         for one in job.derivatives
     )
@@ -178,7 +182,8 @@ def _ended(job: Job, what: str) -> Iterator[JobStep]:
             state="done", title=f"Took down {len(job.takedown.removed)} files", detail=show.when(job.finished_at)
         )
     else:
-        yield JobStep(state="done", title="Rendered", detail=times)
+        ready = ", ".join(f"{name} after {show.duration(seconds)}" for name, seconds in _ready(job))
+        yield JobStep(state="done", title="Rendered", detail="; in all ".join(filter(None, (ready, times))))
         done = sum(one.status == "done" for one in job.sizes)
         yield JobStep(state="done", title=f"Stored {done} of {len(job.sizes)} sizes", detail=show.when(job.finished_at))
     if job.callback:
@@ -186,6 +191,11 @@ def _ended(job: Job, what: str) -> Iterator[JobStep]:
         yield JobStep(
             state=state, title=f"Callback to {job.callback.host}: {job.callback.status}", detail=job.callback.detail
         )
+
+
+def _ready(job: Job) -> list[tuple[str, float]]:
+    """Return the sizes that the last attempt rendered, in the order in which they were ready, and after how long."""
+    return sorted(job.timings.ready_seconds.items(), key=lambda one: one[1]) if job.timings else []
 
 
 def _split(job: Job) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
+from proxy.ui.show import duration
 from tests.proxy.http.conftest import painted
 from tests.proxy.ui.conftest import Browser, browsing, words
 
@@ -55,7 +56,15 @@ async def test_an_upload_is_followed_until_its_sizes_are_there(browser: Browser)
     assert "Compare with the original" in body
     assert f'id="snippet-{job_id}"' in body
     job = await browser.done(job_id)
-    assert "Stored 4 of 4 sizes" in words(await browser.get(f"/jobs/{job_id}"))
+    page = words(await browser.get(f"/jobs/{job_id}"))
+    assert "Stored 4 of 4 sizes" in page
+    timings = job["timings"]
+    assert isinstance(timings, dict)
+    assert {*timings["ready_seconds"]} == {"small", "medium", "large", "xlarge"}
+    for name, seconds in timings["ready_seconds"].items():
+        assert seconds > 0
+        assert f"{name} after {duration(seconds)}" in page
+        assert page.count(f"ready after {duration(seconds)}") >= 1
     recent = (await browser.get("/")).text
     assert str(job["key"]).rpartition("/")[2] in recent
 
