@@ -69,6 +69,18 @@ async def test_an_upload_is_followed_until_its_sizes_are_there(browser: Browser)
     assert str(job["key"]).rpartition("/")[2] in recent
 
 
+@pytest.mark.parametrize("name", ["Дуб.jpg", "橡树.jpg", "عفصة.jpg", "🌳.jpg", f"{'я' * 125}.jpg", ".jpg"])
+async def test_a_file_of_any_name_is_stored_rendered_and_found(browser: Browser, name: str) -> None:
+    keys = [str((await browser.done(await uploaded(browser, name)))["key"]) for _ in range(2)]
+    assert len({*keys}) == 2
+    for key in keys:
+        page = await browser.get(f"/pictures/{quote(key)}")
+        assert "Not rendered yet" not in words(page)
+        assert key.rpartition("/")[2] in words(page)
+        assert (await browser.get(f"/stored/{quote(key.replace('_original', '_small'))}")).status_code == 200
+    assert words(await browser.get(f"/jobs?key={quote(keys[0])}")).count(keys[0]) == 1
+
+
 async def test_a_job_that_is_unknown_has_a_page_that_says_so(browser: Browser) -> None:
     page = await browser.get("/jobs/0123456789abcdef0123456789abcdef")
     assert page.status_code == 404
