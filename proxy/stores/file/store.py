@@ -45,7 +45,7 @@ HIDDEN: Final = "\x7fgallformers"
 """The folder of internal files; no key maps into it, because keys have no control characters."""
 
 FIRST_BATCH, LIST_BATCH = 50, 500
-"""How many keys are read at first, and at most: a page of pictures needs few, and each may be in a folder of its own."""
+"""How many keys are read at first, and at most: a page of pictures needs few, each perhaps in a folder of its own."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
