@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator, ViewportSize
 
     from tests.browser import Visit
 
@@ -25,6 +25,7 @@ pytestmark = NEEDED
 PAINTED = ((2400, 1600), (1800, 2400), (640, 480), (3000, 1000))
 WIDTHS = (300, 800, 1200, 2000)
 NO_IMAGE = "uploads/broken_original.jpg"
+NARROW: ViewportSize = {"width": 360, "height": 740}
 PASSWORD = "a long password of tests"
 
 
@@ -103,6 +104,7 @@ def test_each_dropped_photograph_has_its_comparison_html_and_metadata_at_hand(
         ]
         card.get_by_text("In your page").click()
         card.locator(".copied button").click()
+        assert not overlap(card.locator(".copied button"), card.locator(".copied pre"))
         copied = visit.page.evaluate("navigator.clipboard.readText()")
         assert copied.startswith("<picture>")
         assert copied == card.locator(".copied code").inner_text()
@@ -121,6 +123,17 @@ def test_each_dropped_photograph_has_its_comparison_html_and_metadata_at_hand(
         visit.page.locator("[id]").count()
     )
     assert visit.barriers() == []
+
+
+def overlap(one: Locator, other: Locator) -> bool:
+    """Return whether two elements cover a part of each other."""
+    first, second = one.bounding_box(), other.bounding_box()
+    assert first
+    assert second
+    return all(
+        first[edge] < second[edge] + second[side] and second[edge] < first[edge] + first[side]  # type: ignore[literal-required] # edges and sides
+        for edge, side in (("x", "width"), ("y", "height"))
+    )
 
 
 def test_a_photograph_is_dropped_replayed_and_taken_down_by_keyboard_alone(
@@ -280,7 +293,13 @@ def test_a_browser_logs_in_and_out(browser: Browser, tmp_path: Path) -> None:
         visit.page.get_by_label("Password").fill(PASSWORD)
         visit.page.keyboard.press("Enter")
         visit.page.wait_for_url("**/pictures")
-        visit.page.get_by_role("button", name="Log out").click()
+        visit.page.set_viewport_size(NARROW)
+        links = visit.page.locator("nav[aria-label=Pages] a")
+        assert len({links.nth(number).bounding_box()["y"] for number in range(links.count())}) == 1  # type: ignore[index] # it is shown
+        log_out = visit.page.get_by_role("button", name="Log out")
+        assert not any(overlap(log_out, links.nth(number)) for number in range(links.count()))
+        assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        log_out.click()
         visit.page.wait_for_url("**/login")
         visit.go("/status")
         assert visit.page.url.endswith("/login?next=%2Fstatus")

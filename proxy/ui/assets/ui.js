@@ -198,6 +198,8 @@ function compareByHand(box) {
   const tools = box.parentElement.querySelector(".compare-tools");
   const [size, place, zoom] = [".pick", ".place", ".zoom"].map((name) => tools.querySelector(name));
   const after = box.querySelector(".after");
+  const { width, height } = box.querySelector("img").attributes;
+  box.style.aspectRatio = `${width.value} / ${height.value}`; // as high as the picture, unless that is too high
   box.classList.add("over");
   tools.hidden = false;
   const show = () => {
