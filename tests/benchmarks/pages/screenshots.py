@@ -51,9 +51,10 @@ def main(raw: Path | None) -> None:
         photographs = [paint(place / f"gall on a leaf {number + 1}.jpg", number) for number in range(len(SHAPES))]
         broken = place / "cut off.jpg"
         broken.write_bytes(photographs[0].read_bytes()[:60_000])
-        settings = {"UI": "true", "UI_PASSWORD": PASSWORD, "WEBHOOK_SECRETS": "", "STREAM_CACHE_MB": "0"}
         with (
-            running(place / "service", **settings) as service,
+            running(
+                place / "service", UI="true", UI_PASSWORD=PASSWORD, WEBHOOK_SECRETS="", STREAM_CACHE_MB="0"
+            ) as service,
             chromium() as browser,
             visiting(browser, service.url) as visit,
         ):
@@ -147,7 +148,7 @@ def snap(visit: Visit, name: str, folder: Path) -> None:
         visit.page.evaluate("for (const image of document.images) image.loading = 'eager'")
         visit.page.wait_for_load_state("networkidle")
         for scheme in ("light", "dark"):
-            visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of the two
+            visit.page.emulate_media(color_scheme=scheme)
             visit.page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
 
 
