@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from proxy.jobs.job import ABANDONED, CANCELLED
 from proxy.ui import show
 from proxy.ui.addresses import job_path, picture_path, stored_path
+from proxy.ui.views.size_view import SizeView
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -33,26 +34,6 @@ class JobStep:
     state: State
     title: str
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizeView:
-    """A derivative as a picture."""
-
-    name: str
-    key: str
-    path: str
-    """Where these pages show it, empty if it was deleted since; `url` is where the public reads it."""
-    url: str
-    width: int
-    height: int
-    bytes: int
-    content_type: str
-    saving: str = ""
-    ready: str = ""
-    """After which duration its file was complete; empty if that is unknown."""
-    state: str = ""
-    """Fresh, or why it is stale; empty if that was not looked up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
