@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
@@ -30,6 +32,9 @@ PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 
 MILLISECONDS: Final = 60_000
 """How long a step may take on a busy machine."""
+
+SCREENSHOTS: Final = Path(os.environ["SCREENSHOTS"]) if "SCREENSHOTS" in os.environ else None
+"""A folder for pictures of the pages, to be looked at; none are taken without it."""
 
 
 @dataclass(kw_only=True)  # the library sets attributes of an instance whose method listens
@@ -72,6 +77,13 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser that the tests of a module share; each visit has a context of its own."""
+    with chromium() as one:
+        yield one
 
 
 @contextmanager

@@ -81,6 +81,7 @@ SLOW = (
     "tests/proxy/removal/test_takedowns.py",
     "tests/proxy/removal/cdn/test_cloudfront.py",
     "tests/proxy/removal/cdn/test_purgers.py",
+    "tests/proxy/ui/access/test_flood.py",
     "tests/proxy/ui/access/test_guard.py",
     "tests/proxy/ui/test_pages.py",
     "tests/proxy/rendering/test_admitted_memory.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class Timings:
     """Queueing: for the lock on the original, for scratch space, for a slot and memory."""
     render_seconds: float = 0.0
     """Reading the original's header, and rendering."""
+    ready_seconds: dict[str, float] = field(default_factory=dict)
+    """By the name of each rendered size, from the start of the render until its file was complete, without waiting."""
 
     @property
     def total_seconds(self) -> float:
@@ -59,3 +61,4 @@ class Timings:
         self.store_seconds += other.store_seconds
         self.wait_seconds += other.wait_seconds
         self.render_seconds += other.render_seconds
+        self.ready_seconds = {**self.ready_seconds, **other.ready_seconds}

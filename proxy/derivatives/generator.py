@@ -193,6 +193,7 @@ class Generator:
         )
 
         def on_made(rendered: Rendered) -> None:
+            own.ready_seconds[rendered.size] = time.perf_counter() - began - own.wait_seconds
             if question.first or self._awaited.first(task.key, among=batch.due):
                 uploads.begin(rendered)
 

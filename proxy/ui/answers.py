@@ -13,7 +13,7 @@ from proxy.http.problems import Problem, answer_error
 from proxy.pages.page import HTML, page_headers
 from proxy.ui import show
 from proxy.ui.access.guard import is_secure, visit_of
-from proxy.ui.access.refused import LogInFirst, PagesRefused, TooManyPasswords
+from proxy.ui.access.refused import LogInFirst, PagesRefused
 from proxy.ui.addresses import login_path
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Answers:
             return self._log_in_first(request, error)
         if isinstance(error, PagesRefused):
             problem = Problem(type="", title=error.title, status=error.status, detail=str(error))
-            retry = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooManyPasswords) else {}
+            retry = {"Retry-After": str(error.retry_after_seconds)} if error.retry_after_seconds else {}
             return self._problem(request, problem, retry)
         answer = answer_error(request, error)
         problem = msgspec.json.decode(answer.content, type=Problem)

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, running
-from tests.browser import NEEDED, PHONE, WIDE, chromium, visiting
+from tests.browser import NEEDED, PHONE, SCREENSHOTS, WIDE, browser, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator, ViewportSize
 
     from tests.browser import Visit
+
+__all__ = ["browser"]
 
 pytestmark = NEEDED
 
 PAINTED = ((2400, 1600), (1800, 2400), (640, 480), (3000, 1000))
 WIDTHS = (300, 800, 1200, 2000)
 NO_IMAGE = "uploads/broken_original.jpg"
+NARROW: ViewportSize = {"width": 360, "height": 740}
 PASSWORD = "a long password of tests"
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""A folder for pictures of the pages, to be looked at; none are taken without it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +85,55 @@ def test_four_photographs_become_sixteen_pictures_of_the_right_sizes(visit: Visi
     ]
     assert sorted(found) == sorted(expected)
     assert visit.barriers() == []
+
+
+def test_each_dropped_photograph_has_its_comparison_html_and_metadata_at_hand(
+    visit: Visit, photographs: list[Path]
+) -> None:
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    drop(visit, photographs)
+    cards = visit.page.locator(".upload")
+    for number in range(4):
+        card = cards.nth(number)
+        card.get_by_text("Compare with the original").click()
+        card.get_by_label("Original | size").fill(str(20 + number))
+        original = card.locator(".before img")
+        width = original.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }")
+        assert [width, card.locator("h2 .name").inner_text()] in [
+            [PAINTED[index][0], file.name] for index, file in enumerate(photographs)
+        ]
+        card.get_by_text("In your page").click()
+        card.locator(".copied button").click()
+        assert not overlap(card.locator(".copied button"), card.locator(".copied pre"))
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith("<picture>")
+        assert copied == card.locator(".copied code").inner_text()
+        assert card.locator(".addresses li").count() == 4
+        card.get_by_text("Metadata of the original").click()
+        card.get_by_role("link", name="Read the metadata").click()
+        card.get_by_text("Painted").first.wait_for()
+        assert "47.375" not in card.inner_text()
+        card.get_by_role("link", name="show it").click()
+        card.get_by_text("47.375").wait_for()
+    places = visit.page.locator(".compare").evaluate_all(
+        "(boxes) => boxes.map((box) => box.style.getPropertyValue('--place'))"
+    )
+    assert places == ["20%", "21%", "22%", "23%"]
+    assert visit.page.evaluate("new Set([...document.querySelectorAll('[id]')].map((one) => one.id)).size") == (
+        visit.page.locator("[id]").count()
+    )
+    assert visit.barriers() == []
+
+
+def overlap(one: Locator, other: Locator) -> bool:
+    """Return whether two elements cover a part of each other."""
+    first, second = one.bounding_box(), other.bounding_box()
+    assert first
+    assert second
+    return all(
+        first[edge] < second[edge] + second[side] and second[edge] < first[edge] + first[side]  # type: ignore[literal-required] # edges and sides
+        for edge, side in (("x", "width"), ("y", "height"))
+    )
 
 
 def test_a_photograph_is_dropped_replayed_and_taken_down_by_keyboard_alone(
@@ -238,7 +281,7 @@ def test_every_page_is_accessible_and_fits_a_phone(
                 )
                 if SCREENSHOTS:
                     name = f"{path.split('/')[1].partition('?')[0] or 'drop'}-{len(path)}-{scheme}-{size['width']}.png"
-                    visit.page.screenshot(path=Path(SCREENSHOTS, name), full_page=True)
+                    visit.page.screenshot(path=SCREENSHOTS / name, full_page=True)
             assert (path, visit.complaints, visit.elsewhere, visit.barriers()) == (path, [], [], [])
 
 
@@ -250,7 +293,13 @@ def test_a_browser_logs_in_and_out(browser: Browser, tmp_path: Path) -> None:
         visit.page.get_by_label("Password").fill(PASSWORD)
         visit.page.keyboard.press("Enter")
         visit.page.wait_for_url("**/pictures")
-        visit.page.get_by_role("button", name="Log out").click()
+        visit.page.set_viewport_size(NARROW)
+        links = visit.page.locator("nav[aria-label=Pages] a")
+        assert len({links.nth(number).bounding_box()["y"] for number in range(links.count())}) == 1  # type: ignore[index] # it is shown
+        log_out = visit.page.get_by_role("button", name="Log out")
+        assert not any(overlap(log_out, links.nth(number)) for number in range(links.count()))
+        assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        log_out.click()
         visit.page.wait_for_url("**/login")
         visit.go("/status")
         assert visit.page.url.endswith("/login?next=%2Fstatus")

@@ -69,7 +69,7 @@ DONE: Final = msgspec.structs.replace(
         ),
     ),
     picture=PICTURE,
-    timings=Timings(store_seconds=0.02, wait_seconds=0.0, render_seconds=0.14),
+    timings=Timings(store_seconds=0.02, wait_seconds=0.0, render_seconds=0.14, ready_seconds={"small": 0.12}),
 )
 
 FAILED: Final = msgspec.structs.replace(

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 HIDDEN: Final = "\x7fgallformers"
 """The folder of internal files; no key maps into it, because keys have no control characters."""
 
-LIST_BATCH: Final = 500
+FIRST_BATCH, LIST_BATCH = 50, 500
+"""How many keys are read at first, and at most: a page of pictures needs few, each perhaps in a folder of its own."""
 
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
@@ -110,9 +111,11 @@ class FileStore:
         unreadable: list[str] = []
         found = walk(self._root, prefix, after=after, unreadable=unreadable)
         blobs = (_listed(key, status) for key, status in found)
-        while batch := await run_sync(_batch, blobs):
+        wanted = FIRST_BATCH
+        while batch := await run_sync(_batch, blobs, wanted):
             for blob in batch:
                 yield blob
+            wanted = min(2 * wanted, LIST_BATCH)
         await run_sync(self._check_exists)  # the walk also ends if the root folder was removed
         if unreadable:
             raise UnreadableFolders(unreadable)
@@ -302,6 +305,6 @@ async def _stream(file: BinaryIO, byte_range: ByteRange | None) -> AsyncIterator
         yield piece
 
 
-def _batch(blobs: Iterator[Blob]) -> list[Blob]:
+def _batch(blobs: Iterator[Blob], number: int) -> list[Blob]:
     with disk_errors():
-        return [*islice(blobs, LIST_BATCH)]
+        return [*islice(blobs, number)]

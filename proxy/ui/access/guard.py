@@ -14,7 +14,7 @@ from litestar.datastructures import Cookie
 
 from proxy.errors import QueueUnavailable
 from proxy.ui.access.password import Password
-from proxy.ui.access.refused import ForgedForm, LogInFirst, NotOnThisMachine, TooManyPasswords
+from proxy.ui.access.refused import ForgedForm, LogInFirst, LogInsBusy, NotOnThisMachine, TooManyPasswords
 from proxy.ui.access.sessions import SESSION_SECONDS, BrowserSession, Sessions
 from proxy.ui.access.this_machine import is_local
 from proxy.ui.access.tries import PasswordTries
@@ -34,6 +34,9 @@ COOKIE: Final = "gf-images-session"
 TOKEN, TOKEN_HEADER = "form_token", "x-form-token"
 OPEN: Final = "open"
 """The option of routes that need no log-in."""
+
+MOST_LOG_INS: Final = 8
+"""How many passwords wait for their hash at most, which takes 0.2 s each; all further ones are refused."""
 
 MAX_FORM_BYTES: Final = 16 * 1024
 
@@ -69,6 +72,7 @@ class Access:
         self.sessions = Sessions(queue, key=key)
         self._throttle = throttle or PasswordTries()
         self._hashing = asyncio.Lock()
+        self._log_ins = 0
 
     @property
     def has_password(self) -> bool:
@@ -100,13 +104,16 @@ class Access:
 
         Raises:
             TooManyPasswords: too many wrong ones were tried from this address.
+            LogInsBusy: too many passwords wait for their hash.
         """
         address = request.client.host if request.client else ""
-        async with self._hashing:  # one at a time: each takes 16 MiB
-            if seconds := self._throttle.wait_seconds(address):
-                raise TooManyPasswords(seconds)
-            self._throttle.count(address)
-            is_right = self._password is not None and await run_sync(self._password.matches, password)
+        # Nothing waits between these checks and the count: of many posts at once, no more than the limit get further.
+        if seconds := self._throttle.wait_seconds(address):
+            raise TooManyPasswords(seconds)
+        if self._log_ins >= MOST_LOG_INS:
+            raise LogInsBusy
+        self._throttle.count(address)
+        is_right = self._password is not None and await self._matches(self._password, password)
         if not is_right:
             log.warning("log_in_failed", address=address)
             return None
@@ -132,6 +139,14 @@ class Access:
             samesite="strict",
             secure=is_secure,
         )
+
+    async def _matches(self, password: Password, entered: str) -> bool:
+        self._log_ins += 1
+        try:
+            async with self._hashing:  # one at a time: each takes 16 MiB
+                return await run_sync(password.matches, entered)
+        finally:
+            self._log_ins -= 1
 
     def _check_form(self, connection: ASGIConnection[object, object, object, State], session: BrowserSession) -> None:
         token = connection.headers.get(TOKEN_HEADER) or connection.state.form.get(TOKEN, "")

@@ -11,6 +11,8 @@ class PagesRefused(ImagesError):
     code = "pages-refused"
     status = 403
     title = "Not allowed"
+    retry_after_seconds = 0
+    """After how long the request may be sent again; 0 if that would not help."""
 
 
 class NotOnThisMachine(PagesRefused):
@@ -45,6 +47,17 @@ class TooManyPasswords(PagesRefused):
     def __init__(self, wait_seconds: int) -> None:
         super().__init__(f"Too many wrong passwords were tried. Wait for {wait_seconds} s, then try again.")
         self.retry_after_seconds = wait_seconds
+
+
+class LogInsBusy(PagesRefused):
+    """Too many passwords are checked at the same time."""
+
+    status = 503
+    title = "Too many log-ins"
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__(f"Too many log-ins are checked now. Wait for {self.retry_after_seconds} s, then try again.")
 
 
 class NotConfirmed(PagesRefused):

@@ -29,21 +29,36 @@ follow(document);
 document.addEventListener("htmx:afterSettle", (event) => follow(event.target));
 const uploader = document.getElementById("uploader");
 if (uploader) receiveFiles(uploader);
-const compare = document.querySelector(".compare");
-if (compare) compareByHand(compare);
 
 function follow(root) {
+  for (const box of root.querySelectorAll(".compare:not(.over)")) compareByHand(box);
+  for (const link of root.querySelectorAll("[data-part]")) link.onclick = replacePart;
   for (const place of root.querySelectorAll("[data-live]")) {
     followJob(place, place.dataset.live).then(() => location.reload(), () => {}); // its buttons are others now
   }
   for (const button of root.querySelectorAll("[data-copy]")) {
     button.hidden = !navigator.clipboard;
     button.onclick = async () => {
+      const label = button.querySelector("span");
       await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-      button.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+      label.textContent = "Copied";
+      setTimeout(() => { label.textContent = "Copy"; }, 1500);
     };
   }
+}
+
+/** Replace the part of the page that has a link with the same part of the page that the link leads to. */
+async function replacePart(event) {
+  event.preventDefault();
+  const link = event.currentTarget;
+  const answer = await fetch(link.href);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const part = page.querySelector(link.dataset.part);
+  if (!part) { location.assign(link.href); return; } // the page itself says why
+  link.closest(link.dataset.part).replaceWith(part);
+  part.tabIndex = -1;
+  part.focus();
+  follow(part);
 }
 
 /** Show a job in `place` as it proceeds; resolves when it has ended, and rejects if the service does not tell. */
@@ -57,6 +72,7 @@ function followJob(place, address) {
     events.addEventListener("end", (event) => {
       events.close();
       place.innerHTML = event.data;
+      follow(place);
       resolve(place);
     });
   });
@@ -179,10 +195,13 @@ function say(text) { document.getElementById("drop-result").textContent = text; 
 
 /** Lay the size over the original, with a line between them that moves, and a zoom. */
 function compareByHand(box) {
-  const [size, place, zoom] = ["size", "place", "zoom"].map((name) => document.getElementById(`compare-${name}`));
+  const tools = box.parentElement.querySelector(".compare-tools");
+  const [size, place, zoom] = [".pick", ".place", ".zoom"].map((name) => tools.querySelector(name));
   const after = box.querySelector(".after");
+  const { width, height } = box.querySelector("img").attributes;
+  box.style.aspectRatio = `${width.value} / ${height.value}`; // as high as the picture, unless that is too high
   box.classList.add("over");
-  document.querySelector(".compare-tools").hidden = false;
+  tools.hidden = false;
   const show = () => {
     box.style.setProperty("--place", `${place.value}%`);
     box.style.setProperty("--zoom", zoom.value);

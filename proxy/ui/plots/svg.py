@@ -32,9 +32,7 @@ def plot(values: Sequence[float], *, label: str, most: float = 0.0) -> Markup:
             line = []
     lines.append(line)
     drawn = Markup("").join(_path(one) for one in lines if len(one) > 1)
-    return Markup(
-        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
-    ).format(WIDTH, HEIGHT, label, drawn)
+    return _framed(drawn, label)
 
 
 def bars(values: Sequence[float], *, label: str) -> Markup:
@@ -48,6 +46,11 @@ def bars(values: Sequence[float], *, label: str) -> Markup:
         for number, value in enumerate(values)
         if value
     )
+    return _framed(drawn, label)
+
+
+def _framed(drawn: Markup, label: str) -> Markup:
+    """Return a whole plot with its description."""
     return Markup(
         '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
     ).format(WIDTH, HEIGHT, label, drawn)

@@ -1,4 +1,4 @@
-"""Reads jobs for pages, with the lengths of their originals."""
+"""Reads jobs for pages, with what the store has of their pictures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from proxy.derivatives.store_timeouts import PageTimeouts
-from proxy.errors import StoreError
-from proxy.stores.base import UNKNOWN_LENGTH
+from proxy.errors import BadKey, StoreError
 from proxy.ui.views.job_view import job_view
+from proxy.ui.views.picture_view import read_picture
 
 if TYPE_CHECKING:
     from proxy.ui.parts import Parts
@@ -24,13 +24,11 @@ async def read_job_view(parts: Parts, job_id: str) -> JobView:
     job = await parts.jobs.get(job_id)
     if not job.derivatives:
         return job_view(job)
-    keys = [one.key for one in job.derivatives]
     try:
-        original, *blobs = await asyncio.gather(
-            *(PageTimeouts().lookup(parts.store.head(key)) for key in (job.key, *keys))
-        )
-    except StoreError:  # the job itself does not depend on the store
+        picture = await read_picture(parts, job.key)
+        there = {one.key for one in picture.sizes}
+        others = [one.key for one in job.derivatives if one.key not in there]  # deleted, or of an older sizes file
+        blobs = await asyncio.gather(*(PageTimeouts().lookup(parts.store.head(key)) for key in others))
+    except (StoreError, BadKey):  # the job itself does not depend on the store, nor on today's layout
         return job_view(job)
-    length = original.bytes if original and original.bytes != UNKNOWN_LENGTH else 0
-    there = {key for key, blob in zip(keys, blobs, strict=True) if blob}
-    return job_view(job, original_bytes=length, there=there)
+    return job_view(job, picture=picture, there={*there, *(blob.key for blob in blobs if blob)})

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final, Literal
 from proxy.jobs.job import ABANDONED, CANCELLED
 from proxy.ui import show
 from proxy.ui.addresses import job_path, picture_path, stored_path
+from proxy.ui.views.size_view import SizeView
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from proxy.jobs.job import Job
+    from proxy.ui.views.picture_view import PictureView
 
 State = Literal["done", "now", "failed", "later"]
 
@@ -35,31 +37,19 @@ class JobStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SizeView:
-    """A derivative as a picture."""
-
-    name: str
-    key: str
-    path: str
-    """Where these pages show it, empty if it was deleted since; `url` is where the public reads it."""
-    url: str
-    width: int
-    height: int
-    bytes: int
-    content_type: str
-    saving: str = ""
-    state: str = ""
-    """Fresh, or why it is stale; empty if that was not looked up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
     """A job with everything that its page shows."""
 
     job: Job
     steps: tuple[JobStep, ...]
     sizes: tuple[SizeView, ...]
-    original_bytes: int = 0
+    picture: PictureView | None = None
+    """Its picture as the store has it now, once sizes are there."""
+
+    @property
+    def original_bytes(self) -> int:
+        """The length of its original; 0 if it is unknown."""
+        return self.picture.original_bytes if self.picture else 0
 
     @property
     def path(self) -> str:
@@ -117,12 +107,14 @@ class JobView:
         return (self.job.finished_at - self.job.created_at).total_seconds()
 
 
-def job_view(job: Job, *, original_bytes: int = 0, there: Collection[str] | None = None) -> JobView:
+def job_view(job: Job, *, picture: PictureView | None = None, there: Collection[str] | None = None) -> JobView:
     """Return what the page of a job shows.
 
-    `original_bytes` is the length of its original, 0 if unknown, and `there` has the keys of its derivatives that
-    still exist; None if that is unknown.
+    `picture` is what the store has now, and `there` has the keys of its derivatives that still exist; each None if that
+    is unknown.
     """
+    original_bytes = picture.original_bytes if picture else 0
+    ready = {name: show.duration(seconds) for name, seconds in _ready(job)}
     version = f"{job.finished_at.timestamp():.0f}" if job.finished_at else ""
     sizes = tuple(
         SizeView(
@@ -135,10 +127,11 @@ def job_view(job: Job, *, original_bytes: int = 0, there: Collection[str] | None
             bytes=one.bytes,
             content_type=one.content_type,
             saving=show.saving(original_bytes, one.bytes),
+            ready=ready.get(one.size, ""),
         )
         for one in job.derivatives
     )
-    return JobView(job=job, steps=tuple(_steps(job)), sizes=sizes, original_bytes=original_bytes)
+    return JobView(job=job, steps=tuple(_steps(job)), sizes=sizes, picture=picture)
 
 
 def _steps(job: Job) -> Iterator[JobStep]:
@@ -170,7 +163,8 @@ def _ended(job: Job, what: str) -> Iterator[JobStep]:
             state="done", title=f"Took down {len(job.takedown.removed)} files", detail=show.when(job.finished_at)
         )
     else:
-        yield JobStep(state="done", title="Rendered", detail=times)
+        ready = ", ".join(f"{name} after {show.duration(seconds)}" for name, seconds in _ready(job))
+        yield JobStep(state="done", title="Rendered", detail="; in all ".join(filter(None, (ready, times))))
         done = sum(one.status == "done" for one in job.sizes)
         yield JobStep(state="done", title=f"Stored {done} of {len(job.sizes)} sizes", detail=show.when(job.finished_at))
     if job.callback:
@@ -178,6 +172,11 @@ def _ended(job: Job, what: str) -> Iterator[JobStep]:
         yield JobStep(
             state=state, title=f"Callback to {job.callback.host}: {job.callback.status}", detail=job.callback.detail
         )
+
+
+def _ready(job: Job) -> list[tuple[str, float]]:
+    """Return the sizes that the last attempt rendered, in the order in which they were ready, and after how long."""
+    return sorted(job.timings.ready_seconds.items(), key=lambda one: one[1]) if job.timings else []
 
 
 def _split(job: Job) -> str:

@@ -15,7 +15,7 @@ from proxy.derivatives.store_timeouts import PageTimeouts
 from proxy.stores.base import UNKNOWN_LENGTH
 from proxy.ui import show
 from proxy.ui.addresses import picture_path, stored_path
-from proxy.ui.views.job_view import SizeView
+from proxy.ui.views.size_view import SizeView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

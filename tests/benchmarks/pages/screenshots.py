@@ -1,6 +1,7 @@
-"""Takes the pictures of the pages for docs/: `python -m tests.benchmarks.pages.screenshots`.
+"""Takes the pictures of all pages for docs/: `python -m tests.benchmarks.pages.screenshots`.
 
-It paints photographs, drops them on the page of a service of its own, and puts the pages side by side.
+It paints photographs, drops them on the page of a service of its own, and takes every page in light and dark, on a wide
+screen and on a phone. The four pictures of a page are put side by side.
 """
 
 from __future__ import annotations
@@ -14,14 +15,23 @@ import click
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from loadtest.service import running
-from tests.browser import PHONE, WIDE, chromium, visiting
+from tests.browser import PHONE, chromium, visiting
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from playwright.sync_api import ViewportSize
 
     from tests.browser import Visit
 
 DOCS: Final = Path("docs")
+PASSWORD: Final = "the password of a screenshot"
+WIDE: Final[ViewportSize] = {"width": 1440, "height": 1000}
+MOST_HEIGHT: Final = 1500
+"""Where pictures of long pages are cut, in pixels of the page."""
+
+SHEET_WIDTH: Final = 1700
+COLOURS: Final = 192
 GAP: Final = 24
 GROUND: Final = (120, 124, 121)
 
@@ -31,45 +41,59 @@ SHAPES: Final = ((2400, 1600), (1600, 2000), (2400, 1800), (2000, 2000), (2600, 
 
 
 @click.command()
-def main() -> None:
-    """Write docs/pages-wide.png, docs/pages-phone.png, docs/pages-picture.png and docs/pages-status.png."""
+@click.option("--raw", type=click.Path(path_type=Path), help="A folder that keeps every picture in its own size.")
+def main(raw: Path | None) -> None:
+    """Write docs/pages-<page>.png."""
     with TemporaryDirectory() as folder:
         place = Path(folder)
+        taken = raw or place / "taken"
+        taken.mkdir(parents=True, exist_ok=True)
         photographs = [paint(place / f"gall on a leaf {number + 1}.jpg", number) for number in range(len(SHAPES))]
         broken = place / "cut off.jpg"
         broken.write_bytes(photographs[0].read_bytes()[:60_000])
         with (
-            running(place / "service", UI="true", WEBHOOK_SECRETS="", STREAM_CACHE_MB="0") as service,
-            chromium() as one,
+            running(
+                place / "service", UI="true", UI_PASSWORD=PASSWORD, WEBHOOK_SECRETS="", STREAM_CACHE_MB="0"
+            ) as service,
+            chromium() as browser,
+            visiting(browser, service.url) as visit,
         ):
-            for scheme in ("light", "dark"):
-                with visiting(one, service.url, scheme=scheme) as visit:
-                    take(visit, [*photographs, broken] if scheme == "light" else photographs[:2], place / scheme)
-        sheet(
-            place,
-            "pages-wide",
-            [f"{scheme}/{page}-wide" for scheme in ("light", "dark") for page in ("drop", "jobs", "pictures")],
-            3,
-            1900,
-        )
-        sheet(
-            place,
-            "pages-picture",
-            [f"{scheme}/{page}-wide" for scheme in ("light", "dark") for page in ("picture", "takedown")],
-            4,
-            1900,
-        )
-        sheet(
-            place,
-            "pages-status",
-            [f"{scheme}/{page}-wide" for scheme in ("light", "dark") for page in ("status", "job")],
-            4,
-            1900,
-        )
-        names = ("drop", "jobs", "pictures", "picture", "status")
-        sheet(
-            place, "pages-phone", [f"{scheme}/{page}-phone" for scheme in ("light", "dark") for page in names], 10, 2200
-        )
+            for page in opened(visit, [*photographs, broken]):
+                snap(visit, page, taken)
+                sheet(page, taken)
+
+
+def opened(visit: Visit, files: Sequence[Path]) -> Iterator[str]:
+    """Open every page after the other, and yield its name."""
+    page = visit.page
+    visit.go("/login")
+    yield "login"
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.locator("#files").wait_for(state="attached")
+    page.set_input_files("#files", files)
+    page.locator(".upload .state:is(.good, .bad)").nth(len(files) - 1).wait_for()
+    picture = page.get_by_role("link", name="Look at the picture").first.get_attribute("href") or ""
+    page.get_by_text("Compare with the original").first.click()
+    page.get_by_text("In your page").first.click()
+    yield "dropped"
+    visit.go("/jobs?status=done")
+    job = page.locator("#found .job a").first.get_attribute("href") or ""
+    for name, path in (
+        ("drop", "/"),
+        ("jobs", "/jobs"),
+        ("job", job),
+        ("pictures", "/pictures"),
+        ("picture", f"{picture}?facts=read"),
+        ("takedown", f"{picture}?confirm=takedown"),
+        ("status", "/status"),
+        ("schema", "/schema"),
+        ("problem", "/problems/too-many-pixels"),
+    ):
+        visit.go(path)
+        if name == "picture":
+            page.get_by_text("Compare with the original").click()
+        yield name
 
 
 def paint(path: Path, number: int) -> Path:
@@ -117,56 +141,32 @@ def place_gall(picture: Image.Image, corner: tuple[int, int], radius: int, colou
     picture.paste(ball, corner, mask)
 
 
-def take(visit: Visit, files: Sequence[Path], folder: Path) -> None:
-    """Drop the photographs, then take every page, wide and on a phone."""
-    folder.mkdir()
-    visit.go("/")
-    visit.page.set_input_files("#files", files)
-    visit.page.locator(".upload .state:is(.good, .bad)").nth(len(files) - 1).wait_for()
-    snap(visit, folder / "dropped")
-    picture = visit.page.get_by_role("link", name="Look at the picture").first.get_attribute("href") or ""
-    visit.go("/jobs?status=done")
-    job = visit.page.locator("#found .job a").first.get_attribute("href") or ""
-    for name, path in (
-        ("drop", "/"),
-        ("jobs", "/jobs"),
-        ("pictures", "/pictures"),
-        ("picture", f"{picture}?facts=read"),
-        ("takedown", f"{picture}?confirm=takedown"),
-        ("status", "/status"),
-        ("job", job),
-    ):
-        visit.go(path)
-        if name == "picture":
-            visit.page.get_by_text("Compare with the original").click()
-        snap(visit, folder / name)
-
-
-def snap(visit: Visit, path: Path) -> None:
-    """Take the page that is open in both widths; lazy pictures are loaded first."""
-    for name, size in (("wide", WIDE), ("phone", PHONE)):
+def snap(visit: Visit, name: str, folder: Path) -> None:
+    """Take the page that is open in both schemes and both widths; lazy pictures are loaded first."""
+    for width, size in (("wide", WIDE), ("phone", PHONE)):
         visit.page.set_viewport_size(size)
         visit.page.evaluate("for (const image of document.images) image.loading = 'eager'")
         visit.page.wait_for_load_state("networkidle")
-        visit.page.screenshot(path=path.with_name(f"{path.name}-{name}.png"), full_page=True)
+        for scheme in ("light", "dark"):
+            visit.page.emulate_media(color_scheme=scheme)
+            visit.page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=True)
 
 
-def sheet(folder: Path, name: str, pages: Sequence[str], columns: int, width: int) -> None:
-    """Put pages side by side, each as high as 1.3 times its width or less, and write them in few colours."""
-    pictures = [Image.open(folder / f"{page}.png").convert("RGB") for page in pages]
-    most = 1.25 if pictures[0].width > PHONE["width"] else 2.4
-    cut = [one.crop((0, 0, one.width, min(one.height, round(most * one.width)))) for one in pictures]
-    rows = [cut[first : first + columns] for first in range(0, len(cut), columns)]
-    heights = [max(one.height for one in row) for row in rows]
-    whole = Image.new("RGB", (columns * (cut[0].width + GAP) + GAP, sum(heights) + GAP * (len(rows) + 1)), GROUND)
-    top = GAP
-    for row, height in zip(rows, heights, strict=True):
-        for number, one in enumerate(row):
-            whole.paste(one, (GAP + number * (one.width + GAP), top))
-        top += height + GAP
-    small = whole.resize((width, round(whole.height * width / whole.width)), Image.Resampling.LANCZOS)
-    small.quantize(160).save(DOCS / f"{name}.png", optimize=True)
-    print(f"docs/{name}.png: {(DOCS / f'{name}.png').stat().st_size:,} bytes, {small.width} x {small.height}")
+def sheet(page: str, folder: Path) -> None:
+    """Put the four pictures of a page side by side, and write them in few colours."""
+    states = [f"{page}-{scheme}-{width}.png" for scheme in ("light", "dark") for width in ("wide", "phone")]
+    pictures = [Image.open(folder / state).convert("RGB") for state in states]
+    cut = [one.crop((0, 0, one.width, min(one.height, MOST_HEIGHT))) for one in pictures]
+    height = max(one.height for one in cut)
+    whole = Image.new("RGB", (sum(one.width + GAP for one in cut) + GAP, height + 2 * GAP), GROUND)
+    left = GAP
+    for one in cut:
+        whole.paste(one, (left, GAP))
+        left += one.width + GAP
+    small = whole.resize((SHEET_WIDTH, round(whole.height * SHEET_WIDTH / whole.width)), Image.Resampling.LANCZOS)
+    path = DOCS / f"pages-{page}.png"
+    small.quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size:,} bytes, {small.width} x {small.height}", flush=True)
 
 
 if __name__ == "__main__":

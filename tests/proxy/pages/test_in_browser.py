@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import SECRET, Service, running
-from tests.browser import NEEDED, PHONE, WIDE, chromium, visiting
+from tests.browser import NEEDED, PHONE, SCREENSHOTS, WIDE, browser, visiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
+__all__ = ["browser"]
+
 pytestmark = NEEDED
 
 KEY = "gall/58/58_1_original.jpg"
 PAGES = ("/", "/schema", "/problems", "/problems/not-found")
-SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""A folder for pictures of the pages, to be looked at; none are taken without it."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +44,7 @@ def test_a_page_is_accessible_and_loads_nothing_from_elsewhere(
             assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
             if SCREENSHOTS:
                 name = f"{path.strip('/').replace('/', '-') or 'start'}-{scheme}-{size['width']}.png"
-                visit.page.screenshot(path=Path(SCREENSHOTS, name))
+                visit.page.screenshot(path=SCREENSHOTS / name)
         assert (visit.complaints, visit.elsewhere, visit.barriers()) == ([], [], [])
 
 

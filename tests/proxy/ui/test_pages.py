@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
+from proxy.ui.show import duration
 from tests.proxy.http.conftest import painted
 from tests.proxy.ui.conftest import Browser, browsing, words
 
@@ -49,12 +50,35 @@ async def test_an_upload_is_followed_until_its_sizes_are_there(browser: Browser)
     async with browser.client.stream("GET", f"/jobs/{job_id}/events") as events:
         body = "".join([chunk async for chunk in events.aiter_text()])
     assert "event: end" in body
-    assert body.count("<figure") == 4
+    assert body.count('<figure class="size"') == 4
     assert "Stored 4 of 4 sizes" in body
+    assert "&lt;picture&gt;" in body
+    assert "Compare with the original" in body
+    assert f'id="snippet-{job_id}"' in body
     job = await browser.done(job_id)
-    assert "Stored 4 of 4 sizes" in words(await browser.get(f"/jobs/{job_id}"))
+    page = words(await browser.get(f"/jobs/{job_id}"))
+    assert "Stored 4 of 4 sizes" in page
+    timings = job["timings"]
+    assert isinstance(timings, dict)
+    assert {*timings["ready_seconds"]} == {"small", "medium", "large", "xlarge"}
+    for name, seconds in timings["ready_seconds"].items():
+        assert seconds > 0
+        assert f"{name} after {duration(seconds)}" in page
+        assert page.count(f"ready after {duration(seconds)}") >= 1
     recent = (await browser.get("/")).text
     assert str(job["key"]).rpartition("/")[2] in recent
+
+
+@pytest.mark.parametrize("name", ["Дуб.jpg", "橡树.jpg", "عفصة.jpg", "🌳.jpg", f"{'я' * 125}.jpg", ".jpg"])
+async def test_a_file_of_any_name_is_stored_rendered_and_found(browser: Browser, name: str) -> None:
+    keys = [str((await browser.done(await uploaded(browser, name)))["key"]) for _ in range(2)]
+    assert len({*keys}) == 2
+    for key in keys:
+        page = await browser.get(f"/pictures/{quote(key)}")
+        assert "Not rendered yet" not in words(page)
+        assert key.rpartition("/")[2] in words(page)
+        assert (await browser.get(f"/stored/{quote(key.replace('_original', '_small'))}")).status_code == 200
+    assert words(await browser.get(f"/jobs?key={quote(keys[0])}")).count(keys[0]) == 1
 
 
 async def test_a_job_that_is_unknown_has_a_page_that_says_so(browser: Browser) -> None:

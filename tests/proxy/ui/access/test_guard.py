@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, cast
 
+import httpx
 import pytest
 from litestar.datastructures import Headers
 
-from proxy.ui.access.guard import COOKIE
+from proxy.ui.access.guard import COOKIE, MOST_LOG_INS
 from proxy.ui.access.this_machine import FORWARDED, is_local, is_loopback_host
 from proxy.ui.access.tries import BURST, EVERY_SECONDS
 from tests.proxy.ui.conftest import PASSWORD, Browser, browsing, words
@@ -144,6 +146,24 @@ async def test_many_wrong_passwords_are_refused(guest: Browser) -> None:
     assert BURST <= statuses.count(401) <= BURST + (time.monotonic() - began) / EVERY_SECONDS + 1
     refused = answers[statuses.index(429)]
     assert 0 < int(refused.headers["retry-after"]) <= EVERY_SECONDS
+
+
+async def test_no_more_log_ins_wait_than_the_limit_whatever_their_addresses(guest: Browser) -> None:
+    token, cookies = await guest.token("/login"), guest.client.cookies
+    app = guest.client._transport.app  # type: ignore[attr-defined] # noqa: SLF001 - asked from many addresses
+
+    async def enter(number: int) -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=(f"10.0.0.{number}", 1))
+        async with httpx.AsyncClient(transport=transport, base_url=guest.client.base_url, cookies=cookies) as one:
+            return await one.post("/login", data={"form_token": token, "password": PASSWORD})
+
+    answers = await asyncio.gather(*(enter(number) for number in range(5 * MOST_LOG_INS)))
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert [answer.status_code for answer in answers].count(303) >= MOST_LOG_INS
+    assert len(refused) >= 3 * MOST_LOG_INS
+    assert int(refused[0].headers["retry-after"]) > 0
+    assert "Too many log-ins" in words(refused[0])
+    assert (await enter(0)).status_code == 303
 
 
 @pytest.mark.parametrize("path", FORMS)
