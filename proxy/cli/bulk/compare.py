@@ -108,7 +108,7 @@ def compare(**values: object) -> None:
 
     values["processes"] = values["processes"] or os.cpu_count() or 1
     options = msgspec.convert(values, CompareOptions)
-    settings = read_bulk_settings(options.sizes)
+    settings = read_bulk_settings(options.sizes, needs_store=False)  # two folders need none
     configure_logs(level="ERROR", form="console")
     ended = run_bulk(lambda stop: compare_all(options, settings, stop))
     if ended.is_finished and ended.is_empty:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from proxy.app.key_layouts import originals_prefixes
 from proxy.app.wiring import store_config
-from proxy.cli.console import REFUSED, ParsedOption, env_file_option, read_settings_or_exit
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option, exit_without_store, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
 from proxy.cli.remote.job_tables import console
 from proxy.cli.remote.service_options import client_of, json_option
@@ -99,6 +99,8 @@ def smoke(
     """
     require("listen", "callback_url", why="nothing would receive the callback")
     settings = read_settings_or_exit(accepts_jobs=False)
+    if not key:
+        exit_without_store(settings)
     configure_logs(level="ERROR", form="console")
     client = client_of(url, secret_file, settings)
     signal.signal(signal.SIGTERM, _terminate)
