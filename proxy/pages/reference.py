@@ -9,6 +9,7 @@ import msgspec
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from proxy.http.document.operations import OPERATIONS
+from proxy.pages.questions import QUESTIONS
 from proxy.webhooks.signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from litestar import Request
 
     from proxy.pages.page import Pages
+    from proxy.pages.questions import Question
 
 Document = dict[str, Any]
 
@@ -63,6 +65,8 @@ class ShownOperation:
     body_fields: tuple[Field, ...]
     body_example: str
     answers: tuple[Answer, ...]
+    question: Question | None
+    """Asked before the page sends it; None if it changes little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +143,7 @@ def _operation(
         body_fields=_fields(media.get("schema", {}), document),
         body_example=_json(examples[0]["value"]) if examples else "",
         answers=tuple(_answers(operation["responses"])),
+        question=QUESTIONS.get(operation["operationId"]),
     )
 
 
