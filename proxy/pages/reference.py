@@ -65,8 +65,6 @@ class ShownOperation:
     body_fields: tuple[Field, ...]
     body_example: str
     answers: tuple[Answer, ...]
-    question: Question | None
-    """Asked before the page sends it; None if it changes little."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +99,7 @@ class ReferencePage(OpenAPIRenderPlugin):
             version=document["info"]["version"],
             origin=self._origin,
             signed_by=SIGNATURE,
+            questions={name: _asked(question) for name, question in QUESTIONS.items()},
         )
 
 
@@ -143,8 +142,12 @@ def _operation(
         body_fields=_fields(media.get("schema", {}), document),
         body_example=_json(examples[0]["value"]) if examples else "",
         answers=tuple(_answers(operation["responses"])),
-        question=QUESTIONS.get(operation["operationId"]),
     )
+
+
+def _asked(question: Question) -> Mapping[str, str]:
+    """Return a question by the names of the data attributes that the script reads."""
+    return {"question": question.title, "effect": question.effect, "button": question.button}
 
 
 def _answers(responses: Mapping[str, Document]) -> Iterator[Answer]:
