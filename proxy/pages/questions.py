@@ -41,7 +41,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     ),
     "takeDown": Question(
         title="Take this picture down?",
-        effect="Its original, in all its versions, and everything with the name of a derivative are deleted for good.",
+        effect="Its original, in all its versions, and all files with names of derivatives are deleted for ever.",
         button="Take it down",
     ),
 }
