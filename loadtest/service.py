@@ -82,6 +82,7 @@ class Service:
     def start(self) -> None:
         """Start the process, without waiting until it is ready."""
         self.scratch.mkdir(parents=True, exist_ok=True)
+        self.store.mkdir(exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.entry, *self.program, self.command], env=self.environment(), stdout=log, stderr=log

@@ -12,11 +12,12 @@ import msgspec
 
 from proxy.app.connect import probe_parts
 from proxy.app.wiring import stream_bytes
-from proxy.cli.console import REFUSED, env_file_option, read_settings_or_exit
+from proxy.cli.console import REFUSED, env_file_option, exit_without_store, is_default_store, read_settings_or_exit
 from proxy.cli.usage import StrictCommand
 from proxy.observability.logging import configure_logs
 from proxy.rendering.memory_budget import budget_excess
 from proxy.settings.contradictions import contradictions
+from proxy.settings.folders import missing_store
 from proxy.settings.masked import masked_values
 
 if TYPE_CHECKING:
@@ -35,11 +36,14 @@ def check(*, connect: bool, as_json: bool) -> None:
 
     Settings that contradict each other are warnings.
 
-    Exit codes: 0, valid; 1, a part does not work (--connect); 2, invalid, with every error listed.
+    Exit codes: 0, valid; 1, a part does not work (--connect); 2, invalid, with every error listed, or the folder of
+    STORE does not exist (--connect).
 
     Example: PORT=80 gf-images check --connect
     """
     settings = read_settings_or_exit()
+    if connect and not is_default_store(settings):
+        exit_without_store(settings)
     values = masked_values(settings)
     warnings = _warnings(settings)
     if not connect:
@@ -58,6 +62,8 @@ def check(*, connect: bool, as_json: bool) -> None:
 
 def _warnings(settings: Settings) -> list[str]:
     warnings = contradictions(settings, os.environ)
+    if not is_default_store(settings) and (fault := missing_store(settings.store)):
+        warnings.append(f"STORE: {fault}")
     megabytes = settings.memory_budget_mb
     if megabytes and (excess := budget_excess(megabytes, beside_bytes=stream_bytes(settings))):
         warnings.append(excess)

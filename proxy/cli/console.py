@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from proxy.settings.env_file import add_variables, read_env_file
-from proxy.settings.settings import Settings, read_settings
+from proxy.settings.folders import missing_store
+from proxy.settings.settings import Settings, list_settings, read_settings
 from proxy.settings.sizes import BadSettings
 from proxy.settings.validators import split
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NAME = "gf-images"
+
+DEFAULT_STORE = next(str(setting.default) for setting in list_settings() if setting.name == "STORE")
 
 REFUSED, USAGE_ERROR = 1, 2
 """Exit codes: something was refused or failed; the options or the settings are invalid."""
@@ -59,6 +62,21 @@ def read_settings_or_exit(*, accepts_jobs: bool = True) -> Settings:
     """Return the settings; exit with 2 if they are invalid. See `read_settings`."""
     with exit_on_faults():
         return read_settings(accepts_jobs=accepts_jobs)
+
+
+def is_default_store(settings: Settings) -> bool:
+    """Return whether the store is the folder that a service creates at its first start."""
+    return settings.store == DEFAULT_STORE
+
+
+def exit_without_store(settings: Settings, *, name: str = "STORE", also: str = "") -> None:
+    """Exit with 2 if the store is a folder that does not exist: a mistyped one would be created, and look empty.
+
+    `name` is the option or the setting that names the store; `also` is what else creates the folder.
+    """
+    if fault := missing_store(settings.store):
+        click.echo(f"{name}: {fault}{also}", err=True)
+        sys.exit(USAGE_ERROR)
 
 
 @contextlib.contextmanager

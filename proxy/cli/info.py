@@ -62,6 +62,8 @@ def info(source: str, *, sizes_file: Path | None, as_json: bool) -> None:
     Example: gf-images info http://127.0.0.1:8080/img/gall/58/58_1_original.jpg/medium
     """
     is_url = source.startswith(_SCHEMES)
+    if "://" in source and not is_url:
+        raise click.UsageError(f"{source} is not a URL that can be read. Name one with http:// or https://, or a file.")
     if is_url and sizes_file:
         raise click.UsageError(
             "--sizes-file has no effect on a URL: the running service has sizes of its own. Remove --sizes-file, or "

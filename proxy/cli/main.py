@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from proxy import SUMMARY
 from proxy.cli.usage import OrderedGroup, interrupted
 
 COMMANDS: Final = {
@@ -63,11 +64,16 @@ class LazyGroup(OrderedGroup):
             interrupted()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+HELP: Final = f"""{SUMMARY}
+
+Exit codes of every command: 0, done; 1, it failed; 2, the options or the settings are invalid; 130, Ctrl-C. The help
+of a command has what they mean there.
+"""
+
+
+@click.group(
+    cls=LazyGroup, help=HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="gallformers-images", prog_name="gf-images")
 def main() -> None:
-    """Render photographs in several sizes, without their metadata: by webhook, or on the first page view.
-
-    Exit codes of every command: 0, done; 1, it failed; 2, the options or the settings are invalid; 130, Ctrl-C. The
-    help of a command has what they mean there.
-    """
+    """Run a command."""

@@ -26,7 +26,9 @@ from proxy.cli.console import (
     ParsedOption,
     checked,
     env_file_option,
+    exit_without_store,
     how_to_call,
+    is_default_store,
     read_settings_or_exit,
 )
 from proxy.cli.usage import StrictCommand, WholeNumber
@@ -77,13 +79,16 @@ UNSIGNED_POST = """\
     type=ParsedOption("file://folder|s3://bucket", checked(validators.store_fault)),
     help="Where originals and derivatives are stored; default: STORE.",
 )
+@click.option("--create-store", is_flag=True, help="Create the folder of the store if it does not exist.")
 @env_file_option
 @click.option("--hints", is_flag=True, help="Print example commands once the service listens; log for people.")
-def serve(*, hints: bool, **options: str | int | None) -> None:
+def serve(*, hints: bool, create_store: bool, **options: str | int | None) -> None:
     """Run the service: HTTP, workers and render processes.
 
     Options have priority over settings, which are environment variables. With WORKERS=0 it runs no workers: run them
     with `gf-images worker`. SIGTERM or Ctrl-C finishes running work and stops it.
+
+    The default store, the folder var/store, is created. Another folder must exist, unless --create-store is given.
 
     Exit codes: 0, stopped by a signal; 1, it could not start; 2, usage error, or invalid settings; 143, stopped by
     SIGTERM before it had started.
@@ -94,6 +99,8 @@ def serve(*, hints: bool, **options: str | int | None) -> None:
         if value is not None:
             set_variable(os.environ, name.upper(), str(value))
     settings = _prepare(for_people=hints and sys.stderr.isatty())
+    if not create_store and not is_default_store(settings):
+        exit_without_store(settings, name="--store" if options["store"] else "STORE", also="; or add --create-store")
     _run(partial(_serve, on_start=lambda: click.echo(what_to_try(settings)) if hints else None), settings)
 
 
@@ -102,8 +109,8 @@ def serve(*, hints: bool, **options: str | int | None) -> None:
 def worker() -> None:
     """Run only the workers of a service, on any machine.
 
-    They need the QUEUE and the STORE of the service. A worker serves no HTTP except its metrics. SIGTERM or Ctrl-C
-    finishes running jobs and stops it.
+    They need the QUEUE and the STORE of the service; a folder must exist. A worker serves no HTTP except its metrics.
+    SIGTERM or Ctrl-C finishes running jobs and stops it.
 
     Exit codes: 0, stopped by a signal; 1, it could not start; 2, usage error, or invalid settings; 143, stopped by
     SIGTERM before it had started.
@@ -114,6 +121,7 @@ def worker() -> None:
     if not settings.workers:
         click.echo("WORKERS: must be at least 1 for a worker, which only runs jobs", err=True)
         sys.exit(USAGE_ERROR)
+    exit_without_store(settings)
     _run(_work, settings)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import sys
@@ -39,7 +40,7 @@ class StrictCommand(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as fault:
             raise _advised(fault, ctx, is_clear=bool(fault.possibilities)) from fault
-        except (click.MissingParameter, click.BadOptionUsage) as fault:
+        except (click.BadParameter, click.BadOptionUsage) as fault:
             raise _advised(fault, ctx) from fault
 
 
@@ -79,6 +80,26 @@ class WholeNumber(click.IntRange):
             return int(super().convert(cast("int", value), param, ctx))  # click annotates what it returns
         except click.BadParameter:
             self.fail(f"{value!r} is not a whole number {self._bounds}.", param, ctx)
+
+
+class Number(click.ParamType[float]):
+    """An option type for numbers of at least `low`, or for any; an infinite one is refused."""
+
+    name = "number"
+
+    def __init__(self, low: float | None = None) -> None:
+        self._low = low
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        try:
+            number = float(cast("str", value))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or (self._low is not None and number < self._low):
+            bound = "" if self._low is None else f" of at least {self._low:g}"
+            self.fail(f"{value!r} is not a number{bound}.", param, ctx)
+        return number
 
 
 def example(command: click.Command) -> str:

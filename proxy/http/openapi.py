@@ -11,6 +11,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import (
+    Contact,
+    License,
     OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
@@ -23,6 +25,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 
+from proxy import SUMMARY
 from proxy.facts.reader import OriginalFacts
 from proxy.http.document.patterns import RECEIVER
 from proxy.http.problems import PROBLEM, Problem
@@ -41,13 +44,15 @@ PATH: Final = "/schema"
 
 TEXT = Schema(type=OpenAPIType.STRING)
 
+AUTHORS, HOMEPAGE, LICENCE = "the Gallformers image service authors", "https://www.gallformers.org", "Apache-2.0"
+
 EXAMPLE = "gall/58/58_1_original.jpg"
 
 MAX_SIZES = 64
 """The maximum number of sizes in a posted job."""
 
-DESCRIPTION = """
-Renders photographs in several sizes: all sizes when a signed job is posted, and missing sizes when a page requests one.
+DESCRIPTION = f"""
+{SUMMARY}
 
 Posted jobs are signed as standardwebhooks.com describes. Requests without a body that need a signature (to list
 jobs, to run them again or cancel them, to pause the queue, to delete derivatives, to read facts) sign their method and
@@ -172,6 +177,8 @@ def openapi(plugins: Sequence[OpenAPIRenderPlugin], *, headers: Mapping[str, str
         title="Gallformers images",
         version=version("gallformers-images"),
         description=DESCRIPTION.strip(),
+        contact=Contact(name=AUTHORS, url=HOMEPAGE),
+        license=License(name=LICENCE, identifier=LICENCE),
         path=PATH,
         render_plugins=plugins,
         openapi_router=Router(PATH, route_handlers=[], include_in_schema=False, response_headers=headers),

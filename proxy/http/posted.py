@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from litestar.exceptions import ClientException, InternalServerException, ValidationException
 
-from proxy.http.validation_messages import readable
+from proxy.http.malformed import explain
+from proxy.http.validation_messages import located
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,9 +48,7 @@ def parse(body: bytes, kind: type[T], *, fields: Mapping[str, object], what: str
         posted = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         names = Counter(name for name, _ in json.loads(body, object_pairs_hook=list, parse_int=str))
     except (msgspec.DecodeError, ValueError, RecursionError) as fault:
-        raise ValidationException(
-            'The request body is not a valid JSON object; send one such as {"key": "<key of the original>"}.'
-        ) from fault
+        raise ValidationException(explain(body, fault)) from fault
     repeated = [f"{name}: must occur once, not {times} times" for name, times in names.items() if times > 1]
     if faults := [*repeated, *_faults(posted, fields, what)]:
         raise ValidationException(extra=faults)
@@ -68,4 +67,4 @@ def _faults(posted: Mapping[str, msgspec.Raw], fields: Mapping[str, object], wha
         try:
             msgspec.json.decode(posted[name], type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-            yield f"{name}: {readable(str(fault))}"
+            yield located(name, str(fault))

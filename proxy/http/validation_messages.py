@@ -10,7 +10,7 @@ from proxy.http.query import AGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TYPES: Final = {
+TYPES: Final = {
     "str": "a text",
     "int": "a whole number",
     "float": "a number",
@@ -25,13 +25,13 @@ _WHERE: Final = re.compile(r" - at `\$(?P<path>[^`]*)`$")
 
 
 def _wrong_type(found: re.Match[str]) -> str:
-    expected = " or ".join(_TYPES.get(name, name) for name in found["expected"].split(" | "))
-    return f"must be {expected}, not {_TYPES.get(found['got'], found['got'])}"
+    expected = " or ".join(TYPES.get(name, name) for name in found["expected"].split(" | "))
+    return f"must be {expected}, not {TYPES.get(found['got'], found['got'])}"
 
 
 def _bound(found: re.Match[str]) -> str:
     side = "at least" if found["sign"] == ">=" else "at most"
-    return f"must be {_TYPES.get(found['type'], found['type'])} of {side} {int(found['bound']):,}"
+    return f"must be {TYPES.get(found['type'], found['type'])} of {side} {int(found['bound']):,}"
 
 
 def _length(found: re.Match[str]) -> str:
@@ -59,6 +59,12 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]
     ),
 )
 """The messages of msgspec that clients can cause."""
+
+
+def located(name: str, message: str) -> str:
+    """Return a message of msgspec about the value of a field as its path in JSON, and what the value must be."""
+    where = _WHERE.search(message)
+    return f"{name}{where['path'] if where else ''}: {readable(message.removesuffix(where[0]) if where else message)}"
 
 
 def readable(message: str) -> str:

@@ -73,5 +73,5 @@ def _segment_fault(segments: list[str]) -> str | None:
     if "" in segments:
         return "contains '//', an empty segment"
     if "." in segments or ".." in segments:
-        return "contains a segment '.' or '..'"
+        return "contains a segment '.' or '..'; send the key without it"
     return None

@@ -9,6 +9,7 @@ import msgspec
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from proxy.http.document.operations import OPERATIONS
+from proxy.pages.questions import QUESTIONS
 from proxy.webhooks.signature import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from litestar import Request
 
     from proxy.pages.page import Pages
+    from proxy.pages.questions import Question
 
 Document = dict[str, Any]
 
@@ -97,6 +99,7 @@ class ReferencePage(OpenAPIRenderPlugin):
             version=document["info"]["version"],
             origin=self._origin,
             signed_by=SIGNATURE,
+            questions={name: _asked(question) for name, question in QUESTIONS.items()},
         )
 
 
@@ -140,6 +143,11 @@ def _operation(
         body_example=_json(examples[0]["value"]) if examples else "",
         answers=tuple(_answers(operation["responses"])),
     )
+
+
+def _asked(question: Question) -> Mapping[str, str]:
+    """Return a question by the names of the data attributes that the script reads."""
+    return {"question": question.title, "effect": question.effect, "button": question.button}
 
 
 def _answers(responses: Mapping[str, Document]) -> Iterator[Answer]:

@@ -11,6 +11,7 @@ from litestar.datastructures.headers import Accept
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 
+from proxy import SUMMARY
 from proxy.http.problem_catalog import RETRIES, catalog
 from proxy.http.problems import PROBLEM
 from proxy.pages.assets import CONTENT_TYPES, PATH
@@ -66,7 +67,11 @@ def _front(pages: Pages, sizes: Sequence[Size]) -> HTTPRouteHandler:
         if not wants_page(request.headers):
             raise NotFoundException(headers={"Vary": "Accept"})
         return pages.response(
-            "pages/templates/front.html", headers=_VARIES, sizes=sizes, version=version("gallformers-images")
+            "pages/templates/front.html",
+            headers=_VARIES,
+            sizes=sizes,
+            summary=SUMMARY,
+            version=version("gallformers-images"),
         )
 
     return front

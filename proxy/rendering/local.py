@@ -68,7 +68,10 @@ async def render_file(
     path = AsyncPath(file)
     if not await path.is_file():
         return LocalResult(
-            file=file, refusal="This is not a regular file." if await path.exists() else "The file does not exist."
+            file=file,
+            refusal="This is not a regular file."
+            if await path.exists()
+            else "The file does not exist. Correct its path.",
         )
     try:
         str(file).encode()

@@ -1,8 +1,9 @@
-"""Folders of settings that must not lie in one another."""
+"""Folders of settings: that of the store must exist, and no other may lie in it."""
 
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from proxy.system.scratch import temporary_folder
@@ -28,6 +29,21 @@ def temporary_in_store(store: str) -> str | None:
         f"TMPDIR: {temporary} is in the folder of STORE, {folder}, whose files are served; "
         "set TMPDIR to a folder outside of it, or STORE to a folder of its own"
     )
+
+
+def missing_store(store: str) -> str | None:
+    """Return a message if the folder of a file store does not exist, else None; it begins with the folder."""
+    folder = store.removeprefix("file://")
+    if folder == store:
+        return None
+    try:
+        Path(folder).stat()
+    except FileNotFoundError:
+        path = Path(folder).absolute()
+        return f"the folder {path} does not exist; correct the name, or create it: mkdir -p {shlex.quote(str(path))}"
+    except OSError:  # the start of the store explains it
+        return None
+    return None
 
 
 def _store_above(store: str, path: str | Path) -> str | None:

@@ -50,7 +50,9 @@ def read_sizes_file(path: Path) -> SizesFile:
     """
     try:
         file = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except OSError as fault:
+        raise BadSettings([f"{path} cannot be read ({fault.strerror}). Name an existing file of sizes"]) from fault
+    except ValueError as fault:
         raise BadSettings([f"{path}: {fault}"]) from fault
     tables, exceptions = file.pop("sizes", None), file.pop("where", [])
     faults = [f"{path}: {name} is not allowed; every table must be [sizes.<name>] or [[where]]" for name in file]

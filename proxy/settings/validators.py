@@ -270,7 +270,7 @@ def endpoint_fault(value: str) -> str | None:
 def service_url(value: str) -> str | None:
     """Return what is wrong with the URL of a service, or None; an empty URL is valid."""
     if value and (web_fault(value) or urlsplit(value).username is not None):
-        return "must start with http:// or https:// and a host, without a user name, ? or #"
+        return "must be a URL such as http://127.0.0.1:8080, without a user name, ? or #"
     return None
 
 
@@ -287,7 +287,7 @@ def store_fault(value: str) -> str | None:
         return bucket_fault(value.removeprefix("s3://"))
     if value.startswith("file://") and value != "file://":
         return None
-    return "must be file://<folder> or s3://<bucket>"
+    return "must be file://<folder> or s3://<bucket>, such as file:///srv/images"
 
 
 def probe_key(value: str) -> str | None:

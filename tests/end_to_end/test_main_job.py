@@ -148,7 +148,8 @@ def test_asked_to_stop_it_finishes_what_runs_and_goes(tmp_path: Path) -> None:
     ("settings", "description"),
     [
         ({"QUEUE": "sqlite:////proc/nowhere/queue.db"}, "QUEUE: /proc/nowhere/queue.db cannot be used"),
-        ({"STORE": "file:///proc/nowhere"}, "STORE: /proc/nowhere cannot be used"),
+        ({"STORE": "file:///proc/nowhere"}, "STORE: the folder /proc/nowhere does not exist; correct the name, or"),
+        ({"STORE": "file:///proc"}, "STORE: /proc cannot be used"),
         ({"PORT": "99999"}, "PORT: must be between 1 and 65535"),
     ],
 )

@@ -34,6 +34,7 @@ from proxy.bulk.outages import OutageRetry
 from proxy.bulk.own_folder import FolderKind, claim
 from proxy.bulk.reporters import reporting
 from proxy.bulk.runner import Runner
+from proxy.settings.folders import missing_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from proxy.bulk.stop import Stop
     from proxy.keys.layouts import Layout
     from proxy.settings.settings import Settings
+    from proxy.stores.base import Store
 
 UNDERWAY = 2
 """Concurrent originals per process: one is fetched while another is compared."""
@@ -127,7 +129,7 @@ async def compare_all(options: CompareOptions, settings: Settings, stop: Stop) -
         OtherComparison: the unfinished comparison in the folder has other options.
     """
     components, started = build(settings), time.monotonic()
-    sources = _sources(options, components, public_base_url=settings.public_base_url)
+    sources = _sources(options, components, settings)
     database = FindingsDatabase(options.report / _DATABASE, await run_sync(_create_folders, options.report))
     head = _head(options, settings, components)
     async with AsyncExitStack() as stack:
@@ -229,17 +231,22 @@ def _create_folders(folder: Path) -> Path:
     return pictures
 
 
-def _sources(options: CompareOptions, components: Components, *, public_base_url: str) -> Sources:
+def _sources(options: CompareOptions, components: Components, settings: Settings) -> Sources:
+    def open_store() -> Store:
+        if fault := missing_store(settings.store):
+            raise BadOption(f"STORE: {fault}.")
+        return components.store
+
     old, new = (
-        _existing(option, open_side(name, open_store=lambda: components.store, public_base_url=public_base_url))
+        _existing(option, open_side(name, open_store=open_store, public_base_url=settings.public_base_url))
         for option, name in (("--old", options.old), ("--new", options.new))
     )
     if options.originals is None:
         listing = next((one for one in (old, new) if one.can_list), None)
-        return Sources(old=old, new=new, listing=listing or open_side(STORE, open_store=lambda: components.store))
+        return Sources(old=old, new=new, listing=listing or open_side(STORE, open_store=open_store))
     if Path(options.originals).is_file():
         return Sources(old=old, new=new, listing=None)
-    listing = _existing("--originals", open_side(options.originals, open_store=lambda: components.store))
+    listing = _existing("--originals", open_side(options.originals, open_store=open_store))
     if not listing.can_list:
         raise BadOption(f"--originals: the URL {options.originals} cannot be listed. Use a file with one key per line.")
     return Sources(old=old, new=new, listing=listing)

@@ -13,7 +13,7 @@ import uvloop
 
 from proxy.bulk.options import BadOption, OtherOptions
 from proxy.bulk.stop import Stop
-from proxy.cli.console import REFUSED, ParsedOption, names, read_settings_or_exit
+from proxy.cli.console import REFUSED, ParsedOption, exit_without_store, names, read_settings_or_exit
 from proxy.cli.usage import INTERRUPTED
 from proxy.errors import ImagesError
 
@@ -42,12 +42,14 @@ def restart_option(what: str) -> Callable[[Command], Command]:
     return click.option("--restart", is_flag=True, help=f"Start over instead of continuing an unfinished {what}.")
 
 
-def read_bulk_settings(sizes: tuple[str, ...]) -> Settings:
-    """Return the settings; exit with 2 if they are invalid or a size does not exist."""
+def read_bulk_settings(sizes: tuple[str, ...], *, needs_store: bool = True) -> Settings:
+    """Return the settings; exit with 2 if they are invalid, a size does not exist, or a needed store does not."""
     settings = read_settings_or_exit(accepts_jobs=False)
     known = [size.name for size in settings.sizes]
     if unknown := [size for size in sizes if size not in known]:
         raise click.UsageError(f"--sizes: unknown size {', '.join(unknown)}. Known sizes: {', '.join(known)}.")
+    if needs_store:
+        exit_without_store(settings)
     return settings
 
 

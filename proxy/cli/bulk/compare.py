@@ -22,7 +22,7 @@ from proxy.cli.bulk.bulk_options import (
     sizes_option,
 )
 from proxy.cli.console import REFUSED, ParsedOption, env_file_option
-from proxy.cli.usage import StrictCommand, WholeNumber, require
+from proxy.cli.usage import Number, StrictCommand, WholeNumber, require
 from proxy.observability.logging import configure_logs
 
 if TYPE_CHECKING:
@@ -58,14 +58,14 @@ CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in T
 )
 @click.option(
     "--min-score",
-    type=float,
+    type=Number(),
     default=Tolerance().score,
     show_default=True,
     help="Lowest SSIMULACRA2 that counts as alike.",
 )
 @click.option(
     "--max-colour",
-    type=float,
+    type=Number(),
     default=Tolerance().colour,
     show_default=True,
     help="Highest mean CIEDE2000 that counts as alike.",
@@ -108,7 +108,7 @@ def compare(**values: object) -> None:
 
     values["processes"] = values["processes"] or os.cpu_count() or 1
     options = msgspec.convert(values, CompareOptions)
-    settings = read_bulk_settings(options.sizes)
+    settings = read_bulk_settings(options.sizes, needs_store=False)  # two folders need none
     configure_logs(level="ERROR", form="console")
     ended = run_bulk(lambda stop: compare_all(options, settings, stop))
     if ended.is_finished and ended.is_empty:

@@ -14,6 +14,7 @@ import msgspec
 from standardwebhooks import Webhook
 
 from proxy.http.problems import Problem
+from proxy.system.faults import reason, system_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,9 +123,12 @@ class ServiceClient:
 
 def _unreachable(url: str, fault: httpx.HTTPError) -> RequestFailed:
     parts = urlsplit(url)
-    reason = f"timed out after {ANSWER_SECONDS:g} s" if isinstance(fault, httpx.TimeoutException) else str(fault)
+    cause = system_error(fault)
+    why = reason(cause) if cause else str(fault)
+    if isinstance(fault, httpx.TimeoutException):
+        why = f"timed out after {ANSWER_SECONDS:g} s"
     return RequestFailed(
-        f"{parts.scheme}://{parts.netloc} cannot be reached: {reason}. {URL_HINT}, and whether the service runs."
+        f"{parts.scheme}://{parts.netloc} cannot be reached: {why}. {URL_HINT}, and whether the service runs."
     )
 
 

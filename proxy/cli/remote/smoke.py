@@ -19,12 +19,12 @@ from rich.table import Table
 
 from proxy.app.key_layouts import originals_prefixes
 from proxy.app.wiring import store_config
-from proxy.cli.console import REFUSED, ParsedOption, env_file_option, read_settings_or_exit
+from proxy.cli.console import REFUSED, ParsedOption, env_file_option, exit_without_store, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
 from proxy.cli.remote.job_tables import console
 from proxy.cli.remote.service_options import client_of, json_option
 from proxy.cli.remote.smoke_run import SampleStore, SmokeRun, Step, StepFailed
-from proxy.cli.usage import TERMINATED, StrictCommand, require
+from proxy.cli.usage import TERMINATED, Number, StrictCommand, require
 from proxy.observability.logging import configure_logs
 from proxy.settings.validators import HIGHEST_PORT, split
 from proxy.stores.base import Attributes
@@ -68,9 +68,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
 @click.option(
     "--callback-url", default="", help="URL at which the service reaches --listen; default: http://<listen>/."
 )
-@click.option(
-    "--timeout", "seconds", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Wait so many seconds."
-)
+@click.option("--timeout", "seconds", type=Number(1), default=60.0, show_default=True, help="Wait so many seconds.")
 @json_option
 @env_file_option
 def smoke(
@@ -101,6 +99,8 @@ def smoke(
     settings = read_settings_or_exit(accepts_jobs=False)
     configure_logs(level="ERROR", form="console")
     client = client_of(url, secret_file, settings)
+    if not key:
+        exit_without_store(settings, also="; or name an existing original with --key")
     signal.signal(signal.SIGTERM, _terminate)
     table = Table("step", "result", "s", "detail", box=None, pad_edge=False)
     original = key or f"{originals_prefixes(settings)[0]}smoke/{secrets.token_hex(8)}_original.jpg"

@@ -13,7 +13,7 @@ import msgspec
 from proxy.cli.console import REFUSED
 from proxy.cli.remote.job_tables import print_job
 from proxy.cli.remote.service_options import client_of, json_option, service_options
-from proxy.cli.usage import StrictCommand
+from proxy.cli.usage import Number, StrictCommand
 from proxy.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ LOOK_SECONDS = 1.0
 @service_options
 @json_option
 @click.option("--callback-url", default="", help="Receives the receipt; its host must be in CALLBACK_HOSTS.")
-@click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0.0, help="Wait for the end, in seconds.")
+@click.option("--wait", "wait_seconds", type=Number(0), default=0.0, help="Wait for the end, in seconds.")
 @click.argument("keys", nargs=-1, required=True)
 def takedown(
     *,

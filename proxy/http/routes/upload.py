@@ -40,7 +40,13 @@ FIELDS: Mapping[str, object] = {
 class OrderedUpload(msgspec.Struct, frozen=True, kw_only=True):
     """The URL to which the bytes of an original may be put, once, and until when."""
 
-    upload_url: str
+    upload_url: Annotated[
+        str,
+        msgspec.Meta(
+            description="Where to put the bytes: an absolute URL if PUBLIC_ORIGIN is set, otherwise a path of this "
+            "service, such as `/v1/uploads/…`, to be resolved against its URL"
+        ),
+    ]
     key: str
     expires_at: datetime
 
@@ -56,7 +62,10 @@ class OrderedUpload(msgspec.Struct, frozen=True, kw_only=True):
 async def post_upload(
     request: Request[None, None, State], api: NamedDependency[JobApi], uploads: NamedDependency[UploadService]
 ) -> Response[OrderedUpload]:
-    """Return a URL to which a browser may put one original; nothing is stored before that."""
+    """Return a URL to which a browser may put one original; nothing is stored before that.
+
+    `upload_url` is absolute if PUBLIC_ORIGIN is set. Otherwise it is a path of this service.
+    """
     body = await posted_body(request)
     api.verifier.verify(body, request.headers)
     order = parse(body, UploadOrder, fields=FIELDS, what="an upload")

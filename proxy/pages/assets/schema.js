@@ -1,6 +1,7 @@
 // Signs requests in the browser and sends them. The secret never leaves this page.
 
 const secret = document.querySelector("#secret");
+const ask = document.querySelector(".ask");
 
 const bytesOf = (text) => new TextEncoder().encode(text);
 const base64Of = (bytes) => btoa(String.fromCharCode(...bytes));
@@ -42,9 +43,22 @@ function addressOf(form) {
   return query.size ? `${path}?${query}` : path;
 }
 
-async function send(form) {
+// Asks before a request that deletes, or that acts on many jobs; Escape sends nothing.
+async function isWanted(form, address) {
+  const { method, question, effect, button } = form.dataset;
+  if (!question) return true;
+  ask.querySelector("h2").textContent = question;
+  ask.querySelector("#ask-effect").textContent = effect;
+  ask.querySelector("code").textContent = `${method} ${address}`;
+  ask.querySelector('[value="yes"]').textContent = button;
+  ask.returnValue = "";
+  ask.showModal();
+  await new Promise((resolve) => ask.addEventListener("close", resolve, { once: true }));
+  return ask.returnValue === "yes";
+}
+
+async function send(form, address) {
   const { method, signing } = form.dataset;
-  const address = addressOf(form);
   const body = form.querySelector('[data-in="body"]')?.value;
   const token = form.querySelector('[data-in="bearer"]')?.value;
   const headers = body === undefined ? {} : { "content-type": "application/json" };
@@ -54,7 +68,7 @@ async function send(form) {
     Object.assign(headers, await signed(body ?? `${method} ${origin}${address}`));
   }
   const response = await fetch(address, { method, headers, body, redirect: "manual", cache: "no-store" });
-  return { address, response };
+  return response;
 }
 
 function add(parent, name, text, attributes = {}) {
@@ -64,7 +78,7 @@ function add(parent, name, text, attributes = {}) {
   return element;
 }
 
-async function show(result, { address, response }) {
+async function show(result, address, response) {
   result.replaceChildren();
   if (response.type === "opaqueredirect") {
     const line = add(result, "p", "A redirect to the derivative: ");
@@ -90,9 +104,14 @@ for (const form of document.querySelectorAll(".try form")) {
     event.preventDefault();
     const result = form.querySelector(".result");
     const button = form.querySelector("button");
-    button.disabled = true;
+    const address = addressOf(form);
+    if (!(await isWanted(form, address))) {
+      result.replaceChildren("Nothing was sent.");
+      return;
+    }
+    button.disabled = true; // not before: the focus returns to it when the dialog closes
     try {
-      await show(result, await send(form));
+      await show(result, address, await send(form, address));
     } catch (error) {
       result.replaceChildren();
       add(result, "p", error.message, { className: "notice bad" });

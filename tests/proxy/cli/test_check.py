@@ -57,6 +57,7 @@ def warnings(result: Result) -> list[str]:
 
 
 def test_connecting_names_what_works_and_every_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
     for name, value in settings(tmp_path).items():
         monkeypatch.setenv(name, value)
     result = run("--connect")

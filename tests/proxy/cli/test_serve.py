@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def test_on_a_terminal_it_logs_for_people_and_its_examples_come_once_it_listens(tmp_path: Path) -> None:
     port, (terminal, side) = free_port(), pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "LOG_FORMAT"} | {"METRICS_PORT": "0"}
+    (tmp_path / "store").mkdir()
     with subprocess.Popen(
         [sys.executable, "-m", "proxy", "serve", "--hints", "--port", str(port), "--store", f"file://{tmp_path}/store"],
         env=environment,

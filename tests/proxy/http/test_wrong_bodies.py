@@ -16,19 +16,25 @@ if TYPE_CHECKING:
 
 ORIGINAL = '"key": "gall/1_original.jpg"'
 
-SHAPE = 'not a valid JSON object; send one such as {"key": "<key of the original>"}'
+SHAPE = '; send an object such as {"key": "<key of the original>"}.'
 
 BODIES = {
-    "": SHAPE,
-    "key=gall/1_original.jpg": SHAPE,
-    "[]": SHAPE,
+    "": f"The request body is empty{SHAPE}",
+    " \n": f"The request body is empty{SHAPE}",
+    "key=gall/1_original.jpg": f"not valid JSON: invalid character at line 1, column 1 (byte 0){SHAPE}",
+    "[]": f"The request body must be an object, not a list{SHAPE}",
+    "{\n  'key': 1}": f"not valid JSON: object keys must be strings at line 2, column 3 (byte 4){SHAPE}",
+    f"{{{ORIGINAL},}}": f"not valid JSON: trailing comma in object at line 1, column 31 (byte 30){SHAPE}",
+    f"{{{ORIGINAL}": f"not valid JSON: it ends too early, at line 1, column 30 (byte 29){SHAPE}",
+    '{"ä": "ö", }': "trailing comma in object at line 1, column 12 (byte 13)",
+    '{"key":' + "[" * 5000: "The request body is nested too deeply",
     "{}": "key: is required; it is the key of the original",
     '{"key": 5}': "key: must be a text, not a whole number",
     '{"key": ""}': "The key '' is empty",
     '{"key": "a.jpg"}': "its name must end in '_original'",
     f'{{{ORIGINAL}, "size": "small"}}': "size: unknown field; a job has the fields key, sizes, force, callback_url",
     f'{{{ORIGINAL}, "sizes": "small"}}': "sizes: must be a list, not a text",
-    f'{{{ORIGINAL}, "sizes": [1]}}': "sizes: entry [0] must be a text, not a whole number",
+    f'{{{ORIGINAL}, "sizes": [1]}}': "sizes[0]: must be a text, not a whole number",
     f'{{{ORIGINAL}, "sizes": ["huge"]}}': "Unknown size 'huge'; the sizes are small, medium, large, xlarge",
     f'{{{ORIGINAL}, "force": "yes"}}': "force: must be true or false, not a text",
     f"{{{ORIGINAL}, {ORIGINAL}}}": "key: must occur once, not 2 times",

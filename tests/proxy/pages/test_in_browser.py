@@ -77,6 +77,38 @@ def test_a_wrong_secret_is_explained_on_the_page(browser: Browser, service: Serv
         assert queue.locator(".result").inner_text() == "The secret is not whsec_ followed by base64."
 
 
+def test_a_request_that_deletes_is_sent_only_after_a_yes(browser: Browser, service: Service) -> None:
+    derivative = service.store / KEY.replace("original", "small")
+    derivative.write_bytes(b"old")
+    with visiting(browser, service.url) as visit:
+        visit.go("/schema")
+        sent: list[str] = []
+        visit.page.on("request", lambda request: sent.append(request.method) if "/v1/" in request.url else None)
+        visit.page.get_by_label("Secret").fill(SECRET)
+        purge = visit.page.locator("#purgeDerivatives .try")
+        purge.locator("summary").click()
+        purge.get_by_label("key").fill(KEY)
+        send, asked = purge.get_by_role("button"), visit.page.get_by_role("dialog")
+        for refuse in ("Escape", "Enter"):  # the focus is on the button that sends nothing
+            send.focus()
+            visit.page.keyboard.press("Enter")
+            asked.wait_for()
+            assert visit.page.evaluate("document.activeElement.innerText") == "Send nothing"
+            assert f"DELETE /v1/derivatives/{KEY}" in asked.inner_text()
+            assert visit.barriers() == []
+            visit.page.keyboard.press(refuse)
+            asked.wait_for(state="hidden")
+            purge.get_by_text("Nothing was sent.").wait_for()
+            assert (sent, derivative.exists()) == ([], True)
+        visit.page.keyboard.press("Enter")
+        visit.page.keyboard.press("Tab")
+        visit.page.keyboard.press("Enter")
+        purge.locator(".result .badge").wait_for()
+        assert purge.locator(".result .badge").inner_text() == "200 OK"
+        assert (sent, derivative.exists()) == (["DELETE"], False)
+        assert (visit.complaints, visit.elsewhere) == ([], [])
+
+
 def test_without_scripts_every_operation_can_be_read(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url, has_scripts=False) as visit:
         visit.go("/schema")

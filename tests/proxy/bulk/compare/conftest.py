@@ -70,6 +70,7 @@ def comparing(folder: Path, patch: pytest.MonkeyPatch) -> Compare:
     (folder / "sizes.toml").write_text(SIZES)
     patch.chdir(folder)
     patch.setenv("SIZES_FILE", str(folder / "sizes.toml"))
+    (folder / "store").mkdir(exist_ok=True)
     patch.setenv("STORE", f"file://{folder}/store")
 
     def run(old: Path | str, new: Path | str, *words: str) -> Comparison:

@@ -129,6 +129,7 @@ def test_a_callback_that_does_not_come_fails_with_what_the_service_reports(
 def test_a_store_that_is_not_the_services_fails_and_its_job_is_cancelled(
     service: Service, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    (tmp_path / "other").mkdir()
     result = run(environment | {"STORE": f"file://{tmp_path}/other"}, "--timeout", "1", "--json")
     assert (result.exit_code, steps(result)["job"]) == (1, "failed")
     assert "last error: not-found" in result.stdout
@@ -150,6 +151,7 @@ def test_a_paused_queue_is_reported_at_once(service: Service, environment: dict[
 def test_a_run_that_is_terminated_removes_its_original(
     service: Service, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    (tmp_path / "other").mkdir()
     told = {**os.environ, **environment, "STORE": f"file://{tmp_path}/other"}  # so its job waits for the original
     command = [sys.executable, "-m", "proxy", "smoke", "--json"]
     with subprocess.Popen(command, env=told, stdout=subprocess.PIPE, text=True) as process:

@@ -15,6 +15,7 @@ from tests.proxy.http.conftest import SECRET, Site, painted, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import httpx
 
@@ -62,6 +63,14 @@ async def small_site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 async def pieces(body: bytes, size: int = 1000) -> AsyncIterator[bytes]:
     for start in range(0, len(body), size):
         yield body[start : start + size]
+
+
+async def test_its_url_is_a_path_unless_the_origin_of_the_service_is_known(
+    site: Site, key: str, tmp_path: Path
+) -> None:
+    assert (await url_for(site, key)).startswith("/v1/uploads/")
+    async with serving(tmp_path, public_origin="https://images.test", base_path="/below") as known:
+        assert (await url_for(known, key)).startswith("https://images.test/below/v1/uploads/")
 
 
 async def test_an_upload_is_stored_and_its_job_renders_it(site: Site, key: str) -> None:
