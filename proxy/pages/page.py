@@ -96,6 +96,8 @@ class Pages:
             # It needs 3 MB, which a service without visitors never uses.
             from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415
 
+            from proxy.pages.prose import prose  # noqa: PLC0415 - needs a part of the same library
+
             environment = Environment(
                 loader=FileSystemLoader(PACKAGE),
                 autoescape=True,
@@ -108,5 +110,6 @@ class Pages:
                 "navigation": self.navigation,
                 "url": self.url,
             }
+            environment.filters["prose"] = prose
             self._environment = environment
         return self._environment
