@@ -37,6 +37,9 @@ GIVEN = {
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "var" / "store").mkdir(
+        parents=True
+    )  # the default store; tests/proxy/cli/test_missing_store.py has none
 
 
 def run(*words: str) -> Result:
