@@ -79,10 +79,14 @@ class Service:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(photo, path)
 
+    def create_store(self) -> None:
+        """Create the folder of the store, which the service does only for its default one."""
+        self.store.mkdir(exist_ok=True)
+
     def start(self) -> None:
         """Start the process, without waiting until it is ready."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        self.store.mkdir(exist_ok=True)
+        self.create_store()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.entry, *self.program, self.command], env=self.environment(), stdout=log, stderr=log

@@ -63,6 +63,9 @@ def unpacked(image: Image) -> Iterator[Unpacked]:
 class Contained(Service):
     """A service that runs as process 1 of its own namespaces."""
 
+    def create_store(self) -> None:
+        """Leave that to the service, whose user owns the folder above."""
+
     @property
     def store(self) -> Path:
         """The folder of its file store, as a path outside of the image."""
