@@ -37,7 +37,7 @@ from proxy.bulk.runner import Runner
 from proxy.settings.folders import missing_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pipeline.protocol import SandboxLevel
     from proxy.app.wiring import Components
@@ -232,13 +232,21 @@ def _create_folders(folder: Path) -> Path:
 
 
 def _sources(options: CompareOptions, components: Components, settings: Settings) -> Sources:
+    used: list[Store] = []
+
     def open_store() -> Store:
-        if fault := missing_store(settings.store):
-            raise BadOption(f"STORE: {fault}.")
+        used.append(components.store)
         return components.store
 
+    sources = _named_sources(options, open_store, public_base_url=settings.public_base_url)
+    if used and (fault := missing_store(settings.store)):
+        raise BadOption(f"STORE: {fault}.")
+    return sources
+
+
+def _named_sources(options: CompareOptions, open_store: Callable[[], Store], *, public_base_url: str) -> Sources:
     old, new = (
-        _existing(option, open_side(name, open_store=open_store, public_base_url=settings.public_base_url))
+        _existing(option, open_side(name, open_store=open_store, public_base_url=public_base_url))
         for option, name in (("--old", options.old), ("--new", options.new))
     )
     if options.originals is None:

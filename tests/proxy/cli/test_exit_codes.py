@@ -37,9 +37,7 @@ GIVEN = {
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "var" / "store").mkdir(
-        parents=True
-    )  # the default store; tests/proxy/cli/test_missing_store.py has none
+    (tmp_path / "var/store").mkdir(parents=True)
 
 
 def run(*words: str) -> Result:
