@@ -130,6 +130,7 @@ def test_a_kernel_without_landlock_is_reported_and_is_a_fault_if_it_is_required(
     def without_landlock() -> None:
         fail_calls(LANDLOCK_CREATE_RULESET, errno.ENOSYS)
 
+    (tmp_path / "store").mkdir()
     result = subprocess.run(
         [sys.executable, "-m", "proxy", "check", "--connect"],
         env={**os.environ, **settings(tmp_path), "SANDBOX": level},

@@ -177,6 +177,7 @@ def test_a_report_of_another_store_ends_with_2(
     run("reprocess", "--prefix", "gall/")
     compared(tmp_path / "report")
     before = files(store)
+    (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv(name, value)
     result = run("promote", "--report", str(tmp_path / "report"), "--allow", "old-missing")
     assert (result.exit_code, "another store" in result.stderr) == (2, True), result.output
