@@ -270,7 +270,9 @@ def endpoint_fault(value: str) -> str | None:
 def service_url(value: str) -> str | None:
     """Return what is wrong with the URL of a service, or None; an empty URL is valid."""
     if value and (web_fault(value) or urlsplit(value).username is not None):
-        return "must be a URL such as http://127.0.0.1:8080, without a user name, ? or #"
+        return (
+            "must start with http:// or https:// and a host, such as http://127.0.0.1:8080, without a user name, ? or #"
+        )
     return None
 
 

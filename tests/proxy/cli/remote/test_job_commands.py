@@ -154,7 +154,10 @@ async def test_another_server_is_not_taken_for_the_service(service: Service, env
         (["replay", "0", "--code", "corrupt"], "contradict each other"),
         (["list", "--older-than", "2w"], "such as 90s"),
         (["list", "--status", "lost"], "--status"),
-        (["list", "--url", "ftp://x"], "--url: 'ftp://x' must be a URL such as http://127.0.0.1:8080"),
+        (
+            ["list", "--url", "ftp://x"],
+            "--url: 'ftp://x' must start with http:// or https:// and a host, such as http://127.0.0.1:8080",
+        ),
         (["list", "--secret-file", "-"], "--secret-file: is empty"),
         (["show"], "IDS"),
     ],
