@@ -80,8 +80,11 @@ class Service:
         shutil.copyfile(photo, path)
 
     def create_store(self) -> None:
-        """Create the folder of the store, which the service does only for its default one."""
-        self.store.mkdir(exist_ok=True)
+        """Create the folder of the store, which the service does only for its default one, for the user of its own."""
+        if not self.store.exists():
+            self.store.mkdir()
+            owner = self.folder.stat()
+            os.chown(self.store, owner.st_uid, owner.st_gid)
 
     def start(self) -> None:
         """Start the process, without waiting until it is ready."""
