@@ -5,18 +5,7 @@ defmodule SiteImages.CallbackTest do
   alias SiteImages.{CallbackController, Loopback, Site}
 
   test "a callback of the service is verified from its raw body, and stores the picture and the facts once" do
-    test = self()
-    port = String.to_integer(Site.env("CALLBACK_PORT"))
-
-    url =
-      Loopback.start(
-        fn request, _socket ->
-          send(test, {:callback, request})
-          {204, [], ""}
-        end,
-        port
-      )
-
+    url = receive_callbacks()
     key = Site.upload()
     settings = Site.settings(callback_url: url <> "/ended")
     assert SiteImages.create_other_sizes(key, settings) == :ok
@@ -45,17 +34,7 @@ defmodule SiteImages.CallbackTest do
   end
 
   test "a takedown removes a picture from the running service, and its receipt the row of the site" do
-    test = self()
-
-    url =
-      Loopback.start(
-        fn request, _socket ->
-          send(test, {:callback, request})
-          {204, [], ""}
-        end,
-        String.to_integer(Site.env("CALLBACK_PORT"))
-      )
-
+    url = receive_callbacks()
     {key, service} = {Site.upload(), Site.service()}
     {:ok, job} = ImageService.post_job(service, key)
     assert {:ok, %{"status" => "done"}} = ImageService.wait_for_job(service, job)
@@ -137,6 +116,18 @@ defmodule SiteImages.CallbackTest do
       headers = Signature.headers(Site.secret(), "msg_1", body)
       assert {:error, _} = Callback.read(body, headers, [Site.secret()])
     end
+  end
+
+  # Where the running service may send callbacks; each reaches the test.
+  defp receive_callbacks do
+    test = self()
+
+    answer = fn request, _socket ->
+      send(test, {:callback, request})
+      {204, [], ""}
+    end
+
+    Loopback.start(answer, String.to_integer(Site.env("CALLBACK_PORT")))
   end
 
   defp signed(type, data) do
