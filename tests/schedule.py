@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,12 @@ MODULE_SECONDS = {
 }
 """How long the longest modules take, about, on two cores; a module that is not named is begun after them."""
 
+APART = ("tests/machine/test_machine.py", "tests/machine/test_takedown_moments.py")
+"""Modules whose tests of one queue run beside those of another."""
+
+QUEUE = re.compile(r"\[(sqlite|redis|postgres)\b")
+"""The parameter of a test that is its queue."""
+
 
 def all_slow(path: Path) -> bool:
     """Return whether all tests of a folder or module are slow."""
@@ -166,14 +173,20 @@ def expected_seconds(item: pytest.Item) -> int:
 
 
 class ByModule(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
-    """Share out whole modules, in the order in which they were collected."""
+    """Share out whole modules, or the queues of long ones, in the order in which they were collected."""
 
     def __init__(self, config: pytest.Config, log: object) -> None:
         config.option.loadscopereorder = False
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        return _module(nodeid)
+        return scope(nodeid)
+
+
+def scope(nodeid: str) -> str:
+    """Return what a test shares a process with: its module, or of a long one the tests of the same queue."""
+    queue = QUEUE.search(nodeid)
+    return f"{_module(nodeid)}, {queue[1]}" if queue and nodeid.startswith(APART) else _module(nodeid)
 
 
 def _module(nodeid: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tests.schedule import MODULE_SECONDS, ROOT, SLOW, all_slow
+from tests.schedule import APART, MODULE_SECONDS, ROOT, SLOW, all_slow, scope
 
 
 def test_every_module_that_is_named_is_there() -> None:
-    assert [name for name in (*SLOW, *MODULE_SECONDS) if not (ROOT / name.partition("::")[0]).exists()] == []
+    assert [name for name in (*SLOW, *MODULE_SECONDS, *APART) if not (ROOT / name.partition("::")[0]).exists()] == []
 
 
 def test_folders_and_modules_that_are_slow_as_a_whole_are_told() -> None:
@@ -20,3 +20,10 @@ def test_folders_and_modules_that_are_slow_as_a_whole_are_told() -> None:
 
 def test_the_longest_come_first() -> None:
     assert list(MODULE_SECONDS.values()) == sorted(MODULE_SECONDS.values(), reverse=True)
+
+
+def test_the_queues_of_a_long_module_run_beside_each_other() -> None:
+    module = "tests/machine/test_takedown_moments.py"
+    assert scope(f"{module}::test_one[redis-post]") == scope(f"{module}::test_two[redis]") == f"{module}, redis"
+    assert scope(f"{module}::test_one[sqlite-post]") != scope(f"{module}::test_one[redis-post]")
+    assert scope("tests/end_to_end/test_refusals.py::test_one[redis]") == "tests/end_to_end/test_refusals.py"

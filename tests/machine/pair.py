@@ -49,6 +49,7 @@ Cause = Literal["post", "view", "upload", "event"]
 class Pair:
     """Two machines on one queue and one bucket, the CDN in front of it, and the receiver of their callbacks."""
 
+    queue: QueueKind
     nodes: list[Node]
     bucket: Bucket
     cdn: CachingServer
@@ -226,6 +227,7 @@ def running_pair(kind: QueueKind, folder: Path) -> Iterator[Pair]:
             node.start()
         paint(folder / "photo.jpg", Photograph(width=64, height=48, noise=4))
         pair = Pair(
+            queue=kind,
             nodes=nodes,
             bucket=bucket,
             cdn=cdn,

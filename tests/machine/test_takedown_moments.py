@@ -13,9 +13,7 @@ import pytest
 from tests.machine.pair import ENDED_SECONDS, Cause, Pair, running_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from _pytest.mark import ParameterSet
+    from collections.abc import Iterator
 
     from proxy.system.failpoints import Point
     from tests.machine.nodes import Action
@@ -67,24 +65,23 @@ QUEUES: Final[dict[QueueKind, tuple[pytest.MarkDecorator, ...]]] = {
 }
 
 
-def turns(cases: Sequence[Moment] | Sequence[Point]) -> Iterator[ParameterSet]:
-    """Yield each case for each queue, with another end on each: together all ends of all cases."""
+def end_of(pair: Pair, number: int) -> End:
+    """Return the end of a case: another on each queue, together all ends of all cases."""
     ends = [*ACTIONS]
-    for first, (queue, marks) in enumerate(QUEUES.items()):
-        for number, case in enumerate(cases):
-            end = ends[(first + number) % len(ends)]
-            name = case if isinstance(case, str) else " at ".join(case)
-            yield pytest.param(queue, case, end, marks=marks, id=f"{queue}, {name}, {end}")
+    return ends[([*QUEUES].index(pair.queue) + number) % len(ends)]
 
 
-@pytest.fixture(scope="module")
+# The queue is a parameter of its own: pytest ends a fixture after each test whose other parameters come in one mark
+# with the fixture's.
+@pytest.fixture(scope="module", params=[pytest.param(queue, marks=marks) for queue, marks in QUEUES.items()])
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with running_pair(request.param, tmp_path_factory.mktemp(request.param)) as one:
         yield one
 
 
-@pytest.mark.parametrize(("pair", "moment", "end"), [*turns(MOMENTS)], indirect=["pair"])
-def test_nothing_is_left_of_a_picture_that_is_taken_down_at_any_moment(pair: Pair, moment: Moment, end: End) -> None:
+@pytest.mark.parametrize("moment", MOMENTS, ids=" at ".join)
+def test_nothing_is_left_of_a_picture_that_is_taken_down_at_any_moment(pair: Pair, moment: Moment) -> None:
+    end = end_of(pair, MOMENTS.index(moment))
     key, action = pair.new_key(), ACTIONS[end]
     pair.interrupt(moment.point, key, action)
     begun = pair.begin(moment.cause, key, pair.nodes[0])
@@ -117,10 +114,11 @@ def test_what_the_cdn_copied_of_a_late_write_does_not_stay_either(pair: Pair, ca
     pair.check_gone(key)
 
 
-@pytest.mark.parametrize(("pair", "point", "end"), [*turns(TAKEDOWN_POINTS)], indirect=["pair"])
+@pytest.mark.parametrize("point", TAKEDOWN_POINTS)
 def test_a_takedown_that_is_interrupted_at_any_step_is_finished_and_lists_each_removal_once(
-    pair: Pair, point: Point, end: End
+    pair: Pair, point: Point
 ) -> None:
+    end = end_of(pair, TAKEDOWN_POINTS.index(point))
     key, action = pair.new_key(), ACTIONS[end]
     posted = pair.begin("post", key, pair.nodes[0]).result(ENDED_SECONDS).raise_for_status().json()
     assert pair.ended(posted["id"], pair.nodes[0])["status"] == "done"
