@@ -11,7 +11,7 @@ import pytest
 from proxy.settings.settings import list_settings
 from tests import servers
 from tests.children import Watch
-from tests.schedule import ByModule, all_slow, expected_seconds, is_slow
+from tests.schedule import ByModule, all_slow, expected_seconds, is_slow, is_uncounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_slow(item):
             item.add_marker("slow")
+        if is_uncounted(item):
+            item.add_marker("no_cover")
     items.sort(key=expected_seconds, reverse=True)
 
 

@@ -145,6 +145,9 @@ MODULE_SECONDS = {
 }
 """How long the longest modules take, about, on two cores; a module that is not named is begun after them."""
 
+UNCOUNTED = ("tests/benchmarks/", "tests/documents/", "tests/end_to_end/", "tests/loadtest/", "tests/machine/")
+"""Folders whose tests use the whole service, mostly in other processes."""
+
 APART = ("tests/machine/test_machine.py", "tests/machine/test_takedown_moments.py")
 """Modules whose tests of one queue run beside those of another."""
 
@@ -165,6 +168,11 @@ def is_slow(item: pytest.Item) -> bool:
         or bool(fixtures & SLOW_FIXTURES)
         or next(item.iter_markers("needs"), None) is not None
     )
+
+
+def is_uncounted(item: pytest.Item) -> bool:
+    """Return whether a test is left out of the coverage, which would double what it costs and add nothing to it."""
+    return item.nodeid.startswith(UNCOUNTED)
 
 
 def expected_seconds(item: pytest.Item) -> int:

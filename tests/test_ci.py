@@ -33,6 +33,12 @@ def test_coverage_is_measured_and_has_its_threshold_in_ci_alone() -> None:
     assert "coverage" not in commands[""]
 
 
+def test_everything_is_tried_more_often_every_night() -> None:
+    assert "THOROUGH=true" not in (ROOT / ".ci" / "run").read_text()
+    workflow = (ROOT / ".github" / "workflows" / "explore.yml").read_text()
+    assert "THOROUGH=true .ci/run" in workflow
+
+
 def commands_of(target: str, **variables: str) -> str:
     """Give what a target runs."""
     words = [f"{name}={value}" for name, value in variables.items()]

@@ -21,6 +21,7 @@ from pipeline.heap import release_memory
 from pipeline.process import sandbox
 from pipeline.process.channel import Closed, ServiceChannel
 from pipeline.process.confinement.trial import try_out
+from pipeline.process.mapped_files import release_mapped_files
 from pipeline.protocol import Fault, Fork, Forked, Order, Reap, Reaped
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def serve(converse: Callable[[ServiceChannel, SandboxLevel], None], *, get_ready
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise write to every object, and so copy all pages
     release_memory()
+    release_mapped_files()
     server.send(ready)
     server.run()
 

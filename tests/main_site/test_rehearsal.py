@@ -11,7 +11,6 @@ import pytest
 
 from tests.main_site import node
 from tests.main_site.rehearsal import EXPECTED, causes
-from tests.thorough import count
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +22,7 @@ pytestmark = [
 
 
 def test_old_sizes_are_shadowed_compared_promoted_and_put_back(tmp_path: Path) -> None:
-    number = str(count(40, otherwise=8))
+    number = "40"
     report = tmp_path / "report"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.main_site.rehearsal", "--photographs", number, "--keep", str(report)],
