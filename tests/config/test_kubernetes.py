@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import kubernetes_validate
 import msgspec
 import pytest
 
 from loadtest.service import SECRET
 from proxy.observability.readiness import CHECK_SECONDS
 from proxy.settings.settings import Settings, list_settings, read_settings
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "deploy" / "kubernetes"
@@ -37,13 +40,19 @@ def settings() -> dict[str, str]:
     return dict(word.split("=", 1) for word in told)
 
 
+@pytest.fixture(scope="module")
+def kubernetes_validate() -> ModuleType:
+    """Import what takes seconds, which everybody who collects tests would wait for."""
+    return importlib.import_module("kubernetes_validate")
+
+
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("name", MANIFESTS)
-def test_a_manifest_fits_its_schema(name: str, version: str) -> None:
+def test_a_manifest_fits_its_schema(kubernetes_validate: ModuleType, name: str, version: str) -> None:
     kubernetes_validate.validate(MANIFESTS[name], version, strict=True)
 
 
-def test_a_manifest_that_does_not_is_told() -> None:
+def test_a_manifest_that_does_not_is_told(kubernetes_validate: ModuleType) -> None:
     wrong = {**MANIFESTS["service.yaml"], "spec": {"ports": [{"port": "http"}]}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, NEWEST, strict=True)
