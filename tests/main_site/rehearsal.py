@@ -248,7 +248,7 @@ def shoot(report: Path, picture: Path) -> None:
         words = "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"
         address = (report / "index.html").as_uri()
         command = [browser, *words, f"--window-size={WINDOW}", f"--screenshot={picture.resolve()}", address]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=600)
     click.echo(f"screenshot: {picture}")
 
 
