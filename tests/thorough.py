@@ -9,8 +9,14 @@ from __future__ import annotations
 import os
 
 THOROUGH = bool(os.environ.get("THOROUGH"))
+IN_CI = THOROUGH or bool(os.environ.get("CI"))
 
 
 def count(thorough: int, *, otherwise: int) -> int:
     """Return the first number if everything is asked for, otherwise the second."""
     return thorough if THOROUGH else otherwise
+
+
+def in_ci(all_of_it: int, *, otherwise: int) -> int:
+    """Return the first number in CI as well: it is promised there, or costs little."""
+    return all_of_it if IN_CI else otherwise

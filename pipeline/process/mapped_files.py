@@ -25,7 +25,7 @@ def release_mapped_files() -> None:
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start, end in [*_clean_mappings()]:
+    for start, end in _clean_mappings():
         madvise(start, end - start, _MADV_DONTNEED)  # what cannot be unmapped stays
 
 

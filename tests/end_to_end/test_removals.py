@@ -14,13 +14,14 @@ import pytest
 
 from loadtest.paint import Photograph, paint
 from loadtest.service import Service, order, signed, started
+from tests.thorough import in_ci
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-REMOVALS = 20
+REMOVALS = in_ci(20, otherwise=4)
 JOB_SECONDS = 0.6
 """About what a job takes here; each removal falls within that time after the job was accepted."""
 

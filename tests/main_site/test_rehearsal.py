@@ -11,6 +11,7 @@ import pytest
 
 from tests.main_site import node
 from tests.main_site.rehearsal import EXPECTED, causes
+from tests.thorough import in_ci
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ pytestmark = [
 
 
 def test_old_sizes_are_shadowed_compared_promoted_and_put_back(tmp_path: Path) -> None:
-    number = "40"
+    number = str(in_ci(40, otherwise=8))
     report = tmp_path / "report"
     ended = subprocess.run(
         [sys.executable, "-m", "tests.main_site.rehearsal", "--photographs", number, "--keep", str(report)],

@@ -13,7 +13,7 @@ from pipeline.kernel.reduction import WantedPicture, reduce, rungs
 from tests.pipeline.kernel import oracle
 from tests.pipeline.kernel.driven import QEMU, ZIG, build, drive, job, needs_arm64, needs_qemu
 from tests.pipeline.kernel.oracle import Shape
-from tests.thorough import count
+from tests.thorough import in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.needs("gcc", "gcc")
 @pytest.mark.parametrize("instructions", NATIVE)
 def test_sanitizers_find_nothing_in_shapes_by_chance_and_in_wide_ones(sanitized: Path, instructions: str) -> None:
-    shapes = [*originals(count(3000, otherwise=300), seed=5), WIDE]
+    shapes = [*originals(in_ci(3000, otherwise=300), seed=5), WIDE]
     assert drive([str(sanitized), instructions], map(job, shapes)) == expected(shapes)
 
 
@@ -81,6 +81,6 @@ def test_numbers_out_of_range_are_refused_and_leak_nothing(sanitized: Path) -> N
 @needs_arm64
 def test_neon_computes_the_same_bytes(tmp_path: Path) -> None:
     program = build(tmp_path / "driver", ZIG, "-O3")
-    shapes = [*originals(count(2000, otherwise=200), seed=7), WIDE]
+    shapes = [*originals(in_ci(2000, otherwise=200), seed=7), WIDE]
     for instructions in ("neon", "scalar"):
         assert drive([*QEMU, str(program), instructions], map(job, shapes)) == expected(shapes)

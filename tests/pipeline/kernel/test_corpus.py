@@ -14,7 +14,7 @@ from tests.pipeline.kernel.driven import QEMU, ZIG, build, drive, job, needs_arm
 from tests.pipeline.kernel.oracle import Shape
 from tests.pipeline.kernel.test_builds import NATIVE
 from tests.pipeline.rendering import SITE, needs_corpus, photographs
-from tests.thorough import count
+from tests.thorough import in_ci
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ def made(photograph: Shape) -> list[bytearray]:
 
 
 @needs_corpus
-@pytest.mark.parametrize("path", PHOTOGRAPHS[:: count(3, otherwise=12)], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PHOTOGRAPHS[:: in_ci(3, otherwise=12)], ids=lambda path: path.name)
 def test_the_instructions_of_this_processor_give_the_same_bytes(path: Path) -> None:
     photograph = pixels(path)
     # The last one is the default, so that it is chosen again in the end.
@@ -57,7 +57,7 @@ def test_the_instructions_of_this_processor_give_the_same_bytes(path: Path) -> N
 @needs_arm64
 def test_neon_gives_the_same_bytes(tmp_path: Path) -> None:
     program = build(tmp_path / "driver", ZIG, "-O3")
-    for path in PHOTOGRAPHS[:: count(9, otherwise=30)]:
+    for path in PHOTOGRAPHS[:: in_ci(9, otherwise=30)]:
         photograph = pixels(path)
         expected = b"\1" + b"".join(made(photograph))
         assert drive([*QEMU, str(program)], [job(photograph)]) == expected, path.name

@@ -11,7 +11,7 @@ import pytest
 
 from tests.pipeline.kernel.driven import build
 from tests.pipeline.kernel.oracle import seeded
-from tests.thorough import count
+from tests.thorough import in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ def test_a_fuzzer_finds_no_fault_and_no_difference_between_instructions(tmp_path
     (tmp_path / "inputs").mkdir()
     for number, seed in enumerate(seeds()):
         (tmp_path / "inputs" / str(number)).write_bytes(seed)
-    runs = count(50_000, otherwise=3000)
+    runs = in_ci(50_000, otherwise=3000)
     command = [
         str(program),
         "-seed=1",

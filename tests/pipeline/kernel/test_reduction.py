@@ -17,7 +17,7 @@ from pipeline.kernel.reduction import WantedPicture, chain, reduce, rungs, worki
 from tests.pipeline.kernel import oracle
 from tests.pipeline.kernel.oracle import ONE, Shape
 from tests.pipeline.kernel.test_windows import lanczos
-from tests.thorough import count
+from tests.thorough import in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def expected(original: Shape) -> list[bytes]:
 
 def test_shapes_and_contents_by_chance_equal_the_oracle_with_all_instructions() -> None:
     random = oracle.seeded(1)
-    for number in range(count(10_000, otherwise=1000)):
+    for number in range(in_ci(10_000, otherwise=1000)):
         original = oracle.shape(random)
         wanted = expected(original)
         for name in INSTRUCTIONS:

@@ -21,7 +21,7 @@ from pipeline.size import Size, render_profile
 from tests.pipeline import fuzz
 from tests.pipeline.rendering import CORPUS, SITE, RenderProcess, needs_corpus, photographs, render_into
 from tests.pipeline.strip.bare import pixels
-from tests.thorough import count
+from tests.thorough import count, in_ci
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +162,7 @@ def test_a_photograph_is_copied_without_its_metadata_and_shows_the_same(tmp_path
 def test_a_hostile_file_is_refused_as_for_other_sizes(tmp_path: Path) -> None:
     """What the kernel limits, such as memory, may differ: each size needs another amount."""
     with RenderProcess() as process:
-        for path in sorted(CORPUS.glob("hostile/*"))[:: count(1, otherwise=4)]:
+        for path in sorted(CORPUS.glob("hostile/*"))[:: in_ci(1, otherwise=4)]:
             codes = []
             for sizes in ((Size(name="small", width=300),), (FULL,)):
                 answer = process.ask(Render(path=str(path), folder=str(tmp_path), sizes=sizes))
