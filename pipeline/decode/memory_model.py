@@ -12,7 +12,7 @@ from pipeline.decode.copying import is_copied
 from pipeline.formats import jpeg, tiff, webp
 from pipeline.formats.heif.main_image import AV1, HEVC
 from pipeline.formats.registry import MAX_LOSSLESS_PIXELS, MAX_PALETTE_PIXELS, WRITABLE, highest, output
-from pipeline.image import vips
+from pipeline.image import tone, vips
 from pipeline.kernel import reduction
 
 if TYPE_CHECKING:
@@ -246,9 +246,11 @@ def _plane_bytes(plane: Plane, sample: int) -> float:
     factor = _DEEP_FACTOR if sample > 1 else 1
     coded = width * height * _CODED_BYTES[plane.tiles[0].codec] * factor
     data = _HEIF_BYTES + _DATA_COPIES * max(tile.length for tile in plane.tiles)
+    bands = 1 if plane.is_grey else 3
+    if plane.tiles[0].transfer in tone.HDR:
+        data += tone.working_bytes(width, bands)
     if len(plane.tiles) == 1:
         return coded + data
-    bands = 1 if plane.is_grey else 3
     return coded + data + _ROW_COPIES * float(plane.columns * width * height * bands * sample)
 
 

@@ -25,7 +25,10 @@ ANSWER_SECONDS = 4.0
 """The timeout of a statement; shorter than the 5 s of the readiness check."""
 
 LINK_SECONDS = 2.0
-"""The timeout for a connection from the pool, and then for the check that it still works."""
+"""The timeout to connect, and then for the check that the connection still works."""
+
+FREE_SECONDS = 10.0
+"""How long a call waits for another to give back its connection: longer than a call to a server that hangs takes."""
 
 LISTEN_SECONDS = 5.0
 """How often a listener checks that the server still answers."""
@@ -64,7 +67,11 @@ class Connection(AsyncConnection):
 
 
 class ConnectionPool(AsyncConnectionPool[Connection]):
-    """A pool that reconnects on demand, and whose errors are `QueueUnavailable`."""
+    """A pool that reconnects on demand, and whose errors are `QueueUnavailable`.
+
+    Psycopg's pool counts the wait for a connection that another call uses as time to connect. A busy process would
+    report that its server is down. Here a call first waits for its turn, and only then asks the pool.
+    """
 
     def __init__(self, address: str, breaker: CircuitBreaker) -> None:
         super().__init__(
@@ -78,13 +85,31 @@ class ConnectionPool(AsyncConnectionPool[Connection]):
             reconnect_timeout=1.0,  # else the pool retries at growing intervals, and callers cannot retry meanwhile
         )
         self._breaker = breaker
+        self._turns = asyncio.Semaphore(CONNECTIONS)
 
     @asynccontextmanager
     async def connection(self, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109 - psycopg's signature
-        """Yield a connection from the pool."""
-        with self._breaker.guarded():
-            async with super().connection(timeout) as link:
-                yield link
+        """Yield a connection from the pool.
+
+        Raises:
+            QueueUnavailable: the server did not answer, or no other call gave back its connection in time.
+        """
+        async with self._turn():
+            with self._breaker.guarded():
+                async with super().connection(timeout) as link:
+                    yield link
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(FREE_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise QueueUnavailable(f"all {CONNECTIONS} connections to PostgreSQL are in use") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 class Listener(ListenMultiplexer):

@@ -27,7 +27,7 @@ BUILT = ROOT / "build" / "main-site-elixir"
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("mix"), reason="needs elixir: apt-get install elixir"),
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1000),
 ]
 
 
@@ -48,7 +48,7 @@ def mix(*words: str, environment: Mapping[str, str]) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=500,
+        timeout=900,
     )
     assert ended.returncode == 0, ended.stdout
     return ended.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import zlib
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,11 @@ SECRET = b"Serial 4711, 47 22 30 N, A. Painter"
 """Metadata that no copy may have, in whatever chunk or segment it was."""
 
 
-def picture(width: int = 40, height: int = 30, mode: str = "RGB") -> PIL.Image.Image:
-    """Return a picture of noise."""
-    noise = PIL.Image.effect_noise((width, height), 90)
+def picture(width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> PIL.Image.Image:
+    """Return a picture of noise, the same one for the same arguments."""
+    levels = random.Random(seed)  # noqa: S311 - noise, not secrets
+    noise = PIL.Image.new("L", (width, height))
+    noise.putdata([min(max(round(levels.gauss(128, 90)), 0), 255) for _ in range(width * height)])
     return PIL.Image.merge(
         "RGB", (noise, noise.rotate(180), noise.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT))
     ).convert(mode)

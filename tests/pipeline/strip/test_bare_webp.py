@@ -15,7 +15,7 @@ from tests.pipeline.strip.bare import SECRET, encoded, full, is_copied, picture,
 if TYPE_CHECKING:
     from pathlib import Path
 
-FRAMES = {"save_all": True, "append_images": [picture(), picture()], "duration": 70, "loop": 3}
+FRAMES = {"save_all": True, "append_images": [picture(seed=1), picture(seed=2)], "duration": 70, "loop": 3}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "lossy": ("RGB", {}),
     "lossless": ("RGB", {"lossless": True}),

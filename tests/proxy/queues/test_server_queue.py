@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import ExitStack, aclosing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import psycopg
@@ -12,9 +12,9 @@ import pytest
 from saq.queue.postgres import ENQUEUE
 
 from proxy.errors import QueueUnavailable
-from proxy.queues import circuit_breaker
+from proxy.queues import circuit_breaker, postgres_connection
 from proxy.queues.factory import open_queue
-from proxy.queues.postgres_connection import Listener
+from proxy.queues.postgres_connection import CONNECTIONS, Listener
 from tests import servers
 from tests.proxy.queues.asking import take
 from tests.waiting import until
@@ -110,6 +110,39 @@ async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_
         assert (await queue.enqueue("paint", key="b")) is not None
         assert (await take(queue)).key == "b"
         await queue.disconnect()
+
+
+async def test_a_busy_process_does_not_take_its_server_for_one_that_is_down(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connection, "LINK_SECONDS", 0.5)
+    queue = open_queue(postgres_server.make_database(), name="images")
+    await queue.connect()
+    pool = cast("PostgresQueue", queue).pool
+    async with AsyncExitStack() as in_use:
+        for _ in range(CONNECTIONS):
+            await in_use.enter_async_context(pool.connection())
+        waiting = [asyncio.create_task(queue.job("a")) for _ in range(20)]
+        await asyncio.sleep(2 * postgres_connection.LINK_SECONDS)
+        assert not any(task.done() for task in waiting)
+    assert await asyncio.gather(*waiting) == [None] * 20
+    await queue.disconnect()
+
+
+async def test_a_call_that_no_other_makes_room_for_names_the_reason(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connection, "FREE_SECONDS", 0.05)
+    queue = open_queue(postgres_server.make_database(), name="images")
+    await queue.connect()
+    pool = cast("PostgresQueue", queue).pool
+    async with AsyncExitStack() as in_use:
+        for _ in range(CONNECTIONS):
+            await in_use.enter_async_context(pool.connection())
+        with pytest.raises(QueueUnavailable, match="all 10 connections to PostgreSQL are in use"):
+            await queue.job("a")
+    assert await queue.job("a") is None  # the breaker did not open
+    await queue.disconnect()
 
 
 async def test_one_who_begins_to_listen_looks_for_what_came_in_the_meantime(postgres_server: PostgresServer) -> None:

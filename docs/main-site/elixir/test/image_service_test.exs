@@ -6,8 +6,6 @@ defmodule ImageServiceTest do
 
   @done ~S({"id": "1", "status": "done", "derivatives": [], "error": null})
 
-  defp fast(url), do: %{Site.service(url) | deadline_ms: 1_500}
-
   test "an order is rendered, described, and read back by its facts" do
     key = Site.upload()
 
@@ -61,8 +59,8 @@ defmodule ImageServiceTest do
       end)
 
     key = "gall/58/58_1 ü_original.jpg"
-    assert {:error, %Error{status: 503, retry_ms: 120_000}} = ImageService.take_down(fast(url), key)
-    assert {:ok, %{"id" => "1"}} = ImageService.take_down(fast(url), key, "https://www.test/ended?a=1&b=ü")
+    assert {:error, %Error{status: 503, retry_ms: 120_000}} = ImageService.take_down(Site.service(url), key)
+    assert {:ok, %{"id" => "1"}} = ImageService.take_down(Site.service(url), key, "https://www.test/ended?a=1&b=ü")
 
     for query <- ["", "?callback_url=https%3A%2F%2Fwww.test%2Fended%3Fa%3D1%26b%3D%C3%BC"] do
       assert_receive {:request, %{method: "DELETE", address: address, headers: headers, body: ""}}
