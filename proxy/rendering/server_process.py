@@ -159,7 +159,11 @@ class ServerProcess:
             self._control.shutdown(socket.SHUT_WR)
         await asyncio.to_thread(self._wait)
         await asyncio.wait({self._reports, self._log}, timeout=STOP_SECONDS)
-        self._log.cancel()  # a process that a child has started may hold its end open
+        for reading in (
+            self._reports,
+            self._log,
+        ):  # a child that was stopped, or what it has started, holds an end open
+            reading.cancel()
         await asyncio.gather(self._reports, self._log, return_exceptions=True)
         while self._living:
             os.close(self._living.popitem()[1])
@@ -185,9 +189,15 @@ class ServerProcess:
 
     async def _receive_reports(self) -> None:
         loop = asyncio.get_running_loop()
-        with self._control:
-            while message := await self._receive(loop):
-                self._receive_report(msgspec.json.decode(message, type=Report))
+        try:
+            with self._control:
+                while message := await self._receive(loop):
+                    self._receive_report(msgspec.json.decode(message, type=Report))
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Kill the children, and fail whatever waits for a report."""
         self._is_over = True
         for pid in self._living:  # one that was stopped before it asked to die with the fork server
             self.kill(pid)

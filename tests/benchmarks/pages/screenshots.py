@@ -88,6 +88,7 @@ def opened(visit: Visit, files: Sequence[Path]) -> Iterator[str]:
         ("takedown", f"{picture}?confirm=takedown"),
         ("status", "/status"),
         ("schema", "/schema"),
+        ("problems", "/problems"),
         ("problem", "/problems/too-many-pixels"),
     ):
         visit.go(path)

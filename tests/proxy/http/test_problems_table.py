@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ PAGE = f"/img/{KEY}/small"
 FOUND = {200, 302}
 TICKS = 3
 """CPU time, in hundredths of a second, after which a render process is certainly at work."""
+LOWEST_PRIORITY = 19
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,12 @@ async def killed_at_work(site: Site) -> httpx.Response:
     asking = asyncio.create_task(site.client.get(PAGE))
 
     async def at_work() -> int | None:
-        return next((pid for pid in render_pids(children=True) if ticks(pid) >= TICKS), None)
+        for pid in render_pids(children=True):
+            with suppress(ProcessLookupError):  # it must not end before this process has looked at it again
+                os.setpriority(os.PRIO_PROCESS, pid, LOWEST_PRIORITY)
+            if ticks(pid) >= TICKS:
+                return pid
+        return None
 
     os.kill(await until(at_work), signal.SIGKILL)
     return await asking
@@ -192,13 +199,13 @@ def ticks(pid: int) -> int:
 @pytest.mark.slow
 async def test_a_render_process_that_dies_twice_under_the_same_bytes(tmp_path: Path, delivery: str) -> None:
     async with serving(tmp_path, delivery=delivery) as site:
-        site.upload(width=6000, height=4500)
+        site.upload(width=8000, height=6000)
         check(await killed_at_work(site), 500, "process-died", NEVER)
         check(await killed_at_work(site), 422, "died-again", NEVER)
         answer = await site.client.get(PAGE)
         check(answer, 422, "died-again", NEVER)
         assert answer.headers["server-timing"].endswith("render;dur=0.0")
-        site.upload(width=6001, height=4500)
+        site.upload(width=8001, height=6000)
         assert (await site.client.get(PAGE)).status_code in FOUND
 
 

@@ -81,6 +81,17 @@ async def child_of(*servers: int) -> int:
     return await until(look)
 
 
+async def confined_child_of(server: int) -> int:
+    """Wait for the only child of a fork server, until it has asked to die with it and confined itself."""
+    child = await child_of(server)
+
+    async def look() -> bool:
+        return b"NoNewPrivs:\t1" in _read(child, "status")
+
+    await until(look)
+    return child
+
+
 @pytest.fixture
 async def hurried() -> AsyncIterator[RenderPool]:
     """Yield a pool whose deadline passes before anything can be rendered."""
@@ -197,7 +208,7 @@ async def test_no_child_of_a_killed_fork_server_stays_a_zombie_of_the_service(
     set_option(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # as process 1 of a container
     try:
         rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-        child = await child_of(server)
+        child = await confined_child_of(server)
         os.kill(child, signal.SIGSTOP)
         os.kill(server, signal.SIGKILL)
         with pytest.raises(ProcessDied):
@@ -213,7 +224,7 @@ async def test_renders_die_with_the_fork_server_and_the_next_ones_do_not(
 ) -> None:
     (server,) = render_pids()
     rendering = asyncio.create_task(render_pool.render(question(photo, tmp_path), Ticket(Priority.JOB)))
-    os.kill(await child_of(server), signal.SIGSTOP)
+    os.kill(await confined_child_of(server), signal.SIGSTOP)
     os.kill(server, signal.SIGKILL)
     with pytest.raises(ProcessDied):
         await rendering
