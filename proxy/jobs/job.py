@@ -238,6 +238,9 @@ def is_cancelled(queued: QueuedJob) -> bool:
 
 def error_code(queued: QueuedJob) -> str | None:
     """Return the code of the error with which a job ended, or for which it waits for a retry; None if it has none."""
+    if queued.status == QueueStatus.COMPLETE:
+        error: dict[str, str] = (queued.result or {}).get("error") or {}  # not converted: lists ask it of many jobs
+        return error.get("code")
     outcome = msgspec.convert(queued.result or {}, JobOutcome)
     if status_of(queued) == "error":
         return _error(queued, outcome).code

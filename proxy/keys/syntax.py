@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -47,7 +48,13 @@ def decode_path(raw: bytes) -> str:
 
 def url(base: str, key: str) -> str:
     """Return the URL of `key` under `base`, escaped so that `decode_path` returns the key."""
-    return f"{base.rstrip('/')}/{quote(key, safe='/')}"
+    return f"{base.rstrip('/')}/{_quoted(key)}"
+
+
+@lru_cache(maxsize=256)
+def _quoted(key: str) -> str:
+    """Return a key as it is in a URL: the description of a picture has that of each derivative several times."""
+    return quote(key, safe="/")
 
 
 def shown(name: str) -> str:

@@ -63,7 +63,7 @@ def read_fields(body: str | bytes, *, key: str | None) -> dict[str, Any]:
         UnreadableJob: it is not JSON, has a field that is missing, unknown or of another type, or is another job's.
     """
     try:
-        fields = json.loads(body if isinstance(body, bytes) else body.encode())  # raises for what was no UTF-8
+        fields = _parsed(body if isinstance(body, bytes) else body.encode())  # raises for what was no UTF-8
         checked = msgspec.convert(fields, _Fields)
     except RecursionError as error:
         raise UnreadableJob("its JSON is nested too deeply") from error
@@ -75,6 +75,14 @@ def read_fields(body: str | bytes, *, key: str | None) -> dict[str, Any]:
         raise UnreadableJob(f"it is stored under {key!r}, but has the key {checked.key!r}")
     found: dict[str, Any] = fields
     return found
+
+
+def _parsed(body: bytes) -> Any:
+    """Return what a JSON document holds, as `json` reads it, which writes jobs; msgspec takes a quarter of the time."""
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:  # msgspec knows neither NaN nor half a surrogate pair
+        return json.loads(body)
 
 
 def check_order(job: Job, checks: Mapping[str, Callable[[Job], object]]) -> None:

@@ -146,7 +146,10 @@ class SqliteReads(JobQueue):
         def read(connection: sqlite3.Connection) -> list[statements.JobRow]:
             return statements.newest(connection, self.name, place, wanted, limit=NEWEST)
 
-        while page := await self._database.read(read):
+        is_last = False
+        while not is_last:
+            page = await self._database.read(read)
+            is_last = len(page) < NEWEST
             for row in page:
                 place = (row.life, row.key)
                 if job := self._transitions.readable(row):

@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 LIVE = "status IN ('new', 'queued', 'active', 'aborting')"
 DEFERRED = "status = 'queued' AND owner = 'deferred'"
 ENDED = "status IN ('complete', 'failed', 'aborted')"
+FAILED = """(status IN ('failed', 'aborted') OR (status = 'complete' AND instr(body, '"error": {')))"""
 """SQLite uses a partial index only if a statement repeats the index's condition literally."""
 
 _SCHEMA = (
@@ -42,6 +43,7 @@ _SCHEMA = (
     f"CREATE INDEX IF NOT EXISTS jobs_live ON jobs (queue, status, life, key) WHERE {LIVE}",
     f"CREATE INDEX IF NOT EXISTS jobs_deferred ON jobs (queue) WHERE {DEFERRED}",
     f"CREATE INDEX IF NOT EXISTS jobs_ended ON jobs (expires) WHERE {ENDED}",
+    f"CREATE INDEX IF NOT EXISTS jobs_failed ON jobs (queue, life, key) WHERE {FAILED}",
     """
     CREATE TABLE IF NOT EXISTS workers (
         queue TEXT NOT NULL,

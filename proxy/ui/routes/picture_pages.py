@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -97,10 +98,12 @@ class PicturePages:
         )
 
     async def _picture(self, request: PageRequest, key: str) -> Response[bytes]:
-        view = await read_picture(self._parts, key)
         asked = request.query_params.get("facts", "")
+        view, page = await asyncio.gather(
+            read_picture(self._parts, key),
+            self._parts.jobs.page(ListJobs(selection=JobFilter(key=key), limit=JOBS)),
+        )
         facts = await self._parts.facts.read(key) if asked else None
-        page = await self._parts.jobs.page(ListJobs(selection=JobFilter(key=key), limit=JOBS))
         return self._answers.page(
             request,
             "picture.html",

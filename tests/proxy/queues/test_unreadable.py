@@ -20,6 +20,7 @@ from proxy.jobs.service import JobService
 from proxy.keys.addresses import PublicAddresses
 from proxy.keys.layouts import SiteLayout
 from proxy.queues.postgres import PostgresQueue
+from proxy.queues.readable import read_fields
 from proxy.queues.redis import RedisQueue
 from proxy.queues.sqlite.queue import SqliteQueue
 from proxy.webhooks.allowlist import parse_allow_list
@@ -291,3 +292,8 @@ async def test_an_unreadable_report_of_a_worker_is_ignored(queue: JobQueue, tmp_
         connection.execute("INSERT INTO workers VALUES (?, 'bad', '{', 1e12), (?, 'worse', '[]', 1e12)", ["images"] * 2)
     assert list((await queue.snapshot(set(), limit=1)).workers) == ["good"]
     assert list((await queue.info())["workers"]) == ["good"]
+
+
+def test_what_is_read_of_a_stored_job_is_what_json_reads() -> None:
+    body = '{"function": "f", "key": "a", "meta": {"half": "\\ud800", "none": NaN, "many": 1e400, "whole": 9e3}}'
+    assert repr(read_fields(body, key="a")) == repr(json.loads(body))

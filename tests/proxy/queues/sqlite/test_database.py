@@ -184,7 +184,7 @@ async def test_a_queue_of_an_older_version_is_given_the_indexes_that_it_lacks(tm
     database = await Database.open(tmp_path / "a.db", schema.prepare)
     indexes = {row[1] for row in await database.read(lambda c: c.execute("PRAGMA index_list(jobs)").fetchall())}
     await database.close()
-    ours = {"jobs_by_age", "jobs_by_turn", "jobs_deferred", "jobs_live", "jobs_ended"}
+    ours = {"jobs_by_age", "jobs_by_turn", "jobs_deferred", "jobs_live", "jobs_ended", "jobs_failed"}
     assert indexes == ours | {"sqlite_autoindex_jobs_1"}
 
 
