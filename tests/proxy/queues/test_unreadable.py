@@ -295,5 +295,6 @@ async def test_an_unreadable_report_of_a_worker_is_ignored(queue: JobQueue, tmp_
 
 
 def test_what_is_read_of_a_stored_job_is_what_json_reads() -> None:
-    body = '{"function": "f", "queue": "q", "key": "a", "meta": {"half": "\\ud800", "none": NaN, "many": 1e400, "whole": 9e3}}'
+    meta = '{"half": "\\ud800", "none": NaN, "many": 1e400, "whole": 9e3}'
+    body = f'{{"function": "f", "queue": "q", "key": "a", "queued": 1, "meta": {meta}}}'
     assert repr(read_fields(body, key="a")) == repr(json.loads(body))
