@@ -14,8 +14,12 @@ from tests.children import Watch
 from tests.schedule import ByModule, all_slow, expected_seconds, is_slow, is_uncounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+
+COUNTING = "COVERAGE_PROCESS_CONFIG"
+"""The variable with which coverage.py reaches the processes that tests start."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if is_uncounted(item):
             item.add_marker("no_cover")
     items.sort(key=expected_seconds, reverse=True)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave the processes that an uncounted test starts out of the coverage as well."""
+    counting = os.environ.pop(COUNTING, None) if is_uncounted(item) else None
+    try:
+        return (yield)
+    finally:
+        if counting:
+            os.environ[COUNTING] = counting
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

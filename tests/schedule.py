@@ -107,18 +107,20 @@ SLOW_FIXTURES = {"moto", "planted", "postgres_server", "redis_server", "weed"}
 """Servers that take seconds to start, and comparisons of whole folders."""
 
 MODULE_SECONDS = {
+    "tests/main_site/test_rehearsal.py": 260,
     "tests/end_to_end/test_bad_days.py": 250,
     "tests/machine/test_machine.py": 210,
     "tests/machine/test_takedown_moments.py": 200,
+    "tests/pipeline/kernel/test_fuzzer.py": 200,
     "tests/end_to_end/test_killed_machines.py": 170,
     "tests/end_to_end/test_killed_service.py": 160,
     "tests/end_to_end/test_refusals.py": 160,
     "tests/end_to_end/test_queue_outage.py": 145,
     "tests/end_to_end/test_small_machine.py": 135,
     "tests/end_to_end/test_hostile.py": 125,
+    "tests/proxy/bulk/compare/test_command.py": 120,
     "tests/loadtest/test_load.py": 115,
     "tests/pipeline/render/test_whole.py": 110,
-    "tests/main_site/test_rehearsal.py": 110,
     "tests/proxy/stores/s3/test_faults.py": 95,
     "tests/end_to_end/test_callbacks.py": 78,
     "tests/end_to_end/test_main_job.py": 75,
@@ -130,7 +132,6 @@ MODULE_SECONDS = {
     "tests/main_site/test_images.py": 55,
     "tests/end_to_end/test_crowds.py": 54,
     "tests/pipeline/render/test_photographs.py": 53,
-    "tests/proxy/bulk/compare/test_command.py": 50,
     "tests/pipeline/decode/test_memory_model.py": 45,
     "tests/end_to_end/test_bucket.py": 40,
     "tests/end_to_end/test_document.py": 40,
@@ -145,8 +146,18 @@ MODULE_SECONDS = {
 }
 """How long the longest modules take, about, on two cores; a module that is not named is begun after them."""
 
-UNCOUNTED = ("tests/benchmarks/", "tests/documents/", "tests/end_to_end/", "tests/loadtest/", "tests/machine/")
-"""Folders whose tests use the whole service, mostly in other processes."""
+UNCOUNTED = (
+    "tests/benchmarks/",
+    "tests/clients/",
+    "tests/documents/",
+    "tests/end_to_end/",
+    "tests/loadtest/",
+    "tests/machine/",
+    "tests/main_site/",
+    "tests/proxy/bulk/compare/",
+    "tests/proxy/http/protocol/test_middleware.py::test_ten_thousand_random_keys",
+)
+"""Folders, and a test, that use the whole service, mostly in other processes, or repeat the same ten thousand times."""
 
 APART = ("tests/machine/test_machine.py", "tests/machine/test_takedown_moments.py")
 """Modules whose tests of one queue run beside those of another."""
