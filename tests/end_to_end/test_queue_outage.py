@@ -35,7 +35,7 @@ ANSWER_SECONDS = 5.0
 READY_SECONDS = 6.0
 """What `/readyz` may take, with a second for the rest of it: a platform's patience."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(

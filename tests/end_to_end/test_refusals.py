@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from proxy.app.wiring import Components
     from proxy.jobs.job import Job
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 JOBS = 50
 REFUSED_SECONDS = float(os.environ.get("REFUSED_SECONDS", "0"))

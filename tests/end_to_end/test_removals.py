@@ -25,7 +25,7 @@ REMOVALS = in_ci(20, otherwise=4)
 JOB_SECONDS = 0.6
 """About what a job takes here; each removal falls within that time after the job was accepted."""
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

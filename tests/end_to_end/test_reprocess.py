@@ -69,7 +69,7 @@ def test_a_run_that_was_killed_five_times_ends_as_one_that_never_was(photos: lis
     assert not [*(tmp_path / "b" / "tmp").glob("gf-images-*/work/*")]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_who_reads_meanwhile_never_misses_a_derivative_nor_sees_half_of_one(photos: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "site"
     fill(folder, photos, 40)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 POINTS: Final[tuple[Point, ...]] = ("job-enqueued", "takedown-removed", "takedown-purged", "job-ended")
 KEY = "gall/{number}/{number}_1_original.jpg"
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 
 async def ended(service: Service, job_id: str) -> dict[str, Any]:

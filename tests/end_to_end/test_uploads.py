@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from loadtest.groups import Group
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 MEBIBYTE = 1 << 20
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.skipif(not node.is_there(), reason=node.LACKS),
-    pytest.mark.timeout(1800),
+    pytest.mark.timeout(2700),
 ]
 
 
@@ -31,7 +31,7 @@ def test_old_sizes_are_shadowed_compared_promoted_and_put_back(tmp_path: Path) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=1700,
+        timeout=2600,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "undone: every live name is as the old backends left it, byte for byte" in ended.stdout

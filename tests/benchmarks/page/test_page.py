@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.skipif(not is_there(), reason=LACKS), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.skipif(not is_there(), reason=LACKS), pytest.mark.timeout(600)]
 
 PHONE = Screen(width=412, height=915, density=2.625)
 SIDES = ((1600, 1200), (512, 384), (900, 1200))

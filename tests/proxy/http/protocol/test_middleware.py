@@ -69,7 +69,6 @@ async def ask(site: Site, *, times: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 async def test_ten_thousand_random_keys_make_no_new_series(own_site: Site) -> None:
     own_site.upload()
     assert (await own_site.client.get(f"/img/{KEY}/small")).status_code == 302
