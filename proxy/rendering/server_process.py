@@ -159,11 +159,8 @@ class ServerProcess:
             self._control.shutdown(socket.SHUT_WR)
         await asyncio.to_thread(self._wait)
         await asyncio.wait({self._reports, self._log}, timeout=STOP_SECONDS)
-        for reading in (
-            self._reports,
-            self._log,
-        ):  # a child that was stopped, or what it has started, holds an end open
-            reading.cancel()
+        self._reports.cancel()  # a child that was stopped may hold the other end open
+        self._log.cancel()  # a process that a child has started may do so
         await asyncio.gather(self._reports, self._log, return_exceptions=True)
         while self._living:
             os.close(self._living.popitem()[1])

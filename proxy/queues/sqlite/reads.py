@@ -146,14 +146,14 @@ class SqliteReads(JobQueue):
         def read(connection: sqlite3.Connection) -> list[statements.JobRow]:
             return statements.newest(connection, self.name, place, wanted, limit=NEWEST)
 
-        is_last = False
-        while not is_last:
+        while True:
             page = await self._database.read(read)
-            is_last = len(page) < NEWEST
             for row in page:
                 place = (row.life, row.key)
                 if job := self._transitions.readable(row):
                     yield job
+            if len(page) < NEWEST:
+                return
 
     @property
     def _database(self) -> Database:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import psycopg
@@ -20,7 +20,7 @@ from tests.proxy.queues.asking import take
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from proxy.queues.base import JobQueue
     from proxy.queues.postgres import PostgresQueue
@@ -112,16 +112,22 @@ async def test_a_server_that_hangs_costs_callers_seconds_and_is_used_again_when_
         await queue.disconnect()
 
 
+@asynccontextmanager
+async def all_connections_in_use(queue: JobQueue) -> AsyncIterator[None]:
+    """Use every connection to PostgreSQL that a process may have within the block."""
+    async with AsyncExitStack() as in_use:
+        for _ in range(CONNECTIONS):
+            await in_use.enter_async_context(cast("PostgresQueue", queue).pool.connection())
+        yield
+
+
 async def test_a_busy_process_does_not_take_its_server_for_one_that_is_down(
     postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres_connection, "LINK_SECONDS", 0.5)
     queue = open_queue(postgres_server.make_database(), name="images")
     await queue.connect()
-    pool = cast("PostgresQueue", queue).pool
-    async with AsyncExitStack() as in_use:
-        for _ in range(CONNECTIONS):
-            await in_use.enter_async_context(pool.connection())
+    async with all_connections_in_use(queue):
         waiting = [asyncio.create_task(queue.job("a")) for _ in range(20)]
         await asyncio.sleep(2 * postgres_connection.LINK_SECONDS)
         assert not any(task.done() for task in waiting)
@@ -135,10 +141,7 @@ async def test_a_call_that_no_other_makes_room_for_names_the_reason(
     monkeypatch.setattr(postgres_connection, "FREE_SECONDS", 0.05)
     queue = open_queue(postgres_server.make_database(), name="images")
     await queue.connect()
-    pool = cast("PostgresQueue", queue).pool
-    async with AsyncExitStack() as in_use:
-        for _ in range(CONNECTIONS):
-            await in_use.enter_async_context(pool.connection())
+    async with all_connections_in_use(queue):
         with pytest.raises(QueueUnavailable, match="all 10 connections to PostgreSQL are in use"):
             await queue.job("a")
     assert await queue.job("a") is None  # the breaker did not open
