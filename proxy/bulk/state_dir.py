@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from contextlib import contextmanager, nullcontext
@@ -16,6 +15,7 @@ from proxy.bulk.checkpoint import Checkpoint, new_checkpoint
 from proxy.bulk.options import BadOption, OtherOptions
 from proxy.bulk.originals import append_failure
 from proxy.bulk.own_folder import FolderKind, claim
+from proxy.concurrency.file_locks import acquire
 from proxy.errors import CannotStart, GaveUp
 from proxy.stores.file.atomic import flush_folder
 
@@ -140,10 +140,8 @@ class StateDir:
 
 
 def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CannotStart(f"--state: another run uses {folder}. Wait until it ends, or use another folder.") from None
+    if not acquire(descriptor):
+        raise CannotStart(f"--state: another run uses {folder}. Wait until it ends, or use another folder.")
 
 
 @contextmanager

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 4.0
 """The timeout of a statement; shorter than the 5 s of the readiness check."""
 
+IDLE_SECONDS = 2.0
+"""The age at which the server ends a transaction in which nothing happens, as that of a process that was stopped.
+
+Until then its locks are held. It is shorter than ANSWER_SECONDS, so that others who wait for them do not time out.
+"""
+
 LINK_SECONDS = 2.0
 """The timeout to connect, and then for the check that the connection still works."""
 
@@ -80,6 +86,7 @@ class ConnectionPool(AsyncConnectionPool[Connection]):
             min_size=1,
             max_size=CONNECTIONS,
             open=False,
+            configure=_limit_idle_transactions,
             check=_check,
             timeout=LINK_SECONDS,
             reconnect_timeout=1.0,  # else the pool retries at growing intervals, and callers cannot retry meanwhile
@@ -127,6 +134,10 @@ class Listener(ListenMultiplexer):
                     async for notice in link.notifies(timeout=LISTEN_SECONDS):
                         self.publish(notice.payload, notice.payload)
                     await link.execute("")
+
+
+async def _limit_idle_transactions(link: Connection) -> None:
+    await link.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{IDLE_SECONDS}s"])
 
 
 async def _check(link: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Lock files: they show which processes are alive, and guard work that only one process may do at a time.
+"""Lock files that show which processes are alive.
 
 The kernel releases a lock when its process dies. A pid would be unreliable: in containers every service is pid 1, and
 pids are reused.
@@ -11,14 +11,14 @@ import fcntl
 import os
 import re
 import stat
-import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.concurrency.file_locks import acquire
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 OUR_NAME: Final = re.compile(r"[0-9a-f]{32}")
@@ -82,9 +82,7 @@ def is_alive(folder: Path, name: str) -> bool:
 
 def is_locked(descriptor: int) -> bool:
     """Return whether another open file holds an exclusive lock on the file or folder of `descriptor`."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not acquire(descriptor, shared=True):
         return True
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False
@@ -101,30 +99,3 @@ def _mode(path: Path) -> int:
     with suppress(FileNotFoundError):
         return path.lstat().st_mode
     return 0
-
-
-_RETRY_SECONDS = 0.001
-"""The interval for polling a held lock; a blocking flock has no timeout."""
-
-
-@contextmanager
-def exclusive(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
-    """Hold the lock on the file `path` within the block; yield False if it was not acquired within `seconds`."""
-    deadline = time.monotonic() + seconds
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
-    try:
-        ours = _lock(descriptor)
-        while not ours and time.monotonic() < deadline:
-            time.sleep(_RETRY_SECONDS)
-            ours = _lock(descriptor)
-        yield ours
-    finally:
-        os.close(descriptor)  # releases the lock
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from proxy.concurrency.file_locks import acquire
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.base import AlreadyThere
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 CHUNK_BYTES: Final = 256 * 1024
+
+LOCK_SECONDS: Final = 10.0
+"""How long a writer waits for another, which holds a lock for milliseconds. A process that is stopped within a write
+holds its lock until it continues or is killed; without a limit, its waiters would occupy all threads."""
 
 _BOTH: Final = "a file and a folder would have the same path"
 _DENIED: Final = "permission denied; grant the user of this service access to its folder"
@@ -70,11 +74,13 @@ def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[N
     The kernel releases the lock when the process dies.
 
     Raises:
-        BlockingIOError: `wait` is False and the lock is held elsewhere.
+        TimeoutError: another process holds the lock, and did so for `LOCK_SECONDS` unless `wait` is False.
     """
+    seconds = LOCK_SECONDS if wait else 0.0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        if not acquire(file.fileno(), shared=shared, seconds=seconds):
+            raise TimeoutError(errno.ETIMEDOUT, f"another process has held a lock for {seconds:g} s; is it stopped?")
         yield
 
 

@@ -146,7 +146,7 @@ class FileStore:
             make_folder(self._temporary)
             self._is_started = True
             # Every writer holds this lock shared. Under the exclusive lock, all files here are left by dead writers.
-            with suppress(BlockingIOError), locked(self._writers, wait=False):
+            with suppress(TimeoutError), locked(self._writers, wait=False):
                 for left in self._temporary.iterdir():
                     if stat.S_ISREG(file_kind(left) or 0):
                         left.unlink(missing_ok=True)

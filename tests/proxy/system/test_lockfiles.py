@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from proxy.system import lockfiles
-from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,10 +41,3 @@ def test_what_is_no_lock_file_of_ours_is_never_removed(tmp_path: Path) -> None:
     lockfiles.remove_stale(tmp_path / "locks")
     assert {path.name for path in (tmp_path / "locks").iterdir()} == {"notes.txt", name, name[::-1]}
     assert lockfiles.is_alive(tmp_path / "locks", name)
-
-
-def test_a_turn_is_held_by_one_at_a_time(tmp_path: Path) -> None:
-    with exclusive(tmp_path / "lock") as mine, exclusive(tmp_path / "lock", seconds=0.01) as another:
-        assert (mine, another) == (True, False)
-    with exclusive(tmp_path / "lock") as later:
-        assert later

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import pytest
 
 from proxy.errors import NotFound, StoreRefused, StoreUnavailable, UnfitKey
 from proxy.stores.base import UNKNOWN_TYPE, Attributes
+from proxy.stores.file import atomic
 from proxy.stores.file.atomic import open_plain
 from proxy.stores.file.store import HIDDEN
 from tests.held import no_file_above
@@ -134,6 +135,23 @@ async def test_a_writer_that_died_before_its_blob_was_seen_leaves_the_old_one_as
     assert head.attributes == Attributes()  # unknown, rather than those of the other file
     await put(store, "a", b"again", file)
     assert await type_of(store, "a") == "image/jpeg"
+
+
+@pytest.mark.parametrize("shared_by", ["all writers", "one key"])
+async def test_a_writer_that_was_stopped_within_a_write_is_not_waited_for_without_end(
+    store: Store, root: Path, file: Path, shared_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "LOCK_SECONDS", 0.05)
+    await put(store, "a", b"old", file)
+    with ExitStack() as stopped:
+        for lock in (root / HIDDEN / "locks").iterdir():
+            if (lock.name == "writers") == (shared_by == "all writers"):
+                stopped.enter_context(atomic.locked(lock))
+        with pytest.raises(StoreUnavailable, match=r"another process has held a lock for 0\.05 s; is it stopped\?"):
+            await put(store, "a", b"new", file)
+        assert await get(store, "a") == b"old"
+    await put(store, "a", b"new", file)
+    assert await get(store, "a") == b"new"
 
 
 @pytest.mark.parametrize("left", [b"", b"{", b"[]", b'[{"identity": 1}]', b"\xff"])
