@@ -29,7 +29,7 @@ MAX_SCRAPES: Final = 16
 """Connections at once: Prometheus and health checks need one or two, and each takes a thread."""
 
 SCRAPE_SECONDS: Final = 10.0
-"""The longest life of a connection; the same as the scrape timeout of Prometheus."""
+"""When a connection is too old; the same as the scrape timeout of Prometheus."""
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """The request line and all headers together; `http.server` itself would accept 6 MB."""
@@ -39,7 +39,7 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 def serving_metrics(*, host: str, port: int, seconds: float = SCRAPE_SECONDS) -> Iterator[None]:
     """Serve the metrics for the duration of the block, on a separate port and in a separate thread.
 
-    A connection is closed after `seconds`.
+    A connection is closed after `seconds`, or up to half as late again.
 
     Raises:
         CannotStart: the port cannot be opened, because another process uses it for example, or HOST is not an address
@@ -50,11 +50,12 @@ def serving_metrics(*, host: str, port: int, seconds: float = SCRAPE_SECONDS) ->
     except OSError as fault:
         raise CannotStart(bind_fault(fault, host=host, port=port, setting="METRICS_PORT")) from fault
     with server:
-        thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread = Thread(target=server.serve_forever, args=[seconds / 2], name="metrics", daemon=True)
         thread.start()
         try:
             yield
         finally:
+            server.socket.shutdown(SHUT_RDWR)  # wakes the thread, which would look for the end after `seconds / 2`
             server.shutdown()
             thread.join()
 
@@ -86,7 +87,7 @@ class _Exposition(ThreadingHTTPServer):
             self._opened.pop(request, None)
 
     def service_actions(self) -> None:
-        """Close the connections that are too old; `serve_forever` calls this at least every half second."""
+        """Close the connections that are too old; `serve_forever` calls this at least twice in their longest life."""
         self._close_oldest(most=MAX_SCRAPES)
 
     def _close_oldest(self, *, most: int) -> None:

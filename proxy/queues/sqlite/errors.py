@@ -19,7 +19,8 @@ _SENTENCES = {
     sqlite3.SQLITE_NOTADB: "{path} is not a queue: move that file elsewhere, or set QUEUE to another one.",
     sqlite3.SQLITE_CORRUPT: "The queue {path} is damaged ({error}): move it, its -wal and its -shm file elsewhere, "
     "and restart the service, which creates a new one.",
-    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: stop it (a shell or a backup, for example).",
+    sqlite3.SQLITE_BUSY: "The queue {path} is locked by another program: stop it (a shell or a backup, for "
+    "example), or let it continue if it was stopped.",
     sqlite3.SQLITE_IOERR: "The queue {path} cannot be read or written ({error}): check the disk and its free space.",
     sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
     sqlite3.SQLITE_READONLY: _CANNOT_OPEN,

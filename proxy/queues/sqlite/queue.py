@@ -21,6 +21,7 @@ from saq.job import Job, Status
 from saq.queue.base import logger
 from saq.utils import now
 
+from proxy.concurrency.file_locks import exclusive
 from proxy.queues.circuit_breaker import OutageGuard
 from proxy.queues.runs import LeaseLost
 from proxy.queues.sqlite import facts, schema, statements
@@ -29,7 +30,6 @@ from proxy.queues.sqlite.errors import translate
 from proxy.queues.sqlite.reads import SqliteReads
 from proxy.queues.sqlite.transitions import Dequeued, SetAside, Transitions
 from proxy.system import lockfiles
-from proxy.system.lockfiles import exclusive
 
 if TYPE_CHECKING:
     import sqlite3

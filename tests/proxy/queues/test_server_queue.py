@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import psycopg
 import pytest
+from psycopg.sql import SQL
+from saq.job import Status
 from saq.queue.postgres import ENQUEUE
 
 from proxy.errors import QueueUnavailable
@@ -145,6 +147,26 @@ async def test_a_call_that_no_other_makes_room_for_names_the_reason(
         with pytest.raises(QueueUnavailable, match="all 10 connections to PostgreSQL are in use"):
             await queue.job("a")
     assert await queue.job("a") is None  # the breaker did not open
+    await queue.disconnect()
+
+
+async def test_a_process_that_is_stopped_within_a_transaction_does_not_hold_its_locks_for_long(
+    postgres_server: PostgresServer,
+) -> None:
+    queue = open_queue(postgres_server.make_database(), name="images")
+    await queue.connect()
+    job = await queue.enqueue("paint", key="a")
+    assert job is not None
+    stopped = cast("PostgresQueue", queue)
+
+    async def go_on_too_late() -> None:
+        async with stopped.pool.connection() as link, link.transaction():
+            await link.execute(SQL("UPDATE {} SET scheduled = scheduled").format(stopped.jobs_table))
+            await queue.finish(job, Status.COMPLETE)  # waits for the lock that the statement above holds on the row
+            await link.execute("SELECT 1")
+
+    with pytest.raises(QueueUnavailable, match="idle-in-transaction timeout"):
+        await go_on_too_late()
     await queue.disconnect()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import struct
 import time
@@ -14,8 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from proxy.errors import QueueUnavailable
+from proxy.queues.sqlite import database as database_module
 from proxy.queues.sqlite import schema
 from proxy.queues.sqlite.database import WATCH_SECONDS, Database
+from proxy.system import file_closes
+from proxy.system.file_closes import FileCloses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,17 +132,43 @@ async def test_a_change_by_another_connection_is_noticed(database: Database, tmp
     await other.close()
 
 
-async def test_a_change_is_noticed_long_after_the_last_one(database: Database, tmp_path: Path) -> None:
+async def test_a_file_that_nobody_writes_is_not_looked_at(database: Database, tmp_path: Path) -> None:
     other = await Database.open(tmp_path / "a.db", make_table)
     await asyncio.wait_for(database.next_change().wait(), 5)
-    long_ago = time.time() - 3600
-    os.utime(tmp_path / "a.db-wal", (long_ago, long_ago))
+    await asyncio.sleep(2 * WATCH_SECONDS)  # the changes so far have been looked at
+    looks: list[str] = []
+    await database.read(lambda connection: connection.set_trace_callback(looks.append))
     change = database.next_change()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(change.wait(), 3 * WATCH_SECONDS)
+    assert not [statement for statement in looks if "data_version" in statement]
     await other.write(partial(add, "red"))
     await asyncio.wait_for(change.wait(), 5)
     await other.close()
+
+
+@pytest.mark.parametrize("notices", [pytest.param(None, id="no inotify"), "never"])
+async def test_a_change_is_noticed_where_the_system_does_not_report_it(
+    database: Database, tmp_path: Path, notices: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: FileCloses) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(database_module, "UNNOTICED_SECONDS", 0.1)
+    if notices:
+        monkeypatch.setattr(FileCloses, "next", never)
+    else:
+        monkeypatch.setattr(file_closes, "_checked", not_on_this_system)
+    other = await Database.open(tmp_path / "a.db", make_table)
+    await asyncio.wait_for(database.next_change().wait(), 5)
+    change = database.next_change()
+    await other.write(partial(add, "red"))
+    await asyncio.wait_for(change.wait(), 5)
+    await other.close()
+
+
+def not_on_this_system(*_: object) -> int:
+    raise OSError("too many of them")
 
 
 async def test_what_was_asked_for_is_written_before_the_file_is_closed(tmp_path: Path) -> None:
