@@ -7,14 +7,16 @@ bits. Images of 8 bits without alpha are shrunk by `pipeline.kernel`, which has 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from enum import Enum, auto
 from functools import cache
+from itertools import pairwise, repeat
 from typing import TYPE_CHECKING
 
 from pipeline.image import vips
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pyvips
 
@@ -65,7 +67,7 @@ _FORMULAS: dict[tuple[TransferCurve, TransferCurve], tuple[Callable[[float], flo
 
 
 def load_tables() -> None:
-    """Compute now the lookup tables that originals of 8 bits with alpha need, which takes some 30 ms."""
+    """Compute now the lookup tables that originals of 8 bits with alpha need, which takes a few milliseconds."""
     for source, wanted in _FORMULAS:
         _table(source, wanted, "ushort" if source is TransferCurve.LINEAR else "uchar")
 
@@ -74,6 +76,19 @@ def load_tables() -> None:
 def _table(source: TransferCurve, wanted: TransferCurve, pixel_format: str) -> pyvips.Image:
     """Return the lookup table of a conversion for one pixel format, computed on first use."""
     formula, becomes = _FORMULAS[source, wanted]
-    top = TOP[pixel_format]
-    values = array(_TYPE_CODES[becomes], (round(TOP[becomes] * formula(level / top)) for level in range(top + 1)))
-    return vips.from_bytes(values.tobytes(), (top + 1, 1), bands=1, is_deep=becomes == "ushort")
+    top, highest = TOP[pixel_format], TOP[becomes]
+
+    def value(level: int) -> int:
+        return round(highest * formula(level / top))
+
+    levels = range(top + 1)
+    values = _runs(value, levels, highest) if highest < top else map(value, levels)
+    table = array(_TYPE_CODES[becomes], values).tobytes()
+    return vips.from_bytes(table, (top + 1, 1), bands=1, is_deep=becomes == "ushort")
+
+
+def _runs(value: Callable[[int], int], levels: range, highest: int) -> Iterator[int]:
+    """Yield the value of each level, for a function that never falls; the level at which a value begins is bisected."""
+    begins = (bisect_left(levels, each, key=value) for each in range(highest + 2))
+    for each, (start, end) in enumerate(pairwise(begins)):
+        yield from repeat(each, end - start)

@@ -149,8 +149,9 @@ def strips(image: pyvips.Image) -> Iterator[pyvips.ffi.buffer]:
     """
     with _reading():
         region = pyvips.Region.new(image)
-        for top in range(0, image.height, STRIP_LINES):
-            yield region.fetch(0, top, image.width, min(STRIP_LINES, image.height - top))
+        width, height = image.width, image.height  # looked up once: each look-up takes 6 us
+        for top in range(0, height, STRIP_LINES):
+            yield region.fetch(0, top, width, min(STRIP_LINES, height - top))
 
 
 def without_line_cache(image: pyvips.Image) -> pyvips.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from itertools import pairwise
 
 WHITE = 20_000
 """The light of white.
@@ -30,7 +30,8 @@ def levels_of_light() -> bytes:
     have to be whole, but a fraction of the denominator 10,761 is whole for white alone.
     """
     begins = [_light(WHITE, 2 * level - 1) + 1 for level in range(1, 256)]
-    return bytes(bisect_right(begins, light) for light in ALL_LIGHTS)
+    bounds = pairwise([ALL_LIGHTS.start, *begins, ALL_LIGHTS.stop])
+    return b"".join(bytes([level]) * (end - start) for level, (start, end) in enumerate(bounds))
 
 
 def _light(scale: int, halves: int) -> int:

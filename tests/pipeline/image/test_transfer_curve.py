@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import pytest
 import pyvips
 
@@ -22,6 +24,13 @@ def test_every_level_survives_the_way_to_light_and_back() -> None:
 def test_16_bits_become_the_same_light_as_8() -> None:
     deep = convert(levels(is_deep=True), TransferCurve.SRGB, TransferCurve.LINEAR)
     assert deep.getpoint(128 * 257, 0) == convert(levels(), TransferCurve.SRGB, TransferCurve.LINEAR).getpoint(128, 0)
+
+
+def test_each_of_16_bits_of_light_becomes_the_nearest_level() -> None:
+    light = pyvips.Image.identity(ushort=True, size=65_536).copy(interpretation="grey16")
+    found = convert(light, TransferCurve.LINEAR, TransferCurve.SRGB).write_to_memory()
+    begins = [65_535 * to_linear((level - 0.5) / 255) for level in range(1, 256)]
+    assert list(bytes(found)) == [bisect_left(begins, level) for level in range(65_536)]
 
 
 def test_alpha_is_not_light() -> None:
