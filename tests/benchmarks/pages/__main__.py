@@ -1,5 +1,7 @@
 """Measures every page with many originals and jobs: CPU time and time of a response, inside the service's process.
 
+It also compares what a service holds at rest with its pages and without them.
+
 python -m tests.benchmarks.pages --originals 20000 --jobs 5000
 """
 
@@ -20,17 +22,21 @@ import httpx
 import structlog
 
 from loadtest.paint import Photograph, paint
+from loadtest.service import Service, started
 from proxy.app.asgi import create_app
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.settings.settings import Settings
 from proxy.settings.sizes import SIZES_FILE, read_sizes
+from tests.held import resident_bytes
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RUNS: Final = 9
+MEMORY_ROUNDS: Final = 3
+REST_SECONDS: Final = 3.0
 KEY: Final = "gall/{0}/{0}_1_original.jpg"
 
 
@@ -42,6 +48,7 @@ def main(originals: int, jobs: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory() as folder:
         asyncio.run(_measure(Path(folder), originals, jobs))
+    _compare_memory()
 
 
 async def _measure(folder: Path, originals: int, jobs: int) -> None:
@@ -79,6 +86,21 @@ async def _measure(folder: Path, originals: int, jobs: int) -> None:
         ]
         for path in pages:
             await _time(client, path)
+
+
+def _compare_memory() -> None:
+    """Print what a service holds at rest, with the pages and without them, by turns."""
+    held: dict[str, list[float]] = {"false": [], "true": []}
+    for _ in range(MEMORY_ROUNDS):
+        for ui, values in held.items():
+            with TemporaryDirectory() as folder, started(Service(folder=Path(folder), settings={"UI": ui})) as service:
+                assert service.process is not None
+                time.sleep(REST_SECONDS)
+                values.append(resident_bytes(service.process.pid) / 1_000_000)
+    without, with_pages = (statistics.median(values) for values in held.values())
+    print(
+        f"at rest: UI=false {without:.1f} MB, UI=true {with_pages:.1f} MB, {with_pages - without:+.1f} MB", flush=True
+    )
 
 
 async def _job(client: httpx.AsyncClient) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDTH, HEIGHT, MARGIN = 640, 360, 60
-LABEL_WIDTH, BAR_HEIGHT = 190, 26
+LABEL_WIDTH, BAR_HEIGHT, LINE_HEIGHT = 190, 26, 16
 OURS: Final = "#b3261e"
 OTHERS: Final = "#5f6b7a"
 
@@ -22,14 +22,18 @@ def points(values: Mapping[str, tuple[float, float]], *, across: str, up: str) -
         f'<path d="M{MARGIN} {MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}" fill="none" stroke="#999"/>',
         _text(WIDTH / 2, HEIGHT - 15, across, anchor="middle"),
         _text(12, MARGIN - 20, up),
-        _text(WIDTH - MARGIN, HEIGHT - MARGIN + 18, f"{most_x:.2g}", anchor="end"),
-        _text(MARGIN - 6, MARGIN + 4, f"{most_y:.2g}", anchor="end"),
+        _text(WIDTH - MARGIN, HEIGHT - MARGIN + 18, _number(most_x), anchor="end"),
+        _text(MARGIN - 6, MARGIN + 4, _number(most_y), anchor="end"),
         _text(MARGIN - 6, HEIGHT - MARGIN + 18, "0", anchor="end"),
     ]
-    for name, (x, y) in values.items():
-        left, top = MARGIN + x / most_x * wide, HEIGHT - MARGIN - y / most_y * high
+    placed = {
+        name: (MARGIN + x / most_x * wide, HEIGHT - MARGIN - y / most_y * high) for name, (x, y) in values.items()
+    }
+    for name, (left, top) in placed.items():
+        covers = any(0 < x - left < LABEL_WIDTH and abs(y - top) < LINE_HEIGHT for x, y in placed.values())
+        name_left, anchor = (left - 8, "end") if covers else (left + 8, "start")
         drawn.append(f'<circle cx="{left:.0f}" cy="{top:.0f}" r="5" fill="{_colour(name)}"/>')
-        drawn.append(_text(left + 8, top + 4, name, colour=_colour(name)))
+        drawn.append(_text(name_left, top + 4, name, anchor=anchor, colour=_colour(name)))
     return _svg(drawn, HEIGHT)
 
 
@@ -43,6 +47,10 @@ def bars(values: Mapping[str, float], *, unit: str) -> str:
         drawn.append(f'<rect x="{LABEL_WIDTH}" y="{top}" width="{wide:.0f}" height="18" fill="{_colour(name)}"/>')
         drawn.append(_text(LABEL_WIDTH + wide + 6, top + 14, f"{value:.0f} {unit}"))
     return _svg(drawn, 20 + len(values) * BAR_HEIGHT)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _colour(name: str) -> str:
