@@ -11,6 +11,7 @@ from proxy.errors import CannotStart
 
 _RATE = re.compile(r"(?P<number>\d+(\.\d+)?)(/(?P<unit>s|min|h))?")
 _BUDGET = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<percent>\s?%)?")
+_ALL_PERCENT = 100
 _UNIT_SECONDS = {None: 1, "s": 1, "min": 60, "h": 3600}
 
 
@@ -38,11 +39,13 @@ def parse_budget(text: str) -> Budget:
     """Return the budget of a text such as "0.5%" or "20".
 
     Raises:
-        ValueError: the text is neither a percentage nor a whole number.
+        ValueError: the text is neither a percentage up to 100 nor a whole number.
     """
     match = _BUDGET.fullmatch(text.strip())
     if match is None or (not match["percent"] and "." in match["number"]):
         raise ValueError(f"{text!r} is neither a percentage, such as 0.5%, nor a whole number, such as 20.")
+    if match["percent"] and Fraction(match["number"]) > _ALL_PERCENT:
+        raise ValueError(f"{text!r} is more than 100%.")
     number = Fraction(match["number"])  # exact: 0.7 % of 1,000 is 7, but slightly less in floating point
     return Budget(most=number / 100 if match["percent"] else number, is_share=bool(match["percent"]))
 

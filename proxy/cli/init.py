@@ -33,7 +33,7 @@ def init(file: Path) -> None:
     FILE is .env by default. Only its owner can read it, and a file that exists is never replaced. The other settings in
     it are comments with their defaults.
 
-    Exit codes: 0, written; 1, it could not be written; 2, usage error, or FILE exists.
+    Exit codes: 0, written; 1, writing it failed; 2, usage error, or FILE exists or cannot be created.
 
     Example: gf-images init .env
     """

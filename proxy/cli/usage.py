@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 import signal
 import sys
@@ -83,12 +85,12 @@ class WholeNumber(click.IntRange):
 
 
 class Number(click.ParamType[float]):
-    """An option type for numbers of at least `low`, or for any; an infinite one is refused."""
+    """An option type for numbers from `low` to `high`, where these are given; an infinite one is refused."""
 
     name = "number"
 
-    def __init__(self, low: float | None = None) -> None:
-        self._low = low
+    def __init__(self, low: float = -math.inf, high: float = math.inf) -> None:
+        self._low, self._high = low, high
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
@@ -96,9 +98,10 @@ class Number(click.ParamType[float]):
             number = float(cast("str", value))
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or (self._low is not None and number < self._low):
-            bound = "" if self._low is None else f" of at least {self._low:g}"
-            self.fail(f"{value!r} is not a number{bound}.", param, ctx)
+        if not (math.isfinite(number) and self._low <= number <= self._high):
+            least = f" of at least {self._low:g}" if self._low > -math.inf else ""
+            most = f" of at most {self._high:g}" if self._high < math.inf else ""
+            self.fail(f"{value!r} is not a number{least}{most}.", param, ctx)
         return number
 
 
@@ -173,6 +176,10 @@ def _advised(fault: click.UsageError, ctx: click.Context, *, is_clear: bool = Fa
     """Return the error with the example of the command behind it, unless its message is clear by itself."""
     shown = "" if is_clear else example(ctx.command)
     message = fault.format_message()
+    if message.endswith((os.strerror(errno.ENOENT), os.strerror(errno.EACCES))):  # of click's, about a file
+        message += ". Name a file that exists and is readable."
+    elif message.endswith("is not readable."):
+        message += " Let this user read it, or name another one."
     return click.UsageError(f"{message} Example: {shown}" if shown else message, ctx=ctx)
 
 

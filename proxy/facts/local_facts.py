@@ -41,7 +41,7 @@ async def facts_of_file(render_pool: RenderPool, file: Path, *, limits: Limits) 
     if shown != str(file):
         return NoFacts(file=shown, refusal="The path of the file is not valid UTF-8; rename the file or its folder.")
     if not await asyncio.to_thread(file.is_file):
-        return NoFacts(file=shown, refusal="The file does not exist, or is not a regular file.")
+        return NoFacts(file=shown, refusal="The file does not exist, or is not a regular file. Correct its path.")
     try:
         facts = await render_pool.read_facts(file, Ticket(Priority.JOB), limits=limits)
         checksum, length = await asyncio.to_thread(digest, file)

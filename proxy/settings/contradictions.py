@@ -19,6 +19,9 @@ _CREDENTIALS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _SIMILARITY: Final = 0.84
 """How similar a variable's name has to be, by `difflib`: `S3_ENDPOINT` is (0.85), `HOSTNAME` is not (0.67)."""
 
+_OF_SENDERS: Final = ("WEBHOOK_SECRET",)
+"""Variables of programs that sign, as the documentation names them; beside WEBHOOK_SECRETS they are no misspellings."""
+
 
 def contradictions(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """Return a sentence for each contradiction between the settings and the environment they were read from.
@@ -72,6 +75,6 @@ def _pages(settings: Settings) -> Iterator[str]:
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     names = [setting.name for setting in list_settings()]
     known = [*names, *(f"{name}_FILE" for name in names)]
-    for name in sorted({*environment} - {*known}):
+    for name in sorted({*environment} - {*known, *(_OF_SENDERS if "WEBHOOK_SECRETS" in environment else ())}):
         if similar := get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY):
             yield f"{name}: is not a setting, and is ignored; is it {similar[0]}?"

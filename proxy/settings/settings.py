@@ -326,15 +326,17 @@ def _faults(env: FileAwareEnv) -> list[str]:
         env.seal()
     except EnvValidationError as error:
         faults = cast("Mapping[str, list[str]]", error.error_messages)
-        return [f"{name}: {_advice(message)}" for name, messages in faults.items() for message in messages]
+        return [f"{name}: {_advice(name, message)}" for name, messages in faults.items() for message in messages]
     return []
 
 
-def _advice(message: str) -> str:
+def _advice(name: str, message: str) -> str:
     """Replace the library's message about a value of the wrong type by what the value must be."""
+    example = Settings.__dataclass_fields__[name.lower()].default
     kinds = {
-        "Not a valid integer.": "must be a whole number, such as 8",
-        "Not a valid number.": "must be a number, such as 8 or 0.5",
+        "Not a valid integer.": f"must be a whole number, such as {example}",
+        "Not a valid number.": f"must be a number, such as {example}",
+        "Special numeric values (nan or infinity) are not permitted.": f"must be a number, such as {example}",
         "Not a valid boolean.": "must be true or false",
     }
     return kinds.get(message, message)
@@ -393,8 +395,6 @@ def _cdn(settings: Settings) -> str | None:
 
 
 def _scratch(settings: Settings) -> str | None:
-    if 0 < settings.scratch_mb < settings.max_upload_mb:
-        return (
-            f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={settings.max_upload_mb}, or the largest originals do not fit"
-        )
+    if 0 < settings.scratch_mb < (most := settings.max_upload_mb):
+        return f"SCRATCH_MB: must be at least MAX_UPLOAD_MB={most}, or the largest originals do not fit"
     return None

@@ -62,7 +62,7 @@ class NumberRange:
         """Return what is wrong with a number, or None."""
         if self.low <= value <= self.high or (self.or_zero and value == 0):
             return None
-        return f"must be {'0 or ' * self.or_zero}between {self.low:g} and {self.high:g}, not {value:g}"
+        return f"must be {'0 or ' * self.or_zero}between {self.low:.15g} and {self.high:.15g}, not {value:.15g}"
 
     def __str__(self) -> str:
         """Return the valid numbers, for the documentation."""
@@ -246,6 +246,8 @@ def public_fault(value: str) -> str | None:
     """Return what is wrong with the base URL for browsers, or None; a path on this service is valid too."""
     if not value:
         return "must not be empty: set it to the URL at which browsers read the store, or to a path such as /files"
+    if not value.startswith(("/", "http://", "https://")):
+        return "must be a path such as /files, or start with http:// or https:// and a host"
     if not value.startswith("/") or value.startswith("//"):
         return web_fault(value) or public_url(value)
     return public_url(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from proxy.errors import BadSignature
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
+
+_OFF = re.compile("timestamp too (old|new)")
+"""The message of the library for a timestamp that is too far off."""
 
 ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER = "webhook-id", "webhook-timestamp", "webhook-signature"
 
@@ -67,6 +71,11 @@ class Verifier:
             return
         reasons = [_fault(webhook, content, headers) for content in contents for webhook in self._webhooks]
         if all(reasons):
+            if _OFF.search(str(reasons[0])):
+                raise BadSignature(
+                    f"{reasons[0]}: {TIMESTAMP_HEADER} must be within 5 minutes of the clock of this service. Sign "
+                    "each request when it is sent, and set the clock of the sender."
+                )
             raise BadSignature(
                 f"{reasons[0]}; this request must sign {what}, as standardwebhooks.com describes, with a secret that "
                 "this service knows."

@@ -43,7 +43,7 @@ class RowFile:
             self._file = self._partial.open("w", encoding="utf-8", newline="")
         except OSError as fault:
             raise BadOption(
-                f"{self._option}: {self._partial} cannot be written ({fault.strerror}). Name a file in a folder that "
+                f"{self._option}: {self._path} cannot be written ({fault.strerror}). Name a file in a folder that "
                 "exists and is writable."
             ) from fault
         try:

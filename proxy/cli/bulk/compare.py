@@ -58,14 +58,14 @@ CAUSES = "\b\nCauses:\n" + "\n".join(f"  {code:<18}{title}" for code, title in T
 )
 @click.option(
     "--min-score",
-    type=Number(),
+    type=Number(high=100),
     default=Tolerance().score,
     show_default=True,
     help="Lowest SSIMULACRA2 that counts as alike.",
 )
 @click.option(
     "--max-colour",
-    type=Number(),
+    type=Number(0),
     default=Tolerance().colour,
     show_default=True,
     help="Highest mean CIEDE2000 that counts as alike.",

@@ -72,13 +72,13 @@ class ServiceClient:
             RequestFailed: the service cannot be reached, responds with an error, or is not this service.
         """
         query = urlencode({name: value for name, value in (parameters or {}).items() if value})
-        url = httpx.URL(f"{self.url}{path}{'?' if query else ''}{query}")
+        url = self._url(f"{path}{'?' if query else ''}{query}")
         contents = [f"{method} {origin}{url.raw_path.decode()}" for origin in self._origins]
         return self._decoded(self._sent(method, url, contents), kind)
 
     def post(self, path: str, body: bytes, kind: type[T]) -> T:
         """Post a body; return the response as `kind`; see `send`."""
-        return self._decoded(self._sent("POST", httpx.URL(f"{self.url}{path}"), [body.decode()], body=body), kind)
+        return self._decoded(self._sent("POST", self._url(path), [body.decode()], body=body), kind)
 
     def fetch(self, url: str, *, method: str = "GET") -> httpx.Response:
         """Send an unsigned request to a URL or a path of the service, and return the response, whatever its status.
@@ -95,6 +95,12 @@ class ServiceClient:
         """Return a URL of the service as an absolute one."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}{url}" if url.startswith("/") else url
+
+    def _url(self, path: str) -> httpx.URL:
+        url = httpx.URL(f"{self.url}{path}")
+        if not url.raw_path.decode().endswith(path):  # httpx follows '..': this would be a request to another route
+            raise RequestFailed(f"{path} contains a segment '.' or '..', which no key and no id of a job has.")
+        return url
 
     def _sent(
         self, method: str, url: httpx.URL, contents: Sequence[str], *, body: bytes | None = None

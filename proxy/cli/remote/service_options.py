@@ -48,7 +48,7 @@ def client_of(url: str, secret_file: TextIO | None, settings: Settings | None = 
 
     settings = settings or read_settings_or_exit(accepts_jobs=False)
     if url and (fault := validators.service_url(url)):
-        raise click.UsageError(f"--url: {url!r} {fault}")
+        raise click.UsageError(f"URL: {url!r} {fault}")
     secrets = secret_file.read() if secret_file else settings.webhook_secrets
     if secret_file and (fault := validators.secrets(secrets.strip()) if secrets.strip() else "is empty"):
         raise click.UsageError(f"--secret-file: {fault}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import click
 import msgspec
 
-from proxy.cli.console import REFUSED
+from proxy.cli.console import REFUSED, ParsedOption
 from proxy.cli.remote.job_tables import print_job
 from proxy.cli.remote.service_options import client_of, json_option, service_options
 from proxy.cli.usage import Number, StrictCommand
+from proxy.errors import BadKey
 from proxy.jobs.job import Job
+from proxy.keys.syntax import check_key
+from proxy.keys.syntax import url as url_of
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -25,12 +27,20 @@ LOOK_SECONDS = 1.0
 """How often a takedown is read until it has ended."""
 
 
+def _parse_key(text: str) -> str:
+    try:
+        check_key(text)
+    except BadKey as fault:
+        raise ValueError(f"{fault} Name the key of an original, as the store has it.") from fault
+    return text
+
+
 @click.command(cls=StrictCommand)
 @service_options
 @json_option
 @click.option("--callback-url", default="", help="Receives the receipt; its host must be in CALLBACK_HOSTS.")
 @click.option("--wait", "wait_seconds", type=Number(0), default=0.0, help="Wait for the end, in seconds.")
-@click.argument("keys", nargs=-1, required=True)
+@click.argument("keys", nargs=-1, required=True, type=ParsedOption("key", _parse_key))
 def takedown(
     *,
     url: str,
@@ -56,7 +66,7 @@ def takedown(
         for key in keys:
             try:
                 parameters = {"callback_url": callback_url}
-                raws.append(client.send("DELETE", f"/v1/images/{quote(key)}", msgspec.Raw, parameters))
+                raws.append(client.send("DELETE", url_of("/v1/images", key), msgspec.Raw, parameters))
             except click.ClickException as fault:
                 click.echo(f"{key}: {fault.format_message()}", err=True)
                 has_failed = True

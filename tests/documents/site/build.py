@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,8 @@ def _is_pattern(entry: object) -> bool:
 def _write_config(path: Path, nav: list[Any]) -> None:
     config = msgspec.toml.decode(CONFIG.read_bytes())
     config["project"]["nav"] = nav
+    if url := os.environ.get("SITE_URL"):  # 404.html is served at every path, so its links begin with the site's
+        config["project"]["site_url"] = url
     path.write_bytes(msgspec.toml.encode(config))
 
 

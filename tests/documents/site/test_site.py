@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -138,6 +139,16 @@ def test_a_broken_anchor_fails_the_build(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("tests.documents.site.build.CONFIG", root / "zensical.toml")
     with pytest.raises(Unbuilt, match="anchor does not exist"):
         build(tmp_path / "built")
+
+
+def test_the_page_of_an_unknown_path_loads_its_style_from_the_path_of_the_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITE_URL", "https://example.org/images/")
+    unknown = (build(tmp_path) / "404.html").read_text(encoding="utf-8")
+    loaded = re.findall(r'<link rel="stylesheet" href="([^"]+)"', unknown)
+    assert loaded
+    assert [path for path in loaded if not path.startswith("/images/")] == []
 
 
 @pytest.mark.needs("chromium", "chromium")

@@ -77,7 +77,7 @@ def test_an_unknown_option_is_a_usage_error(command: str) -> None:
 def test_invalid_settings_are_a_usage_error(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "eighty")
     result = run(command, *GIVEN.get(command, []))
-    assert (result.exit_code, result.stderr) == (2, "PORT: must be a whole number, such as 8\n")
+    assert (result.exit_code, result.stderr) == (2, "PORT: must be a whole number, such as 8080\n")
 
 
 @pytest.mark.parametrize(

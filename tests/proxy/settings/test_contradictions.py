@@ -50,6 +50,10 @@ def test_a_variable_of_another_program_is_not_mistaken_for_ours(name: str) -> No
     assert warned({name: "1"}) == []
 
 
+def test_the_secret_of_the_senders_may_be_set_beside_those_of_the_service() -> None:
+    assert warned({"WEBHOOK_SECRETS": "whsec_a", "WEBHOOK_SECRET": "whsec_a"}) == []
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

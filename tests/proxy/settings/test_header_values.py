@@ -32,6 +32,7 @@ WRONG = [
     ("TIMING_ALLOW_ORIGIN", "https://a.test/page", "without a path"),
     ("TIMING_ALLOW_ORIGIN", "https://a.test\x7f", "printable ASCII"),
     ("PUBLIC_BASE_URL", "https://bücher.test", "percent-encode"),
+    ("PUBLIC_BASE_URL", "images.test", "must be a path such as /files, or start with http:// or https:// and a host"),
     ("PUBLIC_BASE_URL", "/files\r\nset-cookie: a=b", "percent-encode"),
     ("PUBLIC_BASE_URL", "/files?a", "must not contain ? or #"),
     ("PUBLIC_BASE_URL", "https://user:hunter2@a.test", "user or password"),
@@ -44,9 +45,11 @@ WRONG = [
     ("ORIGINALS_BASE_URL", "http://a.test/\x01", "http:// or https://"),
     ("S3_ENDPOINT_URL", "http://a.test\x02b", "http:// or https://"),
     ("HOST", "é" * 70, "such as 127.0.0.1"),
-    ("PORT", "eighty", "whole number"),
+    ("PORT", "eighty", "whole number, such as 8080"),
+    ("PORT", "99999999", "between 1 and 65535, not 99999999"),
     ("ALLOW_UNSIGNED", "perhaps", "true or false"),
-    ("JOB_KEEP_DAYS", "a week", "must be a number"),
+    ("JOB_KEEP_DAYS", "a week", "must be a number, such as 7"),
+    ("JOB_KEEP_DAYS", "nan", "must be a number, such as 7"),
 ]
 
 

@@ -74,6 +74,14 @@ def test_a_stranger_is_kept_out(body: bytes, headers: Callable[[], dict[str, str
         Verifier([SECRET]).verify(body, headers())
 
 
+@pytest.mark.parametrize("age", [timedelta(hours=1), timedelta(hours=-1)])
+def test_a_clock_that_is_wrong_is_named(age: timedelta) -> None:
+    with pytest.raises(
+        BadSignature, match=r"webhook-timestamp must be within 5 minutes .* set the clock of the sender"
+    ):
+        Verifier([SECRET]).verify(BODY, signed(age=age))
+
+
 @given(signature=st.text(max_size=200))
 def test_no_made_up_signature_gets_in_or_breaks_the_verifier(signature: str) -> None:
     with pytest.raises(BadSignature):

@@ -156,7 +156,7 @@ async def test_another_server_is_not_taken_for_the_service(service: Service, env
         (["list", "--status", "lost"], "--status"),
         (
             ["list", "--url", "ftp://x"],
-            "--url: 'ftp://x' must start with http:// or https:// and a host, such as http://127.0.0.1:8080",
+            "URL: 'ftp://x' must start with http:// or https:// and a host, such as http://127.0.0.1:8080",
         ),
         (["list", "--secret-file", "-"], "--secret-file: is empty"),
         (["show"], "IDS"),
@@ -166,6 +166,13 @@ async def test_wrong_words_are_a_usage_error(words: list[str], said: str, enviro
     result = run(environment, *words)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "cancel"])
+async def test_an_id_never_leads_to_another_route(environment: dict[str, str], command: str) -> None:
+    result = run(environment, command, "..")
+    assert result.exit_code == 1
+    assert "contains a segment '.' or '..', which no key and no id of a job has." in result.stderr
 
 
 async def test_without_a_url_the_service_of_these_settings_is_called(service: Service) -> None:
