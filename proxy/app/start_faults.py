@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from proxy.errors import CannotStart, ImagesError, StoreRefused, StoreUnavailable
 from proxy.settings.validators import mask_passwords
 from proxy.stores.certificates import BUNDLES
-from proxy.system.faults import causes, path_fault, reason, system_error, with_reason
+from proxy.system.faults import causes, path_fault, reason, stated_error, system_error, with_reason
 from proxy.system.scratch import scratch_place
 
 if TYPE_CHECKING:
@@ -59,8 +59,11 @@ def queue_fault(error: Exception, *, settings: Settings) -> str:
     if settings.queue.startswith(_SQLITE):
         path = Path(settings.queue.removeprefix(_SQLITE)).absolute()
         return _path_fault(error, "QUEUE", path, advice="set a file in a folder that this user can write to")
-    sentence = _located("QUEUE", urlsplit(settings.queue).hostname or "", str(error))
-    return with_reason(sentence, system_error(error))
+    address = urlsplit(settings.queue)
+    if cause := system_error(error) or stated_error(str(error)):
+        server = address.netloc.rpartition("@")[2]
+        return f"QUEUE: {server} cannot be reached: {reason(cause)}; start that server, or correct the address"
+    return with_reason(_located("QUEUE", address.hostname or "", str(error)), None)
 
 
 def scratch_fault(error: Exception) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from dotenv.parser import parse_stream
 
 from proxy.settings.sizes import BadSettings
+from proxy.system.faults import system_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -45,6 +47,13 @@ def add_variables(environment: MutableMapping[str, str], variables: Mapping[str,
     """Add variables to an environment, which has priority: as `NAME` or as `NAME_FILE`, what it has stays."""
     known = {name.removesuffix(FILE) for name in environment}
     environment.update({name: value for name, value in variables.items() if name.removesuffix(FILE) not in known})
+
+
+def file_fault(name: str, error: Exception) -> str:
+    """Return why the value of a setting cannot be read from the file that `<name>_FILE` names."""
+    cause = system_error(error)
+    why = cause.strerror if cause else "it has other bytes"
+    return f"{name}{FILE}: must name a readable file of UTF-8 text, which {os.environ[name + FILE]} is not: {why}"
 
 
 def set_variable(environment: MutableMapping[str, str], name: str, value: str) -> None:

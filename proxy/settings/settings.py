@@ -16,7 +16,7 @@ from proxy.keys.layouts import DERIVATIVES, SiteLayout
 from proxy.keys.shadow import REPLACED
 from proxy.keys.where import Where  # noqa: TC001 - msgspec reads the annotations at run time
 from proxy.removal.cdn.address import address_fault, cdn_fault
-from proxy.settings import header_values, validators
+from proxy.settings import env_file, header_values, validators
 from proxy.settings.folders import queue_in_store, temporary_in_store
 from proxy.settings.sizes import SIZES_FILE, BadSettings, SizesFile, read_sizes_file
 from proxy.settings.validators import bucket_fault, endpoint_fault, public_fault, split, store_fault, web_fault
@@ -308,8 +308,8 @@ def _read(env: FileAwareEnv, setting: Field[object], faults: list[str]) -> objec
     name = setting.name.upper()
     try:
         return parsers[type(setting.default)](name, setting.default, validate=_validator(setting.metadata["check"]))
-    except (OSError, ValueError):  # the library raises these at once, despite `eager=False`
-        faults.append(f"{name}_FILE: must name a readable file of UTF-8 text")
+    except (OSError, ValueError) as error:  # the library raises these at once, despite `eager=False`
+        faults.append(env_file.file_fault(name, error))
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
 
 SIZES_FILE = str(Path(__file__).with_name("sizes.toml").resolve())
 """The sizes file that ships with the service: `config/sizes.toml` of a checkout, or its copy in the package."""
+
+
+_EXAMPLES = {
+    "width": 800,
+    "height": 600,
+    "fit": "limit",
+    "position": "attention",
+    "quality": 76,
+    "format": "webp",
+    "effort": 4,
+    "gamut": "srgb",
+    "animate": True,
+    "keep_copyright": True,
+    "strip_only": True,
+}
+"""A valid value of each setting of a size."""
 
 
 class BadSettings(Exception):
@@ -97,6 +114,12 @@ def _misread(field: str, value: object) -> str | None:
 def _mistyped(field: str, value: object, kind: type) -> str | None:
     try:
         msgspec.convert(value, kind)
-    except msgspec.ValidationError as fault:
-        return f"{field}: {fault}"
+    except msgspec.ValidationError:
+        words = {str: "text in quotes", bool: "true or false"}.get(kind, "a whole number without quotes")
+        example = _EXAMPLES[field]
+        return f"{field} must be {words}, such as {field} = {_as_toml(example)}; it is {_as_toml(value)}"
     return None
+
+
+def _as_toml(value: object) -> str:
+    return json.dumps(value) if isinstance(value, str | bool) else str(value)

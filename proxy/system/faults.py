@@ -50,11 +50,16 @@ def with_reason(sentence: str, cause: OSError | None) -> str:
     libpq, for example, puts only the description of that error into its message.
     """
     sentence = sentence.rstrip(".")
-    if cause is None:
-        number = next((number for number in _CONNECTION_ERRORS if os.strerror(number) in sentence), None)
-        return f"{sentence} ({errno.errorcode[number]})" if number else sentence
+    if (cause := cause or stated_error(sentence)) is None:
+        return sentence
     description, _, name = reason(cause).rpartition(" ")
     return f"{sentence} {name}" if description in sentence else f"{sentence}: {description} {name}"
+
+
+def stated_error(sentence: str) -> OSError | None:
+    """Return the error of a connection whose description a client library's message has, or None."""
+    number = next((number for number in _CONNECTION_ERRORS if os.strerror(number) in sentence), None)
+    return OSError(number, os.strerror(number)) if number else None
 
 
 def path_fault(error: OSError, path: Path) -> str:

@@ -101,7 +101,8 @@ def compare(**values: object) -> None:
     require("sample", "seed", why="without a sample, every original is compared")
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise click.UsageError(
-            f"Missing packages: {', '.join(missing)}. Run pip install 'gallformers-images[compare]' to install them."
+            f"Missing packages: {', '.join(missing)}. Install them: {sys.executable} -m pip install "
+            "'gallformers-images[compare]'"
         )
     # Imported only here: the service does not need it, and the extra may not be installed.
     from proxy.bulk.compare.command import CompareOptions, compare_all  # noqa: PLC0415 - see above

@@ -192,9 +192,16 @@ def test_a_file_that_holds_no_value_is_one_fault_among_others(
     monkeypatch.setenv("HOST", "0.0.0.0")  # noqa: S104 - the address under test
     monkeypatch.setenv("ALLOW_UNSIGNED", "true" if name != "WEBHOOK_SECRETS" else "false")
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    for file in ("nowhere", ".", "bytes", "bytes/below"):
+    whys = {
+        "nowhere": "No such file or directory",
+        ".": "Is a directory",
+        "bytes": "it has other bytes",
+        "bytes/below": "Not a directory",
+    }
+    for file, why in whys.items():
         monkeypatch.setenv(f"{name}_FILE", str(tmp_path / file))
         told = faults()
+        assert told[0].endswith(f"which {tmp_path / file} is not: {why}")
         assert [fault.partition(":")[0] for fault in told] == [f"{name}_FILE", "LOG_LEVEL"]
         assert "must name a readable file" in told[0]
 

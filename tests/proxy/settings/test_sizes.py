@@ -24,7 +24,7 @@ def test_every_fault_of_a_table_is_named_at_once_with_what_would_be_right(tmp_pa
         'heigth = 3\nfit = "fill"\neffort = 10\n',
     )
     for part in (
-        "width: Expected `int`",
+        'width must be a whole number without quotes, such as width = 800; it is "wide"',
         "quality 101 must be 1 to 100",
         "format 'bmp' must be one of jpeg, png, webp, avif",
         "gamut 'all' must be one of srgb, keep",
@@ -33,6 +33,23 @@ def test_every_fault_of_a_table_is_named_at_once_with_what_would_be_right(tmp_pa
         "effort 10 must be 0 to 9",
     ):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("quality = 1.5", "quality must be a whole number without quotes, such as quality = 76; it is 1.5"),
+        ("height = true", "height must be a whole number without quotes, such as height = 600; it is true"),
+        ('animate = "yes"', 'animate must be true or false, such as animate = true; it is "yes"'),
+        ("fit = 3", 'fit must be text in quotes, such as fit = "limit"; it is 3'),
+        ("effort = [1]", "effort must be a whole number without quotes, such as effort = 4; it is [1]"),
+        ("format = 1979-05-27", 'format must be text in quotes, such as format = "webp"; it is 1979-05-27'),
+        ("strip_only = 1", "strip_only must be true or false, such as strip_only = true; it is 1"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_shown_beside_a_right_one(tmp_path: Path, line: str, sentence: str) -> None:
+    width = "" if line.startswith("strip_only") else "width = 800\n"
+    assert sentence in faults(tmp_path, f"[sizes.a]\n{width}{line}\n")
 
 
 def test_a_width_that_is_missing_is_said_in_words(tmp_path: Path) -> None:

@@ -295,7 +295,8 @@ def test_without_the_extra_it_says_how_to_install_it() -> None:
     words = "compare", "--old", "a", "--new", "b", "--report", "c"
     ended = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
-    assert "Missing packages: ssimulacra2. Run pip install 'gallformers-images[compare]'" in ended.stderr
+    remedy = f"{sys.executable} -m pip install 'gallformers-images[compare]'"
+    assert f"Missing packages: ssimulacra2. Install them: {remedy}" in ended.stderr
 
 
 def test_the_service_loads_nothing_of_what_comparing_needs() -> None:
