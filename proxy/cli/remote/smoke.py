@@ -63,7 +63,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
     "--listen",
     type=ParsedOption("address:port", _host_and_port),
     default=None,
-    help="Receive the callback there; default: the step is skipped.",
+    help="Receive the callback at this address; without it, none is asked for.",
 )
 @click.option(
     "--callback-url", default="", help="URL at which the service reaches --listen; default: http://<listen>/."
