@@ -19,11 +19,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from loadtest import bars, originals, plan, seaweed
-from loadtest.fence import Fence, fenced
+from loadtest import bars, originals, plan
 from loadtest.scenarios import PEOPLE, Originals, needs, planned
-from loadtest.service import SECRET, Service, on_bucket, started
-from loadtest.stores import Bucket, Store, opened
+from loadtest.servers import seaweed
+from loadtest.servers.fence import Fence, fenced
+from loadtest.servers.service import SECRET, Service, on_bucket, started
+from loadtest.servers.stores import Bucket, Store, opened
 
 ROOT = Path(__file__).parents[1]
 MACHINE_BYTES = 256 << 20

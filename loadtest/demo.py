@@ -17,10 +17,10 @@ import pyvips
 from rich.console import Console
 from rich.table import Table
 
-from loadtest import seaweed
 from loadtest.demo_page import write_page
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, order, running, signed
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, order, running, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from locust.exception import StopUser
 
 from loadtest import bars, plan
 from loadtest.popularity import views
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

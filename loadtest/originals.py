@@ -13,13 +13,13 @@ import httpx
 import msgspec
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from loadtest.stores import Store
+    from loadtest.servers.stores import Store
 
 DONE_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 0.1

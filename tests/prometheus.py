@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import msgspec
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 from tests.servers import program
 
 if TYPE_CHECKING:

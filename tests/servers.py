@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 
 if TYPE_CHECKING:
     import signal

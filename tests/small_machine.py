@@ -15,9 +15,9 @@ import httpx
 import msgspec
 
 from loadtest import demo
-from loadtest.groups import memory_group
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, signed, started
+from loadtest.servers.groups import memory_group
+from loadtest.servers.service import Service, order, signed, started
 from loadtest.viewers import viewing
 from tests.planted import plant
 from tests.waiting import until
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from loadtest.groups import Group
+    from loadtest.servers.groups import Group
     from loadtest.viewers import Views
 
 MACHINE_BYTES = 256 << 20

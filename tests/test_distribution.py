@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 
 ROOT = Path(__file__).parents[1]
 BUILT_FROM = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE", "config", "pipeline", "proxy")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.ports import free_port
-from loadtest.service import Service, started
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import Service, started
 from proxy import healthcheck
 from proxy.settings.settings import list_settings, read_settings
 

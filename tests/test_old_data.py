@@ -19,8 +19,8 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest.receiver import receiving
-from loadtest.service import Service, signed, started
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import Service, signed, started
 from tests.old_data.copies import copy
 from tests.old_data.make import RECEIVER, SIZES, original, post, put, put_broken, work_jobs
 from tests.waiting import until

@@ -22,7 +22,7 @@ from loadtest import demo
 from loadtest.image import layout
 from loadtest.image.attempts import check_attempts
 from loadtest.image.container import unnamed, unpacked
-from loadtest.service import started
+from loadtest.servers.service import started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.service import STOP_SECONDS, Service
+from loadtest.servers.service import STOP_SECONDS, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, Service, running
+from loadtest.servers.service import SECRET, Service, running
 from tests.main_site import node
 
 if TYPE_CHECKING:

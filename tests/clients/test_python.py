@@ -20,7 +20,7 @@ import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, running
+from loadtest.servers.service import SECRET, running
 from tests.clients.pictures import (
     ALPHA,
     AVIF,
@@ -39,7 +39,7 @@ from tests.clients.pictures import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loadtest.service import Service
+    from loadtest.servers.service import Service
 
 SOURCE = Path(__file__).parents[2] / "docs" / "clients" / "image_service.py"
 OTHER_SECRET = "whsec_YW5vdGhlciBzZWNyZXQgb2YgbWluZSwgbm90IGhpcnM="

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.ports import free_port
-from loadtest.service import SECRET, running
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import SECRET, running
 from tests.clients.pictures import NAMED
 from tests.clients.test_python import BAD_SECRETS, KEY, OTHER_SECRET, client
 from tests.main_site import node

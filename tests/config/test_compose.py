@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from PIL import Image
 
-from loadtest import seaweed
-from loadtest.service import Service, on_bucket, running
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, running
 from proxy.settings.settings import list_settings, read_settings
 
 if TYPE_CHECKING:

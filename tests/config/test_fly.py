@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 from proxy.cli.bulk.reprocess import reprocess
 from proxy.derivatives.reader import READERS
 from proxy.observability.readiness import CHECK_SECONDS

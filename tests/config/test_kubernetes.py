@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pytest
 
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 from proxy.observability.readiness import CHECK_SECONDS
 from proxy.settings.settings import Settings, list_settings, read_settings
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, Service, order, signed, started
+from loadtest.servers.service import SECRET, Service, order, signed, started
 from proxy.settings.settings import Settings, list_settings, read_settings
 from tests.config import unit_filter
 from tests.waiting import until

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.ports import free_port
-from loadtest.service import running, signed
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import running, signed
 from tests.documents.blocks import ROOT, blocks
 from tests.servers import program
 from tests.waiting import until

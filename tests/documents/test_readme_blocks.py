@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 from proxy.settings.settings import list_settings
 from tests.documents.blocks import ROOT, Block, blocks, run, serving
 from tests.documents.reference.settings import shown

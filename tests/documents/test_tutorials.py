@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 from tests.documents.blocks import ADDRESS, ROOT, Block, blocks, run, serving
 from tests.waiting import until
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.receiver import Receiver, receiving
+from loadtest.servers.receiver import Receiver, receiving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from uuid import uuid4
 import httpx
 import msgspec
 
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 from proxy.jobs.service import FUNCTION
 from proxy.queues.factory import open_queue
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from loadtest.service import Service
+    from loadtest.servers.service import Service
 
 Event = dict[str, object]
 

@@ -18,14 +18,14 @@ import pyvips
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
-    from loadtest.service import Service
+    from loadtest.servers.receiver import Receiver
+    from loadtest.servers.service import Service
 
 WIDTHS = {"small": 16, "medium": 32, "large": 48, "xlarge": 2000}
 """Sizes so small that a job takes milliseconds: it is their number that tries a queue."""

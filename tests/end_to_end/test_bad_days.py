@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
+from loadtest.servers import seaweed
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build
 from proxy.errors import NotFound, StoreUnavailable

@@ -9,9 +9,10 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest import demo, seaweed
+from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, order, running, signed, started
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, order, running, signed, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

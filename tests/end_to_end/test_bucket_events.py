@@ -13,11 +13,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.ports import free_port
-from loadtest.seaweed import ADMIN, PUBLIC_BUCKET
-from loadtest.service import Service, on_bucket, signed, started
+from loadtest.servers import seaweed
+from loadtest.servers.ports import free_port
+from loadtest.servers.seaweed import ADMIN, PUBLIC_BUCKET
+from loadtest.servers.service import Service, on_bucket, signed, started
 from tests.waiting import until
 
 if TYPE_CHECKING:

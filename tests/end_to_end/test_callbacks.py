@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from loadtest.paint import Photograph, paint
-from loadtest.receiver import receiving
-from loadtest.service import Service, order, running, signed
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import Service, order, running, signed
 from tests.thorough import count
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, running, started
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, running, started
 from tests.waiting import until
 
 if TYPE_CHECKING:

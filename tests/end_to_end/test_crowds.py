@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from loadtest import demo
-from loadtest.service import Service, order, running, signed, started
+from loadtest.servers.service import Service, order, running, signed, started
 from tests.end_to_end.senders import all_ended, check_store, metric, paint_originals, write_sizes
 from tests.thorough import count
 from tests.waiting import until

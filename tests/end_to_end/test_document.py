@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, Service, running, signed
+from loadtest.servers.service import SECRET, Service, running, signed
 from proxy.app.asgi import api_document
 from proxy.app.wiring import build
 from proxy.http.document.signature_headers import signature_headers

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from loadtest import seaweed
-from loadtest.receiver import receiving
-from loadtest.service import on_bucket, order, running, signed
+from loadtest.servers import seaweed
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import on_bucket, order, running, signed
 from tests.pipeline.rendering import CORPUS, UNREADABLE, needs_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
-    from loadtest.service import Service
+    from loadtest.servers.receiver import Receiver
+    from loadtest.servers.service import Service
 
 HIDDEN = re.compile(
     r"(SerialNumber|OwnerName|Artist|By-line|dc:Creator|CopyrightNotice|IFD0:Copyright|dc:Rights|Caption-Abstract"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from loadtest.service import Service, running
+from loadtest.servers.service import Service, running
 from tests.held import resident_bytes
 from tests.pipeline.rendering import CORPUS, needs_corpus
 from tests.thorough import IN_CI

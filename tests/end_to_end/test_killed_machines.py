@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 from tests.end_to_end.senders import (
     Senders,
     check_callbacks,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
 
 KILLS = count(20, otherwise=5)
 WORKING_SECONDS = 0.5

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.service import Service, starting
+from loadtest.servers.service import Service, starting
 from tests.end_to_end.senders import (
     Senders,
     check_callbacks,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
 
 KILLS = count(100, otherwise=15)
 STARTING_SECONDS, WORKING_SECONDS = 1.5, 0.5

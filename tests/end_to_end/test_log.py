@@ -12,8 +12,8 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.receiver import receiving
-from loadtest.service import Service, order, running, signed
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import Service, order, running, signed
 from tests.end_to_end.logged import enqueue_nonsense, lines, post
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, running, signed, starting
+from loadtest.servers.service import Service, order, running, signed, starting
 from tests.pipeline.rendering import photographs
 from tests.thorough import count
 from tests.waiting import until

@@ -12,7 +12,7 @@ import pytest
 from botocore.session import get_session
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 from tests.waiting import until
 
 if TYPE_CHECKING:

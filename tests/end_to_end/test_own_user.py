@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 import pytest
 
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 from tests.end_to_end.senders import metric
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, running, signed
+from loadtest.servers.service import Service, order, running, signed
 from tests import prometheus
 from tests.end_to_end.senders import all_ended
 from tests.expressions import CONFIG, dashboard_expressions

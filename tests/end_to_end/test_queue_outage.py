@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest.service import Service, order, signed, started, starting
+from loadtest.servers.service import Service, order, signed, started, starting
 from tests import servers
 from tests.end_to_end.senders import Senders, check_store, counts, jobs_done, paint_originals, write_sizes
 from tests.thorough import count

@@ -16,9 +16,10 @@ import pytest
 import structlog
 from prometheus_client import REGISTRY
 
-from loadtest import demo, seaweed
+from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, order, running, signed, started
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, order, running, signed, started
 from proxy.app.lifecycle import running as components_running
 from proxy.app.wiring import build
 from proxy.errors import StoreRefused

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, signed, started
+from loadtest.servers.service import Service, order, signed, started
 from tests.thorough import in_ci
 from tests.waiting import until
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, running, started
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, running, started
 from tests.end_to_end.reprocesses import SIZES, fill, made, reprocessing, run
 from tests.proxy.stores.fault_proxy import Fault, FaultProxy
 from tests.thorough import count

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from loadtest import demo
-from loadtest.service import Service, order, running, signed
+from loadtest.servers.service import Service, order, running, signed
 from pipeline.protocol import Limits
 from proxy.rendering.local import local_renderers, render_file
 from proxy.settings.sizes import SIZES_FILE, read_sizes

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 from pipeline.process.confinement.trial import try_out
 from tests.end_to_end.logged import lines
 from tests.pipeline.process.confinement import attempts

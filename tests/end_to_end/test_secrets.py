@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadtest.ports import free_port
-from loadtest.receiver import receiving
-from loadtest.service import SECRET, Service, order, signed, started, starting
+from loadtest.servers.ports import free_port
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import SECRET, Service, order, signed, started, starting
 from tests import servers
 from tests.end_to_end.logged import enqueue_nonsense, lines, post
 from tests.end_to_end.reprocesses import reprocessing

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import PIL.Image
 import pytest
 
-from loadtest.groups import CannotMakeGroups, memory_group
 from loadtest.paint import Photograph, paint, pixels
+from loadtest.servers.groups import CannotMakeGroups, memory_group
 from tests.pipeline.formats.heifs import repeated, turn, write
 from tests.small_machine import MACHINE_BYTES, crowd
 from tests.thorough import count

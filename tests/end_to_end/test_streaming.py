@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, on_bucket, running
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, running
 from proxy.derivatives.reader import READERS
 
 if TYPE_CHECKING:

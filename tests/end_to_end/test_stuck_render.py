@@ -11,7 +11,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import order, running, signed
+from loadtest.servers.service import order, running, signed
 from tests.end_to_end.senders import metric
 from tests.planted import plant
 from tests.waiting import until

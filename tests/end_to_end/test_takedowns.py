@@ -10,13 +10,13 @@ import httpx
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, signed, starting
+from loadtest.servers.service import Service, order, signed, starting
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
     from proxy.system.failpoints import Point
 
 POINTS: Final[tuple[Point, ...]] = ("job-enqueued", "takedown-removed", "takedown-purged", "job-ended")

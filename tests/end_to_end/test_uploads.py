@@ -15,9 +15,9 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest.groups import CannotMakeGroups, memory_group
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, running, signed, started
+from loadtest.servers.groups import CannotMakeGroups, memory_group
+from loadtest.servers.service import Service, running, signed, started
 from tests.benchmarks.page.devtools import LACKS, Screen, browsing, is_there
 from tests.benchmarks.page.gallery import served
 from tests.small_machine import MACHINE_BYTES, watched
@@ -26,7 +26,7 @@ from tests.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
-    from loadtest.groups import Group
+    from loadtest.servers.groups import Group
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 

@@ -11,7 +11,7 @@ import pytest
 
 from loadtest import demo
 from loadtest.paint import Photograph, paint
-from loadtest.service import START_SECONDS, Service, order, signed, started, starting
+from loadtest.servers.service import START_SECONDS, Service, order, signed, started, starting
 from tests.end_to_end.senders import metric
 from tests.waiting import until
 

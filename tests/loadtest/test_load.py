@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.ports import free_port
 from loadtest.scenarios import PEOPLE
-from loadtest.service import SECRET, running
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import SECRET, running
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
-from loadtest.seaweed import PUBLIC_BUCKET
+from loadtest.servers.seaweed import PUBLIC_BUCKET
 from tests.proxy.stores.fault_proxy import Fault, FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from loadtest.seaweed import Seaweed
+    from loadtest.servers.seaweed import Seaweed
 
 SIZES: Final = {"small": 16, "medium": 32, "large": 48}
 """Widths so small that a render takes milliseconds."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from loadtest.service import Service
+from loadtest.servers.service import Service
 from tests.machine.clock import Clock, remove_shared_memory
 
 if TYPE_CHECKING:

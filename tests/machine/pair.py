@@ -13,11 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.receiver import receiving
-from loadtest.seaweed import ADMIN, PUBLIC_BUCKET
-from loadtest.service import on_bucket, order, signed
+from loadtest.servers import seaweed
+from loadtest.servers.receiver import receiving
+from loadtest.servers.seaweed import ADMIN, PUBLIC_BUCKET
+from loadtest.servers.service import on_bucket, order, signed
 from tests.machine.bucket import SIZES, Bucket
 from tests.machine.fork_server import PATIENCE
 from tests.machine.nodes import Node, wait_until_one_is_held
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
     from proxy.system.failpoints import Point
     from tests.machine.nodes import Action
     from tests.machine.queues import QueueKind

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from loadtest.receiver import Received
+    from loadtest.servers.receiver import Received
     from tests.machine.nodes import Life, Node
     from tests.machine.site import Picture, Promise
     from tests.machine.uploading import UploadingSite

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 import httpx
 
-from loadtest.seaweed import PUBLIC_BUCKET
-from loadtest.service import order, signed
+from loadtest.servers.seaweed import PUBLIC_BUCKET
+from loadtest.servers.service import order, signed
 from tests.machine.fork_server import KNOWN_SECONDS
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from loadtest.service import signed
+from loadtest.servers.service import signed
 from tests.machine.site import Picture, Post, Site
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest import seaweed
 from loadtest.paint import Photograph, paint
-from loadtest.receiver import Receiver, receiving
-from loadtest.seaweed import ADMIN
-from loadtest.service import on_bucket
+from loadtest.servers import seaweed
+from loadtest.servers.receiver import Receiver, receiving
+from loadtest.servers.seaweed import ADMIN
+from loadtest.servers.service import on_bucket
 from tests.machine.bucket import SIZES, Bucket, FaultyPath, serving_cdn
 from tests.machine.nodes import Node
 from tests.machine.promises import END_SECONDS, QUEUE_SIZE, WORKERS, Promises
@@ -24,7 +24,7 @@ from tests.proxy.stores.fault_proxy import CALM
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loadtest.seaweed import Seaweed
+    from loadtest.servers.seaweed import Seaweed
     from tests.machine.bucket import Cdn
     from tests.machine.queues import MortalQueue, QueueKind
 

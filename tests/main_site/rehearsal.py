@@ -26,7 +26,7 @@ import msgspec
 
 from loadtest.demo import ended
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, signed, started
+from loadtest.servers.service import Service, order, signed, started
 from tests.main_site import node
 from tests.pipeline.rendering import photographs
 

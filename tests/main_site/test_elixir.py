@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.ports import free_port
-from loadtest.service import SECRET, running
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import SECRET, running
 from tests.clients.test_python import BAD_SECRETS
 from tests.clients.vectors import VECTORS
 

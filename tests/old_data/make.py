@@ -33,7 +33,7 @@ import httpx
 import msgspec
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, order, signed, started
+from loadtest.servers.service import Service, order, signed, started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

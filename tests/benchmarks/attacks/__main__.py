@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadtest.groups import CannotMakeGroups, memory_group
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, started
+from loadtest.servers.groups import CannotMakeGroups, memory_group
+from loadtest.servers.service import Service, started
 from tests.benchmarks.attacks.prober import latencies
 from tests.planted import plant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-    from loadtest.groups import Group
+    from loadtest.servers.groups import Group
 
 MACHINE_BYTES = 256 << 20
 BAR_BYTES, BAR_SECONDS = 25_000_000, 0.5

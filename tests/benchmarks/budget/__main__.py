@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadtest.groups import CannotMakeGroups
 from loadtest.paint import Photograph, paint
+from loadtest.servers.groups import CannotMakeGroups
 from tests.pipeline.rendering import photographs
 from tests.small_machine import Outcome, crowd
 

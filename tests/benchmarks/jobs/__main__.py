@@ -23,8 +23,8 @@ import click
 import httpx
 
 from loadtest.paint import Photograph, paint
-from loadtest.ports import free_port
-from loadtest.service import Service, order, running, signed
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import Service, order, running, signed
 from tests.benchmarks.jobs.questions import asking
 from tests.benchmarks.jobs.senders import Spent, measure, percentile, posts
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

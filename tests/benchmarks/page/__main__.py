@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import PIL.Image
 
-from loadtest.service import SECRET, running
+from loadtest.servers.service import SECRET, running
 from tests.benchmarks.page.devtools import LACKS, PROGRAM, Screen, browsing, is_there
 from tests.benchmarks.page.gallery import page, served
 from tests.benchmarks.page.sheet import sheet
@@ -29,7 +29,7 @@ from tests.pipeline.rendering import photographs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from loadtest.service import Service
+    from loadtest.servers.service import Service
     from tests.benchmarks.page.visit import Visit
 
 DOCS = Path(__file__).parents[3] / "docs"

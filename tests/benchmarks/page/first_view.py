@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadtest.groups import memory_group
-from loadtest.service import Service, started
+from loadtest.servers.groups import memory_group
+from loadtest.servers.service import Service, started
 from tests.benchmarks.page.devtools import LACKS, Screen, browsing, is_there
 from tests.benchmarks.page.gallery import served
 from tests.pipeline.rendering import photographs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, running
+from loadtest.servers.service import SECRET, running
 from tests.benchmarks.page.devtools import LACKS, Screen, browsing, is_there
 from tests.benchmarks.page.gallery import page, served
 from tests.benchmarks.page.visit import visit

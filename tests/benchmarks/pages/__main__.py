@@ -22,7 +22,7 @@ import httpx
 import structlog
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import Service, started
+from loadtest.servers.service import Service, started
 from proxy.app.asgi import create_app
 from proxy.app.lifecycle import running
 from proxy.app.wiring import build

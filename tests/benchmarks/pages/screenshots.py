@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from loadtest.service import running
+from loadtest.servers.service import running
 from tests.browser import PHONE, chromium, visiting
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from loadtest.ports import free_port
-from loadtest.service import Service, started
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import Service, started
 from tests.benchmarks.peers import process_tree
 
 if TYPE_CHECKING:

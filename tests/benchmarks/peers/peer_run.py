@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loadtest.groups import CannotMakeGroups
 from loadtest.paint import Photograph as Painted
 from loadtest.paint import paint
+from loadtest.servers.groups import CannotMakeGroups
 from pipeline.image import vips
 from tests.benchmarks.peers import contenders, peer_tools, process_tree, rounds, scores
 from tests.benchmarks.peers.contenders import Ours

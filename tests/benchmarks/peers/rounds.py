@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from loadtest.groups import memory_group
+from loadtest.servers.groups import memory_group
 from tests.benchmarks.peers import process_tree
 from tests.benchmarks.peers.contenders import WIDTHS
 

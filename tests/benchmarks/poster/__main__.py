@@ -17,7 +17,7 @@ import PIL.Image
 import pyvips
 
 from loadtest.demo import Job, ended
-from loadtest.service import order, running, signed
+from loadtest.servers.service import order, running, signed
 from tests.benchmarks.page.devtools import LACKS, Screen, browsing, is_there
 from tests.benchmarks.poster.leaf import paint_leaf
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 import httpx
 
-from loadtest.ports import free_port
-from loadtest.service import Service, started
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import Service, started
 from tests.benchmarks.redirect import wrk
 from tests.planted import plant
 

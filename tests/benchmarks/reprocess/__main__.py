@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from loadtest import seaweed
-from loadtest.service import on_bucket
+from loadtest.servers import seaweed
+from loadtest.servers.service import on_bucket
 from tests.benchmarks.pipeline import report
 from tests.benchmarks.reprocess import mixture
 from tests.benchmarks.reprocess.runs import ROOT, Site

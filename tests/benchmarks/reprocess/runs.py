@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from loadtest.fence import fenced
+from loadtest.servers.fence import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loadtest.fence import Fence
+    from loadtest.servers.fence import Fence
 
 ROOT = Path(__file__).parents[3]
 LOOK_SECONDS = 0.25

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING
 import click
 import httpx
 
-from loadtest import seaweed
-from loadtest.service import Service, on_bucket, started
+from loadtest.servers import seaweed
+from loadtest.servers.service import Service, on_bucket, started
 from tests.benchmarks.redirect import wrk
 from tests.planted import plant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loadtest.seaweed import Seaweed
+    from loadtest.servers.seaweed import Seaweed
 
 OURS, BASE = "ours", "base"
 DERIVATIVES, PICTURE_BYTES, CONNECTIONS, ASKED_FROM = 100, 20_000, 16, 1

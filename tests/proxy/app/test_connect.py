@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 from proxy.app.connect import probe_parts
 from proxy.settings.settings import Settings
 from proxy.stores.certificates import BUNDLES

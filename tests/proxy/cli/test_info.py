@@ -8,7 +8,7 @@ import msgspec
 from click.testing import CliRunner
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import running
+from loadtest.servers.service import running
 from proxy.cli.main import main
 from proxy.derivatives.picture.picture import PictureDescription
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from loadtest.ports import free_port
-from loadtest.service import SECRET
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import SECRET
 from proxy.cli.main import main
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.service import signed
+from loadtest.servers.service import signed
 from proxy.http.query import AGE
 from proxy.http.validation_messages import readable
 from tests.proxy.http.conftest import SECRET

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import structlog
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 from proxy.errors import CannotStart
 from proxy.observability.exposition import MAX_SCRAPES, serving_metrics
 from tests.waiting import until

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from loadtest.paint import Photograph, paint
-from loadtest.service import SECRET, Service, running
+from loadtest.servers.service import SECRET, Service, running
 from tests.browser import NEEDED, PHONE, SCREENSHOTS, WIDE, browser, visiting
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.receiver import receiving
-from loadtest.service import SECRET
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import SECRET
 from proxy.derivatives.recipe import Recipe
 from proxy.jobs.listing import ListJobs
 from proxy.jobs.request import JobRequest
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
     from proxy.queues.base import JobQueue
     from proxy.webhooks.allowlist import AllowList
     from tests.proxy.queues.conftest import Another

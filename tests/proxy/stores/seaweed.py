@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from loadtest import seaweed
-from loadtest.seaweed import BUCKET, PUBLIC_BUCKET, program
+from loadtest.servers import seaweed
+from loadtest.servers.seaweed import BUCKET, PUBLIC_BUCKET, program
 from proxy.stores.s3.config import BucketConfig, Credentials
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.receiver import receiving
-from loadtest.service import SECRET
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import SECRET
 from proxy.errors import BadCallback, CallbackFailed
 from proxy.webhooks.allowlist import parse_allow_list
 from proxy.webhooks.client import WebhookClient, WebhookResponse

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.receiver import Receiver, receiving
-from loadtest.service import SECRET
+from loadtest.servers.receiver import Receiver, receiving
+from loadtest.servers.service import SECRET
 from proxy import metrics
 from proxy.concurrency.backoff import JITTER
 from proxy.errors import Busy

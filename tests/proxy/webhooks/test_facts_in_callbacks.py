@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import structlog
 
-from loadtest.receiver import receiving
-from loadtest.service import SECRET
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import SECRET
 from pipeline.errors import Corrupt
 from proxy.errors import NotFound, StoreUnavailable
 from proxy.queues.factory import open_queue
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
 
 pytestmark = pytest.mark.anyio
 

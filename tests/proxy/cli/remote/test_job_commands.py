@@ -9,8 +9,8 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from loadtest.ports import free_port
-from loadtest.service import SECRET, Service, order, running, signed, started
+from loadtest.servers.ports import free_port
+from loadtest.servers.service import SECRET, Service, order, running, signed, started
 from proxy.cli.main import main
 from tests.waiting import until
 

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from loadtest.ports import free_port
-from loadtest.receiver import receiving
-from loadtest.service import SECRET, Service, order, running, signed
+from loadtest.servers.ports import free_port
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import SECRET, Service, order, running, signed
 from pipeline.formats.gps import has_position
 from pipeline.image.sample import paint_sample
 from proxy.cli.main import main

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from loadtest.service import SECRET, Service, running
+from loadtest.servers.service import SECRET, Service, running
 from proxy.cli.main import main
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 from proxy.app.asgi import api_document
 from proxy.app.wiring import build
 from proxy.errors import BadKey

@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 from prometheus_client import REGISTRY
 
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 from proxy.cli.serve import Server
 from proxy.http.protocol.connection import BoundedProtocol
 from proxy.http.protocol.connections import Connections

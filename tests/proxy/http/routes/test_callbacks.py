@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from saq.job import Status
 
-from loadtest.receiver import receiving
-from loadtest.service import order
-from loadtest.service import signed as sign
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import order
+from loadtest.servers.service import signed as sign
 from proxy.queues.factory import open_queue
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from loadtest.receiver import Receiver
+    from loadtest.servers.receiver import Receiver
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from loadtest.service import signed as sign
+from loadtest.servers.service import signed as sign
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import structlog
 
-from loadtest.service import signed
+from loadtest.servers.service import signed
 from proxy import metrics
 from tests.expressions import rules
 from tests.held import no_file_above

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from loadtest.service import signed as sign
+from loadtest.servers.service import signed as sign
 from proxy.http.routes.jobs import JobList
 from proxy.jobs.job import Job
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving

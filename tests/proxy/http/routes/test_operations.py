@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from loadtest.service import order
-from loadtest.service import signed as sign
+from loadtest.servers.service import order
+from loadtest.servers.service import signed as sign
 from proxy.http.routes.jobs import JobList
 from proxy.http.routes.operations import QueueState
 from proxy.jobs.job import Job

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import REGISTRY
 
-from loadtest.service import signed
+from loadtest.servers.service import signed
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until
 

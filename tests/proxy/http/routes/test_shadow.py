@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from loadtest.service import order, signed
+from loadtest.servers.service import order, signed
 from tests.proxy.http.conftest import KEY, SECRET, serving
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from standardwebhooks import Webhook
 
-from loadtest.service import signed as sign
+from loadtest.servers.service import signed as sign
 from proxy.settings.settings import Settings
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.waiting import until

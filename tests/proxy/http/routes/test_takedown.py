@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
-from loadtest.service import order
-from loadtest.service import signed as sign
+from loadtest.servers.service import order
+from loadtest.servers.service import signed as sign
 from tests.proxy.http.conftest import SECRET, Site, serving
 from tests.waiting import until
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
-from loadtest.service import signed as sign
+from loadtest.servers.service import signed as sign
 from pipeline.formats.registry import READABLE
 from tests.proxy.http.conftest import SECRET, Site, painted, serving
 

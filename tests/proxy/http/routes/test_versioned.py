@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from loadtest.receiver import receiving
-from loadtest.service import order
-from loadtest.service import signed as sign
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import order
+from loadtest.servers.service import signed as sign
 from proxy.settings.sizes import SIZES_FILE, read_sizes
 from tests.proxy.http.conftest import KEY, SECRET, Site, serving
 from tests.proxy.http.routes.test_jobs import ended, post

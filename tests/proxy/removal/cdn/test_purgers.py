@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 from proxy.errors import CdnPurgeFailed, CdnPurgeRefused
 from proxy.removal.cdn.api import CdnApi
 from proxy.removal.cdn.cloudflare import CloudflarePurger

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 from proxy.errors import StoreRefused, StoreUnavailable
 from proxy.stores.s3.public_read import MAX_BYTES, read_public
 from tests.proxy.stores.scripted import Scripted, answer

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from loadtest.service import Service, running
+from loadtest.servers.service import Service, running
 from proxy.ui.access.tries import BURST, EVERY_SECONDS
 from tests.proxy.ui.conftest import PASSWORD, TOKEN
 from tests.waiting import until

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from loadtest.service import SECRET
+from loadtest.servers.service import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

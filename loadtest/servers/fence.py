@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.groups import CannotMakeGroups, memory_group
+from loadtest.servers.groups import CannotMakeGroups, memory_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from loadtest.groups import Group
+    from loadtest.servers.groups import Group
 
 LOOK_EVERY_SECONDS = 0.05
 

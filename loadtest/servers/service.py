@@ -19,13 +19,13 @@ import httpx
 import msgspec
 from standardwebhooks import Webhook
 
-from loadtest.ports import free_port
-from loadtest.seaweed import PUBLIC_BUCKET
+from loadtest.servers.ports import free_port
+from loadtest.servers.seaweed import PUBLIC_BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from loadtest.seaweed import Keys, Seaweed
+    from loadtest.servers.seaweed import Keys, Seaweed
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loadtest.ports import EPHEMERAL, LOCKS, free_port, free_ports
+from loadtest.servers.ports import EPHEMERAL, LOCKS, free_port, free_ports
 from tests.held import descriptors
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PROCESSES, PORTS = 8, 100
 
 TAKE = f"""
-from loadtest.ports import free_port
+from loadtest.servers.ports import free_port
 print(*(free_port() for _ in range({PORTS})), flush=True)
 input()
 """

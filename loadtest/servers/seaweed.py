@@ -19,7 +19,7 @@ from urllib.request import urlopen
 import msgspec
 from botocore.session import get_session
 
-from loadtest.ports import free_ports
+from loadtest.servers.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

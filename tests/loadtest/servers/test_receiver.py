@@ -8,8 +8,8 @@ import httpx
 import msgspec
 import pytest
 
-from loadtest.receiver import receiving
-from loadtest.service import signed
+from loadtest.servers.receiver import receiving
+from loadtest.servers.service import signed
 
 BODY = msgspec.json.encode({"type": "job.done", "timestamp": "2026-11-23T00:00:00Z", "data": {"id": "abc"}})
 
