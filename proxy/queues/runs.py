@@ -60,6 +60,15 @@ def is_same_run(stored: Job, job: Job, *, or_ended: bool = False) -> bool:
     return now == known and (or_ended or stored.status not in TERMINAL_STATUSES)
 
 
+def adopt_end(job: Job, ended: Job) -> None:
+    """Set the end of a copy of a job to that of the stored job `ended`.
+
+    A worker ends its job, and its watch for cancellations may do so at the same time. The first end that is stored
+    remains: a job that was done does not become an aborted one, nor the reverse.
+    """
+    job.status, job.result, job.error, job.completed = ended.status, ended.result, ended.error, ended.completed
+
+
 def as_stored(job: Job, stored: Job, status: Status | None) -> Job:
     """Set the status of a worker's copy of its job, and return it: that is `status`, or the stored one if it is None.
 

@@ -20,7 +20,7 @@ from saq.utils import now
 
 from proxy.queues.base import PAUSE_POLL_SECONDS, JobQueue, retry_delay
 from proxy.queues.readable import UnreadableJob
-from proxy.queues.runs import LeaseLost, as_stored, is_same_run
+from proxy.queues.runs import LeaseLost, adopt_end, as_stored, is_same_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,8 +142,10 @@ class ServerQueue(JobQueue):
         raise LeaseLost
 
     async def _finish(self, job: Job, status: Status, **kwargs: Any) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
-        # A worker and the one that watches for cancellations may both store that a run was aborted.
         while (stored := await self._stored(job.key)) and is_same_run(stored.job, job, or_ended=True):
+            if stored.job.status in TERMINAL_STATUSES:
+                adopt_end(job, stored.job)
+                return
             if await self._end(stored, job, is_held=True):
                 return
         raise LeaseLost

@@ -23,7 +23,7 @@ from saq.utils import now
 
 from proxy.concurrency.file_locks import exclusive
 from proxy.queues.circuit_breaker import OutageGuard
-from proxy.queues.runs import LeaseLost
+from proxy.queues.runs import LeaseLost, adopt_end
 from proxy.queues.sqlite import facts, schema, statements
 from proxy.queues.sqlite.database import Database
 from proxy.queues.sqlite.errors import translate
@@ -201,8 +201,10 @@ class SqliteQueue(SqliteReads):
             raise LeaseLost
 
     async def _finish(self, job: Job, status: Status, *, result: object = None, error: str | None = None) -> None:  # noqa: ARG002 - SAQ's signature; the job already contains them
-        if not await self._database.write(self._transitions.finish(job)):
+        ended = await self._database.write(self._transitions.finish(job))
+        if ended is None:
             raise LeaseLost
+        adopt_end(job, ended)
 
     async def _follow_clock(self) -> None:
         """If the clock was set back, shorten the waits that end by it."""

@@ -154,23 +154,25 @@ class Transitions:
 
         return step
 
-    def finish(self, job: Job) -> Step[bool]:
-        """Return a step that stores how a job ended, for the duration of its `ttl`.
+    def finish(self, job: Job) -> Step[Job | None]:
+        """Return a step that stores how a job ended, for the duration of its `ttl`, unless its run has ended already.
 
-        The step returns False if another run has begun, or if the job does not exist. If the worker lets a stuck job
-        go because a sweep asked for it, the step queues the job again, and returns False. The process that sweeps could
-        do so later, but it may be killed meanwhile, and a job without a `ttl` would be gone.
+        The step returns the job with its stored end; None if another run has begun, or if the job does not exist. If
+        the worker lets a stuck job go because a sweep asked for it, the step queues the job again, and returns None.
+        The process that sweeps could do so later, but it may be killed meanwhile, and a job without a `ttl` would be
+        gone.
         """
         row = self._row(job)
 
-        def step(connection: sqlite3.Connection) -> bool:
+        def step(connection: sqlite3.Connection) -> Job | None:
             stored = self._same_run(connection, job, or_ended=True)
-            if stored is None:
-                return False
+            if stored is None or stored.status in TERMINAL_STATUSES:
+                return stored
             if job.status == Status.ABORTED and self._is_stuck(stored):
-                return self._retry_or_end(connection, stored).status == Status.ABORTED
+                released = self._retry_or_end(connection, stored)
+                return released if released.status == Status.ABORTED else None
             _end(connection, row, ttl=job.ttl)
-            return True
+            return job
 
         return step
 

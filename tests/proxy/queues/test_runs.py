@@ -174,3 +174,31 @@ async def test_a_job_that_is_to_be_aborted_before_it_begins_still_is(queue: JobQ
     assert await queue.touch(job)
     await job.finish(Status.ABORTED, error="nobody wants it")
     assert (await stored(queue, "a")).status == Status.ABORTED
+
+
+ENDS: dict[str, Write] = {
+    "complete": lambda job: job.finish(Status.COMPLETE, result={"sizes": 4}),
+    "fail": lambda job: job.finish(Status.FAILED, error="the paint was wet"),
+    "abort": lambda job: job.finish(Status.ABORTED, error="nobody wants it"),
+}
+"""What may end a run at the same time: its worker, and the watch for cancellations."""
+
+
+@pytest.mark.parametrize("second", ENDS)
+@pytest.mark.parametrize("first", ENDS)
+async def test_the_first_end_of_a_run_remains_and_is_the_one_that_is_reported(
+    queue: JobQueue, another: Another, first: str, second: str
+) -> None:
+    await queue.enqueue("paint", key="a", retries=9, ttl=600)
+    worker = await take(queue)
+    await (await stored(await another(), "a")).abort("nobody wants it")
+    watch_copy = await stored(queue, "a")  # as SAQ's watch reads it, before it looks whether the task is done
+    assert watch_copy.status == Status.ABORTING
+    await ENDS[first](worker)
+    before = await stored(queue, "a")
+    await ENDS[second](watch_copy)
+    assert (await stored(queue, "a")).to_dict() == before.to_dict()
+    for copy in (worker, watch_copy):
+        assert (copy.status, copy.result, copy.error) == (before.status, before.result, before.error)
+        assert copy.completed == before.completed
+    assert await counts(queue) == (0, 0, 0)
