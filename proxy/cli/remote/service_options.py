@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from proxy.cli.console import env_file_option, read_settings_or_exit
+from proxy.cli.console import ParsedOption, env_file_option, read_settings_or_exit
 from proxy.settings import validators
 
 if TYPE_CHECKING:
@@ -21,12 +21,24 @@ Command = TypeVar("Command", bound="Callable[..., object]")
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 """An address to listen on -> an address of this machine to call."""
 
+
+def _parse_url(text: str) -> str:
+    if fault := validators.service_url(text):
+        raise ValueError(f"{text!r} {fault}.")
+    return text
+
+
+SERVICE_URL = ParsedOption("url", _parse_url)
+"""The type of options and arguments that are the URL of a service; empty without one."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead of a table.")
 
 
 def service_options(command: Command) -> Command:
     """Add the options --url, --secret-file and --env-file."""
-    url = click.option("--url", default="", help="URL of the service; default: SERVICE_URL, else HOST and PORT.")
+    url = click.option(
+        "--url", type=SERVICE_URL, default="", help="URL of the service; default: SERVICE_URL, else HOST and PORT."
+    )
     secret_file = click.option(
         "--secret-file",
         type=click.File(),
@@ -41,14 +53,12 @@ def client_of(url: str, secret_file: TextIO | None, settings: Settings | None = 
     Exits with 2 if the settings are invalid.
 
     Raises:
-        UsageError: the URL or the secret has an invalid form.
+        UsageError: the secret has an invalid form.
     """
     # Imported only here: httpx costs memory that `gf-images serve` saves.
     from proxy.cli.remote.service_client import ServiceClient  # noqa: PLC0415 - see above
 
     settings = settings or read_settings_or_exit(accepts_jobs=False)
-    if url and (fault := validators.service_url(url)):
-        raise click.UsageError(f"URL: {url!r} {fault}")
     secrets = secret_file.read() if secret_file else settings.webhook_secrets
     if secret_file and (fault := validators.secrets(secrets.strip()) if secrets.strip() else "is empty"):
         raise click.UsageError(f"--secret-file: {fault}")

@@ -22,7 +22,7 @@ from proxy.app.wiring import store_config
 from proxy.cli.console import REFUSED, ParsedOption, env_file_option, exit_without_store, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
 from proxy.cli.remote.job_tables import console
-from proxy.cli.remote.service_options import client_of, json_option
+from proxy.cli.remote.service_options import SERVICE_URL, client_of, json_option
 from proxy.cli.remote.smoke_run import SampleStore, SmokeRun, Step, StepFailed
 from proxy.cli.usage import TERMINATED, Number, StrictCommand, require
 from proxy.observability.logging import configure_logs
@@ -52,7 +52,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 
 @click.command(cls=StrictCommand)
-@click.argument("url", required=False, default="")
+@click.argument("url", required=False, default="", type=SERVICE_URL)
 @click.option(
     "--secret-file",
     type=click.File(),

@@ -156,7 +156,7 @@ async def test_another_server_is_not_taken_for_the_service(service: Service, env
         (["list", "--status", "lost"], "--status"),
         (
             ["list", "--url", "ftp://x"],
-            "URL: 'ftp://x' must start with http:// or https:// and a host, such as http://127.0.0.1:8080",
+            "Invalid value for '--url': 'ftp://x' must start with http:// or https:// and a host, such as http://127.0.0.1:8080",
         ),
         (["list", "--secret-file", "-"], "--secret-file: is empty"),
         (["show"], "IDS"),
