@@ -49,7 +49,7 @@ TOLD: Final[dict[Change, str]] = {"replace": "post", "take down": "purge", "take
 """What the other machine is told last of a change."""
 
 holds: st.SearchStrategy[Hold] = st.sampled_from(HOLDS)
-changes: st.SearchStrategy[Change] = st.sampled_from(["replace", "take down", "take down and write"])
+removals: st.SearchStrategy[Change] = st.sampled_from(["take down", "take down and write"])
 
 
 class RenderSteps(Steps):
@@ -58,13 +58,20 @@ class RenderSteps(Steps):
     Each lifts the faults of the store and the queue first, or the machine would seldom come as far as that.
     """
 
-    @rule(node=nodes, hold=holds, change=changes, is_long=st.booleans())
-    def change_in_render(self, node: int, hold: Hold, change: Change, *, is_long: bool) -> None:
-        """Replace a new picture or take it down while a machine that renders it stands still, which then goes on.
+    @rule(node=nodes, hold=holds, is_long=st.booleans())
+    def replace_in_render(self, node: int, hold: Hold, *, is_long: bool) -> None:
+        """Replace a new picture while a machine that renders it stands still, which then goes on.
 
         The other machine is told. With `is_long`, it has ended the picture's jobs before.
         """
+        self._change_in_render(node, hold, "replace", is_long=is_long)
 
+    @rule(node=nodes, hold=holds, change=removals, is_long=st.booleans())
+    def remove_in_render(self, node: int, hold: Hold, change: Change, *, is_long: bool) -> None:
+        """Remove a new picture while a machine that renders it stands still; see `replace_in_render`."""
+        self._change_in_render(node, hold, change, is_long=is_long)
+
+    def _change_in_render(self, node: int, hold: Hold, change: Change, *, is_long: bool) -> None:
         def act() -> None:
             picture = self._calm_picture()
             if renders := self._hold(picture, self._node(node), hold):
