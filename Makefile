@@ -39,7 +39,7 @@ run: install ## start the service on port 8080 with the defaults
 	@UI=$${UI-true} $(BIN)/gf-images serve --hints
 
 demo: $(if $(filter s3,$(STORE)),dev,install) ## render one photo by job and by page view; PHOTO=path for your own, STORE=s3 for a real SeaweedFS
-	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STORE),--store "$(STORE)")
+	@$(BIN)/python -m loadtest.demo $(if $(PHOTO),--photo "$(PHOTO)") $(if $(filter command,$(origin STORE)),--store "$(STORE)")
 
 test: dev ## run every test that this machine can run, in CI with coverage; THOROUGH=true kills, floods and repeats more often
 	$(BIN)/python -m pytest -n auto --junit-xml=build/tests.xml $(if $(CI),--cov --cov-report=)

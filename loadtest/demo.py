@@ -153,7 +153,7 @@ def eager(service: Service, key: str) -> list[Row]:
     job = ended(service, posted.headers["location"])
     milliseconds = (time.perf_counter() - started) * 1000
     if job.status != "done":
-        raise click.ClickException(f"the job failed: {job.error}")
+        raise click.ClickException(f"the job failed: {(job.error or {}).get('detail', job.status)}")
     return [
         Row(made.size, made.key, "by job", made.width, made.height, made.bytes, milliseconds)
         for made in job.derivatives

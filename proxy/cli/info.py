@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,13 +11,13 @@ from urllib.parse import urlsplit
 
 import click
 import msgspec
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline.protocol import Limits
 from proxy.cli.console import env_file_option, exit_on_faults, read_settings_or_exit
 from proxy.cli.remote.service_client import ServiceClient
+from proxy.cli.tables import new_table, print_tables
 from proxy.cli.usage import StrictCommand
 from proxy.derivatives.picture.picture import PictureDescription, picture_of
 from proxy.derivatives.recipe import Derivative
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
     from pipeline.protocol import Rendered
     from pipeline.size import Size
     from proxy.settings.settings import Settings
-
-WIDE = 500
-"""Width of the table if standard output is not a terminal: nothing is truncated."""
 
 _SCHEMES = ("http://", "https://")
 _DESCRIBED = re.compile(rf"(?P<base>.*?){PATH}/(?P<key>.+)")
@@ -127,18 +123,14 @@ def _derivative(made: Rendered) -> Derivative:
 
 
 def _show(picture: PictureDescription) -> None:
-    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False)
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(picture):
         facts.add_row(name, value)
-    table = Table("size", "w x h", "bytes", "type", "URL", box=None, pad_edge=False)
+    table = new_table("size", "w x h", "bytes", "type", "URL")
     for size in picture.sizes:
         bytes_ = "" if size.bytes is None else f"{size.bytes:,}"
         table.add_row(size.size, _sides(size.width, size.height), bytes_, size.content_type, escape(size.url))
-    with console.capture() as printed:
-        console.print(facts)
-        console.print(table)
-    click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))  # without the padding of the columns
+    print_tables(facts, table)
 
 
 def _facts(picture: PictureDescription) -> list[tuple[str, str]]:

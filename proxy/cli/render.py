@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pipeline.protocol import Limits
 from proxy.bulk.reporters import drawn_bar
 from proxy.cli.console import REFUSED, env_file_option, exit_on_faults, read_settings_or_exit
+from proxy.cli.tables import new_table, print_tables
 from proxy.cli.usage import INTERRUPTED, TERMINATED, StrictCommand
 from proxy.errors import CannotStart
 from proxy.observability.logging import configure_logs
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from proxy.settings.settings import Settings
 
     RenderFile = Callable[..., Coroutine[object, object, local.LocalResult]]
-
-WIDE = 500
-"""Width of the table if standard output is not a terminal: nothing is truncated."""
 
 
 @click.command(cls=StrictCommand)
@@ -69,7 +65,10 @@ def render(files: tuple[Path, ...], *, out: Path, sizes_file: Path | None, overw
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise click.UsageError(f"--out: {_readable(out)} cannot be created ({fault.strerror}).") from fault
+        raise click.UsageError(
+            f"--out: {_readable(out)} cannot be created ({fault.strerror}). "
+            "Name a folder below one that exists and is writable."
+        ) from fault
     outcomes: list[local.LocalResult] = []
     question = partial(local.render_file, out=out, sizes=sizes, overwrite=overwrite)
     stopped_by = _render_until_signal(files, question, settings, outcomes)
@@ -147,17 +146,26 @@ def _stopped(outcomes: Sequence[local.LocalResult], files: Sequence[Path]) -> st
 
 
 def _show(outcomes: Sequence[local.LocalResult]) -> None:
-    table = Table("file", "size", "w x h", "bytes", "type", box=None, pad_edge=False)
+    table = new_table("file", "size", "w x h", "bytes", "type")
     for outcome in outcomes:
         for made in outcome.derivatives:
             table.add_row(
-                escape(made.path), made.size, f"{made.width} x {made.height}", f"{made.bytes:,}", made.content_type
+                escape(_from_here(made.path)),
+                made.size,
+                f"{made.width} x {made.height}",
+                f"{made.bytes:,}",
+                made.content_type,
             )
     if table.row_count:
-        Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        print_tables(table)
     for outcome in outcomes:
         if outcome.refusal:
             click.echo(f"{_readable(outcome.file)}: {outcome.refusal}", err=True)
+
+
+def _from_here(path: str) -> str:
+    """Return a path as a relative one if it lies below the working folder."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
 
 
 def _readable(path: object) -> str:

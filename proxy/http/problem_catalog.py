@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RETRIES: Final[Mapping[Retry, str]] = {
     "no": "Do not retry: the response stays the same.",
     "changed": "Change what the detail names first; the same request fails again.",
+    "uploaded": "The same request fails again, unless the original was uploaded just now: then retry in half a minute.",
     "later": "Retry the same request later. If the response has a `Retry-After` header, wait that many seconds.",
 }
 """Whether to send the request again, in words."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Retry = Literal["no", "changed", "later"]
+Retry = Literal["no", "changed", "uploaded", "later"]
 
 WORDS: Final[Mapping[str, tuple[str, str, Retry]]] = {
     "abandoned": (
@@ -167,8 +167,8 @@ WORDS: Final[Mapping[str, tuple[str, str, Retry]]] = {
     ),
     "not-found": (
         "No original, size or route exists under this address.",
-        "Check the key and its spelling. If the original was uploaded just now, try again in half a minute.",
-        "changed",
+        "Check the key and its spelling.",
+        "uploaded",
     ),
     "original-exists": (
         "An original exists under this key, and the order does not permit to replace it.",

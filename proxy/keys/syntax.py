@@ -64,7 +64,7 @@ def shown(name: str) -> str:
 
 def _fault(key: str) -> str | None:
     if not key:
-        return "is empty"
+        return "is empty; send that of an original"
     if _SURROGATE.search(key):
         return "contains an unpaired surrogate, which UTF-8 cannot encode"
     if len(key.encode()) > MAX_KEY_BYTES:
@@ -72,13 +72,14 @@ def _fault(key: str) -> str | None:
     if _CONTROL.search(key):
         return "contains a control character"
     if key.startswith("/") or key.endswith("/"):
-        return "starts or ends with '/'"
+        return "starts or ends with '/'; send the key without it"
     return _segment_fault(key.split("/"))
 
 
 def _segment_fault(segments: list[str]) -> str | None:
     if "" in segments:
-        return "contains '//', an empty segment"
+        is_url = segments[0].endswith(":") and not segments[1]
+        return f"contains '//', an empty segment; send {'a key, not a URL' if is_url else 'the key without it'}"
     if "." in segments or ".." in segments:
         return "contains a segment '.' or '..'; send the key without it"
     return None

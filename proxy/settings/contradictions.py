@@ -76,5 +76,6 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     names = [setting.name for setting in list_settings()]
     known = [*names, *(f"{name}_FILE" for name in names)]
     for name in sorted({*environment} - {*known, *(_OF_SENDERS if "WEBHOOK_SECRETS" in environment else ())}):
-        if similar := get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY):
+        transposed = [one for one in known if sorted(one) == sorted(name.upper())]
+        if similar := transposed or get_close_matches(name.upper(), known, n=1, cutoff=_SIMILARITY):
             yield f"{name}: is not a setting, and is ignored; is it {similar[0]}?"

@@ -166,7 +166,11 @@ def secrets(value: str) -> str | None:
     for number, secret in enumerate(entries, start=1):
         key = _key(secret.removeprefix("whsec_"))
         if not secret.startswith("whsec_") or len(key) < SECRET_BYTES:
-            return f"entry {number} must be whsec_ followed by at least {SECRET_BYTES} random bytes in base64"
+            comma = ", and a comma before the next one" if " " in secret else ""
+            return (
+                f"entry {number} must be whsec_ followed by at least {SECRET_BYTES} random bytes in base64{comma}; "
+                "`gf-images secret` prints one"
+            )
         if len({*key}) < DISTINCT_BYTES:
             return f"entry {number} must be random; `gf-images secret` prints one"
         if key in keys:

@@ -98,10 +98,14 @@ class Signer:
 
 
 def _fault(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> str | None:
+    if missing := [name for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER) if not headers.get(name)]:
+        return f"Missing: {', '.join(missing)}"
     try:
         webhook.verify(body, dict(headers), json_parse=False)
     except WebhookVerificationError as fault:
-        return str(fault)
-    except ValueError:  # a signature that is not base64, or a body that is not UTF-8: the library does not catch these
-        return "The signature headers or the body are malformed"
+        return str(fault).replace("Invalid Signature Headers", f"{TIMESTAMP_HEADER} must be seconds since 1970")
+    except UnicodeDecodeError:  # the library catches neither this nor a signature that is not base64
+        return "The body is not UTF-8"
+    except ValueError:
+        return f"{SIGNATURE_HEADER} must be v1, a comma, and base64"
     return None

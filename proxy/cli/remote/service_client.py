@@ -29,6 +29,11 @@ URL_HINT = "Check the URL (the argument, --url or SERVICE_URL)"
 
 SIGNATURE_HINT = "Check the secret (WEBHOOK_SECRETS or --secret-file), and the clock of this machine."
 
+UNSIGNED_HINT = (
+    "The request was not signed, because no secret is set. Set WEBHOOK_SECRETS to a secret of the service, or name a "
+    "file with one: --secret-file."
+)
+
 
 class RequestFailed(click.ClickException):
     """A request had no response, or an error: the message has the reason and the remedy."""
@@ -120,7 +125,7 @@ class ServiceClient:
 
     def _decoded(self, answer: httpx.Response, kind: type[T]) -> T:
         if not answer.is_success:
-            raise _refused(answer)
+            raise _refused(answer, is_signed=self._webhook is not None)
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except msgspec.DecodeError as fault:
@@ -138,12 +143,16 @@ def _unreachable(url: str, fault: httpx.HTTPError) -> RequestFailed:
     )
 
 
-def _refused(answer: httpx.Response) -> RequestFailed:
+def _refused(answer: httpx.Response, *, is_signed: bool) -> RequestFailed:
     try:
         problem = msgspec.json.decode(answer.content, type=Problem)
     except msgspec.DecodeError:
         message = f"{answer.url.copy_with(query=None)} responds with {answer.status_code}. {URL_HINT}."
         return RequestFailed(message, status=answer.status_code)
-    hint = [SIGNATURE_HINT] if answer.status_code == HTTPStatus.UNAUTHORIZED else []
-    message = "\n".join([f"{problem.title} ({problem.status}). {problem.detail}", *problem.errors, *hint])
+    lines = [f"{problem.title} ({problem.status}). {problem.detail}", *problem.errors]
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        lines = [*lines, SIGNATURE_HINT] if is_signed else [f"{problem.title} ({problem.status}). {UNSIGNED_HINT}"]
+    elif answer.status_code == HTTPStatus.NOT_FOUND and problem.type.endswith("/not-found"):
+        lines.append(f"The request was for {answer.url.copy_with(query=None)}. {URL_HINT}.")
+    message = "\n".join(lines)
     return RequestFailed(message, status=answer.status_code, retry_after=answer.headers.get("retry-after", ""))

@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 from rich.markup import escape
-from rich.table import Table
 
 from proxy.app.key_layouts import originals_prefixes
 from proxy.app.wiring import store_config
 from proxy.cli.console import REFUSED, ParsedOption, env_file_option, exit_without_store, read_settings_or_exit
 from proxy.cli.remote.callback_listener import listening_for_callbacks
-from proxy.cli.remote.job_tables import console
 from proxy.cli.remote.service_options import SERVICE_URL, client_of, json_option
 from proxy.cli.remote.smoke_run import SampleStore, SmokeRun, Step, StepFailed
+from proxy.cli.tables import new_table, print_tables
 from proxy.cli.usage import TERMINATED, Number, StrictCommand, require
 from proxy.observability.logging import configure_logs
 from proxy.settings.validators import HIGHEST_PORT, split
@@ -33,6 +32,8 @@ from proxy.stores.factory import open_store
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from typing import TextIO
+
+    from rich.table import Table
 
     from proxy.cli.remote.callback_listener import CallbackListener
     from proxy.cli.remote.service_client import ServiceClient
@@ -102,7 +103,7 @@ def smoke(
     if not key:
         exit_without_store(settings, also="; or name an existing original with --key")
     signal.signal(signal.SIGTERM, _terminate)
-    table = Table("step", "result", "s", "detail", box=None, pad_edge=False)
+    table = new_table("step", "result", "s", "detail")
     original = key or f"{originals_prefixes(settings)[0]}smoke/{secrets.token_hex(8)}_original.jpg"
     listening = _listening(listen, secrets=_callback_secrets(settings, client))
     with client, listening as listener, tempfile.TemporaryDirectory() as folder:
@@ -119,7 +120,7 @@ def smoke(
             is_ok = run.run()
         finally:  # also after a signal
             if not as_json:
-                console().print(table)
+                print_tables(table)
     sys.exit(0 if is_ok else REFUSED)
 
 

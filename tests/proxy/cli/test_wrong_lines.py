@@ -35,7 +35,7 @@ WRONG = {
     "compare --old a --new b --report r --max-colour -1": "'-1' is not a number of at least 0.",
     "compare --old a --new b --report r --max-different 120%": "'120%' is more than 100%.",
     "takedown ../derivatives/gall/1/1_1_original.jpg": "contains a segment '.' or '..'; send the key without it.",
-    "takedown /gall/1/1_1_original.jpg": "starts or ends with '/'. Name the key of an original, as the store has it.",
+    "takedown /gall/1/1_1_original.jpg": "starts or ends with '/'; send the key without it. Name the key of an",
     "jobs list --url localhost:80": "Invalid value for '--url': 'localhost:80' must start with http:// or https://",
     "smoke localhost:80": "Invalid value for '[URL]': 'localhost:80' must start with http:// or https://",
     "info ftp://a/b": "ftp://a/b is not a URL that can be read. Name one with http:// or https://, or a file.",

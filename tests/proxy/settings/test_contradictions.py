@@ -65,6 +65,8 @@ def test_the_secret_of_the_senders_may_be_set_beside_those_of_the_service() -> N
         ("WEBHOOK_SECRET", "WEBHOOK_SECRETS"),
         ("WEBHOOK_SECRET_FILE", "WEBHOOK_SECRETS_FILE"),
         ("Log_Level", "LOG_LEVEL"),
+        ("STROE", "STORE"),
+        ("PROT", "PORT"),
     ],
 )
 def test_a_misspelt_name_is_shown_with_the_right_one_and_without_its_value(name: str, meant: str) -> None:

@@ -157,7 +157,7 @@ def test_a_list_of_no_secret_is_no_secret(monkeypatch: pytest.MonkeyPatch, value
         SECRET.replace("Y", "-"),
         SECRET + "====",
         f"{SECRET},whsec_",
-        f"{SECRET} {SECRET}",
+        f"{SECRET} {SECRET}",  # without the comma
         "whsec_" + "é" * 40,
     ],
 )

@@ -33,6 +33,27 @@ def signed(body: bytes = BODY, *, secret: str = SECRET, age: timedelta = timedel
     }
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"webhook-id": ""}, "Missing: webhook-id;"),
+        ({"webhook-id": "", "webhook-signature": ""}, "Missing: webhook-id, webhook-signature;"),
+        ({"webhook-timestamp": "now"}, "webhook-timestamp must be seconds since 1970;"),
+        ({"webhook-signature": "abc"}, "webhook-signature must be v1, a comma, and base64;"),
+        ({"webhook-signature": "v1,a"}, "webhook-signature must be v1, a comma, and base64;"),
+    ],
+)
+def test_the_header_that_is_wrong_is_named(changed: dict[str, str], reason: str) -> None:
+    with pytest.raises(BadSignature) as refused:
+        Verifier([SECRET]).verify(BODY, signed() | changed)
+    assert str(refused.value).startswith(reason)
+
+
+def test_a_body_that_is_no_text_is_named() -> None:
+    with pytest.raises(BadSignature, match=r"^The body is not UTF-8;"):
+        Verifier([SECRET]).verify(b"\xff\xfe", signed())
+
+
 @pytest.mark.parametrize("vector", read_vectors().signatures, ids=lambda vector: vector.id)
 def test_signatures_are_those_that_the_clients_compute(vector: SignatureVector) -> None:
     at = datetime.fromtimestamp(vector.timestamp, tz=UTC)

@@ -134,6 +134,19 @@ async def test_a_wrong_secret_is_explained(service: Service, environment: dict[s
     assert other not in result.output
 
 
+async def test_a_request_without_a_secret_is_explained(service: Service, environment: dict[str, str]) -> None:
+    result = run(environment | {"WEBHOOK_SECRETS": ""}, "list")
+    assert result.exit_code == 1
+    assert "(401). The request was not signed, because no secret is set. Set WEBHOOK_SECRETS" in result.stderr
+    assert "clock" not in result.stderr
+
+
+async def test_a_url_below_that_of_the_service_is_shown(service: Service, environment: dict[str, str]) -> None:
+    result = run(environment, "list", "--url", f"{service.url}/schema")
+    assert result.exit_code == 1
+    assert f"The request was for {service.url}/schema/v1/jobs. Check the URL (the argument, --url" in result.stderr
+
+
 async def test_a_service_that_does_not_run_is_explained(environment: dict[str, str]) -> None:
     result = run(environment | {"SERVICE_URL": f"http://127.0.0.1:{free_port()}"}, "list")
     assert result.exit_code == 1

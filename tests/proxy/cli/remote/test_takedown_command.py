@@ -37,6 +37,11 @@ def test_it_waits_until_the_picture_is_gone_and_prints_the_receipt(service: Serv
     assert not (service.store / key).exists()
 
 
+def test_a_key_that_the_store_does_not_have_is_doubted(service: Service) -> None:
+    done = run(service, "gall/9/9_1_original.jpg", "--wait", "60")
+    assert "nothing: the store had no file of this picture. Is the key right?" in " ".join(done.stdout.split())
+
+
 def test_what_is_accepted_is_printed_as_json_beside_what_is_refused(service: Service) -> None:
     done = run(service, "gall/1/1_1_original.jpg", "gall/1/1_1_small.jpg", "--json")
     assert done.exit_code == 1
