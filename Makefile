@@ -61,7 +61,7 @@ bench-pipeline: dev ## compare the pipeline with sharp, Pillow and Jimp, into do
 bench-before: dev ## compare CPU, scores and bytes with another checkout's; OPTIONS='--base ../other'
 	$(BIN)/python -m tests.benchmarks.pipeline.before $(OPTIONS)
 
-bench-chromium: dev ## compare derivatives with Chromium, into docs/benchmarks-chromium.md; requires chromium (apt-get install)
+bench-chromium: dev ## compare derivatives with Chromium, into docs/benchmarks-chromium.md; requires chromium and libheif-examples (apt-get install)
 	$(BIN)/python -m tests.benchmarks.chromium $(OPTIONS)
 
 bench-page: dev ## measure a page of 40 photographs in Chromium on 3G, into docs/benchmarks-page.md; requires chromium (apt-get install)

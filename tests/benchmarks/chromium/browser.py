@@ -15,6 +15,7 @@ SECONDS = 60
 
 CHROMIUM = "Chromium"
 _PROGRAM = "chromium"
+_HEIF_PROGRAM = "heif-convert"
 _MARGIN = 100
 """Pixels by which the window is larger than the picture."""
 
@@ -51,8 +52,8 @@ def shown(path: Path, sides: tuple[int, int], folder: Path) -> tuple[pyvips.Imag
 
 def version() -> str:
     """Return the name and version of the browser."""
-    if not shutil.which(_PROGRAM):
-        raise SystemExit("needs chromium: apt-get install chromium libheif-examples")
+    if missing := [program for program in (_PROGRAM, _HEIF_PROGRAM) if not shutil.which(program)]:
+        raise SystemExit(f"needs {', '.join(missing)}: apt-get install chromium libheif-examples")
     return _run(_PROGRAM, "--version").splitlines()[-1].strip()
 
 
@@ -62,7 +63,7 @@ def _readable(path: Path, folder: Path) -> tuple[Path, str]:
         case ".tif" | ".tiff":
             return _by_pillow(path, decoded), "Pillow"
         case ".heic" | ".heif":
-            return _by_libheif(path, folder), "heif-convert"
+            return _by_libheif(path, folder), _HEIF_PROGRAM
         case ".mpo":
             return Path(shutil.copy(path, folder / "renamed.jpg")), CHROMIUM
         case _:
@@ -72,7 +73,7 @@ def _readable(path: Path, folder: Path) -> tuple[Path, str]:
 def _by_libheif(path: Path, folder: Path) -> Path:
     """Decode the first image; it is written as JPEG if its profile is invalid, because libpng would refuse that."""
     for suffix in (".png", ".jpg"):
-        _run("heif-convert", "-q", "100", str(path), str(folder / f"decoded{suffix}"))
+        _run(_HEIF_PROGRAM, "-q", "100", str(path), str(folder / f"decoded{suffix}"))
         made = [folder / f"decoded{number}{suffix}" for number in ("-1", "")]
         if found := next((one for one in made if one.exists() and one.stat().st_size), None):
             return found
