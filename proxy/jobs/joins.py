@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from proxy.queues.base import JobQueue
 
 CLOSED: Final = "closed"
-"""The name in a job's `meta` that holds the number of the attempt that takes no more posts."""
+"""The name in a job's `meta` that holds when the run began that takes no more posts.
+
+Not the number of its attempt: an attempt that does not count leaves its number to the next one.
+"""
 
 MARK_SECONDS: Final = 86_400.0
 """How long a mark is stored: longer than any attempt."""
@@ -34,7 +37,7 @@ async def join(queue: JobQueue, job: Job) -> bool:
         return True
     await queue.remember(_mark(job.key), job.key, seconds=MARK_SECONDS)
     now = await queue.job(job.key)
-    return now is not None and not now.completed and now.meta.get(CLOSED) != now.attempts
+    return now is not None and not now.completed and now.meta.get(CLOSED) != now.started
 
 
 async def close(queue: JobQueue, job: Job) -> bool:
@@ -44,7 +47,7 @@ async def close(queue: JobQueue, job: Job) -> bool:
         LeaseLost: the job now belongs to another worker.
         QueueUnavailable: the queue cannot be read or written.
     """
-    job.meta[CLOSED] = job.attempts
+    job.meta[CLOSED] = job.started
     await queue.update(job)
     return await queue.recall(_mark(job.key)) is not None and await queue.forget(_mark(job.key))
 

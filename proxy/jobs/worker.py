@@ -85,7 +85,7 @@ class JobWorker(QueueWorker):
     ) -> None:
         super().__init__(
             queue,
-            [(FUNCTION, self.make_derivatives), *([(TAKE_DOWN, takedown.take_down)] if takedown else [])],
+            {FUNCTION: self.make_derivatives} | ({TAKE_DOWN: takedown.take_down} if takedown else {}),
             concurrency=concurrency,
             grace_seconds=grace_seconds,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import partial, wraps
+from typing import TYPE_CHECKING, TypeAlias
 
 import saq
 import structlog
@@ -20,12 +20,14 @@ from proxy.queues.heartbeats import HEARTBEAT_SECONDS
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from saq import Job
-    from saq.types import FunctionsType
 
     from proxy.queues.base import JobQueue
+
+    Function: TypeAlias = Callable[..., Awaitable[object]]
+    """What runs a job; it is given SAQ's context, and the arguments of the job."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,27 @@ class RetryLater(Exception):
     """Raised by a job's function to run the job again later; it never leaves the worker."""
 
 
+def leave_in_outage(function: Function) -> Function:
+    """Return a job's function that puts the job back if the queue fails while it runs; that attempt does not count.
+
+    SAQ would count it, and log a traceback as if the job had failed. If the job cannot be put back either, its worker
+    falls silent about it, and another one takes it over.
+    """
+
+    @wraps(function)
+    async def guarded(context: Context, **arguments: object) -> object:
+        try:
+            return await function(context, **arguments)
+        except QueueUnavailable as trouble:
+            job = context["job"]
+            job.attempts -= 1
+            job.retry_delay, job.retry_backoff = 0.0, False
+            log.warning("job_lease_abandoned", detail=str(trouble))
+            raise RetryLater(str(trouble)) from trouble
+
+    return guarded
+
+
 class QueueWorker(saq.Worker[Context]):
     """A worker that runs `concurrency` jobs at a time until it is stopped; its host process handles signals."""
 
@@ -56,14 +79,14 @@ class QueueWorker(saq.Worker[Context]):
     def __init__(
         self,
         queue: JobQueue,
-        functions: FunctionsType[Context],
+        functions: Mapping[str, Function],
         *,
         concurrency: int,
         grace_seconds: float,
     ) -> None:
         super().__init__(
             queue,
-            functions,
+            [(name, leave_in_outage(function)) for name, function in functions.items()],
             concurrency=concurrency,
             dequeue_timeout=queue.dequeue_seconds,
             before_process=self._begin,

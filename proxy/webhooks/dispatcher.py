@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from saq.types import Context
 
     from proxy.queues.base import JobQueue
+    from proxy.queues.worker import Function
     from proxy.webhooks.client import WebhookClient, WebhookResponse
 
 log = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ class Dispatcher(QueueWorker):
         facts_seconds: float = FACTS_SECONDS,
         waits_seconds: Sequence[float] = WAITS_SECONDS,
     ) -> None:
-        functions = [(WATCH, self.watch), (DELIVER, self.deliver)]
+        functions: dict[str, Function] = {WATCH: self.watch, DELIVER: self.deliver}
         super().__init__(queue, functions, concurrency=MAX_CONCURRENT, grace_seconds=grace_seconds)
         self._webhook_client = webhook_client
         self._complete_job = complete_job

@@ -112,7 +112,7 @@ async def test_a_running_job_that_is_cancelled_ends_in_its_worker(another: Anoth
             cancelled.set()
 
     posted = await jobs.submit(order(1))
-    async with running_worker(QueueWorker(there, [("make_derivatives", hang)], concurrency=1, grace_seconds=1)):
+    async with running_worker(QueueWorker(there, {"make_derivatives": hang}, concurrency=1, grace_seconds=1)):
         await started.wait()
         job = await JobControl(queue=here, jobs=jobs, cancel_seconds=15).cancel(posted.id)
     assert cancelled.is_set()
@@ -132,7 +132,7 @@ async def test_a_job_that_its_worker_puts_off_meanwhile_is_cancelled_all_the_sam
         raise RetryLater("the store is down")
 
     posted = await jobs.submit(order(1))
-    async with running_worker(QueueWorker(there, [("make_derivatives", put_off)], concurrency=1, grace_seconds=1)):
+    async with running_worker(QueueWorker(there, {"make_derivatives": put_off}, concurrency=1, grace_seconds=1)):
         await started.wait()
         cancelling = asyncio.create_task(JobControl(queue=here, jobs=jobs, cancel_seconds=15).cancel(posted.id))
         await eventually(lambda: is_marked(here, posted.id))

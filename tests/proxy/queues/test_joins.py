@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from pipeline.errors import Corrupt
 from proxy.derivatives.results import GenerationResult
-from proxy.errors import Busy
+from proxy.errors import Busy, QueueUnavailable
 from proxy.jobs.joins import close
 from proxy.jobs.worker import JobWorker
 from proxy.queues.worker import running_worker
@@ -126,3 +127,31 @@ async def test_a_job_that_is_tried_again_can_be_joined_again(queue: JobQueue, jo
     again = await take(queue)
     assert (await jobs.submit(order(1))).id == posted.id
     assert await close(queue, again)
+
+
+async def test_an_outage_while_a_job_runs_costs_no_attempt_and_posts_join_the_next_run(
+    queue: JobQueue, jobs: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, joined = Looks(), []
+    outages = iter([QueueUnavailable("The queue is away.")])
+    recall = queue.recall
+
+    async def fail_once(name: str) -> str | None:
+        if name.startswith("joined:") and (outage := next(outages, None)):  # the run is closed for posts by now
+            looks.after = join
+            raise outage
+        return await recall(name)
+
+    async def join() -> None:
+        joined.append(await jobs.submit(order(1)))
+        looks.version += 1
+
+    posted = await jobs.submit(order(1))
+    monkeypatch.setattr(queue, "recall", fail_once)
+    with capture_logs() as logs:
+        job = await ended(queue, jobs, looks, posted=posted)
+    assert (job.status, job.attempts) == ("done", 1)
+    assert [one.id for one in joined] == [posted.id]
+    assert looks.seen == [1, 1, 2]
+    abandoned = [(one["event"], one["detail"]) for one in logs if one["log_level"] == "warning"]
+    assert abandoned == [("job_lease_abandoned", "The queue is away.")]
