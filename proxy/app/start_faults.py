@@ -59,11 +59,10 @@ def queue_fault(error: Exception, *, settings: Settings) -> str:
     if settings.queue.startswith(_SQLITE):
         path = Path(settings.queue.removeprefix(_SQLITE)).absolute()
         return _path_fault(error, "QUEUE", path, advice="set a file in a folder that this user can write to")
-    address = urlsplit(settings.queue)
     if cause := system_error(error) or stated_error(str(error)):
-        server = address.netloc.rpartition("@")[2]
+        server = mask_passwords(settings.queue)
         return f"QUEUE: {server} cannot be reached: {reason(cause)}; start that server, or correct the address"
-    return with_reason(_located("QUEUE", address.hostname or "", str(error)), None)
+    return _located("QUEUE", urlsplit(settings.queue).hostname or "", str(error).rstrip("."))
 
 
 def scratch_fault(error: Exception) -> str:

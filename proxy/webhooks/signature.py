@@ -73,8 +73,8 @@ class Verifier:
         if all(reasons):
             if _OFF.search(str(reasons[0])):
                 raise BadSignature(
-                    f"{reasons[0]}: {TIMESTAMP_HEADER} must be within 5 minutes of the clock of this service. Sign "
-                    "each request when it is sent, and set the clock of the sender."
+                    f"{reasons[0]}: {TIMESTAMP_HEADER} must be within 5 minutes of the clock of this service, as "
+                    "standardwebhooks.com describes. Sign each request when it is sent; set the clock of the sender."
                 )
             raise BadSignature(
                 f"{reasons[0]}; this request must sign {what}, as standardwebhooks.com describes, with a secret that "

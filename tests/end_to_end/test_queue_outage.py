@@ -148,6 +148,7 @@ def test_a_service_whose_queue_does_not_answer_says_so_and_goes(tmp_path: Path) 
             assert service.process is not None
             assert service.process.wait(timeout=30) == 1
         log = service.log.read_text()
-        assert "is not responding" in log.splitlines()[-1]
+        assert "127.0.0.1:1" in (said := log.splitlines()[-1])
+        assert "cannot be reached: Connection refused (ECONNREFUSED); start that server" in said
         assert "Traceback" not in log
         assert "hunter2" not in log
