@@ -122,8 +122,8 @@ dist: dev ## build the sdist and the wheel into build/dist, and check what a pac
 image: ## build the image with docker, podman or buildah into build/image
 	.ci/image/build gallformers-images build/image $(BUILD)
 
-image-test: dev ## run a job inside the built image, and check its size, start time and memory; requires root
-	$(BIN)/python -m loadtest.image build/image
+image-test: dev ## run a job inside the built image, and check its size, start time and memory; requires root; OPTIONS="--photo phone.heic"
+	$(BIN)/python -m loadtest.image build/image $(OPTIONS)
 
 format: dev
 	$(BIN)/ruff format $(if $(or $(CI),$(CHECK)),--check) .

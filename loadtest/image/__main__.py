@@ -22,6 +22,7 @@ from loadtest import demo
 from loadtest.image import layout
 from loadtest.image.attempts import check_attempts
 from loadtest.image.container import unnamed, unpacked
+from loadtest.servers.groups import memory_group
 from loadtest.servers.service import started
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MEGABYTE = 1e6
 MOST_COMPRESSED, MOST_UNCOMPRESSED = 40 * MEGABYTE, 90 * MEGABYTE
 MOST_IDLE = 110 * MEGABYTE
+SMALL_MACHINE_BYTES = 256 << 20
 COLD_START_SECONDS = 1.5
 """Printed beside the measured time, not enforced: on a busy machine the time proves nothing."""
 
@@ -41,7 +43,8 @@ AS_IT_SHOULD = {"user": "10001", "process": "1", "root": "ro"}
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--cold-starts", default=5, show_default=True, help="How often it is started on an empty folder.")
-def main(folder: Path, *, cold_starts: int) -> None:
+@click.option("--photo", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Also run it in 256 MB.")
+def main(folder: Path, *, cold_starts: int, photo: Path | None) -> None:
     """Measure the image in FOLDER, an OCI layout, and run the demo in it."""
     os.umask(0)  # the image's user writes derivatives beside originals that this process puts there
     image = layout.read(folder)
@@ -54,6 +57,8 @@ def main(folder: Path, *, cold_starts: int) -> None:
         aim = f"aim {COLD_START_SECONDS:g} on an idle machine"
         print(f"cold start to ready: {seconds:.2f} s, median of {cold_starts} ({aim})")
         _run_main_job(files)
+        if photo:
+            _run_on_small_machine(files, photo)
     sys.exit(image.compressed > MOST_COMPRESSED or image.uncompressed > MOST_UNCOMPRESSED)
 
 
@@ -86,6 +91,18 @@ def _run_main_job(files: Unpacked) -> None:
         check_attempts(files.service(service.folder, HOST="127.0.0.1"))
         httpx.get(f"{service.url}/healthz").raise_for_status()
         demo.show_main_job(service)
+
+
+def _run_on_small_machine(files: Unpacked, photo: Path) -> None:
+    """Run the demo on a photograph in a memory control group; exit if the kernel killed a process in it."""
+    with tempfile.TemporaryDirectory(prefix="gf-images-image-") as name, memory_group(SMALL_MACHINE_BYTES) as group:
+        service = files.service(Path(name), entry=group.entry, HOST="127.0.0.1")
+        with started(service):
+            demo.show_main_job(service, photo)
+            print(f"in {SMALL_MACHINE_BYTES >> 20} MB: {group.kills()} processes killed")
+            service.stop()
+            if group.kills():
+                sys.exit("the kernel killed a process for want of memory")
 
 
 def _check_health(files: Unpacked, service: Contained) -> None:
