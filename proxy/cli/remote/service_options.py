@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from proxy.cli.console import ParsedOption, env_file_option, read_settings_or_exit
+from proxy.cli.console import ParsedOption, checked, env_file_option, read_settings_or_exit
 from proxy.settings import validators
 
 if TYPE_CHECKING:
@@ -21,14 +21,7 @@ Command = TypeVar("Command", bound="Callable[..., object]")
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
 """An address to listen on -> an address of this machine to call."""
 
-
-def _parse_url(text: str) -> str:
-    if fault := validators.service_url(text):
-        raise ValueError(f"{text!r} {fault}.")
-    return text
-
-
-SERVICE_URL = ParsedOption("url", _parse_url)
+SERVICE_URL = ParsedOption("url", checked(validators.service_url))
 """The type of options and arguments that are the URL of a service; empty without one."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead of a table.")
