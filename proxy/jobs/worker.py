@@ -30,7 +30,7 @@ from proxy.jobs.request import JobRequest
 from proxy.jobs.retry_policies import MOST_DEFERRED, RETRY_POLICIES, count_try, unexpected
 from proxy.jobs.service import FUNCTION
 from proxy.queues.base import DEFERRED, DEQUEUE_SECONDS
-from proxy.queues.worker import QueueWorker, RetryLater
+from proxy.queues.worker import QueueWorker, RetryLater, do_not_count
 from proxy.system.failpoints import reached
 
 if TYPE_CHECKING:
@@ -212,9 +212,8 @@ class JobWorker(QueueWorker):
 
 def _held(job: saq.Job, made: GenerationResult, fault: StoreError) -> RetryLater:
     """Put a job back as it was before this attempt, with the reason in its result."""
-    job.attempts -= 1
+    do_not_count(job)
     job.priority = 0  # an earlier unexpected error may have deferred it
-    job.retry_delay, job.retry_backoff = 0.0, False
     job.result = msgspec.to_builtins(_outcome(replace(made, fault=fault), retry_at=time.time()))
     log.debug("job_held", code=fault.code, detail=str(fault))
     return RetryLater(f"{fault.code}: {fault}")

@@ -48,6 +48,12 @@ class RetryLater(Exception):
     """Raised by a job's function to run the job again later; it never leaves the worker."""
 
 
+def do_not_count(job: Job) -> None:
+    """Have a job's next retry put it back at once, as it was before this attempt."""
+    job.attempts -= 1
+    job.retry_delay, job.retry_backoff = 0.0, False
+
+
 def leave_in_outage(function: Function) -> Function:
     """Return a job's function that puts the job back if the queue fails while it runs; that attempt does not count.
 
@@ -60,9 +66,7 @@ def leave_in_outage(function: Function) -> Function:
         try:
             return await function(context, **arguments)
         except QueueUnavailable as trouble:
-            job = context["job"]
-            job.attempts -= 1
-            job.retry_delay, job.retry_backoff = 0.0, False
+            do_not_count(context["job"])
             log.warning("job_lease_abandoned", detail=str(trouble))
             raise RetryLater(str(trouble)) from trouble
 
